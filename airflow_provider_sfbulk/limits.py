@@ -1,0 +1,103 @@
+"""Every number that Salesforce sets, with its unit and where it comes from.
+
+No other file holds such a number. ``client`` and ``local_org`` both read this one, and nothing else of each other.
+
+Sources, unless a line says otherwise: *Bulk API 2.0 and Bulk API Developer Guide*, Spring '26 edition (API 66.0), and
+*Salesforce Developer Limits and Allocations Quick Reference*, Bulk API and Bulk API 2.0 page.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- API versions -------------------------------------------------------------------------------------------------
+
+DEFAULT_API_VERSION: Final = "66.0"
+"""Version of a connection that names none: Spring '26."""
+
+OLDEST_API_VERSION: Final = "41.0"
+"""Bulk API 2.0 ingest exists since this version ("Bulk API 2.0 … API version 41.0 and later")."""
+
+OLDEST_QUERY_API_VERSION: Final = "47.0"
+"""Bulk API 2.0 query jobs exist since this version."""
+
+OLDEST_RESULT_PAGES_API_VERSION: Final = "58.0"
+"""``resultPages`` (parallel download) exists since this version."""
+
+NEWEST_API_VERSION: Final = "67.0"
+"""Newest version seen to answer, Summer '26. The local org refuses newer ones; the client does not."""
+
+# --- Ingest -------------------------------------------------------------------------------------------------------
+
+PART_BYTES: Final = 100_000_000
+"""Bytes of CSV to upload to one job at most. The hard limit is 150 MB after base64, so the guide asks for at most 100 MB
+of raw data ("Upload Job Data")."""
+
+UPLOAD_BASE64_BYTES: Final = 150_000_000
+"""The hard limit itself: bytes of one upload after base64."""
+
+MULTIPART_CHARACTERS: Final = 100_000
+"""Characters of a job that is created with its data in one multipart request."""
+
+HEADER_CHARACTERS: Final = 32_000
+"""Characters of a CSV header line."""
+
+FIELD_CHARACTERS: Final = 131_072
+"""Characters of one field's value."""
+
+RECORD_CHARACTERS: Final = 400_000
+"""Characters of all fields of one record."""
+
+RECORD_FIELDS: Final = 5_000
+"""Fields of one record."""
+
+RECORDS_PER_DAY: Final = 150_000_000
+"""Records that Bulk API 2.0 ingest takes in a rolling 24 hours."""
+
+BATCH_RECORDS: Final = 10_000
+"""Records of one internal batch. Each counts against :data:`BATCHES_PER_DAY`."""
+
+CHUNK_RECORDS: Final = 200
+"""Records that are saved in one transaction inside a batch."""
+
+BATCHES_PER_DAY: Final = 15_000
+"""Batches in a rolling 24 hours, shared by both generations of the Bulk API."""
+
+JOB_OPEN_HOURS: Final = 24
+"""Hours that a job may stay ``Open``."""
+
+JOB_KEPT_DAYS: Final = 7
+"""Days that a final job and its results are kept."""
+
+# --- Query --------------------------------------------------------------------------------------------------------
+
+QUERY_JOBS_PER_DAY: Final = 10_000
+"""Query jobs in a rolling 24 hours."""
+
+QUERY_RESULT_MEGABYTES_PER_DAY: Final = 976_562
+"""Megabytes of query results in a rolling 24 hours, as ``/limits`` spells 1 TB."""
+
+RESULT_PAGE_URLS: Final = 5
+"""Entries of one ``resultPages`` answer at most."""
+
+RESULT_PAGE_SECONDS: Final = 20 * 60
+"""Seconds in which one result page must have been read."""
+
+RELATIONSHIP_LEVELS: Final = 5
+"""Levels of child-to-parent relationships in one path of a query (SOQL reference, "Understanding Relationship Query
+Limitations")."""
+
+SOQL_CHARACTERS: Final = 100_000
+"""Characters of one SOQL statement (SOQL and SOSL limits)."""
+
+# --- Both ---------------------------------------------------------------------------------------------------------
+
+LIST_PAGE_JOBS: Final = 1_000
+"""Jobs on one page of the job list."""
+
+API_REQUESTS_PER_DAY: Final = 15_000
+"""REST calls a day in a captured Developer Edition org; other editions have more. ``/limits`` tells the org's own."""
+
+DOUBLE_SCIENTIFIC_FROM: Final = 10_000_000
+"""Numbers with a fraction are written in scientific notation from here on (``1.0E7``), as Java's ``Double.toString``
+does. Seen in forcedotcom/cli#3367, documented in "Get Job Successful Record Results"."""

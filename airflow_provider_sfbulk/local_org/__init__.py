@@ -1,0 +1,1 @@
+"""A strict local Salesforce, for tests, demos and development. Loopback only."""
