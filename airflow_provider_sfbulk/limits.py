@@ -30,8 +30,8 @@ NEWEST_API_VERSION: Final = "67.0"
 # --- Ingest -------------------------------------------------------------------------------------------------------
 
 PART_BYTES: Final = 100_000_000
-"""Bytes of CSV to upload to one job at most. The hard limit is 150 MB after base64, so the guide asks for at most 100 MB
-of raw data ("Upload Job Data")."""
+"""Bytes of CSV to upload to one job at most. The hard limit is 150 MB after base64, so the guide asks for at most
+100 MB of raw data ("Upload Job Data")."""
 
 UPLOAD_BASE64_BYTES: Final = 150_000_000
 """The hard limit itself: bytes of one upload after base64."""

@@ -1,0 +1,132 @@
+"""Everything that can go wrong, grouped by what the caller can do about it.
+
+::
+
+    SfBulkError
+    ├── TransientError            try later
+    │   ├── TransportError        no reply, or only a part of one
+    │   ├── ServerBusyError       5xx, 420, 429 and their like, after the retries
+    │   └── RequestLimitError     the org's API calls are used up
+    ├── LoginError                fix the login
+    ├── RequestRefusedError       change the request
+    │   └── NotFoundError         404: no such job, object or version
+    ├── JobError                  look at the job
+    │   ├── JobFailedError        it ended Failed or Aborted
+    │   ├── JobTimeoutError       the wait ended; the job goes on (also a TimeoutError)
+    │   └── FailedRecordsError    more records failed than allowed
+    ├── LedgerError               what the task durably knows about its jobs
+    │   ├── FencedError           a newer try of the task has taken over: send nothing more
+    │   └── InputChangedError     input or parameters are not those of the load that was begun
+    ├── ProtocolError             Salesforce's reply breaks its own rules: report it
+    └── SourceError               fix the input or the arguments (also a ValueError)
+
+A message says what was tried, on what, what came back and what to do next. It never carries a token, a password, a key
+or a record's contents. All of them survive pickling: the keyword facts are optional and live in ``__dict__``.
+"""
+
+from __future__ import annotations
+
+
+class SfBulkError(Exception):
+    """Anything this package raises on purpose.
+
+    :param message: for people
+    :param error_code: Salesforce's code (``INVALIDJOB``, ``invalid_grant``, …), if it gave one
+    :param status: HTTP status of the reply, if there was one
+    :param method: HTTP method of the call
+    :param path: path of the call, without host and query
+    :param job_id: the job concerned
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        error_code: str | None = None,
+        status: int | None = None,
+        method: str | None = None,
+        path: str | None = None,
+        job_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+        self.status = status
+        self.method = method
+        self.path = path
+        self.job_id = job_id
+
+
+class TransientError(SfBulkError):
+    """Nothing is wrong with the request: the same may work later."""
+
+
+class TransportError(TransientError):
+    """No reply, or only a part of one.
+
+    ``sent`` tells whether the request may have reached Salesforce: False only when the connection was never made.
+    After a request that may have been sent nothing is known about its effect.
+    """
+
+    sent: bool = True
+
+
+class ServerBusyError(TransientError):
+    """Salesforce answered that it cannot now: 5xx, 420, 429, 406, or one of the codes that pass by themselves."""
+
+    retry_after: float | None = None
+    """Seconds that the reply asked to wait, if it did."""
+
+
+class RequestLimitError(TransientError):
+    """``REQUEST_LIMIT_EXCEEDED``: ``TotalRequests`` (the rolling 24 hours) or too many calls at once."""
+
+    daily: bool = False
+    """Whether it is the allowance of the rolling 24 hours, which no short wait brings back."""
+
+
+class LoginError(SfBulkError):
+    """Salesforce refused the login, or the connection lacks what its way of login needs."""
+
+
+class RequestRefusedError(SfBulkError):
+    """Salesforce understood the request and refused it; repeating it unchanged cannot help."""
+
+
+class NotFoundError(RequestRefusedError):
+    """404: no such job (jobs are deleted seven days after they end), object or API version."""
+
+
+class JobError(SfBulkError):
+    """A job did not end as wanted."""
+
+
+class JobFailedError(JobError):
+    """The job ended ``Failed`` or ``Aborted``. Records that were committed before stay committed."""
+
+
+class JobTimeoutError(JobError, TimeoutError):
+    """The wait ended before the job did. The job goes on at Salesforce."""
+
+
+class FailedRecordsError(JobError):
+    """More records failed than the caller allows."""
+
+
+class LedgerError(SfBulkError):
+    """What the task durably knows about its jobs could not be read, written or reconciled."""
+
+
+class FencedError(LedgerError):
+    """A newer try of the same task has taken over, or may have: this one must not send anything more."""
+
+
+class InputChangedError(LedgerError):
+    """The input or the parameters are not those with which the unfinished load was begun."""
+
+
+class ProtocolError(SfBulkError):
+    """A reply that Salesforce's own documentation excludes."""
+
+
+class SourceError(SfBulkError, ValueError):
+    """The input or an argument is wrong; nothing was sent."""

@@ -1,0 +1,336 @@
+"""The typed job model: what Salesforce says about a job, in its own words.
+
+Enum values are the wire's spelling. Source of the fields: Bulk API 2.0 guide, "Get Job Info" and "Get Information
+About a Query Job".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, Self
+
+from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
+
+_ID: Final = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
+_LOCATOR: Final = re.compile(r"[0-9A-Za-z+/=_.~-]{1,512}")
+
+
+class Operation(StrEnum):
+    """What an ingest job does to its records. Salesforce minds the case."""
+
+    INSERT = "insert"
+    UPDATE = "update"
+    UPSERT = "upsert"
+    DELETE = "delete"
+    HARD_DELETE = "hardDelete"
+
+
+class QueryOperation(StrEnum):
+    """``queryAll`` includes deleted (recycle bin) and archived records."""
+
+    QUERY = "query"
+    QUERY_ALL = "queryAll"
+
+
+class JobType(StrEnum):
+    """Which half of Bulk API 2.0 a job belongs to; the value is the path segment."""
+
+    INGEST = "ingest"
+    QUERY = "query"
+
+
+class LineEnding(StrEnum):
+    """Line ending of a job's CSV."""
+
+    LF = "LF"
+    CRLF = "CRLF"
+
+    @property
+    def characters(self) -> str:
+        """The line ending itself."""
+        return "\n" if self is LineEnding.LF else "\r\n"
+
+
+class ColumnDelimiter(StrEnum):
+    """Column delimiter of a job's CSV."""
+
+    BACKQUOTE = "BACKQUOTE"
+    CARET = "CARET"
+    COMMA = "COMMA"
+    PIPE = "PIPE"
+    SEMICOLON = "SEMICOLON"
+    TAB = "TAB"
+
+    @property
+    def character(self) -> str:
+        """The delimiter itself."""
+        return _DELIMITERS[self]
+
+
+_DELIMITERS: Final = {
+    ColumnDelimiter.BACKQUOTE: "`",
+    ColumnDelimiter.CARET: "^",
+    ColumnDelimiter.COMMA: ",",
+    ColumnDelimiter.PIPE: "|",
+    ColumnDelimiter.SEMICOLON: ";",
+    ColumnDelimiter.TAB: "\t",
+}
+
+
+class JobState(StrEnum):
+    """State of a job. What may follow what: :data:`TRANSITIONS`."""
+
+    OPEN = "Open"
+    UPLOAD_COMPLETE = "UploadComplete"
+    IN_PROGRESS = "InProgress"
+    JOB_COMPLETE = "JobComplete"
+    FAILED = "Failed"
+    ABORTED = "Aborted"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job will not change any more."""
+        return not TRANSITIONS[self]
+
+
+TRANSITIONS: Final[Mapping[JobState, frozenset[JobState]]] = {
+    JobState.OPEN: frozenset({JobState.UPLOAD_COMPLETE, JobState.ABORTED, JobState.FAILED}),
+    JobState.UPLOAD_COMPLETE: frozenset(
+        {JobState.IN_PROGRESS, JobState.JOB_COMPLETE, JobState.FAILED, JobState.ABORTED}
+    ),
+    JobState.IN_PROGRESS: frozenset({JobState.JOB_COMPLETE, JobState.FAILED, JobState.ABORTED}),
+    JobState.JOB_COMPLETE: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.ABORTED: frozenset(),
+}
+"""What may follow what. A final state has no successor."""
+
+
+def check_id(text: object, *, what: str = "job id") -> str:
+    """Return ``text`` when it has the form of a Salesforce id: 15 or 18 letters and digits.
+
+    Ids from replies, arguments and stored state pass through here before they are put into a path.
+
+    :raises ProtocolError: when it has not
+    """
+    if isinstance(text, str) and _ID.fullmatch(text):
+        return text
+    raise ProtocolError(f"not a Salesforce {what}: {_shown(text)}")
+
+
+def check_locator(text: object) -> str:
+    """Return ``text`` when it has the form of a page locator.
+
+    Locators are opaque; those seen are base64 or an id with an offset. Nothing that could change a URL is let through.
+
+    :raises ProtocolError: when it has not
+    """
+    if isinstance(text, str) and _LOCATOR.fullmatch(text):
+        return text
+    raise ProtocolError(f"not a locator: {_shown(text)}")
+
+
+def _shown(text: object) -> str:
+    return repr(text[:40]) if isinstance(text, str) else type(text).__name__
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobInfo:
+    """What Salesforce says about one job. What it did not say is None.
+
+    Create and close answer with fewer fields than a read: counters and ``job_type`` come only with the latter.
+    """
+
+    id: str
+    state: JobState
+    operation: str
+    object: str | None = None
+    created_by_id: str | None = None
+    created_date: datetime | None = None
+    system_modstamp: datetime | None = None
+    external_id_field_name: str | None = None
+    assignment_rule_id: str | None = None
+    concurrency_mode: str | None = None
+    content_type: str | None = None
+    api_version: str | None = None
+    """``"66.0"``. The wire has a number, the reference says string."""
+    job_type: str | None = None
+    """``V2Ingest``, ``V2Query``, ``BigObjectIngest`` or ``Classic``."""
+    content_url: str | None = None
+    line_ending: str | None = None
+    column_delimiter: str | None = None
+    number_records_processed: int | None = None
+    """Records tried so far, the failed ones included."""
+    number_records_failed: int | None = None
+    retries: int | None = None
+    total_processing_time: int | None = None
+    """Milliseconds."""
+    api_active_processing_time: int | None = None
+    """Milliseconds."""
+    apex_processing_time: int | None = None
+    """Milliseconds."""
+    error_message: str | None = None
+    is_pk_chunking_supported: bool | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job will not change any more."""
+        return self.state.is_final
+
+    @property
+    def is_successful(self) -> bool:
+        """Whether the job ended ``JobComplete`` and no record failed."""
+        return self.state is JobState.JOB_COMPLETE and not self.number_records_failed
+
+    @property
+    def processed(self) -> int:
+        """Records tried, the failed ones included; 0 while unknown."""
+        return self.number_records_processed or 0
+
+    @property
+    def failed(self) -> int:
+        """Records that failed; 0 while unknown."""
+        return self.number_records_failed or 0
+
+    @property
+    def successful(self) -> int:
+        """Records that were saved; 0 while unknown."""
+        return self.processed - self.failed
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """Read a job from a reply's JSON.
+
+        Unknown keys are let be: Salesforce adds some with new versions.
+
+        :raises ProtocolError: when id or state are missing, or a value has not the form it must have
+        """
+        if not isinstance(data, Mapping):
+            raise ProtocolError(f"a job is a JSON object, not {type(data).__name__}")
+        job_id = check_id(data.get("id"))
+        try:
+            state = JobState(data.get("state"))
+        except ValueError:
+            raise ProtocolError(f"job {job_id} has a state that does not exist: {_shown(data.get('state'))}") from None
+        values: dict[str, Any] = {"id": job_id, "state": state, "operation": str(data.get("operation") or "")}
+        for name, (key, read) in _JSON_FIELDS.items():
+            raw = data.get(key)
+            if raw is not None:
+                try:
+                    values[name] = read(raw)
+                except (TypeError, ValueError):
+                    raise ProtocolError(f"job {job_id} has an unreadable {key}", job_id=job_id) from None
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain JSON values, without what Salesforce did not say. For XCom and trigger events."""
+        out: dict[str, Any] = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value is not None:
+                out[each.name] = value.isoformat() if isinstance(value, datetime) else value
+        out["state"] = str(self.state)
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_dict` gave.
+
+        :raises SourceError: when it is not that
+        """
+        known = {each.name for each in fields(cls)}
+        values = dict(data)
+        if not {"id", "state", "operation"} <= set(values) <= known:
+            raise SourceError("not a job info: fields are missing or unknown")
+        try:
+            values["state"] = JobState(values["state"])
+            for name in ("created_date", "system_modstamp"):
+                if name in values:
+                    values[name] = datetime.fromisoformat(values[name])
+            check_id(values["id"])
+        except (ValueError, TypeError, ProtocolError) as error:
+            raise SourceError("not a job info: a value has not the form it must have") from error
+        return cls(**values)
+
+
+def _text(raw: object) -> str:
+    if not isinstance(raw, str):
+        raise TypeError
+    return raw
+
+
+def _count(raw: object) -> int:
+    if isinstance(raw, bool) or not isinstance(raw, int) or raw < 0:
+        raise TypeError
+    return raw
+
+
+def _flag(raw: object) -> bool:
+    if not isinstance(raw, bool):
+        raise TypeError
+    return raw
+
+
+def _time(raw: object) -> datetime:
+    return datetime.fromisoformat(_text(raw))
+
+
+def _version(raw: object) -> str:
+    # A JSON number in every captured body, a string in the reference table: read either.
+    return f"{float(raw):.1f}" if isinstance(raw, (int, float, str)) else _text(raw)
+
+
+_JSON_FIELDS: Final[Mapping[str, tuple[str, Any]]] = {
+    "object": ("object", _text),
+    "created_by_id": ("createdById", _text),
+    "created_date": ("createdDate", _time),
+    "system_modstamp": ("systemModstamp", _time),
+    "external_id_field_name": ("externalIdFieldName", _text),
+    "assignment_rule_id": ("assignmentRuleId", _text),
+    "concurrency_mode": ("concurrencyMode", _text),
+    "content_type": ("contentType", _text),
+    "api_version": ("apiVersion", _version),
+    "job_type": ("jobType", _text),
+    "content_url": ("contentUrl", _text),
+    "line_ending": ("lineEnding", _text),
+    "column_delimiter": ("columnDelimiter", _text),
+    "number_records_processed": ("numberRecordsProcessed", _count),
+    "number_records_failed": ("numberRecordsFailed", _count),
+    "retries": ("retries", _count),
+    "total_processing_time": ("totalProcessingTime", _count),
+    "api_active_processing_time": ("apiActiveProcessingTime", _count),
+    "apex_processing_time": ("apexProcessingTime", _count),
+    "error_message": ("errorMessage", _text),
+    "is_pk_chunking_supported": ("isPkChunkingSupported", _flag),
+}
+
+
+@dataclass(frozen=True)
+class BulkError:
+    """Why one record failed: the parts of ``sf__Error``.
+
+    :param status_code: Salesforce's code, as ``REQUIRED_FIELD_MISSING``
+    :param message: its text; it may quote the record's values, so it goes to result files and never into a log
+    :param fields: names of the fields concerned
+    """
+
+    status_code: str
+    message: str
+    fields: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``CODE:message:field1 field2 --``, or ``CODE:message:--`` with no fields.
+
+        The message may itself hold colons: the code ends at the first one, the fields begin after the last.
+        """
+        code, _, rest = text.partition(":")
+        body = rest.removesuffix("--")
+        if body != rest:
+            message, _, names = body.rpartition(":")
+            return cls(code.strip(), message, tuple(names.split()))
+        return cls(code.strip(), rest)
