@@ -213,7 +213,7 @@ class JobInfo:
             raise ProtocolError(f"a job is a JSON object, not {type(data).__name__}")
         job_id = check_id(data.get("id"))
         try:
-            state = JobState(data.get("state"))
+            state = JobState(str(data.get("state")))
         except ValueError:
             raise ProtocolError(f"job {job_id} has a state that does not exist: {_shown(data.get('state'))}") from None
         values: dict[str, Any] = {"id": job_id, "state": state, "operation": str(data.get("operation") or "")}

@@ -1,0 +1,25 @@
+"""How a CSV is written: Salesforce's six delimiters and two line endings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Delimiter and line ending of a CSV, in Salesforce's names. Quoting is always RFC 4180's, in UTF-8."""
+
+    column_delimiter: ColumnDelimiter = ColumnDelimiter.COMMA
+    line_ending: LineEnding = LineEnding.LF
+
+    @property
+    def delimiter(self) -> str:
+        """The delimiter itself, one character."""
+        return self.column_delimiter.character
+
+    @property
+    def newline(self) -> str:
+        """The line ending itself, one or two characters."""
+        return self.line_ending.characters

@@ -1,0 +1,74 @@
+"""Where files go: a folder whose files appear whole or not at all.
+
+Two implementations: :class:`LocalFolder` here, and object storage in ``airflow_provider_sfbulk.storage``.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Protocol
+
+
+class OutputFile(Protocol):
+    """A file that is being written. Nobody sees it before :meth:`commit`."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take the next bytes."""
+
+    def commit(self) -> str:
+        """Make the file visible under its name, replacing one of that name, and return its URI."""
+
+    def discard(self) -> None:
+        """Leave nothing behind. Does nothing after :meth:`commit`, and may be called twice."""
+
+
+class Output(Protocol):
+    """A folder to write files into."""
+
+    def create(self, name: str, /) -> OutputFile:
+        """Begin a file; ``name`` is relative to the folder and may hold ``/``."""
+
+
+class LocalFolder:
+    """An :class:`Output` on the local disk.
+
+    :param folder: made when it is not there
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._folder = Path(folder)
+
+    def create(self, name: str, /) -> LocalFile:
+        """Begin a file."""
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return LocalFile(path)
+
+
+class LocalFile:
+    """A file under ``<name>.<process>.part`` until it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        self._file: IO[bytes] = self._part.open("wb")
+
+    def write(self, data: bytes, /) -> int:
+        """Take the next bytes."""
+        return self._file.write(data)
+
+    def commit(self) -> str:
+        """Flush to the disk and move into place."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._part.replace(self._path)
+        return str(self._path)
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self._file.close()
+        with suppress(FileNotFoundError):
+            self._part.unlink()
