@@ -13,6 +13,7 @@ effect              result                                        raised at the 
 ``Fetch``           ``Reply``; a 200's body went to the sink      ``TransportError``, what the sink raises
 ``Sleep``           None
 ``Now``             seconds of a monotonic clock
+``Recall``          the recorded value, or None                   ``LedgerError``
 ``Record``          the value that stands, verified               ``LedgerError``
 ``Together``        list of the flows' results, in their order    the first error, once the others have stopped
 ==================  ============================================  ==================================================
@@ -141,15 +142,32 @@ class Now:
 
 
 @dataclass(frozen=True)
+class Recall:
+    """Read what is recorded under ``key``, by this try or an earlier one."""
+
+    key: str
+
+
+@dataclass(frozen=True)
 class Record:
-    """Write ``value`` durably under ``key``, read it back, and return the value that stands.
+    """Write ``value`` (JSON) durably under ``key``, read it back, and return the value that stands.
 
     The value that stands may be another one: an earlier writer's. ``FencedError`` means that this task may no longer
     send.
     """
 
     key: str
-    value: str
+    value: Mapping[str, Any]
+
+
+class Ledger(Protocol):
+    """What performs ``Recall`` and ``Record``. Called from several threads."""
+
+    def recall(self, key: str, /) -> Mapping[str, Any] | None:
+        """Read what is recorded under ``key``."""
+
+    def record(self, key: str, value: Mapping[str, Any], /) -> Mapping[str, Any]:
+        """Write, verify, and return the value that stands."""
 
 
 @dataclass(frozen=True)
@@ -165,5 +183,5 @@ class Together:
     limit: int
 
 
-Effect: TypeAlias = Authorize | Send | Fetch | Sleep | Now | Record | Together
+Effect: TypeAlias = Authorize | Send | Fetch | Sleep | Now | Recall | Record | Together
 Flow: TypeAlias = Generator[Effect, Any, T]

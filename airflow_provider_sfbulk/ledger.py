@@ -1,0 +1,195 @@
+"""What a task durably knows about its jobs, in Airflow's task state store.
+
+The facts it is built on (Airflow 3.3.2):
+
+* The store outlives a killed worker, a retry and a user's clear. It is last-writer-wins and has no compare-and-set.
+* A new try of a task gets a new task instance id. From then on the old try's ``set`` is refused with 404 ("not found"),
+  but its ``get`` silently answers None: "nothing recorded" proves nothing until a write has been read back.
+
+So every try writes only keys of its own, ``sfbulk.t<try>…``, reads those of earlier tries from the highest down, where
+the highest entry wins, and reads back what it wrote before it acts on it. Whatever a frozen try writes late lies under
+that try's own key and is overridden by a later one's.
+
+A *load* is what one run of the task is to bring into Salesforce, over all its tries. It is decided when ``end`` is
+recorded: from then on its jobs may be closed, and its input and parameters may no longer change. After a success the
+next start (a user's clear) begins a new load.
+
+Layout, each value one JSON object:
+
+============================  ======================================================================================
+``sfbulk.t<try>``             ``load`` (the try that began it), ``plan``, ``end`` once decided, ``done`` once succeeded
+``sfbulk.t<try>.<block>``     the entries of ``BLOCK_PARTS`` parts, by key
+============================  ======================================================================================
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final, Protocol
+
+from airflow.sdk.exceptions import AirflowRuntimeError
+
+from airflow_provider_sfbulk.client.errors import FencedError, InputChangedError, LedgerError
+
+RETENTION: Final = timedelta(days=30)
+"""How long entries are kept: longer than Salesforce keeps jobs (seven days), whatever the site's default is."""
+
+BLOCK_PARTS: Final = 100
+"""Parts whose entries share one value. An entry takes some 150 bytes; values over 64 KiB are warned about."""
+
+
+class StateStore(Protocol):
+    """The part of ``context["task_state_store"]`` that is used here."""
+
+    def get(self, key: str) -> Any:
+        """Return the value, or None."""
+
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        """Write the value."""
+
+
+class TaskLedger:
+    """The ledger of one try. Its methods may be called from several threads.
+
+    :param store: ``context["task_state_store"]``
+    :param try_number: this try's number, from 1
+    """
+
+    def __init__(self, store: StateStore, *, try_number: int) -> None:
+        self._store = store
+        self._try = try_number
+        self._lock = threading.Lock()
+        self._head: dict[str, Any] = {}
+        self._blocks: dict[int, dict[str, Any]] = {}
+        self._earlier: dict[int, dict[str, Any]] = {}
+
+    def begin(self, plan: Mapping[str, Any]) -> list[str]:
+        """Find the load that this try goes on with, or begin one.
+
+        :param plan: what makes the load what it is: parameters and the identity of the input, JSON
+        :return: job ids of an undecided load that is given up because the plan has changed: never closed, to be aborted
+        :raises InputChangedError: when the plan is not that of the load, and the load is decided
+        :raises FencedError: when a newer try has taken over
+        """
+        given_up: list[str] = []
+        with self._lock:
+            own = self._get(self._head_key(self._try))
+            previous = own or self._previous_head()
+            head = {"load": self._try, "plan": dict(plan)}
+            if previous is not None and not previous.get("done"):
+                changed = sorted(k for k in {*plan, *previous["plan"]} if plan.get(k) != previous["plan"].get(k))
+                if changed and previous.get("end"):
+                    raise InputChangedError(
+                        f"the load that an earlier try began is not finished, and since then {', '.join(changed)} changed. "
+                        "Put back what it was and clear the task again, so that the load can be finished; or, to begin "
+                        "anew although rows may already be in the org, delete the task's entries (sfbulk.…) from its "
+                        "state store."
+                    )
+                if changed:
+                    given_up = self._jobs_of(previous["load"])
+                else:
+                    head = {key: value for key, value in previous.items() if key != "done"}
+            self._head = head
+            self._put(self._head_key(self._try), head)
+        return given_up
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether an earlier try, or an earlier half of this one, decided the load."""
+        return bool(self._head.get("end"))
+
+    def recall(self, key: str, /) -> Mapping[str, Any] | None:
+        """Read an entry: ``end``, or ``<part>.<generation>``."""
+        with self._lock:
+            return self._recall(key)
+
+    def record(self, key: str, value: Mapping[str, Any], /) -> Mapping[str, Any]:
+        """Write an entry under this try's own key and verify it; an earlier entry wins over ``value``.
+
+        :return: the entry that stands
+        :raises FencedError: when a newer try has taken over: this one must send nothing more
+        """
+        with self._lock:
+            stands = dict(self._recall(key) or value)
+            if key == "end":
+                self._head = {**self._head, "end": stands}
+                self._put(self._head_key(self._try), self._head)
+            else:
+                block = self._block_of(key)
+                entries = {**self._blocks.get(block, {}), key: stands}
+                self._put(self._block_key(self._try, block), entries)
+                self._blocks[block] = entries
+            return stands
+
+    def finish(self) -> None:
+        """Note the success: the next start begins a new load."""
+        with self._lock:
+            self._head = {**self._head, "done": True}
+            self._put(self._head_key(self._try), self._head)
+
+    def _recall(self, key: str) -> Mapping[str, Any] | None:
+        if key == "end":
+            return self._head.get("end")
+        block = self._block_of(key)
+        if block not in self._blocks:
+            self._blocks[block] = dict(self._get(self._block_key(self._try, block)) or {})
+        if block not in self._earlier:
+            entries: dict[str, Any] = {}
+            for earlier in range(self._head["load"], self._try):  # the highest comes last and wins
+                entries.update(self._get(self._block_key(earlier, block)) or {})
+            self._earlier[block] = entries
+        return self._blocks[block].get(key) or self._earlier[block].get(key)
+
+    def _previous_head(self) -> dict[str, Any] | None:
+        for earlier in range(self._try - 1, 0, -1):
+            head = self._get(self._head_key(earlier))
+            if head is not None:
+                return dict(head)
+        return None
+
+    def _jobs_of(self, load: int) -> list[str]:
+        jobs: list[str] = []
+        for earlier in range(load, self._try + 1):
+            block = 0
+            while entries := self._get(self._block_key(earlier, block)):
+                jobs.extend(entry["job_id"] for entry in entries.values())
+                block += 1
+        return sorted(set(jobs))
+
+    def _get(self, key: str) -> Any:
+        try:
+            return self._store.get(key)
+        except AirflowRuntimeError as error:
+            raise LedgerError(f"the task state store could not be read ({key}); nothing was sent since") from error
+
+    def _put(self, key: str, value: dict[str, Any]) -> None:
+        try:
+            self._store.set(key, value, retention=RETENTION)
+        except AirflowRuntimeError as error:
+            if _is_not_found(error):
+                raise self._fenced() from error
+            raise LedgerError(f"the task state store could not be written ({key}); nothing was sent since") from error
+        if self._get(key) != value:
+            raise self._fenced()
+
+    def _fenced(self) -> FencedError:
+        return FencedError(f"try {self._try} of this task has been replaced by a newer one and sends nothing more")
+
+    @staticmethod
+    def _block_of(key: str) -> int:
+        return int(key.partition(".")[0]) // BLOCK_PARTS
+
+    @staticmethod
+    def _head_key(number: int) -> str:
+        return f"sfbulk.t{number}"
+
+    @staticmethod
+    def _block_key(number: int, block: int) -> str:
+        return f"sfbulk.t{number}.{block}"
+
+
+def _is_not_found(error: AirflowRuntimeError) -> bool:
+    detail = error.error.detail or {}
+    return detail.get("status_code") == 404
