@@ -95,6 +95,17 @@ class TaskLedger:
             self._put(self._head_key(self._try), head)
         return given_up
 
+    def resume(self) -> None:
+        """Go on with the load that this same try began before it was deferred.
+
+        :raises LedgerError: when this try began none
+        """
+        with self._lock:
+            head = self._get(self._head_key(self._try))
+            if head is None:
+                raise LedgerError(f"nothing is recorded for try {self._try} of this task, though it was deferred")
+            self._head = dict(head)
+
     @property
     def is_resumed(self) -> bool:
         """Whether an earlier try, or an earlier half of this one, decided the load."""
@@ -150,13 +161,13 @@ class TaskLedger:
         return None
 
     def _jobs_of(self, load: int) -> list[str]:
-        jobs: list[str] = []
-        for earlier in range(load, self._try + 1):
-            block = 0
-            while entries := self._get(self._block_key(earlier, block)):
-                jobs.extend(entry["job_id"] for entry in entries.values())
-                block += 1
-        return sorted(set(jobs))
+        tries = range(load, self._try + 1)
+        jobs: set[str] = set()
+        block = 0
+        while found := [entries for each in tries if (entries := self._get(self._block_key(each, block)))]:
+            jobs.update(entry["job_id"] for entries in found for entry in entries.values())
+            block += 1
+        return sorted(jobs)
 
     def _get(self, key: str) -> Any:
         try:

@@ -37,7 +37,6 @@ from airflow_provider_sfbulk.client.errors import (
 )
 from airflow_provider_sfbulk.client.flows import job as jobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobState, JobType, Operation
-from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.parts import Part
 from airflow_provider_sfbulk.client.wire import Flow, Recall, Record, Sleep, Together
 
@@ -81,7 +80,7 @@ class Filled:
         return {"job_id": self.job_id, "records": self.records, "length": self.length, "sha256": self.sha256}
 
 
-def load(parts: Iterable[Part], *, order: Order, dialect: Dialect, limit: int) -> Flow[list[Filled]]:
+def load(parts: Iterable[Part], *, order: Order, limit: int) -> Flow[list[Filled]]:
     """Fill a job for every part, decide, and close them all.
 
     :param parts: read lazily, and only when the load is not decided yet
@@ -91,7 +90,7 @@ def load(parts: Iterable[Part], *, order: Order, dialect: Dialect, limit: int) -
     """
     decided = yield Recall("end")
     if decided is None:
-        filled = yield from _fill_all(parts, order=order, dialect=dialect, limit=limit)
+        filled = yield from _fill_all(parts, order=order, limit=limit)
         yield Record("end", {"parts": len(filled), "records": sum(each.records for each in filled)})
         fresh = True
     else:
@@ -101,12 +100,14 @@ def load(parts: Iterable[Part], *, order: Order, dialect: Dialect, limit: int) -
     return filled
 
 
-def _fill_all(parts: Iterable[Part], *, order: Order, dialect: Dialect, limit: int) -> Flow[list[Filled]]:
+def _fill_all(parts: Iterable[Part], *, order: Order, limit: int) -> Flow[list[Filled]]:
     made: list[str] = []
     try:
-        filled: list[Filled] = yield Together(_fillings(parts, order, dialect, made), limit)
+        filled: list[Filled] = yield Together(_fillings(parts, order, made), limit)
         if not filled:
-            raise SourceError("the input has no records, so there is nothing to load; let the task be skipped in that case")
+            raise SourceError(
+                "the input has no records, so there is nothing to load; let the task be skipped in that case"
+            )
     except (SourceError, RequestRefusedError):
         # Neither can be mended by a retry. Nothing was closed, so nothing was processed.
         for job_id in made:
@@ -115,21 +116,22 @@ def _fill_all(parts: Iterable[Part], *, order: Order, dialect: Dialect, limit: i
     return filled
 
 
-def _fillings(parts: Iterable[Part], order: Order, dialect: Dialect, made: list[str]) -> Iterator[Flow[Filled]]:
+def _fillings(parts: Iterable[Part], order: Order, made: list[str]) -> Iterator[Flow[Filled]]:
     for part in parts:
-        yield _fill(part, order, dialect, made)
+        yield _fill(part, order, made)
 
 
-def _fill(part: Part, order: Order, dialect: Dialect, made: list[str]) -> Flow[Filled]:
+def _fill(part: Part, order: Order, made: list[str]) -> Flow[Filled]:
     """Bring one part into a job that is recorded, or find the recorded one that already holds it."""
     try:
         generation = 0
         while known := (yield Recall(f"{part.number}.{generation}")):
             if (yield from _is_usable(known, part)):
                 yield Record(f"{part.number}.{generation}", known)
+                made.append(known["job_id"])
                 return _filled(part, known["job_id"])
             generation += 1
-        job_id = yield from _upload(part, order, dialect)
+        job_id = yield from _upload(part, order)
         made.append(job_id)
         entry = _filled(part, job_id)
         stands = yield Record(f"{part.number}.{generation}", entry.to_dict())
@@ -166,7 +168,7 @@ def _is_usable(known: Any, part: Part) -> Flow[bool]:
     )
 
 
-def _upload(part: Part, order: Order, dialect: Dialect) -> Flow[str]:
+def _upload(part: Part, order: Order) -> Flow[str]:
     """Make a job and upload the part to it, once. What is in doubt is given up: an ``Open`` job harms nobody."""
     for attempt in range(1, FILL_TRIES + 1):
         info = yield from jobs.create_ingest(
@@ -174,8 +176,8 @@ def _upload(part: Part, order: Order, dialect: Dialect) -> Flow[str]:
             order.operation,
             external_id_field=order.external_id_field,
             assignment_rule_id=order.assignment_rule_id,
-            column_delimiter=dialect.column_delimiter,
-            line_ending=dialect.line_ending,
+            column_delimiter=part.dialect.column_delimiter,
+            line_ending=part.dialect.line_ending,
         )
         try:
             yield from jobs.upload(info.id, part.body)
@@ -224,6 +226,4 @@ def _abort_quietly(job_id: str) -> Flow[None]:
 
 
 def _filled(part: Part, job_id: str) -> Filled:
-    return Filled(
-        number=part.number, job_id=job_id, records=part.records, length=part.length, sha256=part.sha256
-    )
+    return Filled(number=part.number, job_id=job_id, records=part.records, length=part.length, sha256=part.sha256)

@@ -30,6 +30,12 @@ class Output(Protocol):
     def create(self, name: str, /) -> OutputFile:
         """Begin a file; ``name`` is relative to the folder and may hold ``/``."""
 
+    def read(self, name: str, /) -> bytes | None:
+        """Read a small file whole; None when it is not there."""
+
+    def remove(self, name: str, /) -> None:
+        """Remove a file; it need not be there."""
+
 
 class LocalFolder:
     """An :class:`Output` on the local disk.
@@ -45,6 +51,18 @@ class LocalFolder:
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return LocalFile(path)
+
+    def read(self, name: str, /) -> bytes | None:
+        """Read a small file whole; None when it is not there."""
+        try:
+            return (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def remove(self, name: str, /) -> None:
+        """Remove a file; it need not be there."""
+        with suppress(FileNotFoundError):
+            (self._folder / name).unlink()
 
 
 class LocalFile:

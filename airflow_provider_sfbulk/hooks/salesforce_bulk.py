@@ -1,0 +1,101 @@
+"""The hook: from a connection to a client, and one call for a whole job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.connection import get_async_connection
+from airflow.sdk import BaseHook
+
+from airflow_provider_sfbulk.client import BulkClient
+from airflow_provider_sfbulk.client.drivers.aio import AioDriver
+from airflow_provider_sfbulk.client.errors import SfBulkError
+from airflow_provider_sfbulk.client.models import JobInfo, Operation
+from airflow_provider_sfbulk.hooks.connection import connection_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from airflow_provider_sfbulk.client.results import BulkQueryResult, BulkResult
+
+Progress = Callable[[JobInfo], None]
+
+
+class SalesforceBulkHook(BaseHook):
+    """Talks to the Salesforce Bulk API with an Airflow connection.
+
+    :param salesforce_conn_id: a connection of type ``salesforce_bulk``, or of the official type ``salesforce``
+    :param api_version: instead of the connection's, as ``66.0``
+    """
+
+    conn_name_attr = "salesforce_conn_id"
+    default_conn_name = "salesforce_bulk_default"
+    conn_type = "salesforce_bulk"
+    hook_name = "Salesforce Bulk API"
+
+    def __init__(self, salesforce_conn_id: str = default_conn_name, *, api_version: str | None = None) -> None:
+        super().__init__()
+        self.salesforce_conn_id = salesforce_conn_id
+        self.api_version = api_version
+
+    def get_conn(self) -> BulkClient:
+        """Give the Airflow-free client. It signs in with its first call; close it, or use it in a ``with``.
+
+        :raises LoginError: when what the connection's way of login needs is missing
+        """
+        connection = self.get_connection(self.salesforce_conn_id)
+        return BulkClient.of(connection_settings(connection, api_version=self.api_version))
+
+    async def get_async_driver(self) -> AioDriver:
+        """Give the driver that runs flows in an event loop, as the triggerer's."""
+        connection = await get_async_connection(self.salesforce_conn_id)
+        return AioDriver(connection_settings(connection, api_version=self.api_version))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Sign in and read the org's limits: proves the login, the API permission and the version."""
+        try:
+            with self.get_conn() as client:
+                limits = client.limits()
+                host = client.instance_url
+        except SfBulkError as error:
+            return False, str(error)
+        left = limits.get("DailyApiRequests", {})
+        return True, f"Signed in to {host}. API calls left today: {left.get('Remaining')} of {left.get('Max')}."
+
+    def insert(self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Any) -> BulkResult:
+        """Insert records; see :meth:`BulkClient.ingest.perform` for the options and the result."""
+        return self._ingest(sobject, Operation.INSERT, records, **options)
+
+    def update(self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Any) -> BulkResult:
+        """Update records by their ``Id``."""
+        return self._ingest(sobject, Operation.UPDATE, records, **options)
+
+    def upsert(
+        self, sobject: str, records: Iterable[Mapping[str, Any]], external_id_field: str, **options: Any
+    ) -> BulkResult:
+        """Insert records, or update those whose ``external_id_field`` is there already."""
+        return self._ingest(sobject, Operation.UPSERT, records, external_id_field=external_id_field, **options)
+
+    def delete(self, sobject: str, ids_or_records: Iterable[str | Mapping[str, Any]], **options: Any) -> BulkResult:
+        """Move records to the recycle bin."""
+        return self._ingest(sobject, Operation.DELETE, ids_or_records, **options)
+
+    def hard_delete(
+        self, sobject: str, ids_or_records: Iterable[str | Mapping[str, Any]], **options: Any
+    ) -> BulkResult:
+        """Delete records for good. Needs the permission "Bulk API Hard Delete"."""
+        return self._ingest(sobject, Operation.HARD_DELETE, ids_or_records, **options)
+
+    def query(self, soql: str, *, include_deleted: bool = False, **options: Any) -> BulkQueryResult:
+        """Run a query; the rows stream, and ``len()`` of the result is known."""
+        return self.get_conn().query.perform(soql, include_deleted=include_deleted, **options)
+
+    def get_df(self, soql: str, *, include_deleted: bool = False, **options: Any) -> pd.DataFrame:
+        """Run a query and give its rows as a DataFrame, typed by describe."""
+        with self.get_conn() as client:
+            return client.query.perform(soql, include_deleted=include_deleted, **options).to_df()
+
+    def _ingest(self, sobject: str, operation: Operation, records: Iterable[Any], **options: Any) -> BulkResult:
+        return self.get_conn().ingest.perform(sobject, operation, records, **options)

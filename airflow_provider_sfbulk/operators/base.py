@@ -1,0 +1,207 @@
+"""What both operators share: the client, the wait, the link, and what happens on a kill."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+
+from airflow.sdk import BaseOperator, conf
+from airflow.sdk.exceptions import AirflowRuntimeError
+
+from airflow_provider_sfbulk.client.errors import JobTimeoutError, ProtocolError, SfBulkError
+from airflow_provider_sfbulk.client.flows import job as jobs
+from airflow_provider_sfbulk.client.flows.wait import INLINE_SCHEDULE, wait_until_final
+from airflow_provider_sfbulk.client.models import JobInfo, JobType
+from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
+from airflow_provider_sfbulk.ledger import TaskLedger
+from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
+from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_sfbulk.client import BulkClient
+
+KILLED_STATES: Final = frozenset({"failed", "success", "skipped", "restarting", "removed", "upstream_failed"})
+"""States of a task instance in Airflow that tell, while its process still runs, that a person ended it. A deploy leaves
+it ``running``."""
+
+
+class BulkJobOperator(BaseOperator):
+    """A task that owns jobs at Salesforce and waits for them.
+
+    :param wait_for_completion: False: return the job ids as soon as Salesforce has the jobs
+    :param deferrable: wait in the triggerer, without holding a worker
+    :param poll_interval: longest time between two looks at a job, in seconds; young jobs are looked at more often
+    :param timeout: of one try's waiting, in seconds or as a timedelta. Its end fails the try, the jobs go on, and the
+        next try adopts them
+    :param cancel_on_kill: whether a person's kill aborts the jobs; a deploy, a timeout or a lost worker never does
+    :param salesforce_conn_id: the connection
+    :param api_version: instead of the connection's, as ``66.0``
+    """
+
+    job_type: ClassVar[JobType]
+    operator_extra_links = (BulkJobLink(),)
+    ui_color = "#d8edff"
+
+    def __init__(
+        self,
+        *,
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float = 60.0,
+        timeout: float | timedelta | None = None,
+        cancel_on_kill: bool = True,
+        salesforce_conn_id: str = SalesforceBulkHook.default_conn_name,
+        api_version: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.timeout = timeout
+        self.cancel_on_kill = cancel_on_kill
+        self.salesforce_conn_id = salesforce_conn_id
+        self.api_version = api_version
+        self.job_link: str | None = None
+        self._killed = False
+        self._job_ids: list[str] = []
+
+    @cached_property
+    def hook(self) -> SalesforceBulkHook:
+        """The hook of this task's connection."""
+        return SalesforceBulkHook(self.salesforce_conn_id, api_version=self.api_version)
+
+    def _ledger(self, context: Context) -> TaskLedger:
+        return TaskLedger(context["task_state_store"], try_number=context["ti"].try_number)
+
+    def _publish(self, context: Context, client: BulkClient, job_ids: Sequence[str]) -> None:
+        """Show the jobs in Airflow's UI, before anything is waited for."""
+        self._job_ids = list(job_ids)
+        self.job_link = job_url(client.instance_url, self._job_ids)
+        context["ti"].xcom_push(LINK_XCOM_KEY, self.job_link)
+
+    def _wait(self, context: Context, client: BulkClient, job_ids: Sequence[str]) -> list[JobInfo]:
+        """Wait until all jobs are final: here for the first seconds, then in the triggerer or here.
+
+        A small job is noticed here and never defers.
+
+        :raises TaskDeferred: to go on in :meth:`execute_complete`
+        :raises JobTimeoutError: when the wait ends first; the jobs go on
+        """
+        deadline = self._deadline()
+        if self.deferrable:
+            infos = self._run(context, client, look(self.job_type, job_ids, on_progress=self._log_progress))
+            if not all(info.is_final for info in infos):
+                self._defer(job_ids, deadline=deadline, api_calls=client.calls)
+            return infos
+        return self._run(
+            context,
+            client,
+            wait_until_final(
+                self.job_type,
+                job_ids,
+                poll_interval=self.poll_interval,
+                timeout=None if deadline is None else deadline - time.time(),
+                on_progress=self._log_progress,
+            ),
+        )
+
+    def _defer(self, job_ids: Sequence[str], *, deadline: float | None, api_calls: int) -> NoReturn:
+        self.log.info("%d job(s) still run: waiting in the triggerer", len(job_ids))
+        self.defer(
+            trigger=BulkJobTrigger(
+                job_ids=list(job_ids),
+                job_type=str(self.job_type),
+                salesforce_conn_id=self.salesforce_conn_id,
+                api_version=self.api_version,
+                poll_interval=self.poll_interval,
+                deadline=deadline,
+                cancel_on_kill=self.cancel_on_kill,
+                api_calls=api_calls,
+            ),
+            method_name="execute_complete",
+        )
+        raise AssertionError("defer() came back")
+
+    def _woken(self, event: Mapping[str, Any] | None, job_ids: Sequence[str]) -> WakeUp:
+        """Read the event that ended the deferral. It crossed processes and versions, so it is distrusted.
+
+        :raises ProtocolError: when it is not one of :class:`BulkJobTrigger`'s
+        :raises JobTimeoutError: when it says that the time is up
+        """
+        wake_up = WakeUp.from_event(event)
+        if wake_up.is_timeout and wake_up.is_about(job_ids):
+            raise JobTimeoutError(
+                f"the wait for {_named(job_ids)} ended after the task's timeout; the jobs go on at Salesforce. "
+                "A retry waits for the same jobs; so does clearing the task.",
+                job_id=job_ids[0],
+            )
+        return wake_up
+
+    def _deadline(self) -> float | None:
+        """When this try's wait ends, in seconds since 1970.
+
+        Airflow does not enforce ``execution_timeout`` while a task is deferred, so the trigger carries it.
+        """
+        spans = [
+            span.total_seconds() if isinstance(span, timedelta) else float(span)
+            for span in (self.timeout, self.execution_timeout)
+            if span is not None
+        ]
+        return time.time() + min(spans) if spans else None
+
+    def _log_progress(self, info: JobInfo) -> None:
+        self.log.info("job %s is %s: %d records processed, %d failed", info.id, info.state, info.processed, info.failed)
+
+    def _run(self, context: Context, client: BulkClient, flow: Flow[T]) -> T:
+        """Run a flow; when the task is killed meanwhile, abort its jobs if a person did it."""
+        self._client = client
+        try:
+            return client.run(flow)
+        except StoppedError:
+            if self.cancel_on_kill and self._is_ended_by_person(context):
+                self._abort(client.again(), self._jobs_to_abort(context))
+            raise
+
+    def on_kill(self) -> None:
+        """Stop what runs. Called inside the handler of SIGTERM, so it does as little as can be; the rest is in `_run`."""
+        if self._client is not None:
+            self._client.stop("the task was told to end")
+
+    def _is_ended_by_person(self, context: Context) -> bool:
+        """Whether Airflow says that this task instance has been ended.
+
+        A person's kill and a deploy reach the worker as the same signal. After the first the task's state in Airflow is
+        no longer ``running``; when it cannot be told, the jobs are left alone.
+        """
+        ti = context["ti"]
+        try:
+            states = ti.get_task_states(
+                dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+            )
+        except (AirflowRuntimeError, OSError) as error:
+            self.log.warning("could not ask Airflow why this task ends (%s): its jobs go on", type(error).__name__)
+            return False
+        found = {state for by_task in states.values() for state in by_task.values()}
+        return bool(found & KILLED_STATES)
+
+    def _abort(self, client: BulkClient, job_ids: Sequence[str]) -> None:
+        for job_id in job_ids:
+            try:
+                client.run(abort(self.job_type, job_id))
+                self.log.info("job %s is aborted, since the task was killed", job_id)
+            except SfBulkError as error:
+                self.log.warning("job %s could not be aborted: %s", job_id, error)
+
+    def _jobs_to_abort(self, context: Context) -> list[str]:
+        raise NotImplementedError
+
+
+def _named(job_ids: Sequence[str]) -> str:
+    return f"job {job_ids[0]}" if len(job_ids) == 1 else f"{len(job_ids)} jobs ({job_ids[0]}, …)"

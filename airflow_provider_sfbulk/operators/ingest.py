@@ -1,0 +1,256 @@
+"""Loading records into Salesforce."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.flows import ingest
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobType, LineEnding, Operation
+from airflow_provider_sfbulk.client.records.columns import check_against_describe
+from airflow_provider_sfbulk.client.records.parts import Part, split
+from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_source, source_format_of
+from airflow_provider_sfbulk.operators.base import BulkJobOperator
+from airflow_provider_sfbulk.operators.settlement import Settlement
+from airflow_provider_sfbulk.storage import SourceFile, find_sources, open_output
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_sfbulk.client import BulkClient
+
+RESULT_FORMATS = ("csv", "parquet", "jsonl")
+
+
+class BulkIngestOperator(BulkJobOperator):
+    """Insert, update, upsert or delete records with Bulk API 2.0, every row once.
+
+    The input is read to its end and uploaded in parts before Salesforce is told to process any of it; a mistake anywhere
+    in it leaves the org untouched. A retry goes on with the jobs of the try before.
+
+    :param sobject: API name of the object, as ``Account`` (templated)
+    :param operation: ``insert``, ``update``, ``upsert``, ``delete`` or ``hardDelete``
+    :param source: path or URI of a file, or a pattern (``*.csv``): CSV, JSON lines (both also gzipped) or Parquet; or a
+        list of dicts, a DataFrame, an Arrow table, a callable that returns an iterable of dicts; or an XComArg of these
+        (templated)
+    :param source_format: ``csv``, ``jsonl`` or ``parquet``, when the name does not tell
+    :param source_conn_id: connection of the object storage, when the URI does not name it
+    :param column_delimiter: of CSV sources, Salesforce's name (``COMMA``, ``TAB``, …); None: seen in the file
+    :param line_ending: of CSV sources, ``LF`` or ``CRLF``; None: seen in the file
+    :param external_id_field: the field that an upsert matches by (templated)
+    :param assignment_rule_id: for Case and Lead (templated)
+    :param column_mapping: ``{"source column": "Field__c"}``; None as the value drops the column
+    :param nulls: what an explicit null does: ``leave`` the field or ``clear`` it; by column ``{"Field__c": "clear"}``
+    :param timezone: of datetimes that carry none, as ``Europe/Berlin``; without it they are refused
+    :param part_bytes: size of one job's CSV at most
+    :param part_records: records of one job at most
+    :param max_concurrent_jobs: jobs being filled at the same time
+    :param results_path: folder for the files of successful, failed and unprocessed records (templated)
+    :param results_format: ``csv``, ``parquet`` or ``jsonl``
+    :param results_conn_id: connection of the object storage, when the URI does not name it
+    :param max_failed_records: failed records that do not fail the task: a number, a float as fraction of all records,
+        or None for any number. Unprocessed records always fail it
+
+    Returns ``{"sobject", "operation", "job_ids", "processed", "successful", "failed", "unprocessed", "errors",
+    "api_calls", "results", "manifest"}``, or the list of job ids with ``wait_for_completion=False``.
+    """
+
+    job_type: ClassVar[JobType] = JobType.INGEST
+    template_fields: Sequence[str] = (
+        "sobject",
+        "source",
+        "source_conn_id",
+        "external_id_field",
+        "assignment_rule_id",
+        "results_path",
+        "results_conn_id",
+        "salesforce_conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        sobject: str,
+        operation: str,
+        source: Any,
+        source_format: str | None = None,
+        source_conn_id: str | None = None,
+        column_delimiter: str | None = None,
+        line_ending: str | None = None,
+        external_id_field: str | None = None,
+        assignment_rule_id: str | None = None,
+        column_mapping: Mapping[str, str | None] | None = None,
+        nulls: str | Mapping[str, str] = "leave",
+        timezone: str | None = None,
+        part_bytes: int = limits.PART_BYTES,
+        part_records: int = limits.RECORDS_PER_DAY,
+        max_concurrent_jobs: int = 4,
+        results_path: str | os.PathLike[str] | None = None,
+        results_format: str = "csv",
+        results_conn_id: str | None = None,
+        max_failed_records: float | None = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sobject = sobject
+        self.operation = operation
+        self.source = source
+        self.source_format = source_format
+        self.source_conn_id = source_conn_id
+        self.column_delimiter = column_delimiter
+        self.line_ending = line_ending
+        self.external_id_field = external_id_field
+        self.assignment_rule_id = assignment_rule_id
+        self.column_mapping = column_mapping
+        self.nulls = nulls
+        self.timezone = timezone
+        self.part_bytes = part_bytes
+        self.part_records = part_records
+        self.max_concurrent_jobs = max_concurrent_jobs
+        self.results_path = results_path
+        self.results_format = results_format
+        self.results_conn_id = results_conn_id
+        self.max_failed_records = max_failed_records
+
+    def execute(self, context: Context) -> dict[str, Any] | list[str]:
+        """Fill, decide, close; then wait and settle."""
+        rules = self._rules()
+        ledger = self._ledger(context)
+        with self.hook.get_conn() as client:
+            self._give_up(client, ledger.begin(self._plan()))
+            if ledger.is_resumed:
+                self.log.info("an earlier try has uploaded the whole input: going on with its jobs")
+            filled = self._run(
+                context,
+                client,
+                ingest.load(
+                    self._parts(client, rules),
+                    order=ingest.Order(
+                        sobject=self.sobject,
+                        operation=rules.operation,
+                        external_id_field=self.external_id_field,
+                        assignment_rule_id=self.assignment_rule_id,
+                    ),
+                    limit=self.max_concurrent_jobs,
+                ),
+                ledger=ledger,
+            )
+            job_ids = [each.job_id for each in filled]
+            self._publish(context, client, job_ids)
+            if not self.wait_for_completion:
+                ledger.finish()
+                return job_ids
+            infos = self._wait(context, client, job_ids)
+            return self._settle(client, ledger, filled, infos, api_calls=client.calls)
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Settle after the deferral."""
+        ledger = self._ledger(context)
+        ledger.resume()
+        with self.hook.get_conn() as client:
+            filled = client.run(ingest.recorded(), ledger=ledger)
+            job_ids = [each.job_id for each in filled]
+            self._publish(context, client, job_ids)
+            infos, api_calls = self._resume_wait(context, client, event, job_ids)
+            return self._settle(client, ledger, filled, infos, api_calls=api_calls + client.calls)
+
+    def _rules(self) -> Rules:
+        """Check what can be checked without reading or sending anything.
+
+        :raises SourceError: naming the argument
+        """
+        if self.results_format not in RESULT_FORMATS:
+            raise SourceError(f"results_format is one of {', '.join(RESULT_FORMATS)}, not {self.results_format!r}")
+        allowed = self.max_failed_records
+        if isinstance(allowed, bool) or (allowed is not None and allowed < 0):
+            raise SourceError("max_failed_records is a number from 0, a float as fraction of all records, or None")
+        operation = _member(Operation, self.operation, "operation")
+        if operation is Operation.UPSERT and not self.external_id_field:
+            raise SourceError("an upsert needs external_id_field: the field by which records are matched")
+        if operation is not Operation.UPSERT and self.external_id_field:
+            raise SourceError(f"external_id_field belongs to an upsert; {operation} matches by Id")
+        return Rules(
+            operation=operation,
+            external_id_field=self.external_id_field,
+            column_mapping=self.column_mapping,
+            nulls=self.nulls,
+            timezone=self.timezone,
+            column_delimiter=_member(ColumnDelimiter, self.column_delimiter, "column_delimiter"),
+            line_ending=_member(LineEnding, self.line_ending, "line_ending"),
+        )
+
+    def _plan(self) -> dict[str, Any]:
+        """Give what makes this load what it is: while it is unfinished, none of it may change."""
+        files = self._files()
+        return {
+            "sobject": self.sobject,
+            "operation": self.operation,
+            "external_id_field": self.external_id_field,
+            "assignment_rule_id": self.assignment_rule_id,
+            "salesforce_conn_id": self.salesforce_conn_id,
+            "column_mapping": dict(self.column_mapping) if self.column_mapping else None,
+            "nulls": self.nulls if isinstance(self.nulls, str) else dict(self.nulls),
+            "source": [file.identity() for file in files] if files is not None else type(self.source).__name__,
+        }
+
+    def _files(self) -> list[SourceFile] | None:
+        if isinstance(self.source, (str, os.PathLike, ObjectStoragePath)):
+            return find_sources(self.source, conn_id=self.source_conn_id)
+        return None
+
+    def _parts(self, client: BulkClient, rules: Rules) -> Iterator[Part]:
+        """Cut the input into parts, numbered through all files. Nothing is read before the first is asked for."""
+        number, row = 0, 1
+        for stream in self._streams(rules):
+            checked = check_against_describe(
+                stream.columns,
+                client.describe(self.sobject),
+                operation=rules.operation,
+                external_id_field=self.external_id_field,
+            )
+            for part in split(stream.with_columns(checked), max_bytes=self.part_bytes, max_records=self.part_records):
+                yield replace(part, number=number, first_row=row)
+                number += 1
+                row += part.records
+
+    def _streams(self, rules: Rules) -> Iterator[RecordStream]:
+        files = self._files()
+        if files is None:
+            rows = self.source() if isinstance(self.source, Callable) else self.source
+            yield from_source(rows, rules, name=f"the {type(rows).__name__} given as source")
+            return
+        for file in files:
+            yield from_source(
+                None,
+                rules,
+                name=file.name,
+                open_binary=file.open,
+                source_format=self.source_format or source_format_of(file.name),
+            )
+
+    def _settle(
+        self,
+        client: BulkClient,
+        ledger: Any,
+        filled: Sequence[ingest.Filled],
+        infos: Iterable[Any],
+        *,
+        api_calls: int,
+    ) -> dict[str, Any]:
+        settlement = Settlement.of(filled, infos)
+        report = settlement.fetch_results(
+            client,
+            output=None if self.results_path is None else open_output(self.results_path, conn_id=self.results_conn_id),
+            results_format=self.results_format,
+        )
+        ...
+
+
+def _member(kind, value, name): ...

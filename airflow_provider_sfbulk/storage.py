@@ -1,0 +1,152 @@
+"""Files on local disks and in object storage: what is read, and what appears whole or not at all.
+
+Everything goes through Airflow's ``ObjectStoragePath``, so any scheme that a provider brings works (``file``, ``s3``,
+``gs``, ``abfs``, …), with the connection in the URI (``s3://conn_id@bucket/key``) or named beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Any, Final
+
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.records.output import LocalFolder, Output, OutputFile
+
+LOCAL: Final = frozenset({"", "file", "local"})
+
+READ_BLOCK_BYTES: Final = 4 * 1024 * 1024
+"""Bytes asked of object storage at a time."""
+
+WRITE_BLOCK_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of one piece of a multipart upload. S3 takes 10,000 pieces, so an object may grow to 160 GB; two pieces of this
+size lie in memory."""
+
+_WILDCARDS: Final = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file to read records from."""
+
+    path: ObjectStoragePath
+
+    @property
+    def name(self) -> str:
+        """Its URI, for messages and for the choice of format."""
+        return str(self.path)
+
+    def open(self) -> IO[bytes]:
+        """Open it for reading from the beginning."""
+        if _is_local(self.path):
+            return open(self.path.path, "rb")  # noqa: PTH123, SIM115 - the caller closes it
+        stream: IO[bytes] = self.path.fs.open(self.path.path, "rb", block_size=READ_BLOCK_BYTES)
+        return stream
+
+    def identity(self) -> dict[str, Any]:
+        """Tell this content from another under the same name, without reading it: size and entity tag or time."""
+        info: Mapping[str, Any] = self.path.fs.info(self.path.path)
+        tags = ("ETag", "etag", "md5Hash", "content_md5", "last_modified", "LastModified", "updated", "mtime")
+        tag = next((str(info[key]) for key in tags if info.get(key)), "")
+        return {"name": self.name, "bytes": info.get("size"), "tag": tag}
+
+
+def find_sources(source: str | os.PathLike[str] | ObjectStoragePath, *, conn_id: str | None = None) -> list[SourceFile]:
+    """Find the file of that path or URI, or all files of a pattern (``*``, ``?``, ``[…]``), in the order of their names.
+
+    :raises SourceError: when there is none
+    """
+    path = _path(source, conn_id)
+    if _WILDCARDS & set(path.path):
+        found = [_path(_uri_of(path, name), conn_id) for name in sorted(path.fs.glob(path.path))]
+        files = [each for each in found if each.is_file()]
+        if not files:
+            raise SourceError(f"no file matches {source}. Check the path, and that this worker can see it.")
+        return [SourceFile(each) for each in files]
+    if path.is_dir():
+        raise SourceError(f"{source} is a folder. Name a file, or a pattern such as {str(source).rstrip('/')}/*.csv.")
+    if not path.is_file():
+        raise SourceError(f"there is no file {source}. Check the path, and that this worker can see it.")
+    return [SourceFile(path)]
+
+
+def open_output(folder: str | os.PathLike[str] | ObjectStoragePath, *, conn_id: str | None = None) -> Output:
+    """Open a folder for writing; it need not be there yet."""
+    path = _path(folder, conn_id)
+    return LocalFolder(path.path) if _is_local(path) else ObjectFolder(path)
+
+
+class ObjectFolder:
+    """An ``Output`` in object storage."""
+
+    def __init__(self, folder: ObjectStoragePath) -> None:
+        self._folder = folder
+
+    def create(self, name: str, /) -> OutputFile:
+        """Begin an object."""
+        return ObjectFile(self._folder / name)
+
+    def read(self, name: str, /) -> bytes | None:
+        """Read a small object whole; None when it is not there."""
+        try:
+            data: bytes = (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        return data
+
+    def remove(self, name: str, /) -> None:
+        """Remove an object; it need not be there."""
+        with suppress(FileNotFoundError):
+            (self._folder / name).unlink()
+
+
+class ObjectFile:
+    """An object that does not exist before :meth:`commit`.
+
+    Leaving ``with path.open("wb")`` by an exception would publish a truncated object that looks whole, so the upload is
+    begun without ``autocommit``: fsspec's own way to complete or abort a multipart upload.
+    """
+
+    def __init__(self, path: ObjectStoragePath) -> None:
+        self._path = path
+        self._file: Any = path.fs.open(path.path, "wb", block_size=WRITE_BLOCK_BYTES, autocommit=False)
+        self._open = True
+
+    def write(self, data: bytes, /) -> int:
+        """Take the next bytes."""
+        written: int = self._file.write(data)
+        return written
+
+    def commit(self) -> str:
+        """Complete the upload."""
+        self._file.close()
+        self._file.commit()
+        self._open = False
+        return str(self._path)
+
+    def discard(self) -> None:
+        """Abort the upload."""
+        if self._open:
+            self._open = False
+            with suppress(FileNotFoundError):
+                self._file.discard()
+
+
+def _path(source: str | os.PathLike[str] | ObjectStoragePath, conn_id: str | None) -> ObjectStoragePath:
+    if isinstance(source, ObjectStoragePath):
+        return source
+    return ObjectStoragePath(os.fspath(source), conn_id=conn_id)
+
+
+def _is_local(path: ObjectStoragePath) -> bool:
+    return path.protocol in LOCAL
+
+
+def _uri_of(path: ObjectStoragePath, name: str) -> str:
+    if _is_local(path):
+        return name
+    return f"{path.protocol}://{name.lstrip('/')}"
