@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
@@ -12,14 +11,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 from airflow.sdk import BaseOperator, conf
 from airflow.sdk.exceptions import AirflowRuntimeError
 
-from airflow_provider_sfbulk.client.errors import JobTimeoutError, ProtocolError, SfBulkError
-from airflow_provider_sfbulk.client.flows import job as jobs
-from airflow_provider_sfbulk.client.flows.wait import INLINE_SCHEDULE, wait_until_final
+from airflow_provider_sfbulk.client.errors import JobTimeoutError, SfBulkError, StoppedError, TransientError
+from airflow_provider_sfbulk.client.flows.job import abort
+from airflow_provider_sfbulk.client.flows.wait import look, wait_until_final
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
+from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -129,20 +129,33 @@ class BulkJobOperator(BaseOperator):
         )
         raise AssertionError("defer() came back")
 
-    def _woken(self, event: Mapping[str, Any] | None, job_ids: Sequence[str]) -> WakeUp:
-        """Read the event that ended the deferral. It crossed processes and versions, so it is distrusted.
+    def _wait_again(
+        self, context: Context, client: BulkClient, event: Mapping[str, Any] | None, job_ids: Sequence[str]
+    ) -> tuple[list[JobInfo], int]:
+        """Look at the jobs after a deferral; the event is a hint, and the state is read again.
 
-        :raises ProtocolError: when it is not one of :class:`BulkJobTrigger`'s
-        :raises JobTimeoutError: when it says that the time is up
+        :return: the final jobs, and the API calls made before this look
+        :raises TaskDeferred: when the event was an old trigger's and the jobs still run
+        :raises JobTimeoutError: when the time is up; the jobs go on
+        :raises TransientError: when the triggerer could not go on asking
         """
-        wake_up = WakeUp.from_event(event)
-        if wake_up.is_timeout and wake_up.is_about(job_ids):
+        wake_up = WakeUp.from_dict(event)
+        infos = self._run(context, client, look(self.job_type, job_ids))
+        if all(info.is_final for info in infos):
+            return infos, wake_up.api_calls
+        if wake_up.is_about(job_ids) and wake_up.outcome is WaitOutcome.TIMEOUT:
             raise JobTimeoutError(
-                f"the wait for {_named(job_ids)} ended after the task's timeout; the jobs go on at Salesforce. "
-                "A retry waits for the same jobs; so does clearing the task.",
+                f"the wait for {_named(job_ids)} is over: the task's timeout has passed. The jobs go on at Salesforce, and "
+                "a retry (or clearing the task) waits for the same jobs.",
                 job_id=job_ids[0],
             )
-        return wake_up
+        if wake_up.is_about(job_ids) and wake_up.outcome is WaitOutcome.ERROR:
+            raise TransientError(
+                f"the triggerer could not go on looking at {_named(job_ids)}; its own log says why. The jobs go on, and a "
+                "retry waits for the same jobs.",
+                job_id=job_ids[0],
+            )
+        self._defer(job_ids, deadline=self._deadline(), api_calls=wake_up.api_calls + client.calls)
 
     def _deadline(self) -> float | None:
         """When this try's wait ends, in seconds since 1970.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import ObjectStoragePath
+from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import SourceError
@@ -119,36 +119,40 @@ class BulkIngestOperator(BulkJobOperator):
         self.results_conn_id = results_conn_id
         self.max_failed_records = max_failed_records
 
+    @property
+    def source(self) -> Any:
+        """What to load; records themselves only inside an :class:`Unshown`."""
+        return self._source
+
+    @source.setter
+    def source(self, value: Any) -> None:
+        shown = isinstance(value, (str, os.PathLike, Unshown, ResolveMixin)) or callable(value) or value is None
+        self._source = value if shown else Unshown(value)
+
     def execute(self, context: Context) -> dict[str, Any] | list[str]:
         """Fill, decide, close; then wait and settle."""
         rules = self._rules()
         ledger = self._ledger(context)
+        given_up = ledger.begin(self._plan())
         with self.hook.get_conn() as client:
-            self._give_up(client, ledger.begin(self._plan()))
+            self._abort(client, given_up)
             if ledger.is_resumed:
-                self.log.info("an earlier try has uploaded the whole input: going on with its jobs")
-            filled = self._run(
-                context,
-                client,
-                ingest.load(
-                    self._parts(client, rules),
-                    order=ingest.Order(
-                        sobject=self.sobject,
-                        operation=rules.operation,
-                        external_id_field=self.external_id_field,
-                        assignment_rule_id=self.assignment_rule_id,
-                    ),
-                    limit=self.max_concurrent_jobs,
-                ),
-                ledger=ledger,
+                self.log.info("the whole input lies uploaded since an earlier try: going on with its jobs")
+            order = ingest.Order(
+                sobject=self.sobject,
+                operation=rules.operation,
+                external_id_field=self.external_id_field,
+                assignment_rule_id=self.assignment_rule_id,
             )
-            job_ids = [each.job_id for each in filled]
-            self._publish(context, client, job_ids)
+            parts = self._parts(client, rules)
+            load = ingest.load(parts, order=order, limit=self.max_concurrent_jobs)
+            filled = self._run(context, client, load, ledger=ledger)
+            job_ids = self._publish(context, client, filled)
             if not self.wait_for_completion:
                 ledger.finish()
                 return job_ids
             infos = self._wait(context, client, job_ids)
-            return self._settle(client, ledger, filled, infos, api_calls=client.calls)
+            return self._settle(client, ledger, filled, infos, api_calls=0)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Settle after the deferral."""
@@ -156,10 +160,14 @@ class BulkIngestOperator(BulkJobOperator):
         ledger.resume()
         with self.hook.get_conn() as client:
             filled = client.run(ingest.recorded(), ledger=ledger)
-            job_ids = [each.job_id for each in filled]
-            self._publish(context, client, job_ids)
-            infos, api_calls = self._resume_wait(context, client, event, job_ids)
-            return self._settle(client, ledger, filled, infos, api_calls=api_calls + client.calls)
+            job_ids = self._publish(context, client, filled)
+            infos, api_calls = self._wait_again(context, client, event, job_ids)
+            return self._settle(client, ledger, filled, infos, api_calls=api_calls)
+
+    def _publish(self, context: Context, client: BulkClient, filled: Sequence[ingest.Filled]) -> list[str]:
+        job_ids = [each.job_id for each in filled]
+        self._show(context, client, job_ids)
+        return job_ids
 
     def _rules(self) -> Rules:
         """Check what can be checked without reading or sending anything.
@@ -171,23 +179,24 @@ class BulkIngestOperator(BulkJobOperator):
         allowed = self.max_failed_records
         if isinstance(allowed, bool) or (allowed is not None and allowed < 0):
             raise SourceError("max_failed_records is a number from 0, a float as fraction of all records, or None")
-        operation = _member(Operation, self.operation, "operation")
+        operation = member(Operation, self.operation, argument="operation")
         if operation is Operation.UPSERT and not self.external_id_field:
             raise SourceError("an upsert needs external_id_field: the field by which records are matched")
         if operation is not Operation.UPSERT and self.external_id_field:
-            raise SourceError(f"external_id_field belongs to an upsert; {operation} matches by Id")
+            raise SourceError(f"external_id_field belongs to an upsert; {operation} matches records by Id or not at all")
         return Rules(
             operation=operation,
             external_id_field=self.external_id_field,
             column_mapping=self.column_mapping,
             nulls=self.nulls,
             timezone=self.timezone,
-            column_delimiter=_member(ColumnDelimiter, self.column_delimiter, "column_delimiter"),
-            line_ending=_member(LineEnding, self.line_ending, "line_ending"),
+            column_delimiter=self.column_delimiter
+            and member(ColumnDelimiter, self.column_delimiter, argument="column_delimiter"),
+            line_ending=self.line_ending and member(LineEnding, self.line_ending, argument="line_ending"),
         )
 
     def _plan(self) -> dict[str, Any]:
-        """Give what makes this load what it is: while it is unfinished, none of it may change."""
+        """Give what makes this load what it is. From its decision on until its end none of it may change."""
         files = self._files()
         return {
             "sobject": self.sobject,
@@ -197,60 +206,69 @@ class BulkIngestOperator(BulkJobOperator):
             "salesforce_conn_id": self.salesforce_conn_id,
             "column_mapping": dict(self.column_mapping) if self.column_mapping else None,
             "nulls": self.nulls if isinstance(self.nulls, str) else dict(self.nulls),
-            "source": [file.identity() for file in files] if files is not None else type(self.source).__name__,
+            "timezone": self.timezone,
+            "source": str(self.source) if files is None else [file.identity() for file in files],
         }
 
     def _files(self) -> list[SourceFile] | None:
-        if isinstance(self.source, (str, os.PathLike, ObjectStoragePath)):
+        if isinstance(self.source, (str, os.PathLike)):
             return find_sources(self.source, conn_id=self.source_conn_id)
         return None
 
     def _parts(self, client: BulkClient, rules: Rules) -> Iterator[Part]:
         """Cut the input into parts, numbered through all files. Nothing is read before the first is asked for."""
+        describe = client.describe(self.sobject)
         number, row = 0, 1
         for stream in self._streams(rules):
-            checked = check_against_describe(
-                stream.columns,
-                client.describe(self.sobject),
-                operation=rules.operation,
-                external_id_field=self.external_id_field,
+            columns = check_against_describe(
+                stream.columns, describe, operation=rules.operation, external_id_field=self.external_id_field
             )
-            for part in split(stream.with_columns(checked), max_bytes=self.part_bytes, max_records=self.part_records):
+            for part in split(stream.with_columns(columns), max_bytes=self.part_bytes, max_records=self.part_records):
                 yield replace(part, number=number, first_row=row)
                 number += 1
                 row += part.records
 
     def _streams(self, rules: Rules) -> Iterator[RecordStream]:
         files = self._files()
-        if files is None:
-            rows = self.source() if isinstance(self.source, Callable) else self.source
-            yield from_source(rows, rules, name=f"the {type(rows).__name__} given as source")
+        if files is not None:
+            for file in files:
+                source_format = self.source_format or source_format_of(file.name)
+                yield from_source(None, rules, name=file.name, open_binary=file.open, source_format=source_format)
             return
-        for file in files:
-            yield from_source(
-                None,
-                rules,
-                name=file.name,
-                open_binary=file.open,
-                source_format=self.source_format or source_format_of(file.name),
-            )
+        records = self.source.records if isinstance(self.source, Unshown) else self.source()
+        yield from_source(records, rules, name=f"the {type(records).__name__} given as source")
 
     def _settle(
         self,
         client: BulkClient,
-        ledger: Any,
+        ledger: TaskLedger,
         filled: Sequence[ingest.Filled],
-        infos: Iterable[Any],
+        infos: Sequence[JobInfo],
         *,
         api_calls: int,
     ) -> dict[str, Any]:
+        """Hold the counts against what was sent, write the result files, and judge."""
         settlement = Settlement.of(filled, infos)
-        report = settlement.fetch_results(
-            client,
-            output=None if self.results_path is None else open_output(self.results_path, conn_id=self.results_conn_id),
-            results_format=self.results_format,
+        report = self._report(client, settlement)
+        check_completed(infos)
+        check_failed_records(
+            infos,
+            allowed=self.max_failed_records,
+            total=settlement.records,
+            codes=report.errors,
+            where=report.files["failed"],
         )
-        ...
-
-
-def _member(kind, value, name): ...
+        ledger.finish()
+        return {
+            "sobject": self.sobject,
+            "operation": self.operation,
+            "job_ids": [each.job_id for each in filled][:NAMED_JOB_IDS],
+            "processed": settlement.count("successful") + settlement.count("failed"),
+            "successful": settlement.count("successful"),
+            "failed": settlement.count("failed"),
+            "unprocessed": settlement.count("unprocessed"),
+            "errors": dict(report.errors),
+            "api_calls": api_calls + client.calls,
+            "results": report.files,
+            "manifest": report.manifest,
+        }

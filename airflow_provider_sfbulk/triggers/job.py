@@ -12,9 +12,10 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_sfbulk.client.drivers.aio import AioDriver
 from airflow_provider_sfbulk.client.errors import JobTimeoutError, SfBulkError
 from airflow_provider_sfbulk.client.flows import job as jobs
-from airflow_provider_sfbulk.client.flows.wait import poll_schedule, wait_until_final
+from airflow_provider_sfbulk.client.flows.wait import wait_until_final
 from airflow_provider_sfbulk.client.models import JobType
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
+from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
 SHORTEST_DEFERRAL_SECONDS: Final = 8.0
 """A trigger never fires sooner: the scheduler may take the end of the task's first half for its failure when the
@@ -77,7 +78,7 @@ class BulkJobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait. The event says that the wait is over and why; what became of the jobs the task reads for itself."""
         await asyncio.sleep(SHORTEST_DEFERRAL_SECONDS)
-        event: dict[str, Any] = {"job_ids": self.job_ids, "status": "final"}
+        outcome = WaitOutcome.FINAL
         calls = 0
         try:
             async with await self._driver() as driver:
@@ -86,20 +87,20 @@ class BulkJobTrigger(BaseTrigger):
                         wait_until_final(
                             JobType(self.job_type),
                             self.job_ids,
-                            schedule=poll_schedule(longest=self.poll_interval, age=SHORTEST_DEFERRAL_SECONDS),
+                            poll_interval=self.poll_interval,
+                            age=SHORTEST_DEFERRAL_SECONDS,
                             timeout=self._seconds_left(),
                         )
                     )
                 finally:
                     calls = driver.calls
         except JobTimeoutError:
-            event["status"] = "timeout"
+            outcome = WaitOutcome.TIMEOUT
         except SfBulkError as error:
-            # The task signs in and looks for itself: it can raise the error with its type, and retries apply.
-            self.log.warning("waiting for %s ended with an error: %s", ", ".join(self.job_ids[:5]), error)
-            event["status"] = "error"
-        event["api_calls"] = self.api_calls + calls
-        yield TriggerEvent(event)
+            self.log.warning("the wait in the triggerer ended with an error: %s", error)
+            outcome = WaitOutcome.ERROR
+        wake_up = WakeUp(outcome=outcome, job_ids=tuple(self.job_ids), api_calls=self.api_calls + calls)
+        yield TriggerEvent(wake_up.to_dict())
 
     async def on_kill(self) -> None:
         """Abort the jobs: a person marked the task or cleared it. Not called for a restart of the triggerer."""

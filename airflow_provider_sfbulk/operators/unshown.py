@@ -1,0 +1,25 @@
+"""Records as an operator's argument, kept out of what Airflow stores and shows.
+
+Airflow writes the value of every template field into its database twice: with the serialized DAG and as the task's
+rendered fields. Records given as an argument, or by a task before, would lie there in plain text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from typing import Any
+
+
+class Unshown:
+    """Holds records and tells only what kind of thing they are and how many."""
+
+    __slots__ = ("records",)
+
+    def __init__(self, records: Any) -> None:
+        self.records = records
+
+    def __str__(self) -> str:
+        kind = type(self.records).__name__
+        return f"<{kind} of {len(self.records)} records>" if isinstance(self.records, Sized) else f"<{kind}>"
+
+    __repr__ = __str__

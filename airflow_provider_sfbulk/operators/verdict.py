@@ -1,0 +1,58 @@
+"""Whether the end of the jobs is the task's success or its failure, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from airflow_provider_sfbulk.client.errors import FailedRecordsError, JobFailedError
+from airflow_provider_sfbulk.client.models import JobInfo, JobState
+
+NAMED_JOBS = 3
+"""Jobs that a message names; the manifest has them all."""
+
+
+def check_completed(infos: Iterable[JobInfo]) -> None:
+    """Refuse jobs that ended ``Failed`` or ``Aborted``.
+
+    :raises JobFailedError: with Salesforce's own words
+    """
+    ended = [info for info in infos if info.state is not JobState.JOB_COMPLETE]
+    if not ended:
+        return
+    first = ended[0]
+    words = f": {first.error_message}" if first.error_message else ""
+    others = f", and {len(ended) - 1} more job(s) did not complete" if len(ended) > 1 else ""
+    raise JobFailedError(
+        f"job {first.id} ended {first.state} after {first.processed} records, {first.failed} of them failed{words}{others}. "
+        "What was saved before stays saved.",
+        job_id=first.id,
+    )
+
+
+def check_failed_records(
+    infos: Sequence[JobInfo], *, allowed: float | None, total: int, codes: Mapping[str, int], where: Sequence[str] = ()
+) -> None:
+    """Refuse more failed records than allowed.
+
+    :param allowed: a number of records; a float: fraction of ``total``; None: any number
+    :param codes: how many failed with which of Salesforce's codes
+    :param where: URIs of the failed records
+    :raises FailedRecordsError: naming the jobs, how many and which codes; never a record's contents
+    """
+    failed = sum(info.failed for info in infos)
+    if allowed is None or failed <= (allowed * total if isinstance(allowed, float) else allowed):
+        return
+    jobs = [info for info in infos if info.failed]
+    named = ", ".join(f"{info.failed} of {info.processed} in job {info.id}" for info in jobs[:NAMED_JOBS])
+    more = f" and {len(jobs) - NAMED_JOBS} more jobs" if len(jobs) > NAMED_JOBS else ""
+    reasons = ", ".join(f"{code} {count}" for code, count in sorted(codes.items(), key=lambda item: (-item[1], item[0])))
+    told = f" ({reasons})" if reasons else ""
+    advice = (
+        f"They are in {', '.join(where)}, with Salesforce's words; mend them and name the file as source."
+        if where
+        else "Set results_path to get them as a file, with Salesforce's words."
+    )
+    raise FailedRecordsError(
+        f"{failed} of {total} records failed{told}, {allowed} allowed by max_failed_records: {named}{more}. {advice}",
+        job_id=jobs[0].id,
+    )

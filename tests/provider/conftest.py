@@ -1,0 +1,99 @@
+"""A task's surroundings without a scheduler: real operators, a real local org on loopback, and a task state store that
+behaves as Airflow 3.3.2's."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
+from airflow.sdk.execution_time.comms import ErrorResponse
+
+from airflow_provider_sfbulk.local_org import LocalOrg
+
+
+@dataclass
+class FakeTask:
+    """One task of one run, over all its tries."""
+
+    states: dict[str, Any] = field(default_factory=dict)
+    current: int = 0
+    retries: int = 2
+    max_tries: int = 2
+    airflow_state: str = "running"
+
+    def start(self, *, cleared: bool = False) -> Try:
+        """Begin the next try: a retry, or what follows a user's clear."""
+        if cleared:
+            self.max_tries = self.current + self.retries
+        self.current += 1
+        return Try(self, self.current)
+
+
+class Try:
+    """One try: its context, its XComs, and the store as this try sees it."""
+
+    def __init__(self, task: FakeTask, number: int) -> None:
+        self.task, self.try_number, self.max_tries = task, number, task.max_tries
+        self.dag_id, self.task_id, self.run_id, self.map_index = "dag", "task", "run", -1
+        self.xcoms: dict[str, Any] = {}
+
+    @property
+    def context(self) -> dict[str, Any]:
+        return {"ti": self, "task_state_store": self}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value
+
+    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
+        return {self.run_id: {self.task_id: self.task.airflow_state}}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        if self.try_number != self.task.current:
+            return None
+        return copy.deepcopy(self.task.states.get(key, default))
+
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        assert retention is not None
+        if self.try_number != self.task.current:
+            raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 404}))
+        self.task.states[key] = copy.deepcopy(value)
+
+    def run(self, operator: BaseOperator) -> Any:
+        """Run the operator to its end, over as many deferrals as it takes."""
+        import asyncio
+
+        try:
+            return operator.execute(self.context)
+        except TaskDeferred as deferral:
+            pending = deferral
+        while True:
+            module, kwargs = pending.trigger.serialize()
+            trigger = type(pending.trigger)(**kwargs)
+
+            async def first_event() -> Any:
+                return await anext(trigger.run())
+
+            event = asyncio.run(first_event())
+            try:
+                return getattr(operator, pending.method_name)(self.context, event=event.payload)
+            except TaskDeferred as deferral:
+                pending = deferral
+
+
+@pytest.fixture
+def task() -> FakeTask:
+    return FakeTask()
+
+
+@pytest.fixture
+def org(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalOrg]:
+    """A local org whose connection is ``salesforce_bulk_default``."""
+    with LocalOrg() as running:
+        monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT", running.connection)
+        yield running
