@@ -138,12 +138,12 @@ def time_text(value: Value) -> str:
         moment = time.fromisoformat(value.text)
     except ValueError as error:
         raise malformed(f"Invalid time: {value.text}", value.place) from error
-    return moment.replace(tzinfo=None).isoformat("milliseconds") + "Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def stored_datetime(moment: datetime) -> str:
     """Return an aware moment as it is stored."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat("milliseconds") + "Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def _check_year(year: int, value: Value) -> None:

@@ -58,7 +58,7 @@ _RESERVED: Final = frozenset(
 )
 """Words that cannot be an alias ("Alias Notation", SOQL and SOSL Reference)."""
 
-_NEVER_A_FIELD: Final = frozenset({"FROM", "SELECT", "WHERE"})
+_NEVER_A_FIELD: Final = frozenset({"FROM", "NOT", "SELECT", "WHERE"})
 """Of these, the ones that no field or relationship has as its name (``Group`` and the like are relationships)."""
 
 _KINDS: Final = {
@@ -91,7 +91,11 @@ def _parser() -> Lark:
 
 def _syntax_error(text: str, error: UnexpectedInput) -> Refused:
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
-        return unexpected(str(error.token), _place(error.token))
+        # A NOT where only a name can stand was taken for one, and the fault seen a token too late. At the very start
+        # Lark's history is [None].
+        taken = [t for t in error.token_history or [] if t and t.type == "NAME" and t.upper() in _NEVER_A_FIELD]
+        token = (taken or [error.token])[0]
+        return unexpected(str(token), _place(token))
     if isinstance(error, UnexpectedCharacters):
         place = Place(error.line, error.column)
         found = text[error.pos_in_stream or 0]
