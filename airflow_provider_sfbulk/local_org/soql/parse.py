@@ -84,7 +84,7 @@ def parse(text: str) -> Select:
 
 @cache
 def _parser() -> Lark:
-    """Build the parser, once: it takes some ten milliseconds."""
+    """Build the parser, once: it takes some tenths of a second, a query then takes a millisecond."""
     grammar = resources.files(__package__).joinpath("soql.lark").read_text(encoding="utf-8")
     return Lark(grammar, parser="lalr", lexer="contextual", transformer=_Builder(), maybe_placeholders=False)
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
+
+from airflow_provider_sfbulk.local_org.schema import Schema
+from airflow_provider_sfbulk.local_org.soql import compile_query
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 Rows = list[tuple[object, ...]]
 
@@ -38,7 +44,7 @@ def found(database: sqlite3.Connection, query: Callable[..., Rows]) -> Callable[
 
     def found(condition: str) -> str:
         rows = query(f"SELECT Id FROM Account WHERE {condition}")
-        return "".join(sorted(str(ids.index(str(row[0])) + 1) for row in rows))
+        return "".join(sorted(str(ids.index(row[0]) + 1) if row[0] in ids else "?" for row in rows))
 
     return found
 
@@ -194,6 +200,17 @@ def test_a_condition_may_have_thousands_of_parts(found: Callable[[str], str], op
 def test_a_list_may_have_thousands_of_values(found: Callable[[str], str]) -> None:
     values = ", ".join(f"'x{number}'" for number in range(10_000))
     assert found(f"Name IN ({values}, 'acme')") == "12"
+
+
+def test_a_value_listed_twice_is_bound_once(schema: Schema) -> None:
+    values = ", ".join(["1", "2"] * 10_000)
+    compiled = compile_query(f"SELECT Id FROM Account WHERE AnnualRevenue IN ({values})", schema, now=NOW)
+    assert compiled.parameters == (1, 2)
+
+
+def test_text_after_a_nul_counts(found: Callable[[str], str], add: Callable[..., None]) -> None:
+    add("Account", Id="001000000000007AAA", IsDeleted=0, Name="a\0b")
+    assert found("Name = 'a\\u0000c'") == ""
 
 
 def test_conditions_nest_deep_enough_for_people(found: Callable[[str], str]) -> None:

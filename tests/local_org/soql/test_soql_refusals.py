@@ -317,6 +317,7 @@ def test_a_long_row_is_shown_in_part(schema: Schema) -> None:
     soql = f"SELECT Id FROM Account WHERE {'Name = null AND ' * 100}Foo = null"
     _, excerpt, caret, where, _ = refusal(schema, soql).message.split("\n")
     assert len(excerpt) <= 80
+    assert excerpt.startswith("AND Name = null AND")
     assert excerpt[len(caret) - 1 :].startswith("Foo = null")
     assert where == "ERROR at Row:1:Column:1630"
 

@@ -31,6 +31,7 @@ def compiled(schema: Schema, soql: str) -> CompiledQuery:
         ("select NAME, id from ACCOUNT", ["Name", "Id"]),
         ("SELECT a.Id, A.name, Parent.Id FROM Account a", ["Id", "Name", "Parent.Id"]),
         ("SELECT a.Id FROM Account AS a", ["Id"]),
+        ("SELECT Name, Name.Id FROM Account Name", ["Name", "Id"]),
         ("SELECT Account.Id, account.owner.name FROM Account", ["Id", "Owner.Name"]),
         ("SELECT Account.Owner.Manager.Name FROM Contact", ["Account.Owner.Manager.Name"]),
         ("SELECT toLabel(Rating), TOLABEL(Parent.Rating) FROM Account", ["Rating", "Parent.Rating"]),
@@ -184,6 +185,13 @@ def test_records_come_in_order_nulls_first_unless_said(add: Add, query: Query, o
         )  # fmt: skip
     rows = query(f"SELECT Name FROM Account WHERE IsDeleted = FALSE ORDER BY {order}", include_deleted=True)
     assert [row[0] for row in rows] == expected
+
+
+def test_a_case_sensitive_field_sorts_with_its_case(add: Add, query: Query) -> None:
+    for name in ("a", "B", "b", "A"):
+        add("Account", IsDeleted=0, Exact__c=name)
+    rows = query("SELECT Exact__c FROM Account ORDER BY Exact__c")
+    assert [row[0] for row in rows] == ["A", "B", "a", "b"]
 
 
 def test_limit_cuts_and_zero_is_a_limit(add: Add, query: Query) -> None:
