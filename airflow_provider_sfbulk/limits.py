@@ -90,6 +90,31 @@ Limitations")."""
 SOQL_CHARACTERS: Final = 100_000
 """Characters of one SOQL statement (SOQL and SOSL limits)."""
 
+SOQL_STRING_CHARACTERS: Final = 4_000
+"""Characters of one string in a ``WHERE`` clause ("Strings in WHERE clauses can't exceed 4,000 characters", SOQL
+reference)."""
+
+SOQL_LIMIT_ROWS: Final = 2_147_483_647
+"""Rows that ``LIMIT`` can ask for: beyond it the number is out of range. Seen in live orgs."""
+
+SOQL_PARENTS: Final = 55
+"""Child-to-parent relationships of one query (SOQL reference, "Understanding Relationship Query Limitations")."""
+
+SOQL_ORDER_FIELDS: Final = 32
+"""Fields of one ``ORDER BY`` (SOQL reference, "ORDER BY")."""
+
+SOQL_SEMI_JOINS: Final = 2
+"""Semi-joins and anti-joins of one query (SOQL reference, "Considerations for Semi-Join and Anti-Join Queries")."""
+
+FILTERABLE_TEXT_CHARACTERS: Final = 255
+"""Length of a text area that can still be filtered and sorted; longer ones are long text areas."""
+
+FIRST_YEAR: Final = 1700
+"""Year of the earliest valid date (SOQL reference, "Minimum and Maximum Dates")."""
+
+LAST_YEAR: Final = 4000
+"""Year of the latest valid date, same source."""
+
 # --- Both ---------------------------------------------------------------------------------------------------------
 
 LIST_PAGE_JOBS: Final = 1_000
