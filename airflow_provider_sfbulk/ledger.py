@@ -65,11 +65,13 @@ class TaskLedger:
         self._blocks: dict[int, dict[str, Any]] = {}
         self._earlier: dict[int, dict[str, Any]] = {}
 
-    def begin(self, plan: Mapping[str, Any]) -> list[str]:
+    def begin(self, plan: Mapping[str, Any], *, restart: bool = False) -> list[str]:
         """Find the load that this try goes on with, or begin one.
 
         :param plan: what makes the load what it is: parameters and the identity of the input, JSON
-        :return: job ids of an undecided load that is given up because the plan has changed: never closed, to be aborted
+        :param restart: begin a new one whatever was before, as a query does after a user's clear
+        :return: job ids of an unfinished load that is given up, because of ``restart`` or because its plan has changed
+            before it was decided; to be aborted
         :raises InputChangedError: when the plan is not that of the load, and the load is decided
         :raises FencedError: when a newer try has taken over
         """
@@ -80,14 +82,14 @@ class TaskLedger:
             head = {"load": self._try, "plan": dict(plan)}
             if previous is not None and not previous.get("done"):
                 changed = sorted(k for k in {*plan, *previous["plan"]} if plan.get(k) != previous["plan"].get(k))
-                if changed and previous.get("end"):
+                if changed and previous.get("end") and not restart:
                     raise InputChangedError(
                         f"the load that an earlier try began is not finished, and since then {', '.join(changed)} changed. "
                         "Put back what it was and clear the task again, so that the load can be finished; or, to begin "
                         "anew although rows may already be in the org, delete the task's entries (sfbulk.…) from its "
                         "state store."
                     )
-                if changed:
+                if changed or restart:
                     given_up = self._jobs_of(previous["load"])
                 else:
                     head = {key: value for key, value in previous.items() if key != "done"}

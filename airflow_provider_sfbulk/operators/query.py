@@ -72,3 +72,24 @@ class BulkQueryOperator(BulkJobOperator):
         self.line_ending = line_ending
         self.page_records = page_records
         self.max_concurrent_pages = max_concurrent_pages
+
+    def execute(self, context: Context) -> Any:
+        """Submit the query, or find the job of an earlier try; wait; then fetch."""
+        self._check()
+        ledger = self._ledger(context)
+        with self.hook.get_conn() as client:
+            job_id = self.job_id or self._run(context, client, self._submit(context, client, ledger), ledger=ledger)
+            self._show(context, client, [job_id])
+            if not self.wait_for_completion:
+                return job_id
+            (info,) = self._wait(context, client, [job_id])
+            return self._fetch(context, client, info, api_calls=0)
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
+        """Fetch after the deferral."""
+        ledger = self._ledger(context)
+        with self.hook.get_conn() as client:
+            job_id = self.job_id or self._recorded(ledger)
+            self._show(context, client, [job_id])
+            (info,), api_calls = self._wait_again(context, client, event, [job_id])
+            return self._fetch(context, client, info, api_calls=api_calls)

@@ -137,6 +137,14 @@ def test_before_the_decision_a_changed_plan_begins_a_new_load_and_names_the_old_
     assert second.recall("0.0") is None
 
 
+def test_a_restart_begins_a_new_load_and_names_the_old_jobs() -> None:
+    states = TaskStates()
+    new_try(states).record("0.0", entry("A"))
+    second = TaskLedger(states.start_try(), try_number=states.current)
+    assert second.begin(PLAN, restart=True) == ["A"]
+    assert second.recall("0.0") is None
+
+
 def test_after_a_success_the_next_start_begins_a_new_load() -> None:
     states = TaskStates()
     ledger = new_try(states)

@@ -23,25 +23,33 @@ same, byte for byte.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import count
+from typing import Any, Final, Self
 
 from airflow_provider_sfbulk.client.errors import (
     JobFailedError,
     LedgerError,
+    NotFoundError,
     RequestRefusedError,
     SfBulkError,
     SourceError,
     TransientError,
 )
-from airflow_provider_sfbulk.client.flows import job as jobs
-from airflow_provider_sfbulk.client.models import JobInfo, JobState, JobType, Operation
+from airflow_provider_sfbulk.client.flows.job import IngestJobs
+from airflow_provider_sfbulk.client.models import JobInfo, JobState, Operation
 from airflow_provider_sfbulk.client.records.parts import Part
 from airflow_provider_sfbulk.client.wire import Flow, Recall, Record, Sleep, Together
 
 FILL_TRIES: Final = 5
 """Jobs to make for one part before its upload counts as failed."""
+
+DECISION: Final = "end"
+"""Key under which the decision is recorded."""
+
+CLOSE_TRIES: Final = 5
+"""Closes that may get lost on the way before one job's closing counts as failed."""
 
 CLOSE_LIMIT: Final = 5
 """Jobs to close at the same time. A close is one small call."""
@@ -51,8 +59,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What all jobs of a load have in common."""
+    """What all jobs of a load have in common.
 
+    :param jobs: the calls, with the API version
+    """
+
+    jobs: IngestJobs
     sobject: str
     operation: Operation
     external_id_field: str | None = None
@@ -75,12 +87,17 @@ class Filled:
     length: int
     sha256: str
 
+    @classmethod
+    def of(cls, part: Part, job_id: str) -> Self:
+        """Say that this job holds this part."""
+        return cls(number=part.number, job_id=job_id, records=part.records, length=part.length, sha256=part.sha256)
+
     def to_dict(self) -> dict[str, Any]:
         """Give what is recorded under the part's key."""
         return {"job_id": self.job_id, "records": self.records, "length": self.length, "sha256": self.sha256}
 
 
-def load(parts: Iterable[Part], *, order: Order, limit: int) -> Flow[list[Filled]]:
+def load(parts: Iterable[Part], order: Order, *, limit: int) -> Flow[list[Filled]]:
     """Fill a job for every part, decide, and close them all.
 
     :param parts: read lazily, and only when the load is not decided yet
@@ -88,82 +105,96 @@ def load(parts: Iterable[Part], *, order: Order, limit: int) -> Flow[list[Filled
     :return: the closed jobs, in the order of the parts
     :raises SourceError: when the input is wrong or empty; every job made by this try is aborted, nothing was processed
     """
-    decided = yield Recall("end")
+    decided = yield Recall(DECISION)
     if decided is None:
-        filled = yield from _fill_all(parts, order=order, limit=limit)
-        yield Record("end", {"parts": len(filled), "records": sum(each.records for each in filled)})
-        fresh = True
+        filled = yield from _fill_all(parts, order, limit)
+        yield Record(DECISION, {"parts": len(filled), "records": sum(each.records for each in filled)})
+        looked = False
     else:
-        filled = yield from _recorded(decided["parts"])
-        fresh = False
-    yield Together((_close(each, fresh=fresh) for each in filled), CLOSE_LIMIT)
+        filled = yield from recorded()
+        looked = True
+    yield Together((_close(order.jobs, each.job_id, look_first=looked) for each in filled), CLOSE_LIMIT)
     return filled
 
 
-def _fill_all(parts: Iterable[Part], *, order: Order, limit: int) -> Flow[list[Filled]]:
+def recorded() -> Flow[list[Filled]]:
+    """Read the jobs of a decided load from the ledger.
+
+    :raises LedgerError: when the load is not decided, or an entry is missing
+    """
+    decided = yield Recall(DECISION)
+    if decided is None:
+        raise LedgerError("the load is not decided: its input has not been uploaded to its end")
+    filled = []
+    for number in range(decided["parts"]):
+        entry = None
+        for generation in count():
+            later = yield Recall(f"{number}.{generation}")
+            if later is None:
+                break
+            entry = later
+        if entry is None:
+            raise LedgerError(f"the load has {decided['parts']} parts, but nothing is recorded about part {number}")
+        filled.append(Filled(number=number, **entry))
+    return filled
+
+
+def _fill_all(parts: Iterable[Part], order: Order, limit: int) -> Flow[list[Filled]]:
     made: list[str] = []
     try:
-        filled: list[Filled] = yield Together(_fillings(parts, order, made), limit)
+        filled: list[Filled] = yield Together((_fill(part, order, made) for part in parts), limit)
         if not filled:
-            raise SourceError(
-                "the input has no records, so there is nothing to load; let the task be skipped in that case"
-            )
+            raise SourceError("the input has no records: there is nothing to load. Let the task be skipped in that case.")
     except (SourceError, RequestRefusedError):
-        # Neither can be mended by a retry. Nothing was closed, so nothing was processed.
+        # Neither is mended by a retry. Nothing was closed, so nothing was processed.
         for job_id in made:
-            yield from _abort_quietly(job_id)
+            yield from _abort_quietly(order.jobs, job_id)
         raise
     return filled
-
-
-def _fillings(parts: Iterable[Part], order: Order, made: list[str]) -> Iterator[Flow[Filled]]:
-    for part in parts:
-        yield _fill(part, order, made)
 
 
 def _fill(part: Part, order: Order, made: list[str]) -> Flow[Filled]:
     """Bring one part into a job that is recorded, or find the recorded one that already holds it."""
     try:
-        generation = 0
-        while known := (yield Recall(f"{part.number}.{generation}")):
-            if (yield from _is_usable(known, part)):
-                yield Record(f"{part.number}.{generation}", known)
+        for generation in count():
+            key = f"{part.number}.{generation}"
+            known = yield Recall(key)
+            if known is None:
+                break
+            if (yield from _is_usable(order.jobs, known, part)):
                 made.append(known["job_id"])
-                return _filled(part, known["job_id"])
-            generation += 1
+                yield Record(key, known)
+                return Filled.of(part, known["job_id"])
         job_id = yield from _upload(part, order)
         made.append(job_id)
-        entry = _filled(part, job_id)
-        stands = yield Record(f"{part.number}.{generation}", entry.to_dict())
+        stands = yield Record(key, Filled.of(part, job_id).to_dict())
         if stands["job_id"] != job_id:
-            yield from _abort_quietly(job_id)
-        return _filled(part, stands["job_id"])
+            yield from _abort_quietly(order.jobs, job_id)
+        return Filled.of(part, stands["job_id"])
     finally:
         part.close()
 
 
-def _is_usable(known: Any, part: Part) -> Flow[bool]:
+def _is_usable(jobs: IngestJobs, known: Mapping[str, Any], part: Part) -> Flow[bool]:
     """Whether an earlier try's job still waits with this part's content.
 
     :raises JobFailedError: when somebody else closed it: then what became of its records cannot be known here
     """
     try:
-        info = yield from jobs.get_job(JobType.INGEST, known["job_id"])
-    except RequestRefusedError as error:
-        if error.status == 404:
-            return False
-        raise
+        info = yield from jobs.get(known["job_id"])
+    except NotFoundError:
+        return False
     if info.state is JobState.OPEN:
-        if known == _filled(part, known["job_id"]).to_dict():
+        if known == Filled.of(part, info.id).to_dict():
             return True
-        yield from _abort_quietly(info.id)
+        yield from _abort_quietly(jobs, info.id)
         return False
     if info.state in (JobState.ABORTED, JobState.FAILED) and not info.processed:
         return False
     raise JobFailedError(
         f"job {info.id} was uploaded by an earlier try and never closed by it, yet it is {info.state}: somebody else has "
-        "closed it, so its records may be in the org. Check it there; delete the task's entries (sfbulk.…) from its state "
-        "store to load everything anew.",
+        "closed it, so its records may be in the org. Check it there; to load everything anew, delete the task's entries "
+        "(sfbulk.…) from its state store.",
         job_id=info.id,
     )
 
@@ -171,7 +202,7 @@ def _is_usable(known: Any, part: Part) -> Flow[bool]:
 def _upload(part: Part, order: Order) -> Flow[str]:
     """Make a job and upload the part to it, once. What is in doubt is given up: an ``Open`` job harms nobody."""
     for attempt in range(1, FILL_TRIES + 1):
-        info = yield from jobs.create_ingest(
+        info = yield from order.jobs.create(
             order.sobject,
             order.operation,
             external_id_field=order.external_id_field,
@@ -180,50 +211,39 @@ def _upload(part: Part, order: Order) -> Flow[str]:
             line_ending=part.dialect.line_ending,
         )
         try:
-            yield from jobs.upload(info.id, part.body)
-        except TransientError as error:
-            yield from _abort_quietly(info.id)
-            if attempt == FILL_TRIES:
+            yield from order.jobs.upload(info.id, part.body)
+        except SfBulkError as error:
+            yield from _abort_quietly(order.jobs, info.id)
+            if not isinstance(error, TransientError) or attempt == FILL_TRIES:
                 raise
             log.warning("upload of part %d to job %s failed (%s); making another job", part.number, info.id, error)
             yield Sleep(2.0**attempt, jitter=0.5)
-        except SfBulkError:
-            yield from _abort_quietly(info.id)
-            raise
         else:
             return info.id
-    raise AssertionError("unreachable")
+    raise AssertionError("the last attempt returns or raises")
 
 
-def _recorded(count: int) -> Flow[list[Filled]]:
-    filled = []
-    for number in range(count):
-        generation = 0
-        entry = None
-        while later := (yield Recall(f"{number}.{generation}")):
-            entry = later
-            generation += 1
-        if entry is None:
-            raise LedgerError(f"the load has {count} parts, but nothing is recorded about part {number}")
-        filled.append(Filled(number=number, **entry))
-    return filled
-
-
-def _close(filled: Filled, *, fresh: bool) -> Flow[JobInfo]:
-    if not fresh:
-        info = yield from jobs.get_job(JobType.INGEST, filled.job_id)
+def _close(jobs: IngestJobs, job_id: str, *, look_first: bool) -> Flow[JobInfo]:
+    """Close a job that may be closed already; a second close is refused and harms nothing."""
+    if look_first:
+        info = yield from jobs.get(job_id)
         if info.state is not JobState.OPEN:
             return info
-    return (yield from jobs.close(filled.job_id))
+    for attempt in range(1, CLOSE_TRIES + 1):
+        info = yield from jobs.close(job_id)
+        if info.state is not JobState.OPEN:
+            return info
+        yield Sleep(2.0**attempt, jitter=0.5)
+    raise TransientError(
+        f"job {job_id} stays Open although its close was sent {CLOSE_TRIES} times. Its data lies at Salesforce; a retry "
+        "closes it.",
+        job_id=job_id,
+    )
 
 
-def _abort_quietly(job_id: str) -> Flow[None]:
+def _abort_quietly(jobs: IngestJobs, job_id: str) -> Flow[None]:
     """Abort an ``Open`` job. Failing to is no harm: it is never processed, and Salesforce ends it after a day."""
     try:
-        yield from jobs.abort(JobType.INGEST, job_id)
+        yield from jobs.abort(job_id)
     except SfBulkError as error:
         log.warning("job %s could not be aborted (%s); it stays Open and is never processed", job_id, error)
-
-
-def _filled(part: Part, job_id: str) -> Filled:
-    return Filled(number=part.number, job_id=job_id, records=part.records, length=part.length, sha256=part.sha256)

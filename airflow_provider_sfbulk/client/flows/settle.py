@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol, Self
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
-from airflow_provider_sfbulk.client.flows import job as jobs
 from airflow_provider_sfbulk.client.flows.ingest import Filled
+from airflow_provider_sfbulk.client.flows.job import IngestJobs, ResultKind
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.wire import Flow, Sink
