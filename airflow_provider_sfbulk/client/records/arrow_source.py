@@ -1,0 +1,261 @@
+"""Streams of columnar sources: Arrow tables and batches, Parquet files, polars and pandas frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.records.arrow_text import Array, UnfitRowError, texts_of_array, texts_of_values
+from airflow_provider_sfbulk.client.records.compression import OpenBinary
+from airflow_provider_sfbulk.client.records.encode import LineBreaks, RecordEncoder, rows_per_batch
+from airflow_provider_sfbulk.client.records.mapping import ColumnPlan, SourceColumn, plan_columns
+from airflow_provider_sfbulk.client.records.stream import Block, RecordStream, Rules
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+Column: TypeAlias = Array | list[Any]
+Batch: TypeAlias = Sequence[Column]
+"""Columns of equal length, in the order of the source's columns."""
+
+parquet: Any = pyarrow.parquet
+
+
+def from_arrow(table_or_batches: pa.Table | Iterable[pa.RecordBatch], rules: Rules, *, name: str) -> RecordStream:
+    """Make a stream of an Arrow table, or of record batches of one schema.
+
+    A struct column is a relationship: its fields become ``Owner.External_Key__c``. A table is looked through for line
+    breaks; of batches the first one is.
+
+    :raises SourceError: when the columns cannot be sent; while reading, for the row that cannot
+    """
+    if isinstance(table_or_batches, pa.Table):
+        table = table_or_batches
+        columns = _schema_columns(table.schema)
+        return _stream(columns, lambda: _small(table.to_batches()), rules, name=name, look_at_all=True)
+    iterator = iter(table_or_batches)
+    first = next(iterator, None)
+    if first is None:
+        return _stream([], lambda: iter(()), rules, name=name, look_at_all=True)
+    schema = first.schema
+    columns = _schema_columns(schema)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        row = 1
+        for batch in chain((first,), iterator):
+            if batch.schema.names != schema.names:
+                raise SourceError(f"{name}: row {row}: a batch with other columns than the first one")
+            yield batch
+            row += batch.num_rows
+
+    breaks = LineBreaks()
+    if rules.line_ending is None:
+        _see(breaks, _small([first]), columns, rules, name)
+    return _stream(columns, lambda: _small(batches()), rules, name=name, breaks=breaks)
+
+
+def from_parquet(open_binary: OpenBinary, rules: Rules, *, name: str) -> RecordStream:
+    """Make a stream of a Parquet file, read a few thousand rows at a time; the first are looked at for line breaks.
+
+    :param open_binary: opens the file, which must be seekable
+    :raises SourceError: when it is not Parquet, or the columns cannot be sent; while reading, for the row that cannot
+    """
+    with open_binary() as file:
+        opened = _open_parquet(file, name)
+        columns = _schema_columns(opened.schema_arrow)
+        metadata = opened.metadata
+        size = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
+        rows = rows_per_batch(size, metadata.num_rows)
+        breaks = LineBreaks()
+        if rules.line_ending is None:
+            for batch in opened.iter_batches(batch_size=rows):
+                _see(breaks, _small([batch]), columns, rules, name)
+                break
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with open_binary() as file:
+            try:
+                yield from _open_parquet(file, name).iter_batches(batch_size=rows)
+            except (pa.ArrowException, OSError) as error:
+                raise SourceError(f"{name}: the Parquet file cannot be read to its end; copy it again") from error
+
+    return _stream(columns, lambda: _small(batches()), rules, name=name, breaks=breaks)
+
+
+def _open_parquet(file: Any, name: str) -> Any:
+    try:
+        return parquet.ParquetFile(file)
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(f"{name}: not a Parquet file, or one that is cut off") from error
+
+
+def from_polars(frame: pl.DataFrame, rules: Rules, *, name: str) -> RecordStream:
+    """Make a stream of a polars frame, as of its Arrow table.
+
+    :raises SourceError: as :func:`from_arrow`
+    """
+    # Its own columns of type Object have no Arrow form; as Python values they are fine.
+    if any(dtype.is_object() for dtype in frame.dtypes):
+        columns = [SourceColumn(label) for label in frame.columns]
+
+        def batches() -> Iterator[Batch]:
+            size = rows_per_batch(frame.estimated_size(), frame.height)
+            for part in frame.iter_slices(size):
+                yield [part[label].to_list() for label in frame.columns]
+
+        return _stream(columns, batches, rules, name=name, look_at_all=True)
+    return from_arrow(frame.to_arrow(), rules, name=name)
+
+
+def from_frame(df: pd.DataFrame, rules: Rules, *, name: str) -> RecordStream:
+    """Make a stream of a pandas frame. The index is not sent: ``reset_index()`` makes columns of it.
+
+    A float column whose values are whole numbers, as pandas makes of integers when one is missing, is written as
+    integers; so is every whole number of a float column.
+
+    :raises SourceError: when the columns cannot be sent; while reading, for the row that cannot
+    """
+    return _stream(_frame_columns(df, name), lambda: _frame_batches(df), rules, name=name, look_at_all=True)
+
+
+def from_frames(frames: Iterable[pd.DataFrame], rules: Rules, *, name: str) -> RecordStream:
+    """Make a stream of pandas frames with the same columns, as ``read_sql(chunksize=…)`` gives them.
+
+    :raises SourceError: as :func:`from_frame`, and when a frame has other columns than the first
+    """
+    iterator = iter(frames)
+    first = next(iterator, None)
+    if first is None:
+        return _stream([], lambda: iter(()), rules, name=name, look_at_all=True)
+    columns = _frame_columns(first, name)
+    breaks = LineBreaks()
+    if rules.line_ending is None:
+        _see(breaks, _frame_batches(first), columns, rules, name)
+
+    def batches() -> Iterator[Batch]:
+        row = 1
+        for frame in chain((first,), iterator):
+            if _frame_columns(frame, name) != columns:
+                raise SourceError(f"{name}: row {row}: a frame with other columns than the first one")
+            yield from _frame_batches(frame)
+            row += len(frame)
+
+    return _stream(columns, batches, rules, name=name, breaks=breaks)
+
+
+def _frame_columns(df: pd.DataFrame, name: str) -> list[SourceColumn]:
+    for label in df.columns:
+        if not isinstance(label, str):
+            raise SourceError(f"{name}: a column name that is no text but a {type(label).__name__}")
+    return [SourceColumn(label) for label in df.columns]
+
+
+def _frame_batches(df: pd.DataFrame) -> Iterator[Batch]:
+    size = rows_per_batch(int(df.memory_usage(index=False, deep=False).sum()), len(df))
+    for start in range(0, len(df), size):
+        part = df.iloc[start : start + size]
+        yield [_series(part.iloc[:, place]) for place in range(part.shape[1])]
+
+
+def _series(series: pd.Series[Any]) -> Column:
+    if series.dtype == object or series.dtype.kind in "cV" or type(series.dtype).__name__ in _PANDAS_ONLY:
+        return list(series)
+    found: Any = pa.array(series, from_pandas=True)
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+
+
+_PANDAS_ONLY = frozenset({"PeriodDtype", "IntervalDtype", "SparseDtype"})
+
+
+def _schema_columns(schema: pa.Schema) -> list[SourceColumn]:
+    """The columns of a schema, structs taken apart."""
+    columns = []
+    for field in schema:
+        if pa.types.is_struct(field.type):
+            columns += [SourceColumn(field.name, child.name) for child in field.type.fields]
+        else:
+            columns.append(SourceColumn(field.name))
+    return columns
+
+
+def _small(batches: Iterable[pa.RecordBatch]) -> Iterator[Batch]:
+    """Give batches of about ``BATCH_BYTES``, structs taken apart."""
+    for batch in batches:
+        size = rows_per_batch(batch.nbytes, batch.num_rows)
+        for start in range(0, batch.num_rows, size):
+            yield _taken_apart(batch.slice(start, size))
+
+
+def _taken_apart(batch: pa.RecordBatch) -> list[Column]:
+    taken: list[Column] = []
+    columns: list[Array] = batch.columns
+    for column in columns:
+        if pa.types.is_struct(column.type):
+            taken += column.flatten()  # a null struct makes nulls of its fields
+        else:
+            taken.append(column)
+    return taken
+
+
+def _see(
+    breaks: LineBreaks, batches: Iterable[Batch], columns: Sequence[SourceColumn], rules: Rules, name: str
+) -> None:
+    kept = plan_columns(columns, rules, name=name).kept
+    for batch in batches:
+        breaks.see(_strings_only(batch[place]) for place in kept)
+
+
+def _strings_only(column: Column) -> Array:
+    """The texts of a column; other types have no line breaks."""
+    if isinstance(column, list):
+        texts = [value for value in column if isinstance(value, str) and "\n" in value]
+        return texts_of_values(texts, None)
+    if pa.types.is_dictionary(column.type):
+        return _strings_only(column.dictionary)
+    if _is_text(column.type):
+        return texts_of_array(column, None)
+    return pa.array([], pa.string())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def _stream(
+    columns: Sequence[SourceColumn],
+    batches: Callable[[], Iterator[Batch]],
+    rules: Rules,
+    *,
+    name: str,
+    breaks: LineBreaks | None = None,
+    look_at_all: bool = False,
+) -> RecordStream:
+    plan = plan_columns(columns, rules, name=name)
+    seen = breaks or LineBreaks()
+    if look_at_all and rules.line_ending is None:
+        _see(seen, batches(), columns, rules, name)
+    dialect = seen.dialect(rules)
+    encoder = RecordEncoder(plan, dialect, name=name)
+    return RecordStream(plan.targets, dialect, lambda: _blocks(batches(), plan, encoder, rules), name=name)
+
+
+def _blocks(batches: Iterator[Batch], plan: ColumnPlan, encoder: RecordEncoder, rules: Rules) -> Iterator[Block]:
+    row = 1
+    for batch in batches:
+        texts = []
+        for place, kept in enumerate(plan.kept):
+            column = batch[kept]
+            write: Any = texts_of_values if isinstance(column, list) else texts_of_array
+            try:
+                texts.append(write(column, rules.zone))
+            except UnfitRowError as error:
+                encoder.fail(row + error.index, place, error.reason)
+        if texts and len(texts[0]):
+            yield encoder.encode(texts, first_row=row)
+        row += len(batch[0]) if batch else 0

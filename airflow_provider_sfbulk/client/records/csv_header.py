@@ -1,0 +1,107 @@
+"""The first line of a CSV: its columns, and from it the delimiter and line ending of the file."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
+from airflow_provider_sfbulk.client.records.csv_scan import scan
+
+_LINE: Final = re.compile(rb'(?:[^"\r\n]++|"[^"]*+")*+')
+_QUOTED: Final = re.compile(rb'"[^"]*+"')
+_COMPARED_RECORDS: Final = 20
+
+
+@dataclass(frozen=True)
+class CsvHeader:
+    """What the beginning of a CSV tells.
+
+    :param names: column names as the file has them
+    :param raw: the file's bytes up to the first record: BOM, header line, line ending
+    :param line_ending: of the header line; None when the file ends with it
+    """
+
+    names: tuple[str, ...]
+    column_delimiter: ColumnDelimiter
+    line_ending: LineEnding | None
+    raw: bytes
+
+
+def read_header(head: bytes, *, whole: bool, column_delimiter: ColumnDelimiter | None, name: str) -> CsvHeader:
+    """Read the header line at the beginning of ``head``.
+
+    :param head: the beginning of the file, unpacked
+    :param whole: whether that is the whole file
+    :param column_delimiter: the file's delimiter, when it is known
+    :raises SourceError: when there is no header line, or its form cannot be told
+    """
+    if not head:
+        raise SourceError(f"{name}: the file is empty; a CSV has at least a header line")
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise SourceError(f"{name}: the file is UTF-16; Salesforce takes UTF-8, convert it")
+    start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+    matched = _LINE.match(head, start)
+    stop = matched.end() if matched else start
+    line = head[start:stop]
+    line_ending, after = _line_ending(head, stop, whole=whole, name=name)
+    if not line.strip():
+        raise SourceError(f"{name}: the first line is empty; it must be the header")
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{name}: byte {start + error.start + 1}, in the header, is not UTF-8; convert it") from None
+    chosen = column_delimiter or _delimiter(line, head[after:], name)
+    try:
+        names = next(csv.reader([text], delimiter=chosen.character, strict=True))
+    except csv.Error as error:
+        raise SourceError(f"{name}: the header line is not CSV: {error}") from None
+    return CsvHeader(tuple(names), chosen, line_ending, head[:after])
+
+
+def _line_ending(head: bytes, stop: int, *, whole: bool, name: str) -> tuple[LineEnding | None, int]:
+    if head.startswith(b"\n", stop):
+        return LineEnding.LF, stop + 1
+    if head.startswith(b"\r\n", stop):
+        return LineEnding.CRLF, stop + 2
+    if head.startswith(b"\r", stop):
+        raise SourceError(
+            f"{name}: the header line ends with a lone carriage return; Salesforce takes LF or CRLF, convert the file"
+        )
+    if head.startswith(b'"', stop):
+        raise SourceError(f"{name}: a quote in the header line is not closed")
+    if not whole:
+        raise SourceError(f"{name}: no end of the header line in the first {len(head)} bytes: is it a CSV?")
+    return None, stop
+
+
+def _delimiter(line: bytes, records: bytes, name: str) -> ColumnDelimiter:
+    """Tell the delimiter: the one that is in the header, and as often in the first records."""
+    bare = _QUOTED.sub(b"", line)
+    counts = {each: bare.count(each.character.encode()) for each in ColumnDelimiter}
+    found = {each: count for each, count in counts.items() if count}
+    if not found:
+        return ColumnDelimiter.COMMA
+    if len(found) > 1:
+        found = {each: count for each, count in found.items() if _is_regular(each, count, records)} or found
+    return _most_frequent(found, name)
+
+
+def _is_regular(delimiter: ColumnDelimiter, count: int, records: bytes) -> bool:
+    seen = scan(records, ord(delimiter.character))
+    fields = np.diff(np.searchsorted(seen.separators, seen.ends[:_COMPARED_RECORDS]), prepend=-1)
+    return bool((fields == count + 1).all())
+
+
+def _most_frequent(found: Mapping[ColumnDelimiter, int], name: str) -> ColumnDelimiter:
+    best = max(found, key=lambda each: found[each])
+    if list(found.values()).count(found[best]) > 1:
+        raise SourceError(f"{name}: the delimiter could be {' or '.join(found)}; say which with column_delimiter")
+    return best

@@ -1,0 +1,163 @@
+"""The columns of rows that are mappings: which there are, and a batch of rows turned into them.
+
+A row may lack keys, and may hold one level of nested mappings, which are relationships. The fast way is for rows that
+all have the same keys and no nesting; whatever differs takes the long one, which also names the row at fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
+
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.records.arrow_text import MISSING
+from airflow_provider_sfbulk.client.records.mapping import SourceColumn
+
+Row: TypeAlias = Mapping[str, Any]
+
+_SCAN_ROWS: Final = 1_000
+"""Rows that are looked through together."""
+
+
+def in_batches(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Give lists of ``size`` rows, the last one shorter."""
+    iterator = iter(rows)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+class RowColumns:
+    """The columns of rows, found by looking at rows, then used to take rows apart.
+
+    :param name: the source's name, for messages
+    """
+
+    def __init__(self, *, name: str) -> None:
+        self._name = name
+        self._keys: dict[str, dict[str, None]] = {}
+        """Every key in the order of its first appearance, with the keys below it."""
+        self._plain: set[str] = set()
+        """Keys that had a value that is no mapping and no null."""
+        self._seen = 0
+        self._columns: tuple[SourceColumn, ...] | None = None
+
+    def see(self, rows: Iterable[Any]) -> None:
+        """Learn the columns of more rows.
+
+        :raises SourceError: for a row that is no mapping, a key that is no text, a key that is both nested and plain
+        """
+        self._columns = None
+        for batch in in_batches(rows, _SCAN_ROWS):
+            self._see_batch(batch)
+            self._seen += len(batch)
+
+    def _see_batch(self, batch: Sequence[Any]) -> None:
+        for index, row in enumerate(batch):
+            if not isinstance(row, Mapping):
+                raise self._error(self._seen + index + 1, f"a {type(row).__name__} where a mapping was expected")
+            if row.keys() - self._keys.keys():
+                for key in row:
+                    if not isinstance(key, str):
+                        raise self._error(
+                            self._seen + index + 1,
+                            f"a column name that is no text but a {type(key).__name__} (csv.DictReader gives one when "
+                            "a line has more values than the header)",
+                        )
+                    self._keys.setdefault(key, {})
+        for key, children in self._keys.items():
+            values = [row.get(key) for row in batch]
+            nested = {kind for kind in set(map(type, values)) if issubclass(kind, Mapping)}
+            if nested:
+                for index, value in enumerate(values):
+                    if type(value) in nested:
+                        children.update(dict.fromkeys(self._texts(value, self._seen + index + 1)))
+            if key not in self._plain and any(value is not None and type(value) not in nested for value in values):
+                self._plain.add(key)
+            if children and key in self._plain:
+                raise SourceError(
+                    f"{self._name}: column {key} is nested in some rows and not in others, up to row "
+                    f"{self._seen + len(batch)}"
+                )
+
+    def _texts(self, nested: Mapping[Any, Any], row: int) -> Iterable[str]:
+        if all(isinstance(key, str) for key in nested):
+            return nested.keys()
+        raise self._error(row, "a nested column name that is no text")
+
+    def fix_order(self, fieldnames: Sequence[str]) -> None:
+        """Take these columns, in this order.
+
+        :raises SourceError: when rows have columns that are not among them
+        """
+        found = {column.label: column for column in self.columns}
+        missing = [label for label in found if label not in set(fieldnames)]
+        if missing:
+            raise SourceError(f"{self._name}: rows have columns that fieldnames has not: {', '.join(missing)}")
+        self._columns = tuple(found.get(label, SourceColumn(label)) for label in fieldnames)
+
+    @property
+    def columns(self) -> tuple[SourceColumn, ...]:
+        """The columns, in the order of their first appearance."""
+        if self._columns is None:
+            self._columns = tuple(
+                column
+                for key, children in self._keys.items()
+                for column in ([SourceColumn(key, child) for child in children] or [SourceColumn(key)])
+            )
+        return self._columns
+
+    def take_apart(self, batch: Sequence[Any], *, first_row: int) -> list[list[Any]]:
+        """Turn rows into one list per column, ``MISSING`` where a row has no such key.
+
+        :raises SourceError: for a row that is no mapping or has a column that is not known
+        """
+        columns = self.columns
+        if all(column.child is None for column in columns):
+            fast = _same_keys(batch, [column.name for column in columns])
+            if fast is not None:
+                return fast
+        known = {column.name for column in columns}
+        for index, row in enumerate(batch):
+            if not isinstance(row, Mapping):
+                raise self._error(first_row + index, f"a {type(row).__name__} where a mapping was expected")
+            if row.keys() - known:
+                extra = min(map(str, row.keys() - known))
+                raise self._unknown(first_row + index, extra)
+        return [self._column(batch, column, first_row) for column in columns]
+
+    def _column(self, batch: Sequence[Row], column: SourceColumn, first_row: int) -> list[Any]:
+        values = [row.get(column.name, MISSING) for row in batch]
+        if column.child is None:
+            return values
+        children = {each.child for each in self.columns if each.name == column.name}
+        for index, value in enumerate(values):
+            if isinstance(value, Mapping):
+                if value.keys() - children:
+                    extra = min(map(str, value.keys() - children))
+                    raise self._unknown(first_row + index, f"{column.name}.{extra}")
+                values[index] = value.get(column.child, MISSING)
+            elif value is not None and value is not MISSING:
+                raise self._error(first_row + index, f"column {column.name} is not nested, as it was in earlier rows")
+        return values
+
+    def _unknown(self, row: int, extra: str) -> SourceError:
+        return self._error(
+            row,
+            f"a column {extra} that the first {self._seen} rows have not; the header is sent first, so let the first "
+            "row have every key (None leaves the field), or give a list of rows",
+        )
+
+    def _error(self, row: int, reason: str) -> SourceError:
+        return SourceError(f"{self._name}: row {row}: {reason}")
+
+
+def _same_keys(batch: Sequence[Any], names: Sequence[str]) -> list[list[Any]] | None:
+    """The columns when every row is a dict of just these keys, else None."""
+    if set(map(type, batch)) != {dict} or set(map(len, batch)) != {len(names)}:
+        return None
+    try:
+        return [list(map(itemgetter(name), batch)) for name in names]
+    except KeyError:
+        return None

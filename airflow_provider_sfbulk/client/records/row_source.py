@@ -1,0 +1,127 @@
+"""Streams of rows that are mappings (lists, iterators, JSON lines), and of bare ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Any, Final
+
+from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
+from airflow_provider_sfbulk.client.models import check_id
+from airflow_provider_sfbulk.client.records.arrow_text import UnfitRowError, texts_of_values
+from airflow_provider_sfbulk.client.records.encode import BATCH_BYTES, BATCH_ROWS, LineBreaks, RecordEncoder
+from airflow_provider_sfbulk.client.records.mapping import ColumnPlan, plan_columns
+from airflow_provider_sfbulk.client.records.row_columns import RowColumns, in_batches
+from airflow_provider_sfbulk.client.records.stream import DELETES, Block, RecordStream, Rules
+
+AHEAD_ROWS: Final = 10_000
+"""Rows of an iterator that are read before the header is decided: all columns must be in one of them."""
+
+_FIRST_ROWS: Final = 256
+"""Rows of the first batch; the later ones follow from its size."""
+
+
+def from_dicts(
+    rows: Iterable[Any], rules: Rules, *, name: str, fieldnames: Sequence[str] | None = None
+) -> RecordStream:
+    """Make a stream of mappings, one for each record.
+
+    Columns are all keys in the order of their first appearance; a row without a key leaves that field as it is. Of a
+    list or tuple all rows are looked at for that, and for the line breaks in their values; of an iterator the first
+    ``AHEAD_ROWS``. A nested mapping is a relationship: ``{"Owner": {"External_Key__c": …}}``.
+
+    No rows at all make a stream without columns and without records.
+
+    :param fieldnames: the columns and their order; rows may lack some and have no others
+    :raises SourceError: when the columns cannot be sent; while reading, for the row that cannot
+    """
+    if isinstance(rows, (list, tuple)):
+        return stream_rows(lambda: iter(rows), rows, rules, name=name, fieldnames=fieldnames)
+    iterator = iter(rows)
+    ahead = list(islice(iterator, AHEAD_ROWS))
+    return stream_rows(lambda: chain(_emptied(ahead), iterator), ahead, rules, name=name, fieldnames=fieldnames)
+
+
+def _emptied(rows: list[Any]) -> Iterator[Any]:
+    """Give the rows and let go of them: they are not held while the rest is read."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
+
+
+def stream_rows(
+    rows: Callable[[], Iterator[Any]],
+    seen: Iterable[Any],
+    rules: Rules,
+    *,
+    name: str,
+    fieldnames: Sequence[str] | None = None,
+) -> RecordStream:
+    """Make a stream of mappings whose columns and line breaks are those of ``seen``.
+
+    :param rows: gives the records
+    :param seen: the records, or the first of them, to learn from
+    """
+    columns = RowColumns(name=name)
+    breaks = LineBreaks()
+    for batch in in_batches(seen, AHEAD_ROWS):
+        columns.see(batch)
+        if rules.line_ending is None:
+            see_line_breaks(breaks, batch)
+    if fieldnames is not None:
+        columns.fix_order(fieldnames)
+    plan = plan_columns(columns.columns, rules, name=name)
+    dialect = breaks.dialect(rules)
+    encoder = RecordEncoder(plan, dialect, name=name)
+    return RecordStream(plan.targets, dialect, lambda: _blocks(rows(), columns, plan, encoder, rules), name=name)
+
+
+def see_line_breaks(breaks: LineBreaks, rows: Iterable[Any]) -> None:
+    """Look for line breaks in the texts of rows, also one level down."""
+    for row in rows:
+        for value in row.values():
+            if type(value) is str:
+                if "\n" in value:
+                    breaks.see_text(value)
+            elif isinstance(value, dict):
+                for text in value.values():
+                    if isinstance(text, str):
+                        breaks.see_text(text)
+
+
+def _blocks(
+    rows: Iterator[Any], columns: RowColumns, plan: ColumnPlan, encoder: RecordEncoder, rules: Rules
+) -> Iterator[Block]:
+    size = _FIRST_ROWS
+    row = 1
+    while batch := list(islice(rows, size)):
+        lists = columns.take_apart(batch, first_row=row)
+        texts = []
+        for place, kept in enumerate(plan.kept):
+            try:
+                texts.append(texts_of_values(lists[kept], rules.zone))
+            except UnfitRowError as error:
+                encoder.fail(row + error.index, place, error.reason)
+        block = encoder.encode(texts, first_row=row)
+        yield block
+        row += len(batch)
+        # At most doubled: one batch of small records says little about the next.
+        size = max(1, min(BATCH_ROWS, 2 * size, BATCH_BYTES * len(batch) // len(block.data)))
+
+
+def from_ids(ids: Iterable[str], rules: Rules, *, name: str) -> RecordStream:
+    """Make a stream of bare record ids, for delete and hardDelete.
+
+    :raises SourceError: for another operation; while reading, for what is no id
+    """
+    if rules.operation not in DELETES:
+        raise SourceError(f"{name}: bare ids are for delete and hardDelete; {rules.operation} takes mappings")
+    return from_dicts(_id_rows(ids, name), rules, name=name, fieldnames=("Id",))
+
+
+def _id_rows(ids: Iterable[Any], name: str) -> Iterator[dict[str, str]]:
+    for row, each in enumerate(ids, start=1):
+        try:
+            yield {"Id": check_id(each)}
+        except ProtocolError:
+            raise SourceError(f"{name}: row {row}: not a Salesforce id, which is 15 or 18 letters and digits") from None
