@@ -179,21 +179,20 @@ class BulkIngestOperator(BulkJobOperator):
         allowed = self.max_failed_records
         if isinstance(allowed, bool) or (allowed is not None and allowed < 0):
             raise SourceError("max_failed_records is a number from 0, a float as fraction of all records, or None")
-        operation = member(Operation, self.operation, argument="operation")
-        if operation is Operation.UPSERT and not self.external_id_field:
-            raise SourceError("an upsert needs external_id_field: the field by which records are matched")
-        if operation is not Operation.UPSERT and self.external_id_field:
-            raise SourceError(f"external_id_field belongs to an upsert; {operation} matches records by Id or not at all")
-        return Rules(
-            operation=operation,
+        rules = Rules(
+            operation=self.operation,  # type: ignore[arg-type] - Rules reads it and refuses other spellings
             external_id_field=self.external_id_field,
             column_mapping=self.column_mapping,
             nulls=self.nulls,
             timezone=self.timezone,
-            column_delimiter=self.column_delimiter
-            and member(ColumnDelimiter, self.column_delimiter, argument="column_delimiter"),
-            line_ending=self.line_ending and member(LineEnding, self.line_ending, argument="line_ending"),
+            column_delimiter=self.column_delimiter,
+            line_ending=self.line_ending,
         )
+        if rules.operation is Operation.UPSERT and not self.external_id_field:
+            raise SourceError("an upsert needs external_id_field: the field by which records are matched")
+        if rules.operation is not Operation.UPSERT and self.external_id_field:
+            raise SourceError(f"external_id_field belongs to an upsert, not to {rules.operation}")
+        return rules
 
     def _plan(self) -> dict[str, Any]:
         """Give what makes this load what it is. From its decision on until its end none of it may change."""

@@ -15,6 +15,7 @@ import numpy as np
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.records.csv_scan import record_ends
+from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.stream import Block, RecordStream
 from airflow_provider_sfbulk.client.wire import Body
 
@@ -94,6 +95,7 @@ class Part:
     :param length: bytes, header included
     :param sha256: of these bytes, in hexadecimal
     :param body: what to upload; it may be opened again and again until :meth:`close`
+    :param dialect: how it is written; its job must say the same
     """
 
     number: int
@@ -102,6 +104,7 @@ class Part:
     length: int
     sha256: str
     body: Body
+    dialect: Dialect
     spool: Spool = field(repr=False, compare=False)
 
     def close(self) -> None:
@@ -112,13 +115,14 @@ class Part:
 class _Writer:
     """A part that is being filled."""
 
-    def __init__(self, number: int, first_row: int, header: bytes, folder: str | os.PathLike[str] | None) -> None:
+    def __init__(self, number: int, first_row: int, stream: RecordStream, folder: str | os.PathLike[str] | None) -> None:
         self.records = 0
         self._number = number
         self._first_row = first_row
         self._spool = Spool(folder)
         self._hash = hashlib.sha256()
-        self._write(header)
+        self._dialect = stream.dialect
+        self._write(stream.header)
 
     @property
     def length(self) -> int:
@@ -139,7 +143,16 @@ class _Writer:
     def finish(self) -> Part:
         self._spool.finish()
         body = Body(self._spool.chunks, self._spool.length, CONTENT_TYPE)
-        return Part(self._number, self._first_row, self.records, body.length, self._hash.hexdigest(), body, self._spool)
+        return Part(
+            number=self._number,
+            first_row=self._first_row,
+            records=self.records,
+            length=body.length,
+            sha256=self._hash.hexdigest(),
+            body=body,
+            dialect=self._dialect,
+            spool=self._spool,
+        )
 
     def close(self) -> None:
         self._spool.close()
@@ -179,7 +192,7 @@ def split(
             rest = block
             while rest.records:
                 if writer is None:
-                    writer = _Writer(number, row, stream.header, spool_folder)
+                    writer = _Writer(number, row, stream, spool_folder)
                     unfinished.callback(writer.close)
                 taken, rest = _cut(rest, max_bytes - writer.length, max_records - writer.records)
                 writer.add(taken.data, taken.records)
