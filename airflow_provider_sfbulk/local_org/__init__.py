@@ -1,7 +1,7 @@
 """A strict local Salesforce, for tests, demos and development. Loopback only.
 
-It is the independent peer of the client: it refuses what Salesforce refuses, and shares nothing with the client but the numbers in
-``limits``. Needs the extra ``airflow-provider-sfbulk[local-org]``.
+It is the independent peer of the client: it refuses what Salesforce refuses, and shares nothing with the client but
+the numbers in ``limits``. Needs the extra ``airflow-provider-sfbulk[local-org]``.
 """
 
 from __future__ import annotations

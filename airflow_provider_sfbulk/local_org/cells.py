@@ -2,8 +2,8 @@
 
 Column by column: types hold few distinct texts and keys hold none twice, so each distinct text is converted once.
 
-"Two rows of one file cannot refer to each other by external id: references resolve only against records saved before" — here,
-against what was there when their batch of 10,000 began.
+"Two rows of one file cannot refer to each other by external id: references resolve only against records saved before"
+— here, against what was there when their batch of 10,000 began.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From the header of an upload to what each of its columns does, or to why the whole job fails.
 
-Header errors fail the job with both counters at 0. Texts as seen from Salesforce; where a comment says *ours*, the refusal is
-documented and the words are not.
+Header errors fail the job with both counters at 0. Texts as seen from Salesforce; where a comment says *ours*, the
+refusal is documented and the words are not.
 """
 
 from __future__ import annotations
@@ -72,9 +72,7 @@ def plan(schema: Schema, sobject: SObject, operation: str, key: str | None, head
     return Plan(sobject, operation, columns, sobject.get(key) if key and operation == "upsert" else None)
 
 
-def _column(
-    schema: Schema, prefixes: Mapping[str, str], sobject: SObject, name: str, position: int
-) -> Column:
+def _column(schema: Schema, prefixes: Mapping[str, str], sobject: SObject, name: str, position: int) -> Column:
     if "." in name:
         return _relationship(schema, prefixes, sobject, name, position)
     field = sobject.get(name)
@@ -92,13 +90,11 @@ def _converter(sobject: SObject, field: Field, position: int, prefixes: Mapping[
     return converter(field, position, prefixes)
 
 
-def _relationship(
-    schema: Schema, prefixes: Mapping[str, str], sobject: SObject, name: str, position: int
-) -> Column:
+def _relationship(schema: Schema, prefixes: Mapping[str, str], sobject: SObject, name: str, position: int) -> Column:
     """Return a column such as ``Account.Ext__c``, ``Parent__r.Ext__c`` or ``Lead:Who.Email``.
 
-    "One level only", "The part after the dot must be an external-id or idLookup field", "Polymorphic lookups need the type
-    in front".
+    "One level only", "The part after the dot must be an external-id or idLookup field", "Polymorphic lookups need the
+    type in front".
     """
     path, _, key_name = name.partition(".")
     type_name, colon, relationship = path.rpartition(":")
@@ -108,7 +104,9 @@ def _relationship(
     if colon and not lookup.is_polymorphic:
         raise _invalid(f"type is not needed for non polymorphic foreign key references: {relationship}")
     if not colon and lookup.is_polymorphic:
-        raise _invalid(f"type is needed for polymorphic foreign key references: {relationship}")  # ours, after the above
+        raise _invalid(
+            f"type is needed for polymorphic foreign key references: {relationship}"
+        )  # ours, after the above
     targets = {target.lower(): target for target in lookup.reference_to}
     wanted = type_name if colon else lookup.reference_to[0]
     parent = schema.get(targets.get(wanted.lower(), ""))

@@ -1,7 +1,8 @@
 """Who may log in, and the sessions there are.
 
-Everything is made up when an org is first started and kept in its data file, so that what a client has stored works after a
-restart. The RSA key, which takes longest, is made when it is first asked for, and once for all orgs of a process.
+Everything is made up when an org is first started and kept in its data file, so that what a client has stored works
+after a restart. The RSA key, which takes longest, is made when it is first asked for, and once for all orgs of a
+process.
 """
 
 from __future__ import annotations
@@ -78,9 +79,7 @@ def public_key(store: Store) -> rsa.RSAPublicKey:
 @lru_cache(maxsize=1)
 def _new_private_key() -> str:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return pem.decode()
 
 
@@ -144,9 +143,7 @@ class Sessions:
     def revoke(self, token: str) -> None:
         """End a session, or a refresh token with the sessions that came from it."""
         self._sessions = {
-            key: session
-            for key, session in self._sessions.items()
-            if token not in (key, session.from_refresh_token)
+            key: session for key, session in self._sessions.items() if token not in (key, session.from_refresh_token)
         }
         self._revoked.add(token)
         self._keep()

@@ -1,18 +1,21 @@
 """Uploaded CSV: read as strictly as Salesforce does, without ever holding more than one batch.
 
-Facts (*Bulk API 2.0 and Bulk API Developer Guide*, "Prepare CSV Files" and "Valid CSV Record Rows"; error texts as seen):
+Facts (*Bulk API 2.0 and Bulk API Developer Guide*, "Prepare CSV Files" and "Valid CSV Record Rows"; error texts as
+seen):
 
 - The file is UTF-8; its first line is the header, 32,000 characters at most.
 - Every line break is the job's ``lineEnding``, also inside quoted values; else the job fails:
   ``ClientInputError : LineEnding is invalid on user data. Current LineEnding setting is LF``.
-- A value that holds the delimiter, a quote or a line break is quoted, the quote inside doubled. A quote elsewhere fails the job:
-  ``InvalidBatch : Failed to parse CSV. Found unescaped quote`` (a byte order mark before a quoted header is such a case).
+- A value that holds the delimiter, a quote or a line break is quoted, the quote inside doubled. A quote elsewhere
+  fails the job: ``InvalidBatch : Failed to parse CSV. Found unescaped quote`` (a byte order mark before a quoted
+  header is such a case).
 - "Field values aren't trimmed. … A space before or after a double quote generates an error for the row."
 
 A line with nothing on it is skipped; what Salesforce makes of one is not known.
 
-Reading goes twice over the file: once to find where batches of 10,000 records begin (which checks line endings and quotes of all of
-it, so that a malformed file fails before any row is saved), and once per batch to split it into columns.
+Reading goes twice over the file: once to find where batches of 10,000 records begin (which checks line endings and
+quotes of all of it, so that a malformed file fails before any row is saved), and once per batch to split it into
+columns.
 """
 
 from __future__ import annotations
@@ -133,7 +136,9 @@ def read(path: Path, dialect: Dialect) -> Contents:
     header = _by_row(header_line + dialect.newline, dialect, width=None)
     if header.malformed:
         raise _unescaped_quote()
-    return Contents(header_line, tuple(column[0] for column in header.columns), tuple(_spans(path, dialect, header_end)))
+    return Contents(
+        header_line, tuple(column[0] for column in header.columns), tuple(_spans(path, dialect, header_end))
+    )
 
 
 def table(path: Path, dialect: Dialect, span: Span, width: int) -> Table:
@@ -249,7 +254,8 @@ def _spans(path: Path, dialect: Dialect, start: int) -> Iterator[Span]:
 
 def _check(block: bytes, dialect: Dialect) -> None:
     pairs = block.count(b"\r\n")
-    if pairs and dialect.line_ending == "LF" or dialect.line_ending == "CRLF" and pairs != block.count(b"\n"):
+    expected = 0 if dialect.line_ending == "LF" else block.count(b"\n")
+    if pairs != expected:
         raise _wrong_line_ending(dialect)
     _decoded(block)
 

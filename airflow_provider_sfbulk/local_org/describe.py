@@ -1,7 +1,8 @@
 """Objects and fields as ``describe`` answers, both ways: what the org answers, and what a schema file holds.
 
-A schema file is a real org's describe answer (``GET /services/data/vXX.X/sobjects/{Object}/describe``) saved as it came,
-a list of several, or an object of them by name. Only what this table lists is read; the rest of an answer is made up from it.
+A schema file is a real org's describe answer (``GET /services/data/vXX.X/sobjects/{Object}/describe``) saved as it
+came, a list of several, or an object of them by name. Only what this table lists is read; the rest of an answer is
+made up from it.
 """
 
 from __future__ import annotations

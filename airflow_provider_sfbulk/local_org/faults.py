@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 
-class Dropped(Exception):  # noqa: N818 - it is what happens to the connection, not a mistake
+class Dropped(Exception):
     """The connection is closed without a further byte."""
 
 

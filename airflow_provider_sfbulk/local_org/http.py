@@ -1,6 +1,7 @@
 """The org's HTTP side: one function that every call passes, in this order.
 
-route → fault before → version → session → API call counted → handler → fault after → ``Sforce-Limit-Info`` → fault on the body
+route → fault before → version → session → API call counted → handler → fault after → ``Sforce-Limit-Info`` → fault on
+the body
 """
 
 from __future__ import annotations
@@ -75,11 +76,12 @@ async def _answer(core: Core, request: Request) -> Response:
         core.mistakes.append(error)
         message = "An unexpected error occurred. Please include this ErrorId if you contact support: local-org"
         response = ApiError(500, "UNKNOWN_EXCEPTION", message).response()
-    for fault in faults if exchange is not None else ():
-        response = await fault.after(exchange, response)
+    if exchange is not None:
+        for fault in faults:
+            response = await fault.after(exchange, response)
     if "version" in call.parts:
         response.headers["Sforce-Limit-Info"] = core.usage.header
-    return _with_body_faults(faults, exchange, response) if exchange is not None else response
+    return response if exchange is None else _with_body_faults(faults, exchange, response)
 
 
 async def _before(faults: list[Fault], exchange: Exchange) -> Response | None:

@@ -1,8 +1,9 @@
 """Record ids: 15 case-sensitive characters, and three more that keep the case where case is lost.
 
-The suffix: split the 15 characters into three groups of five; in each, bit *i* is set when character *i* is an upper-case
-letter; the five bits pick one of ``ABCDEFGHIJKLMNOPQRSTUVWXYZ012345``. APIs return 18 characters and accept both.
-Source: Salesforce help, "How to convert a 15-character ID to an 18-character ID"; check value ``a0D30000001n7PiEAI``.
+The suffix: split the 15 characters into three groups of five; in each, bit *i* is set when character *i* is an
+upper-case letter; the five bits pick one of ``ABCDEFGHIJKLMNOPQRSTUVWXYZ012345``. APIs return 18 characters and
+accept both. Source: Salesforce help, "How to convert a 15-character ID to an 18-character ID"; check value
+``a0D30000001n7PiEAI``.
 """
 
 from __future__ import annotations

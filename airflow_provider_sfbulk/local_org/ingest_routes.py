@@ -85,8 +85,8 @@ async def change(call: Incoming) -> Response:
         raise ApiError(400, "INVALIDJOBSTATE", f"Closing already {what} Job not allowed")
     if job.uploads > 1:
         message = (
-            f"Found multipe contents for job: <{job.id[:15]}>, please 'Close' / 'Abort' / 'Delete' the current Job then "
-            "create a new Job and make sure you only do 'PUT' once on a given Job."
+            f"Found multipe contents for job: <{job.id[:15]}>, please 'Close' / 'Abort' / 'Delete' the current Job "
+            "then create a new Job and make sure you only do 'PUT' once on a given Job."
         )
         raise ApiError(400, "INVALIDJOB", message)
     _close(call, entry)
@@ -109,7 +109,7 @@ async def failed_results(call: Incoming) -> Response:
 
 
 async def unprocessed_records(call: Incoming) -> Response:
-    """``GET /jobs/ingest/{id}/unprocessedrecords``: the uploaded header and the untouched rows, as they were uploaded."""
+    """``GET /jobs/ingest/{id}/unprocessedrecords``: header and untouched rows as they were uploaded."""
     entry = job_routes.find(call, Kind.INGEST)
     _require_ended(entry)
     return StreamingResponse(_untouched(call, entry.job), media_type=CSV_TYPE)
@@ -129,7 +129,9 @@ def _new_job(call: Incoming, body: dict[str, Any], *, state: State = State.OPEN)
     if operation == "upsert":
         if not key:
             # As Bulk API 1.0 words it.
-            raise _invalid_job(f"External ID was blank for {sobject.name}. An External ID must be specified for upsert.")
+            raise _invalid_job(
+                f"External ID was blank for {sobject.name}. An External ID must be specified for upsert."
+            )
         field = sobject.get(str(key))
         if field is None or not (field.external_id or field.id_lookup):
             raise _invalid_job(f"Field name provided, {key} does not match an External ID for {sobject.name}")
@@ -173,7 +175,9 @@ async def _create_with_data(call: Incoming) -> Response:
         async with call.request.form(max_files=1, max_fields=1) as form:
             described, content = form.get("job"), form.get("content")
             if not isinstance(described, str) or not isinstance(content, UploadFile):
-                raise _invalid_job("a multipart request needs the parts 'job' and 'content', the latter with a filename")
+                raise _invalid_job(
+                    "a multipart request needs the parts 'job' and 'content', the latter with a filename"
+                )
             body = parse_json(described.encode(), PROPERTIES)
             data = await content.read()
     except HTTPException as error:
@@ -207,8 +211,8 @@ def _too_long() -> ApiError:
 
 
 async def _receive(call: Incoming, path: Path) -> int | None:
-    """Write the call's body to a file; return its size, or None when it is over the limit. The rest is read and dropped,
-    so that the caller gets to read the answer."""
+    """Write the call's body to a file; return its size, or None when it is over the limit. The rest is read and
+    dropped, so that the caller gets to read the answer."""
     most = limits.UPLOAD_BASE64_BYTES // 4 * 3
     size = 0
     with path.open("wb") as file:

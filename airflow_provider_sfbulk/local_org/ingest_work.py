@@ -1,11 +1,11 @@
 """What happens to an ingest job after it is closed.
 
-"The server cuts the data into internal batches of 10,000 records"; they are saved in no order to rely on — here in one that is
-shuffled by the job's id, so that it is the same every time and never the upload's. A job that takes ``job_seconds`` saves a batch
-whenever its share of that time is over.
+"The server cuts the data into internal batches of 10,000 records"; they are saved in no order to rely on — here in
+one that is shuffled by the job's id, so that it is the same every time and never the upload's. A job that takes
+``job_seconds`` saves a batch whenever its share of that time is over.
 
-A batch's records, its line in the job table and the length of the result files are committed together. So an org that was killed
-takes a job up again where it stopped, with no row twice.
+A batch's records, its line in the job table and the length of the result files are committed together. So an org that
+was killed takes a job up again where it stopped, with no row twice.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ def _save_batch(core: Core, job: Job, plan: columns.Plan, index: int) -> None:
         )
         texts = _result_texts(plan, table, outcome, dialect)
     for values, problem in table.malformed:
-        # That such rows fail is certain for blanks beside quotes, likely for another number of columns; the words are ours.
+        # That such rows fail is certain for blanks beside quotes, likely for another number of columns; the words are
+        # ours.
         texts[FAILED] += results.row_text(["", f"INVALID_FIELD:{problem}:--", *values], dialect)
     lengths = {name: _append(core, job, name, text) for name, text in texts.items()}
     failed = len(outcome.errors) + len(table.malformed)
@@ -108,7 +109,9 @@ def _result_texts(
 ) -> dict[str, str]:
     """Return the rows of the successful and the failed file."""
     echo = [
-        results.echoed(column.field if column.parent is None else None, texts, outcome.values.get(column.field.name, texts))
+        results.echoed(
+            column.field if column.parent is None else None, texts, outcome.values.get(column.field.name, texts)
+        )
         for column, texts in zip(plan.columns, table.columns, strict=True)
     ]
     record_ids = [record_id or "" for record_id in outcome.record_ids]

@@ -79,7 +79,7 @@ def _query_figures(job: Job, state: State) -> dict[str, int]:
 
 
 def _ingest_figures(job: Job, state: State) -> dict[str, int]:
-    """Return counters and times: the two counters come into being with the upload and move while the job is in progress."""
+    """Return counters and times. The two counters come with the upload, and move while the job is in progress."""
     started = state not in (State.OPEN, State.UPLOAD_COMPLETE)
     figures: dict[str, int] = {}
     if job.uploads or state is not State.OPEN:

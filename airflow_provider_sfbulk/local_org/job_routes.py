@@ -17,7 +17,10 @@ from airflow_provider_sfbulk.local_org.replies import ApiError, NotFoundError, r
 LOCATOR_ID: Final = next(ids.make("01g", 1, 1))
 """Of list pages; the offset follows after a dash."""
 
-JOB_TYPES: Final = {Kind.INGEST: ("BigObjectIngest", "Classic", "V2Ingest"), Kind.QUERY: ("Classic", "V2Query", "V2Ingest")}
+JOB_TYPES: Final = {
+    Kind.INGEST: ("BigObjectIngest", "Classic", "V2Ingest"),
+    Kind.QUERY: ("Classic", "V2Query", "V2Ingest"),
+}
 """Values of the ``jobType`` parameter, by list."""
 
 

@@ -5,11 +5,12 @@ States of ingest jobs (*Bulk API 2.0 Developer Guide*, "Bulk API 2.0 Job States"
     Open --PUT--> Open --PATCH--> UploadComplete --> InProgress --> JobComplete | Failed
       \\_____________________________\\_______________\\____PATCH____> Aborted
 
-Query jobs start at UploadComplete. What a caller may do in which state stands in :data:`ABORTABLE` and :data:`DELETABLE`.
+Query jobs start at UploadComplete. What a caller may do in which state stands in :data:`ABORTABLE` and
+:data:`DELETABLE`.
 
-A job that is worked on at once would never be seen on its way. So what calls *see* lags behind what is: from the close on, each
-state is shown to at least one poll before the next one is, and until then the job behaves as if it were in the state shown. Callers
-that never poll see the truth.
+A job that is worked on at once would never be seen on its way. So what calls *see* lags behind what is: from the
+close on, each state is shown to at least one poll before the next one is, and until then the job behaves as if it
+were in the state shown. Callers that never poll see the truth.
 """
 
 from __future__ import annotations

@@ -24,16 +24,16 @@ from starlette.responses import PlainTextResponse, Response
 from airflow_provider_sfbulk.local_org import credentials
 from airflow_provider_sfbulk.local_org.core import Core
 from airflow_provider_sfbulk.local_org.credentials import Session
-from airflow_provider_sfbulk.local_org.replies import OAuthError, SessionError, reply
 from airflow_provider_sfbulk.local_org.incoming import Incoming
+from airflow_provider_sfbulk.local_org.replies import OAuthError, SessionError, reply
 
 JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 AUDIENCES: Final = frozenset({"https://login.salesforce.com", "https://test.salesforce.com"})
 """Besides the org's own URL ("or the site / My Domain URL")."""
 
 EXPIRY_GRACE: Final = timedelta(minutes=3)
-"""How long after its ``exp`` an assertion is still taken: clocks differ. The future is not limited, since real clients send dates
-tens of thousands of years ahead and are let in."""
+"""How long after its ``exp`` an assertion is still taken: clocks differ. The future is not limited, since real
+clients send dates tens of thousands of years ahead and are let in."""
 
 Form = dict[str, str]
 
@@ -232,15 +232,17 @@ def _verified(core: Core, assertion: str) -> dict[str, Any]:
     """
     try:
         header, payload, signature = assertion.split(".")
-        if json.loads(_decoded(header)).get("alg") != "RS256":
-            raise ValueError("RS256 is the only algorithm")
+        algorithm = json.loads(_decoded(header)).get("alg")
         signed = f"{header}.{payload}".encode()
         public_key = credentials.public_key(core.store)
         public_key.verify(_decoded(signature), signed, padding.PKCS1v15(), hashes.SHA256())
         claims = json.loads(_decoded(payload))
     except (ValueError, AttributeError, InvalidSignature) as error:
         raise OAuthError("invalid_grant", "invalid assertion") from error
-    return claims if isinstance(claims, dict) else {}
+    if algorithm != "RS256" or not isinstance(claims, dict):
+        # "RS256 is the only algorithm."
+        raise OAuthError("invalid_grant", "invalid assertion")
+    return claims
 
 
 def _decoded(text: str) -> bytes:
@@ -265,5 +267,3 @@ def _signature(core: Core, session: Session) -> str:
     text = f"{_identity_url(core)}{_issued_at(session)}"
     digest = hmac.new(core.credentials.client_secret.encode(), text.encode(), hashlib.sha256).digest()
     return base64.b64encode(digest).decode()
-
-

@@ -29,10 +29,11 @@ from airflow_provider_sfbulk.local_org.worker import Worker
 class LocalOrg:
     """A strict local Salesforce. Use it as a context manager, or call :meth:`start` and :meth:`close`.
 
-    :param seed: folder with one ``<sObject>.csv`` each, loaded into a new org; a data file that has been seeded is not again
+    :param seed: folder with one ``<sObject>.csv`` each, loaded into a new org; a data file that has been seeded is
+        not again
     :param schema: describe answers of further objects: a JSON file, or what it would hold
-    :param data: SQLite file that outlives the process, with records, jobs, credentials and sessions; its job files lie in a
-        folder beside it. None: everything is thrown away at the end
+    :param data: SQLite file that outlives the process, with records, jobs, credentials and sessions; its job files
+        lie in a folder beside it. None: everything is thrown away at the end
     :param job_seconds: how long a job takes, by the org's clock; 0 is at once
     :param tls: answer https, with a certificate in :attr:`ca_file`
     :param port: 0 takes a free one
@@ -216,7 +217,7 @@ class LocalOrg:
 
     @property
     def connection(self) -> dict[str, Any]:
-        """The org as an Airflow connection, as ``AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT`` takes it once it is JSON text."""
+        """The org as an Airflow connection; its JSON text is for ``AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT``."""
         extra: dict[str, Any] = {
             "auth_flow": "client_credentials",
             "client_id": self.client_id,

@@ -1,6 +1,7 @@
 """pytest plugin: the fixture ``salesforce_org``, a new local org for each test.
 
-pytest loads this in every run of everybody who has the package, so nothing is imported before a test asks for the fixture.
+pytest loads this in every run of everybody who has the package, so nothing is imported before a test asks for the
+fixture.
 """
 
 from __future__ import annotations

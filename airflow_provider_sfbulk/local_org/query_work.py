@@ -52,5 +52,5 @@ def work(core: Core, entry: Entry) -> Iterator[datetime]:
         fields = [column.field for column in query.columns]
         job.processed = QueryResults(core.jobs.folder(job)).write(paths, fields, job.dialect, some_rows())
     job.active_ms = round((time.perf_counter() - started) * 1000)
-    job.total_ms = max(job.active_ms, int((core.clock.now() - job.created).total_seconds() * 1000))
+    job.total_ms = max(job.active_ms, int((core.clock.now() - begun).total_seconds() * 1000))
     core.jobs.set_state(entry, State.JOB_COMPLETE)

@@ -1,10 +1,10 @@
 """CSV that the org writes: the three result files of an ingest job, and the pages of a query job.
 
-Query results are written once, when the job runs, with the byte offset of every record beside them: a page is then a slice of the
-file, whatever its size and however often it is read, and later changes to the records do not show.
+Query results are written once, when the job runs, with the byte offset of every record beside them: a page is then a
+slice of the file, whatever its size and however often it is read, and later changes to the records do not show.
 
-Facts ("What the query CSV looks like", many captures): every header name and value is quoted, null is ``""``, booleans are
-``true`` and ``false``, numbers with a fraction follow Java's ``Double.toString``.
+Facts ("What the query CSV looks like", many captures): every header name and value is quoted, null is ``""``,
+booleans are ``true`` and ``false``, numbers with a fraction follow Java's ``Double.toString``.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ def ingest_rows(first: Sequence[Sequence[str]], echo: Sequence[Sequence[str]], d
 def echoed(field: Field | None, texts: Sequence[str], values: Sequence[Any]) -> list[str]:
     """Return an uploaded column as results give it back.
 
-    "Values are written back re-serialised, not byte-for-byte": a documented sample shows an amount of 912260031 come back as
-    ``9.12260031E8``. Other types come back as they were here.
+    "Values are written back re-serialised, not byte-for-byte": a documented sample shows an amount of 912260031 come
+    back as ``9.12260031E8``. Other types come back as they were here.
     """
     if field is None or field.type not in ("double", "currency", "percent"):
         return list(texts)

@@ -21,7 +21,11 @@ from airflow_provider_sfbulk.local_org.replies import ApiError, NotFoundError
 
 Handler = Callable[[Incoming], Awaitable[Response]]
 
-_CAPTURED: Final = {"version": r"v(?P<version>\d{1,3}\.\d)", "job_id": r"(?P<job_id>\w{15}(?:\w{3})?)", "sobject": r"(?P<sobject>\w+)"}
+_CAPTURED: Final = {
+    "version": r"v(?P<version>\d{1,3}\.\d)",
+    "job_id": r"(?P<job_id>\w{15}(?:\w{3})?)",
+    "sobject": r"(?P<sobject>\w+)",
+}
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,13 @@ ROUTES: Final = (
     Route("ingest.change", "PATCH", f"{_INGEST}/{{job_id}}", ingest_routes.change, _V2),
     Route("ingest.delete", "DELETE", f"{_INGEST}/{{job_id}}", ingest_routes.delete, _V2),
     Route("ingest.upload", "PUT", f"{_INGEST}/{{job_id}}/batches", ingest_routes.upload, _V2),
-    Route("ingest.successful", "GET", f"{_INGEST}/{{job_id}}/successfulResults*", ingest_routes.successful_results, _V2),
+    Route(
+        "ingest.successful", "GET", f"{_INGEST}/{{job_id}}/successfulResults*", ingest_routes.successful_results, _V2
+    ),
     Route("ingest.failed", "GET", f"{_INGEST}/{{job_id}}/failedResults*", ingest_routes.failed_results, _V2),
-    Route("ingest.unprocessed", "GET", f"{_INGEST}/{{job_id}}/unprocessedrecords*", ingest_routes.unprocessed_records, _V2),
+    Route(
+        "ingest.unprocessed", "GET", f"{_INGEST}/{{job_id}}/unprocessedrecords*", ingest_routes.unprocessed_records, _V2
+    ),
     Route("query.create", "POST", _QUERY, query_routes.create, _V2_QUERY),
     Route("query.list", "GET", _QUERY, query_routes.list_jobs, _V2_QUERY),
     Route("query.get", "GET", f"{_QUERY}/{{job_id}}", query_routes.get, _V2_QUERY),

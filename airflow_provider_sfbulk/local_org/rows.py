@@ -1,9 +1,9 @@
 """What the rows of one batch do to the org: which are created, updated, deleted or refused, and the SQL that does it.
 
-Rows fail one by one: a row that fails changes nothing and its neighbours are saved. Rows take effect in the order of the
-upload, in chunks of 200, which shows in two places: two rows of one chunk with the same external id both fail an upsert
-("Duplicate external id specified"), in different chunks the later one updates what the earlier one made; and one record can be
-updated 12 times in a chunk.
+Rows fail one by one: a row that fails changes nothing and its neighbours are saved. Rows take effect in the order of
+the upload, in chunks of 200, which shows in two places: two rows of one chunk with the same external id both fail an
+upsert ("Duplicate external id specified"), in different chunks the later one updates what the earlier one made; and
+one record can be updated 12 times in a chunk.
 
 Nothing is written here: the statements are run later in one transaction. All reading can be trusted until then because
 one thread does all the writing.
@@ -11,9 +11,10 @@ one thread does all the writing.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
 from typing import Any
@@ -50,7 +51,7 @@ class Outcome:
     created: list[bool]
     errors: dict[int, str]
     statements: list[Statement]
-    values: dict[str, list[Any]] = field(default_factory=dict)
+    values: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
 
 
 @dataclass
@@ -65,7 +66,7 @@ class _Unique:
     field: Field
     keys: list[Any]
     owners: dict[Any, str]
-    held: dict[str, Any] = field(default_factory=dict)
+    held: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def error(self, row: int, record_id: str | None) -> RowError | None:
         owner = self.owners.get(self.keys[row])
@@ -279,7 +280,7 @@ class _Rows:
         return refused
 
     def _unfit_to_create(self) -> dict[int, RowError]:
-        """Return the rows that could not be created: a field that may not be written, or required ones without a value."""
+        """Return the rows that could not be created: a field not to be written, or required ones without a value."""
         unfit = self._not_writable(lambda field: field.createable)
         missing: dict[int, list[str]] = {}
         for field in self._sobject.fields.values():
@@ -292,7 +293,7 @@ class _Rows:
         return unfit
 
     def _unfit_to_update(self) -> dict[int, RowError]:
-        """Return the rows that could not be updates: a field that may not be written, or a required one cleared."""
+        """Return the rows that could not be updated: a field that may not be written, or a required one cleared."""
         unfit = self._not_writable(lambda field: field.updateable)
         for field in self._written():
             values = self._cells.values[field.name]
@@ -373,10 +374,13 @@ class _Rows:
             if KEEP in values:
                 sets.append(f"{name} = CASE WHEN ? THEN ? ELSE {name} END")
                 columns.append([value is not KEEP for value in values])
-                columns.append([None if value is KEEP else value for value in values])
+                values = [None if value is KEEP else value for value in values]
             else:
                 sets.append(f"{name} = ?")
-                columns.append(values)
+            # A checkbox has no null: cleared, it has its default.
+            columns.append(
+                [self._default(field) if v is None else v for v in values] if field.type == "boolean" else values
+            )
         for stamp in ("LastModifiedDate", "LastModifiedById", "SystemModstamp"):
             if self._sobject.get(stamp):
                 sets.append(f"{quoted(stamp)} = ?")

@@ -1,8 +1,8 @@
 """Records that an org starts with: one CSV file per object, ``Account.csv`` and so on.
 
-They go through the same checks as a bulk insert, and a file with a row that fails is refused: an org that silently lacks some of
-its records would be worse than none. Parents come before their children; within a file, lookups by external id reach rows of
-earlier files only.
+They go through the same checks as a bulk insert, and a file with a row that fails is refused: an org that silently
+lacks some of its records would be worse than none. Parents come before their children; within a file, lookups by
+external id reach rows of earlier files only.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ def _load_file(core: Core, sobject: SObject, path: Path) -> None:
             core.store, core.schema, plan, table.columns, now=core.clock.now(), user_id=core.credentials.user_id
         )
         for row, problem in sorted(outcome.errors.items()):
-            raise SeedError(f"{path}, a record of the batch of 10,000 at byte {span.start}, number {row + 1}: {problem}")
+            raise SeedError(
+                f"{path}, a record of the batch of 10,000 at byte {span.start}, number {row + 1}: {problem}"
+            )
         with core.store.writing() as connection:
             for statement in outcome.statements:
                 connection.executemany(statement.sql, statement.rows)

@@ -1,7 +1,8 @@
 """The standard objects that every local org has: Account, Contact, Lead, User.
 
-Names, types, lengths and flags as the *Object Reference for the Salesforce Platform* gives them; picklist entries are those of
-a new Developer Edition org. Standard picklists are open (``restricted_picklist`` is false), as they are in a real org.
+Names, types, lengths and flags as the *Object Reference for the Salesforce Platform* gives them; picklist entries are
+those of a new Developer Edition org. Standard picklists are open (``restricted_picklist`` is false), as they are in a
+real org.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ ACCOUNT_TYPES: Final = (
 )  # fmt: skip
 
 
-def _text(name: str, length: int = 255, *, type: str = "string", **attributes: Any) -> Field:  # noqa: A002 - describe's word
+def _text(name: str, length: int = 255, *, type: str = "string", **attributes: Any) -> Field:
     return Field(name=name, type=type, label=_label(name), length=length, **attributes)
 
 
@@ -39,7 +40,7 @@ def _picklist(name: str, values: tuple[str, ...], *, length: int = 255, **attrib
     return _text(name, length, type="picklist", picklist_values=values, **attributes)
 
 
-def _number(name: str, type: str, *, precision: int = 18, scale: int = 0, **attributes: Any) -> Field:  # noqa: A002 - describe's word
+def _number(name: str, type: str, *, precision: int = 18, scale: int = 0, **attributes: Any) -> Field:
     return Field(name=name, type=type, label=_label(name), precision=precision, scale=scale, **attributes)
 
 
@@ -67,9 +68,7 @@ def _lookup(name: str, *targets: str, **attributes: Any) -> Field:
 def _label(name: str) -> str:
     """Split the name at its capitals: ``NumberOfEmployees`` is labelled "Number Of Employees"."""
     bare = name.removesuffix("__c").replace("_", " ")
-    return "".join(
-        f" {c}" if i and c.isupper() and bare[i - 1].islower() else c for i, c in enumerate(bare)
-    ).strip()
+    return "".join(f" {c}" if i and c.isupper() and bare[i - 1].islower() else c for i, c in enumerate(bare)).strip()
 
 
 READ_ONLY: Final[dict[str, Any]] = {"createable": False, "updateable": False}
@@ -105,25 +104,27 @@ ID: Final = Field(
     name="Id", type="id", label="ID", length=18, nillable=False, defaulted_on_create=True, id_lookup=True, **READ_ONLY
 )
 
+_STAMP: Final[dict[str, Any]] = {"nillable": False, "defaulted_on_create": True, **READ_ONLY}
+
 AUDIT: Final = (
-    Field(name="CreatedDate", type="datetime", label="Created Date", nillable=False, defaulted_on_create=True, **READ_ONLY),
-    _lookup("CreatedById", "User", nillable=False, defaulted_on_create=True, **READ_ONLY),
-    Field(
-        name="LastModifiedDate", type="datetime", label="Last Modified Date", nillable=False, defaulted_on_create=True,
-        **READ_ONLY,
-    ),
-    _lookup("LastModifiedById", "User", nillable=False, defaulted_on_create=True, **READ_ONLY),
-    Field(
-        name="SystemModstamp", type="datetime", label="System Modstamp", nillable=False, defaulted_on_create=True,
-        **READ_ONLY,
-    ),
-)  # fmt: skip
+    Field(name="CreatedDate", type="datetime", label="Created Date", **_STAMP),
+    _lookup("CreatedById", "User", **_STAMP),
+    Field(name="LastModifiedDate", type="datetime", label="Last Modified Date", **_STAMP),
+    _lookup("LastModifiedById", "User", **_STAMP),
+    Field(name="SystemModstamp", type="datetime", label="System Modstamp", **_STAMP),
+)
 
 IS_DELETED: Final = _flag("IsDeleted", **READ_ONLY)
 OWNER: Final = _lookup("OwnerId", "User", nillable=False, defaulted_on_create=True)
 
 EXTERNAL_KEY: Final = Field(
-    name="External_Key__c", type="string", label="External Key", length=255, external_id=True, id_lookup=True, unique=True
+    name="External_Key__c",
+    type="string",
+    label="External Key",
+    length=255,
+    external_id=True,
+    id_lookup=True,
+    unique=True,
 )
 """Every object of the local org has it unless a schema file says otherwise, so that upserts work out of the box."""
 

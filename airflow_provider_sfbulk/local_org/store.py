@@ -1,10 +1,10 @@
 """Where records lie: one SQLite file, one table per object, columns as ``schema`` says.
 
-One thread at a time changes records (the worker that runs ingest jobs), any thread reads. The tables whose names start with an
-underscore are the org's own: no object has such a name.
+One thread at a time changes records (the worker that runs ingest jobs), any thread reads. The tables whose names
+start with an underscore are the org's own: no object has such a name.
 
-Deleted records stay as rows with ``IsDeleted`` 1 (the recycle bin) until ``hardDelete``. Values of unique fields are unique
-among the rows that are not deleted: a value can be used again once its record is in the bin.
+Deleted records stay as rows with ``IsDeleted`` 1 (the recycle bin) until ``hardDelete``. Values of unique fields are
+unique among the rows that are not deleted: a value can be used again once its record is in the bin.
 """
 
 from __future__ import annotations
@@ -113,7 +113,9 @@ class Store:
             present = {row[1].lower() for row in connection.execute(f"PRAGMA table_xinfo({table})")}
             for field in sobject.fields.values():
                 if field.name.lower() not in present and not field.is_compound:
-                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(field.name)} {_declared(sobject, field)}")
+                    connection.execute(
+                        f"ALTER TABLE {table} ADD COLUMN {quoted(field.name)} {_declared(sobject, field)}"
+                    )
             for field in sobject.fields.values():
                 if field.name != "Id" and (field.unique or field.external_id or field.id_lookup):
                     connection.execute(_index(sobject, field))
@@ -168,7 +170,14 @@ class Store:
 
 def is_text(field: Field) -> bool:
     """Whether the field's values are text that compares without regard to case."""
-    return field.type not in NUMBER_TYPES and field.type not in ("id", "reference", "boolean", "date", "datetime", "time")
+    return field.type not in NUMBER_TYPES and field.type not in (
+        "id",
+        "reference",
+        "boolean",
+        "date",
+        "datetime",
+        "time",
+    )
 
 
 def key_of(field: Field, value: Any) -> Any:
@@ -179,7 +188,8 @@ def key_of(field: Field, value: Any) -> Any:
 def _declared(sobject: SObject, field: Field) -> str:
     if field.name == "Name" and _joins_name(sobject):
         first, last = quoted("FirstName"), quoted("LastName")
-        return f"TEXT GENERATED ALWAYS AS (CASE WHEN {first} IS NULL THEN {last} ELSE {first} || ' ' || {last} END) VIRTUAL"
+        joined = f"CASE WHEN {first} IS NULL THEN {last} ELSE {first} || ' ' || {last} END"
+        return f"TEXT GENERATED ALWAYS AS ({joined}) VIRTUAL"
     if field.type == "boolean":
         return f"INTEGER NOT NULL DEFAULT {int(field.default_value is True)}"
     if field.type in ("int", "long"):

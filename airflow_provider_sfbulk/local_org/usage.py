@@ -52,8 +52,8 @@ class Allocation:
 class Usage:
     """All allocations of the org.
 
-    :ivar refuse_calls: whether calls beyond the day's allocation are refused. Off unless a test asks: "Salesforce lets orgs
-        go somewhat over before refusing", and a local org that is left running should go on.
+    :ivar refuse_calls: whether calls beyond the day's allocation are refused. Off unless a test asks: "Salesforce
+        lets orgs go somewhat over before refusing", and a local org that is left running should go on.
     """
 
     def __init__(self, clock: Clock) -> None:

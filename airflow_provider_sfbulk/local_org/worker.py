@@ -18,7 +18,7 @@ from airflow_provider_sfbulk.local_org.jobs import Entry
 log = logging.getLogger(__name__)
 
 Work = Iterator[datetime]
-"""What a job does, step by step. Each step runs while the job's lock is held; between steps anybody may change its state."""
+"""What a job does, step by step. A step runs while the job's lock is held; between steps the state may change."""
 
 
 class Worker:
