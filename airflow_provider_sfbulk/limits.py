@@ -24,6 +24,9 @@ OLDEST_QUERY_API_VERSION: Final = "47.0"
 OLDEST_RESULT_PAGES_API_VERSION: Final = "58.0"
 """``resultPages`` (parallel download) exists since this version."""
 
+OLDEST_LIVE_API_VERSION: Final = "31.0"
+"""Oldest version that answers at all: 21.0 to 30.0 were retired with Summer '25 ("API End-of-Life Policy")."""
+
 NEWEST_API_VERSION: Final = "67.0"
 """Newest version seen to answer, Summer '26. The local org refuses newer ones; the client does not."""
 
@@ -115,6 +118,12 @@ FIRST_YEAR: Final = 1700
 LAST_YEAR: Final = 4000
 """Year of the latest valid date, same source."""
 
+# --- Sessions -----------------------------------------------------------------------------------------------------
+
+SESSION_IDLE_SECONDS: Final = 2 * 60 * 60
+"""Seconds without a call after which a session ends: the default of an org's session timeout (Setup, Session
+Settings)."""
+
 # --- Both ---------------------------------------------------------------------------------------------------------
 
 LIST_PAGE_JOBS: Final = 1_000
@@ -122,6 +131,10 @@ LIST_PAGE_JOBS: Final = 1_000
 
 API_REQUESTS_PER_DAY: Final = 15_000
 """REST calls a day in a captured Developer Edition org; other editions have more. ``/limits`` tells the org's own."""
+
+DUPLICATE_UPDATES: Final = 12
+"""How often one record may be updated in one chunk of :data:`CHUNK_RECORDS` ("Maximum number of duplicate updates in
+one batch (12 allowed)", the server's own text)."""
 
 DOUBLE_SCIENTIFIC_FROM: Final = 10_000_000
 """Numbers with a fraction are written in scientific notation from here on (``1.0E7``), as Java's ``Double.toString``
