@@ -117,7 +117,7 @@ def test_failed_records_fail_the_task_and_lie_in_a_file(org: LocalOrg, task: Fak
     message = str(caught.value)
     assert "1 of 4 records failed" in message
     assert "REQUIRED_FIELD_MISSING 1" in message
-    assert str(org.jobs[0]["id"]) in message
+    assert org.jobs[0].id in message
     assert "BAD" not in message
     with (results / "failed.csv").open(newline="", encoding="utf-8") as file:
         (failed,) = csv.DictReader(file)
@@ -169,7 +169,7 @@ def test_the_link_to_the_job_is_there_before_the_wait(org: LocalOrg, task: FakeT
 
 def test_without_waiting_the_job_ids_are_returned(org: LocalOrg, task: FakeTask) -> None:
     job_ids = task.start().run(operator(source=ROWS, wait_for_completion=False))
-    assert [job["id"] for job in org.jobs] == job_ids
+    assert [job.id for job in org.jobs] == job_ids
 
 
 def test_a_retry_adopts_the_job_and_does_not_insert_twice(
@@ -213,7 +213,7 @@ def bad(org: LocalOrg, load: BulkIngestOperator, match: str, error: type[Excepti
     with pytest.raises(error, match=match) as caught:
         FakeTask().start().run(load)
     assert not org.records("Account")
-    assert all(job["state"] == "Aborted" for job in org.jobs)
+    assert all(job.state == "Aborted" for job in org.jobs)
     return str(caught.value)
 
 
@@ -275,7 +275,7 @@ def test_a_job_that_somebody_aborts_fails_the_task(org: LocalOrg, task: FakeTask
     real = load._wait
 
     def abort_first(context: Any, client: Any, job_ids: list[str]) -> Any:
-        org.abort(job_ids[0])
+        client.ingest.abort(job_ids[0])
         return real(context, client, job_ids)
 
     load._wait = abort_first  # type: ignore[method-assign, assignment]

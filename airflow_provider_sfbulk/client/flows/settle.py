@@ -9,35 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, Self
+from typing import Final, Literal, Protocol, Self, TypeAlias
 
-from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
+from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.flows.ingest import Filled
 from airflow_provider_sfbulk.client.flows.job import IngestJobs, ResultKind
-from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobState, LineEnding
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.wire import Flow, Sink
 
-Kind = Literal["successful", "failed", "unprocessed"]
-KINDS: Final[tuple[Kind, ...]] = ("successful", "failed", "unprocessed")
+Kind: TypeAlias = Literal["successful", "failed", "unprocessed"]
 
-FETCH_TRIES: Final = 5
-"""Times that one result file is fetched before it counts as broken."""
-
-
-class ResultSink(Sink, Protocol):
-    """Takes the result file of one job and counts its rows."""
-
-    @property
-    def records(self) -> int:
-        """Rows of the file, once finished."""
+KINDS: Final[dict[Kind, ResultKind]] = {
+    "successful": ResultKind.SUCCESSFUL,
+    "failed": ResultKind.FAILED,
+    "unprocessed": ResultKind.UNPROCESSED,
+}
 
 
 class Results(Protocol):
     """Takes the result files of many jobs, one after the other."""
 
-    def job(self, job_id: str, dialect: Dialect, /) -> ResultSink:
-        """Give the sink for one job's file."""
+    def job(self, job_id: str, dialect: Dialect, *, expected: int) -> Sink:
+        """Give the sink for one job's file, which must have so many rows."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +42,17 @@ class Settled:
     job: JobInfo
 
     @property
-    def unprocessed(self) -> int:
-        """Records that Salesforce never tried."""
-        return self.part.records - self.job.processed
+    def dialect(self) -> Dialect:
+        """How the job's result files are written."""
+        return Dialect(
+            ColumnDelimiter(self.job.column_delimiter or ColumnDelimiter.COMMA),
+            LineEnding(self.job.line_ending or LineEnding.LF),
+        )
 
     def count(self, kind: Kind) -> int:
-        """Rows that the result file of that kind must have."""
-        return {"successful": self.job.successful, "failed": self.job.failed, "unprocessed": self.unprocessed}[kind]
+        """Records of that kind: rows that the result file must have."""
+        unprocessed = self.part.records - self.job.processed
+        return {"successful": self.job.successful, "failed": self.job.failed, "unprocessed": unprocessed}[kind]
 
 
 @dataclass(frozen=True)
@@ -67,48 +65,37 @@ class Settlement:
     def of(cls, filled: Sequence[Filled], infos: Iterable[JobInfo]) -> Self:
         """Hold the jobs' counters against what was sent.
 
-        :raises ProtocolError: when a job counts more records than it was sent, or ended ``JobComplete`` with fewer
+        :raises ProtocolError: when a job counts more records than it was sent, or is ``JobComplete`` with fewer
         """
         by_id = {info.id: info for info in infos}
         parts = tuple(Settled(part, by_id[part.job_id]) for part in filled)
         for each in parts:
-            if (
-                each.job.failed > each.job.processed
-                or each.unprocessed < 0
-                or (each.unprocessed and each.job.state is JobState.JOB_COMPLETE)
-            ):
+            complete = each.job.state is JobState.JOB_COMPLETE
+            if min(map(each.count, KINDS)) < 0 or (complete and each.count("unprocessed")):
                 raise ProtocolError(
                     f"job {each.job.id} does not reconcile: {each.part.records} records were uploaded, and Salesforce "
-                    f"counts {each.job.processed} processed, {each.job.failed} of them failed. Nothing is sent again; "
+                    f"counts {each.job.processed} processed, {each.job.failed} of them failed. Nothing is sent again: "
                     "compare the job's result files with the input.",
                     job_id=each.job.id,
                 )
         return cls(parts)
-
-    def count(self, kind: Kind) -> int:
-        """Records of that kind over all jobs."""
-        return sum(each.count(kind) for each in self.parts)
 
     @property
     def records(self) -> int:
         """Records that were sent."""
         return sum(each.part.records for each in self.parts)
 
-    @property
-    def unfinished(self) -> list[JobInfo]:
-        """The jobs that ended ``Failed`` or ``Aborted``."""
-        return [each.job for each in self.parts if each.job.state is not JobState.JOB_COMPLETE]
+    def count(self, kind: Kind) -> int:
+        """Records of that kind over all jobs."""
+        return sum(each.count(kind) for each in self.parts)
 
 
-def fetch_results(settlement: Settlement, kind: Kind, results: Results) -> Flow[None]:
-    """Fetch the result files of one kind, of every job that has such rows.
+def fetch_results(settlement: Settlement, kind: Kind, jobs: IngestJobs, results: Results) -> Flow[None]:
+    """Fetch the result files of one kind, of every job that has such records, in the order of the parts.
 
-    :raises TransportError: when a file stays incomplete after ``FETCH_TRIES``
+    :raises TransportError: when a file stays cut, or has other rows than the job's counters say
     """
     for each in settlement.parts:
-        expected = each.count(kind)
-        if expected:
-            yield from _fetch_one(each, kind, expected, results)
-
-
-def _fetch_one(settled: Settled, kind: Kind, expected: int, results: Results) -> Flow[None]: ...
+        if expected := each.count(kind):
+            sink = results.job(each.job.id, each.dialect, expected=expected)
+            yield from jobs.results(each.job.id, KINDS[kind], sink)
