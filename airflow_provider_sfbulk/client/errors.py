@@ -18,6 +18,7 @@
     │   ├── FencedError           a newer try of the task has taken over: send nothing more
     │   └── InputChangedError     input or parameters are not those of the load that was begun
     ├── ProtocolError             Salesforce's reply breaks its own rules: report it
+    ├── StoppedError              somebody told the client to stop
     └── SourceError               fix the input or the arguments (also a ValueError)
 
 A message says what was tried, on what, what came back and what to do next. It never carries a token, a password, a key
@@ -78,7 +79,8 @@ class ServerBusyError(TransientError):
 
 
 class RequestLimitError(TransientError):
-    """``REQUEST_LIMIT_EXCEEDED``: ``TotalRequests`` (the rolling 24 hours) or too many calls at once."""
+    """An allowance is used up: API calls (``REQUEST_LIMIT_EXCEEDED``, of the day or too many at once), query jobs or
+    results of the day (``LIMIT_EXCEEDED``, ``EXCEEDEDQUOTA``)."""
 
     daily: bool = False
     """Whether it is the allowance of the rolling 24 hours, which no short wait brings back."""
@@ -126,6 +128,10 @@ class InputChangedError(LedgerError):
 
 class ProtocolError(SfBulkError):
     """A reply that Salesforce's own documentation excludes."""
+
+
+class StoppedError(SfBulkError):
+    """The driver was told to stop (``stop``), because a person killed the task: nothing more is sent."""
 
 
 class SourceError(SfBulkError, ValueError):

@@ -1,0 +1,123 @@
+"""Which hosts a password or a token may be sent to.
+
+A session is worth as much as its user's password, and Salesforce's replies name the host to send it to. So every such
+host, the one of the login and the one in a login's reply, passes through :func:`check_url`.
+
+====================  =============================================================================================
+allowed by default    because
+====================  =============================================================================================
+``salesforce.com``    login and test hosts, My Domains, sandboxes, scratch orgs ("My Domain URL Formats")
+``force.com``         old My Domain and site hosts; on Salesforce's list of required domains for firewalls
+``salesforce.mil``    Government Cloud Plus: ``<name>.my.salesforce.mil`` (forcedotcom/sfdx-core, ``sfdcUrl.ts``)
+``sfcrmproducts.cn``  Salesforce on Alibaba Cloud: ``<name>.my.sfcrmproducts.cn`` (seen in projects of its customers)
+loopback              the local org; the only hosts with plain ``http`` and with any port
+====================  =============================================================================================
+
+Others are added by the connection's ``allowed_hosts``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from airflow_provider_sfbulk.client.errors import LoginError
+
+LOGIN_HOST: Final = "https://login.salesforce.com"
+TEST_HOST: Final = "https://test.salesforce.com"
+
+SALESFORCE_DOMAINS: Final = ("salesforce.com", "force.com", "salesforce.mil", "sfcrmproducts.cn")
+_SHORT: Final = {"login": LOGIN_HOST, "test": TEST_HOST}
+_NAME: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*")
+_HTTPS_PORT: Final = 443
+
+
+def complete(host: str) -> str:
+    """Make a URL of what people write as host: ``login``, ``test``, a bare host name, or a URL."""
+    text = host.strip().rstrip("/")
+    if not text:
+        return LOGIN_HOST
+    return _SHORT.get(text.lower()) or (text if "://" in text else f"https://{text}")
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a host name without port means this machine."""
+    if name == "localhost":
+        return True
+    try:
+        return ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def is_sandbox(url: str) -> bool:
+    """Whether a login there is one of a sandbox or scratch org, whose JWT audience is the test host.
+
+    Source: auth fact "Hosts": sandboxes and scratch orgs log in at ``test.salesforce.com``, their My Domains hold
+    ``.sandbox.my.`` or ``.scratch.my.``; before enhanced domains a sandbox was ``<name>--<sandbox>.my.``.
+    """
+    name = urlsplit(url).hostname or ""
+    first = name.partition(".")[0]
+    return name == "test.salesforce.com" or ".sandbox.my." in name or ".scratch.my." in name or "--" in first
+
+
+def check_url(url: object, allowed_hosts: Iterable[str] = (), *, loopback: bool = True, what: str = "host") -> str:
+    """Return the scheme and host of ``url``, without trailing slash, when a secret may be sent there.
+
+    :param allowed_hosts: further hosts, each ``name`` or ``*.name``, with ``:port`` when it is not 443
+    :param loopback: whether this machine is allowed; it is not when Salesforce itself names it
+    :param what: what the URL is, for the message
+    :raises LoginError: when it is not https (or http on loopback), names a user, has a path, or is no allowed host
+    """
+    if not isinstance(url, str):
+        raise LoginError(f"{what} is no URL but {type(url).__name__}")
+    parts, port = _split(url, what)
+    name = (parts.hostname or "").lower()
+    if parts.username is not None or parts.password is not None:
+        raise LoginError(f"{what} must not hold a user name or password")
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise LoginError(f"{what} must be scheme and host only, as https://name.my.salesforce.com")
+    if loopback and is_loopback(name) and parts.scheme in ("http", "https"):
+        return _joined(parts.scheme, name, port)
+    if parts.scheme != "https":
+        raise LoginError(f"{what} {_shown(name)} must be reached by https; plain http is for this machine only")
+    if not _NAME.fullmatch(name) or not _is_allowed(name, port, allowed_hosts):
+        raise LoginError(
+            f"{what} {_shown(name)}{f':{port}' if port else ''} is no Salesforce host; "
+            "if it is one of yours, add it to allowed_hosts"
+        )
+    return _joined("https", name, port)
+
+
+def _split(url: str, what: str) -> tuple[SplitResult, int | None]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise LoginError(f"{what} is not a URL that can be read") from None
+    return parts, port
+
+
+def _is_allowed(name: str, port: int | None, allowed_hosts: Iterable[str]) -> bool:
+    if port in (None, _HTTPS_PORT) and any(name.endswith(f".{domain}") for domain in SALESFORCE_DOMAINS):
+        return True
+    return any(_matches(name, port, pattern.strip().lower()) for pattern in allowed_hosts)
+
+
+def _matches(name: str, port: int | None, pattern: str) -> bool:
+    wanted, _, wanted_port = pattern.partition(":")
+    if (port or _HTTPS_PORT) != (int(wanted_port) if wanted_port.isdecimal() else _HTTPS_PORT):
+        return False
+    return name.endswith(wanted[1:]) if wanted.startswith("*.") else name == wanted
+
+
+def _joined(scheme: str, name: str, port: int | None) -> str:
+    host = f"[{name}]" if ":" in name else name
+    return f"{scheme}://{host}" if port is None else f"{scheme}://{host}:{port}"
+
+
+def _shown(name: str) -> str:
+    return repr(name[:100])

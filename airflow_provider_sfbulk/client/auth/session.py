@@ -1,0 +1,122 @@
+"""The shared token: who logs in, who waits for it, and what the others get when the login fails.
+
+Many threads or coroutines use one session, and Salesforce answers all of them 401 at once when it ends. One of them
+logs in while the others wait, and they share what comes of it, a failure too: eight wrong passwords in a row lock a
+user out. The waiting itself (a lock) is the driver's; the decisions are here.
+
+Use, by a driver::
+
+    seen = session.logins
+    with lock:
+        token = session.settled(stale, seen)
+        if token is None:
+            token = run(session.renew(stale))
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from airflow_provider_sfbulk.client.auth import (
+    access_token,
+    client_credentials,
+    jwt_bearer,
+    password,
+    refresh_token,
+)
+from airflow_provider_sfbulk.client.auth.token_endpoint import Grant
+from airflow_provider_sfbulk.client.errors import LoginError, SfBulkError
+from airflow_provider_sfbulk.client.settings import AuthFlow, Settings, spellings
+from airflow_provider_sfbulk.client.wire import Flow, Token
+
+log = logging.getLogger(__name__)
+
+Login = Callable[[Settings, Callable[[], float]], Flow[Grant]]
+
+LOGINS: Final[Mapping[AuthFlow, Login]] = {
+    AuthFlow.JWT_BEARER: jwt_bearer.login,
+    AuthFlow.CLIENT_CREDENTIALS: client_credentials.login,
+    AuthFlow.REFRESH_TOKEN: refresh_token.login,
+    AuthFlow.PASSWORD: password.login,
+    AuthFlow.ACCESS_TOKEN: access_token.login,
+}
+
+
+def _keep_quiet(secrets: Iterable[str]) -> None:
+    """Stand in for a masker where there is none."""
+
+
+class Session:
+    """A token and the way to get the next one.
+
+    :param settings: of the connection
+    :param on_secrets: is given each new secret, in all its spellings, before it is used: a log's masker
+    :param clock: seconds since 1970
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_secrets: Callable[[Iterable[str]], None] = _keep_quiet,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._on_secrets = on_secrets
+        self._clock = clock
+        self._token: Token | None = None
+        self._failure: SfBulkError | None = None
+        self.logins = 0
+        """Logins that came to an end, well or badly."""
+
+    def settled(self, stale: Token | None, seen: int) -> Token | None:
+        """Return the token to use, or None when the caller has to log in.
+
+        :param stale: the token that did not work
+        :param seen: ``logins`` before the caller began to wait
+        :raises SfBulkError: the login that the caller waited for failed
+        """
+        if self._failure is not None and seen != self.logins:
+            raise copy.copy(self._failure)
+        return None if self._token == stale else self._token
+
+    def renew(self, stale: Token | None) -> Flow[Token]:
+        """Log in. One at a time: the driver holds a lock.
+
+        :raises LoginError: Salesforce refuses, or the connection cannot renew its session
+        :raises TransientError: no proper answer came
+        """
+        try:
+            token = yield from self._login(stale)
+        except SfBulkError as error:
+            self._failure = error
+            raise
+        else:
+            self._token, self._failure = token, None
+            return token
+        finally:
+            self.logins += 1
+
+    def _login(self, stale: Token | None) -> Flow[Token]:
+        if stale is not None and self._settings.auth_flow is AuthFlow.ACCESS_TOKEN:
+            raise LoginError(
+                "the session of the connection's access_token is over and cannot be renewed: put a new access_token "
+                "into the connection, or use a way of login that renews itself (jwt_bearer, client_credentials)",
+                status=401,
+            )
+        settings = self._settings.with_private_key()
+        self._on_secrets(settings.secrets())
+        grant = yield from LOGINS[settings.auth_flow](settings, self._clock)
+        self._on_secrets(spellings(grant.token.access_token, *filter(None, [grant.refresh_token])))
+        if grant.refresh_token not in (None, self._settings.refresh_token):
+            self._settings = replace(self._settings, refresh_token=grant.refresh_token)
+            log.warning(
+                "Salesforce replaced the refresh token of this login. This process uses the new one; the connection "
+                "still holds the old one, which may be dead: switch rotation off for this app, or use jwt_bearer."
+            )
+        return grant.token

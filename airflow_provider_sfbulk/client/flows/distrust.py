@@ -1,0 +1,78 @@
+"""Checks of what replies say before anything relies on it: types, ids, and the locators inside URLs."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote, urlsplit
+
+from airflow_provider_sfbulk.client.errors import ProtocolError, ServerBusyError
+from airflow_provider_sfbulk.client.flows.call import CSV
+from airflow_provider_sfbulk.client.flows.refusal import is_html
+from airflow_provider_sfbulk.client.models import check_locator
+from airflow_provider_sfbulk.client.wire import Reply, Sink
+
+
+class CsvSink:
+    """A sink that lets only CSV through: a web page with status 200 is a maintenance notice, not rows."""
+
+    def __init__(self, inner: Sink) -> None:
+        self._inner = inner
+
+    def start(self, reply: Reply) -> None:
+        """Look at the reply's type.
+
+        :raises ServerBusyError: it is a web page
+        :raises ProtocolError: it is something else
+        """
+        kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if is_html(reply):
+            raise ServerBusyError("a web page where CSV is due, as in a maintenance", status=reply.status)
+        if kind != CSV:
+            raise ProtocolError(f"a reply of type {kind[:40]!r} where {CSV} is due", status=reply.status)
+        self._inner.start(reply)
+
+    def write(self, data: bytes) -> None:
+        """Pass on."""
+        self._inner.write(data)
+
+    def finish(self) -> None:
+        """Pass on."""
+        self._inner.finish()
+
+    def discard(self) -> None:
+        """Pass on."""
+        self._inner.discard()
+
+
+def same_id(one: str, other: str) -> bool:
+    """Whether two ids are the same, of 15 or 18 characters. The last three only repeat what the others say."""
+    return one[:15] == other[:15]
+
+
+def locator_of(url: object, parameter: str, *, path: str) -> str:
+    """Take the locator out of a URL of a reply. Nothing else of the URL is ever used.
+
+    :param parameter: its query parameter
+    :param path: pattern of the end that the URL's path must have
+    :raises ProtocolError: the URL leads elsewhere, or has no locator or several
+    """
+    if not isinstance(url, str):
+        raise ProtocolError(f"a URL is due, not {type(url).__name__}")
+    parts = urlsplit(url)
+    if parts.scheme or parts.netloc or not re.search(f"{path}$", parts.path, re.IGNORECASE):
+        raise ProtocolError("a reply's URL of the next page leads elsewhere")
+    pairs = (pair.partition("=") for pair in parts.query.split("&"))
+    found = [unquote(value) for name, _, value in pairs if name == parameter]
+    if len(found) != 1:
+        raise ProtocolError(f"a reply's URL of the next page has {len(found)} times {parameter}")
+    return check_locator(found[0])
+
+
+def note(locator: str, seen: set[str], what: str) -> None:
+    """Add a locator to those seen.
+
+    :raises ProtocolError: it was seen before: the pages go round in a circle
+    """
+    if locator in seen:
+        raise ProtocolError(f"{what}: a page was named twice, so it would never end")
+    seen.add(locator)

@@ -1,0 +1,262 @@
+"""A connection's settings: read, checked and completed once, then only passed on."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import quote, quote_plus
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.auth import hosts
+from airflow_provider_sfbulk.client.errors import LoginError, SourceError
+
+ENV_PREFIX: Final = "SFBULK_"
+TIMEOUT_SECONDS: Final = 120.0
+"""Seconds to wait between bytes of one HTTP call, unless the connection says otherwise."""
+
+MASK_CHARACTERS: Final = 5
+"""Shorter texts are not masked: Airflow's masker skips them, and they would black out ordinary words."""
+
+_VERSION: Final = re.compile(r"v?(\d{2,3})(?:\.0)?", re.IGNORECASE)
+_TOKEN: Final = re.compile(r"[!-~]+")
+_ARMOUR: Final = "-----"
+
+
+class AuthFlow(StrEnum):
+    """Ways to log in; one file each in ``client/auth``."""
+
+    JWT_BEARER = "jwt_bearer"
+    CLIENT_CREDENTIALS = "client_credentials"
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the name of a way to log in
+    PASSWORD = "password"  # noqa: S105 - likewise
+    ACCESS_TOKEN = "access_token"  # noqa: S105 - likewise
+
+
+_NEEDS: Final[Mapping[AuthFlow, tuple[tuple[str, ...], ...]]] = {
+    AuthFlow.JWT_BEARER: (("client_id",), ("login",), ("private_key", "private_key_file")),
+    AuthFlow.CLIENT_CREDENTIALS: (("client_id",), ("client_secret",)),
+    AuthFlow.REFRESH_TOKEN: (("client_id",), ("refresh_token",)),
+    AuthFlow.PASSWORD: (("client_id",), ("client_secret",), ("login",), ("password",)),
+    AuthFlow.ACCESS_TOKEN: (("access_token",), ("instance_url",)),
+}
+"""What each way needs: of each group at least one."""
+
+_INFERRED: Final[tuple[tuple[str, AuthFlow], ...]] = (
+    ("private_key", AuthFlow.JWT_BEARER),
+    ("private_key_file", AuthFlow.JWT_BEARER),
+    ("refresh_token", AuthFlow.REFRESH_TOKEN),
+    ("access_token", AuthFlow.ACCESS_TOKEN),
+    ("password", AuthFlow.PASSWORD),
+    ("client_secret", AuthFlow.CLIENT_CREDENTIALS),
+)
+"""The first filled field decides. Ways that can renew a session stand before the one that cannot."""
+
+_TITLES: Final = {"login": "login (username)"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The keys of a connection. Made by :meth:`from_mapping`, which checks them.
+
+    :param host: scheme and host of the login, ``https://login.salesforce.com`` or a My Domain
+    :param login: username
+    :param auth_flow: how to log in
+    :param private_key: RSA key in PEM, for ``jwt_bearer``
+    :param private_key_file: path of that key instead
+    :param audience: ``aud`` of the JWT; by default the login or test host, by ``host``
+    :param security_token: is glued to the password when given
+    :param access_token: a ready-made session, with ``instance_url``; it cannot be renewed
+    :param api_version: ``"66.0"``
+    :param allowed_hosts: hosts besides Salesforce's own, see :mod:`~airflow_provider_sfbulk.client.auth.hosts`
+    :param ca_file: path of the certificate authorities to trust, in place of the usual ones
+    :param timeout: seconds between bytes of one HTTP call
+    """
+
+    host: str = hosts.LOGIN_HOST
+    login: str | None = None
+    password: str | None = field(default=None, repr=False)
+    auth_flow: AuthFlow
+    client_id: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
+    private_key: str | None = field(default=None, repr=False)
+    private_key_file: str | None = None
+    audience: str | None = None
+    refresh_token: str | None = field(default=None, repr=False)
+    security_token: str | None = field(default=None, repr=False)
+    access_token: str | None = field(default=None, repr=False)
+    instance_url: str | None = None
+    api_version: str = limits.DEFAULT_API_VERSION
+    allowed_hosts: tuple[str, ...] = ()
+    ca_file: str | None = None
+    timeout: float = TIMEOUT_SECONDS
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Read, complete and check settings. Keys without a value (None, blank) count as absent.
+
+        :raises SourceError: an unknown key, or a value that cannot be understood
+        :raises LoginError: something that the way of login needs is missing, or a host is not allowed
+        """
+        known = [each.name for each in fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise SourceError(f"unknown settings {', '.join(unknown)}; known are {', '.join(known)}")
+        given = {key: value for key, value in values.items() if value is not None and value not in ("", ())}
+        texts = {key: str(value).strip() for key, value in given.items()}
+        allowed = _patterns(given.get("allowed_hosts", ()))
+        flow = _flow(texts)
+        if "instance_url" in texts:
+            url = hosts.complete(texts["instance_url"])
+            texts["instance_url"] = hosts.check_url(url, allowed, what="instance_url")
+        for key in ("access_token", "refresh_token"):
+            check_token(texts.get(key, "-"), what=key)
+        checked: dict[str, Any] = {
+            **texts,
+            "host": hosts.check_url(hosts.complete(texts.get("host", "")), allowed),
+            "auth_flow": flow,
+            "api_version": read_version(texts.get("api_version", limits.DEFAULT_API_VERSION)),
+            "allowed_hosts": allowed,
+            "timeout": _seconds(texts.get("timeout", TIMEOUT_SECONDS)),
+        }
+        if "password" in given:
+            checked["password"] = str(given["password"])  # blanks at its ends may be meant
+        return cls(**checked)._checked()
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read ``SFBULK_HOST``, ``SFBULK_LOGIN``, ``SFBULK_CLIENT_ID`` … as :meth:`from_mapping` does."""
+        names = {f"{ENV_PREFIX}{each.name.upper()}": each.name for each in fields(cls)}
+        return cls.from_mapping({name: environ[variable] for variable, name in names.items() if variable in environ})
+
+    def _checked(self) -> Self:
+        missing = [
+            " or ".join(_TITLES.get(name, name) for name in group)
+            for group in _NEEDS[self.auth_flow]
+            if not any(getattr(self, name) for name in group)
+        ]
+        if missing:
+            raise LoginError(f"{self.auth_flow} needs {_listed(missing)}")
+        if self.auth_flow is AuthFlow.CLIENT_CREDENTIALS and self.host in (hosts.LOGIN_HOST, hosts.TEST_HOST):
+            raise LoginError("client_credentials needs host = your My Domain; Salesforce refuses it on login and test")
+        return self
+
+    @property
+    def full_password(self) -> str:
+        """Password and security token, glued together as Salesforce wants them."""
+        return f"{self.password or ''}{self.security_token or ''}"
+
+    def with_private_key(self) -> Self:
+        """Read ``private_key_file``, and bring a PEM that was squeezed into one line back into its form.
+
+        :raises LoginError: the file cannot be read
+        """
+        text = self.private_key
+        if text is None and self.private_key_file is not None:
+            try:
+                text = Path(self.private_key_file).read_text("utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "it is not text"
+                raise LoginError(f"cannot read private_key_file {self.private_key_file}: {reason}") from error
+        return self if text is None else replace(self, private_key=_unfolded(text))
+
+    def secrets(self) -> frozenset[str]:
+        """Give every spelling in which a secret of this connection may turn up in a log.
+
+        A masker that compares texts misses a secret's ``repr``, JSON, XML and URL forms, and a key that is logged line
+        by line (measured on Airflow 3.3.2), so each is listed. Texts under ``MASK_CHARACTERS`` are not.
+        """
+        own = (self.password, self.client_secret, self.refresh_token, self.security_token, self.access_token)
+        given = [*own, self.full_password, self.private_key]
+        if self.private_key is not None:
+            given += [_unfolded(self.private_key), *_key_lines(_unfolded(self.private_key))]
+        return spellings(*(text for text in given if text))
+
+
+def spellings(*secrets: str) -> frozenset[str]:
+    """Give each secret as it is and as ``repr``, JSON, XML, a URL and a CRLF file would show it."""
+    found: set[str] = set()
+    for secret in secrets:
+        crlf = secret.replace("\r\n", "\n").replace("\n", "\r\n")
+        for text in (secret, secret.strip(), crlf):
+            found |= {text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+            found |= {quote(text), quote(text, safe=""), quote_plus(text), html.escape(text)}
+            found |= {html.escape(text, quote=False)}
+    return frozenset(text for text in found if len(text) >= MASK_CHARACTERS)
+
+
+def read_version(value: object) -> str:
+    """Bring ``"v66.0"``, ``"66"``, ``66`` or ``66.0`` into the form ``"66.0"``.
+
+    :raises SourceError: when it is no version, or one without Bulk API 2.0
+    """
+    match = _VERSION.fullmatch(str(value).strip())
+    if match is None:
+        raise SourceError(f"api_version must be like {limits.DEFAULT_API_VERSION!r}, not {str(value)[:20]!r}")
+    version = f"{match[1]}.0"
+    if float(version) < float(limits.OLDEST_API_VERSION):
+        raise SourceError(f"api_version {version} has no Bulk API 2.0: it needs {limits.OLDEST_API_VERSION} or later")
+    return version
+
+
+def check_token(token: object, *, what: str) -> str:
+    """Return ``token`` when it can stand in an HTTP header: HTTP libraries quote those that cannot in their errors.
+
+    :raises LoginError: when it cannot
+    """
+    if isinstance(token, str) and _TOKEN.fullmatch(token):
+        return token
+    raise LoginError(f"{what} is not a token: it must be one line of printable ASCII without blanks")
+
+
+def _flow(texts: Mapping[str, str]) -> AuthFlow:
+    if "auth_flow" in texts:
+        try:
+            return AuthFlow(texts["auth_flow"])
+        except ValueError:
+            known = ", ".join(AuthFlow)
+            raise SourceError(f"unknown auth_flow {texts['auth_flow'][:40]!r}; known are {known}") from None
+    for name, flow in _INFERRED:
+        if name in texts:
+            return flow
+    raise LoginError(
+        "the connection has nothing to log in with: fill in private_key or private_key_file, client_secret, "
+        "refresh_token, password or access_token"
+    )
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        raise SourceError("allowed_hosts must be a list of host names, or one text with commas between them")
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def _seconds(value: object) -> float:
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise SourceError("timeout must be a number of seconds above 0")
+    return seconds
+
+
+def _unfolded(pem: str) -> str:
+    """Undo what JSON in a form field or an environment variable does to a key: ``\\n`` as two characters."""
+    text = pem.strip().replace("\r\n", "\n")
+    return text if "\n" in text else text.replace("\\r", "").replace("\\n", "\n")
+
+
+def _key_lines(pem: str) -> Iterator[str]:
+    return (line for line in pem.split("\n") if not line.startswith(_ARMOUR))
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
