@@ -108,6 +108,12 @@ class TaskLedger:
                 raise LedgerError(f"nothing is recorded for try {self._try} of this task, though it was deferred")
             self._head = dict(head)
 
+    def recorded_jobs(self) -> list[str]:
+        """Read the ids of all jobs that this try's load has recorded, this try's and earlier tries'."""
+        with self._lock:
+            head = self._get(self._head_key(self._try))
+            return [] if head is None else self._jobs_of(head["load"])
+
     @property
     def is_resumed(self) -> bool:
         """Whether an earlier try, or an earlier half of this one, decided the load."""

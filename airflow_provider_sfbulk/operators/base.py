@@ -6,15 +6,16 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 
 from airflow.sdk import BaseOperator, conf
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from airflow_provider_sfbulk.client.errors import JobTimeoutError, SfBulkError, StoppedError, TransientError
-from airflow_provider_sfbulk.client.flows.job import abort
-from airflow_provider_sfbulk.client.flows.wait import look, wait_until_final
+from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs
+from airflow_provider_sfbulk.client.flows.wait import Schedule, look, wait_until_final
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
+from airflow_provider_sfbulk.client.wire import Flow, Ledger
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_sfbulk.client import BulkClient
 
-KILLED_STATES: Final = frozenset({"failed", "success", "skipped", "restarting", "removed", "upstream_failed"})
+T = TypeVar("T")
+
+LOOKS: Final = (2.0, 3.0)
+"""Pauses before the task's own looks at its jobs, in seconds, before it defers: a job of some seconds is noticed here
+and never defers."""
+
+ENDED_STATES: Final = frozenset({"failed", "success", "skipped", "restarting", "removed"})
 """States of a task instance in Airflow that tell, while its process still runs, that a person ended it. A deploy leaves
 it ``running``."""
 
@@ -69,51 +76,79 @@ class BulkJobOperator(BaseOperator):
         self.salesforce_conn_id = salesforce_conn_id
         self.api_version = api_version
         self.job_link: str | None = None
-        self._killed = False
-        self._job_ids: list[str] = []
+        self._client: BulkClient | None = None
 
     @cached_property
     def hook(self) -> SalesforceBulkHook:
         """The hook of this task's connection."""
         return SalesforceBulkHook(self.salesforce_conn_id, api_version=self.api_version)
 
+    def _jobs(self, client: BulkClient) -> IngestJobs | QueryJobs:
+        return {JobType.INGEST: IngestJobs, JobType.QUERY: QueryJobs}[self.job_type](client.api_version)
+
     def _ledger(self, context: Context) -> TaskLedger:
         return TaskLedger(context["task_state_store"], try_number=context["ti"].try_number)
 
-    def _publish(self, context: Context, client: BulkClient, job_ids: Sequence[str]) -> None:
+    def _show(self, context: Context, client: BulkClient, job_ids: Sequence[str]) -> None:
         """Show the jobs in Airflow's UI, before anything is waited for."""
-        self._job_ids = list(job_ids)
-        self.job_link = job_url(client.instance_url, self._job_ids)
+        self.job_link = job_url(client.instance_url, job_ids)
         context["ti"].xcom_push(LINK_XCOM_KEY, self.job_link)
 
     def _wait(self, context: Context, client: BulkClient, job_ids: Sequence[str]) -> list[JobInfo]:
         """Wait until all jobs are final: here for the first seconds, then in the triggerer or here.
 
-        A small job is noticed here and never defers.
-
         :raises TaskDeferred: to go on in :meth:`execute_complete`
         :raises JobTimeoutError: when the wait ends first; the jobs go on
         """
         deadline = self._deadline()
-        if self.deferrable:
-            infos = self._run(context, client, look(self.job_type, job_ids, on_progress=self._log_progress))
-            if not all(info.is_final for info in infos):
-                self._defer(job_ids, deadline=deadline, api_calls=client.calls)
+        jobs = self._jobs(client)
+        infos = self._run(context, client, look(jobs, job_ids, pauses=LOOKS, on_progress=self._log_progress))
+        if all(info.is_final for info in infos):
             return infos
+        if self.deferrable:
+            self._defer(job_ids, deadline=deadline, api_calls=client.calls)
         return self._run(
             context,
             client,
             wait_until_final(
-                self.job_type,
+                jobs,
                 job_ids,
-                poll_interval=self.poll_interval,
+                schedule=Schedule(first=LOOKS[-1], growth=0.5, longest=self.poll_interval),
                 timeout=None if deadline is None else deadline - time.time(),
                 on_progress=self._log_progress,
             ),
         )
 
+    def _wait_again(
+        self, context: Context, client: BulkClient, event: Mapping[str, Any] | None, job_ids: Sequence[str]
+    ) -> tuple[list[JobInfo], int]:
+        """Look at the jobs after a deferral; the event is a hint, and the state is read again.
+
+        :return: the final jobs, and the API calls made before this look
+        :raises TaskDeferred: when the event was an old trigger's and the jobs still run
+        :raises JobTimeoutError: when the time is up; the jobs go on
+        :raises TransientError: when the triggerer could not go on asking
+        """
+        wake_up = WakeUp.from_dict(event)
+        infos = self._run(context, client, look(self._jobs(client), job_ids, pauses=(0.0,)))
+        if all(info.is_final for info in infos):
+            return infos, wake_up.api_calls
+        if wake_up.is_about(job_ids) and wake_up.outcome is WaitOutcome.TIMEOUT:
+            raise JobTimeoutError(
+                f"the wait for {_named(job_ids)} is over: the task's timeout has passed. The jobs go on at Salesforce, "
+                "and a retry (or clearing the task) waits for the same jobs.",
+                job_id=job_ids[0],
+            )
+        if wake_up.is_about(job_ids) and wake_up.outcome is WaitOutcome.ERROR:
+            raise TransientError(
+                f"the triggerer could not go on looking at {_named(job_ids)}; its own log says why. The jobs go on, "
+                "and a retry waits for the same jobs.",
+                job_id=job_ids[0],
+            )
+        self._defer(job_ids, deadline=self._deadline(), api_calls=wake_up.api_calls + client.calls)
+
     def _defer(self, job_ids: Sequence[str], *, deadline: float | None, api_calls: int) -> NoReturn:
-        self.log.info("%d job(s) still run: waiting in the triggerer", len(job_ids))
+        self.log.info("%s still at work: waiting in the triggerer", _named(job_ids))
         self.defer(
             trigger=BulkJobTrigger(
                 job_ids=list(job_ids),
@@ -128,34 +163,6 @@ class BulkJobOperator(BaseOperator):
             method_name="execute_complete",
         )
         raise AssertionError("defer() came back")
-
-    def _wait_again(
-        self, context: Context, client: BulkClient, event: Mapping[str, Any] | None, job_ids: Sequence[str]
-    ) -> tuple[list[JobInfo], int]:
-        """Look at the jobs after a deferral; the event is a hint, and the state is read again.
-
-        :return: the final jobs, and the API calls made before this look
-        :raises TaskDeferred: when the event was an old trigger's and the jobs still run
-        :raises JobTimeoutError: when the time is up; the jobs go on
-        :raises TransientError: when the triggerer could not go on asking
-        """
-        wake_up = WakeUp.from_dict(event)
-        infos = self._run(context, client, look(self.job_type, job_ids))
-        if all(info.is_final for info in infos):
-            return infos, wake_up.api_calls
-        if wake_up.is_about(job_ids) and wake_up.outcome is WaitOutcome.TIMEOUT:
-            raise JobTimeoutError(
-                f"the wait for {_named(job_ids)} is over: the task's timeout has passed. The jobs go on at Salesforce, and "
-                "a retry (or clearing the task) waits for the same jobs.",
-                job_id=job_ids[0],
-            )
-        if wake_up.is_about(job_ids) and wake_up.outcome is WaitOutcome.ERROR:
-            raise TransientError(
-                f"the triggerer could not go on looking at {_named(job_ids)}; its own log says why. The jobs go on, and a "
-                "retry waits for the same jobs.",
-                job_id=job_ids[0],
-            )
-        self._defer(job_ids, deadline=self._deadline(), api_calls=wake_up.api_calls + client.calls)
 
     def _deadline(self) -> float | None:
         """When this try's wait ends, in seconds since 1970.
@@ -172,26 +179,27 @@ class BulkJobOperator(BaseOperator):
     def _log_progress(self, info: JobInfo) -> None:
         self.log.info("job %s is %s: %d records processed, %d failed", info.id, info.state, info.processed, info.failed)
 
-    def _run(self, context: Context, client: BulkClient, flow: Flow[T]) -> T:
-        """Run a flow; when the task is killed meanwhile, abort its jobs if a person did it."""
+    def _run(self, context: Context, client: BulkClient, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
+        """Run a flow; when the task is told to end meanwhile, abort its jobs if a person did it."""
         self._client = client
         try:
-            return client.run(flow)
+            return client.run(flow, ledger=ledger)
         except StoppedError:
             if self.cancel_on_kill and self._is_ended_by_person(context):
-                self._abort(client.again(), self._jobs_to_abort(context))
+                with self.hook.get_conn() as again:
+                    self._abort(again, self._own_jobs(context))
             raise
 
     def on_kill(self) -> None:
-        """Stop what runs. Called inside the handler of SIGTERM, so it does as little as can be; the rest is in `_run`."""
+        """Make what runs stop. Called inside the handler of SIGTERM, so the rest is done where it stops."""
         if self._client is not None:
             self._client.stop("the task was told to end")
 
     def _is_ended_by_person(self, context: Context) -> bool:
         """Whether Airflow says that this task instance has been ended.
 
-        A person's kill and a deploy reach the worker as the same signal. After the first the task's state in Airflow is
-        no longer ``running``; when it cannot be told, the jobs are left alone.
+        A person's kill and a deploy reach the worker as the same signal, but only after the first the task's state in
+        Airflow is no longer ``running``. When it cannot be told, the jobs are left alone.
         """
         ti = context["ti"]
         try:
@@ -201,19 +209,19 @@ class BulkJobOperator(BaseOperator):
         except (AirflowRuntimeError, OSError) as error:
             self.log.warning("could not ask Airflow why this task ends (%s): its jobs go on", type(error).__name__)
             return False
-        found = {state for by_task in states.values() for state in by_task.values()}
-        return bool(found & KILLED_STATES)
+        return any(state in ENDED_STATES for by_task in states.values() for state in by_task.values())
+
+    def _own_jobs(self, context: Context) -> list[str]:
+        """Jobs that this task has recorded, of the load or query it is at."""
+        return self._ledger(context).recorded_jobs()
 
     def _abort(self, client: BulkClient, job_ids: Sequence[str]) -> None:
         for job_id in job_ids:
             try:
-                client.run(abort(self.job_type, job_id))
-                self.log.info("job %s is aborted, since the task was killed", job_id)
+                client.run(self._jobs(client).abort(job_id))
+                self.log.info("job %s is aborted", job_id)
             except SfBulkError as error:
                 self.log.warning("job %s could not be aborted: %s", job_id, error)
-
-    def _jobs_to_abort(self, context: Context) -> list[str]:
-        raise NotImplementedError
 
 
 def _named(job_ids: Sequence[str]) -> str:

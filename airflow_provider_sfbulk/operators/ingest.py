@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from airflow.sdk.definitions._internal.mixins import ResolveMixin
+from airflow.sdk import XComArg
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.flows import ingest
-from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobType, LineEnding, Operation
+from airflow_provider_sfbulk.client.flows.job import IngestJobs
+from airflow_provider_sfbulk.client.flows.settle import Settlement
+from airflow_provider_sfbulk.client.flows.spec import IngestSpec, member
+from airflow_provider_sfbulk.client.flows.wait import check_complete
+from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.records.columns import check_against_describe
+from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.parts import Part, split
-from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_source, source_format_of
+from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_file, from_source
+from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
-from airflow_provider_sfbulk.operators.settlement import Settlement
+from airflow_provider_sfbulk.operators.report import Report, count_errors, write_report
+from airflow_provider_sfbulk.operators.unshown import Unshown
+from airflow_provider_sfbulk.operators.verdict import check_failed_records
 from airflow_provider_sfbulk.storage import SourceFile, find_sources, open_output
 
 if TYPE_CHECKING:
@@ -26,7 +33,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_sfbulk.client import BulkClient
 
-RESULT_FORMATS = ("csv", "parquet", "jsonl")
+NAMED_JOB_IDS: Final = 100
+"""Job ids that the returned summary names; the manifest has them all."""
 
 
 class BulkIngestOperator(BulkJobOperator):
@@ -126,7 +134,7 @@ class BulkIngestOperator(BulkJobOperator):
 
     @source.setter
     def source(self, value: Any) -> None:
-        shown = isinstance(value, (str, os.PathLike, Unshown, ResolveMixin)) or callable(value) or value is None
+        shown = isinstance(value, (str, os.PathLike, Unshown, XComArg)) or callable(value) or value is None
         self._source = value if shown else Unshown(value)
 
     def execute(self, context: Context) -> dict[str, Any] | list[str]:
@@ -138,14 +146,14 @@ class BulkIngestOperator(BulkJobOperator):
             self._abort(client, given_up)
             if ledger.is_resumed:
                 self.log.info("the whole input lies uploaded since an earlier try: going on with its jobs")
-            order = ingest.Order(
+            spec = IngestSpec(
                 sobject=self.sobject,
                 operation=rules.operation,
                 external_id_field=self.external_id_field,
                 assignment_rule_id=self.assignment_rule_id,
             )
-            parts = self._parts(client, rules)
-            load = ingest.load(parts, order=order, limit=self.max_concurrent_jobs)
+            jobs, parts = IngestJobs(client.api_version), self._parts(client, rules)
+            load = ingest.load(jobs, spec, parts, limit=self.max_concurrent_jobs)
             filled = self._run(context, client, load, ledger=ledger)
             job_ids = self._publish(context, client, filled)
             if not self.wait_for_completion:
@@ -174,8 +182,7 @@ class BulkIngestOperator(BulkJobOperator):
 
         :raises SourceError: naming the argument
         """
-        if self.results_format not in RESULT_FORMATS:
-            raise SourceError(f"results_format is one of {', '.join(RESULT_FORMATS)}, not {self.results_format!r}")
+        member(FileFormat, self.results_format, "results_format")
         allowed = self.max_failed_records
         if isinstance(allowed, bool) or (allowed is not None and allowed < 0):
             raise SourceError("max_failed_records is a number from 0, a float as fraction of all records, or None")
@@ -188,10 +195,6 @@ class BulkIngestOperator(BulkJobOperator):
             column_delimiter=self.column_delimiter,
             line_ending=self.line_ending,
         )
-        if rules.operation is Operation.UPSERT and not self.external_id_field:
-            raise SourceError("an upsert needs external_id_field: the field by which records are matched")
-        if rules.operation is not Operation.UPSERT and self.external_id_field:
-            raise SourceError(f"external_id_field belongs to an upsert, not to {rules.operation}")
         return rules
 
     def _plan(self) -> dict[str, Any]:
@@ -231,11 +234,22 @@ class BulkIngestOperator(BulkJobOperator):
         files = self._files()
         if files is not None:
             for file in files:
-                source_format = self.source_format or source_format_of(file.name)
-                yield from_source(None, rules, name=file.name, open_binary=file.open, source_format=source_format)
+                yield from_file(file.open, rules, name=file.name, source_format=self.source_format)
             return
         records = self.source.records if isinstance(self.source, Unshown) else self.source()
         yield from_source(records, rules, name=f"the {type(records).__name__} given as source")
+
+    def _report(self, client: BulkClient, settlement: Settlement) -> Report:
+        if self.results_path is None:
+            return count_errors(client, settlement)
+        return write_report(
+            client,
+            settlement,
+            open_output(self.results_path, conn_id=self.results_conn_id),
+            results_format=FileFormat(self.results_format),
+            sobject=self.sobject,
+            operation=self.operation,
+        )
 
     def _settle(
         self,
@@ -249,7 +263,8 @@ class BulkIngestOperator(BulkJobOperator):
         """Hold the counts against what was sent, write the result files, and judge."""
         settlement = Settlement.of(filled, infos)
         report = self._report(client, settlement)
-        check_completed(infos)
+        for info in infos:
+            check_complete(info)
         check_failed_records(
             infos,
             allowed=self.max_failed_records,

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.models import JobType
+from airflow_provider_sfbulk.client.flows.extract import submit
+from airflow_provider_sfbulk.client.flows.job import QueryJobs
+from airflow_provider_sfbulk.client.flows.spec import member
+from airflow_provider_sfbulk.client.flows.wait import check_complete
+from airflow_provider_sfbulk.client.models import (
+    ColumnDelimiter,
+    JobInfo,
+    JobType,
+    LineEnding,
+    QueryOperation,
+    check_id,
+)
+from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
+from airflow_provider_sfbulk.operators.extract import extract_to_files, extract_to_rows
+from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-OUTPUT_FORMATS: Final = ("csv", "parquet", "jsonl")
+    from airflow_provider_sfbulk.client import BulkClient
+    from airflow_provider_sfbulk.ledger import TaskLedger
 
 
 class BulkQueryOperator(BulkJobOperator):
@@ -78,18 +92,96 @@ class BulkQueryOperator(BulkJobOperator):
         self._check()
         ledger = self._ledger(context)
         with self.hook.get_conn() as client:
-            job_id = self.job_id or self._run(context, client, self._submit(context, client, ledger), ledger=ledger)
+            job_id = self._submitted(context, client, ledger)
             self._show(context, client, [job_id])
             if not self.wait_for_completion:
+                ledger.finish()
                 return job_id
             (info,) = self._wait(context, client, [job_id])
-            return self._fetch(context, client, info, api_calls=0)
+            return self._fetch(context, client, ledger, info, api_calls=0)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """Fetch after the deferral."""
         ledger = self._ledger(context)
+        ledger.resume()
         with self.hook.get_conn() as client:
-            job_id = self.job_id or self._recorded(ledger)
+            job_id = self._submitted(context, client, ledger, resumed=True)
             self._show(context, client, [job_id])
             (info,), api_calls = self._wait_again(context, client, event, [job_id])
-            return self._fetch(context, client, info, api_calls=api_calls)
+            return self._fetch(context, client, ledger, info, api_calls=api_calls)
+
+    def _check(self) -> None:
+        """Check what can be checked without sending anything.
+
+        :raises SourceError: naming the argument
+        """
+        if (self.soql is None) is (self.job_id is None):
+            raise SourceError("give either soql or job_id")
+        if self.job_id is not None:
+            check_id(self.job_id)
+            if not self.wait_for_completion:
+                raise SourceError("a job_id is there to be waited for: wait_for_completion=False makes no sense with it")
+        member(FileFormat, self.output_format, "output_format")
+        member(ColumnDelimiter, self.column_delimiter, "column_delimiter")
+        member(LineEnding, self.line_ending, "line_ending")
+        if self.page_records < 1:
+            raise SourceError(f"page_records is {self.page_records}; a page has at least one record")
+
+    def _submitted(self, context: Context, client: BulkClient, ledger: TaskLedger, *, resumed: bool = False) -> str:
+        """Give the job to fetch: the user's, an earlier try's, or a new one.
+
+        A retry goes on with its job. A user's clear starts over: reading twice harms nobody, and stale rows might.
+        """
+        operation = QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
+        if not resumed:
+            ti = context["ti"]
+            is_first = ti.try_number == ti.max_tries - self.retries + 1
+            plan = {
+                "soql": self.soql,
+                "job_id": self.job_id,
+                "operation": str(operation),
+                "salesforce_conn_id": self.salesforce_conn_id,
+            }
+            self._abort(client, ledger.begin(plan, restart=is_first))
+        if self.job_id is not None:
+            return self.job_id
+        flow = submit(
+            QueryJobs(client.api_version),
+            str(self.soql),
+            operation=operation,
+            column_delimiter=self.column_delimiter,
+            line_ending=self.line_ending,
+        )
+        return self._run(context, client, flow, ledger=ledger)
+
+    def _fetch(
+        self, context: Context, client: BulkClient, ledger: TaskLedger, info: JobInfo, *, api_calls: int
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """Fetch the rows of the finished job."""
+        check_complete(info)
+        if self.output_path is None:
+            rows = self._run(context, client, extract_to_rows(client.api_version, info, max_records=self.max_xcom_records))
+            ledger.finish()
+            return rows
+        extract = self._run(
+            context,
+            client,
+            extract_to_files(
+                client.api_version,
+                info,
+                open_output(self.output_path, conn_id=self.output_conn_id),
+                file_format=FileFormat(self.output_format),
+                page_records=self.page_records,
+                at_once=self.max_concurrent_pages,
+            ),
+        )
+        ledger.finish()
+        self.log.info("job %s: %d records in %d file(s)", info.id, extract.records, len(extract.files))
+        return {
+            "job_id": info.id,
+            "records": extract.records,
+            "files": extract.files,
+            "manifest": extract.manifest,
+            "columns": list(extract.columns),
+            "api_calls": api_calls + client.calls,
+        }

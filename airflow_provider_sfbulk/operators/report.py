@@ -7,7 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_sfbulk.client.flows.job import IngestJobs
 from airflow_provider_sfbulk.client.flows.settle import KINDS, Kind, Settlement, fetch_results
+from airflow_provider_sfbulk.client.records.dialect import Dialect
+from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.output import Output
 from airflow_provider_sfbulk.client.records.results import CountCodes, ResultFile
 
@@ -31,15 +34,32 @@ class Report:
     manifest: str | None = None
 
 
+class _ErrorCounts:
+    """Counts the failed records of many jobs by code."""
+
+    def __init__(self) -> None:
+        self._sinks: list[CountCodes] = []
+
+    def job(self, job_id: str, dialect: Dialect, *, expected: int) -> CountCodes:
+        """Give the sink for one job's failed records."""
+        self._sinks.append(CountCodes(job_id, dialect, expected=expected))
+        return self._sinks[-1]
+
+    @property
+    def errors(self) -> Counter[str]:
+        """Failed records by code."""
+        return sum((sink.errors for sink in self._sinks), Counter())
+
+
 def count_errors(client: BulkClient, settlement: Settlement) -> Report:
     """Count the failed records by code; write nothing."""
-    counter = CountCodes()
-    client.run(fetch_results(settlement, "failed", counter))
-    return Report(errors=counter.errors)
+    counts = _ErrorCounts()
+    client.run(fetch_results(settlement, "failed", IngestJobs(client.api_version), counts))
+    return Report(errors=counts.errors)
 
 
 def write_report(
-    client: BulkClient, settlement: Settlement, output: Output, *, results_format: str, sobject: str, operation: str
+    client: BulkClient, settlement: Settlement, output: Output, *, results_format: FileFormat, sobject: str, operation: str
 ) -> Report:
     """Write one file of each kind that has records, over all jobs, and last the manifest.
 
@@ -53,10 +73,11 @@ def write_report(
         if not settlement.count(kind):
             output.remove(name)
             continue
-        file = ResultFile(output, name, kind=kind, results_format=results_format)
+        file = ResultFile(output, name, kind, results_format)
         try:
-            client.run(fetch_results(settlement, kind, file))
-            report.files[kind].append(file.commit())
+            client.run(fetch_results(settlement, kind, IngestJobs(client.api_version), file))
+            if uri := file.commit():
+                report.files[kind].append(uri)
         except BaseException:
             file.discard()
             raise

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from airflow_provider_sfbulk.client.errors import FailedRecordsError, JobFailedError
-from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.errors import FailedRecordsError
+from airflow_provider_sfbulk.client.models import JobInfo
 
 NAMED_JOBS = 3
 """Jobs that a message names; the manifest has them all."""
-
-
-def check_completed(infos: Iterable[JobInfo]) -> None:
-    """Refuse jobs that ended ``Failed`` or ``Aborted``.
-
-    :raises JobFailedError: with Salesforce's own words
-    """
-    ended = [info for info in infos if info.state is not JobState.JOB_COMPLETE]
-    if not ended:
-        return
-    first = ended[0]
-    words = f": {first.error_message}" if first.error_message else ""
-    others = f", and {len(ended) - 1} more job(s) did not complete" if len(ended) > 1 else ""
-    raise JobFailedError(
-        f"job {first.id} ended {first.state} after {first.processed} records, {first.failed} of them failed{words}{others}. "
-        "What was saved before stays saved.",
-        job_id=first.id,
-    )
 
 
 def check_failed_records(
@@ -45,7 +27,9 @@ def check_failed_records(
     jobs = [info for info in infos if info.failed]
     named = ", ".join(f"{info.failed} of {info.processed} in job {info.id}" for info in jobs[:NAMED_JOBS])
     more = f" and {len(jobs) - NAMED_JOBS} more jobs" if len(jobs) > NAMED_JOBS else ""
-    reasons = ", ".join(f"{code} {count}" for code, count in sorted(codes.items(), key=lambda item: (-item[1], item[0])))
+    reasons = ", ".join(
+        f"{code} {count}" for code, count in sorted(codes.items(), key=lambda item: (-item[1], item[0]))
+    )
     told = f" ({reasons})" if reasons else ""
     advice = (
         f"They are in {', '.join(where)}, with Salesforce's words; mend them and name the file as source."

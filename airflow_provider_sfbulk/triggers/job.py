@@ -11,8 +11,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_sfbulk.client.drivers.aio import AioDriver
 from airflow_provider_sfbulk.client.errors import JobTimeoutError, SfBulkError
-from airflow_provider_sfbulk.client.flows import job as jobs
-from airflow_provider_sfbulk.client.flows.wait import wait_until_final
+from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs
+from airflow_provider_sfbulk.client.flows.wait import Schedule, wait_until_final
 from airflow_provider_sfbulk.client.models import JobType
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
@@ -85,10 +85,9 @@ class BulkJobTrigger(BaseTrigger):
                 try:
                     await driver.run(
                         wait_until_final(
-                            JobType(self.job_type),
+                            self._jobs(driver),
                             self.job_ids,
-                            poll_interval=self.poll_interval,
-                            age=SHORTEST_DEFERRAL_SECONDS,
+                            schedule=Schedule(first=SHORTEST_DEFERRAL_SECONDS, growth=0.75, longest=self.poll_interval),
                             timeout=self._seconds_left(),
                         )
                     )
@@ -109,13 +108,16 @@ class BulkJobTrigger(BaseTrigger):
         async with await self._driver() as driver:
             for job_id in self.job_ids:
                 try:
-                    await driver.run(jobs.abort(JobType(self.job_type), job_id))
+                    await driver.run(self._jobs(driver).abort(job_id))
                     self.log.info("job %s is aborted, since the task was killed", job_id)
                 except SfBulkError as error:
                     self.log.warning("job %s could not be aborted: %s", job_id, error)
 
     async def _driver(self) -> AioDriver:
         return await SalesforceBulkHook(self.salesforce_conn_id, api_version=self.api_version).get_async_driver()
+
+    def _jobs(self, driver: AioDriver) -> IngestJobs | QueryJobs:
+        return {JobType.INGEST: IngestJobs, JobType.QUERY: QueryJobs}[JobType(self.job_type)](driver.api_version)
 
     def _seconds_left(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - time.time())

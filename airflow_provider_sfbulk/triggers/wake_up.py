@@ -49,9 +49,7 @@ class WakeUp:
             api_calls = payload["api_calls"]
             if not isinstance(job_ids, (list, tuple)) or not isinstance(api_calls, int):
                 raise TypeError
-            return cls(
-                outcome=WaitOutcome(payload["outcome"]), job_ids=tuple(map(str, job_ids)), api_calls=api_calls
-            )
+            return cls(outcome=WaitOutcome(payload["outcome"]), job_ids=tuple(map(str, job_ids)), api_calls=api_calls)
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(
                 "the deferred task was woken by an event that is not one of BulkJobTrigger's; the jobs go on, and a retry "

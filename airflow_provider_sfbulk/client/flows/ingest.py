@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Final, Self
 
@@ -38,7 +38,8 @@ from airflow_provider_sfbulk.client.errors import (
     TransientError,
 )
 from airflow_provider_sfbulk.client.flows.job import IngestJobs
-from airflow_provider_sfbulk.client.models import JobInfo, JobState, Operation
+from airflow_provider_sfbulk.client.flows.spec import IngestSpec
+from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.records.parts import Part
 from airflow_provider_sfbulk.client.wire import Flow, Recall, Record, Sleep, Together
 
@@ -55,20 +56,6 @@ CLOSE_LIMIT: Final = 5
 """Jobs to close at the same time. A close is one small call."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What all jobs of a load have in common.
-
-    :param jobs: the calls, with the API version
-    """
-
-    jobs: IngestJobs
-    sobject: str
-    operation: Operation
-    external_id_field: str | None = None
-    assignment_rule_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +84,10 @@ class Filled:
         return {"job_id": self.job_id, "records": self.records, "length": self.length, "sha256": self.sha256}
 
 
-def load(parts: Iterable[Part], order: Order, *, limit: int) -> Flow[list[Filled]]:
+def load(jobs: IngestJobs, spec: IngestSpec, parts: Iterable[Part], *, limit: int) -> Flow[list[Filled]]:
     """Fill a job for every part, decide, and close them all.
 
+    :param spec: what all jobs have in common; delimiter and line ending are each part's own
     :param parts: read lazily, and only when the load is not decided yet
     :param limit: jobs to fill at the same time
     :return: the closed jobs, in the order of the parts
@@ -107,13 +95,13 @@ def load(parts: Iterable[Part], order: Order, *, limit: int) -> Flow[list[Filled
     """
     decided = yield Recall(DECISION)
     if decided is None:
-        filled = yield from _fill_all(parts, order, limit)
+        filled = yield from _fill_all(jobs, spec, parts, limit)
         yield Record(DECISION, {"parts": len(filled), "records": sum(each.records for each in filled)})
         looked = False
     else:
         filled = yield from recorded()
         looked = True
-    yield Together((_close(order.jobs, each.job_id, look_first=looked) for each in filled), CLOSE_LIMIT)
+    yield Together((_close(jobs, each.job_id, look_first=looked) for each in filled), CLOSE_LIMIT)
     return filled
 
 
@@ -139,21 +127,23 @@ def recorded() -> Flow[list[Filled]]:
     return filled
 
 
-def _fill_all(parts: Iterable[Part], order: Order, limit: int) -> Flow[list[Filled]]:
+def _fill_all(jobs: IngestJobs, spec: IngestSpec, parts: Iterable[Part], limit: int) -> Flow[list[Filled]]:
     made: list[str] = []
     try:
-        filled: list[Filled] = yield Together((_fill(part, order, made) for part in parts), limit)
+        filled: list[Filled] = yield Together((_fill(jobs, spec, part, made) for part in parts), limit)
         if not filled:
-            raise SourceError("the input has no records: there is nothing to load. Let the task be skipped in that case.")
+            raise SourceError(
+                "the input has no records: there is nothing to load. Let the task be skipped in that case."
+            )
     except (SourceError, RequestRefusedError):
         # Neither is mended by a retry. Nothing was closed, so nothing was processed.
         for job_id in made:
-            yield from _abort_quietly(order.jobs, job_id)
+            yield from _abort_quietly(jobs, job_id)
         raise
     return filled
 
 
-def _fill(part: Part, order: Order, made: list[str]) -> Flow[Filled]:
+def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, made: list[str]) -> Flow[Filled]:
     """Bring one part into a job that is recorded, or find the recorded one that already holds it."""
     try:
         for generation in count():
@@ -161,15 +151,15 @@ def _fill(part: Part, order: Order, made: list[str]) -> Flow[Filled]:
             known = yield Recall(key)
             if known is None:
                 break
-            if (yield from _is_usable(order.jobs, known, part)):
+            if (yield from _is_usable(jobs, known, part)):
                 made.append(known["job_id"])
                 yield Record(key, known)
                 return Filled.of(part, known["job_id"])
-        job_id = yield from _upload(part, order)
+        job_id = yield from _upload(jobs, spec, part)
         made.append(job_id)
         stands = yield Record(key, Filled.of(part, job_id).to_dict())
         if stands["job_id"] != job_id:
-            yield from _abort_quietly(order.jobs, job_id)
+            yield from _abort_quietly(jobs, job_id)
         return Filled.of(part, stands["job_id"])
     finally:
         part.close()
@@ -199,21 +189,16 @@ def _is_usable(jobs: IngestJobs, known: Mapping[str, Any], part: Part) -> Flow[b
     )
 
 
-def _upload(part: Part, order: Order) -> Flow[str]:
+def _upload(jobs: IngestJobs, spec: IngestSpec, part: Part) -> Flow[str]:
     """Make a job and upload the part to it, once. What is in doubt is given up: an ``Open`` job harms nobody."""
+    dialect = part.dialect
+    written = replace(spec, column_delimiter=dialect.column_delimiter, line_ending=dialect.line_ending)
     for attempt in range(1, FILL_TRIES + 1):
-        info = yield from order.jobs.create(
-            order.sobject,
-            order.operation,
-            external_id_field=order.external_id_field,
-            assignment_rule_id=order.assignment_rule_id,
-            column_delimiter=part.dialect.column_delimiter,
-            line_ending=part.dialect.line_ending,
-        )
+        info = yield from jobs.create(written)
         try:
-            yield from order.jobs.upload(info.id, part.body)
+            yield from jobs.upload(info.id, part.body)
         except SfBulkError as error:
-            yield from _abort_quietly(order.jobs, info.id)
+            yield from _abort_quietly(jobs, info.id)
             if not isinstance(error, TransientError) or attempt == FILL_TRIES:
                 raise
             log.warning("upload of part %d to job %s failed (%s); making another job", part.number, info.id, error)

@@ -14,8 +14,8 @@ from typing import Final, Literal, Protocol, Self, TypeAlias
 from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.flows.ingest import Filled
 from airflow_provider_sfbulk.client.flows.job import IngestJobs, ResultKind
-from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobState, LineEnding
-from airflow_provider_sfbulk.client.records.dialect import Dialect
+from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.records.dialect import Dialect, dialect_of
 from airflow_provider_sfbulk.client.wire import Flow, Sink
 
 Kind: TypeAlias = Literal["successful", "failed", "unprocessed"]
@@ -40,14 +40,6 @@ class Settled:
 
     part: Filled
     job: JobInfo
-
-    @property
-    def dialect(self) -> Dialect:
-        """How the job's result files are written."""
-        return Dialect(
-            ColumnDelimiter(self.job.column_delimiter or ColumnDelimiter.COMMA),
-            LineEnding(self.job.line_ending or LineEnding.LF),
-        )
 
     def count(self, kind: Kind) -> int:
         """Records of that kind: rows that the result file must have."""
@@ -97,5 +89,5 @@ def fetch_results(settlement: Settlement, kind: Kind, jobs: IngestJobs, results:
     """
     for each in settlement.parts:
         if expected := each.count(kind):
-            sink = results.job(each.job.id, each.dialect, expected=expected)
+            sink = results.job(each.job.id, dialect_of(each.job), expected=expected)
             yield from jobs.results(each.job.id, KINDS[kind], sink)

@@ -100,6 +100,32 @@ def wait_until_final(
             yield Sleep(pause, jitter=_JITTER)
 
 
+def look(
+    jobs: Jobs,
+    job_ids: Iterable[str],
+    *,
+    pauses: Iterable[float],
+    on_progress: Callable[[JobInfo], None] | None = None,
+) -> Flow[list[JobInfo]]:
+    """Read jobs after each pause, until all are final or the pauses are used up.
+
+    :param pauses: seconds before each look; ``(0.0,)`` looks once, now
+    :return: the jobs as last read, in the order of ``job_ids``; a job that is not final goes on
+    """
+    found: dict[str, JobInfo] = {}
+    order = list(dict.fromkeys(job_ids))
+    for pause in pauses:
+        yield Sleep(pause)
+        for job_id in order:
+            if job_id not in found or not found[job_id].is_final:
+                found[job_id] = yield from jobs.get(job_id)
+                if on_progress is not None:
+                    on_progress(found[job_id])
+        if all(job.is_final for job in found.values()):
+            break
+    return [found[job_id] for job_id in order]
+
+
 def check_complete(job: JobInfo) -> JobInfo:
     """Return a job that ended ``JobComplete``. Records of it may have failed all the same.
 

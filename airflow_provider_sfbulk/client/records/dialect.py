@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, LineEnding
 
 
 @dataclass(frozen=True)
@@ -23,3 +23,10 @@ class Dialect:
     def newline(self) -> str:
         """The line ending itself, one or two characters."""
         return self.line_ending.characters
+
+
+def dialect_of(job: JobInfo) -> Dialect:
+    """Tell how a job's CSV is written, its uploaded data and its results alike."""
+    return Dialect(
+        ColumnDelimiter(job.column_delimiter or ColumnDelimiter.COMMA), LineEnding(job.line_ending or LineEnding.LF)
+    )

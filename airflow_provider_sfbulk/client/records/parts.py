@@ -115,7 +115,9 @@ class Part:
 class _Writer:
     """A part that is being filled."""
 
-    def __init__(self, number: int, first_row: int, stream: RecordStream, folder: str | os.PathLike[str] | None) -> None:
+    def __init__(
+        self, number: int, first_row: int, stream: RecordStream, folder: str | os.PathLike[str] | None
+    ) -> None:
         self.records = 0
         self._number = number
         self._first_row = first_row

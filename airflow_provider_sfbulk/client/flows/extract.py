@@ -1,0 +1,128 @@
+"""A query from its job to its last page: making the job or finding it again, and reading its pages, typed by describe."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import count
+from typing import Any, Final, TypeAlias
+
+from airflow_provider_sfbulk.client.errors import NotFoundError, SfBulkError
+from airflow_provider_sfbulk.client.flows.job import QueryJobs
+from airflow_provider_sfbulk.client.flows.org import describe
+from airflow_provider_sfbulk.client.flows.query import fetch_page, pages
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobState, LineEnding, QueryOperation
+from airflow_provider_sfbulk.client.records.dialect import dialect_of
+from airflow_provider_sfbulk.client.records.pages import Page
+from airflow_provider_sfbulk.client.records.schema import (
+    ColumnType,
+    Kind,
+    MisfitError,
+    column_types,
+    needed_describes,
+    widen,
+)
+from airflow_provider_sfbulk.client.wire import Flow, Recall, Record, Sink
+
+USABLE: Final = frozenset({JobState.UPLOAD_COMPLETE, JobState.IN_PROGRESS, JobState.JOB_COMPLETE})
+"""States in which an earlier try's query job is worth waiting for."""
+
+log = logging.getLogger(__name__)
+
+
+def submit(
+    jobs: QueryJobs,
+    soql: str,
+    *,
+    operation: QueryOperation | str,
+    column_delimiter: ColumnDelimiter | str,
+    line_ending: LineEnding | str,
+) -> Flow[str]:
+    """Find the query job that an earlier try recorded, or make one and record it.
+
+    A job that failed, was aborted or is gone is followed by a new one: reading again changes nothing.
+
+    :return: the job's id
+    :raises RequestRefusedError: when Salesforce refuses the SOQL
+    """
+    for generation in count():
+        key = f"0.{generation}"
+        known = yield Recall(key)
+        if known is None:
+            break
+        try:
+            info = yield from jobs.get(known["job_id"])
+        except NotFoundError:
+            continue
+        if info.state in USABLE:
+            log.info("going on with query job %s of an earlier try", info.id)
+            return info.id
+    made = yield from jobs.create(
+        soql, operation=operation, column_delimiter=column_delimiter, line_ending=line_ending
+    )
+    stands = yield Record(key, {"job_id": made.id})
+    if stands["job_id"] != made.id:
+        try:
+            yield from jobs.abort(made.id)
+        except SfBulkError as error:
+            log.warning("query job %s is not needed and could not be aborted (%s)", made.id, error)
+    job_id: str = stands["job_id"]
+    return job_id
+
+
+MakePage: TypeAlias = Callable[[int, tuple[ColumnType, ...]], Sink]
+"""Gives the sink of the page with that index, for columns of these types (none when the rows stay text)."""
+
+
+def fetch(
+    jobs: QueryJobs, job: JobInfo, make_page: MakePage, *, typed: bool, page_records: int, at_once: int
+) -> Flow[int]:
+    """Fetch all pages of a finished job, and type their columns by describe if wanted.
+
+    :param make_page: called once a page, and again for all pages when a column has to be typed anew
+    :param page_records: records of a page at most, when the pages are read in order
+    :param at_once: pages to read at the same time; Salesforce chooses their size then
+    :return: how many pages there are
+    :raises ProtocolError: when the pages do not add up to the job's own count
+    """
+    if job.processed <= page_records:
+        at_once = 1  # one page: asking for the list of pages would only cost a call
+    types: tuple[ColumnType, ...] = ()
+    if typed:
+        types = yield from _describe_columns(jobs, job)
+    while True:
+        try:
+            found = yield from pages(
+                jobs, job, partial(_make, make_page, types), max_records=page_records, at_once=at_once
+            )
+        except MisfitError as misfit:
+            if misfit.column is None or _is_widened(types, misfit.column):
+                raise
+            log.warning("job %s: %s; reading the pages again with that column as a float", job.id, misfit)
+            types = tuple(widen(types, misfit.column))
+        else:
+            return len(found)
+
+
+def _make(make_page: MakePage, types: tuple[ColumnType, ...], index: int) -> Sink:
+    return make_page(index, types)
+
+
+def _describe_columns(jobs: QueryJobs, job: JobInfo) -> Flow[tuple[ColumnType, ...]]:
+    """Type the result's columns: the header comes from a page of one record, the types from describe."""
+    header = Page(dialect_of(job))
+    yield from fetch_page(jobs, job.id, header, max_records=1)
+    sobject = str(job.object)
+    describes: dict[str, Mapping[str, Any]] = {}
+    while missing := needed_describes(sobject, header.columns, describes):
+        for name in sorted(missing):
+            try:
+                describes[name] = yield from describe(name, api_version=jobs.api_version)
+            except NotFoundError:
+                describes[name] = {}  # this login may not see it: its columns stay text
+    return tuple(column_types(sobject, header.columns, describes))
+
+
+def _is_widened(types: Sequence[ColumnType], column: str) -> bool:
+    return any(each.name == column and each.kind is Kind.DOUBLE for each in types)
