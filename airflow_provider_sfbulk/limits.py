@@ -24,14 +24,17 @@ OLDEST_QUERY_API_VERSION: Final = "47.0"
 OLDEST_RESULT_PAGES_API_VERSION: Final = "58.0"
 """``resultPages`` (parallel download) exists since this version."""
 
+OLDEST_LIVE_API_VERSION: Final = "31.0"
+"""Oldest version that answers at all: 21.0 to 30.0 were retired with Summer '25 ("API End-of-Life Policy")."""
+
 NEWEST_API_VERSION: Final = "67.0"
 """Newest version seen to answer, Summer '26. The local org refuses newer ones; the client does not."""
 
 # --- Ingest -------------------------------------------------------------------------------------------------------
 
 PART_BYTES: Final = 100_000_000
-"""Bytes of CSV to upload to one job at most. The hard limit is 150 MB after base64, so the guide asks for at most
-100 MB of raw data ("Upload Job Data")."""
+"""Bytes of CSV to upload to one job at most. The hard limit is 150 MB after base64, so the guide asks for at most 100
+MB of raw data ("Upload Job Data")."""
 
 UPLOAD_BASE64_BYTES: Final = 150_000_000
 """The hard limit itself: bytes of one upload after base64."""
@@ -90,6 +93,37 @@ Limitations")."""
 SOQL_CHARACTERS: Final = 100_000
 """Characters of one SOQL statement (SOQL and SOSL limits)."""
 
+SOQL_STRING_CHARACTERS: Final = 4_000
+"""Characters of one string in a ``WHERE`` clause ("Strings in WHERE clauses can't exceed 4,000 characters", SOQL
+reference)."""
+
+SOQL_LIMIT_ROWS: Final = 2_147_483_647
+"""Rows that ``LIMIT`` can ask for: beyond it the number is out of range. Seen in live orgs."""
+
+SOQL_PARENTS: Final = 55
+"""Child-to-parent relationships of one query (SOQL reference, "Understanding Relationship Query Limitations")."""
+
+SOQL_ORDER_FIELDS: Final = 32
+"""Fields of one ``ORDER BY`` (SOQL reference, "ORDER BY")."""
+
+SOQL_SEMI_JOINS: Final = 2
+"""Semi-joins and anti-joins of one query (SOQL reference, "Considerations for Semi-Join and Anti-Join Queries")."""
+
+FILTERABLE_TEXT_CHARACTERS: Final = 255
+"""Length of a text area that can still be filtered and sorted; longer ones are long text areas."""
+
+FIRST_YEAR: Final = 1700
+"""Year of the earliest valid date (SOQL reference, "Minimum and Maximum Dates")."""
+
+LAST_YEAR: Final = 4000
+"""Year of the latest valid date, same source."""
+
+# --- Sessions -----------------------------------------------------------------------------------------------------
+
+SESSION_IDLE_SECONDS: Final = 2 * 60 * 60
+"""Seconds without a call after which a session ends: the default of an org's session timeout (Setup, Session
+Settings)."""
+
 # --- Both ---------------------------------------------------------------------------------------------------------
 
 LIST_PAGE_JOBS: Final = 1_000
@@ -97,6 +131,10 @@ LIST_PAGE_JOBS: Final = 1_000
 
 API_REQUESTS_PER_DAY: Final = 15_000
 """REST calls a day in a captured Developer Edition org; other editions have more. ``/limits`` tells the org's own."""
+
+DUPLICATE_UPDATES: Final = 12
+"""How often one record may be updated in one chunk of :data:`CHUNK_RECORDS` ("Maximum number of duplicate updates in
+one batch (12 allowed)", the server's own text)."""
 
 DOUBLE_SCIENTIFIC_FROM: Final = 10_000_000
 """Numbers with a fraction are written in scientific notation from here on (``1.0E7``), as Java's ``Double.toString``

@@ -59,6 +59,8 @@ class Field:
     extra_type_info: str | None = None
     picklist_values: tuple[str, ...] = ()
     restricted_picklist: bool = False
+    default_value: str | bool | None = None
+    """What an insert without a value stores: a picklist's default entry, a checkbox's default."""
 
     @property
     def is_compound(self) -> bool:

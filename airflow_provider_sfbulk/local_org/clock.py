@@ -1,0 +1,41 @@
+"""The org's time: real time plus what a test has advanced it by."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+
+class Clock:
+    """Aware UTC time that can be pushed forward. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+        self._moved = threading.Condition()
+
+    def now(self) -> datetime:
+        """Return the org's present time."""
+        return datetime.now(UTC) + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        """Push the time forward, and wake whoever waits on :attr:`lock`."""
+        if seconds < 0:
+            raise ValueError("time only goes forward")
+        with self._moved:
+            self._ahead += timedelta(seconds=seconds)
+            self._moved.notify_all()
+
+    @property
+    def lock(self) -> threading.Condition:
+        """What to wait on for time to pass: it is notified when the time is advanced."""
+        return self._moved
+
+
+def in_json(moment: datetime) -> str:
+    """Write a moment as JSON bodies do: ``2026-03-04T05:06:07.000+0000``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+
+
+def in_csv(moment: datetime) -> str:
+    """Write a moment as CSV and the tables do: ``2026-03-04T05:06:07.000Z``. Salesforce keeps whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")

@@ -1,0 +1,61 @@
+"""The org itself, without HTTP: what the handlers of all routes work on."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+
+from airflow_provider_sfbulk.local_org.clock import Clock
+from airflow_provider_sfbulk.local_org.credentials import Credentials, Sessions
+from airflow_provider_sfbulk.local_org.faults import Faults
+from airflow_provider_sfbulk.local_org.jobs import Jobs
+from airflow_provider_sfbulk.local_org.schema import Schema
+from airflow_provider_sfbulk.local_org.store import Store
+from airflow_provider_sfbulk.local_org.usage import Usage
+from airflow_provider_sfbulk.local_org.worker import Worker
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that the org has answered."""
+
+    method: str
+    path: str
+    """With its query string."""
+    status: int
+
+
+@dataclass(kw_only=True)
+class Core:
+    """The org's parts and its switches.
+
+    :ivar url: where the org is reached; no slash at the end
+    :ivar job_seconds: how long a job takes, by the org's clock
+    :ivar page_records: records of a query result page when the caller does not say
+    :ivar hard_delete: whether the user has the permission "Bulk API Hard Delete"
+    :ivar compress: whether answers are compressed for callers that accept it
+    :ivar mistakes: exceptions inside the org; each is a mistake in this package
+    """
+
+    url: str
+    clock: Clock
+    schema: Schema
+    store: Store
+    jobs: Jobs
+    credentials: Credentials
+    sessions: Sessions
+    usage: Usage
+    ingest_worker: Worker
+    query_worker: Worker
+    faults: Faults = field(default_factory=Faults)
+    calls: list[Call] = field(default_factory=list)
+    mistakes: list[Exception] = field(default_factory=list)
+    job_seconds: float = 0.0
+    page_records: int = 100_000
+    hard_delete: bool = True
+    compress: bool = True
+
+    def password_is(self, username: str, password: str) -> bool:
+        """Whether a user and their password with the security token glued to it are right."""
+        expected = self.credentials.password + self.credentials.security_token
+        return username == self.credentials.username and hmac.compare_digest(password.encode(), expected.encode())

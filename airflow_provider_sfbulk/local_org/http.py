@@ -1,0 +1,122 @@
+"""The org's HTTP side: one function that every call passes, in this order.
+
+route → fault before → version → session → API call counted → handler → fault after → ``Sforce-Limit-Info`` → fault on
+the body
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from airflow_provider_sfbulk.local_org import routes
+from airflow_provider_sfbulk.local_org.core import Call, Core
+from airflow_provider_sfbulk.local_org.faults import Dropped, Exchange, Fault
+from airflow_provider_sfbulk.local_org.incoming import Incoming
+from airflow_provider_sfbulk.local_org.replies import ApiError, OAuthError
+
+log = logging.getLogger(__name__)
+
+_COMPRESSION_LEVEL = 1
+"""The lowest: time matters more here than size."""
+
+
+def application(core: Core) -> ASGIApp:
+    """Return the org as an ASGI application."""
+
+    async def plain(scope: Scope, receive: Receive, send: Send) -> None:
+        await _serve(core, scope, receive, send)
+
+    compressing = GZipMiddleware(plain, compresslevel=_COMPRESSION_LEVEL)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        await (compressing if core.compress else plain)(scope, receive, send)
+
+    return app
+
+
+async def _serve(core: Core, scope: Scope, receive: Receive, send: Send) -> None:
+    request = Request(scope, receive)
+    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    status = 0
+    try:
+        response = await _answer(core, request)
+        status = response.status_code
+        await response(scope, receive, send)
+    except (ClientDisconnect, Dropped) as gone:
+        # The server closes a connection whose answer was not finished.
+        if isinstance(gone, Dropped):
+            raise
+    finally:
+        core.calls.append(Call(request.method, path, status))
+
+
+async def _answer(core: Core, request: Request) -> Response:
+    call = Incoming(core, request)
+    faults: list[Fault] = []
+    exchange = None
+    try:
+        route, call.parts = routes.find(request.method, request.url.path)
+        exchange = core.faults.exchange(route.name, request.method, request.url.path)
+        faults = core.faults.of(exchange)
+        response = await _before(faults, exchange) or await _handle(call, route)
+    except (ApiError, OAuthError) as refusal:
+        response = refusal.response()
+    except (ClientDisconnect, Dropped):
+        raise
+    except Exception as error:
+        log.exception("%s %s", request.method, request.url.path)
+        core.mistakes.append(error)
+        message = "An unexpected error occurred. Please include this ErrorId if you contact support: local-org"
+        response = ApiError(500, "UNKNOWN_EXCEPTION", message).response()
+    if exchange is not None:
+        for fault in faults:
+            response = await fault.after(exchange, response)
+    if "version" in call.parts:
+        response.headers["Sforce-Limit-Info"] = core.usage.header
+    return response if exchange is None else _with_body_faults(faults, exchange, response)
+
+
+async def _before(faults: list[Fault], exchange: Exchange) -> Response | None:
+    for fault in faults:
+        response = await fault.before(exchange)
+        if response is not None:
+            return response
+    return None
+
+
+async def _handle(call: Incoming, route: routes.Route) -> Response:
+    if "version" in call.parts:
+        routes.check_version(route, call.version)
+    if not route.is_open:
+        call.session()
+        if not call.core.usage.api_requests.take() and call.core.usage.refuse_calls:
+            raise ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+    return await route.handler(call)
+
+
+def _with_body_faults(faults: list[Fault], exchange: Exchange, response: Response) -> Response:
+    changing = [fault for fault in faults if type(fault).body is not Fault.body]
+    if not changing:
+        return response
+    chunks = response.body_iterator if isinstance(response, StreamingResponse) else _one(bytes(response.body))
+    for fault in changing:
+        chunks = fault.body(exchange, _as_bytes(chunks))
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    return StreamingResponse(chunks, status_code=response.status_code, headers=headers)
+
+
+async def _one(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def _as_bytes(chunks: object) -> AsyncIterator[bytes]:
+    async for chunk in chunks:  # type: ignore[attr-defined]
+        yield chunk.encode() if isinstance(chunk, str) else bytes(chunk)

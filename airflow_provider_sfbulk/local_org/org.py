@@ -1,0 +1,377 @@
+"""The local org as Python sees it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from airflow_provider_sfbulk.local_org import clock, credentials, ids, ingest_work, query_work, seed
+from airflow_provider_sfbulk.local_org.clock import Clock
+from airflow_provider_sfbulk.local_org.core import Call, Core
+from airflow_provider_sfbulk.local_org.credentials import Sessions
+from airflow_provider_sfbulk.local_org.describe import sobject_of, sobjects_in
+from airflow_provider_sfbulk.local_org.http import application
+from airflow_provider_sfbulk.local_org.jobs import Entry, Job, Jobs, Kind, State
+from airflow_provider_sfbulk.local_org.schema import Field, Schema, SObject
+from airflow_provider_sfbulk.local_org.server import HOST, Server
+from airflow_provider_sfbulk.local_org.standard_objects import standard_objects, with_system_fields
+from airflow_provider_sfbulk.local_org.store import Store, quoted
+from airflow_provider_sfbulk.local_org.tls import make_certificate
+from airflow_provider_sfbulk.local_org.usage import Usage
+from airflow_provider_sfbulk.local_org.worker import Worker
+
+
+class LocalOrg:
+    """A strict local Salesforce. Use it as a context manager, or call :meth:`start` and :meth:`close`.
+
+    :param seed: folder with one ``<sObject>.csv`` each, loaded into a new org; a data file that has been seeded is
+        not again
+    :param schema: describe answers of further objects: a JSON file, or what it would hold
+    :param data: SQLite file that outlives the process, with records, jobs, credentials and sessions; its job files
+        lie in a folder beside it. None: everything is thrown away at the end
+    :param job_seconds: how long a job takes, by the org's clock; 0 is at once
+    :param tls: answer https, with a certificate in :attr:`ca_file`
+    :param port: 0 takes a free one
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: str | Path | None = None,
+        schema: str | Path | Mapping[str, Any] | list[Any] | None = None,
+        data: str | Path | None = None,
+        job_seconds: float = 0.0,
+        tls: bool = False,
+        port: int = 0,
+    ) -> None:
+        self._seed = seed
+        self._schema = schema
+        self._data = data
+        self._job_seconds = job_seconds
+        self._tls = tls
+        self._port = port
+        self._folder: Path | None = None
+        self._server: Server | None = None
+        self._core: Core | None = None
+        self._ca_file: Path | None = None
+
+    # --- life ---
+
+    def start(self) -> Self:
+        """Start the org; it answers when this returns.
+
+        :raises SeedError: when the seed folder cannot be loaded
+        :raises ValueError: for a schema that is none
+        """
+        self._folder = Path(tempfile.mkdtemp(prefix="local-org-"))
+        try:
+            self._start(self._folder)
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def _start(self, folder: Path) -> None:
+        database = Path(self._data) if self._data is not None else folder / "org.sqlite"
+        database.parent.mkdir(parents=True, exist_ok=True)
+        server = self._server = Server(self._port)
+        certificate = make_certificate(folder) if self._tls else None
+        self._ca_file = certificate[0] if certificate else None
+        # Certificates and clients differ on how to check an address; a name works with all of them.
+        url = f"https://localhost:{server.port}" if certificate else f"http://{HOST}:{server.port}"
+        time = Clock()
+        store = Store(database, durable=self._data is not None)
+        keys = credentials.load(store)
+        core = self._core = Core(
+            url=url,
+            clock=time,
+            schema=Schema(),
+            store=store,
+            jobs=Jobs(store, time, database.with_name(database.name + ".jobs")),
+            credentials=keys,
+            sessions=Sessions(store, time, keys.org_id),
+            usage=Usage(time),
+            ingest_worker=Worker("local-org-ingest", time, self._failed),
+            query_worker=Worker("local-org-query", time, self._failed),
+            job_seconds=self._job_seconds,
+        )
+        for sobject in standard_objects():
+            self._add(sobject)
+        self._add_user(core)
+        if self._schema is not None:
+            for described in sobjects_in(_document(self._schema)):
+                self.add_object(described)
+        if self._seed is not None and store.setting("seeded") is None:
+            seed.load(core, Path(self._seed))
+            store.keep_setting("seeded", str(self._seed))
+        core.ingest_worker.start()
+        core.query_worker.start()
+        self._resume(core)
+        server.start(application(core), certificate=certificate)
+
+    def close(self) -> None:
+        """Stop the org. What is in ``data`` stays, everything else is gone.
+
+        :raises RuntimeError: when something went wrong inside the org itself
+        """
+        mistakes = self._core.mistakes if self._core is not None else []
+        self._stop()
+        if mistakes:
+            raise RuntimeError(f"the local org itself made a mistake: {mistakes[0]!r}") from mistakes[0]
+
+    def _stop(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+        if self._core is not None:
+            for worker in (self._core.ingest_worker, self._core.query_worker):
+                worker.stop()
+            self._core.store.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            # The first error is the one to see.
+            self._stop()
+
+    @property
+    def core(self) -> Core:
+        """The org's insides.
+
+        :raises RuntimeError: when it was not started
+        """
+        if self._core is None:
+            raise RuntimeError("the local org is not started: use it in a with statement, or call start()")
+        return self._core
+
+    # --- how to reach it ---
+
+    @property
+    def url(self) -> str:
+        """Where it answers: login host and instance in one."""
+        return self.core.url
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The certificate to trust, with ``tls``."""
+        return self._ca_file
+
+    @property
+    def username(self) -> str:
+        """The user."""
+        return self.core.credentials.username
+
+    @property
+    def password(self) -> str:
+        """The user's password."""
+        return self.core.credentials.password
+
+    @property
+    def security_token(self) -> str:
+        """The user's security token."""
+        return self.core.credentials.security_token
+
+    @property
+    def client_id(self) -> str:
+        """The app's consumer key."""
+        return self.core.credentials.client_id
+
+    @property
+    def client_secret(self) -> str:
+        """The app's consumer secret."""
+        return self.core.credentials.client_secret
+
+    @property
+    def refresh_token(self) -> str:
+        """A refresh token of the user for the app."""
+        return self.core.credentials.refresh_token
+
+    @property
+    def private_key(self) -> str:
+        """The app's private key for the JWT flow, as PEM."""
+        return credentials.private_key(self.core.store)
+
+    @property
+    def user_id(self) -> str:
+        """The user's id."""
+        return self.core.credentials.user_id
+
+    @property
+    def org_id(self) -> str:
+        """The org's id."""
+        return self.core.credentials.org_id
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """The org as an Airflow connection; its JSON text is for ``AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT``."""
+        extra: dict[str, Any] = {
+            "auth_flow": "client_credentials",
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+        }
+        if self.ca_file is not None:
+            extra["ca_file"] = str(self.ca_file)
+        return {"conn_type": "salesforce_bulk", "host": self.url, "login": self.username, "extra": extra}
+
+    def start_line(self) -> dict[str, Any]:
+        """Return what the command prints when it starts."""
+        line: dict[str, Any] = {
+            "url": self.url,
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "username": self.username,
+            "password": self.password,
+            "security_token": self.security_token,
+            "refresh_token": self.refresh_token,
+            "private_key": self.private_key,
+            "connection": self.connection,
+        }
+        if self.ca_file is not None:
+            line["ca_file"] = str(self.ca_file)
+        return line
+
+    # --- what is in it ---
+
+    def add_object(
+        self,
+        described: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        fields: Iterable[Field | Mapping[str, Any]] | None = None,
+        label: str | None = None,
+        key_prefix: str | None = None,
+    ) -> None:
+        """Add an object, or replace one of the same name; records of it stay.
+
+        :param described: a describe answer, taken as it is
+        :param name: with ``fields``, in place of ``described``: the object also gets ``Id``, the audit fields and
+            ``External_Key__c`` where ``fields`` do not have them
+        :param fields: each a :class:`~.schema.Field`, or a dict with describe's keys
+        :raises ValueError: for a description that lacks something
+        """
+        if described is None:
+            described = {"name": name, "label": label, "keyPrefix": key_prefix, "fields": list(fields or ())}
+        present = self.core.schema.get(str(described.get("name")))
+        prefix = present.key_prefix if present else self._free_prefix()
+        sobject = sobject_of(described, key_prefix=prefix)
+        if sobject.get("Id") is None:
+            sobject = SObject.of(
+                name=sobject.name,
+                key_prefix=sobject.key_prefix,
+                label=sobject.label,
+                custom=sobject.custom,
+                fields=with_system_fields(sobject.fields.values()),
+            )
+        self._add(sobject)
+
+    def records(self, sobject: str, *, include_deleted: bool = False) -> list[dict[str, Any]]:
+        """Return what is stored of an object, one dict per record, in the order of their ids.
+
+        Values are as ``schema`` says they are stored: numbers are numbers, booleans 0 and 1, moments text.
+
+        :param include_deleted: also what lies in the recycle bin
+        :raises LookupError: for an object that the org does not have
+        """
+        known = self.core.schema.get(sobject)
+        if known is None:
+            raise LookupError(f"the local org has no object {sobject}")
+        return self.core.store.records(known, include_deleted=include_deleted)
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every call that was answered, oldest first."""
+        return self.core.calls
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Every job, oldest first, as it is: polls may still be shown an earlier state."""
+        return [entry.job for entry in self.core.jobs]
+
+    # --- what a test can do to it ---
+
+    def advance(self, seconds: float) -> None:
+        """Push the org's clock forward."""
+        self.core.clock.advance(seconds)
+
+    def expire_tokens(self) -> None:
+        """End every session, so that the next call with its token is answered 401."""
+        self.core.sessions.expire_all()
+
+    def wait_until_idle(self) -> None:
+        """Wait until no job has anything left to do. With ``job_seconds`` somebody has to advance the clock."""
+        self.core.ingest_worker.wait_until_idle()
+        self.core.query_worker.wait_until_idle()
+
+    # --- inside ---
+
+    def _add(self, sobject: SObject) -> None:
+        self.core.schema.add(sobject)
+        self.core.store.create_table(sobject)
+
+    def _free_prefix(self) -> str:
+        """Return a key prefix for a custom object: ``a00`` and on."""
+        taken = {sobject.key_prefix for sobject in self.core.schema}
+        return next(p for n in range(len(ids.DIGITS) ** 2) if (p := f"a{ids.base62(n, 2)}") not in taken)
+
+    def _add_user(self, core: Core) -> None:
+        """Make the org's user, unless the data file has them."""
+        who = core.credentials
+        now = clock.in_csv(core.clock.now())
+        values = {
+            "Id": who.user_id,
+            "Username": who.username,
+            "FirstName": "Local",
+            "LastName": "Loader",
+            "Email": who.username,
+            "Alias": "loader",
+            "IsActive": 1,
+            "UserType": "Standard",
+            "CreatedDate": now,
+            "CreatedById": who.user_id,
+            "LastModifiedDate": now,
+            "LastModifiedById": who.user_id,
+            "SystemModstamp": now,
+        }
+        names = ", ".join(map(quoted, values))
+        with core.store.writing() as connection:
+            connection.execute(
+                f"INSERT OR IGNORE INTO User ({names}) VALUES ({', '.join('?' * len(values))})",  # noqa: S608 - names above
+                tuple(values.values()),
+            )
+
+    def _resume(self, core: Core) -> None:
+        """Take up the jobs that an earlier process left undone."""
+        for entry in core.jobs:
+            if entry.job.state not in (State.UPLOAD_COMPLETE, State.IN_PROGRESS):
+                continue
+            if entry.job.kind is Kind.QUERY:
+                core.query_worker.submit(entry, query_work.work(core, entry))
+            else:
+                core.ingest_worker.submit(entry, ingest_work.work(core, entry))
+
+    def _failed(self, entry: Entry, error: Exception) -> None:
+        """Fail a job in whose work this package made a mistake, and keep the mistake for the end."""
+        core = self.core
+        core.mistakes.append(error)
+        entry.job.error_message = f"InternalServerError : {type(error).__name__}"
+        core.jobs.set_state(entry, State.FAILED)
+
+
+def _document(schema: str | Path | Mapping[str, Any] | list[Any]) -> Any:
+    if isinstance(schema, str | Path):
+        return json.loads(Path(schema).read_text(encoding="utf-8"))
+    return schema

@@ -1,0 +1,24 @@
+"""pytest plugin: the fixture ``salesforce_org``, a new local org for each test.
+
+pytest loads this in every run of everybody who has the package, so nothing is imported before a test asks for the
+fixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from airflow_provider_sfbulk.local_org.org import LocalOrg
+
+
+@pytest.fixture
+def salesforce_org() -> Iterator[LocalOrg]:
+    """Give a running local org with the standard objects; jobs take no time."""
+    from airflow_provider_sfbulk.local_org import LocalOrg as Org  # noqa: PLC0415 - see the module
+
+    with Org() as org:
+        yield org

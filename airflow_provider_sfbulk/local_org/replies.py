@@ -1,0 +1,72 @@
+"""Bodies of answers: JSON as Salesforce writes it, and the one error shape of REST and Bulk API 2.0.
+
+Errors are a JSON **array** of ``{"errorCode", "message"}``; only the token endpoint answers an object. Error tree::
+
+    ApiError                 any refusal: status, code, message
+    ├── NotFoundError        404 NOT_FOUND
+    └── SessionError         401 INVALID_SESSION_ID, with ``WWW-Authenticate: Token``
+    OAuthError               400 {"error", "error_description"}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+JSON_TYPE = "application/json;charset=UTF-8"
+CSV_TYPE = "text/csv; charset=UTF-8"
+
+
+class ApiError(Exception):
+    """A call that Salesforce refuses.
+
+    :param status: HTTP status
+    :param code: ``errorCode``
+    """
+
+    def __init__(self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, code, message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = dict(headers or {})
+
+    def response(self) -> Response:
+        """Return the answer that says so."""
+        return reply([{"errorCode": self.code, "message": self.message}], status=self.status, headers=self.headers)
+
+
+class NotFoundError(ApiError):
+    """No such path, version, job or object."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "NOT_FOUND", "The requested resource does not exist")
+
+
+class SessionError(ApiError):
+    """No token, a wrong one, or one whose session is over."""
+
+    def __init__(self, message: str = "Session expired or invalid", *, code: str = "INVALID_SESSION_ID") -> None:
+        super().__init__(401, code, message, headers={"WWW-Authenticate": "Token"})
+
+
+class OAuthError(Exception):
+    """A refusal of the token endpoint, always 400."""
+
+    def __init__(self, error: str, description: str) -> None:
+        super().__init__(error, description)
+        self.error = error
+        self.description = description
+
+    def response(self) -> Response:
+        """Return the answer that says so."""
+        return reply({"error": self.error, "error_description": self.description}, status=400)
+
+
+def reply(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with JSON, keys in the order given."""
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    return Response(text.encode(), status_code=status, headers={**(headers or {}), "Content-Type": JSON_TYPE})

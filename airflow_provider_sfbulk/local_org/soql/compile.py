@@ -1,0 +1,289 @@
+"""From a parsed query and a schema to one SQL statement, with the refusals that are particular to bulk queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.local_org.schema import Field, Schema, SObject
+from airflow_provider_sfbulk.local_org.soql import literals
+from airflow_provider_sfbulk.local_org.soql.columns import AGGREGATES, select_list
+from airflow_provider_sfbulk.local_org.soql.errors import Refused, malformed, not_in_bulk, too_complicated
+from airflow_provider_sfbulk.local_org.soql.filters import (
+    Category,
+    Sql,
+    category,
+    check_sortable,
+    comparison,
+    joined,
+    sort_key,
+)
+from airflow_provider_sfbulk.local_org.soql.names import Named, Names
+from airflow_provider_sfbulk.local_org.soql.parse import parse
+from airflow_provider_sfbulk.local_org.soql.syntax import (
+    And,
+    Comparison,
+    Condition,
+    FieldItem,
+    Limit,
+    Not,
+    Operand,
+    Or,
+    Ordering,
+    Path,
+    Select,
+    SemiJoin,
+)
+
+_NOT_IN_BULK: Final = frozenset({"GROUP BY", "HAVING", "OFFSET"})
+"""Clauses documented as not supported in a query job."""
+
+_SUBQUERY_OBJECTS: Final = frozenset({"activityhistory", "attachment", "event", "note", "openactivity", "task"})
+""""The following objects aren't currently supported in subqueries", in lower case; and every ...Tag."""
+
+_NESTING: Final = 20
+"""Levels of parentheses in the SQL. SQLite's parser before 3.46 overflows at about thirty; SOQL of people has three."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the result.
+
+    :ivar path: as in the CSV header, in the schema's spelling: ``Id``, ``Account.Owner.Name``
+    :ivar field: the field that it ends in
+    """
+
+    path: str
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledQuery:
+    """A query ready to run.
+
+    :ivar sobject: the object in FROM
+    :ivar columns: the columns of each row, in select order
+    :ivar sql: returns one row per record, values as stored
+    :ivar parameters: of ``sql``
+    :ivar has_limit: whether the query has ``LIMIT``; with it or ``ORDER BY`` the job is not chunked by primary key
+    :ivar has_order_by: whether the query has ``ORDER BY``
+    """
+
+    sobject: SObject
+    columns: tuple[Column, ...]
+    sql: str
+    parameters: tuple[object, ...]
+    has_limit: bool
+    has_order_by: bool
+
+
+def compile_query(
+    text: str, schema: Schema, *, now: datetime, user_id: str | None = None, include_deleted: bool = False
+) -> CompiledQuery:
+    """Compile the SOQL of a query job. The connection that runs the SQL needs :func:`~.functions.register`.
+
+    :param now: the moment that relative dates start from, aware
+    :param user_id: owner of the records that ``USING SCOPE mine`` asks for
+    :param include_deleted: for ``queryAll``: keep records in the recycle bin, and parents there
+    :raises SoqlError: when Salesforce would refuse to create the job
+    """
+    try:
+        if not text.strip():
+            raise malformed("A query string has to be specified")
+        if len(text) > limits.SOQL_CHARACTERS:
+            raise malformed(f"SOQL statements cannot be longer than {limits.SOQL_CHARACTERS} characters.")
+        return _Compiler(schema, now, user_id, include_deleted=include_deleted).query(parse(text))
+    except Refused as refused:
+        raise refused.against(text) from refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Above:
+    """What stands above a condition, for the rules of semi-joins."""
+
+    depth: int = 0
+    in_or: bool = False
+    in_not: bool = False
+    in_subquery: bool = False
+
+
+class _Compiler:
+    def __init__(self, schema: Schema, now: datetime, user_id: str | None, *, include_deleted: bool) -> None:
+        self._schema = schema
+        self._now = now
+        self._user_id = user_id
+        self._include_deleted = include_deleted
+        self._semi_joins = 0
+
+    def query(self, select: Select) -> CompiledQuery:
+        names = self._names(select, prefix="t")
+        sobject = names.sobject
+        if not sobject.queryable_in_bulk:
+            raise Refused("INVALIDENTITY", f"Entity '{sobject.name}' is not supported by the Bulk API.")
+        _check_extras(select)
+        columns = select_list(select.items, names)
+        conditions = [self._scope(select, names), *self._where(select, names, _Above())]
+        if len(select.order) > limits.SOQL_ORDER_FIELDS:
+            raise malformed(f"ORDER BY has more than {limits.SOQL_ORDER_FIELDS} fields", select.order[0].operand.place)
+        order = [_ordering(ordering, names) for ordering in select.order]
+        statement = [
+            Sql(f"SELECT {', '.join(named.sql for named in columns)}"),
+            Sql(names.from_clause()),  # last of the names: by now all joins are known
+            *_clause("WHERE", " AND ", conditions),
+            *_clause("ORDER BY", ", ", order),
+            *_limit(select.limit),
+        ]
+        sql = " ".join(part.text for part in statement)
+        _check_nesting(sql)
+        return CompiledQuery(
+            sobject=sobject,
+            columns=tuple(Column(named.path, named.field) for named in columns),
+            sql=sql,
+            parameters=tuple(parameter for part in statement for parameter in part.parameters),
+            has_limit=select.limit is not None,
+            has_order_by=bool(select.order),
+        )
+
+    def _names(self, select: Select, *, prefix: str) -> Names:
+        return Names(select, self._schema, prefix=prefix, include_deleted=self._include_deleted)
+
+    def _where(self, select: Select, names: Names, above: _Above) -> list[Sql | None]:
+        not_deleted = names.not_deleted()
+        hidden = None if not_deleted is None else Sql(not_deleted)
+        return [hidden, None if select.where is None else self._condition(select.where, names, above)]
+
+    def _scope(self, select: Select, names: Names) -> Sql | None:
+        """Return the condition of ``USING SCOPE``: ``everything`` and ``mine`` exist here."""
+        if select.scope is None or select.scope.lower() == "everything":
+            return None
+        owner = names.own_field("OwnerId")
+        if select.scope.lower() != "mine" or owner is None:
+            raise Refused("INVALID_QUERY_SCOPE", f"scope '{select.scope}' is not supported for {names.sobject.name}")
+        return Sql(f"{owner.sql} = ?", (self._user_id,))
+
+    def _condition(self, condition: Condition, names: Names, above: _Above) -> Sql:
+        if above.depth > _NESTING:
+            raise too_complicated()
+        if isinstance(condition, Comparison):
+            return comparison(_find(condition.operand, names), condition.operator, condition.values, self._now)
+        if isinstance(condition, SemiJoin):
+            return self._semi_join(condition, names, above)
+        is_or, is_not = isinstance(condition, Or), isinstance(condition, Not)
+        below = _Above(above.depth + 1, above.in_or or is_or, above.in_not or is_not, above.in_subquery)
+        if isinstance(condition, Not):
+            inner = self._condition(condition.condition, names, below)
+            return Sql(f"({inner.text}) IS NOT TRUE", inner.parameters)
+        operator = "AND" if isinstance(condition, And) else "OR"
+        return joined(operator, [self._condition(part, names, below) for part in condition.conditions])
+
+    def _semi_join(self, join: SemiJoin, names: Names, above: _Above) -> Sql:
+        """Return ``IN (SELECT ...)``. The rules are those of "Considerations for Semi-Join and Anti-Join Queries"."""
+        outer = _find(join.operand, names)
+        place = outer.place
+        self._semi_joins += 1
+        if above.in_subquery:
+            raise malformed("Nesting of semi join sub-selects is not supported", place)
+        if above.in_or:
+            raise malformed("Semi join sub-selects are not allowed with the 'OR' operator", place)
+        if above.in_not:
+            raise malformed("Semi join sub-selects are not allowed with the 'NOT' operator", place)
+        if self._semi_joins > limits.SOQL_SEMI_JOINS:
+            raise malformed(f"Maximum {limits.SOQL_SEMI_JOINS} semi join sub-selects are allowed", place)
+        if category(outer.field) is not Category.ID or outer.is_parent:
+            raise malformed(f"The left operand '{outer.path}' of a semi join must be an id or reference field", place)
+        inner_names = self._names(join.select, prefix=f"s{self._semi_joins}_")
+        inner = self._selected(join.select, inner_names, outer_object=names.sobject)
+        if not _targets(inner, inner_names.sobject) & _targets(outer, names.sobject):
+            raise malformed(
+                f"The selected field '{inner.field.name}' in the subquery and the left operand field in the where "
+                f"expression in the outer query '{outer.field.name}' should point to the same object type",
+                place,
+            )
+        conditions = self._where(join.select, inner_names, _Above(above.depth + 1, in_subquery=True))
+        where = _clause("WHERE", " AND ", conditions)
+        text = " ".join([f"SELECT {inner.sql}", inner_names.from_clause(), *(part.text for part in where)])
+        sql = Sql(f"{outer.sql} IN ({text})", tuple(parameter for part in where for parameter in part.parameters))
+        return Sql(f"({sql.text}) IS NOT TRUE", sql.parameters) if join.negated else sql
+
+    def _selected(self, select: Select, names: Names, *, outer_object: SObject) -> Named:
+        """Return the one field that a sub-select returns."""
+        sobject, place = names.sobject, select.sobject_place
+        if sobject.name == outer_object.name:
+            raise malformed("The inner and outer selects should not be on the same object type", place)
+        if sobject.name.lower() in _SUBQUERY_OBJECTS or sobject.name.endswith("Tag"):
+            raise malformed(f"Entity '{sobject.name}' is not supported for semi join inner selects", place)
+        if select.extras or select.order or select.limit or select.scope:
+            raise malformed("ORDER BY, LIMIT and the like are not supported in a semi join sub-select", place)
+        if len(select.items) != 1 or not isinstance(select.items[0], FieldItem):
+            raise malformed("A semi join sub-select must select a single field", place)
+        inner = _find(select.items[0].operand, names)
+        if category(inner.field) is not Category.ID or inner.is_parent:
+            raise malformed(
+                f"The selected field '{inner.path}' of a sub-select must be an id or reference field", inner.place
+            )
+        return inner
+
+
+def _check_extras(select: Select) -> None:
+    """Refuse the clauses that no bulk query can have.
+
+    ``ALL ROWS`` is Apex's; the message was seen from the API. ``FOR VIEW``, ``FOR REFERENCE``, ``UPDATE TRACKING`` and
+    their like would write to records that a bulk query only reads; what Salesforce answers to them in a query job is
+    not known, so the same words refuse them. ``WITH`` filters on what this org does not have.
+    """
+    for words in select.extras:
+        if words in _NOT_IN_BULK:
+            raise not_in_bulk(words)
+        raise malformed(f"{words} not allowed in this context")
+
+
+def _find(operand: Operand, names: Names) -> Named:
+    """Return the field of a condition or sort order."""
+    if isinstance(operand, Path):
+        return names.find(operand)
+    if operand.name.upper() in AGGREGATES:
+        raise not_in_bulk("Aggregate functions")
+    raise malformed(f"{operand.name}() is not supported by the local org", operand.place)
+
+
+def _targets(named: Named, sobject: SObject) -> set[str]:
+    """Return the objects that an id in the field can belong to."""
+    names = (sobject.name,) if named.field.type == "id" else named.field.reference_to
+    return {name.lower() for name in names}
+
+
+def _ordering(ordering: Ordering, names: Names) -> Sql:
+    """Return one entry of ORDER BY. "By default, null values are sorted first", in either direction.
+
+    "If you use ORDER BY to sort on a relationship field which can contain a NULL, the NULLS FIRST and NULLS LAST
+    expressions aren't supported": such nulls stay at the top.
+    """
+    named = _find(ordering.operand, names)
+    check_sortable(named)
+    key = sort_key(named)
+    nulls = "LAST" if ordering.nulls_last and named.field.type != "reference" else "FIRST"
+    return Sql(f"{key.text} {'DESC' if ordering.descending else 'ASC'} NULLS {nulls}", key.parameters)
+
+
+def _limit(limit: Limit | None) -> list[Sql]:
+    return [] if limit is None else [Sql("LIMIT ?", (literals.whole_number(limit.text, limit.place),))]
+
+
+def _clause(keyword: str, separator: str, parts: Iterable[Sql | None]) -> list[Sql]:
+    """Return the clause, or nothing when it has no parts."""
+    there = [part for part in parts if part is not None]
+    if not there:
+        return []
+    parameters = tuple(parameter for part in there for parameter in part.parameters)
+    return [Sql(f"{keyword} {separator.join(part.text for part in there)}", parameters)]
+
+
+def _check_nesting(sql: str) -> None:
+    depth = 0
+    for character in sql:
+        depth += (character == "(") - (character == ")")
+        if depth > _NESTING:
+            raise too_complicated()
