@@ -188,7 +188,7 @@ class AsyncDriver:
             while True:
                 try:
                     while first is None and len(running) < max(1, limit):
-                        flow: Any = await _in_thread(lambda: next(waiting, _END))
+                        flow = await _in_thread(partial(next, waiting, _END))
                         if flow is _END:
                             waiting = iter(())
                             break
@@ -295,7 +295,7 @@ async def _in_thread(work: Callable[[], T]) -> T:
 
 async def _pieces(body: Body) -> AsyncIterator[bytes]:
     pieces = iter(Upload(body))
-    while (piece := await _in_thread(lambda: next(pieces, None))) is not None:
+    while (piece := await _in_thread(partial(next, pieces, None))) is not None:
         yield piece
 
 
