@@ -6,15 +6,16 @@ Facts (Bulk API 2.0 guide, "Get Results for a Query Job" and "Get Parallel Resul
 - every page begins with the header row, and may be read again from its own locator while the job exists;
 - ``resultPages`` names up to five pages an answer; since API version 58.0.
 
-Theory. A cut reply may look whole, so a page counts only when its header row is the first page's, when its sink says so
-(sinks count the records, see ``Sforce-NumberOfRecords`` in the reply they are started with), and when all pages together
-have as many records as the job says. A page that fails is read again from its own locator.
+Theory. A cut reply may look whole, so a page counts only when its header row is the first page's and when its sink
+says so (sinks count the records, see ``Sforce-NumberOfRecords`` in the reply they are started with); and all pages
+together must have as many records as the job says. A page that fails is read again from its own locator.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from airflow_provider_sfbulk import limits
@@ -23,7 +24,7 @@ from airflow_provider_sfbulk.client.flows.call import CSV, ApiCall, call_object,
 from airflow_provider_sfbulk.client.flows.distrust import CsvSink, locator_of, note
 from airflow_provider_sfbulk.client.flows.job import MANY_PAGES, QueryJobs
 from airflow_provider_sfbulk.client.flows.retry import DOWNLOAD, repeat
-from airflow_provider_sfbulk.client.flows.wait import Schedule, check_complete, wait_until_final
+from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule, check_complete, wait_until_final
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
     JobInfo,
@@ -79,7 +80,7 @@ def perform(
     operation: QueryOperation | str = QueryOperation.QUERY,
     column_delimiter: ColumnDelimiter | str = ColumnDelimiter.COMMA,
     line_ending: LineEnding | str = LineEnding.LF,
-    schedule: Schedule = Schedule(),
+    schedule: Schedule = DEFAULT_SCHEDULE,
     timeout: float | None = None,
     on_progress: Callable[[JobInfo], None] | None = None,
     max_records: int | None = None,
@@ -125,19 +126,21 @@ def pages(
     together = at_once > 1 and float(jobs.api_version) >= float(limits.OLDEST_RESULT_PAGES_API_VERSION)
     if done:
         together = done[0].locator is not None
+    reader = _Reader(jobs, job.id, make_sink, on_page)
     locators: list[str] = []
     if together:
         locators = yield from result_pages(jobs, job.id)
     if locators:
-        found = yield from _at_once(jobs, job.id, make_sink, locators, max(1, at_once), done, on_page)
+        found = yield from reader.at_once(locators, max(1, at_once), done)
     else:
-        found = yield from _in_order(jobs, job.id, make_sink, max_records, done, on_page)
+        found = yield from reader.in_order(max_records, done)
     if job.number_records_processed is None:
         job = yield from jobs.get(job.id)
     total = sum(page.records for page in found)
     if total != job.number_records_processed:
         raise ProtocolError(
-            f"query job {job.id}: its {len(found)} pages have {total} records, but it says {job.number_records_processed}",
+            f"query job {job.id}: its {len(found)} pages have {total} records in place of the "
+            f"{job.number_records_processed} that it says",
             job_id=job.id,
         )
     return found
@@ -155,14 +158,14 @@ def result_pages(jobs: QueryJobs, job_id: str) -> Flow[list[str]]:
     nexts: set[str] = set()
     for _ in range(MANY_PAGES):
         api = ApiCall("GET", path, query=query, job_id=job_id)
-        data = yield from repeat(lambda api=api: call_object(api))  # type: ignore[misc]
+        data = yield from repeat(partial(call_object, api))
         for locator in _page_locators(data, job_id):
             note(locator, seen, f"query job {job_id}")
             found.append(locator)
         if data.get("done") is not False:
             return found
         # The reference's table and its sample spell this key differently.
-        url = data.get("nextRecordsUrl", data.get("nextRecordUrl"))
+        url = data.get("nextRecordsUrl") or data.get("nextRecordUrl")
         following = locator_of(url, "locator", path=f"/jobs/query/{job_id[:15]}[0-9A-Za-z]{{0,3}}/resultPages/?")
         note(following, nexts, f"query job {job_id}")
         query = (("locator", following),)
@@ -258,66 +261,62 @@ class PageSink(CsvSink):
         super().finish()
 
 
-def _in_order(
-    jobs: QueryJobs,
-    job_id: str,
-    make_sink: MakeSink,
-    max_records: int | None,
-    done: Sequence[Page],
-    on_page: Callable[[Page], Flow[None]] | None,
-) -> Flow[list[Page]]:
-    found = list(done)
-    seen = {page.locator for page in found if page.locator is not None}
-    locator = found[-1].next_locator if found else None
-    for _ in range(MANY_PAGES):
-        if found and locator is None:
-            return found
+@dataclass(frozen=True)
+class _Reader:
+    """Reads the pages of one job that an earlier try did not."""
+
+    jobs: QueryJobs
+    job_id: str
+    make_sink: MakeSink
+    on_page: Callable[[Page], Flow[None]] | None
+
+    def in_order(self, max_records: int | None, done: Sequence[Page]) -> Flow[list[Page]]:
+        found = list(done)
+        seen: set[str] = {page.next_locator for page in found if page.next_locator is not None}
+        locator = found[-1].next_locator if found else None
+        for _ in range(MANY_PAGES):
+            if found and locator is None:
+                return found
+            header = found[0].header if found else None
+            page = yield from self._page(len(found), locator, header, max_records=max_records)
+            found.append(page)
+            locator = page.next_locator
+            if locator is not None:
+                note(locator, seen, f"query job {self.job_id}")
+        raise ProtocolError(f"query job {self.job_id} has no last page after {MANY_PAGES} pages", job_id=self.job_id)
+
+    def at_once(self, locators: Sequence[str], limit: int, done: Sequence[Page]) -> Flow[list[Page]]:
+        kept = {page.locator for page in done}
+        todo = [(index, locator) for index, locator in enumerate(locators) if locator not in kept]
+        found = list(done)
+        if not found:  # one page alone: the others are compared with its header row
+            found.append((yield from self._page(*todo.pop(0), None, in_order=False)))
+        header = found[0].header
+        found += yield Together((self._page(*each, header, in_order=False) for each in todo), limit)
+        return sorted(found, key=lambda page: page.index)
+
+    def _page(
+        self,
+        index: int,
+        locator: str | None,
+        header: bytes | None,
+        *,
+        max_records: int | None = None,
+        in_order: bool = True,
+    ) -> Flow[Page]:
         page = yield from fetch_page(
-            jobs,
-            job_id,
-            make_sink(len(found)),
-            index=len(found),
+            self.jobs,
+            self.job_id,
+            self.make_sink(index),
+            index=index,
             locator=locator,
             max_records=max_records,
-            header=found[0].header if found else None,
+            header=header,
+            in_order=in_order,
         )
-        if on_page is not None:
-            yield from on_page(page)
-        found.append(page)
-        locator = page.next_locator
-        if locator is not None:
-            note(locator, seen, f"query job {job_id}")
-    raise ProtocolError(f"query job {job_id} has no last page after {MANY_PAGES} pages", job_id=job_id)
-
-
-def _at_once(
-    jobs: QueryJobs,
-    job_id: str,
-    make_sink: MakeSink,
-    locators: Sequence[str],
-    at_once: int,
-    done: Sequence[Page],
-    on_page: Callable[[Page], Flow[None]] | None,
-) -> Flow[list[Page]]:
-    kept = {page.locator: page for page in done}
-    todo = [(index, locator) for index, locator in enumerate(locators) if locator not in kept]
-    header = done[0].header if done else None
-
-    def one(index: int, locator: str) -> Flow[Page]:
-        page = yield from fetch_page(
-            jobs, job_id, make_sink(index), index=index, locator=locator, header=header, in_order=False
-        )
-        if on_page is not None:
-            yield from on_page(page)
+        if self.on_page is not None:
+            yield from self.on_page(page)
         return page
-
-    found = list(done)
-    if header is None and todo:  # one page alone: the others are compared with its header row
-        first = yield from one(*todo.pop(0))
-        header = first.header
-        found.append(first)
-    found += yield Together((one(index, locator) for index, locator in todo), at_once)
-    return sorted(found, key=lambda page: page.index)
 
 
 def _page_locators(data: dict[str, object], job_id: str) -> Iterator[str]:

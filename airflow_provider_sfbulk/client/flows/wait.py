@@ -46,11 +46,14 @@ class Schedule:
         return min(self.longest, max(self.first, age * self.growth))
 
 
+DEFAULT_SCHEDULE: Final = Schedule()
+
+
 def wait_until_final(
     jobs: Jobs,
     job_ids: Iterable[str],
     *,
-    schedule: Schedule = Schedule(),
+    schedule: Schedule = DEFAULT_SCHEDULE,
     timeout: float | None = None,
     on_progress: Callable[[JobInfo], None] | None = None,
 ) -> Flow[list[JobInfo]]:

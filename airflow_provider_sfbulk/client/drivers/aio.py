@@ -1,0 +1,307 @@
+"""Runs flows with ``httpx`` on an event loop, for triggers. It does I/O and decides nothing.
+
+The loop belongs to all triggers of a process, so nothing here may block it: logins (which sign, and read key files) and
+everything that a body's sink or source does run in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import random
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Final, Self, TypeVar
+
+import certifi
+import httpx
+
+from airflow_provider_sfbulk.client.auth.session import Session
+from airflow_provider_sfbulk.client.drivers.exchange import (
+    CONNECT_SECONDS,
+    RAW_BYTES,
+    Meter,
+    Receiver,
+    Upload,
+    authorities,
+    head_of,
+    headers_of,
+    name,
+    no_reply,
+    url_of,
+)
+from airflow_provider_sfbulk.client.errors import LedgerError, StoppedError
+from airflow_provider_sfbulk.client.flows.org import ApiUsage
+from airflow_provider_sfbulk.client.settings import Settings
+from airflow_provider_sfbulk.client.wire import (
+    Authorize,
+    Body,
+    Effect,
+    Fetch,
+    Flow,
+    Now,
+    Record,
+    Reply,
+    Request,
+    Send,
+    Sink,
+    Sleep,
+    Together,
+    Token,
+)
+
+T = TypeVar("T")
+
+_NEVER_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_LOCAL: Final = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+_END: Final = object()
+
+
+async def _no_ledger(key: str, value: str) -> str:  # noqa: ARG001 - the signature of a register
+    raise LedgerError(f"nothing can be noted under {key!r}: this client was made without a ledger")
+
+
+class AsyncDriver:
+    """Runs flows on one event loop. Several tasks of it may use one driver at once.
+
+    :param settings: of the connection
+    :param session: the token to share; by default an own one
+    :param register: performs ``Record``: writes durably, reads back, returns the value that stands
+    :param clock: seconds of a monotonic clock
+    :param sleep: waits
+    :param chance: random number from 0 to 1, for jitter
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        session: Session | None = None,
+        register: Callable[[str, str], Awaitable[str]] = _no_ledger,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._session = session or Session(settings)
+        self._register = register
+        self._clock = clock
+        self._sleep = sleep
+        self._chance = chance
+        self._login = asyncio.Lock()
+        self._opening = asyncio.Lock()
+        self._client: httpx.AsyncClient | None = None
+        self._reason: StoppedError | None = None
+        self._meter = Meter()
+
+    @property
+    def calls(self) -> int:
+        """API calls sent so far."""
+        return self._meter.calls
+
+    @property
+    def usage(self) -> ApiUsage | None:
+        """What Salesforce last said of the org's API calls."""
+        return self._meter.usage
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its end and return its result.
+
+        :raises SfBulkError: what the flow raises
+        """
+        return await self._run(flow, in_thread=False)
+
+    def stop(self, reason: str = "stopped") -> None:
+        """Let every running flow end at its next effect, with ``StoppedError``. What is under way is let finish."""
+        self._reason = StoppedError(reason)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _run(self, flow: Flow[T], *, in_thread: bool) -> T:
+        result: Any = None
+        error: BaseException | None = None
+        while True:
+            # An iterator's end cannot leave a thread or a task as itself: the step turns it into a value.
+            step = partial(_step, flow, result, error)
+            effect, value = await asyncio.to_thread(step) if in_thread else step()
+            if effect is None:
+                ended: T = value
+                return ended
+            result = error = None
+            try:
+                result = await self._perform(effect)
+            except BaseException as raised:  # also a cancellation: the flow's own cleaning up has to run
+                error = raised
+
+    async def _perform(self, effect: Effect) -> Any:
+        self._check()
+        result: Any = None
+        match effect:
+            case Send(request):
+                result = await self._exchange(request, None)
+            case Fetch(request, sink):
+                result = await self._exchange(request, sink)
+            case Authorize(stale):
+                result = await self._authorize(stale)
+            case Sleep(seconds, jitter):
+                await self._sleep(seconds * (1.0 - jitter * self._chance()))
+            case Now():
+                result = self._clock()
+            case Record(key, value):
+                result = await self._register(key, value)
+            case Together(flows, limit):
+                result = await self._together(flows, limit)
+        return result
+
+    def _check(self) -> None:
+        if self._reason is not None:
+            raise copy.copy(self._reason)
+
+    async def _authorize(self, stale: Token | None) -> Token:
+        seen = self._session.logins
+        async with self._login:
+            token = self._session.settled(stale, seen)
+            if token is None:
+                token = await self._run(self._session.renew(stale), in_thread=True)
+            return token
+
+    async def _together(self, flows: Iterable[Flow[Any]], limit: int) -> list[Any]:
+        results: list[Any] = []
+        running: dict[asyncio.Task[Any], int] = {}
+        first: BaseException | None = None
+        waiting: Iterator[Any] = iter(flows)
+        try:
+            while True:
+                try:
+                    while first is None and len(running) < max(1, limit):
+                        flow = await _in_thread(partial(next, waiting, _END))
+                        if flow is _END:
+                            waiting = iter(())
+                            break
+                        results.append(None)
+                        running[asyncio.create_task(self.run(flow))] = len(results) - 1
+                except Exception as error:
+                    first = error
+                if not running:
+                    break
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    place = running.pop(task)
+                    if task.cancelled():
+                        first = first or asyncio.CancelledError()
+                    elif (error_of := task.exception()) is not None:
+                        first = first or error_of
+                    else:
+                        results[place] = task.result()
+        except BaseException:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            raise
+        if first is not None:
+            raise first
+        return results
+
+    async def _exchange(self, request: Request, sink: Sink | None) -> Reply:
+        started = self._clock()
+        self._meter.sent(request)
+        async with self._sent(request) as response:
+            head = head_of(response.status_code, response.headers)
+            self._meter.answered(request, head, self._clock() - started)
+            begun = self._clock()
+            receiver = Receiver(head, sink)
+            # A sink works beside the loop; what stays in memory needs no thread.
+            beside = _in_thread if receiver.is_fetched else _here
+            try:
+                await beside(receiver.start)
+                async for raw in _body(request, response):
+                    await beside(partial(receiver.feed, raw, self._clock() - begun))
+                return await beside(receiver.finish)
+            except BaseException as error:
+                await beside(receiver.discard)
+                name(error, request)
+                raise
+
+    @asynccontextmanager
+    async def _sent(self, request: Request) -> AsyncIterator[httpx.Response]:
+        """Send a request, give its reply with the body unread, and close it."""
+        client = await self._opened()
+        content = _pieces(request.body) if request.body is not None and request.body.length else None
+        prepared = client.build_request(request.method, url_of(request), headers=headers_of(request), content=content)
+        try:
+            response = await client.send(prepared, stream=True)
+        except (httpx.HTTPError, OSError) as error:
+            raise no_reply(request, error, sent=not isinstance(error, _NEVER_CONNECTED)) from error
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _opened(self) -> httpx.AsyncClient:
+        async with self._opening:
+            if self._client is None:
+                context = await asyncio.to_thread(
+                    ssl.create_default_context, cafile=authorities(self._settings.ca_file) or certifi.where()
+                )
+                # The environment's proxies are used, but not on the way to this machine; httpx reads no .netrc unless
+                # told to. No cookie is kept, no redirect followed and nothing repeated.
+                self._client = httpx.AsyncClient(
+                    verify=context,
+                    timeout=httpx.Timeout(self._settings.timeout, connect=CONNECT_SECONDS),
+                    follow_redirects=False,
+                    http2=False,
+                    trust_env=True,
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                    mounts=dict.fromkeys(_LOCAL),
+                )
+            return self._client
+
+
+def _step(flow: Flow[T], result: Any, error: BaseException | None) -> tuple[Effect | None, Any]:
+    """Let a flow go on, and give its next effect, or None and its result."""
+    try:
+        return (flow.send(result) if error is None else flow.throw(error)), None
+    except StopIteration as end:
+        return None, end.value
+
+
+async def _here(work: Callable[[], T]) -> T:
+    return work()
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Do ``work`` in a thread. A cancellation waits for its end, so that no two threads work on one thing."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
+
+
+async def _pieces(body: Body) -> AsyncIterator[bytes]:
+    pieces = iter(Upload(body))
+    while (piece := await _in_thread(partial(next, pieces, None))) is not None:
+        yield piece
+
+
+async def _body(request: Request, response: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for raw in response.aiter_raw(RAW_BYTES):
+            yield raw
+    except (httpx.HTTPError, OSError) as error:
+        raise no_reply(request, error, sent=True) from error

@@ -1,0 +1,270 @@
+"""Runs flows with ``requests``, for tasks. It does I/O and decides nothing.
+
+The adapter of ``requests`` is used without its ``Session``: that one would send the credentials of ``~/.netrc`` in
+place of our token, keep cookies, and read the body of a redirect it was told not to follow. What it does for us, the
+proxies and authorities of the environment, is two lines here. One adapter serves all threads.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import copy
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any, Final, Self, TypeVar
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
+
+from airflow_provider_sfbulk.client.auth.session import Session
+from airflow_provider_sfbulk.client.drivers.exchange import (
+    CONNECT_SECONDS,
+    RAW_BYTES,
+    Meter,
+    Receiver,
+    Upload,
+    authorities,
+    head_of,
+    headers_of,
+    is_local,
+    name,
+    no_reply,
+    url_of,
+)
+from airflow_provider_sfbulk.client.errors import LedgerError, StoppedError
+from airflow_provider_sfbulk.client.flows.org import ApiUsage
+from airflow_provider_sfbulk.client.settings import Settings
+from airflow_provider_sfbulk.client.wire import (
+    Authorize,
+    Effect,
+    Fetch,
+    Flow,
+    Now,
+    Record,
+    Reply,
+    Request,
+    Send,
+    Sink,
+    Sleep,
+    Together,
+    Token,
+)
+
+T = TypeVar("T")
+
+_CONNECTIONS: Final = 20
+_LOOK_SECONDS: Final = 0.5
+"""How often a thread that waits for another's login looks whether it was told to stop."""
+
+_NEVER_CONNECTED: Final = (
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.ProxyError,
+)
+
+
+def _no_ledger(key: str, value: str) -> str:  # noqa: ARG001 - the signature of a register
+    raise LedgerError(f"nothing can be noted under {key!r}: this client was made without a ledger")
+
+
+class BlockingDriver:
+    """Runs flows in the calling thread. Several threads may use one driver at once.
+
+    :param settings: of the connection
+    :param session: the token to share; by default an own one
+    :param register: performs ``Record``: writes durably, reads back, returns the value that stands
+    :param clock: seconds of a monotonic clock
+    :param sleep: waits; by default until the time is over or :meth:`stop` is called
+    :param chance: random number from 0 to 1, for jitter
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        session: Session | None = None,
+        register: Callable[[str, str], str] = _no_ledger,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._session = session or Session(settings)
+        self._register = register
+        self._clock = clock
+        self._chance = chance
+        self._login = threading.Lock()
+        self._stopped = threading.Event()
+        self._reason = StoppedError("stopped")
+        self._sleep = sleep or self._stopped.wait
+        self._meter = Meter()
+        # Every retry is a flow's decision: urllib3 by itself would repeat a PUT.
+        never = urllib3.Retry(total=0, read=False, redirect=0, respect_retry_after_header=False)
+        self._adapter = HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=never)
+
+    @property
+    def calls(self) -> int:
+        """API calls sent so far."""
+        return self._meter.calls
+
+    @property
+    def usage(self) -> ApiUsage | None:
+        """What Salesforce last said of the org's API calls."""
+        return self._meter.usage
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its end and return its result.
+
+        :raises SfBulkError: what the flow raises
+        """
+        result: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                effect = flow.send(result) if error is None else flow.throw(error)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            result = error = None
+            try:
+                result = self._perform(effect)
+            except BaseException as raised:  # also a kill: the flow's own cleaning up has to run
+                error = raised
+
+    def stop(self, reason: str = "stopped") -> None:
+        """Let every running flow end at its next effect, with ``StoppedError``. What is under way is let finish.
+
+        May be called from a signal handler and from other threads.
+        """
+        self._reason = StoppedError(reason)
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._adapter.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _perform(self, effect: Effect) -> Any:
+        self._check()
+        result: Any = None
+        match effect:
+            case Send(request):
+                result = self._exchange(request, None)
+            case Fetch(request, sink):
+                result = self._exchange(request, sink)
+            case Authorize(stale):
+                result = self._authorize(stale)
+            case Sleep(seconds, jitter):
+                self._sleep(seconds * (1.0 - jitter * self._chance()))
+            case Now():
+                result = self._clock()
+            case Record(key, value):
+                result = self._register(key, value)
+            case Together(flows, limit):
+                result = self._together(flows, limit)
+        return result
+
+    def _check(self) -> None:
+        if self._stopped.is_set():
+            raise copy.copy(self._reason)
+
+    def _authorize(self, stale: Token | None) -> Token:
+        seen = self._session.logins
+        while not self._login.acquire(timeout=_LOOK_SECONDS):
+            self._check()
+        try:
+            return self._session.settled(stale, seen) or self.run(self._session.renew(stale))
+        finally:
+            self._login.release()
+
+    def _together(self, flows: Iterable[Flow[Any]], limit: int) -> list[Any]:
+        results: list[Any] = []
+        running: dict[Future[Any], int] = {}
+        first: BaseException | None = None
+        waiting = iter(flows)
+        with ThreadPoolExecutor(max(1, limit), thread_name_prefix="sfbulk") as pool:
+            while True:
+                try:
+                    while first is None and len(running) < max(1, limit):
+                        flow = next(waiting)
+                        results.append(None)
+                        # With the log's context variables, so that lines of all threads belong to the task.
+                        running[pool.submit(contextvars.copy_context().run, self.run, flow)] = len(results) - 1
+                except StopIteration:
+                    waiting = iter(())
+                except BaseException as error:
+                    first = error
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    place = running.pop(future)
+                    if (error_of := future.exception()) is None:
+                        results[place] = future.result()
+                    else:
+                        first = first or error_of
+        if first is not None:
+            raise first
+        return results
+
+    def _exchange(self, request: Request, sink: Sink | None) -> Reply:
+        started = self._clock()
+        self._meter.sent(request)
+        with self._sent(request) as response:
+            head = head_of(response.status_code, response.headers)
+            self._meter.answered(request, head, self._clock() - started)
+            begun = self._clock()
+            receiver = Receiver(head, sink)
+            try:
+                receiver.start()
+                for raw in self._body(request, response):
+                    receiver.feed(raw, self._clock() - begun)
+                return receiver.finish()
+            except BaseException as error:
+                receiver.discard()
+                name(error, request)
+                raise
+
+    @contextmanager
+    def _sent(self, request: Request) -> Iterator[requests.Response]:
+        """Send a request, give its reply with the body unread, and close it."""
+        body = Upload(request.body) if request.body is not None and request.body.length else None
+        url = url_of(request)
+        prepared = requests.Request(request.method, url, headers=headers_of(request), data=body).prepare()
+        try:
+            response = self._adapter.send(
+                prepared,
+                stream=True,
+                timeout=(CONNECT_SECONDS, self._settings.timeout),
+                verify=authorities(self._settings.ca_file) or True,
+                proxies={} if is_local(request) else get_environ_proxies(url),
+            )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise no_reply(request, error, sent=_was_sent(error)) from error
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def _body(self, request: Request, response: requests.Response) -> Iterator[bytes]:
+        try:
+            yield from response.raw.stream(RAW_BYTES, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise no_reply(request, error, sent=True) from error
+
+
+def _was_sent(error: Exception) -> bool:
+    """Whether something of the request may have left: not when its connection was never made."""
+    inner = error.args[0] if error.args else None
+    reason = inner.reason if isinstance(inner, urllib3.exceptions.MaxRetryError) else inner
+    return not isinstance(reason, _NEVER_CONNECTED)

@@ -1,0 +1,228 @@
+"""What both drivers do alike around one HTTP exchange: everything but the I/O itself.
+
+An upload is checked while it is sent, a reply while it is read, and both leave one line in the log at DEBUG: method,
+path, status, seconds; never a query, a header or a body.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Final
+from urllib.parse import quote, urlencode, urlsplit
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.auth.hosts import is_loopback
+from airflow_provider_sfbulk.client.drivers.gunzip import Decoder, Plain, decoder_for
+from airflow_provider_sfbulk.client.errors import LoginError, ProtocolError, SfBulkError, SourceError, TransportError
+from airflow_provider_sfbulk.client.flows.org import ApiUsage, read_usage
+from airflow_provider_sfbulk.client.wire import REPLY_BYTES, Body, Reply, Request, Sink
+
+log = logging.getLogger("airflow_provider_sfbulk.client")
+
+CONNECT_SECONDS: Final = 10.0
+BODY_SECONDS: Final = float(limits.RESULT_PAGE_SECONDS)
+"""Seconds in which a reply's body must have come: a server that drips would hold a task for ever."""
+
+RAW_BYTES: Final = 64 * 1024
+"""Bytes read from the socket at a time."""
+
+USER_AGENT: Final = "airflow-provider-sfbulk"
+_COUNTED: Final = ("/services/data/v", "/services/async/", "/services/Soap/")
+"""Paths whose calls count against the org's API calls; logins and the list of versions do not."""
+
+
+class Meter:
+    """Counts API calls, and keeps what Salesforce last said of them. May be used by several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.calls = 0
+        self.usage: ApiUsage | None = None
+
+    def sent(self, request: Request) -> None:
+        """Count a request that is about to be sent."""
+        if urlsplit(request.url).path.startswith(_COUNTED):
+            with self._lock:
+                self.calls += 1
+
+    def answered(self, request: Request, reply: Reply, seconds: float) -> None:
+        """Take note of a reply."""
+        log.debug("%s %s: %d in %.3f s", request.method, urlsplit(request.url).path, reply.status, seconds)
+        usage = read_usage(reply.headers)
+        if usage is not None:
+            self.usage = usage
+
+
+class Upload:
+    """A body while it is sent: its pieces, which must add up to its length.
+
+    Something with a length and pieces is what makes ``requests`` send ``Content-Length`` and no chunks.
+    """
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+
+    def __len__(self) -> int:
+        return self._body.length
+
+    def __iter__(self) -> Iterator[bytes]:
+        total = 0
+        try:
+            for piece in self._body.chunks():
+                total += len(piece)
+                if total > self._body.length:
+                    break
+                yield piece
+        except OSError as error:
+            # As OSError the HTTP library would take it for the network's.
+            raise SourceError(f"the data to upload cannot be read: {error.strerror or type(error).__name__}") from error
+        if total != self._body.length:
+            raise SourceError(f"the data to upload changed meanwhile: it was {self._body.length} bytes long")
+
+
+class Memory:
+    """A sink in memory, of at most ``REPLY_BYTES``."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    @property
+    def data(self) -> bytes:
+        """What came."""
+        return b"".join(self._pieces)
+
+    def start(self, reply: Reply) -> None:
+        """Nothing has come yet."""
+
+    def write(self, data: bytes) -> None:
+        """Keep the next bytes.
+
+        :raises ProtocolError: there are too many
+        """
+        self._size += len(data)
+        if self._size > REPLY_BYTES:
+            raise ProtocolError(f"a reply of more than {REPLY_BYTES} bytes where a small one is due")
+        self._pieces.append(data)
+
+    def finish(self) -> None:
+        """Believe it: who reads it will see whether it is whole."""
+
+    def discard(self) -> None:
+        """Forget it."""
+        self._pieces.clear()
+
+
+class Receiver:
+    """Takes a reply's raw body, and gives it decoded to ``sink``, or keeps it when that is not for the sink.
+
+    :param head: status and headers
+    :param sink: of a ``Fetch``; only the body of a 200 goes there
+    """
+
+    def __init__(self, head: Reply, sink: Sink | None) -> None:
+        self._head = head
+        self._memory = Memory()
+        self.is_fetched = sink is not None and head.status == 200
+        self._sink: Sink = sink if sink is not None and head.status == 200 else self._memory
+        self._decoder: Decoder = Plain()
+
+    def start(self) -> None:
+        """Begin.
+
+        :raises ProtocolError: the body is in a coding that was not asked for
+        """
+        self._decoder = decoder_for(self._head)
+        self._sink.start(self._head)
+
+    def feed(self, raw: bytes, seconds: float) -> None:
+        """Take the next bytes of the socket, ``seconds`` after the head came.
+
+        :raises TransportError: the body takes too long
+        """
+        if seconds > BODY_SECONDS:
+            raise TransportError(f"the reply was not read in {BODY_SECONDS:g} s", status=self._head.status)
+        for piece in self._decoder.decode(raw):
+            self._sink.write(piece)
+
+    def finish(self) -> Reply:
+        """Check that all came, and give the reply."""
+        self._decoder.finish()
+        self._sink.finish()
+        return Reply(self._head.status, self._head.headers, self._memory.data)
+
+    def discard(self) -> None:
+        """Drop what came. Never raises: this follows an error, which must not be replaced."""
+        with suppress(Exception):
+            self._sink.discard()
+
+
+def url_of(request: Request) -> str:
+    """Give the URL with its query."""
+    return f"{request.url}?{urlencode(request.query, quote_via=quote)}" if request.query else request.url
+
+
+def headers_of(request: Request) -> dict[str, str]:
+    """Give the headers to send."""
+    headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip", **request.headers}
+    if request.body is not None:
+        headers["Content-Type"] = request.body.content_type
+        headers["Content-Length"] = str(request.body.length)
+    return headers
+
+
+def head_of(status: int, headers: Mapping[str, str]) -> Reply:
+    """Give a reply without its body. Names of headers become lower case."""
+    return Reply(status, {name.lower(): value for name, value in headers.items()})
+
+
+def is_local(request: Request) -> bool:
+    """Whether the request stays on this machine, where no proxy belongs in between."""
+    return is_loopback(urlsplit(request.url).hostname or "")
+
+
+def authorities(ca_file: str | None) -> str | None:
+    """Give the file of certificate authorities to trust: the connection's, or the environment's; None for the usual."""
+    return ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
+
+
+def no_reply(request: Request, error: Exception, *, sent: bool) -> SfBulkError:
+    """Make the error for an exchange that did not end. It does not quote ``error``, which may quote the request."""
+    parts = urlsplit(request.url)
+    place = f"{request.method} {parts.scheme}://{parts.netloc}{parts.path}"
+    if _has(error, ssl.SSLCertVerificationError):
+        return LoginError(
+            f"{place}: the host's certificate is not trusted; if it is your own authority's, set ca_file",
+            method=request.method,
+            path=parts.path,
+        )
+    reason = "no whole reply came" if sent else "no connection could be made"
+    found = TransportError(f"{place}: {reason} ({type(error).__name__})", method=request.method, path=parts.path)
+    found.sent = sent
+    return found
+
+
+def name(error: BaseException, request: Request) -> None:
+    """Write into an error of a body which request it was, if it does not say so yet."""
+    if isinstance(error, SfBulkError) and error.path is None:
+        error.method, error.path = request.method, urlsplit(request.url).path
+        error.args = (f"{error.method} {error.path}: {error}",)
+
+
+def _has(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether an error is of a kind, or was caused or carries one that is."""
+    waiting: list[object] = [error]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, kind):
+            return True
+        if isinstance(each, BaseException) and id(each) not in seen:
+            seen.add(id(each))
+            waiting += [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]
+    return False

@@ -1,0 +1,119 @@
+"""How fast the local org is, with a client that does nothing: ``python benchmarks/local_org_speed.py [ROWS]``.
+
+Ingest is timed from the first byte of the upload to the poll that sees JobComplete, query from the first result page to the last;
+the query's own run is shown beside it. Server and client share the machine.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import sys
+import time
+from urllib.parse import urlencode, urlsplit
+
+from airflow_provider_sfbulk.local_org import LocalOrg
+
+COLUMNS = (
+    "Name",
+    "External_Key__c",
+    "Phone",
+    "Industry",
+    "AnnualRevenue",
+    "NumberOfEmployees",
+    "BillingCity",
+    "Description",
+)
+JOBS = "/services/data/v66.0/jobs"
+PAGE_RECORDS = 50_000
+
+
+class Client:
+    """One connection with a token."""
+
+    def __init__(self, org: LocalOrg) -> None:
+        self._connection = http.client.HTTPConnection(urlsplit(org.url).netloc)
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": org.client_id,
+            "client_secret": org.client_secret,
+        }
+        answer = self.send("POST", "/services/oauth2/token", urlencode(form), "application/x-www-form-urlencoded")
+        self._token = json.loads(answer[1])["access_token"]
+
+    _token = ""
+
+    def send(
+        self, method: str, path: str, body: str | bytes | None = None, content_type: str = "application/json"
+    ) -> tuple[http.client.HTTPMessage, bytes]:
+        """Make one call."""
+        headers = {"Content-Type": content_type, "Authorization": f"Bearer {self._token}"}
+        self._connection.request(method, path, body, headers)
+        response = self._connection.getresponse()
+        content = response.read()
+        if response.status >= 400:
+            raise RuntimeError(f"{method} {path}: {response.status} {content[:500]!r}")
+        return response.headers, content
+
+    def wait(self, path: str) -> dict[str, object]:
+        """Poll a job until it is final."""
+        while True:
+            info: dict[str, object] = json.loads(self.send("GET", path)[1])
+            if info["state"] in ("JobComplete", "Failed", "Aborted"):
+                return info
+            time.sleep(0.01)
+
+
+def accounts(rows: int) -> bytes:
+    """Return an upload."""
+    text = io.StringIO()
+    text.write(",".join(COLUMNS) + "\n")
+    for n in range(rows):
+        text.write(
+            f'"Umbrella Stand Co {n}",K-{n:08},+49 89 {n:07},Technology,{n * 10}.5,{n % 5000},Munich,'
+            f'"Makes stands, number {n}"\n'
+        )
+    return text.getvalue().encode()
+
+
+def main() -> None:
+    """Measure and print."""
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
+    upload = accounts(rows)
+    with LocalOrg() as org:
+        client = Client(org)
+        job = json.loads(client.send("POST", f"{JOBS}/ingest", json.dumps({"object": "Account", "operation": "insert"}))[1])
+        started = time.perf_counter()
+        client.send("PUT", f"{JOBS}/ingest/{job['id']}/batches", upload, "text/csv")
+        uploaded = time.perf_counter()
+        client.send("PATCH", f"{JOBS}/ingest/{job['id']}", json.dumps({"state": "UploadComplete"}))
+        info = client.wait(f"{JOBS}/ingest/{job['id']}")
+        seconds = time.perf_counter() - started
+        print(
+            f"ingest: {info['numberRecordsProcessed']} rows, {info['numberRecordsFailed']} failed, "
+            f"{len(upload) / 1e6:.0f} MB in {seconds:.2f} s (upload {uploaded - started:.2f}): {rows / seconds:,.0f} rows/s"
+        )
+        soql = f"SELECT Id, {', '.join(COLUMNS)} FROM Account"
+        started = time.perf_counter()
+        body = json.dumps({"operation": "query", "query": soql})
+        job = json.loads(client.send("POST", f"{JOBS}/query", body)[1])
+        client.wait(f"{JOBS}/query/{job['id']}")
+        ran = time.perf_counter() - started
+        started, count, size, locator = time.perf_counter(), 0, 0, ""
+        while locator != "null":
+            after = f"&locator={locator}" if locator else ""
+            path = f"{JOBS}/query/{job['id']}/results?maxRecords={PAGE_RECORDS}{after}"
+            headers, content = client.send("GET", path)
+            count += int(headers["Sforce-NumberOfRecords"])
+            size += len(content)
+            locator = headers["Sforce-Locator"]
+        seconds = time.perf_counter() - started
+        print(
+            f"query: ran {ran:.2f} s ({rows / ran:,.0f} rows/s), downloaded {count} rows, {size / 1e6:.0f} MB "
+            f"in {seconds:.2f} s: {count / seconds:,.0f} rows/s"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""A running org, and the witness that looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from org_witness import Witness
+
+from airflow_provider_sfbulk.local_org import LocalOrg
+
+
+@pytest.fixture
+def org() -> Iterator[LocalOrg]:
+    with LocalOrg() as running:
+        yield running
+
+
+@pytest.fixture
+def witness(org: LocalOrg) -> Witness:
+    return Witness(org)
