@@ -10,7 +10,7 @@ from airflow.providers.common.compat.connection import get_async_connection
 from airflow.sdk import BaseHook
 
 from airflow_provider_sfbulk.client import BulkClient
-from airflow_provider_sfbulk.client.drivers.aio import AioDriver
+from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
 from airflow_provider_sfbulk.client.errors import SfBulkError
 from airflow_provider_sfbulk.client.models import JobInfo, Operation
 from airflow_provider_sfbulk.hooks.connection import connection_settings
@@ -48,10 +48,10 @@ class SalesforceBulkHook(BaseHook):
         connection = self.get_connection(self.salesforce_conn_id)
         return BulkClient.of(connection_settings(connection, api_version=self.api_version))
 
-    async def get_async_driver(self) -> AioDriver:
+    async def get_async_driver(self) -> AsyncDriver:
         """Give the driver that runs flows in an event loop, as the triggerer's."""
         connection = await get_async_connection(self.salesforce_conn_id)
-        return AioDriver(connection_settings(connection, api_version=self.api_version))
+        return AsyncDriver(connection_settings(connection, api_version=self.api_version))
 
     def test_connection(self) -> tuple[bool, str]:
         """Sign in and read the org's limits: proves the login, the API permission and the version."""

@@ -120,7 +120,9 @@ class BulkQueryOperator(BulkJobOperator):
         if self.job_id is not None:
             check_id(self.job_id)
             if not self.wait_for_completion:
-                raise SourceError("a job_id is there to be waited for: wait_for_completion=False makes no sense with it")
+                raise SourceError(
+                    "a job_id is there to be waited for: wait_for_completion=False makes no sense with it"
+                )
         member(FileFormat, self.output_format, "output_format")
         member(ColumnDelimiter, self.column_delimiter, "column_delimiter")
         member(LineEnding, self.line_ending, "line_ending")
@@ -160,7 +162,9 @@ class BulkQueryOperator(BulkJobOperator):
         """Fetch the rows of the finished job."""
         check_complete(info)
         if self.output_path is None:
-            rows = self._run(context, client, extract_to_rows(client.api_version, info, max_records=self.max_xcom_records))
+            rows = self._run(
+                context, client, extract_to_rows(client.api_version, info, max_records=self.max_xcom_records)
+            )
             ledger.finish()
             return rows
         extract = self._run(

@@ -59,7 +59,13 @@ def count_errors(client: BulkClient, settlement: Settlement) -> Report:
 
 
 def write_report(
-    client: BulkClient, settlement: Settlement, output: Output, *, results_format: FileFormat, sobject: str, operation: str
+    client: BulkClient,
+    settlement: Settlement,
+    output: Output,
+    *,
+    results_format: FileFormat,
+    sobject: str,
+    operation: str,
 ) -> Report:
     """Write one file of each kind that has records, over all jobs, and last the manifest.
 

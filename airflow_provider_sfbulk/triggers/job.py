@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_sfbulk.client.drivers.aio import AioDriver
+from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
 from airflow_provider_sfbulk.client.errors import JobTimeoutError, SfBulkError
 from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs
 from airflow_provider_sfbulk.client.flows.wait import Schedule, wait_until_final
@@ -113,10 +113,10 @@ class BulkJobTrigger(BaseTrigger):
                 except SfBulkError as error:
                     self.log.warning("job %s could not be aborted: %s", job_id, error)
 
-    async def _driver(self) -> AioDriver:
+    async def _driver(self) -> AsyncDriver:
         return await SalesforceBulkHook(self.salesforce_conn_id, api_version=self.api_version).get_async_driver()
 
-    def _jobs(self, driver: AioDriver) -> IngestJobs | QueryJobs:
+    def _jobs(self, driver: AsyncDriver) -> IngestJobs | QueryJobs:
         return {JobType.INGEST: IngestJobs, JobType.QUERY: QueryJobs}[JobType(self.job_type)](driver.api_version)
 
     def _seconds_left(self) -> float | None:

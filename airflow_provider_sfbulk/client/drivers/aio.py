@@ -34,8 +34,9 @@ from airflow_provider_sfbulk.client.drivers.exchange import (
     no_reply,
     url_of,
 )
-from airflow_provider_sfbulk.client.errors import LedgerError, StoppedError
+from airflow_provider_sfbulk.client.errors import StoppedError
 from airflow_provider_sfbulk.client.flows.org import ApiUsage
+from airflow_provider_sfbulk.client.ledger import MemoryLedger
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.wire import (
     Authorize,
@@ -43,7 +44,9 @@ from airflow_provider_sfbulk.client.wire import (
     Effect,
     Fetch,
     Flow,
+    Ledger,
     Now,
+    Recall,
     Record,
     Reply,
     Request,
@@ -61,16 +64,11 @@ _LOCAL: Final = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 _END: Final = object()
 
 
-async def _no_ledger(key: str, value: str) -> str:  # noqa: ARG001 - the signature of a register
-    raise LedgerError(f"nothing can be noted under {key!r}: this client was made without a ledger")
-
-
 class AsyncDriver:
     """Runs flows on one event loop. Several tasks of it may use one driver at once.
 
     :param settings: of the connection
     :param session: the token to share; by default an own one
-    :param register: performs ``Record``: writes durably, reads back, returns the value that stands
     :param clock: seconds of a monotonic clock
     :param sleep: waits
     :param chance: random number from 0 to 1, for jitter
@@ -81,14 +79,12 @@ class AsyncDriver:
         settings: Settings,
         *,
         session: Session | None = None,
-        register: Callable[[str, str], Awaitable[str]] = _no_ledger,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings
         self._session = session or Session(settings)
-        self._register = register
         self._clock = clock
         self._sleep = sleep
         self._chance = chance
@@ -108,12 +104,13 @@ class AsyncDriver:
         """What Salesforce last said of the org's API calls."""
         return self._meter.usage
 
-    async def run(self, flow: Flow[T]) -> T:
+    async def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow to its end and return its result.
 
+        :param ledger: performs ``Recall`` and ``Record``, in threads; by default one that is forgotten with the run
         :raises SfBulkError: what the flow raises
         """
-        return await self._run(flow, in_thread=False)
+        return await self._run(flow, ledger or MemoryLedger(), in_thread=False)
 
     def stop(self, reason: str = "stopped") -> None:
         """Let every running flow end at its next effect, with ``StoppedError``. What is under way is let finish."""
@@ -131,7 +128,7 @@ class AsyncDriver:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _run(self, flow: Flow[T], *, in_thread: bool) -> T:
+    async def _run(self, flow: Flow[T], ledger: Ledger, *, in_thread: bool) -> T:
         result: Any = None
         error: BaseException | None = None
         while True:
@@ -143,11 +140,11 @@ class AsyncDriver:
                 return ended
             result = error = None
             try:
-                result = await self._perform(effect)
+                result = await self._perform(effect, ledger)
             except BaseException as raised:  # also a cancellation: the flow's own cleaning up has to run
                 error = raised
 
-    async def _perform(self, effect: Effect) -> Any:
+    async def _perform(self, effect: Effect, ledger: Ledger) -> Any:
         self._check()
         result: Any = None
         match effect:
@@ -161,10 +158,12 @@ class AsyncDriver:
                 await self._sleep(seconds * (1.0 - jitter * self._chance()))
             case Now():
                 result = self._clock()
+            case Recall(key):
+                result = await _in_thread(partial(ledger.recall, key))
             case Record(key, value):
-                result = await self._register(key, value)
+                result = await _in_thread(partial(ledger.record, key, value))
             case Together(flows, limit):
-                result = await self._together(flows, limit)
+                result = await self._together(flows, limit, ledger)
         return result
 
     def _check(self) -> None:
@@ -176,10 +175,10 @@ class AsyncDriver:
         async with self._login:
             token = self._session.settled(stale, seen)
             if token is None:
-                token = await self._run(self._session.renew(stale), in_thread=True)
+                token = await self._run(self._session.renew(stale), MemoryLedger(), in_thread=True)
             return token
 
-    async def _together(self, flows: Iterable[Flow[Any]], limit: int) -> list[Any]:
+    async def _together(self, flows: Iterable[Flow[Any]], limit: int, ledger: Ledger) -> list[Any]:
         results: list[Any] = []
         running: dict[asyncio.Task[Any], int] = {}
         first: BaseException | None = None
@@ -193,7 +192,7 @@ class AsyncDriver:
                             waiting = iter(())
                             break
                         results.append(None)
-                        running[asyncio.create_task(self.run(flow))] = len(results) - 1
+                        running[asyncio.create_task(self.run(flow, ledger=ledger))] = len(results) - 1
                 except Exception as error:
                     first = error
                 if not running:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 import requests
@@ -37,15 +38,18 @@ from airflow_provider_sfbulk.client.drivers.exchange import (
     no_reply,
     url_of,
 )
-from airflow_provider_sfbulk.client.errors import LedgerError, StoppedError
+from airflow_provider_sfbulk.client.errors import StoppedError
 from airflow_provider_sfbulk.client.flows.org import ApiUsage
+from airflow_provider_sfbulk.client.ledger import MemoryLedger
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.wire import (
     Authorize,
     Effect,
     Fetch,
     Flow,
+    Ledger,
     Now,
+    Recall,
     Record,
     Reply,
     Request,
@@ -69,16 +73,11 @@ _NEVER_CONNECTED: Final = (
 )
 
 
-def _no_ledger(key: str, value: str) -> str:  # noqa: ARG001 - the signature of a register
-    raise LedgerError(f"nothing can be noted under {key!r}: this client was made without a ledger")
-
-
 class BlockingDriver:
     """Runs flows in the calling thread. Several threads may use one driver at once.
 
     :param settings: of the connection
     :param session: the token to share; by default an own one
-    :param register: performs ``Record``: writes durably, reads back, returns the value that stands
     :param clock: seconds of a monotonic clock
     :param sleep: waits; by default until the time is over or :meth:`stop` is called
     :param chance: random number from 0 to 1, for jitter
@@ -89,14 +88,12 @@ class BlockingDriver:
         settings: Settings,
         *,
         session: Session | None = None,
-        register: Callable[[str, str], str] = _no_ledger,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings
         self._session = session or Session(settings)
-        self._register = register
         self._clock = clock
         self._chance = chance
         self._login = threading.Lock()
@@ -118,11 +115,13 @@ class BlockingDriver:
         """What Salesforce last said of the org's API calls."""
         return self._meter.usage
 
-    def run(self, flow: Flow[T]) -> T:
+    def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow to its end and return its result.
 
+        :param ledger: performs ``Recall`` and ``Record``; by default one that is forgotten with the run
         :raises SfBulkError: what the flow raises
         """
+        ledger = ledger or MemoryLedger()
         result: Any = None
         error: BaseException | None = None
         while True:
@@ -133,7 +132,7 @@ class BlockingDriver:
                 return value
             result = error = None
             try:
-                result = self._perform(effect)
+                result = self._perform(effect, ledger)
             except BaseException as raised:  # also a kill: the flow's own cleaning up has to run
                 error = raised
 
@@ -155,7 +154,7 @@ class BlockingDriver:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _perform(self, effect: Effect) -> Any:
+    def _perform(self, effect: Effect, ledger: Ledger) -> Any:
         self._check()
         result: Any = None
         match effect:
@@ -169,10 +168,12 @@ class BlockingDriver:
                 self._sleep(seconds * (1.0 - jitter * self._chance()))
             case Now():
                 result = self._clock()
+            case Recall(key):
+                result = ledger.recall(key)
             case Record(key, value):
-                result = self._register(key, value)
+                result = ledger.record(key, value)
             case Together(flows, limit):
-                result = self._together(flows, limit)
+                result = self._together(flows, limit, ledger)
         return result
 
     def _check(self) -> None:
@@ -188,7 +189,7 @@ class BlockingDriver:
         finally:
             self._login.release()
 
-    def _together(self, flows: Iterable[Flow[Any]], limit: int) -> list[Any]:
+    def _together(self, flows: Iterable[Flow[Any]], limit: int, ledger: Ledger) -> list[Any]:
         results: list[Any] = []
         running: dict[Future[Any], int] = {}
         first: BaseException | None = None
@@ -200,7 +201,8 @@ class BlockingDriver:
                         flow = next(waiting)
                         results.append(None)
                         # With the log's context variables, so that lines of all threads belong to the task.
-                        running[pool.submit(contextvars.copy_context().run, self.run, flow)] = len(results) - 1
+                        run = partial(self.run, flow, ledger=ledger)
+                        running[pool.submit(contextvars.copy_context().run, run)] = len(results) - 1
                 except StopIteration:
                     waiting = iter(())
                 except BaseException as error:

@@ -58,9 +58,7 @@ def submit(
         if info.state in USABLE:
             log.info("going on with query job %s of an earlier try", info.id)
             return info.id
-    made = yield from jobs.create(
-        soql, operation=operation, column_delimiter=column_delimiter, line_ending=line_ending
-    )
+    made = yield from jobs.create(soql, operation=operation, column_delimiter=column_delimiter, line_ending=line_ending)
     stands = yield Record(key, {"job_id": made.id})
     if stands["job_id"] != made.id:
         try:

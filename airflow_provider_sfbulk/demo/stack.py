@@ -1,0 +1,292 @@
+"""A real Airflow on loopback, in a home of its own: API server, scheduler, dag-processor and triggerer.
+
+Each component is the leader of a process group of its own, so that its end takes exactly its own children along. The log
+servers of scheduler and triggerer would listen on every address, so they stay off: on one machine the API server reads
+the log files themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+T = TypeVar("T")
+
+COMPONENTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "api-server": ("api-server",),
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+}
+
+HEALTH_NAMES: Final = ("scheduler", "dag_processor", "triggerer")
+START_SECONDS: Final = 180.0
+STOP_SECONDS: Final = 20.0
+LOOK_SECONDS: Final = 0.3
+LOG_TAIL: Final = 3000
+DONE: Final = frozenset({"success", "failed"})
+
+
+class StackError(RuntimeError):
+    """Airflow did not start, or did not do what it was asked."""
+
+
+class AirflowStack:
+    """A running Airflow. Use it as a context manager.
+
+    :param home: its folder, made when it is not there
+    :param dags: folder of the DAG files
+    :param environment: further variables, connections among them
+    """
+
+    def __init__(self, home: Path, dags: Path, environment: Mapping[str, str]) -> None:
+        self.home = home.resolve()
+        self.url = f"http://127.0.0.1:{_free_port()}"
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._token: str | None = None
+        self._environment = {**_inherited(), **self._settings(dags.resolve()), **environment}
+
+    def _settings(self, dags: Path) -> dict[str, str]:
+        return {
+            "AIRFLOW_HOME": str(self.home),
+            # An inherited AIRFLOW__… would win over these, hence _inherited().
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": self.url.rpartition(":")[2],
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+            # 5 s by default: a finished task holds its slot that much longer.
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        }
+
+    # --- life ---
+
+    def start(self) -> Self:
+        """Start all components and wait until each says that it is healthy.
+
+        :raises StackError: when one ends, or is not healthy after ``START_SECONDS``; with the end of its log
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        try:
+            self._migrate()
+            for name in COMPONENTS:
+                self.start_component(name)
+            self.wait_for(self._is_healthy, "Airflow is healthy", seconds=START_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _migrate(self) -> None:
+        log = self.home / "migrate.log"
+        with log.open("wb") as output:
+            done = subprocess.run(
+                self._command("db", "migrate"), env=self._environment, stdout=output, stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode:
+            raise StackError(f"airflow db migrate failed:\n{_tail(log)}")
+
+    def start_component(self, name: str) -> None:
+        """Start one component, as after :meth:`kill_component`."""
+        with self.log_of(name).open("ab") as output:
+            self._processes[name] = subprocess.Popen(
+                self._command(*COMPONENTS[name]),
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                cwd=self.home,
+                start_new_session=True,
+            )
+
+    def kill_component(self, name: str) -> None:
+        """Kill a component and its children with SIGKILL, as a lost machine would."""
+        process = self._processes.pop(name)
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+    def stop(self) -> None:
+        """End all components and their children."""
+        for process in self._processes.values():
+            if process.poll() is None:
+                process.terminate()
+        until = time.monotonic() + STOP_SECONDS
+        for process in self._processes.values():
+            try:
+                process.wait(max(0.1, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                pass
+            finally:
+                _signal_group(process, signal.SIGKILL)
+                process.wait()
+        self._processes.clear()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def log_of(self, name: str) -> Path:
+        """Path of a component's own log."""
+        return self.home / f"{name}.log"
+
+    def command(self, *arguments: str) -> str:
+        """Run an ``airflow`` command in this home and return what it prints.
+
+        :raises StackError: when it fails
+        """
+        done = subprocess.run(
+            self._command(*arguments), env=self._environment, cwd=self.home, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise StackError(f"airflow {' '.join(arguments)} failed:\n{done.stderr[-LOG_TAIL:]}")
+        return done.stdout
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "airflow", *arguments]
+
+    def _is_healthy(self) -> bool:
+        for name, process in self._processes.items():
+            if process.poll() is not None:
+                raise StackError(f"{name} ended with {process.returncode}:\n{_tail(self.log_of(name))}")
+        try:
+            with urlopen(f"{self.url}/api/v2/monitor/health", timeout=5) as reply:  # noqa: S310 - our own loopback URL
+                health = json.load(reply)
+        except (OSError, ValueError):
+            return False
+        return all(health[name]["status"] == "healthy" for name in HEALTH_NAMES)
+
+    # --- its REST API ---
+
+    def call(self, method: str, path: str, body: Any = None, *, missing: Any = ...) -> Any:
+        """Call the REST API and return the JSON of its reply.
+
+        :param missing: what to return for a 404, instead of an error
+        :raises StackError: for any other status than a success
+        """
+        if self._token is None:
+            with urlopen(f"{self.url}/auth/token", timeout=30) as reply:  # noqa: S310 - our own loopback URL
+                self._token = json.load(reply)["access_token"]
+        request = Request(  # noqa: S310 - our own loopback URL
+            f"{self.url}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urlopen(request, timeout=60) as reply:  # noqa: S310 - our own loopback URL
+                raw = reply.read()
+        except HTTPError as error:
+            if error.code == 404 and missing is not ...:
+                return missing
+            raise StackError(f"{method} {path}: {error.code} {error.read()[:500]!r}") from error
+        return json.loads(raw) if raw else None
+
+    def wait_for(self, look: Callable[[], T], what: str, *, seconds: float = 120.0) -> T:
+        """Look until there is something, and return it.
+
+        :raises StackError: when there is nothing after ``seconds``
+        """
+        until = time.monotonic() + seconds
+        while not (found := look()):
+            if time.monotonic() > until:
+                raise StackError(f"waited {seconds:g} s in vain: {what}")
+            time.sleep(LOOK_SECONDS)
+        return found
+
+    def start_run(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
+        """Start a DAG run once the DAG is known, and return its id."""
+        self.wait_for(lambda: self._is_known(dag_id), f"DAG {dag_id} is known")
+        self.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
+        body = {"logical_date": None, "conf": dict(conf or {})}
+        run_id: str = self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"]
+        return run_id
+
+    def _is_known(self, dag_id: str) -> bool:
+        if self.call("GET", f"/api/v2/dags/{dag_id}", missing=None) is not None:
+            return True
+        errors = self.call("GET", "/api/v2/importErrors")["import_errors"]
+        if errors:
+            raise StackError(f"a DAG file cannot be imported:\n{errors[0]['stack_trace'][-LOG_TAIL:]}")
+        return False
+
+    def finish_run(self, dag_id: str, run_id: str, *, seconds: float = 300.0) -> str:
+        """Wait until a DAG run is done and return its state."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"
+        return self.wait_for(
+            lambda: state if (state := self.call("GET", path)["state"]) in DONE else "",
+            f"run {run_id} of {dag_id} is done",
+            seconds=seconds,
+        )
+
+    def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        """Read a task instance."""
+        found: dict[str, Any] = self.call("GET", _task_path(dag_id, run_id, task_id))
+        return found
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
+        """Read an XCom; None when it is not there."""
+        path = f"{_task_path(dag_id, run_id, task_id)}/xcomEntries/{key}"
+        entry = self.call("GET", path, missing=None)
+        value = None if entry is None else entry["value"]
+        return json.loads(value) if isinstance(value, str) and key == "return_value" else value
+
+
+def _task_path(dag_id: str, run_id: str, task_id: str) -> str:
+    return f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+
+
+def _inherited() -> dict[str, str]:
+    """The environment without anything that would change this Airflow: a user's own settings stay outside."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))}
+    # Components start others by name.
+    kept["PATH"] = str(Path(sys.executable).parent) + os.pathsep + kept.get("PATH", "")
+    return kept
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _signal_group(process: subprocess.Popen[bytes], which: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, which)
+    except ProcessLookupError:
+        pass
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-LOG_TAIL:]
