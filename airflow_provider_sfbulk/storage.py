@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, Any, Final
+from typing import Any, BinaryIO, Final
 
 from airflow.sdk import ObjectStoragePath
 
@@ -40,11 +40,11 @@ class SourceFile:
         """Its URI, for messages and for the choice of format."""
         return str(self.path)
 
-    def open(self) -> IO[bytes]:
+    def open(self) -> BinaryIO:
         """Open it for reading from the beginning."""
         if _is_local(self.path):
             return open(self.path.path, "rb")  # noqa: PTH123, SIM115 - the caller closes it
-        stream: IO[bytes] = self.path.fs.open(self.path.path, "rb", block_size=READ_BLOCK_BYTES)
+        stream: BinaryIO = self.path.fs.open(self.path.path, "rb", block_size=READ_BLOCK_BYTES)
         return stream
 
     def identity(self) -> dict[str, Any]:

@@ -1,1 +1,5 @@
-"""The Airflow-free core: a client for both generations of the Salesforce Bulk API."""
+"""The Airflow-free core: a client of the Salesforce Bulk API."""
+
+from airflow_provider_sfbulk.client.bulk import BulkClient
+
+__all__ = ["BulkClient"]

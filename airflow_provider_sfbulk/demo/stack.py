@@ -107,7 +107,10 @@ class AirflowStack:
         log = self.home / "migrate.log"
         with log.open("wb") as output:
             done = subprocess.run(
-                self._command("db", "migrate"), env=self._environment, stdout=output, stderr=subprocess.STDOUT,
+                self._command("db", "migrate"),
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
                 check=False,
             )
         if done.returncode:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from airflow.sdk import Connection
 from airflow.sdk.log import mask_secret
 
+from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.settings import Settings
 
 OFFICIAL_TYPE: Final = "salesforce"
@@ -29,8 +30,10 @@ _OFFICIAL_KEYS: Final[Mapping[str, str]] = {
 sent in ``Sforce-Call-Options``, and the OAuth client is ``consumer_key``."""
 
 
-def connection_settings(connection: Connection, *, api_version: str | None = None) -> Settings:
+def connection_session(connection: Connection, *, api_version: str | None = None) -> Session:
     """Read the settings from a connection of this provider's type or the official one, and mask its secrets.
+
+    New secrets, as the token of a login, are masked by the session before they are used.
 
     :param api_version: instead of the connection's
     :raises SourceError: when a value has not the form it must have
@@ -45,9 +48,13 @@ def connection_settings(connection: Connection, *, api_version: str | None = Non
     if api_version is not None:
         values["api_version"] = api_version
     settings = Settings.from_mapping({key: value for key, value in values.items() if value not in (None, "")})
-    for secret in settings.secrets():
+    _mask(settings.secrets())
+    return Session(settings, on_secrets=_mask)
+
+
+def _mask(secrets: Iterable[str]) -> None:
+    for secret in secrets:
         mask_secret(secret)
-    return settings
 
 
 def _from_official(extra: Mapping[str, Any]) -> dict[str, Any]:

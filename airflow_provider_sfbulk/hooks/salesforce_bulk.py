@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.connection import get_async_connection
@@ -12,15 +11,13 @@ from airflow.sdk import BaseHook
 from airflow_provider_sfbulk.client import BulkClient
 from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
 from airflow_provider_sfbulk.client.errors import SfBulkError
-from airflow_provider_sfbulk.client.models import JobInfo, Operation
-from airflow_provider_sfbulk.hooks.connection import connection_settings
+from airflow_provider_sfbulk.client.models import Operation
+from airflow_provider_sfbulk.hooks.connection import connection_session
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from airflow_provider_sfbulk.client.results import BulkQueryResult, BulkResult
-
-Progress = Callable[[JobInfo], None]
 
 
 class SalesforceBulkHook(BaseHook):
@@ -46,12 +43,13 @@ class SalesforceBulkHook(BaseHook):
         :raises LoginError: when what the connection's way of login needs is missing
         """
         connection = self.get_connection(self.salesforce_conn_id)
-        return BulkClient.of(connection_settings(connection, api_version=self.api_version))
+        return BulkClient.of(connection_session(connection, api_version=self.api_version))
 
     async def get_async_driver(self) -> AsyncDriver:
         """Give the driver that runs flows in an event loop, as the triggerer's."""
         connection = await get_async_connection(self.salesforce_conn_id)
-        return AsyncDriver(connection_settings(connection, api_version=self.api_version))
+        session = connection_session(connection, api_version=self.api_version)
+        return AsyncDriver(session.settings, session=session)
 
     def test_connection(self) -> tuple[bool, str]:
         """Sign in and read the org's limits: proves the login, the API permission and the version."""
@@ -61,8 +59,9 @@ class SalesforceBulkHook(BaseHook):
                 host = client.instance_url
         except SfBulkError as error:
             return False, str(error)
-        left = limits.get("DailyApiRequests", {})
-        return True, f"Signed in to {host}. API calls left today: {left.get('Remaining')} of {left.get('Max')}."
+        calls = limits.get("DailyApiRequests")
+        left = f" API calls left today: {calls.remaining} of {calls.max}." if calls else ""
+        return True, f"Signed in to {host} with API version {client.api_version}.{left}"
 
     def insert(self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Any) -> BulkResult:
         """Insert records; see :meth:`BulkClient.ingest.perform` for the options and the result."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 LINK_XCOM_KEY: Final = "salesforce_bulk_job_link"
 
 
-def job_url(instance_url: str, job_ids: list[str]) -> str:
+def job_url(instance_url: str, job_ids: Sequence[str]) -> str:
     """Address of the job's page in Setup; of the list of all jobs when there are several.
 
     Source: the official Salesforce CLI builds the same address (salesforcecli/plugin-data, bulkIngestStages.ts).

@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator, conf
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from airflow_provider_sfbulk.client.errors import JobTimeoutError, SfBulkError, StoppedError, TransientError
-from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs
+from airflow_provider_sfbulk.client.flows.job import Jobs, jobs_of
 from airflow_provider_sfbulk.client.flows.wait import Schedule, look, wait_until_final
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.wire import Flow, Ledger
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LOOKS: Final = (2.0, 3.0)
+LOOKS: Final = (1.0, 1.5, 2.5)
 """Pauses before the task's own looks at its jobs, in seconds, before it defers: a job of some seconds is noticed here
 and never defers."""
 
@@ -83,8 +83,8 @@ class BulkJobOperator(BaseOperator):
         """The hook of this task's connection."""
         return SalesforceBulkHook(self.salesforce_conn_id, api_version=self.api_version)
 
-    def _jobs(self, client: BulkClient) -> IngestJobs | QueryJobs:
-        return {JobType.INGEST: IngestJobs, JobType.QUERY: QueryJobs}[self.job_type](client.api_version)
+    def _jobs(self, client: BulkClient) -> Jobs:
+        return jobs_of(self.job_type, client.api_version)
 
     def _ledger(self, context: Context) -> TaskLedger:
         return TaskLedger(context["task_state_store"], try_number=context["ti"].try_number)

@@ -16,11 +16,11 @@ from airflow_provider_sfbulk.client.flows.job import IngestJobs
 from airflow_provider_sfbulk.client.flows.settle import Settlement
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec, member
 from airflow_provider_sfbulk.client.flows.wait import check_complete
-from airflow_provider_sfbulk.client.models import JobInfo, JobType
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobType, LineEnding, Operation
 from airflow_provider_sfbulk.client.records.columns import check_against_describe
 from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.parts import Part, split
-from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_file, from_source
+from airflow_provider_sfbulk.client.records.sources import Nulls, RecordStream, Rules, from_file, from_source
 from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.report import Report, count_errors, write_report
@@ -95,7 +95,7 @@ class BulkIngestOperator(BulkJobOperator):
         external_id_field: str | None = None,
         assignment_rule_id: str | None = None,
         column_mapping: Mapping[str, str | None] | None = None,
-        nulls: str | Mapping[str, str] = "leave",
+        nulls: Nulls | Mapping[str, Nulls] = "leave",
         timezone: str | None = None,
         part_bytes: int = limits.PART_BYTES,
         part_records: int = limits.RECORDS_PER_DAY,
@@ -187,13 +187,14 @@ class BulkIngestOperator(BulkJobOperator):
         if isinstance(allowed, bool) or (allowed is not None and allowed < 0):
             raise SourceError("max_failed_records is a number from 0, a float as fraction of all records, or None")
         rules = Rules(
-            operation=self.operation,  # type: ignore[arg-type] - Rules reads it and refuses other spellings
+            operation=member(Operation, self.operation, "operation"),
             external_id_field=self.external_id_field,
             column_mapping=self.column_mapping,
             nulls=self.nulls,
             timezone=self.timezone,
-            column_delimiter=self.column_delimiter,
-            line_ending=self.line_ending,
+            column_delimiter=self.column_delimiter
+            and member(ColumnDelimiter, self.column_delimiter, "column_delimiter"),
+            line_ending=self.line_ending and member(LineEnding, self.line_ending, "line_ending"),
         )
         return rules
 

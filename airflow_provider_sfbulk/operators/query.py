@@ -137,7 +137,7 @@ class BulkQueryOperator(BulkJobOperator):
         operation = QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
         if not resumed:
             ti = context["ti"]
-            is_first = ti.try_number == ti.max_tries - self.retries + 1
+            is_first = ti.try_number == (ti.max_tries or 0) - (self.retries or 0) + 1
             plan = {
                 "soql": self.soql,
                 "job_id": self.job_id,

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, conf
+from airflow.sdk.exceptions import AirflowSensorTimeout
 
-from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.flows.wait import look
-from airflow_provider_sfbulk.client.models import JobInfo, JobType, check_id
+from airflow_provider_sfbulk.client.errors import SourceError, TransientError
+from airflow_provider_sfbulk.client.flows.job import jobs_of
+from airflow_provider_sfbulk.client.flows.spec import member
+from airflow_provider_sfbulk.client.flows.wait import check_complete, look
+from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
-from airflow_provider_sfbulk.operators.verdict import check_completed, check_failed_records
-from airflow_provider_sfbulk.triggers.job import SHORTEST_DEFERRAL_SECONDS, BulkJobTrigger
-from airflow_provider_sfbulk.triggers.wake_up import WakeUp
+from airflow_provider_sfbulk.operators.verdict import check_failed_records
+from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
+from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -69,17 +72,24 @@ class BulkJobSensor(BaseSensorOperator):
         if not self.deferrable:
             return super().execute(context)
         infos = self._look(context)
-        if all(info.is_final for info in infos):
-            return self._result(infos)
-        self._defer(deadline=time.time() + self.timeout)
-        raise AssertionError("defer() came back")
+        if not all(info.is_final for info in infos):
+            self._defer(time.time() + self.timeout)
+        return self._result(infos)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Look again after the deferral; the event is a hint."""
-        WakeUp.from_dict(event)
+        """Look again after the deferral; the event is a hint.
+
+        :raises AirflowSensorTimeout: when the time is up; the jobs go on
+        """
+        wake_up = WakeUp.from_dict(event)
         infos = self._look(context)
         if not all(info.is_final for info in infos):
-            self._defer(deadline=time.time() + self.timeout)
+            waiting = ", ".join(info.id for info in infos if not info.is_final)
+            if wake_up.outcome is WaitOutcome.TIMEOUT:
+                raise AirflowSensorTimeout(f"the sensor's timeout has passed; these jobs go on: {waiting}")
+            if wake_up.outcome is WaitOutcome.ERROR:
+                raise TransientError(f"the triggerer could not go on looking at {waiting}; its own log says why")
+            self._defer(time.time() + self.timeout)
         return self._result(infos)
 
     def poke(self, context: Context) -> PokeReturnValue:
@@ -88,3 +98,42 @@ class BulkJobSensor(BaseSensorOperator):
         if not all(info.is_final for info in infos):
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=self._result(infos))
+
+    def _look(self, context: Context) -> list[JobInfo]:
+        job_ids = [self.job_id] if self.job_id is not None else list(self.job_ids or ())
+        if not job_ids or (self.job_id is not None and self.job_ids is not None):
+            raise SourceError("give either job_id or job_ids, with one job at least")
+        jobs_type = member(JobType, self.job_type, "job_type")
+        hook = SalesforceBulkHook(self.salesforce_conn_id, api_version=self.api_version)
+        with hook.get_conn() as client:
+            infos = client.run(look(jobs_of(jobs_type, client.api_version), job_ids, pauses=(0.0,)))
+            self.job_link = job_url(client.instance_url, job_ids)
+        context["ti"].xcom_push(LINK_XCOM_KEY, self.job_link)
+        for info in infos:
+            self.log.info(
+                "job %s is %s: %d records processed, %d failed", info.id, info.state, info.processed, info.failed
+            )
+        return infos
+
+    def _result(self, infos: Sequence[JobInfo]) -> list[dict[str, Any]]:
+        for info in infos:
+            check_complete(info)
+        check_failed_records(
+            infos, allowed=self.max_failed_records, total=sum(info.processed for info in infos), codes={}
+        )
+        return [info.to_dict() for info in infos]
+
+    def _defer(self, deadline: float) -> NoReturn:
+        self.defer(
+            trigger=BulkJobTrigger(
+                job_ids=[self.job_id] if self.job_id is not None else list(self.job_ids or ()),
+                job_type=self.job_type,
+                salesforce_conn_id=self.salesforce_conn_id,
+                api_version=self.api_version,
+                poll_interval=self.poke_interval,
+                deadline=deadline,
+                cancel_on_kill=False,
+            ),
+            method_name="execute_complete",
+        )
+        raise AssertionError("defer() came back")

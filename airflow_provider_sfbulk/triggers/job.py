@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
 from airflow_provider_sfbulk.client.errors import JobTimeoutError, SfBulkError
-from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs
+from airflow_provider_sfbulk.client.flows.job import Jobs, jobs_of
 from airflow_provider_sfbulk.client.flows.wait import Schedule, wait_until_final
 from airflow_provider_sfbulk.client.models import JobType
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
@@ -87,7 +87,7 @@ class BulkJobTrigger(BaseTrigger):
                         wait_until_final(
                             self._jobs(driver),
                             self.job_ids,
-                            schedule=Schedule(first=SHORTEST_DEFERRAL_SECONDS, growth=0.75, longest=self.poll_interval),
+                            schedule=Schedule(first=12.0, growth=1.0, longest=self.poll_interval),
                             timeout=self._seconds_left(),
                         )
                     )
@@ -116,8 +116,8 @@ class BulkJobTrigger(BaseTrigger):
     async def _driver(self) -> AsyncDriver:
         return await SalesforceBulkHook(self.salesforce_conn_id, api_version=self.api_version).get_async_driver()
 
-    def _jobs(self, driver: AsyncDriver) -> IngestJobs | QueryJobs:
-        return {JobType.INGEST: IngestJobs, JobType.QUERY: QueryJobs}[JobType(self.job_type)](driver.api_version)
+    def _jobs(self, driver: AsyncDriver) -> Jobs:
+        return jobs_of(JobType(self.job_type), driver.api_version)
 
     def _seconds_left(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - time.time())

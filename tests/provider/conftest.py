@@ -4,6 +4,7 @@ behaves as Airflow 3.3.2's."""
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,6 +16,8 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.operators import base
+from airflow_provider_sfbulk.triggers import job as job_trigger
 
 
 @dataclass
@@ -86,6 +89,13 @@ class Try:
                 pending = deferral
 
 
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at jobs without pausing: the local org shows every state for one look, whatever the time."""
+    monkeypatch.setattr(base, "LOOKS", (0.0, 0.05, 0.05, 0.1, 0.2))
+    monkeypatch.setattr(job_trigger, "SHORTEST_DEFERRAL_SECONDS", 0.0)
+
+
 @pytest.fixture
 def task() -> FakeTask:
     return FakeTask()
@@ -95,5 +105,5 @@ def task() -> FakeTask:
 def org(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalOrg]:
     """A local org whose connection is ``salesforce_bulk_default``."""
     with LocalOrg() as running:
-        monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT", running.connection)
+        monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT", json.dumps(running.connection))
         yield running

@@ -74,6 +74,11 @@ class Session:
         self.logins = 0
         """Logins that came to an end, well or badly."""
 
+    @property
+    def settings(self) -> Settings:
+        """The connection's settings, with the refresh token that is valid now."""
+        return self._settings
+
     def settled(self, stale: Token | None, seen: int) -> Token | None:
         """Return the token to use, or None when the caller has to log in.
 

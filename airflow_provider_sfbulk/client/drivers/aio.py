@@ -95,6 +95,11 @@ class AsyncDriver:
         self._meter = Meter()
 
     @property
+    def api_version(self) -> str:
+        """The version of all calls, as ``"66.0"``."""
+        return self._settings.api_version
+
+    @property
     def calls(self) -> int:
         """API calls sent so far."""
         return self._meter.calls

@@ -88,7 +88,7 @@ def fetch(
         at_once = 1  # one page: asking for the list of pages would only cost a call
     types: tuple[ColumnType, ...] = ()
     if typed:
-        types = yield from _describe_columns(jobs, job)
+        types = yield from describe_columns(jobs, job)
     while True:
         try:
             found = yield from pages(
@@ -107,7 +107,7 @@ def _make(make_page: MakePage, types: tuple[ColumnType, ...], index: int) -> Sin
     return make_page(index, types)
 
 
-def _describe_columns(jobs: QueryJobs, job: JobInfo) -> Flow[tuple[ColumnType, ...]]:
+def describe_columns(jobs: QueryJobs, job: JobInfo) -> Flow[tuple[ColumnType, ...]]:
     """Type the result's columns: the header comes from a page of one record, the types from describe."""
     header = Page(dialect_of(job))
     yield from fetch_page(jobs, job.id, header, max_records=1)

@@ -282,3 +282,8 @@ class QueryJobs(Jobs):
                 "lineEnding": member(LineEnding, line_ending, "line_ending"),
             }
         )
+
+
+def jobs_of(job_type: JobType, api_version: str) -> Jobs:
+    """Give the calls of that half of the API."""
+    return IngestJobs(api_version) if job_type is JobType.INGEST else QueryJobs(api_version)
