@@ -75,7 +75,9 @@ def from_parquet(open_binary: OpenBinary, rules: Rules, *, name: str) -> RecordS
 
     def batches() -> Iterator[pa.RecordBatch]:
         with _parquet_file(open_binary, name) as opened:
-            yield from opened.iter_batches(batch_size=rows)
+            for group in range(opened.num_row_groups):
+                # One by one: over several, what was read of each stays in memory to the end. Seen with pyarrow 26.
+                yield from opened.iter_batches(batch_size=rows, row_groups=[group])
 
     breaks = LineBreaks()
     if rules.line_ending is None:
