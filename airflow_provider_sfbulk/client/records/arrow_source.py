@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from contextlib import contextmanager
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
@@ -66,33 +67,34 @@ def from_parquet(open_binary: OpenBinary, rules: Rules, *, name: str) -> RecordS
     :param open_binary: opens the file, which must be seekable
     :raises SourceError: when it is not Parquet, or the columns cannot be sent; while reading, for the row that cannot
     """
-    with open_binary() as file:
-        opened = _open_parquet(file, name)
+    with _parquet_file(open_binary, name) as opened:
         columns = _schema_columns(opened.schema_arrow)
         metadata = opened.metadata
         size = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
         rows = rows_per_batch(size, metadata.num_rows)
-        breaks = LineBreaks()
-        if rules.line_ending is None:
-            for batch in opened.iter_batches(batch_size=rows):
-                _see(breaks, _small([batch]), columns, rules, name)
-                break
 
     def batches() -> Iterator[pa.RecordBatch]:
-        with open_binary() as file:
-            try:
-                yield from _open_parquet(file, name).iter_batches(batch_size=rows)
-            except (pa.ArrowException, OSError) as error:
-                raise SourceError(f"{name}: the Parquet file cannot be read to its end; copy it again") from error
+        with _parquet_file(open_binary, name) as opened:
+            for group in range(opened.num_row_groups):
+                # One by one: over several, what was read of each stays in memory to the end. Seen with pyarrow 26.
+                yield from opened.iter_batches(batch_size=rows, row_groups=[group])
 
+    breaks = LineBreaks()
+    if rules.line_ending is None:
+        _see(breaks, _small(islice(batches(), 1)), columns, rules, name)
     return _stream(columns, lambda: _small(batches()), rules, name=name, breaks=breaks)
 
 
-def _open_parquet(file: Any, name: str) -> Any:
-    try:
-        return parquet.ParquetFile(file)
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{name}: not a Parquet file, or one that is cut off") from error
+@contextmanager
+def _parquet_file(open_binary: OpenBinary, name: str) -> Iterator[Any]:
+    with open_binary() as file:
+        try:
+            yield parquet.ParquetFile(file)
+        except (pa.ArrowException, OSError) as error:
+            # Arrow tells of broken data as a bare OSError too; one of disk or network has a number or its own type.
+            if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
+                raise
+            raise SourceError(f"{name}: this is not Parquet, or it is cut off or broken") from error
 
 
 def from_polars(frame: pl.DataFrame, rules: Rules, *, name: str) -> RecordStream:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from airflow_provider_sfbulk.client.records.values import (
+    EXACT_FLOAT,
     INFINITE,
     NO_ZONE,
     Text,
@@ -28,11 +29,16 @@ compute: Any = pyarrow.compute
 Array: TypeAlias = Any
 """An Arrow array."""
 
-EXACT_FLOAT: Final = 2**53
-"""Up to here every whole float is one integer."""
 
-MISSING: Final = object()
-"""In a list of values: the row has no such key. Its text is empty, whatever becomes of nulls."""
+class Missing:
+    """Of a value that is not there: the row has no such key. Its text is empty, whatever becomes of nulls."""
+
+
+MISSING: Final = Missing()
+
+_ZONE_RULES_FROM: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - compared with naive ones
+_ZONE_RULES_TO: Final = datetime(2037, 1, 1)  # noqa: DTZ001
+"""Between these Arrow knows when clocks change. Seen with pyarrow 26: from 2038 on it takes all year for winter."""
 
 _DATETIME_CHARACTERS: Final = len("2026-03-04 05:06:07.000")
 _DATE_CHARACTERS: Final = len("2026-03-04")
@@ -57,7 +63,7 @@ def texts_of_values(values: list[Any], zone: ZoneInfo | None) -> Array:
     :raises UnfitRowError: for a value that has no text
     """
     kinds = set(map(type, values))
-    if object in kinds:
+    if Missing in kinds:
         missing = [value is MISSING for value in values]
         texts = texts_of_values([None if value is MISSING else value for value in values], zone)
         return compute.if_else(pa.array(missing), "", texts)
@@ -155,11 +161,12 @@ def _float(array: Array, _zone: ZoneInfo | None) -> Array:
     infinite = compute.index(compute.is_inf(wide), True).as_py()
     if infinite >= 0:
         raise UnfitRowError(infinite, INFINITE)
-    whole = compute.all(compute.equal(compute.floor(wide), wide), min_count=0).as_py()
-    if whole and (compute.max(compute.abs(wide)).as_py() or 0) < EXACT_FLOAT:
-        return _cast(compute.cast(wide, pa.int64()), None)
+    whole = compute.and_(compute.equal(compute.floor(wide), wide), compute.less(compute.abs(wide), float(EXACT_FLOAT)))
+    integers = _cast(compute.cast(compute.if_else(whole, wide, None), pa.int64()), None)
+    if compute.all(whole, min_count=0).as_py():
+        return integers
     # From the narrow array: the shortest digits of its own width. float32(0.1) is 0.1.
-    return _plain(_cast(array, None))
+    return compute.if_else(whole, integers, _plain(_cast(array, None)))
 
 
 def _decimal(array: Array, _zone: ZoneInfo | None) -> Array:
@@ -170,7 +177,7 @@ def _decimal(array: Array, _zone: ZoneInfo | None) -> Array:
 
 
 def _plain(texts: Array) -> Array:
-    odd = compute.fill_null(compute.or_(compute.match_substring(texts, "e"), compute.equal(texts, "-0")), False)
+    odd = compute.fill_null(compute.match_substring(texts, "e"), False)
     if not compute.any(odd).as_py():
         return texts
     fixed = [number_text(text) for text in compute.filter(texts, odd).to_pylist()]
@@ -193,12 +200,15 @@ def _timestamp(array: Array, zone: ZoneInfo | None) -> Array:
             if first >= 0:
                 raise UnfitRowError(first, NO_ZONE)
             return _null(array, None)
+        ends = compute.min_max(compute.cast(moments, pa.timestamp("us"), safe=False)).as_py()
+        if ends["min"] is not None and not _ZONE_RULES_FROM <= ends["min"] <= ends["max"] < _ZONE_RULES_TO:
+            raise pa.ArrowInvalid  # the long way
         # A skipped hour raises, and the long way tells the row; of an hour that is there twice both take the first.
         moments = compute.assume_timezone(moments, zone.key, ambiguous="earliest", nonexistent="raise")
-    if moments.type.unit in {"us", "ns"}:
-        moments = compute.floor_temporal(moments, unit="millisecond")  # a cast would cut towards 1970
-    utc = compute.cast(compute.cast(moments, pa.timestamp("ms", tz="UTC")), pa.timestamp("ms"))
-    texts = _of_length(_cast(utc, None), _DATETIME_CHARACTERS)
+    utc = compute.cast(moments, pa.timestamp(moments.type.unit))
+    if utc.type.unit in {"us", "ns"}:
+        utc = compute.floor_temporal(utc, unit="millisecond")  # a cast would cut towards 1970
+    texts = _of_length(_cast(compute.cast(utc, pa.timestamp("ms")), None), _DATETIME_CHARACTERS)
     return _with_z(compute.utf8_replace_slice(texts, start=10, stop=11, replacement="T"))
 
 

@@ -84,23 +84,25 @@ def scan(data: bytes, delimiter: int) -> Scan:
         wanted |= array == QUOTE
     places = np.flatnonzero(wanted)
     kinds = array[places]
-    none = places[:0]
+    quotes = inner_breaks = outer_returns = places[:0]
     if quoted:
         is_quote = kinds == QUOTE
-        inside = (np.cumsum(is_quote) & 1).astype(np.bool_)
-        quotes = places[is_quote]
-        inner_breaks = places[inside & ((kinds == LF) | (kinds == CR))]
-        outside = ~(inside | is_quote)
+        inside = np.cumsum(is_quote, dtype=np.uint8) & 1  # wraps at 256: the last bit is right all the same
+        inner_breaks = _where(places, inside & ((kinds == LF) | (kinds == CR)))
+        quotes = _where(places, is_quote)
+        outside = np.flatnonzero((inside | is_quote) == 0)
         places, kinds = places[outside], kinds[outside]
-    else:
-        quotes = inner_breaks = none
     if returns:
         is_return = kinds == CR
-        outer_returns = places[is_return]
-        places, kinds = places[~is_return], kinds[~is_return]
-    else:
-        outer_returns = none
-    return Scan(array, places, places[kinds == LF], quotes, inner_breaks, outer_returns)
+        outer_returns = _where(places, is_return)
+        others = np.flatnonzero(~is_return)
+        places, kinds = places[others], kinds[others]
+    return Scan(array, places, _where(places, kinds == LF), quotes, inner_breaks, outer_returns)
+
+
+def _where(places: Places, wanted: NDArray[Any]) -> Places:
+    # Several times faster than places[wanted] when wanted changes often.
+    return places[np.flatnonzero(wanted)]
 
 
 def record_ends(data: bytes) -> Places:

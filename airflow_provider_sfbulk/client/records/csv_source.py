@@ -49,7 +49,8 @@ def from_csv(
     """Make a stream of a CSV file with a header line, in UTF-8 (a BOM is taken off).
 
     Quoting, number of values, characters, line breaks and Salesforce's sizes are checked as the records pass. A missing
-    last line ending is added; empty lines at the end are dropped, elsewhere refused. An empty value is the file's null.
+    last line ending is added; empty lines at the end are dropped, elsewhere refused. An empty value is the file's null;
+    the text ``#N/A`` is sent as it is, and clears.
     A file with a header line only makes a stream without records.
 
     :param open_binary: opens the file from its beginning, each time it is called: once for the header, once for all
@@ -59,8 +60,9 @@ def from_csv(
     :raises SourceError: for a file that is empty or no CSV, or columns that cannot be sent; while reading, for a
         record that is not right, with its number
     """
-    head, whole = _head(open_binary, compression, name, block_bytes)
-    header = read_header(head, whole=whole, column_delimiter=rules.column_delimiter, name=name)
+    with closing(pieces(open_binary, compression=compression, name=name)) as beginning:
+        head, more = _fill(b"", beginning, max(block_bytes, 4 * limits.HEADER_CHARACTERS))
+    header = read_header(head, whole=not more, column_delimiter=rules.column_delimiter, name=name)
     plan = plan_columns([SourceColumn(each) for each in header.names], rules, name=name)
     ending = rules.line_ending or _job_line_ending(header, head[len(header.raw) :])
     dialect = Dialect(header.column_delimiter, ending)
@@ -71,18 +73,6 @@ def from_csv(
         lambda: records.blocks(pieces(open_binary, compression=compression, name=name)),
         name=name,
     )
-
-
-def _head(open_binary: OpenBinary, compression: str | None, name: str, block_bytes: int) -> tuple[bytes, bool]:
-    """The beginning of the file, and whether that is all of it."""
-    wanted = max(block_bytes, 4 * limits.HEADER_CHARACTERS)
-    held: list[bytes] = []
-    with closing(pieces(open_binary, compression=compression, name=name)) as data:
-        for piece in data:
-            held.append(piece)
-            if sum(map(len, held)) >= wanted:
-                return b"".join(held), False
-    return b"".join(held), True
 
 
 def _job_line_ending(header: CsvHeader, records: bytes) -> LineEnding:
@@ -133,7 +123,8 @@ class _Records:
             rest = self._skip_header(data)
             self.offset = len(self.header.raw)
             while True:
-                rest, more = _fill(rest, data, self.block_bytes)
+                # Twice the rest, so that a long record is not looked through again for each small piece of it.
+                rest, more = _fill(rest, data, max(self.block_bytes, 2 * len(rest)))
                 found = scan(rest, self._delimiter)
                 if not more:
                     found = self._ended(found)
@@ -149,8 +140,6 @@ class _Records:
                 if len(rest) > RECORD_BYTES:
                     self._check_quotes(scan(rest, self._delimiter))
                     self._fail(0, f"longer than a record can be ({RECORD_BYTES} bytes); is a quote not closed?")
-                if not stop:
-                    rest += next(data, b"")
 
     def _skip_header(self, data: Iterator[bytes]) -> bytes:
         raw = self.header.raw

@@ -51,12 +51,13 @@ class LineBreaks:
                 self.crlf = self.crlf or bool(compute.any(compute.match_substring(column, "\r\n")).as_py())
                 self.lf = self.lf or bool(compute.any(_bare_line_feed(column)).as_py())
 
-    def see_text(self, text: str) -> None:
-        """Look through one text."""
-        if "\n" in text:
-            pairs = text.count("\r\n")
-            self.crlf = self.crlf or pairs > 0
-            self.lf = self.lf or text.count("\n") > pairs
+    def see_texts(self, values: Iterable[Any]) -> None:
+        """Look through the texts among Python values."""
+        for text in values:
+            if isinstance(text, str) and "\n" in text:
+                pairs = text.count("\r\n")
+                self.crlf = self.crlf or pairs > 0
+                self.lf = self.lf or text.count("\n") > pairs
 
     def dialect(self, rules: Rules) -> Dialect:
         """The dialect for the values seen: the rules' line ending first, and always commas."""

@@ -37,6 +37,7 @@ def from_jsonl(open_binary: OpenBinary, rules: Rules, *, name: str, compression:
 
 
 def _objects(lines: Iterator[bytes], name: str) -> Iterator[dict[str, Any]]:
+    decode = json.JSONDecoder(parse_float=Decimal).decode
     row = 0
     for line in lines:
         text = line.removeprefix(_BOM).strip() if row == 0 else line.strip()
@@ -44,7 +45,7 @@ def _objects(lines: Iterator[bytes], name: str) -> Iterator[dict[str, Any]]:
             continue
         row += 1
         try:
-            found = json.loads(text.decode(), parse_float=Decimal)
+            found = decode(text.decode())
         except UnicodeDecodeError:
             raise SourceError(f"{name}: row {row} is not UTF-8") from None
         except json.JSONDecodeError as error:

@@ -12,7 +12,8 @@ from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.records.arrow_text import MISSING
+from airflow_provider_sfbulk.client.records.arrow_text import MISSING, Missing
+from airflow_provider_sfbulk.client.records.encode import LineBreaks
 from airflow_provider_sfbulk.client.records.mapping import SourceColumn
 
 Row: TypeAlias = Mapping[str, Any]
@@ -43,43 +44,55 @@ class RowColumns:
         self._seen = 0
         self._columns: tuple[SourceColumn, ...] | None = None
 
-    def see(self, rows: Iterable[Any]) -> None:
-        """Learn the columns of more rows.
+    def see(self, rows: Iterable[Any], breaks: LineBreaks | None = None) -> None:
+        """Learn the columns of more rows, and with ``breaks`` the line breaks of their texts.
 
         :raises SourceError: for a row that is no mapping, a key that is no text, a key that is both nested and plain
         """
         self._columns = None
         for batch in in_batches(rows, _SCAN_ROWS):
-            self._see_batch(batch)
+            self._see_keys(batch)
+            for key in self._keys:
+                self._see_values(key, _values(batch, key), breaks)
             self._seen += len(batch)
+        if self._seen and not self._keys:
+            raise SourceError(f"{self._name}: none of the {self._seen} rows has a column")
 
-    def _see_batch(self, batch: Sequence[Any]) -> None:
+    def _see_keys(self, batch: Sequence[Any]) -> None:
+        if set(map(type, batch)) != {dict}:
+            for index, row in enumerate(batch):
+                self._check_mapping(row, self._seen + index + 1)
+        if set().union(*batch) <= self._keys.keys():
+            return
         for index, row in enumerate(batch):
-            if not isinstance(row, Mapping):
-                raise self._error(self._seen + index + 1, f"a {type(row).__name__} where a mapping was expected")
-            if row.keys() - self._keys.keys():
-                for key in row:
-                    if not isinstance(key, str):
-                        raise self._error(
-                            self._seen + index + 1,
-                            f"a column name that is no text but a {type(key).__name__} (csv.DictReader gives one when "
-                            "a line has more values than the header)",
-                        )
-                    self._keys.setdefault(key, {})
-        for key, children in self._keys.items():
-            values = [row.get(key) for row in batch]
-            nested = {kind for kind in set(map(type, values)) if issubclass(kind, Mapping)}
-            if nested:
-                for index, value in enumerate(values):
-                    if type(value) in nested:
-                        children.update(dict.fromkeys(self._texts(value, self._seen + index + 1)))
-            if key not in self._plain and any(value is not None and type(value) not in nested for value in values):
-                self._plain.add(key)
-            if children and key in self._plain:
-                raise SourceError(
-                    f"{self._name}: column {key} is nested in some rows and not in others, up to row "
-                    f"{self._seen + len(batch)}"
-                )
+            for key in row:
+                if not isinstance(key, str):
+                    raise self._error(
+                        self._seen + index + 1,
+                        f"a column name that is no text but a {type(key).__name__} (csv.DictReader gives one when "
+                        "a line has more values than the header)",
+                    )
+                self._keys.setdefault(key, {})
+
+    def _see_values(self, key: str, values: list[Any], breaks: LineBreaks | None) -> None:
+        children = self._keys[key]
+        kinds = set(map(type, values)) - {type(None), Missing}
+        nested = {kind for kind in kinds if issubclass(kind, Mapping)}
+        if nested:
+            for index, value in enumerate(values):
+                if type(value) in nested:
+                    children.update(dict.fromkeys(self._texts(value, self._seen + index + 1)))
+                    if breaks is not None:
+                        breaks.see_texts(value.values())
+        if kinds - nested:
+            self._plain.add(key)
+        if children and key in self._plain:
+            raise SourceError(
+                f"{self._name}: column {key} is nested in some rows and not in others, up to row "
+                f"{self._seen + len(values)}"
+            )
+        if breaks is not None and str in kinds:
+            breaks.see_texts(values)
 
     def _texts(self, nested: Mapping[Any, Any], row: int) -> Iterable[str]:
         if all(isinstance(key, str) for key in nested):
@@ -120,15 +133,14 @@ class RowColumns:
                 return fast
         known = {column.name for column in columns}
         for index, row in enumerate(batch):
-            if not isinstance(row, Mapping):
-                raise self._error(first_row + index, f"a {type(row).__name__} where a mapping was expected")
+            self._check_mapping(row, first_row + index)
             if row.keys() - known:
                 extra = min(map(str, row.keys() - known))
                 raise self._unknown(first_row + index, extra)
         return [self._column(batch, column, first_row) for column in columns]
 
     def _column(self, batch: Sequence[Row], column: SourceColumn, first_row: int) -> list[Any]:
-        values = [row.get(column.name, MISSING) for row in batch]
+        values = _values(batch, column.name)
         if column.child is None:
             return values
         children = {each.child for each in self.columns if each.name == column.name}
@@ -142,6 +154,10 @@ class RowColumns:
                 raise self._error(first_row + index, f"column {column.name} is not nested, as it was in earlier rows")
         return values
 
+    def _check_mapping(self, row: Any, number: int) -> None:
+        if not isinstance(row, Mapping):
+            raise self._error(number, f"a {type(row).__name__} where a mapping was expected")
+
     def _unknown(self, row: int, extra: str) -> SourceError:
         return self._error(
             row,
@@ -151,6 +167,10 @@ class RowColumns:
 
     def _error(self, row: int, reason: str) -> SourceError:
         return SourceError(f"{self._name}: row {row}: {reason}")
+
+
+def _values(batch: Sequence[Row], key: str) -> list[Any]:
+    return [row.get(key, MISSING) for row in batch]  # not row[key], which makes a defaultdict grow
 
 
 def _same_keys(batch: Sequence[Any], names: Sequence[str]) -> list[list[Any]] | None:

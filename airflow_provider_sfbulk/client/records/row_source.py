@@ -11,7 +11,7 @@ from airflow_provider_sfbulk.client.models import check_id
 from airflow_provider_sfbulk.client.records.arrow_text import UnfitRowError, texts_of_values
 from airflow_provider_sfbulk.client.records.encode import BATCH_BYTES, BATCH_ROWS, LineBreaks, RecordEncoder
 from airflow_provider_sfbulk.client.records.mapping import ColumnPlan, plan_columns
-from airflow_provider_sfbulk.client.records.row_columns import RowColumns, in_batches
+from airflow_provider_sfbulk.client.records.row_columns import RowColumns
 from airflow_provider_sfbulk.client.records.stream import DELETES, Block, RecordStream, Rules
 
 AHEAD_ROWS: Final = 10_000
@@ -64,29 +64,13 @@ def stream_rows(
     """
     columns = RowColumns(name=name)
     breaks = LineBreaks()
-    for batch in in_batches(seen, AHEAD_ROWS):
-        columns.see(batch)
-        if rules.line_ending is None:
-            see_line_breaks(breaks, batch)
+    columns.see(seen, breaks if rules.line_ending is None else None)
     if fieldnames is not None:
         columns.fix_order(fieldnames)
     plan = plan_columns(columns.columns, rules, name=name)
     dialect = breaks.dialect(rules)
     encoder = RecordEncoder(plan, dialect, name=name)
     return RecordStream(plan.targets, dialect, lambda: _blocks(rows(), columns, plan, encoder, rules), name=name)
-
-
-def see_line_breaks(breaks: LineBreaks, rows: Iterable[Any]) -> None:
-    """Look for line breaks in the texts of rows, also one level down."""
-    for row in rows:
-        for value in row.values():
-            if type(value) is str:
-                if "\n" in value:
-                    breaks.see_text(value)
-            elif isinstance(value, dict):
-                for text in value.values():
-                    if isinstance(text, str):
-                        breaks.see_text(text)
 
 
 def _blocks(

@@ -40,6 +40,9 @@ class UnfitValueError(ValueError):
     """A value that has no text. The message is the reason, without the value."""
 
 
+EXACT_FLOAT: Final = 2**53
+"""Below this every whole float is one integer."""
+
 INFINITE: Final = "an infinite number"
 NO_ZONE: Final = "a datetime without a time zone; say which with timezone (an IANA name, as UTC)"
 NOT_IN_ZONE: Final = "a datetime that the time zone skips, where clocks are put forward"
@@ -51,7 +54,7 @@ def text_of(value: object, zone: ZoneInfo | None = None) -> Text:
     :param zone: of datetimes that carry none; None refuses them
     :raises UnfitValueError: when there is no text for it
     """
-    kind: type[Any] = type(value)
+    kind: Any = type(value)
     write = _EXACT.get(kind) or _by_ancestry(kind)
     return write(value, zone)
 
@@ -214,6 +217,8 @@ def _by_ancestry(kind: type) -> Writer:
 
 def _numpy_float(value: Any, zone: ZoneInfo | None) -> Text:
     if math.isfinite(value):
+        if value == math.floor(value) and abs(value) < EXACT_FLOAT:
+            return str(int(value))
         return number_text(str(value))  # the shortest digits of its own width: float32(0.1) is 0.1
     return _float(float(value), zone)
 

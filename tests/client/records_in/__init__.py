@@ -1,0 +1,1 @@
+"""Tests of rows and bytes on their way to Salesforce."""
