@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
-from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.drivers.blocking import BlockingDriver
 from airflow_provider_sfbulk.client.flows import org
 from airflow_provider_sfbulk.client.flows.org import Allowance, ApiUsage
@@ -27,23 +26,26 @@ class BulkClient:
     """
 
     def __init__(self, **settings: Any) -> None:
-        self._begin(Session(Settings.from_mapping(settings)))
-
-    @classmethod
-    def of(cls, session: Session) -> Self:
-        """Make a client that shares a session."""
-        client = cls.__new__(cls)
-        client._begin(session)
-        return client
+        self._setup(Settings.from_mapping(settings), None)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Make a client of ``SFBULK_<KEY>`` variables: ``SFBULK_HOST``, ``SFBULK_CLIENT_ID``, …"""
-        return cls.of(Session(Settings.from_env(environ)))
+        return cls.from_settings(Settings.from_env(environ))
 
-    def _begin(self, session: Session) -> None:
-        self.settings = session.settings
-        self._driver = BlockingDriver(session.settings, session=session)
+    @classmethod
+    def from_settings(cls, settings: Settings, driver: BlockingDriver | None = None) -> Self:
+        """Make a client of settings that are already read.
+
+        :param driver: to run flows with, as one whose session masks its secrets
+        """
+        made = cls.__new__(cls)
+        made._setup(settings, driver)
+        return made
+
+    def _setup(self, settings: Settings, driver: BlockingDriver | None) -> None:
+        self.settings = settings
+        self.driver = driver or BlockingDriver(settings)
 
     # --- the calls ---
 
@@ -64,6 +66,18 @@ class BulkClient:
         """
         return self.run(org.describe(sobject, api_version=self.api_version))
 
+    def describe_global(self) -> dict[str, Any]:
+        """Read the list of objects, as Salesforce's JSON."""
+        return self.run(org.describe_global(api_version=self.api_version))
+
+    def user_info(self) -> dict[str, Any]:
+        """Read who is logged in."""
+        return self.run(org.user_info())
+
+    def versions(self) -> list[str]:
+        """Read which API versions the org speaks, oldest first."""
+        return self.run(org.versions())
+
     def limits(self) -> dict[str, Allowance]:
         """Read the org's allowances by name, ``DailyApiRequests`` and others."""
         return self.run(org.read_limits(api_version=self.api_version))
@@ -81,14 +95,14 @@ class BulkClient:
         return self.run(_token()).instance_url
 
     @property
-    def calls(self) -> int:
+    def api_calls(self) -> int:
         """API calls sent so far."""
-        return self._driver.calls
+        return self.driver.calls
 
     @property
-    def usage(self) -> ApiUsage | None:
+    def api_usage(self) -> ApiUsage | None:
         """What Salesforce last said of the org's API calls."""
-        return self._driver.usage
+        return self.driver.usage
 
     def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow.
@@ -96,15 +110,15 @@ class BulkClient:
         :param ledger: where a load records its jobs; by default one that is forgotten with the run
         :raises SfBulkError: what the flow raises
         """
-        return self._driver.run(flow, ledger=ledger)
+        return self.driver.run(flow, ledger=ledger)
 
     def stop(self, reason: str) -> None:
         """Let whatever runs end at its next step, with ``StoppedError``. May be called from a signal handler."""
-        self._driver.stop(reason)
+        self.driver.stop(reason)
 
     def close(self) -> None:
         """Close the connections."""
-        self._driver.close()
+        self.driver.close()
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_sfbulk.client import BulkClient
 from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
+from airflow_provider_sfbulk.client.drivers.blocking import BlockingDriver
 from airflow_provider_sfbulk.client.errors import SfBulkError
 from airflow_provider_sfbulk.client.models import Operation
 from airflow_provider_sfbulk.hooks.connection import connection_session
@@ -42,8 +43,8 @@ class SalesforceBulkHook(BaseHook):
 
         :raises LoginError: when what the connection's way of login needs is missing
         """
-        connection = self.get_connection(self.salesforce_conn_id)
-        return BulkClient.of(connection_session(connection, api_version=self.api_version))
+        session = connection_session(self.get_connection(self.salesforce_conn_id), api_version=self.api_version)
+        return BulkClient.from_settings(session.settings, BlockingDriver(session.settings, session=session))
 
     async def get_async_driver(self) -> AsyncDriver:
         """Give the driver that runs flows in an event loop, as the triggerer's."""

@@ -106,7 +106,7 @@ class BulkJobOperator(BaseOperator):
         if all(info.is_final for info in infos):
             return infos
         if self.deferrable:
-            self._defer(job_ids, deadline=deadline, api_calls=client.calls)
+            self._defer(job_ids, deadline=deadline, api_calls=client.api_calls)
         return self._run(
             context,
             client,
@@ -145,7 +145,7 @@ class BulkJobOperator(BaseOperator):
                 "and a retry waits for the same jobs.",
                 job_id=job_ids[0],
             )
-        self._defer(job_ids, deadline=self._deadline(), api_calls=wake_up.api_calls + client.calls)
+        self._defer(job_ids, deadline=self._deadline(), api_calls=wake_up.api_calls + client.api_calls)
 
     def _defer(self, job_ids: Sequence[str], *, deadline: float | None, api_calls: int) -> NoReturn:
         self.log.info("%s still at work: waiting in the triggerer", _named(job_ids))

@@ -14,7 +14,7 @@ from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.flows import ingest
 from airflow_provider_sfbulk.client.flows.job import IngestJobs
 from airflow_provider_sfbulk.client.flows.settle import Settlement
-from airflow_provider_sfbulk.client.flows.spec import IngestSpec, member
+from airflow_provider_sfbulk.client.flows.spec import E, IngestSpec, member
 from airflow_provider_sfbulk.client.flows.wait import check_complete
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobType, LineEnding, Operation
 from airflow_provider_sfbulk.client.records.columns import check_against_describe
@@ -192,9 +192,8 @@ class BulkIngestOperator(BulkJobOperator):
             column_mapping=self.column_mapping,
             nulls=self.nulls,
             timezone=self.timezone,
-            column_delimiter=self.column_delimiter
-            and member(ColumnDelimiter, self.column_delimiter, "column_delimiter"),
-            line_ending=self.line_ending and member(LineEnding, self.line_ending, "line_ending"),
+            column_delimiter=_optional(ColumnDelimiter, self.column_delimiter, "column_delimiter"),
+            line_ending=_optional(LineEnding, self.line_ending, "line_ending"),
         )
         return rules
 
@@ -283,7 +282,11 @@ class BulkIngestOperator(BulkJobOperator):
             "failed": settlement.count("failed"),
             "unprocessed": settlement.count("unprocessed"),
             "errors": dict(report.errors),
-            "api_calls": api_calls + client.calls,
+            "api_calls": api_calls + client.api_calls,
             "results": report.files,
             "manifest": report.manifest,
         }
+
+
+def _optional(kind: type[E], value: str | None, name: str) -> E | None:
+    return None if value is None else member(kind, value, name)

@@ -187,5 +187,5 @@ class BulkQueryOperator(BulkJobOperator):
             "files": extract.files,
             "manifest": extract.manifest,
             "columns": list(extract.columns),
-            "api_calls": api_calls + client.calls,
+            "api_calls": api_calls + client.api_calls,
         }
