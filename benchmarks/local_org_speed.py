@@ -83,7 +83,9 @@ def main() -> None:
     upload = accounts(rows)
     with LocalOrg() as org:
         client = Client(org)
-        job = json.loads(client.send("POST", f"{JOBS}/ingest", json.dumps({"object": "Account", "operation": "insert"}))[1])
+        job = json.loads(
+            client.send("POST", f"{JOBS}/ingest", json.dumps({"object": "Account", "operation": "insert"}))[1]
+        )
         started = time.perf_counter()
         client.send("PUT", f"{JOBS}/ingest/{job['id']}/batches", upload, "text/csv")
         uploaded = time.perf_counter()

@@ -216,8 +216,8 @@ class LocalOrg:
         return self.core.credentials.org_id
 
     @property
-    def connection(self) -> dict[str, Any]:
-        """The org as an Airflow connection; its JSON text is for ``AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT``."""
+    def connection(self) -> str:
+        """The org as an Airflow connection in JSON, ready for ``AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT``."""
         extra: dict[str, Any] = {
             "auth_flow": "client_credentials",
             "client_id": self.client_id,
@@ -225,7 +225,7 @@ class LocalOrg:
         }
         if self.ca_file is not None:
             extra["ca_file"] = str(self.ca_file)
-        return {"conn_type": "salesforce_bulk", "host": self.url, "login": self.username, "extra": extra}
+        return json.dumps({"conn_type": "salesforce_bulk", "host": self.url, "login": self.username, "extra": extra})
 
     def start_line(self) -> dict[str, Any]:
         """Return what the command prints when it starts."""

@@ -4,7 +4,6 @@ behaves as Airflow 3.3.2's."""
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -105,5 +104,5 @@ def task() -> FakeTask:
 def org(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalOrg]:
     """A local org whose connection is ``salesforce_bulk_default``."""
     with LocalOrg() as running:
-        monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT", json.dumps(running.connection))
+        monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT", running.connection)
         yield running
