@@ -1,7 +1,7 @@
 """How fast the local org is, with a client that does nothing: ``python benchmarks/local_org_speed.py [ROWS]``.
 
-Ingest is timed from the first byte of the upload to the poll that sees JobComplete, query from the first result page to the last;
-the query's own run is shown beside it. Server and client share the machine.
+Ingest is timed from the first byte of the upload to the poll that sees JobComplete, query from the first result page
+to the last; the query's own run is shown beside it. Server and client share the machine.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def main() -> None:
     upload = accounts(rows)
     with LocalOrg() as org:
         client = Client(org)
-        job = json.loads(client.send("POST", f"{JOBS}/ingest", json.dumps({"object": "Account", "operation": "insert"}))[1])
+        job = json.loads(
+            client.send("POST", f"{JOBS}/ingest", json.dumps({"object": "Account", "operation": "insert"}))[1]
+        )
         started = time.perf_counter()
         client.send("PUT", f"{JOBS}/ingest/{job['id']}/batches", upload, "text/csv")
         uploaded = time.perf_counter()

@@ -37,9 +37,23 @@ def application(core: Core) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        await (compressing if core.compress else plain)(scope, receive, send)
+        try:
+            await (compressing if core.compress else plain)(scope, receive, send)
+        except Dropped:
+            await _hang_up(receive, send)
 
     return app
+
+
+async def _hang_up(receive: Receive, send: Send) -> None:
+    """Close the connection: what was sent so far arrives, nothing else does.
+
+    ASGI has no word for it and uvicorn would answer 500, so this takes uvicorn's transport from behind ``send``.
+    """
+    transport = send.__self__.transport  # type: ignore[attr-defined]
+    transport.close()
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _serve(core: Core, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,10 +64,8 @@ async def _serve(core: Core, scope: Scope, receive: Receive, send: Send) -> None
         response = await _answer(core, request)
         status = response.status_code
         await response(scope, receive, send)
-    except (ClientDisconnect, Dropped) as gone:
-        # The server closes a connection whose answer was not finished.
-        if isinstance(gone, Dropped):
-            raise
+    except ClientDisconnect:
+        log.info("%s %s: the caller hung up", request.method, path)
     finally:
         core.calls.append(Call(request.method, path, status))
 

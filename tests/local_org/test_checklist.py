@@ -12,7 +12,6 @@ from org_witness import V, Witness
 from airflow_provider_sfbulk.local_org import LocalOrg
 
 
-
 def accounts(count: int, *, start: int = 0) -> str:
     return "Name,External_Key__c\n" + "".join(f"Stand {n},K-{n}\n" for n in range(start, start + count))
 

@@ -95,7 +95,11 @@ def test_missing_required_fields_are_named_together(witness: Witness) -> None:
 
 
 def test_a_restricted_picklist_takes_its_entries_only(org: LocalOrg, witness: Witness) -> None:
-    colours: list[dict[str, Any]] = [{"value": "Red", "active": True}, {"value": "Blue", "active": False}, {"value": "Tan"}]
+    colours: list[dict[str, Any]] = [
+        {"value": "Red", "active": True},
+        {"value": "Blue", "active": False},
+        {"value": "Tan"},
+    ]
     org.add_object(
         name="Stand__c",
         fields=[
@@ -154,7 +158,9 @@ def test_values_are_read_in_all_documented_forms(
 def test_values_in_other_forms_fail_their_row(org: LocalOrg, witness: Witness, type_: str, sent: str) -> None:
     org.add_object(name="Stand__c", fields=[{"name": "Value__c", "type": type_}])
     (error,) = witness.errors(f"Value__c\n{sent}\n", "Stand__c")
-    assert error.startswith(f"INVALID_FIELD:Failed to deserialize field at col 0. Due to, '{sent}' is not a valid value")
+    assert error.startswith(
+        f"INVALID_FIELD:Failed to deserialize field at col 0. Due to, '{sent}' is not a valid value"
+    )
 
 
 def test_amounts_are_rounded_to_the_places_of_their_field(witness: Witness) -> None:
@@ -201,9 +207,10 @@ def test_records_that_are_not_there_are_refused(witness: Witness, operation: str
 
 
 def test_an_update_without_ids_fails_every_row(witness: Witness) -> None:
-    assert witness.errors("Name\nA\nB\n", operation="update") == [
-        "MISSING_ARGUMENT:Id not specified in an update call:--"
-    ] * 2
+    assert (
+        witness.errors("Name\nA\nB\n", operation="update")
+        == ["MISSING_ARGUMENT:Id not specified in an update call:--"] * 2
+    )
 
 
 def test_deleted_records_lie_in_the_bin_and_hard_deleted_ones_do_not(org: LocalOrg, witness: Witness) -> None:
@@ -322,7 +329,12 @@ def test_names_of_people_are_joined_from_their_parts(witness: Witness) -> None:
         ("Account", "insert", "Name,BillingAddress", "InvalidBatch : Field name not found : BillingAddress"),
         ("Account", "insert", "Name,Acount.Name", "InvalidBatch : Unable to find relationship: Acount"),
         ("Contact", "insert", "LastName,Account.Phone", "InvalidBatch : Field name not found : Account.Phone"),
-        ("Contact", "insert", "LastName,Account.Parent.Name", "InvalidBatch : Field name not found : Account.Parent.Name"),
+        (
+            "Contact",
+            "insert",
+            "LastName,Account.Parent.Name",
+            "InvalidBatch : Field name not found : Account.Parent.Name",
+        ),
         (
             "Account",
             "insert",
