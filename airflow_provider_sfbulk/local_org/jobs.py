@@ -221,8 +221,8 @@ class Jobs:
     def _sweep(self) -> None:
         """Drop jobs that ended seven days ago, and stop those that stayed open for a day.
 
-        "Jobs and results kept: 7 days", "Job open: 24 h". Into which state an open job is stopped is not known; ``Aborted``
-        here.
+        "Jobs and results kept: 7 days", "Job open: 24 h". Into which state an open job is stopped is not known;
+        ``Aborted`` here.
         """
         now = self._clock.now()
         oldest_end, oldest_open = (

@@ -187,7 +187,8 @@ def test_a_multipart_request_makes_a_closed_job(witness: Witness) -> None:
     parts = (
         '--b0und\r\nContent-Type: application/json\r\nContent-Disposition: form-data; name="job"\r\n\r\n'
         '{"object":"Lead","operation":"insert","contentType":"CSV","lineEnding":"LF"}\r\n'
-        '--b0und\r\nContent-Type: text/csv\r\nContent-Disposition: form-data; name="content"; filename="content"\r\n\r\n'
+        '--b0und\r\nContent-Type: text/csv\r\nContent-Disposition: form-data; name="content"; '
+        'filename="content"\r\n\r\n'
         "Company,LastName\nUmbrella Stand Co,Okafor\n\r\n--b0und--\r\n"
     )
     kind = "multipart/form-data; boundary=b0und"
