@@ -22,6 +22,9 @@ from airflow_provider_sfbulk.local_org.replies import ApiError, OAuthError
 
 log = logging.getLogger(__name__)
 
+NO_ANSWER = 0
+"""Status of a call that got none: the caller hung up first, or a fault did."""
+
 _COMPRESSION_LEVEL = 1
 """The lowest: time matters more here than size."""
 
@@ -59,15 +62,16 @@ async def _hang_up(receive: Receive, send: Send) -> None:
 async def _serve(core: Core, scope: Scope, receive: Receive, send: Send) -> None:
     request = Request(scope, receive)
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    status = 0
     try:
         response = await _answer(core, request)
-        status = response.status_code
-        await response(scope, receive, send)
-    except ClientDisconnect:
-        log.info("%s %s: the caller hung up", request.method, path)
-    finally:
-        core.calls.append(Call(request.method, path, status))
+    except (ClientDisconnect, Dropped) as gone:
+        core.calls.append(Call(request.method, path, NO_ANSWER))
+        if isinstance(gone, Dropped):
+            raise
+        return
+    # Before the answer goes out: whoever has it finds its call among them.
+    core.calls.append(Call(request.method, path, response.status_code))
+    await response(scope, receive, send)
 
 
 async def _answer(core: Core, request: Request) -> Response:
