@@ -23,8 +23,8 @@ def ids(witness: Witness, sobject: str = "Account") -> list[str]:
         (
             "NumberOfEmployees",
             "4.5",
-            "INVALID_FIELD:Failed to deserialize field at col 1. Due to, '4.5' is not a valid value for the type xsd:int:"
-            "NumberOfEmployees --",
+            "INVALID_FIELD:Failed to deserialize field at col 1. Due to, '4.5' is not a valid value for the type "
+            "xsd:int:NumberOfEmployees --",
         ),
         (
             "NumberOfEmployees",
@@ -58,14 +58,15 @@ def ids(witness: Witness, sobject: str = "Account") -> list[str]:
         (
             "CreatedDate",
             "2026-03-04T05:06:07Z",
-            "INVALID_FIELD_FOR_INSERT_UPDATE:Unable to create/update fields: CreatedDate. Please check the security settings "
-            "of this field and verify that it is read/write for your profile or permission set.:CreatedDate --",
+            "INVALID_FIELD_FOR_INSERT_UPDATE:Unable to create/update fields: CreatedDate. Please check the security "
+            "settings of this field and verify that it is read/write for your profile or permission set.:"
+            "CreatedDate --",
         ),
         (
             "CreatedDate",
             "2018-09-28",
-            "INVALID_FIELD:Failed to deserialize field at col 1. Due to, '2018-09-28' is not a valid value for the type "
-            "xsd:dateTime:CreatedDate --",
+            "INVALID_FIELD:Failed to deserialize field at col 1. Due to, '2018-09-28' is not a valid value for the "
+            "type xsd:dateTime:CreatedDate --",
         ),
         ("Id", NOT_THERE, "INVALID_FIELD_FOR_INSERT_UPDATE:cannot specify Id in an insert call:Id --"),
     ],
@@ -110,7 +111,8 @@ def test_a_restricted_picklist_takes_its_entries_only(org: LocalOrg, witness: Wi
     errors = witness.errors("Colour__c,Colours__c\nRed,Red;Tan\nBlue,\n,Red;Sky\n", "Stand__c")
     assert errors == [
         "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST:Colour__c: bad value for restricted picklist field: Blue:Colour__c --",
-        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST:Colours__c: bad value for restricted picklist field: Sky:Colours__c --",
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST:Colours__c: bad value for restricted picklist field: Sky:"
+        "Colours__c --",
     ]
 
 
@@ -366,6 +368,14 @@ def test_a_polymorphic_lookup_takes_the_type_in_front(witness: Witness) -> None:
     who = witness.org.username
     assert witness.errors(f"LastName,Company,User:Owner.Username\nA,B,{who}\n", "Lead") == []
     assert witness.org.records("Lead")[0]["OwnerId"] == witness.org.user_id
+
+
+def test_auto_numbers_count_on(org: LocalOrg, witness: Witness) -> None:
+    name = {"name": "Name", "type": "string", "autoNumber": True, "nillable": False, "createable": False}
+    org.add_object(name="Ticket__c", fields=[name, {"name": "Text__c", "type": "string"}])
+    assert witness.errors("Text__c\na\nb\n", "Ticket__c") == []
+    assert witness.errors("Text__c\nc\n", "Ticket__c") == []
+    assert [record["Name"] for record in org.records("Ticket__c")] == ["00001", "00002", "00003"]
 
 
 def test_base64_columns_cannot_be_loaded(org: LocalOrg, witness: Witness) -> None:
