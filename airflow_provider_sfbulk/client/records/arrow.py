@@ -13,10 +13,9 @@ twice, and memory is that of a block. Looking for a misfit is slow and done once
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import IO, Any, Final, cast
+from typing import IO, Any, Final, Literal, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -98,14 +97,24 @@ class BlockReader:
         table = self._parse(block, [_read_type(each) for each in types])
         return [_finish(table.column(i), each) for i, each in enumerate(types)]
 
-    def _parse(self, block: bytes, types: Sequence[pa.DataType], **reading: Any) -> pa.Table:
+    def _parse(
+        self,
+        block: bytes,
+        types: Sequence[pa.DataType],
+        *,
+        ragged: Callable[[pyarrow.csv.InvalidRow], Literal["error", "skip"]] | None = None,
+    ) -> pa.Table:
         # Columns by number: a header may repeat a name.
         names = [str(i) for i in range(len(types))]
         return pyarrow.csv.read_csv(
             cast("IO[bytes]", pa.BufferReader(block)),
             # One block: cut at a record already, so the reader need not look for a place.
-            read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=len(block) + 1, **reading),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=self._dialect.delimiter, newlines_in_values=True),
+            read_options=pyarrow.csv.ReadOptions(
+                column_names=names, block_size=len(block) + 1, use_threads=ragged is None
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=self._dialect.delimiter, newlines_in_values=True, invalid_row_handler=ragged
+            ),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict(zip(names, types, strict=True)),
                 null_values=[""],
@@ -118,11 +127,17 @@ class BlockReader:
 
     def _explain(self, block: bytes) -> ProtocolError:
         """Look for what is wrong with a block that could not be read."""
-        try:
-            table = self._parse(block, [pa.binary()] * len(self._types))
-        except pa.ArrowInvalid:
+        found: list[pyarrow.csv.InvalidRow] = []
+
+        def ragged(row: pyarrow.csv.InvalidRow) -> Literal["error", "skip"]:
+            found.append(row)
+            return "skip"
+
+        table = self._parse(block, [pa.binary()] * len(self._types), ragged=ragged)
+        if found:
+            place = self.rows + (found[0].number or 1)
             return ProtocolError(
-                f"a row after row {self.rows} of the result has not {len(self._types)} values, as the header has"
+                f"row {place} of the result has {found[0].actual_columns} values, the header {len(self._types)} columns"
             )
         for column, texts in zip(self._types, table.columns, strict=True):
             row = _first_misfit(texts, partial(self._reads, column))
@@ -138,16 +153,9 @@ class BlockReader:
         return ProtocolError(f"the result cannot be read after row {self.rows}")
 
     def _reads(self, column: ColumnType, texts: pa.ChunkedArray[Any]) -> bool:
-        block = io.BytesIO()
-        pyarrow.csv.write_csv(
-            pa.table([cast("pa.ChunkedArray[Any]", pc.fill_null(texts, pa.scalar(b"")))], names=[column.name]),
-            block,
-            pyarrow.csv.WriteOptions(
-                include_header=False, quoting_style="all_valid", delimiter=self._dialect.delimiter
-            ),
-        )
+        block = b"".join(b'"' + (text or b"").replace(b'"', b'""') + b'"\n' for text in texts.to_pylist())
         try:
-            self._convert(block.getvalue(), [column])
+            self._convert(block, [column])
         except pa.ArrowInvalid:
             return False
         return True
@@ -156,7 +164,9 @@ class BlockReader:
 def _finish(column: pa.ChunkedArray[Any], kind: ColumnType) -> pa.Array[Any]:
     array: pa.Array[Any] = column.combine_chunks()
     if kind.kind is Kind.TIME:
-        array = pc.utf8_rtrim(array, characters="Z")
+        # Arrow casts no text to a time, so by way of a day.
+        parts: list[Any] = ["1970-01-01T", pc.utf8_rtrim(array, characters="Z"), ""]
+        array = pc.binary_join_element_wise(*parts).cast(pa.timestamp("ms"))
     if kind.kind is Kind.DOUBLE and not pc.all(pc.is_finite(array), min_count=0).as_py():
         # The reader takes "nan" and "inf", which no field has and JSON cannot say.
         raise pa.ArrowInvalid("not finite")

@@ -126,18 +126,25 @@ class RecordCounter:
         if self.header_line and self.header is None:
             raise TransportError("not a CSV: the first line is no header (a maintenance or error page?)")
 
-    def finish(self) -> None:
-        """Accept what was fed as a whole CSV.
+    def check_end(self) -> None:
+        """Check that what was fed so far ends where a CSV may end.
 
-        :raises TransportError: when it is empty, ends inside a quoted value or without a line ending, or is no CSV
+        :raises TransportError: when it is empty, or ends inside a quoted value or without a line ending
         """
-        self.check_header()
         if not self.length:
             raise TransportError("not a whole CSV: the body is empty")
         if self._inside:
             raise TransportError(f"not a whole CSV: it ends inside a quoted value, after {self.length} bytes")
         if self.whole != self.length:
             raise TransportError(f"not a whole CSV: its last line has no end, after {self.length} bytes")
+
+    def finish(self) -> None:
+        """Accept what was fed as a whole CSV: header and end.
+
+        :raises TransportError: when it is not
+        """
+        self.check_header()
+        self.check_end()
 
 
 def _odd_quotes(bytes_: npt.NDArray[np.uint8], places: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.bool_], bool]:

@@ -4,9 +4,9 @@ Facts (Bulk API 2.0 guide, "Get Job Successful / Failed / Unprocessed Record Res
 
 - Successful rows begin with ``sf__Id`` and ``sf__Created``, failed ones with ``sf__Id`` and ``sf__Error``; then come
   the uploaded columns. Unprocessed rows have the uploaded columns only. ``sf__Id`` of failed rows exists since API 53.
-- No rows: a header alone was seen; an empty body and a 204 are told of. All three mean zero rows here; whether that can
-  be, the job's counters tell the flow.
-- There is no count in the reply's headers: that the CSV ends whole is proven here, the number of records by the flow.
+- No rows: a header alone was seen; an empty body and a 204 are told of. All three mean zero rows here.
+- There is no count in the reply's headers, and a body that stops between two records looks whole. Only the job's own
+  counters can tell, so the flow gives what it expects of each job.
 
 One job's file is spooled to disk until proven, so a cut download leaves nothing in the joined file. Files are joined in
 the order in which :meth:`ResultFile.job` was called, whichever ends first, so that the same jobs give the same bytes.
@@ -57,7 +57,7 @@ _CHUNK_BYTES: Final = 1024 * 1024
 class JobResult:
     """One job's result file, spooled to a temporary file until it is proven whole: a ``wire.Sink``.
 
-    :param expected: rows that the file must have, by the job's counters; None when nobody knows
+    :param expect_records: records that the file must have by the job's counters; None when they do not tell
     :param accept: called at the end of :meth:`finish`
     """
 
@@ -67,7 +67,7 @@ class JobResult:
         dialect: Dialect,
         kind: ResultKind,
         *,
-        expected: int | None = None,
+        expect_records: int | None = None,
         accept: Callable[[JobResult], None] | None = None,
     ) -> None:
         self.job_id = job_id
@@ -76,7 +76,7 @@ class JobResult:
         self.finished = False
         self._dialect = dialect
         self._kind = kind
-        self._expected = expected
+        self._expect_records = expect_records
         self._accept = accept
         self._counter = RecordCounter(dialect)
         self._spool: IO[bytes] | None = None
@@ -104,16 +104,10 @@ class JobResult:
     def finish(self) -> None:
         """Prove that the file is whole, and hand it on.
 
-        :raises TransportError: when it is not, or is no result file of this kind
+        :raises TransportError: when it is not, has not the expected records, or is no result file of this kind
         """
         try:
-            if self._counter.length:
-                self._prove()
-            if self._expected is not None and self.records != self._expected:
-                raise TransportError(
-                    f"a result file with {self.records} {self._kind} records where the job counts {self._expected}",
-                    job_id=self.job_id,
-                )
+            self._prove()
             if self._accept is not None:
                 self._accept(self)
         except BaseException:
@@ -122,15 +116,22 @@ class JobResult:
         self.finished = True
 
     def _prove(self) -> None:
-        self._counter.finish()
-        required = _REQUIRED[self._kind]
-        found = find_dialect(self._counter.header_line, self._dialect, required)
-        if found is None:
+        if self._counter.length:
+            self._counter.check_end()
+            required = _REQUIRED[self._kind]
+            found = find_dialect(self._counter.header_line, self._dialect, required)
+            if found is None:
+                raise TransportError(
+                    f"the header is not that of {self._kind} records ({', '.join(required)})", job_id=self.job_id
+                )
+            self._dialect = found
+        records, expected = self._counter.records, self._expect_records
+        if expected is not None and records != expected:
             raise TransportError(
-                f"the header is not that of {self._kind} records ({', '.join(required)})", job_id=self.job_id
+                f"got {records} {self._kind} records of job {self.job_id}, by its counters there are {expected}",
+                job_id=self.job_id,
             )
-        self._dialect = found
-        self.records = self._counter.records
+        self.records = records
 
     def discard(self) -> None:
         """Drop what this try wrote. Does nothing after a :meth:`finish` that succeeded."""
@@ -157,8 +158,8 @@ class JobResult:
 class CountCodes(JobResult):
     """One job's failed rows, counted by error code and forgotten: for a summary when there is no result file."""
 
-    def __init__(self, job_id: str, dialect: Dialect, *, expected: int | None = None) -> None:
-        super().__init__(job_id, dialect, "failed", expected=expected, accept=self._count)
+    def __init__(self, job_id: str, dialect: Dialect, *, expect_records: int | None = None) -> None:
+        super().__init__(job_id, dialect, "failed", expect_records=expect_records, accept=self._count)
         self.errors: Counter[str] = Counter()
         """Failed rows by code, once finished."""
 
@@ -210,13 +211,13 @@ class ResultFile:
         self._file: OutputFile | None = None
         self._writer: RowWriter | None = None
 
-    def job(self, job_id: str, dialect: Dialect, *, expected: int | None = None) -> JobResult:
+    def job(self, job_id: str, dialect: Dialect, *, expect_records: int | None = None) -> JobResult:
         """Give the sink for one job's result file. Its place in the file is that of this call.
 
         :param dialect: the job's
-        :param expected: rows that the job's file must have; None when nobody knows
+        :param expect_records: records that it must have by the job's counters; None when they do not tell
         """
-        part = JobResult(job_id, dialect, self._kind, expected=expected, accept=self._take)
+        part = JobResult(job_id, dialect, self._kind, expect_records=expect_records, accept=self._take)
         with self._lock:
             self._waiting.append(part)
         return part
