@@ -132,7 +132,7 @@ def read_results(
 
     :param expected: rows that it must have
     """
-    sink = JobResult(job.id, dialect_of(job), kind, expected=expected)
+    sink = JobResult(job.id, dialect_of(job), kind, expect_records=expected)
     try:
         client.run(IngestJobs(client.api_version).results(job.id, KINDS[kind], sink))
         for batch in sink.batches():

@@ -40,9 +40,9 @@ class _ErrorCounts:
     def __init__(self) -> None:
         self._sinks: list[CountCodes] = []
 
-    def job(self, job_id: str, dialect: Dialect, *, expected: int) -> CountCodes:
+    def job(self, job_id: str, dialect: Dialect, *, expect_records: int) -> CountCodes:
         """Give the sink for one job's failed records."""
-        self._sinks.append(CountCodes(job_id, dialect, expected=expected))
+        self._sinks.append(CountCodes(job_id, dialect, expect_records=expect_records))
         return self._sinks[-1]
 
     @property

@@ -30,7 +30,7 @@ KINDS: Final[dict[Kind, ResultKind]] = {
 class Results(Protocol):
     """Takes the result files of many jobs, one after the other."""
 
-    def job(self, job_id: str, dialect: Dialect, *, expected: int) -> Sink:
+    def job(self, job_id: str, dialect: Dialect, *, expect_records: int) -> Sink:
         """Give the sink for one job's file, which must have so many rows."""
 
 
@@ -89,5 +89,5 @@ def fetch_results(settlement: Settlement, kind: Kind, jobs: IngestJobs, results:
     """
     for each in settlement.parts:
         if expected := each.count(kind):
-            sink = results.job(each.job.id, dialect_of(each.job), expected=expected)
+            sink = results.job(each.job.id, dialect_of(each.job), expect_records=expected)
             yield from jobs.results(each.job.id, KINDS[kind], sink)
