@@ -136,6 +136,15 @@ def pages(
         found = yield from reader.in_order(max_records, done)
     if job.number_records_processed is None:
         job = yield from jobs.get(job.id)
+    check_total(job, found)
+    return found
+
+
+def check_total(job: JobInfo, found: Sequence[Page]) -> None:
+    """Compare the records of all pages with what the job says.
+
+    :raises ProtocolError: they differ
+    """
     total = sum(page.records for page in found)
     if total != job.number_records_processed:
         raise ProtocolError(
@@ -143,7 +152,6 @@ def pages(
             f"{job.number_records_processed} that it says",
             job_id=job.id,
         )
-    return found
 
 
 def result_pages(jobs: QueryJobs, job_id: str) -> Flow[list[str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-import pickle
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -158,9 +158,5 @@ def test_a_key_file_that_cannot_be_read_is_said(tmp_path):
 
 @given(st.dictionaries(st.sampled_from([each.name for each in dataclasses.fields(Settings)]), st.text(max_size=20)))
 def test_nonsense_is_refused_with_an_error_of_ours(values):
-    try:
-        made = Settings.from_mapping(values)
-    except SfBulkError as error:
-        assert pickle.loads(pickle.dumps(error)).args == error.args
-    else:
-        assert isinstance(made, Settings)
+    with contextlib.suppress(SfBulkError):
+        assert isinstance(Settings.from_mapping(values), Settings)
