@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.flows import ingest
 from airflow_provider_sfbulk.client.flows.job import IngestJobs
 from airflow_provider_sfbulk.client.flows.settle import Kind
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
+from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule
+from airflow_provider_sfbulk.client.job_calls import JobCalls, OnProgress, Timeout
 from airflow_provider_sfbulk.client.models import JobInfo, Operation
 from airflow_provider_sfbulk.client.records.columns import check_against_describe
 from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE, Part, split
@@ -24,52 +28,32 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 4
 """Jobs being filled at the same time, by default."""
 
+_CHUNK_BYTES: Final = 1024 * 1024
 
-class IngestApi:
+
+class IngestApi(JobCalls):
     """``client.ingest``."""
 
     def __init__(self, client: BulkClient) -> None:
-        self._client = client
-        self._jobs = IngestJobs(client.api_version)
+        self._ingest = IngestJobs(client.api_version)
+        super().__init__(client, self._ingest)
 
     def create_job(self, sobject: str, operation: Operation | str, **options: Any) -> JobInfo:
         """Create a job, ``Open`` for one upload. Options: the fields of ``IngestSpec``."""
-        return self._client.run(self._jobs.create(IngestSpec(sobject, operation, **options)))
+        return self._client.run(self._ingest.create(IngestSpec(sobject, operation, **options)))
 
     def create_job_with_data(self, sobject: str, operation: Operation | str, data: bytes, **options: Any) -> JobInfo:
         """Create a job with its data and close it, in one request. Not for loads that must arrive once: a lost reply
         leaves records loading under an id that nobody knows."""
-        return self._client.run(self._jobs.create_with_data(IngestSpec(sobject, operation, **options), data))
+        return self._client.run(self._ingest.create_with_data(IngestSpec(sobject, operation, **options), data))
 
-    def get_job(self, job_id: str) -> JobInfo:
-        """Read a job."""
-        return self._client.run(self._jobs.get(job_id))
-
-    def list_jobs(self, *, job_type: str | None = None) -> Iterator[JobInfo]:
-        """Read all jobs of the org, of the last seven days, page by page. Rows of the list have no counters."""
-        locator: str | None = None
-        while True:
-            page = self._client.run(self._jobs.list_page(locator=locator, job_type=job_type))
-            yield from page.jobs
-            locator = page.next_locator
-            if locator is None:
-                return
-
-    def upload(self, job_id: str, data: bytes | Body) -> None:
-        """Upload a job's CSV, with its one and only PUT."""
-        self._client.run(self._jobs.upload(job_id, data if isinstance(data, Body) else Body.of(data, CONTENT_TYPE)))
+    def upload(self, job_id: str, data: bytes | str | os.PathLike[str] | Body) -> None:
+        """Upload a job's CSV with its one and only PUT: bytes, the path of a file, or a way to open it."""
+        self._client.run(self._ingest.upload(job_id, body_of(data)))
 
     def close(self, job_id: str) -> JobInfo:
         """Close a job: Salesforce begins to process it."""
-        return self._client.run(self._jobs.close(job_id))
-
-    def abort(self, job_id: str) -> JobInfo:
-        """Abort a job. What it has saved stays."""
-        return self._client.run(self._jobs.abort(job_id))
-
-    def delete(self, job_id: str) -> None:
-        """Delete a job with its data and results."""
-        self._client.run(self._jobs.delete(job_id))
+        return self._client.run(self._ingest.close(job_id))
 
     def successful_results(self, job_id: str) -> Iterator[dict[str, str]]:
         """Read the records that were saved: ``sf__Id``, ``sf__Created`` and the uploaded columns, all text."""
@@ -95,8 +79,9 @@ class IngestApi:
         external_id_field: str | None = None,
         assignment_rule_id: str | None = None,
         wait: bool = True,
-        timeout: float | timedelta | None = None,
-        on_progress: Callable[[JobInfo], None] | None = None,
+        timeout: Timeout = None,
+        on_progress: OnProgress | None = None,
+        schedule: Schedule = DEFAULT_SCHEDULE,
         part_bytes: int = limits.PART_BYTES,
         part_records: int = limits.RECORDS_PER_DAY,
         max_concurrent_jobs: int = AT_ONCE,
@@ -114,9 +99,9 @@ class IngestApi:
         made = Rules(operation=Operation(operation), external_id_field=external_id_field, **rules)
         spec = IngestSpec(sobject, made.operation, external_id_field, assignment_rule_id)
         parts = self._parts(sobject, records, made, part_bytes, part_records)
-        filled = self._client.run(ingest.load(self._jobs, spec, parts, limit=max_concurrent_jobs))
+        filled = self._client.run(ingest.load(self._ingest, spec, parts, limit=max_concurrent_jobs))
         result = BulkResult(self._client, filled)
-        return result.wait(timeout=timeout, on_progress=on_progress) if wait else result
+        return result.wait(timeout=timeout, on_progress=on_progress, schedule=schedule) if wait else result
 
     def _parts(self, sobject: str, records: Any, rules: Rules, part_bytes: int, part_records: int) -> Iterator[Part]:
         stream = from_source(records, rules, name="records")
@@ -127,3 +112,25 @@ class IngestApi:
             external_id_field=rules.external_id_field,
         )
         yield from split(stream.with_columns(columns), max_bytes=part_bytes, max_records=part_records)
+
+
+def body_of(data: bytes | str | os.PathLike[str] | Body) -> Body:
+    """Make a CSV body of bytes, of a file's path, or of what is one already.
+
+    :raises SourceError: there is no such file
+    """
+    if isinstance(data, Body):
+        return data
+    if isinstance(data, bytes):
+        return Body.of(data, CONTENT_TYPE)
+    path = Path(data)
+
+    def chunks() -> Iterator[bytes]:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
+
+    try:
+        return Body(chunks, path.stat().st_size, CONTENT_TYPE)
+    except OSError as error:
+        raise SourceError(f"cannot upload {path}: {error.strerror}") from error

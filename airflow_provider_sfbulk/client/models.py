@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
 
 _ID: Final = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
+_WORD: Final = re.compile(r"[0-9A-Za-z_-]{0,40}")
 _LOCATOR: Final = re.compile(r"[0-9A-Za-z+/=_.~-]{1,512}")
 
 
@@ -135,7 +136,10 @@ def check_locator(text: object) -> str:
 
 
 def _shown(text: object) -> str:
-    return repr(text[:40]) if isinstance(text, str) else type(text).__name__
+    """Quote what may be a misspelt name; describe what may be anything else, a value or a token."""
+    if isinstance(text, str):
+        return repr(text) if _WORD.fullmatch(text) else f"a text of {len(text)} characters"
+    return type(text).__name__
 
 
 @dataclass(frozen=True, kw_only=True)

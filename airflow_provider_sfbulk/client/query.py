@@ -2,71 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sfbulk.client.flows import query
 from airflow_provider_sfbulk.client.flows.job import QueryJobs
-from airflow_provider_sfbulk.client.flows.wait import check_complete, wait_until_final
+from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule, check_complete
+from airflow_provider_sfbulk.client.job_calls import JobCalls, OnProgress, Timeout
 from airflow_provider_sfbulk.client.models import JobInfo, QueryOperation
-from airflow_provider_sfbulk.client.results import PAGE_RECORDS, BulkQueryResult, seconds_of
-from airflow_provider_sfbulk.client.wire import Sink
+from airflow_provider_sfbulk.client.records.dialect import dialect_of
+from airflow_provider_sfbulk.client.results import PAGE_RECORDS, BulkQueryResult
+from airflow_provider_sfbulk.client.spool import Spool
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.bulk import BulkClient
 
 
-class QueryApi:
+class QueryApi(JobCalls):
     """``client.query``."""
 
     def __init__(self, client: BulkClient) -> None:
-        self._client = client
-        self._jobs = QueryJobs(client.api_version)
+        self._query = QueryJobs(client.api_version)
+        super().__init__(client, self._query)
 
-    def create_job(self, soql: str, **options: Any) -> JobInfo:
-        """Create a query job, which starts by itself. Options: ``operation``, ``column_delimiter``, ``line_ending``."""
-        return self._client.run(self._jobs.create(soql, **options))
+    def create_job(self, soql: str, *, include_deleted: bool = False, **options: Any) -> JobInfo:
+        """Create a query job, which starts by itself.
 
-    def get_job(self, job_id: str) -> JobInfo:
-        """Read a job."""
-        return self._client.run(self._jobs.get(job_id))
-
-    def list_jobs(self, *, job_type: str | None = None) -> Iterator[JobInfo]:
-        """Read all query jobs of the org, of the last seven days, page by page."""
-        locator: str | None = None
-        while True:
-            page = self._client.run(self._jobs.list_page(locator=locator, job_type=job_type))
-            yield from page.jobs
-            locator = page.next_locator
-            if locator is None:
-                return
-
-    def abort(self, job_id: str) -> JobInfo:
-        """Abort a job."""
-        return self._client.run(self._jobs.abort(job_id))
-
-    def delete(self, job_id: str) -> None:
-        """Delete a job with its results."""
-        self._client.run(self._jobs.delete(job_id))
-
-    def results(
-        self, job_id: str, sink: Sink, *, locator: str | None = None, max_records: int | None = None
-    ) -> query.Page:
-        """Fetch one page of a finished job into ``sink``; the returned page names the next one."""
-        return self._client.run(query.fetch_page(self._jobs, job_id, sink, locator=locator, max_records=max_records))
+        :param include_deleted: also deleted and archived records
+        :param options: ``column_delimiter``, ``line_ending``
+        """
+        operation = QueryOperation.QUERY_ALL if include_deleted else QueryOperation.QUERY
+        return self._client.run(self._query.create(soql, operation=operation, **options))
 
     def result_pages(self, job_id: str) -> list[str]:
         """Ask for the locators of all pages of a finished job, in order (API 58.0 and later)."""
-        return self._client.run(query.result_pages(self._jobs, job_id))
+        return self._client.run(query.result_pages(self._query, job_id))
+
+    def results(
+        self, job_id: str, *, locator: str | None = None, max_records: int | None = None
+    ) -> Iterator[dict[str, str]]:
+        """Read a finished job's records, or those of one page, all text as Salesforce sent it.
+
+        Page after page is downloaded and proven before its records are given; a page lies on disk, not in memory.
+
+        :param locator: of the one page to read
+        :param max_records: records of a page at most
+        :raises ProtocolError: at the end, when the pages do not add up to the job's records
+        """
+        job = self.get_job(job_id)
+        if locator is None:
+            return self._all_pages(job, max_records)
+        _, spool = self._page(job, locator, max_records, [])
+        return spool.rows()
+
+    def _all_pages(self, job: JobInfo, max_records: int | None) -> Iterator[dict[str, str]]:
+        pages: list[query.Page] = []
+        while not pages or pages[-1].next_locator is not None:
+            page, spool = self._page(job, pages[-1].next_locator if pages else None, max_records, pages)
+            pages.append(page)
+            yield from spool.rows()
+        query.check_total(job, pages)
+
+    def _page(
+        self, job: JobInfo, locator: str | None, max_records: int | None, before: Sequence[query.Page]
+    ) -> tuple[query.Page, Spool]:
+        spool = Spool(dialect_of(job))
+        page = self._client.run(query.next_page(self._query, job.id, spool, before, locator, max_records=max_records))
+        return page, spool
 
     def perform(
         self,
         soql: str,
         *,
         include_deleted: bool = False,
-        timeout: float | timedelta | None = None,
-        on_progress: Callable[[JobInfo], None] | None = None,
+        timeout: Timeout = None,
+        on_progress: OnProgress | None = None,
+        schedule: Schedule = DEFAULT_SCHEDULE,
         page_records: int = PAGE_RECORDS,
         **options: Any,
     ) -> BulkQueryResult:
@@ -78,8 +89,6 @@ class QueryApi:
         :raises RequestRefusedError: Salesforce refuses the SOQL
         :raises JobFailedError: the job ended ``Failed`` or ``Aborted``
         """
-        operation = QueryOperation.QUERY_ALL if include_deleted else QueryOperation.QUERY
-        made = self.create_job(soql, operation=operation, **options)
-        flow = wait_until_final(self._jobs, [made.id], timeout=seconds_of(timeout), on_progress=on_progress)
-        (job,) = self._client.run(flow)
-        return BulkQueryResult(self._client, check_complete(job), page_records=page_records)
+        made = self.create_job(soql, include_deleted=include_deleted, **options)
+        job = check_complete(self.wait(made.id, timeout=timeout, on_progress=on_progress, schedule=schedule))
+        return BulkQueryResult(self._client, job, page_records=page_records)

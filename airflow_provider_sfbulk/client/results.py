@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.flows.extract import describe_columns, fetch
 from airflow_provider_sfbulk.client.flows.ingest import Filled
 from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs
-from airflow_provider_sfbulk.client.flows.query import fetch_page
+from airflow_provider_sfbulk.client.flows.query import Page, check_total, next_page
 from airflow_provider_sfbulk.client.flows.settle import KINDS, Kind, Settlement
-from airflow_provider_sfbulk.client.flows.wait import wait_until_final
+from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule, wait_until_final
+from airflow_provider_sfbulk.client.job_calls import OnProgress, Timeout, seconds_of
 from airflow_provider_sfbulk.client.models import BulkError, JobInfo
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
 from airflow_provider_sfbulk.client.records.frame import data_frame
 from airflow_provider_sfbulk.client.records.pages import TablePage
-from airflow_provider_sfbulk.client.records.results import JobResult
+from airflow_provider_sfbulk.client.records.results import REQUIRED
 from airflow_provider_sfbulk.client.records.schema import ColumnType
+from airflow_provider_sfbulk.client.spool import Spool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,11 @@ class BulkResult:
         self._settlement: Settlement | None = None
 
     def wait(
-        self, *, timeout: float | timedelta | None = None, on_progress: Callable[[JobInfo], None] | None = None
+        self,
+        *,
+        timeout: Timeout = None,
+        on_progress: OnProgress | None = None,
+        schedule: Schedule = DEFAULT_SCHEDULE,
     ) -> Self:
         """Wait until all jobs are final.
 
@@ -52,6 +56,7 @@ class BulkResult:
         flow = wait_until_final(
             IngestJobs(self._client.api_version),
             [each.job_id for each in self._filled],
+            schedule=schedule,
             timeout=seconds_of(timeout),
             on_progress=on_progress,
         )
@@ -132,13 +137,9 @@ def read_results(
 
     :param expected: rows that it must have
     """
-    sink = JobResult(job.id, dialect_of(job), kind, expect_records=expected)
-    try:
-        client.run(IngestJobs(client.api_version).results(job.id, KINDS[kind], sink))
-        for batch in sink.batches():
-            yield from batch.to_pylist()
-    finally:
-        sink.close()
+    spool = Spool(dialect_of(job), records=expected, required=REQUIRED[kind])
+    client.run(IngestJobs(client.api_version).results(job.id, KINDS[kind], spool))
+    yield from spool.rows()
 
 
 class BulkQueryResult:
@@ -157,37 +158,27 @@ class BulkQueryResult:
     def __len__(self) -> int:
         return self.job.processed
 
+    @property
+    def record_count(self) -> int:
+        """How many rows there are."""
+        return len(self)
+
+    @property
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The rows, from the first."""
+        return iter(self)
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         types = self._client.run(describe_columns(self._jobs, self.job))
-        total, index = 0, 0
-        locator: str | None = None
-        header: bytes | None = None
-        seen: set[str | None] = set()
-        while locator not in seen:
-            seen.add(locator)
+        pages: list[Page] = []
+        while not pages or pages[-1].next_locator is not None:
             sink = self._page(types)
-            page = self._client.run(
-                fetch_page(
-                    self._jobs,
-                    self.job.id,
-                    sink,
-                    index=index,
-                    locator=locator,
-                    max_records=self._page_records,
-                    header=header,
-                )
-            )
+            locator = pages[-1].next_locator if pages else None
+            flow = next_page(self._jobs, self.job.id, sink, pages, locator, max_records=self._page_records)
+            pages.append(self._client.run(flow))
             for batch in sink.batches:
                 yield from batch.to_pylist()
-            total, index, locator, header = total + page.records, index + 1, page.next_locator, page.header
-            if locator is None:
-                break
-        else:
-            raise ProtocolError(f"query job {self.job.id} names a page twice", job_id=self.job.id)
-        if total != len(self):
-            raise ProtocolError(
-                f"query job {self.job.id}: its pages have {total} records in place of {len(self)}", job_id=self.job.id
-            )
+        check_total(self.job, pages)
 
     def to_df(self) -> pd.DataFrame:
         """Give all rows as a DataFrame with Arrow types, the columns and their types also when there are none."""
@@ -206,8 +197,3 @@ class BulkQueryResult:
     def _page(self, types: Iterable[ColumnType]) -> TablePage:
         fixed = tuple(types)
         return TablePage(dialect_of(self.job), types=lambda _: fixed)
-
-
-def seconds_of(span: float | timedelta | None) -> float | None:
-    """Give a span of time in seconds."""
-    return span.total_seconds() if isinstance(span, timedelta) else span

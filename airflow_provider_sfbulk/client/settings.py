@@ -182,12 +182,12 @@ class Settings:
 def spellings(*secrets: str) -> frozenset[str]:
     """Give each secret as it is and as ``repr``, JSON, XML, a URL and a CRLF file would show it."""
     found: set[str] = set()
-    for secret in secrets:
-        crlf = secret.replace("\r\n", "\n").replace("\n", "\r\n")
-        for text in (secret, secret.strip(), crlf):
+    for written in {*secrets, *(secret.strip() for secret in secrets)}:
+        lines = written.replace("\r\n", "\n")
+        for text in (written, lines, lines.replace("\n", "\r\n")):
             found |= {text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-            found |= {quote(text), quote(text, safe=""), quote_plus(text), html.escape(text)}
-            found |= {html.escape(text, quote=False)}
+            found |= {quote(text), quote(text, safe=""), quote_plus(text)}
+            found |= {html.escape(text), html.escape(text, quote=False)}
     return frozenset(text for text in found if len(text) >= MASK_CHARACTERS)
 
 

@@ -161,6 +161,7 @@ class AsyncDriver:
                 result = await self._authorize(stale)
             case Sleep(seconds, jitter):
                 await self._sleep(seconds * (1.0 - jitter * self._chance()))
+                self._check()
             case Now():
                 result = self._clock()
             case Recall(key):

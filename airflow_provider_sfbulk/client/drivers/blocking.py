@@ -166,6 +166,7 @@ class BlockingDriver:
                 result = self._authorize(stale)
             case Sleep(seconds, jitter):
                 self._sleep(seconds * (1.0 - jitter * self._chance()))
+                self._check()
             case Now():
                 result = self._clock()
             case Recall(key):

@@ -136,6 +136,15 @@ def pages(
         found = yield from reader.in_order(max_records, done)
     if job.number_records_processed is None:
         job = yield from jobs.get(job.id)
+    check_total(job, found)
+    return found
+
+
+def check_total(job: JobInfo, found: Sequence[Page]) -> None:
+    """Compare the records of all pages with what the job says.
+
+    :raises ProtocolError: they differ
+    """
     total = sum(page.records for page in found)
     if total != job.number_records_processed:
         raise ProtocolError(
@@ -143,7 +152,6 @@ def pages(
             f"{job.number_records_processed} that it says",
             job_id=job.id,
         )
-    return found
 
 
 def result_pages(jobs: QueryJobs, job_id: str) -> Flow[list[str]]:
@@ -205,6 +213,19 @@ def fetch_page(
         return Page(index, locator, proven.next_locator if in_order else None, proven.records, proven.header)
 
     return repeat(attempt, DOWNLOAD)
+
+
+def next_page(
+    jobs: QueryJobs, job_id: str, sink: Sink, before: Sequence[Page], locator: str | None, *, max_records: int | None
+) -> Flow[Page]:
+    """Fetch the page that follows those ``before``, for callers who read page by page.
+
+    :raises ProtocolError: its locator was one of theirs, so the result would never end
+    """
+    if locator is not None and locator in {page.locator for page in before}:
+        raise ProtocolError(f"query job {job_id}: a page was named twice, so it would never end", job_id=job_id)
+    header = before[0].header if before else None
+    return fetch_page(jobs, job_id, sink, index=len(before), locator=locator, max_records=max_records, header=header)
 
 
 class PageSink(CsvSink):

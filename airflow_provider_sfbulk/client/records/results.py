@@ -40,7 +40,7 @@ RowNumbers: TypeAlias = "Callable[[str, pa.RecordBatch], pa.Array[Any]]"
 _ERROR: Final = "sf__Error"
 _ROW: Final = "sf__Row"
 
-_REQUIRED: Final[Mapping[ResultKind, tuple[str, ...]]] = {
+REQUIRED: Final[Mapping[ResultKind, tuple[str, ...]]] = {
     "successful": ("sf__Id", "sf__Created"),
     "failed": (_ERROR,),
     "unprocessed": (),
@@ -118,7 +118,7 @@ class JobResult:
     def _prove(self) -> None:
         if self._counter.length:
             self._counter.check_end()
-            required = _REQUIRED[self._kind]
+            required = REQUIRED[self._kind]
             found = find_dialect(self._counter.header_line, self._dialect, required)
             if found is None:
                 raise TransportError(

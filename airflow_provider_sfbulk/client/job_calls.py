@@ -1,0 +1,77 @@
+"""What ``client.ingest`` and ``client.query`` have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.flows.job import Jobs
+from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule, wait_until_final
+from airflow_provider_sfbulk.client.models import JobInfo
+
+if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.bulk import BulkClient
+
+OnProgress: TypeAlias = Callable[[JobInfo], None]
+Timeout: TypeAlias = float | timedelta | None
+
+
+class JobCalls:
+    """The calls on one half of the API."""
+
+    def __init__(self, client: BulkClient, jobs: Jobs) -> None:
+        self._client = client
+        self._jobs = jobs
+
+    def get_job(self, job_id: str) -> JobInfo:
+        """Read a job."""
+        return self._client.run(self._jobs.get(job_id))
+
+    def list_jobs(self, *, job_type: str | None = None) -> Iterator[JobInfo]:
+        """Read all jobs of the org, of the last seven days, page by page. Rows of the list have no counters."""
+        locator: str | None = None
+        while True:
+            page = self._client.run(self._jobs.list_page(locator=locator, job_type=job_type))
+            yield from page.jobs
+            locator = page.next_locator
+            if locator is None:
+                return
+
+    def abort(self, job_id: str) -> JobInfo:
+        """Abort a job. What it has saved stays."""
+        return self._client.run(self._jobs.abort(job_id))
+
+    def delete(self, job_id: str) -> None:
+        """Delete a job that has ended, with its data and results."""
+        self._client.run(self._jobs.delete(job_id))
+
+    def wait(
+        self,
+        job_id: str,
+        *,
+        timeout: Timeout = None,
+        on_progress: OnProgress | None = None,
+        schedule: Schedule = DEFAULT_SCHEDULE,
+    ) -> JobInfo:
+        """Wait until a job is final, well or badly.
+
+        :param timeout: in seconds or as a timedelta; None for no end
+        :raises JobTimeoutError: the wait ended; the job goes on
+        """
+        flow = wait_until_final(
+            self._jobs, [job_id], schedule=schedule, timeout=seconds_of(timeout), on_progress=on_progress
+        )
+        return self._client.run(flow)[0]
+
+
+def seconds_of(timeout: Timeout) -> float | None:
+    """Give a timeout in seconds.
+
+    :raises SourceError: it is negative
+    """
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if seconds is not None and not seconds >= 0:
+        raise SourceError("timeout must be seconds or a timedelta, not below 0")
+    return seconds

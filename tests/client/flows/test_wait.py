@@ -1,0 +1,109 @@
+"""Waiting: when it looks, what it survives, and how it ends."""
+
+from __future__ import annotations
+
+import pytest
+from by_hand import JOB_ID, Hand, job, ok, refused
+
+from airflow_provider_sfbulk.client import errors
+from airflow_provider_sfbulk.client.flows.job import IngestJobs
+from airflow_provider_sfbulk.client.flows.wait import (
+    BLIND_SECONDS,
+    LIMIT_PAUSE_SECONDS,
+    Schedule,
+    check_complete,
+    wait_until_final,
+)
+from airflow_provider_sfbulk.client.models import JobInfo, JobState
+
+INGEST = IngestJobs("66.0")
+OTHER = "7508d000003QZZZAAK"
+CUT = errors.TransportError("cut")
+USED_UP = refused(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+
+
+def test_a_job_that_is_final_is_looked_at_once():
+    hand = Hand([ok(job("JobComplete"))])
+    assert hand.run(wait_until_final(INGEST, [JOB_ID]))[0].state is JobState.JOB_COMPLETE
+    assert hand.sleeps == []
+
+
+def test_pauses_grow_with_the_age_of_the_wait_up_to_the_longest():
+    hand = Hand([ok(job("InProgress"))] * 60 + [ok(job("JobComplete"))])
+    hand.run(wait_until_final(INGEST, [JOB_ID], schedule=Schedule(first=1, growth=0.2, longest=60)))
+    pauses = [each.seconds for each in hand.sleeps]
+    assert pauses[:5] == [1.0] * 5
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == 60.0
+    assert all(each.jitter == 0.1 for each in hand.sleeps)
+
+
+def test_several_jobs_are_waited_for_together_and_come_back_in_order():
+    replies = [ok(job("InProgress")), ok(job("JobComplete", OTHER)), ok(job("Failed"))]
+    hand = Hand(replies)
+    found = hand.run(wait_until_final(INGEST, [JOB_ID, OTHER, JOB_ID]))
+    assert [(each.id, each.state) for each in found] == [(JOB_ID, JobState.FAILED), (OTHER, JobState.JOB_COMPLETE)]
+    assert len(hand.requests) == 3  # a final job is not looked at again
+
+
+def test_progress_is_told_at_every_look():
+    seen = []
+    replies = [ok(job("InProgress", numberRecordsProcessed=n)) for n in (0, 5)] + [ok(job("JobComplete"))]
+    Hand(replies).run(wait_until_final(INGEST, [JOB_ID], on_progress=lambda each: seen.append(each.processed)))
+    assert seen == [0, 5, 0]
+
+
+def test_the_end_of_the_wait_names_the_job_and_says_that_it_goes_on():
+    hand = Hand([ok(job("InProgress"))] * 20)
+    with pytest.raises(errors.JobTimeoutError, match=f"going on there: {JOB_ID} \\(InProgress\\)") as caught:
+        hand.run(wait_until_final(INGEST, [JOB_ID], timeout=10))
+    assert isinstance(caught.value, TimeoutError)
+    assert hand.now == 10
+    assert hand.calls[-1].startswith("GET")  # one last look at the very end
+
+
+def test_looks_that_fail_make_the_pauses_longer_and_fail_nothing():
+    hand = Hand([CUT, CUT, refused(503, "SERVER_UNAVAILABLE"), ok(job("JobComplete"))])
+    assert hand.run(wait_until_final(INGEST, [JOB_ID]))[0].is_final
+    assert [each.seconds for each in hand.sleeps] == pytest.approx([2.0, 4.0, 9.6])
+
+
+def test_used_up_calls_are_not_spent_on_looking():
+    hand = Hand([USED_UP, ok(job("JobComplete"))])
+    hand.run(wait_until_final(INGEST, [JOB_ID]))
+    assert hand.sleeps[0].seconds == LIMIT_PAUSE_SECONDS
+
+
+def test_a_wait_that_saw_nothing_at_its_end_says_why():
+    with pytest.raises(errors.JobTimeoutError, match="unread") as caught:
+        Hand([CUT] * 20).run(wait_until_final(INGEST, [JOB_ID], timeout=5))
+    assert caught.value.__cause__ is CUT
+
+
+def test_a_wait_without_an_end_gives_up_after_a_day_of_blindness():
+    hand = Hand([USED_UP] * 200)
+    with pytest.raises(errors.RequestLimitError):
+        hand.run(wait_until_final(INGEST, [JOB_ID]))
+    assert hand.now >= BLIND_SECONDS
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        refused(404, "NOT_FOUND"),
+        refused(401, "INVALID_SESSION_ID", "This session is not valid for use with the REST API"),
+    ],
+)
+def test_what_does_not_pass_ends_the_wait(reply):
+    with pytest.raises((errors.NotFoundError, errors.LoginError)):
+        Hand([reply]).run(wait_until_final(INGEST, [JOB_ID]))
+
+
+def test_a_failed_job_is_told_with_salesforces_reason():
+    failed = JobInfo.from_json(job("Failed", errorMessage="InvalidBatch : Field name not found : Foo__c"))
+    with pytest.raises(errors.JobFailedError, match="Field name not found : Foo__c"):
+        check_complete(failed)
+    with pytest.raises(errors.JobFailedError, match="aborted"):
+        check_complete(JobInfo.from_json(job("Aborted")))
+    done = JobInfo.from_json(job("JobComplete", numberRecordsProcessed=2, numberRecordsFailed=2))
+    assert check_complete(done) is done

@@ -1,0 +1,280 @@
+"""The public client against the local org, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_sfbulk.client import BulkClient, errors
+from airflow_provider_sfbulk.client.job_calls import seconds_of
+from airflow_provider_sfbulk.client.results import BulkQueryResult
+from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
+from airflow_provider_sfbulk.client.flows.org import versions
+from airflow_provider_sfbulk.client.flows.wait import Schedule
+from airflow_provider_sfbulk.client.models import JobState
+from airflow_provider_sfbulk.client.settings import Settings
+from airflow_provider_sfbulk.local_org import LocalOrg
+
+QUICK = Schedule(first=0.02, growth=0.1, longest=0.2)
+
+
+@pytest.fixture(scope="module")
+def shared_org():
+    with LocalOrg() as org:
+        yield org
+
+
+@pytest.fixture
+def org(shared_org):
+    shared_org.core.page_records = 100_000
+    shared_org.calls.clear()
+    return shared_org
+
+
+def settings(org, flow="client_credentials") -> dict:
+    given = {
+        "jwt_bearer": {"private_key": org.private_key},
+        "client_credentials": {"client_secret": org.client_secret},
+        "refresh_token": {"refresh_token": org.refresh_token, "client_secret": org.client_secret},
+        "password": {
+            "password": org.password,
+            "security_token": org.security_token,
+            "client_secret": org.client_secret,
+        },
+    }
+    return {"host": org.url, "login": org.username, "client_id": org.client_id, "auth_flow": flow, **given[flow]}
+
+
+@pytest.fixture
+def client(org):
+    with BulkClient(**settings(org)) as made:
+        yield made
+
+
+def load(client, rows: int, prefix: str, **options) -> str:
+    data = "Name,External_Key__c\n" + "".join(f"N {n},{prefix}-{n}\n" for n in range(rows))
+    job = client.ingest.create_job("Account", "upsert", external_id_field="External_Key__c", **options)
+    assert job.state is JobState.OPEN
+    client.ingest.upload(job.id, data.encode())
+    assert client.ingest.close(job.id).state is not JobState.OPEN
+    return job.id
+
+
+@pytest.mark.parametrize("flow", ["jwt_bearer", "client_credentials", "refresh_token", "password"])
+def test_every_login_is_let_in(org, flow):
+    with BulkClient(**settings(org, flow)) as client:
+        assert client.user_info()["preferred_username"] == org.username
+        assert client.limits()["DailyApiRequests"].max == 15000
+
+
+def test_a_ready_made_token_is_let_in_until_it_ends(org, client):
+    client.limits()
+    token = client.driver._session.settled(None, 0)
+    with BulkClient(access_token=token.access_token, instance_url=token.instance_url) as ready:
+        assert ready.describe("Account")["name"] == "Account"
+        org.expire_tokens()
+        with pytest.raises(errors.LoginError, match="put a new access_token"):
+            ready.limits()
+
+
+@pytest.mark.parametrize(
+    ("flow", "wrong"),
+    [
+        ("client_credentials", {"client_secret": "wrong-secret"}),
+        ("client_credentials", {"client_id": "wrong-id"}),
+        ("password", {"password": "wrong-password"}),
+        ("refresh_token", {"refresh_token": "wrong-token"}),
+        ("jwt_bearer", {"login": "nobody@acme.example"}),
+        ("jwt_bearer", {"audience": "https://elsewhere.example"}),
+    ],
+)
+def test_a_wrong_login_is_refused_once_and_shows_no_secret(org, flow, wrong):
+    given = {**settings(org, flow), **wrong}
+    with BulkClient(**given) as client, pytest.raises(errors.LoginError) as caught:
+        client.limits()
+    assert [call.status for call in org.calls] == [400]
+    shown = str(caught.value) + repr(caught.value) + repr(vars(caught.value))
+    assert not any(mask in shown for mask in Settings.from_mapping(given).secrets())
+
+
+def test_records_are_loaded_and_every_result_is_read(client, org):
+    job_id = load(client, 250, "A")
+    job = client.ingest.wait(job_id, schedule=QUICK)
+    assert (job.state, job.processed, job.failed) == (JobState.JOB_COMPLETE, 250, 0)
+    rows = list(client.ingest.successful_results(job_id))
+    assert len(rows) == 250
+    assert set(rows[0]) == {"sf__Id", "sf__Created", "Name", "External_Key__c"}
+    assert list(client.ingest.failed_results(job_id)) == []
+    assert list(client.ingest.unprocessed_records(job_id)) == []
+    assert {"A-0", "A-249"} <= {record["External_Key__c"] for record in org.records("Account")}
+
+
+def test_records_that_fail_come_with_their_reason(client):
+    job = client.ingest.create_job("Contact", "insert", column_delimiter="PIPE", line_ending="CRLF")
+    client.ingest.upload(job.id, b"FirstName|LastName\r\nNgozi|Okafor\r\nPat|\r\n")
+    client.ingest.close(job.id)
+    assert client.ingest.wait(job.id, schedule=QUICK).failed == 1
+    (failed,) = client.ingest.failed_results(job.id)
+    assert failed["sf__Error"].startswith("REQUIRED_FIELD_MISSING:")
+    assert failed["FirstName"] == "Pat"
+    assert [row["LastName"] for row in client.ingest.successful_results(job.id)] == ["Okafor"]
+
+
+def test_a_file_is_uploaded_by_its_path(client, tmp_path):
+    (tmp_path / "a.csv").write_text("Name\nFrom a file\n")
+    job = client.ingest.create_job("Account", "insert")
+    client.ingest.upload(job.id, tmp_path / "a.csv")
+    client.ingest.close(job.id)
+    assert client.ingest.wait(job.id, schedule=QUICK).successful == 1
+    with pytest.raises(errors.SourceError, match="No such file"):
+        client.ingest.upload(job.id, tmp_path / "none.csv")
+
+
+def test_a_job_with_its_data_is_one_call(client):
+    job = client.ingest.create_job_with_data("Account", "insert", b"Name\nIn one\n")
+    assert client.ingest.wait(job.id, schedule=QUICK).successful == 1
+
+
+def test_two_uploads_spoil_a_job(client):
+    job = client.ingest.create_job("Account", "insert")
+    client.ingest.upload(job.id, b"Name\nx\n")
+    client.ingest.upload(job.id, b"Name\nx\n")
+    with pytest.raises(errors.RequestRefusedError, match="INVALIDJOB"):
+        client.ingest.close(job.id)
+    assert client.ingest.abort(job.id).state is JobState.ABORTED
+
+
+def test_jobs_are_listed_aborted_and_deleted(client):
+    job = client.ingest.create_job("Account", "insert")
+    assert job.id in {each.id for each in client.ingest.list_jobs()}
+    assert client.ingest.abort(job.id).state is JobState.ABORTED
+    assert client.ingest.abort(job.id).state is JobState.ABORTED
+    client.ingest.delete(job.id)
+    with pytest.raises(errors.NotFoundError):
+        client.ingest.get_job(job.id)
+
+
+def test_a_query_is_performed_and_streamed(client, org):
+    client.ingest.wait(load(client, 250, "Q"), schedule=QUICK)
+    org.core.page_records = 60
+    seen = []
+    result = client.query.perform(
+        "SELECT Id, External_Key__c FROM Account WHERE External_Key__c LIKE 'Q-%'",
+        on_progress=seen.append,
+        schedule=QUICK,
+    )
+    assert isinstance(result, BulkQueryResult)
+    assert len(result) == result.record_count == 250
+    assert {row["External_Key__c"] for row in result} == {f"Q-{n}" for n in range(250)}
+    assert len(list(result.records)) == 250  # and again
+    assert seen[-1].state is JobState.JOB_COMPLETE
+
+
+@pytest.mark.parametrize("dialect", [{}, {"column_delimiter": "TAB", "line_ending": "CRLF"}])
+def test_pages_are_read_in_order_and_by_their_locators(client, org, dialect):
+    client.ingest.wait(load(client, 50, "P"), schedule=QUICK)
+    org.core.page_records = 20
+    job = client.query.create_job("SELECT Name FROM Account WHERE External_Key__c LIKE 'P-%'", **dialect)
+    client.query.wait(job.id, schedule=QUICK)
+    everything = list(client.query.results(job.id))
+    assert len(everything) == 50
+    assert list(client.query.results(job.id, max_records=7)) == everything
+    locators = client.query.result_pages(job.id)
+    assert len(locators) == 3
+    assert [row for each in locators for row in client.query.results(job.id, locator=each)] == everything
+
+
+def test_deleted_records_are_found_when_asked_for(client, org):
+    client.ingest.wait(load(client, 1, "D"), schedule=QUICK)
+    soql = "SELECT Id FROM Account WHERE External_Key__c = 'D-0'"
+    (row,) = client.query.perform(soql, schedule=QUICK)
+    job = client.ingest.create_job("Account", "delete")
+    client.ingest.upload(job.id, f"Id\n{row['Id']}\n".encode())
+    client.ingest.close(job.id)
+    client.ingest.wait(job.id, schedule=QUICK)
+    assert len(client.query.perform(soql, schedule=QUICK)) == 0
+    assert len(client.query.perform(soql, include_deleted=True, schedule=QUICK)) == 1
+
+
+def test_a_wrong_query_is_told_with_salesforces_reason(client):
+    with pytest.raises(errors.RequestRefusedError, match="No such column 'Nope'"):
+        client.query.perform("SELECT Nope FROM Account")
+
+
+def test_a_session_that_ends_is_renewed_in_the_middle(client, org):
+    client.limits()
+    org.expire_tokens()
+    org.calls.clear()
+    client.limits()
+    assert [call.status for call in org.calls] == [401, 200, 200]
+
+
+def test_calls_are_counted(client, org):
+    client.limits()
+    client.versions()
+    assert client.api_calls == 1
+    assert client.api_usage.allowed == 15000
+
+
+def test_a_wait_ends_at_its_timeout_and_the_job_goes_on():
+    with LocalOrg(job_seconds=3600) as org, BulkClient(**settings(org)) as client:
+        job_id = load(client, 3, "T")
+        with pytest.raises(errors.JobTimeoutError, match="going on"):
+            client.ingest.wait(job_id, timeout=timedelta(seconds=0.1), schedule=QUICK)
+        assert client.ingest.get_job(job_id).state is not JobState.ABORTED
+        org.advance(4000)
+        org.wait_until_idle()
+        assert client.ingest.wait(job_id, schedule=QUICK).successful == 3
+
+
+def test_a_timeout_is_seconds_or_a_timedelta():
+    assert seconds_of(timedelta(minutes=1)) == 60
+    assert seconds_of(None) is None
+    with pytest.raises(errors.SourceError):
+        seconds_of(-1)
+    with pytest.raises(errors.SourceError):
+        seconds_of(float("nan"))
+
+
+def test_a_client_is_made_of_the_environment(org):
+    environ = {f"SFBULK_{name.upper()}": value for name, value in settings(org).items()}
+    with BulkClient.from_env(environ) as client:
+        assert client.describe_global()["sobjects"]
+
+
+def test_tls_is_checked_against_the_connections_authorities(tmp_path, monkeypatch):
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    with LocalOrg(tls=True) as org:
+        given = settings(org)
+        with BulkClient(**given, ca_file=str(org.ca_file)) as client:
+            client.limits()
+        with BulkClient(**given) as client, pytest.raises(errors.LoginError, match="set ca_file"):
+            client.limits()
+
+        async def call(**more):
+            async with AsyncDriver(Settings.from_mapping({**given, **more})) as driver:
+                return await driver.run(versions())
+
+        assert asyncio.run(call(ca_file=str(org.ca_file)))
+        with pytest.raises(errors.LoginError, match="set ca_file"):
+            asyncio.run(call())
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(org.ca_file))
+        with BulkClient(**given) as client:
+            client.limits()
+        assert asyncio.run(call())
+
+
+def test_importing_errors_and_models_imports_no_http_library():
+    script = (
+        "import sys, airflow_provider_sfbulk.client, airflow_provider_sfbulk.client.errors, "
+        "airflow_provider_sfbulk.client.models, airflow_provider_sfbulk.client.flows.query, "
+        "airflow_provider_sfbulk.client.auth.session; "
+        "print([m for m in ('requests', 'httpx', 'airflow', 'jwt', 'numpy', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
