@@ -64,7 +64,7 @@ def check(stack: AirflowStack, dag_id: str, run_id: str, folder: Path) -> None:
         sent = expected[row[KEY]]
         _same(f"name of {row[KEY]}", row["Name"], sent["Name"])
         _same(f"city of {row[KEY]}", row["City__c"] or "", sent["City__c"])
-        _same(f"elevation of {row[KEY]}", row["Elevation_Feet__c"], int(float(sent["Elevation_Feet__c"])))
+        _same(f"elevation of {row[KEY]}", float(row["Elevation_Feet__c"]), float(sent["Elevation_Feet__c"]))
         _same(f"latitude of {row[KEY]}", float(row["Latitude__c"]), float(sent["Latitude__c"]))
     manifest = json.loads(Path(extracted["manifest"]).read_text())
     _same("records of the manifest", manifest["records"], len(expected))

@@ -28,10 +28,10 @@ class Blocking:
     def __init__(self, settings: Settings, **options: Any) -> None:
         self.driver = BlockingDriver(settings, **options)
 
-    def run(self, *flows: Any) -> list[Any]:
+    def run(self, *flows: Any, **options: Any) -> list[Any]:
         """Run flows at the same time; give results or exceptions."""
         with ThreadPoolExecutor(len(flows)) as pool:
-            futures = [pool.submit(self.driver.run, flow) for flow in flows]
+            futures = [pool.submit(self.driver.run, flow, **options) for flow in flows]
         return [each.exception() or each.result() for each in futures]
 
     def close(self) -> None:
@@ -51,18 +51,11 @@ class Async:
                 sleep(seconds)
 
             options["sleep"] = slept
-        if "register" in options:
-            register = options["register"]
-
-            async def registered(key: str, value: str) -> str:
-                return register(key, value)
-
-            options["register"] = registered
         self.driver = AsyncDriver(settings, **options)
 
-    def run(self, *flows: Any) -> list[Any]:
+    def run(self, *flows: Any, **options: Any) -> list[Any]:
         async def gather() -> list[Any]:
-            return await asyncio.gather(*map(self.driver.run, flows), return_exceptions=True)
+            return await asyncio.gather(*(self.driver.run(flow, **options) for flow in flows), return_exceptions=True)
 
         return self.loop.run_until_complete(gather())
 

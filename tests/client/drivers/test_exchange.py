@@ -26,8 +26,8 @@ def send(request: Request):
     return (yield Send(request))
 
 
-def one(driver, flow):
-    (result,) = driver.run(flow)
+def one(driver, flow, **options):
+    (result,) = driver.run(flow, **options)
     if isinstance(result, BaseException):
         raise result
     return result

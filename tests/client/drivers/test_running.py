@@ -13,7 +13,7 @@ from test_exchange import one
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.flows.call import ApiCall, call
 from airflow_provider_sfbulk.client.settings import Settings
-from airflow_provider_sfbulk.client.wire import Authorize, Now, Record, Sleep, Together
+from airflow_provider_sfbulk.client.wire import Authorize, Now, Recall, Record, Sleep, Together
 
 GET = ApiCall("GET", "/services/data/v66.0/x")
 JSON = {"Content_Type": "application/json"}
@@ -44,20 +44,48 @@ def test_now_and_sleep_are_the_injected_ones(make, server):
 
 
 def test_a_failed_effect_is_raised_at_the_yield(make, server):
+    class Fenced:
+        def record(self, key, value):
+            raise errors.FencedError("replaced")
+
     def flow():
         try:
-            yield Record("key", "value")
+            yield Record("key", {"value": 1})
         except errors.LedgerError as error:
             return str(error)
 
-    assert "without a ledger" in one(make(server.url), flow())
+    assert one(make(server.url), flow(), ledger=Fenced()) == "replaced"
 
 
-def test_what_is_recorded_goes_to_the_register(make, server):
+def test_the_ledger_says_which_value_stands_also_for_flows_that_run_together(make, server):
+    class Register:
+        def recall(self, key):
+            return {"recalled": key}
+
+        def record(self, key, value):
+            return {"earlier": value}
+
+    def each(number):
+        return (yield Recall(f"key {number}")), (yield Record("key", {"mine": number}))
+
     def flow():
-        return (yield Record("key", "mine"))
+        return (yield Together((each(number) for number in range(2)), 2))
 
-    assert one(make(server.url, register=lambda key, value: f"{key}: earlier"), flow()) == "key: earlier"
+    assert one(make(server.url), flow(), ledger=Register()) == [
+        ({"recalled": "key 0"}, {"earlier": {"mine": 0}}),
+        ({"recalled": "key 1"}, {"earlier": {"mine": 1}}),
+    ]
+
+
+def test_without_a_ledger_entries_last_as_long_as_the_run(make, server):
+    def flow():
+        before = yield Recall("key")
+        stands = [(yield Record("key", {"value": 1})), (yield Record("key", {"value": 2}))]
+        return before, stands, (yield Recall("key"))
+
+    driver = make(server.url)
+    for _ in range(2):
+        assert one(driver, flow()) == (None, [{"value": 1}] * 2, {"value": 1})
 
 
 def test_flows_run_together_and_their_results_keep_their_order(make, server):

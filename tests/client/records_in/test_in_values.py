@@ -96,7 +96,11 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize(("value", "text"), TEXTS, ids=lambda each: f"{type(each).__name__}-{str(each)[:20]}")
+@pytest.mark.parametrize(
+    ("value", "text"),
+    TEXTS,
+    ids=lambda each: f"{type(each).__name__}-{str(sorted(each) if isinstance(each, set) else each)[:20]}",
+)
 def test_a_value_has_its_text(value: object, text: str | None) -> None:
     assert text_of(value) == text
     assert texts_of_values([value], None).to_pylist() == [text]

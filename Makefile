@@ -1,0 +1,40 @@
+# Everything happens in this folder: a virtual environment in .venv, the demo's files in .demo.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo ui test lint clean
+
+help:
+	@echo "make demo   a local org, a real Airflow, a load and an extract, and a report"
+	@echo "make ui     the same, and leave Airflow's UI running"
+	@echo "make test   lint, types and tests"
+	@echo "make lint   lint and types alone"
+	@echo "make clean  remove the virtual environment and the demo's files"
+
+demo: $(READY)
+	$(BIN)/python -m airflow_provider_sfbulk.demo
+
+ui: $(READY)
+	$(BIN)/python -m airflow_provider_sfbulk.demo --ui
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+# The stamp is written last, so a set-up that failed is done again.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 …" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV) .demo
