@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def salesforce_org() -> Iterator[LocalOrg]:
-    """Give a running local org with the standard objects; jobs take no time."""
+def salesforce_org(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalOrg]:
+    """Give a running local org with the standard objects; jobs take no time.
+
+    It is the Airflow connection ``salesforce_bulk_default`` while the test runs.
+    """
     from airflow_provider_sfbulk.local_org import LocalOrg as Org  # noqa: PLC0415 - see the module
 
     with Org() as org:
+        monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT", org.connection)
         yield org

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk.client.flows.extract import fetch
@@ -89,7 +91,20 @@ def extract_to_rows(api_version: str, job: JobInfo, *, max_records: int) -> Flow
     count = yield from fetch(
         QueryJobs(api_version), job, make_page, typed=True, page_records=max_records + 1, at_once=1
     )
-    return [row for index in range(count) for row in made[index].rows]
+    return [
+        {name: _for_xcom(value) for name, value in row.items()} for index in range(count) for row in made[index].rows
+    ]
+
+
+def _for_xcom(value: Any) -> Any:
+    """Give a value that Airflow's XCom keeps as it is.
+
+    Airflow makes a float of a Decimal and a Decimal of that float again, and knows no ``time``. Salesforce's own numbers
+    are doubles, so the float that a Decimal is nearest to is exactly the number Salesforce holds.
+    """
+    if isinstance(value, Decimal):
+        return float(value)
+    return value.isoformat() if isinstance(value, time) else value
 
 
 def _manifest(job: JobInfo, file_format: FileFormat, files: Sequence[PageFile]) -> dict[str, Any]:
