@@ -86,7 +86,8 @@ class Reply:
 
 
 class Sink(Protocol):
-    """Where a downloaded body goes. A driver calls ``start``, ``write``…, then ``finish`` or ``discard``, for each try.
+    """Where a downloaded body goes. A driver calls ``start``, ``write``…, then ``finish``, for each try; and ``discard``
+    after anything of these, or the download, has failed.
 
     ``finish`` is the place for proof: it raises ``TransportError`` when what came is not whole, and the flow may fetch
     again from the beginning.
