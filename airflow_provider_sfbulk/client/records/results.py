@@ -1,0 +1,304 @@
+"""Result files of many ingest jobs, joined into one file a kind.
+
+Facts (Bulk API 2.0 guide, "Get Job Successful / Failed / Unprocessed Record Results"; captures of several clients):
+
+- Successful rows begin with ``sf__Id`` and ``sf__Created``, failed ones with ``sf__Id`` and ``sf__Error``; then come
+  the uploaded columns. Unprocessed rows have the uploaded columns only. ``sf__Id`` of failed rows exists since API 53.
+- No rows: a header alone was seen; an empty body and a 204 are told of. All three mean zero rows here.
+- There is no count in the reply's headers, and a body that stops between two records looks whole. Only the job's own
+  counters can tell, so the flow gives what it expects of each job.
+
+One job's file is spooled to disk until proven, so a cut download leaves nothing in the joined file. Files are joined in
+the order in which :meth:`ResultFile.job` was called, whichever ends first, so that the same jobs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from airflow_provider_sfbulk.client.errors import JobError, ProtocolError, TransportError
+from airflow_provider_sfbulk.client.records.arrow import insert_column, read_text, record_errors, select_columns
+from airflow_provider_sfbulk.client.records.decode import RecordCounter, find_dialect
+from airflow_provider_sfbulk.client.records.dialect import Dialect
+from airflow_provider_sfbulk.client.records.formats import ROW_WRITERS, FileFormat, RowWriter
+from airflow_provider_sfbulk.client.records.output import Output, OutputFile
+from airflow_provider_sfbulk.client.records.pages import check_csv
+from airflow_provider_sfbulk.client.wire import Reply
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ResultKind: TypeAlias = Literal["successful", "failed", "unprocessed"]
+
+RowNumbers: TypeAlias = "Callable[[str, pa.RecordBatch], pa.Array[Any]]"
+"""Given a job id and rows of its result file, the number of each row in the input."""
+
+_ERROR: Final = "sf__Error"
+_ROW: Final = "sf__Row"
+
+_REQUIRED: Final[Mapping[ResultKind, tuple[str, ...]]] = {
+    "successful": ("sf__Id", "sf__Created"),
+    "failed": (_ERROR,),
+    "unprocessed": (),
+}
+"""Columns by which a result file is recognised."""
+
+_SPOOL_BYTES: Final = 1024 * 1024
+"""Bytes of one job's result that are kept in memory before they go to a temporary file. Ours."""
+
+_CHUNK_BYTES: Final = 1024 * 1024
+"""Bytes read from a spool at once."""
+
+
+class JobResult:
+    """One job's result file, spooled to a temporary file until it is proven whole: a ``wire.Sink``.
+
+    :param expect_records: records that the file must have by the job's counters; None when they do not tell
+    :param accept: called at the end of :meth:`finish`
+    """
+
+    def __init__(
+        self,
+        job_id: str,
+        dialect: Dialect,
+        kind: ResultKind,
+        *,
+        expect_records: int | None = None,
+        accept: Callable[[JobResult], None] | None = None,
+    ) -> None:
+        self.job_id = job_id
+        self.records = 0
+        """Records of the file, once finished."""
+        self.finished = False
+        self._dialect = dialect
+        self._kind = kind
+        self._expect_records = expect_records
+        self._accept = accept
+        self._counter = RecordCounter(dialect)
+        self._spool: IO[bytes] | None = None
+
+    def start(self, reply: Reply) -> None:
+        """Begin anew.
+
+        :raises TransportError: when the reply is no CSV, nor a 204
+        """
+        if self.finished:
+            raise RuntimeError("this job's result is already taken")
+        self.close()
+        self._counter = RecordCounter(self._dialect)
+        if reply.status != 204:
+            check_csv(reply)
+        self._spool = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - closed by close()
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._spool is None:
+            raise RuntimeError("a sink is started before it is written to")
+        self._counter.feed(data)
+        self._spool.write(data)
+
+    def finish(self) -> None:
+        """Prove that the file is whole, and hand it on.
+
+        :raises TransportError: when it is not, has not the expected records, or is no result file of this kind
+        """
+        try:
+            self._prove()
+            if self._accept is not None:
+                self._accept(self)
+        except BaseException:
+            self.discard()
+            raise
+        self.finished = True
+
+    def _prove(self) -> None:
+        if self._counter.length:
+            self._counter.check_end()
+            required = _REQUIRED[self._kind]
+            found = find_dialect(self._counter.header_line, self._dialect, required)
+            if found is None:
+                raise TransportError(
+                    f"the header is not that of {self._kind} records ({', '.join(required)})", job_id=self.job_id
+                )
+            self._dialect = found
+        records, expected = self._counter.records, self._expect_records
+        if expected is not None and records != expected:
+            raise TransportError(
+                f"got {records} {self._kind} records of job {self.job_id}, by its counters there are {expected}",
+                job_id=self.job_id,
+            )
+        self.records = records
+
+    def discard(self) -> None:
+        """Drop what this try wrote. Does nothing after a :meth:`finish` that succeeded."""
+        if not self.finished:
+            self.records = 0
+            self.close()
+
+    def close(self) -> None:
+        """Give the temporary file back."""
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Read the proven rows, all values text; at least one batch when there is a header."""
+        if self._spool is not None and self._counter.length:
+            self._spool.seek(0)
+            yield from read_text(iter(self._read, b""), self._dialect)
+
+    def _read(self) -> bytes:
+        return self._spool.read(_CHUNK_BYTES) if self._spool is not None else b""
+
+
+class CountCodes(JobResult):
+    """One job's failed rows, counted by error code and forgotten: for a summary when there is no result file."""
+
+    def __init__(self, job_id: str, dialect: Dialect, *, expect_records: int | None = None) -> None:
+        super().__init__(job_id, dialect, "failed", expect_records=expect_records, accept=self._count)
+        self.errors: Counter[str] = Counter()
+        """Failed rows by code, once finished."""
+
+    def _count(self, part: JobResult) -> None:
+        self.errors = Counter()
+        for batch in part.batches():
+            self.errors.update(error.status_code for error in record_errors(batch, _ERROR))
+        self.close()
+
+
+class ResultFile:
+    """The rows of one kind of many jobs, in one file. Nobody sees it before :meth:`commit`.
+
+    Values are text, as Salesforce sent them; columns are those of the first job in the first job's order, later jobs'
+    are matched to them by name. Failed rows have the parts of ``sf__Error`` in three more columns. CSV is written with
+    comma and line feed whatever the jobs used.
+
+    :param output: the folder
+    :param name: the file's name in it
+    :param kind: which rows
+    :param file_format: ``csv``, ``parquet`` or ``jsonl``
+    :param row_numbers: adds the column ``sf__Row``, in front
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        name: str,
+        kind: ResultKind,
+        file_format: Literal["csv", "parquet", "jsonl"] = "csv",
+        *,
+        row_numbers: RowNumbers | None = None,
+    ) -> None:
+        self.records = 0
+        """Rows of all jobs taken so far."""
+        self.errors: Counter[str] = Counter()
+        """Failed rows by code."""
+        self.columns: tuple[str, ...] = ()
+        """Columns as Salesforce sent them; empty until the first job that has a header."""
+        self._output = output
+        self._name = name
+        self._kind = kind
+        self._format = FileFormat(file_format)
+        self._row_numbers = row_numbers
+        self._lock = threading.Lock()
+        self._waiting: list[JobResult] = []
+        self._proven: set[JobResult] = set()
+        self._broken = False
+        self._file: OutputFile | None = None
+        self._writer: RowWriter | None = None
+
+    def job(self, job_id: str, dialect: Dialect, *, expect_records: int | None = None) -> JobResult:
+        """Give the sink for one job's result file. Its place in the file is that of this call.
+
+        :param dialect: the job's
+        :param expect_records: records that it must have by the job's counters; None when they do not tell
+        """
+        part = JobResult(job_id, dialect, self._kind, expect_records=expect_records, accept=self._take)
+        with self._lock:
+            self._waiting.append(part)
+        return part
+
+    def commit(self) -> str | None:
+        """Make the file visible and return its URI; None when no job had so much as a header.
+
+        :raises JobError: when a job's result is missing
+        """
+        if self._waiting or self._broken:
+            missing = self._waiting[0].job_id if self._waiting else None
+            raise JobError(f"the {self._kind} records of {len(self._waiting)} jobs are not whole", job_id=missing)
+        if self._file is None or self._writer is None:
+            return None
+        self._writer.close()
+        uri = self._file.commit()
+        self._file = None
+        return uri
+
+    def discard(self) -> None:
+        """Leave nothing behind. Does nothing after :meth:`commit`, and may be called twice."""
+        with self._lock:
+            self._broken = self._broken or self._file is not None
+            for part in self._waiting:
+                part.close()
+            if self._file is not None:
+                self._file.discard()
+                self._file = None
+
+    def _take(self, part: JobResult) -> None:
+        # Jobs are fetched at the same time, maybe by threads; the ones in front decide when a part is written.
+        with self._lock:
+            self._proven.add(part)
+            while self._waiting and self._waiting[0] in self._proven:
+                first = self._waiting.pop(0)
+                self._proven.discard(first)
+                self._append(first)
+
+    def _append(self, part: JobResult) -> None:
+        try:
+            for batch in part.batches():
+                self._write(part.job_id, batch)
+        except BaseException:
+            # Some of its rows may be in the joined file, and there is no way back.
+            self._broken = True
+            raise
+        finally:
+            part.close()
+
+    def _write(self, job_id: str, batch: pa.RecordBatch) -> None:
+        names = tuple(batch.schema.names)
+        if not self.columns:
+            self.columns = names
+        if names != self.columns:
+            batch = select_columns(batch, self._order(job_id, names), self.columns)
+        numbers = self._row_numbers(job_id, batch) if self._row_numbers is not None else None
+        if self._kind == "failed":
+            batch = self._with_codes(batch)
+        if numbers is not None:
+            batch = insert_column(batch, 0, _ROW, numbers)
+        if self._file is None or self._writer is None:
+            self._file = self._output.create(self._name)
+            self._writer = ROW_WRITERS[self._format](self._file, batch.schema)
+        self._writer.write(batch)
+        self.records += batch.num_rows
+
+    def _order(self, job_id: str, names: Sequence[str]) -> list[int]:
+        """Where the first job's columns are in another job's file."""
+        places = {name.lower(): i for i, name in enumerate(names)}
+        wanted = [name.lower() for name in self.columns]
+        if len(names) != len(wanted) or set(places) != set(wanted):
+            raise ProtocolError(
+                f"the {self._kind} records of job {job_id} have other columns than those of the jobs before",
+                job_id=job_id,
+            )
+        return [places[name] for name in wanted]
+
+    def _with_codes(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        errors = record_errors(batch, _ERROR)
+        self.errors.update(error.status_code for error in errors)
+        at = self.columns.index(_ERROR) + 1
+        batch = insert_column(batch, at, "sf__ErrorCode", [error.status_code for error in errors])
+        batch = insert_column(batch, at + 1, "sf__ErrorMessage", [error.message for error in errors])
+        return insert_column(batch, at + 2, "sf__ErrorFields", [" ".join(error.fields) for error in errors])

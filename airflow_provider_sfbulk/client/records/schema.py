@@ -1,0 +1,175 @@
+"""What type each column of a query result has, by describe and only by describe.
+
+Facts (errors-and-limits of describe and CSV; Object Reference, "Field Types"; Bulk API 2.0 guide):
+
+- Result columns are named by their path: ``Name``, ``Account.Owner.Name``. The steps before the last are relationship
+  names of the object reached so far.
+- Null and the empty text are one and the same in a result: ``""``.
+- ``double``, ``currency`` and ``percent`` are Java doubles in Java's notation: ``42.0``, ``9.0E7``, ``1.0E-4``.
+- Number fields keep *more decimals than described* when they were written through an API, and give them back
+  (help article 000387302, "Salesforce Number Field Stores More Decimal Places Than Defined When Set via API or Apex").
+  So a value may rightly not fit its described type: see :class:`MisfitError` and :func:`widen`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from airflow_provider_sfbulk.client.errors import ProtocolError
+
+
+class Kind(StrEnum):
+    """What a column's values are."""
+
+    STRING = "string"
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    DOUBLE = "double"
+    DATE = "date"
+    DATETIME = "datetime"
+    TIME = "time"
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """Type of one column; as Arrow see ``arrow.arrow_schema``.
+
+    :param name: the column, as in the result's header
+    :param precision: digits in all, of a decimal
+    :param scale: digits after the point, of a decimal
+    """
+
+    name: str
+    kind: Kind = Kind.STRING
+    precision: int = 0
+    scale: int = 0
+
+
+class MisfitError(ProtocolError):
+    """A value does not fit its column's described type.
+
+    For numbers Salesforce documents this (see the module); :func:`widen` the column and read all pages again.
+
+    :param column: the column
+    :param row: number of the record in its page, from 1
+    """
+
+    def __init__(self, message: str, *, column: str | None = None, row: int | None = None) -> None:
+        super().__init__(message)
+        self.column = column
+        self.row = row
+
+
+_INT64_DIGITS: Final = 18
+"""Digits that every 64-bit integer can hold."""
+_DECIMAL128_DIGITS: Final = 38
+"""Digits that a 128-bit decimal can hold."""
+
+_KINDS: Final[Mapping[str, Kind]] = {
+    "boolean": Kind.BOOLEAN,
+    "int": Kind.INTEGER,
+    "long": Kind.INTEGER,
+    "date": Kind.DATE,
+    "datetime": Kind.DATETIME,
+    "time": Kind.TIME,
+}
+"""Describe's types that say all by themselves; every type that is not here and not a number is text."""
+
+_NUMBERS: Final = frozenset({"double", "currency", "percent"})
+
+
+def column_types(sobject: str, columns: Iterable[str], describes: Mapping[str, Mapping[str, Any]]) -> list[ColumnType]:
+    """Type the columns of a query.
+
+    What cannot be resolved is text: an alias, a path over a polymorphic relationship, an object without describe.
+
+    :param sobject: the object after ``FROM``
+    :param columns: the result's header
+    :param describes: describe answers by object name, those that :func:`needed_describes` asks for
+    """
+    known = _Describes(describes)
+    types = []
+    for column in columns:
+        *steps, name = column.split(".")
+        *_, owner = known.walk(sobject, steps)
+        field = known.field(owner, name) if owner is not None else None
+        types.append(_typed(column, field) if field is not None else ColumnType(column))
+    return types
+
+
+def needed_describes(sobject: str, columns: Iterable[str], describes: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Tell which objects must still be described before :func:`column_types` can do its best.
+
+    Call it, describe what it names, and call it again until it names nothing: each round goes one relationship
+    further. An object that cannot be described is given as an empty mapping.
+    """
+    known = _Describes(describes)
+    missing = set()
+    for column in columns:
+        for name in known.walk(sobject, column.split(".")[:-1]):
+            if name is not None and name not in describes:
+                missing.add(name)
+    return missing
+
+
+def widen(types: Sequence[ColumnType], column: str) -> list[ColumnType]:
+    """Type ``column`` as a 64-bit float: what Salesforce itself keeps, so nothing of a number is lost."""
+    return [ColumnType(each.name, Kind.DOUBLE) if each.name == column else each for each in types]
+
+
+class _Describes:
+    """Describe answers, looked up without regard to case, as SOQL does."""
+
+    def __init__(self, describes: Mapping[str, Mapping[str, Any]]) -> None:
+        self._describes = describes
+        self._fields: dict[str, dict[str, Mapping[str, Any]]] = {}
+        self._relationships: dict[str, dict[str, Mapping[str, Any]]] = {}
+
+    def _index(self, sobject: str) -> None:
+        if sobject in self._fields:
+            return
+        fields = self._describes.get(sobject, {}).get("fields") or []
+        self._fields[sobject] = {str(each.get("name")).lower(): each for each in fields}
+        self._relationships[sobject] = {
+            str(each["relationshipName"]).lower(): each for each in fields if each.get("relationshipName")
+        }
+
+    def field(self, sobject: str, name: str) -> Mapping[str, Any] | None:
+        self._index(sobject)
+        return self._fields[sobject].get(name.lower())
+
+    def walk(self, sobject: str, steps: Iterable[str]) -> Iterator[str | None]:
+        """Give the objects along a path as far as they are known, the starting one first; None when it leads nowhere.
+
+        Stops at an object that is not described: it can be named, but not gone through.
+        """
+        yield sobject
+        here = sobject
+        for step in steps:
+            self._index(here)
+            lookup = self._relationships[here].get(step.lower())
+            parents = (lookup or {}).get("referenceTo") or []
+            # More than one: polymorphic (Owner, Who, What), where the same name may be of different types.
+            if len(parents) != 1:
+                yield None
+                return
+            here = str(parents[0])
+            yield here
+
+
+def _typed(column: str, field: Mapping[str, Any]) -> ColumnType:
+    described = field.get("type")
+    if described not in _NUMBERS:
+        return ColumnType(column, _KINDS.get(str(described), Kind.STRING))
+    precision, scale = field.get("precision"), field.get("scale")
+    if not (isinstance(precision, int) and isinstance(scale, int) and 0 <= scale <= precision <= _DECIMAL128_DIGITS):
+        return ColumnType(column, Kind.DOUBLE)
+    if precision == 0:
+        return ColumnType(column, Kind.DOUBLE)
+    if scale == 0 and precision <= _INT64_DIGITS:
+        return ColumnType(column, Kind.INTEGER)
+    return ColumnType(column, Kind.DECIMAL, precision, scale)

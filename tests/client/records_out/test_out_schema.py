@@ -1,0 +1,106 @@
+"""Types of columns, by describe and only by describe."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from airflow_provider_sfbulk.client.records.schema import (
+    ColumnType,
+    Kind,
+    MisfitError,
+    column_types,
+    needed_describes,
+    widen,
+)
+
+
+def field(name, kind, **more):
+    return {"name": name, "type": kind, "precision": 0, "scale": 0, "referenceTo": [], "relationshipName": None, **more}
+
+
+def lookup(name, relationship, *parents):
+    return field(name, "reference", relationshipName=relationship, referenceTo=list(parents))
+
+
+CONTACT = {"fields": [lookup("AccountId", "Account", "Account"), field("LastName", "string")]}
+ACCOUNT = {
+    "fields": [
+        field("Name", "string"),
+        field("AnnualRevenue", "currency", precision=18, scale=0),
+        lookup("OwnerId", "Owner", "User"),
+        lookup("ParentId", "Parent", "Account"),
+    ]
+}
+USER = {"fields": [field("CreatedDate", "datetime")]}
+
+
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        (field("F", "id"), ColumnType("F")),
+        (field("F", "picklist"), ColumnType("F")),
+        (field("F", "something new"), ColumnType("F")),
+        (field("F", "boolean"), ColumnType("F", Kind.BOOLEAN)),
+        (field("F", "int", digits=8), ColumnType("F", Kind.INTEGER)),
+        (field("F", "long"), ColumnType("F", Kind.INTEGER)),
+        (field("F", "date"), ColumnType("F", Kind.DATE)),
+        (field("F", "datetime"), ColumnType("F", Kind.DATETIME)),
+        (field("F", "time"), ColumnType("F", Kind.TIME)),
+        (field("F", "double", precision=18, scale=0), ColumnType("F", Kind.INTEGER)),
+        (field("F", "double", precision=19, scale=0), ColumnType("F", Kind.DECIMAL, 19, 0)),
+        (field("F", "currency", precision=16, scale=2), ColumnType("F", Kind.DECIMAL, 16, 2)),
+        (field("F", "percent", precision=5, scale=5), ColumnType("F", Kind.DECIMAL, 5, 5)),
+        (field("F", "double", precision=39, scale=2), ColumnType("F", Kind.DOUBLE)),
+        (field("F", "double", precision=2, scale=3), ColumnType("F", Kind.DOUBLE)),
+        (field("F", "double"), ColumnType("F", Kind.DOUBLE)),
+        (field("F", "double", precision=None), ColumnType("F", Kind.DOUBLE)),
+    ],
+)
+def test_a_field_is_typed_as_described(described, expected):
+    assert column_types("X", ["F"], {"X": {"fields": [described]}}) == [expected]
+
+
+def test_columns_are_found_in_any_case_and_keep_their_names():
+    assert column_types("Account", ["annualrevenue", "NAME"], {"Account": ACCOUNT}) == [
+        ColumnType("annualrevenue", Kind.INTEGER),
+        ColumnType("NAME"),
+    ]
+
+
+def test_describes_are_asked_for_step_by_step():
+    columns = ["LastName", "Account.AnnualRevenue", "account.Parent.Owner.CreatedDate"]
+    describes: dict = {}
+    asked = []
+    while missing := needed_describes("Contact", columns, describes):
+        asked.append(missing)
+        describes |= {name: {"Contact": CONTACT, "Account": ACCOUNT, "User": USER}[name] for name in missing}
+    assert asked == [{"Contact"}, {"Account"}, {"User"}]
+    assert [each.kind for each in column_types("Contact", columns, describes)] == [
+        Kind.STRING,
+        Kind.INTEGER,
+        Kind.DATETIME,
+    ]
+
+
+def test_what_cannot_be_resolved_is_text_and_asks_for_nothing():
+    task = {"fields": [lookup("WhoId", "Who", "Contact", "Lead"), lookup("WhatId", "What", "Account")]}
+    describes = {"Task": task, "Account": {}}
+    columns = ["Who.CreatedDate", "What.AnnualRevenue", "expr0", "Nowhere.Owner.Name", ""]
+    assert needed_describes("Task", columns, describes) == set()
+    assert column_types("Task", columns, describes) == [ColumnType(each) for each in columns]
+
+
+def test_types_are_given_without_any_describe():
+    assert column_types("Task", ["A", "B.C"], {}) == [ColumnType("A"), ColumnType("B.C")]
+
+
+def test_a_widened_column_is_a_float_and_the_others_stay():
+    types = [ColumnType("A", Kind.INTEGER), ColumnType("B", Kind.DECIMAL, 5, 2)]
+    assert widen(types, "B") == [ColumnType("A", Kind.INTEGER), ColumnType("B", Kind.DOUBLE)]
+
+
+def test_a_misfit_survives_pickling():
+    error = pickle.loads(pickle.dumps(MisfitError("text", column="A", row=3)))
+    assert (str(error), error.column, error.row) == ("text", "A", 3)
