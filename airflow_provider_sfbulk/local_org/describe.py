@@ -120,15 +120,16 @@ def sobjects_in(document: Any) -> list[Mapping[str, Any]]:
 
     :raises ValueError: when it is none of these
     """
+    found: list[Any]
     if isinstance(document, Mapping) and "fields" in document and "name" in document:
-        return [document]
-    if isinstance(document, Mapping) and isinstance(document.get("sobjects"), list):
-        return list(document["sobjects"])
-    if isinstance(document, Mapping):
-        return [{"name": name, **described} for name, described in document.items()]
-    if isinstance(document, list):
-        return list(document)
-    raise ValueError("a schema is a describe answer, a list of them, or an object of them by name")
+        found = [document]
+    elif isinstance(document, Mapping):
+        found = [{"name": name, **each} for name, each in document.items() if isinstance(each, Mapping)]
+    else:
+        found = list(document) if isinstance(document, list) else []
+    if not found or not all(isinstance(each, Mapping) for each in found):
+        raise ValueError("a schema is a describe answer, a list of them, or an object of them by name")
+    return found
 
 
 def describe_field(field: Field) -> dict[str, Any]:

@@ -22,6 +22,9 @@ from airflow_provider_sfbulk.local_org.replies import ApiError, OAuthError
 
 log = logging.getLogger(__name__)
 
+NO_ANSWER = 0
+"""Status of a call that got none: the caller hung up first, or a fault did."""
+
 _COMPRESSION_LEVEL = 1
 """The lowest: time matters more here than size."""
 
@@ -37,25 +40,38 @@ def application(core: Core) -> ASGIApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        await (compressing if core.compress else plain)(scope, receive, send)
+        try:
+            await (compressing if core.compress else plain)(scope, receive, send)
+        except Dropped:
+            await _hang_up(receive, send)
 
     return app
+
+
+async def _hang_up(receive: Receive, send: Send) -> None:
+    """Close the connection: what was sent so far arrives, nothing else does.
+
+    ASGI has no word for it and uvicorn would answer 500, so this takes uvicorn's transport from behind ``send``.
+    """
+    transport = send.__self__.transport  # type: ignore[attr-defined]
+    transport.close()
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _serve(core: Core, scope: Scope, receive: Receive, send: Send) -> None:
     request = Request(scope, receive)
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    status = 0
     try:
         response = await _answer(core, request)
-        status = response.status_code
-        await response(scope, receive, send)
     except (ClientDisconnect, Dropped) as gone:
-        # The server closes a connection whose answer was not finished.
+        core.calls.append(Call(request.method, path, NO_ANSWER))
         if isinstance(gone, Dropped):
             raise
-    finally:
-        core.calls.append(Call(request.method, path, status))
+        return
+    # Before the answer goes out: whoever has it finds its call among them.
+    core.calls.append(Call(request.method, path, response.status_code))
+    await response(scope, receive, send)
 
 
 async def _answer(core: Core, request: Request) -> Response:

@@ -20,7 +20,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -169,7 +169,7 @@ class Jobs:
             self._entries[entry.job.id] = entry
 
     def __iter__(self) -> Iterator[Entry]:
-        self._forget_old()
+        self._sweep()
         return iter(list(self._entries.values()))
 
     def add(self, **values: Any) -> Entry:
@@ -184,13 +184,10 @@ class Jobs:
 
     def get(self, job_id: str) -> Entry | None:
         """Return a job by either form of its id."""
-        self._forget_old()
-        entry = self._entries.get(job_id) or next(
+        self._sweep()
+        return self._entries.get(job_id) or next(
             (e for key, e in self._entries.items() if len(job_id) == 15 and key[:15] == job_id), None
         )
-        if entry is not None:
-            self._stop_if_open_too_long(entry)
-        return entry
 
     def keep(self, job: Job) -> None:
         """Store what the job is now."""
@@ -221,14 +218,20 @@ class Jobs:
         """Return the file that was uploaded."""
         return self.folder(job) / "upload.csv"
 
-    def _forget_old(self) -> None:
-        """Drop jobs that ended long ago: "Jobs and results kept: 7 days"."""
-        oldest = self._clock.now() - timedelta(days=limits.JOB_KEPT_DAYS)
-        for entry in [e for e in self._entries.values() if (e.job.ended or datetime.max.replace(tzinfo=UTC)) < oldest]:
-            self.remove(entry)
+    def _sweep(self) -> None:
+        """Drop jobs that ended seven days ago, and stop those that stayed open for a day.
 
-    def _stop_if_open_too_long(self, entry: Entry) -> None:
-        """Stop a job that stayed open for 24 hours. Into which state is not known; ``Aborted`` here."""
-        age = self._clock.now() - entry.job.created
-        if entry.job.state is State.OPEN and age > timedelta(hours=limits.JOB_OPEN_HOURS):
-            self.set_state(entry, State.ABORTED)
+        "Jobs and results kept: 7 days", "Job open: 24 h". Into which state an open job is stopped is not known;
+        ``Aborted`` here.
+        """
+        now = self._clock.now()
+        oldest_end, oldest_open = (
+            now - timedelta(days=limits.JOB_KEPT_DAYS),
+            now - timedelta(hours=limits.JOB_OPEN_HOURS),
+        )
+        for entry in list(self._entries.values()):
+            job = entry.job
+            if job.ended is not None and job.ended < oldest_end:
+                self.remove(entry)
+            elif job.state is State.OPEN and job.created < oldest_open:
+                self.set_state(entry, State.ABORTED)

@@ -257,8 +257,8 @@ class LocalOrg:
     ) -> None:
         """Add an object, or replace one of the same name; records of it stay.
 
-        :param described: a describe answer, taken as it is
-        :param name: with ``fields``, in place of ``described``: the object also gets ``Id``, the audit fields and
+        :param described: a describe answer; with an ``Id`` among its fields it is taken as it is
+        :param name: with ``fields``, in place of ``described``; the object also gets ``Id``, the audit fields and
             ``External_Key__c`` where ``fields`` do not have them
         :param fields: each a :class:`~.schema.Field`, or a dict with describe's keys
         :raises ValueError: for a description that lacks something

@@ -7,6 +7,7 @@ import binascii
 import re
 from typing import Final
 
+import anyio.to_thread
 from starlette.responses import Response, StreamingResponse
 
 from airflow_provider_sfbulk import limits
@@ -32,12 +33,15 @@ async def create(call: Incoming) -> Response:
     if not isinstance(soql, str) or not soql.strip():
         raise ApiError(400, "MALFORMED_QUERY", "A query string has to be specified")
     try:
-        query = compile_query(
-            soql,
-            core.schema,
-            now=core.clock.now(),
-            user_id=core.credentials.user_id,
-            include_deleted=operation == "queryAll",
+        # In a thread: the first query of a process builds the grammar, for half a second.
+        query = await anyio.to_thread.run_sync(
+            lambda: compile_query(
+                soql,
+                core.schema,
+                now=core.clock.now(),
+                user_id=core.credentials.user_id,
+                include_deleted=operation == "queryAll",
+            )
         )
     except SoqlError as error:
         raise ApiError(400, error.error_code, error.message) from error

@@ -358,10 +358,19 @@ class _Rows:
             if field.name not in self._cells.values
             and (default := self._audit(field.name) or self._default(field)) is not None
         }
+        for field in self._sobject.fields.values():
+            if field.auto_number and field.name not in self._cells.values:
+                names.append(field.name)
+                columns.append(self._auto_numbers(field, len(rows)))
         places = ", ".join("?" * (len(names) + len(constants)))
         into = ", ".join(map(quoted, [*names, *constants]))
         sql = f"INSERT INTO {quoted(self._sobject.name)} ({into}) VALUES ({places})"  # noqa: S608 - names of the schema, quoted
         yield Statement(sql, list(zip(*columns, *map(repeat, constants.values()), strict=False)))
+
+    def _auto_numbers(self, field: Field, count: int) -> list[str | None]:
+        """Return the next numbers of an auto-number field; describe does not say its format, so it is five digits."""
+        first = self._store.next_number(f"{self._sobject.name}.{field.name}", count)
+        return [f"{number:05}" for number in range(first, first + count)]
 
     def _updates(self, rows: list[int]) -> Iterator[Statement]:
         if not rows:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +31,7 @@ class Server:
             self._socket.close()
             raise
         self._socket.listen(128)
-        self._server: uvicorn.Server | None = None
+        self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -41,6 +43,9 @@ class Server:
         """Answer calls with an application, from now on."""
         config = uvicorn.Config(
             app,
+            # What is installed everywhere, so that the org is the same everywhere; httptools was not measurably faster.
+            http="h11",
+            loop="asyncio",
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -62,17 +67,37 @@ class Server:
     def stop(self) -> None:
         """Stop answering and close the socket."""
         if self._server is not None and self._thread is not None:
-            self._server.should_exit = True
+            self._server.end()
             self._thread.join()
         self._socket.close()
 
 
 class _Server(uvicorn.Server):
-    """Tells when it is up, or has failed to come up."""
+    """Tells when it is up, or has failed to come up, and ends at once when told to."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        """End, from another thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._ending.set)
+
+    async def main_loop(self) -> None:
+        """Do uvicorn's regular work every tenth of a second, and end without waiting for the next one.
+
+        A test suite starts and ends an org for each test: what is saved here is half of what an org costs.
+        """
+        self._loop = asyncio.get_running_loop()
+        ticks = 0
+        while not await self.on_tick(ticks):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), 0.1)
+            ticks += 1
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:

@@ -23,6 +23,10 @@ from airflow_provider_sfbulk.local_org.soql import fold, register
 _PARAMETERS: Final = 30_000
 """Parameters of one statement; SQLite allows 32,766 unless built otherwise."""
 
+_WRITER_CACHE_KIB: Final = 32 * 1024
+_READER_CACHE_KIB: Final = 4 * 1024
+"""Pages that a connection holds. The writer goes all over its indexes, a query mostly straight through."""
+
 _OWN_TABLES: Final = """
 CREATE TABLE IF NOT EXISTS _setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _counter (key_prefix TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
@@ -46,21 +50,21 @@ class Store:
         self.path = path
         self._durable = durable
         self.lock = threading.RLock()
-        self._writer = self._connect()
+        self._writer = self._connect(_WRITER_CACHE_KIB)
         self._writer.executescript(_OWN_TABLES)
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, cache_kib: int) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=60)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'NORMAL' if self._durable else 'OFF'}")
-        connection.execute("PRAGMA cache_size = -65536")
+        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         register(connection)
         return connection
 
     @contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
         """Give a connection of one's own, whose reads inside a transaction see one moment."""
-        connection = self._connect()
+        connection = self._connect(_READER_CACHE_KIB)
         connection.execute("PRAGMA query_only = ON")
         try:
             yield connection

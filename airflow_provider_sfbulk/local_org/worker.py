@@ -45,7 +45,8 @@ class Worker:
         with self._clock.lock:
             self._stopped = True
             self._clock.lock.notify_all()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def submit(self, entry: Entry, work: Work) -> None:
         """Take up a job."""

@@ -12,7 +12,6 @@ from org_witness import V, Witness
 from airflow_provider_sfbulk.local_org import LocalOrg
 
 
-
 def accounts(count: int, *, start: int = 0) -> str:
     return "Name,External_Key__c\n" + "".join(f"Stand {n},K-{n}\n" for n in range(start, start + count))
 
@@ -48,8 +47,8 @@ def test_a_second_upload_passes_and_spoils_the_job(witness: Witness) -> None:
     status, code, message = witness.patch(job_id, "UploadComplete").error
     assert (status, code) == (400, "INVALIDJOB")
     assert message == (
-        f"Found multipe contents for job: <{job_id[:15]}>, please 'Close' / 'Abort' / 'Delete' the current Job then create a "
-        "new Job and make sure you only do 'PUT' once on a given Job."
+        f"Found multipe contents for job: <{job_id[:15]}>, please 'Close' / 'Abort' / 'Delete' the current Job then "
+        "create a new Job and make sure you only do 'PUT' once on a given Job."
     )
     assert witness.patch(job_id, "Aborted").json["state"] == "Aborted"
 
@@ -224,8 +223,9 @@ def test_a_caller_that_expects_100_continue_gets_it_before_it_sends(witness: Wit
     parts = urlsplit(witness.org.url)
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as line:
         line.sendall(
-            f"PUT {V}/jobs/ingest/{job_id}/batches HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n"
-            "Content-Type: text/csv\r\nContent-Length: 7\r\nExpect: 100-continue\r\n\r\n".encode()
+            f"PUT {V}/jobs/ingest/{job_id}/batches HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            f"Authorization: Bearer {token}\r\nContent-Type: text/csv\r\n"
+            "Content-Length: 7\r\nExpect: 100-continue\r\n\r\n".encode()
         )
         assert line.recv(1000).startswith(b"HTTP/1.1 100 ")
         line.sendall(b"Name\nA\n")

@@ -23,8 +23,8 @@ def ids(witness: Witness, sobject: str = "Account") -> list[str]:
         (
             "NumberOfEmployees",
             "4.5",
-            "INVALID_FIELD:Failed to deserialize field at col 1. Due to, '4.5' is not a valid value for the type xsd:int:"
-            "NumberOfEmployees --",
+            "INVALID_FIELD:Failed to deserialize field at col 1. Due to, '4.5' is not a valid value for the type "
+            "xsd:int:NumberOfEmployees --",
         ),
         (
             "NumberOfEmployees",
@@ -58,14 +58,15 @@ def ids(witness: Witness, sobject: str = "Account") -> list[str]:
         (
             "CreatedDate",
             "2026-03-04T05:06:07Z",
-            "INVALID_FIELD_FOR_INSERT_UPDATE:Unable to create/update fields: CreatedDate. Please check the security settings "
-            "of this field and verify that it is read/write for your profile or permission set.:CreatedDate --",
+            "INVALID_FIELD_FOR_INSERT_UPDATE:Unable to create/update fields: CreatedDate. Please check the security "
+            "settings of this field and verify that it is read/write for your profile or permission set.:"
+            "CreatedDate --",
         ),
         (
             "CreatedDate",
             "2018-09-28",
-            "INVALID_FIELD:Failed to deserialize field at col 1. Due to, '2018-09-28' is not a valid value for the type "
-            "xsd:dateTime:CreatedDate --",
+            "INVALID_FIELD:Failed to deserialize field at col 1. Due to, '2018-09-28' is not a valid value for the "
+            "type xsd:dateTime:CreatedDate --",
         ),
         ("Id", NOT_THERE, "INVALID_FIELD_FOR_INSERT_UPDATE:cannot specify Id in an insert call:Id --"),
     ],
@@ -95,7 +96,11 @@ def test_missing_required_fields_are_named_together(witness: Witness) -> None:
 
 
 def test_a_restricted_picklist_takes_its_entries_only(org: LocalOrg, witness: Witness) -> None:
-    colours: list[dict[str, Any]] = [{"value": "Red", "active": True}, {"value": "Blue", "active": False}, {"value": "Tan"}]
+    colours: list[dict[str, Any]] = [
+        {"value": "Red", "active": True},
+        {"value": "Blue", "active": False},
+        {"value": "Tan"},
+    ]
     org.add_object(
         name="Stand__c",
         fields=[
@@ -106,7 +111,8 @@ def test_a_restricted_picklist_takes_its_entries_only(org: LocalOrg, witness: Wi
     errors = witness.errors("Colour__c,Colours__c\nRed,Red;Tan\nBlue,\n,Red;Sky\n", "Stand__c")
     assert errors == [
         "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST:Colour__c: bad value for restricted picklist field: Blue:Colour__c --",
-        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST:Colours__c: bad value for restricted picklist field: Sky:Colours__c --",
+        "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST:Colours__c: bad value for restricted picklist field: Sky:"
+        "Colours__c --",
     ]
 
 
@@ -154,7 +160,9 @@ def test_values_are_read_in_all_documented_forms(
 def test_values_in_other_forms_fail_their_row(org: LocalOrg, witness: Witness, type_: str, sent: str) -> None:
     org.add_object(name="Stand__c", fields=[{"name": "Value__c", "type": type_}])
     (error,) = witness.errors(f"Value__c\n{sent}\n", "Stand__c")
-    assert error.startswith(f"INVALID_FIELD:Failed to deserialize field at col 0. Due to, '{sent}' is not a valid value")
+    assert error.startswith(
+        f"INVALID_FIELD:Failed to deserialize field at col 0. Due to, '{sent}' is not a valid value"
+    )
 
 
 def test_amounts_are_rounded_to_the_places_of_their_field(witness: Witness) -> None:
@@ -201,9 +209,10 @@ def test_records_that_are_not_there_are_refused(witness: Witness, operation: str
 
 
 def test_an_update_without_ids_fails_every_row(witness: Witness) -> None:
-    assert witness.errors("Name\nA\nB\n", operation="update") == [
-        "MISSING_ARGUMENT:Id not specified in an update call:--"
-    ] * 2
+    assert (
+        witness.errors("Name\nA\nB\n", operation="update")
+        == ["MISSING_ARGUMENT:Id not specified in an update call:--"] * 2
+    )
 
 
 def test_deleted_records_lie_in_the_bin_and_hard_deleted_ones_do_not(org: LocalOrg, witness: Witness) -> None:
@@ -322,7 +331,12 @@ def test_names_of_people_are_joined_from_their_parts(witness: Witness) -> None:
         ("Account", "insert", "Name,BillingAddress", "InvalidBatch : Field name not found : BillingAddress"),
         ("Account", "insert", "Name,Acount.Name", "InvalidBatch : Unable to find relationship: Acount"),
         ("Contact", "insert", "LastName,Account.Phone", "InvalidBatch : Field name not found : Account.Phone"),
-        ("Contact", "insert", "LastName,Account.Parent.Name", "InvalidBatch : Field name not found : Account.Parent.Name"),
+        (
+            "Contact",
+            "insert",
+            "LastName,Account.Parent.Name",
+            "InvalidBatch : Field name not found : Account.Parent.Name",
+        ),
         (
             "Account",
             "insert",
@@ -354,6 +368,14 @@ def test_a_polymorphic_lookup_takes_the_type_in_front(witness: Witness) -> None:
     who = witness.org.username
     assert witness.errors(f"LastName,Company,User:Owner.Username\nA,B,{who}\n", "Lead") == []
     assert witness.org.records("Lead")[0]["OwnerId"] == witness.org.user_id
+
+
+def test_auto_numbers_count_on(org: LocalOrg, witness: Witness) -> None:
+    name = {"name": "Name", "type": "string", "autoNumber": True, "nillable": False, "createable": False}
+    org.add_object(name="Ticket__c", fields=[name, {"name": "Text__c", "type": "string"}])
+    assert witness.errors("Text__c\na\nb\n", "Ticket__c") == []
+    assert witness.errors("Text__c\nc\n", "Ticket__c") == []
+    assert [record["Name"] for record in org.records("Ticket__c")] == ["00001", "00002", "00003"]
 
 
 def test_base64_columns_cannot_be_loaded(org: LocalOrg, witness: Witness) -> None:

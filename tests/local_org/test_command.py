@@ -1,0 +1,105 @@
+"""The command: one JSON line, then an org that others can use until it is told to stop."""
+
+from __future__ import annotations
+
+import json
+import signal
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "airflow_provider_sfbulk.local_org"]
+
+
+def start(*options: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    process = subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, json.loads(process.stdout.readline())
+
+
+def stop(process: subprocess.Popen[str], number: int) -> tuple[int, str, str]:
+    process.send_signal(number)
+    rest, errors = process.communicate(timeout=20)
+    return process.returncode, rest, errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_start_line_is_all_that_is_printed_and_a_signal_ends_it(number: int) -> None:
+    process, line = start()
+    try:
+        assert list(line) == [
+            "url",
+            "client_id",
+            "client_secret",
+            "username",
+            "password",
+            "security_token",
+            "refresh_token",
+            "private_key",
+            "connection",
+        ]
+        assert line["private_key"].startswith("-----BEGIN PRIVATE KEY-----")
+        assert line["connection"] == {
+            "conn_type": "salesforce_bulk",
+            "host": line["url"],
+            "login": line["username"],
+            "extra": {
+                "auth_flow": "client_credentials",
+                "client_id": line["client_id"],
+                "client_secret": line["client_secret"],
+            },
+        }
+        with urllib.request.urlopen(f"{line['url']}/services/data/") as answer:
+            assert json.load(answer)[0]["version"] == "31.0"
+    finally:
+        ended = stop(process, number)
+    assert ended == (0, "", "")
+
+
+def test_a_data_file_keeps_the_credentials(tmp_path: Path) -> None:
+    lines = []
+    for _ in range(2):
+        process, line = start("--data", str(tmp_path / "org.sqlite"))
+        stop(process, signal.SIGTERM)
+        lines.append({key: value for key, value in line.items() if key not in ("url", "connection")})
+    assert lines[0] == lines[1]
+
+
+def test_tls_answers_those_who_trust_its_certificate() -> None:
+    process, line = start("--tls")
+    try:
+        assert line["connection"]["extra"]["ca_file"] == line["ca_file"]
+        for host in ("localhost", "127.0.0.1"):
+            url = line["url"].replace("localhost", host) + "/services/data/"
+            trusting = ssl.create_default_context(cafile=line["ca_file"])
+            with urllib.request.urlopen(url, context=trusting) as answer:
+                assert answer.status == 200
+            with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+                urllib.request.urlopen(url)
+    finally:
+        stop(process, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("options", [["--seed", "/nowhere"], ["--schema", "/nowhere.json"]])
+def test_what_cannot_be_loaded_ends_the_command_with_a_reason(options: list[str]) -> None:
+    run = subprocess.run([*COMMAND, *options], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.startswith("the local org cannot start: ")
+    assert "nowhere" in run.stderr
+
+
+def test_a_taken_port_is_said(tmp_path: Path) -> None:
+    process, line = start()
+    try:
+        port = line["url"].rsplit(":", 1)[1]
+        run = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, check=False)
+        assert run.returncode == 1
+        assert "in use" in run.stderr
+    finally:
+        stop(process, signal.SIGTERM)
