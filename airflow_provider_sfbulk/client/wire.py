@@ -87,7 +87,8 @@ class Reply:
 
 
 class Sink(Protocol):
-    """Where a downloaded body goes. A driver calls ``start``, ``write``…, then ``finish`` or ``discard``, for each try.
+    """Where a downloaded body goes. For each try a driver calls ``start``, ``write``…, then ``finish``; and ``discard``
+    when the download or one of these has failed.
 
     ``finish`` is the place for proof: it raises ``TransportError`` when what came is not whole, and the flow may fetch
     again from the beginning.

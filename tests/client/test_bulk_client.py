@@ -18,6 +18,7 @@ from airflow_provider_sfbulk.client.flows.wait import Schedule
 from airflow_provider_sfbulk.client.models import JobState
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.faults import Fault
 
 QUICK = Schedule(first=0.02, growth=0.1, longest=0.2)
 
@@ -203,6 +204,77 @@ def test_deleted_records_are_found_when_asked_for(client, org):
 def test_a_wrong_query_is_told_with_salesforces_reason(client):
     with pytest.raises(errors.RequestRefusedError, match="No such column 'Nope'"):
         client.query.perform("SELECT Nope FROM Account")
+
+
+class Replaced(Fault):
+    """Changes what the org answers: ``times`` times."""
+
+    def __init__(self, change, times=99) -> None:
+        self.change = change
+        self.times = times
+
+    async def body(self, exchange, chunks):
+        data = b"".join([chunk async for chunk in chunks])
+        self.times -= 1
+        yield self.change(data) if self.times >= 0 else data
+
+
+def without_last_row(data: bytes) -> bytes:
+    return data[: data.rindex(b"\n", 0, -1) + 1]
+
+
+@pytest.fixture
+def broken(client, org):
+    """Make ``route`` answer something else; nobody waits between tries, and no answer is compressed."""
+    client.driver._sleep = lambda seconds: None
+    org.core.compress = False
+    yield lambda route, change, times=99: org.core.faults.add(route, Replaced(change, times))
+    org.core.faults.clear()
+    org.core.compress = True
+
+
+def test_a_result_file_that_lacks_a_row_is_fetched_again(client, org, broken):
+    job_id = load(client, 5, "F")
+    client.ingest.wait(job_id, schedule=QUICK)
+    broken("ingest.successful", without_last_row, times=2)
+    assert len(list(client.ingest.successful_results(job_id))) == 5
+    broken("ingest.successful", without_last_row)
+    with pytest.raises(errors.TransportError, match="4 records came in place of 5"):
+        client.ingest.successful_results(job_id)
+
+
+def test_a_page_that_lacks_a_row_is_fetched_again(client, org, broken):
+    client.ingest.wait(load(client, 5, "G"), schedule=QUICK)
+    result = client.query.perform("SELECT Name FROM Account WHERE External_Key__c LIKE 'G-%'", schedule=QUICK)
+    broken("query.results", without_last_row, times=2)
+    assert len(list(result)) == 5
+    broken("query.results", without_last_row)
+    with pytest.raises(errors.TransportError, match="4 records came in place of 5"):
+        list(result)
+
+
+def test_pages_that_do_not_add_up_to_the_job_are_told(client, org, broken):
+    client.ingest.wait(load(client, 5, "H"), schedule=QUICK)
+    result = client.query.perform("SELECT Name FROM Account WHERE External_Key__c LIKE 'H-%'", schedule=QUICK)
+    broken("query.get", lambda data: data.replace(b'"numberRecordsProcessed":5', b'"numberRecordsProcessed":6'))
+    with pytest.raises(errors.ProtocolError, match="5 records in place of the 6"):
+        list(result)
+
+
+def test_pages_that_go_round_in_a_circle_are_left(client, org, broken, monkeypatch):
+    client.ingest.wait(load(client, 5, "I"), schedule=QUICK)
+    org.core.page_records = 2
+    result = client.query.perform("SELECT Name FROM Account WHERE External_Key__c LIKE 'I-%'", schedule=QUICK)
+    locator = client.query.result_pages(result.job.id)[0]
+
+    class SameAgain(Fault):
+        async def after(self, exchange, response):
+            response.headers["Sforce-Locator"] = locator
+            return response
+
+    org.core.faults.add("query.results", SameAgain())
+    with pytest.raises(errors.ProtocolError, match="twice"):
+        list(result)
 
 
 def test_a_session_that_ends_is_renewed_in_the_middle(client, org):

@@ -102,7 +102,7 @@ class BlockingDriver:
         self._sleep = sleep or self._stopped.wait
         self._meter = Meter()
         # Every retry is a flow's decision: urllib3 by itself would repeat a PUT.
-        never = urllib3.Retry(total=0, read=False, redirect=0, respect_retry_after_header=False)
+        never = urllib3.Retry(total=0, read=False, redirect=0)
         self._adapter = HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=never)
 
     @property

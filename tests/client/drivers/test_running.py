@@ -209,7 +209,20 @@ def test_eight_callers_with_an_ended_session_log_in_once(make, server):
     one(driver, call(GET))
     assert org.logins == 1
     org.logins = 100  # the first token is not the newest any more
+    refused, all_refused = [], threading.Event()
+
+    def refuses_all_at_once(asked):
+        answer = org.answer(asked)
+        if asked.headers.get("authorization") == "Bearer token1":
+            refused.append(asked)
+            answer.wait = all_refused
+            if len(refused) == 8:
+                all_refused.set()
+        return answer
+
+    server.handler = refuses_all_at_once
     results = driver.run(*(call(GET) for _ in range(8)))
+    assert len(refused) == 8
     assert [result.status for result in results] == [200] * 8
     assert org.logins == 101
 
