@@ -12,7 +12,7 @@ from airflow_provider_sfbulk.client.flows.query import Page, check_total, next_p
 from airflow_provider_sfbulk.client.flows.settle import KINDS, Kind, Settlement
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule, wait_until_final
 from airflow_provider_sfbulk.client.job_calls import OnProgress, Timeout, seconds_of
-from airflow_provider_sfbulk.client.models import BulkError, JobInfo
+from airflow_provider_sfbulk.client.models import BulkError, JobInfo, JobState
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
 from airflow_provider_sfbulk.client.records.frame import data_frame
 from airflow_provider_sfbulk.client.records.pages import TablePage
@@ -126,18 +126,15 @@ class BulkResult:
 
     def _records(self, kind: Kind) -> Iterator[dict[str, str]]:
         for each in self._settled().parts:
-            if expected := each.count(kind):
-                yield from read_results(self._client, each.job, kind, expected=expected)
+            if each.count(kind):
+                yield from read_results(self._client, each.job, kind)
 
 
-def read_results(
-    client: BulkClient, job: JobInfo, kind: Kind, *, expected: int | None = None
-) -> Iterator[dict[str, str]]:
-    """Read one result file of a job: it is proven whole on disk before its first row is given.
-
-    :param expected: rows that it must have
-    """
-    spool = Spool(dialect_of(job), records=expected, required=REQUIRED[kind])
+def read_results(client: BulkClient, job: JobInfo, kind: Kind) -> Iterator[dict[str, str]]:
+    """Read one result file of a job: it is proven whole on disk, against the job's counters, before its first row is given."""
+    # Of a job that did not complete the counters may lag behind the files, and nothing counts the unprocessed records.
+    counted = {"successful": job.successful, "failed": job.failed} if job.state is JobState.JOB_COMPLETE else {}
+    spool = Spool(dialect_of(job), records=counted.get(kind), required=REQUIRED[kind])
     client.run(IngestJobs(client.api_version).results(job.id, KINDS[kind], spool))
     yield from spool.rows()
 

@@ -250,13 +250,13 @@ def test_a_page_that_lacks_a_row_is_fetched_again(client, org, broken):
     assert len(list(result)) == 5
     broken("query.results", without_last_row)
     with pytest.raises(errors.TransportError, match="4 records came in place of 5"):
-        list(result)
+        list(client.query.results(result.job.id))
 
 
 def test_pages_that_do_not_add_up_to_the_job_are_told(client, org, broken):
     client.ingest.wait(load(client, 5, "H"), schedule=QUICK)
-    result = client.query.perform("SELECT Name FROM Account WHERE External_Key__c LIKE 'H-%'", schedule=QUICK)
     broken("query.get", lambda data: data.replace(b'"numberRecordsProcessed":5', b'"numberRecordsProcessed":6'))
+    result = client.query.perform("SELECT Name FROM Account WHERE External_Key__c LIKE 'H-%'", schedule=QUICK)
     with pytest.raises(errors.ProtocolError, match="5 records in place of the 6"):
         list(result)
 
