@@ -133,10 +133,12 @@ class BulkResult:
 def read_results(client: BulkClient, job: JobInfo, kind: Kind) -> Iterator[dict[str, str]]:
     """Read one result file of a job: it is proven whole on disk, against the job's counters, before its first row is given."""
     # Of a job that did not complete the counters may lag behind the files, and nothing counts the unprocessed records.
-    counted = {"successful": job.successful, "failed": job.failed} if job.state is JobState.JOB_COMPLETE else {}
+    counted: dict[Kind, int] = {}
+    if job.state is JobState.JOB_COMPLETE:
+        counted = {"successful": job.successful, "failed": job.failed}
     spool = Spool(dialect_of(job), records=counted.get(kind), required=REQUIRED[kind])
     client.run(IngestJobs(client.api_version).results(job.id, KINDS[kind], spool))
-    yield from spool.rows()
+    return spool.rows()
 
 
 class BulkQueryResult:
