@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.caller import Caller
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.flows import ingest
 from airflow_provider_sfbulk.client.flows.job import IngestJobs
+from airflow_provider_sfbulk.client.flows.org import describe
 from airflow_provider_sfbulk.client.flows.settle import Kind
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule
@@ -22,9 +24,6 @@ from airflow_provider_sfbulk.client.records.sources import Rules, from_source
 from airflow_provider_sfbulk.client.results import BulkResult, read_results
 from airflow_provider_sfbulk.client.wire import Body
 
-if TYPE_CHECKING:
-    from airflow_provider_sfbulk.client.bulk import BulkClient
-
 AT_ONCE: Final = 4
 """Jobs being filled at the same time, by default."""
 
@@ -34,7 +33,7 @@ _CHUNK_BYTES: Final = 1024 * 1024
 class IngestApi(JobCalls):
     """``client.ingest``."""
 
-    def __init__(self, client: BulkClient) -> None:
+    def __init__(self, client: Caller) -> None:
         self._ingest = IngestJobs(client.api_version)
         super().__init__(client, self._ingest)
 
@@ -107,7 +106,7 @@ class IngestApi(JobCalls):
         stream = from_source(records, rules, name="records")
         columns = check_against_describe(
             stream.columns,
-            self._client.describe(sobject),
+            self._client.run(describe(sobject, api_version=self._client.api_version)),
             operation=rules.operation,
             external_id_field=rules.external_id_field,
         )

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
+from airflow_provider_sfbulk.client.caller import Caller
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.flows.job import Jobs
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule, wait_until_final
 from airflow_provider_sfbulk.client.models import JobInfo
-
-if TYPE_CHECKING:
-    from airflow_provider_sfbulk.client.bulk import BulkClient
 
 OnProgress: TypeAlias = Callable[[JobInfo], None]
 Timeout: TypeAlias = float | timedelta | None
@@ -21,7 +19,7 @@ Timeout: TypeAlias = float | timedelta | None
 class JobCalls:
     """The calls on one half of the API."""
 
-    def __init__(self, client: BulkClient, jobs: Jobs) -> None:
+    def __init__(self, client: Caller, jobs: Jobs) -> None:
         self._client = client
         self._jobs = jobs
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from airflow_provider_sfbulk.client.caller import Caller
 from airflow_provider_sfbulk.client.flows import query
 from airflow_provider_sfbulk.client.flows.job import QueryJobs
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule, check_complete
@@ -14,14 +15,11 @@ from airflow_provider_sfbulk.client.records.dialect import dialect_of
 from airflow_provider_sfbulk.client.results import PAGE_RECORDS, BulkQueryResult
 from airflow_provider_sfbulk.client.spool import Spool
 
-if TYPE_CHECKING:
-    from airflow_provider_sfbulk.client.bulk import BulkClient
-
 
 class QueryApi(JobCalls):
     """``client.query``."""
 
-    def __init__(self, client: BulkClient) -> None:
+    def __init__(self, client: Caller) -> None:
         self._query = QueryJobs(client.api_version)
         super().__init__(client, self._query)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from airflow_provider_sfbulk.client.caller import Caller
 from airflow_provider_sfbulk.client.flows.extract import describe_columns, fetch
 from airflow_provider_sfbulk.client.flows.ingest import Filled
 from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs
@@ -23,7 +24,6 @@ from airflow_provider_sfbulk.client.spool import Spool
 if TYPE_CHECKING:
     import pandas as pd
 
-    from airflow_provider_sfbulk.client.bulk import BulkClient
 
 PAGE_RECORDS: Final = 50_000
 """Records of one page when rows are streamed. What other clients ask for, too; a page lies in memory."""
@@ -35,7 +35,7 @@ class BulkResult:
     :param filled: the parts and the jobs that hold them
     """
 
-    def __init__(self, client: BulkClient, filled: Sequence[Filled]) -> None:
+    def __init__(self, client: Caller, filled: Sequence[Filled]) -> None:
         self._client = client
         self._filled = filled
         self._settlement: Settlement | None = None
@@ -130,7 +130,7 @@ class BulkResult:
                 yield from read_results(self._client, each.job, kind)
 
 
-def read_results(client: BulkClient, job: JobInfo, kind: Kind) -> Iterator[dict[str, str]]:
+def read_results(client: Caller, job: JobInfo, kind: Kind) -> Iterator[dict[str, str]]:
     """Read one result file of a job: it is proven whole on disk, against the job's counters, before its first row is given."""
     # Of a job that did not complete the counters may lag behind the files, and nothing counts the unprocessed records.
     counted: dict[Kind, int] = {}
@@ -148,7 +148,7 @@ class BulkQueryResult:
     None. Each iteration reads the pages anew.
     """
 
-    def __init__(self, client: BulkClient, job: JobInfo, *, page_records: int = PAGE_RECORDS) -> None:
+    def __init__(self, client: Caller, job: JobInfo, *, page_records: int = PAGE_RECORDS) -> None:
         self.job = job
         self._client = client
         self._jobs = QueryJobs(client.api_version)

@@ -1,0 +1,20 @@
+"""What runs flows for those who only decide which."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+from airflow_provider_sfbulk.client.wire import Flow, Ledger
+
+T = TypeVar("T")
+
+
+class Caller(Protocol):
+    """A client, as its parts see it."""
+
+    @property
+    def api_version(self) -> str:
+        """The version of all calls, as ``"66.0"``."""
+
+    def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
+        """Run a flow to its end and return its result."""
