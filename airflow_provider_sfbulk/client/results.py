@@ -131,7 +131,7 @@ class BulkResult:
 
 
 def read_results(client: Caller, job: JobInfo, kind: Kind) -> Iterator[dict[str, str]]:
-    """Read one result file of a job: it is proven whole on disk, against the job's counters, before its first row is given."""
+    """Read one result file of a job, proven whole against the job's counters before its first row is given."""
     # Of a job that did not complete the counters may lag behind the files, and nothing counts the unprocessed records.
     counted: dict[Kind, int] = {}
     if job.state is JobState.JOB_COMPLETE:

@@ -8,12 +8,17 @@ column would need Python objects for decimals and dates.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def data_frame(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pd.DataFrame:
     """Give all rows as one DataFrame, with ``schema``'s types even if there are none. It holds them all in memory."""
+    import pandas as pd  # noqa: PLC0415 - most of a second, in every process that parses a DAG
+
     frame: pd.DataFrame = pa.Table.from_batches(list(batches), schema).to_pandas(types_mapper=pd.ArrowDtype)
     return frame
