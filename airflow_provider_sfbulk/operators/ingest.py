@@ -13,7 +13,7 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.flows import ingest
 from airflow_provider_sfbulk.client.flows.job import IngestJobs
-from airflow_provider_sfbulk.client.flows.settle import Settlement
+from airflow_provider_sfbulk.client.flows.settle import KINDS, Settlement
 from airflow_provider_sfbulk.client.flows.spec import E, IngestSpec, member
 from airflow_provider_sfbulk.client.flows.wait import check_complete
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobType, LineEnding, Operation
@@ -262,6 +262,12 @@ class BulkIngestOperator(BulkJobOperator):
     ) -> dict[str, Any]:
         """Hold the counts against what was sent, write the result files, and judge."""
         settlement = Settlement.of(filled, infos)
+        self.log.info(
+            "%d records sent in %d job(s): %d saved, %d failed, %d not processed",
+            settlement.records,
+            len(filled),
+            *(settlement.count(kind) for kind in KINDS),
+        )
         report = self._report(client, settlement)
         for info in infos:
             check_complete(info)
