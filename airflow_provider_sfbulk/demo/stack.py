@@ -17,6 +17,7 @@ import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -136,20 +137,20 @@ class AirflowStack:
         process.wait()
 
     def stop(self) -> None:
-        """End all components and their children."""
-        for process in self._processes.values():
-            if process.poll() is None:
-                process.terminate()
-        until = time.monotonic() + STOP_SECONDS
-        for process in self._processes.values():
-            try:
-                process.wait(max(0.1, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass
-            finally:
+        """End all components and their children; a second Ctrl-C meanwhile only makes it quicker."""
+        try:
+            for process in self._processes.values():
+                if process.poll() is None:
+                    process.terminate()
+            until = time.monotonic() + STOP_SECONDS
+            for process in self._processes.values():
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.1, until - time.monotonic()))
+        finally:
+            for process in self._processes.values():
                 _signal_group(process, signal.SIGKILL)
                 process.wait()
-        self._processes.clear()
+            self._processes.clear()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -178,10 +179,16 @@ class AirflowStack:
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "airflow", *arguments]
 
-    def _is_healthy(self) -> bool:
+    def _check_components(self) -> None:
+        """Notice at once that a component has ended, rather than wait for what it will never do.
+
+        :raises StackError: with the end of its log
+        """
         for name, process in self._processes.items():
             if process.poll() is not None:
                 raise StackError(f"{name} ended with {process.returncode}:\n{_tail(self.log_of(name))}")
+
+    def _is_healthy(self) -> bool:
         try:
             with urlopen(f"{self.url}/api/v2/monitor/health", timeout=5) as reply:  # noqa: S310 - our own loopback URL
                 health = json.load(reply)
@@ -218,10 +225,11 @@ class AirflowStack:
     def wait_for(self, look: Callable[[], T], what: str, *, seconds: float = 120.0) -> T:
         """Look until there is something, and return it.
 
-        :raises StackError: when there is nothing after ``seconds``
+        :raises StackError: when there is nothing after ``seconds``, or a component has ended
         """
         until = time.monotonic() + seconds
         while not (found := look()):
+            self._check_components()
             if time.monotonic() > until:
                 raise StackError(f"waited {seconds:g} s in vain: {what}")
             time.sleep(LOOK_SECONDS)
@@ -285,10 +293,8 @@ def _free_port() -> int:
 
 
 def _signal_group(process: subprocess.Popen[bytes], which: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, which)
-    except ProcessLookupError:
-        pass
 
 
 def _tail(log: Path) -> str:
