@@ -9,7 +9,7 @@ import csv
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 SCHEMA: Final = Path(str(files(__package__).joinpath("airport__c.json")))
 """Describe of the object that the airports go to, for ``sfbulk-local-org --schema``."""
@@ -45,7 +45,8 @@ def airports() -> Iterator[dict[str, str]]:
     """Give every airport as a row of text, sorted by its ICAO code; a missing value is the empty text."""
     import airportsdata  # noqa: PLC0415 - of the extra "demo"
 
-    for code, airport in sorted(airportsdata.load("ICAO").items()):
+    known = cast("Mapping[str, Mapping[str, str | float]]", airportsdata.load("ICAO"))
+    for code, airport in sorted(known.items()):
         row = {field: _text(airport[key]) for field, key in COLUMNS.items()}
         yield {**row, KEY: code}
 
