@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, task
 
-from airflow_provider_sfbulk.demo.airports import COLUMNS, write_airports
+from airflow_provider_sfbulk.demo.airports import write_airports
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 
@@ -35,7 +35,11 @@ with DAG("airports", schedule=None, tags=["salesforce", "example"], doc_md=__doc
     # [START extract]
     extract = BulkQueryOperator(
         task_id="extract",
-        soql=f"SELECT {', '.join(COLUMNS)} FROM Airport__c",
+        soql="""
+            SELECT External_Key__c, Name, Iata__c, City__c, Region__c, Country__c, Time_Zone__c,
+                Elevation_Feet__c, Latitude__c, Longitude__c
+            FROM Airport__c
+        """,
         output_path="{{ var.value.lake }}/extract",
         output_format="parquet",
         deferrable=True,

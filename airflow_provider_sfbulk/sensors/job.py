@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from airflow.sdk import BaseSensorOperator, PokeReturnValue, conf
+from airflow.sdk import BaseSensorOperator, PokeReturnValue, XComArg, conf
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider_sfbulk.client.errors import SourceError, TransientError
@@ -48,8 +48,8 @@ class BulkJobSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        job_id: str | None = None,
-        job_ids: Sequence[str] | None = None,
+        job_id: str | XComArg | None = None,
+        job_ids: Sequence[str] | XComArg | None = None,
         job_type: str = "ingest",
         max_failed_records: float | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -58,8 +58,9 @@ class BulkJobSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.job_id = job_id
-        self.job_ids = job_ids
+        self.job_id = cast("str | None", job_id)
+        # Rendering puts the ids in the XComArg's place before anything reads them.
+        self.job_ids = cast("Sequence[str] | None", job_ids)
         self.job_type = job_type
         self.max_failed_records = max_failed_records
         self.deferrable = deferrable

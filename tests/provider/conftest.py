@@ -3,6 +3,7 @@ behaves as Airflow 3.3.2's."""
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -68,24 +69,21 @@ class Try:
 
     def run(self, operator: BaseOperator) -> Any:
         """Run the operator to its end, over as many deferrals as it takes."""
-        import asyncio
-
         try:
             return operator.execute(self.context)
         except TaskDeferred as deferral:
             pending = deferral
         while True:
-            module, kwargs = pending.trigger.serialize()
-            trigger = type(pending.trigger)(**kwargs)
-
-            async def first_event() -> Any:
-                return await anext(trigger.run())
-
-            event = asyncio.run(first_event())
+            _, kwargs = pending.trigger.serialize()
+            event = asyncio.run(_first_event(type(pending.trigger)(**kwargs)))
             try:
                 return getattr(operator, pending.method_name)(self.context, event=event.payload)
             except TaskDeferred as deferral:
                 pending = deferral
+
+
+async def _first_event(trigger: Any) -> Any:
+    return await anext(trigger.run())
 
 
 @pytest.fixture(autouse=True)

@@ -160,7 +160,9 @@ def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, made: list[str]) -> Fl
         stands = yield Record(key, Filled.of(part, job_id).to_dict())
         if stands["job_id"] != job_id:
             yield from _abort_quietly(jobs, job_id)
-        log.info("part %d lies in job %s: %d records, %d bytes", part.number, stands["job_id"], part.records, part.length)
+        log.info(
+            "part %d lies in job %s: %d records, %d bytes", part.number, stands["job_id"], part.records, part.length
+        )
         return Filled.of(part, stands["job_id"])
     finally:
         part.close()
