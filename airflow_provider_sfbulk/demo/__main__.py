@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -102,7 +103,9 @@ def _run(home: Path, dags: Path, *, stay: bool) -> int:
                     "org": org.start_line["url"],
                 }
                 say(WHAT_TO_SEE.format(**shown))
-                threading.Event().wait()
+                with suppress(KeyboardInterrupt):
+                    threading.Event().wait()
+                say("stopping …")
     return 0
 
 

@@ -237,11 +237,15 @@ class AirflowStack:
 
     def start_run(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Start a DAG run once the DAG is known, and return its id."""
-        self.wait_for(lambda: self._is_known(dag_id), f"DAG {dag_id} is known")
-        self.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
+        self.unpause(dag_id)
         body = {"logical_date": None, "conf": dict(conf or {})}
         run_id: str = self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"]
         return run_id
+
+    def unpause(self, dag_id: str) -> None:
+        """Let a DAG run, once it is known."""
+        self.wait_for(lambda: self._is_known(dag_id), f"DAG {dag_id} is known")
+        self.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
 
     def _is_known(self, dag_id: str) -> bool:
         if self.call("GET", f"/api/v2/dags/{dag_id}", missing=None) is not None:
@@ -263,6 +267,11 @@ class AirflowStack:
     def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
         """Read a task instance."""
         found: dict[str, Any] = self.call("GET", _task_path(dag_id, run_id, task_id))
+        return found
+
+    def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str | None]:
+        """Read a task instance's extra links, by name."""
+        found: dict[str, str | None] = self.call("GET", f"{_task_path(dag_id, run_id, task_id)}/links")["extra_links"]
         return found
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
