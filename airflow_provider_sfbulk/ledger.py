@@ -18,7 +18,8 @@ return value cannot be stored or its worker dies in that moment. A clear raises 
 Layout, each value one JSON object:
 
 ============================  ======================================================================================
-``sfbulk.t<try>``             ``load`` (the try that began it), ``plan``, ``end`` once decided, ``done`` once succeeded
+``sfbulk.t<try>``             ``load`` (the try that began it), ``plan``, ``end`` once decided, ``done`` once succeeded,
+                              ``given_up`` when it ended undecided for good: its jobs are nobody's
 ``sfbulk.t<try>.<block>``     the entries of ``BLOCK_PARTS`` parts, by key
 ============================  ======================================================================================
 """
@@ -39,6 +40,9 @@ RETENTION: Final = timedelta(days=30)
 
 BLOCK_PARTS: Final = 100
 """Parts whose entries share one value. An entry takes some 150 bytes; values over 64 KiB are warned about."""
+
+HEAD_KEYS: Final = frozenset({"end", "given_up"})
+"""Keys of what is said about the load as a whole."""
 
 
 class StateStore(Protocol):
@@ -123,7 +127,7 @@ class TaskLedger:
         return bool(self._head.get("end"))
 
     def recall(self, key: str, /) -> Mapping[str, Any] | None:
-        """Read an entry: ``end``, or ``<part>.<generation>``."""
+        """Read an entry: ``end``, ``given_up``, or ``<part>.<generation>``."""
         with self._lock:
             return self._recall(key)
 
@@ -135,8 +139,8 @@ class TaskLedger:
         """
         with self._lock:
             stands = dict(self._recall(key) or value)
-            if key == "end":
-                self._head = {**self._head, "end": stands}
+            if key in HEAD_KEYS:
+                self._head = {**self._head, key: stands}
                 self._put(self._head_key(self._try), self._head)
             else:
                 block = self._block_of(key)
@@ -152,13 +156,15 @@ class TaskLedger:
             self._put(self._head_key(self._try), self._head)
 
     def _is_over(self, head: Mapping[str, Any]) -> bool:
-        """Whether a load has succeeded, and this is not a retry of the try in which it did."""
+        """Whether a load was given up; or has succeeded, and this is not a retry of the try in which it did."""
+        if "given_up" in head:
+            return True
         done = head.get("done")
         return done is not None and (self._max_tries is None or done["max_tries"] != self._max_tries)
 
     def _recall(self, key: str) -> Mapping[str, Any] | None:
-        if key == "end":
-            return self._head.get("end")
+        if key in HEAD_KEYS:
+            return self._head.get(key)
         block = self._block_of(key)
         if block not in self._blocks:
             self._blocks[block] = dict(self._get(self._block_key(self._try, block)) or {})
