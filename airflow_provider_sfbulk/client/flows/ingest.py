@@ -49,6 +49,9 @@ FILL_TRIES: Final = 5
 DECISION: Final = "end"
 """Key under which the decision is recorded."""
 
+GIVEN_UP: Final = "given_up"
+"""Key under which is noted that the load ends undecided: the next try makes jobs of its own."""
+
 CLOSE_TRIES: Final = 5
 """Closes that may get lost on the way before one job's closing counts as failed."""
 
@@ -137,10 +140,23 @@ def _fill_all(jobs: IngestJobs, spec: IngestSpec, parts: Iterable[Part], limit: 
             )
     except (SourceError, RequestRefusedError):
         # Neither is mended by a retry. Nothing was closed, so nothing was processed.
-        for job_id in made:
-            yield from _abort_quietly(jobs, job_id)
+        yield from _give_up(jobs, made)
         raise
     return filled
+
+
+def _give_up(jobs: IngestJobs, made: Iterable[str]) -> Flow[None]:
+    """Abort the jobs of an undecided load, once it is certain that no other try takes them up.
+
+    Without that note a newer try may have adopted and closed them, now or by the time a slow abort arrives.
+    """
+    try:
+        yield Record(GIVEN_UP, {})
+    except LedgerError as error:
+        log.warning("the jobs of this load stay Open and are never processed: %s", error)
+        return
+    for job_id in made:
+        yield from _abort_quietly(jobs, job_id)
 
 
 def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, made: list[str]) -> Flow[Filled]:
