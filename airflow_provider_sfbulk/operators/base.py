@@ -157,7 +157,7 @@ class BulkJobOperator(BaseOperator):
                 api_version=self.api_version,
                 poll_interval=self.poll_interval,
                 deadline=deadline,
-                cancel_on_kill=self.cancel_on_kill,
+                cancel_on_kill=self.cancel_on_kill and self._owns_jobs,
                 api_calls=api_calls,
             ),
             method_name="execute_complete",
@@ -210,6 +210,11 @@ class BulkJobOperator(BaseOperator):
             self.log.warning("could not ask Airflow why this task ends (%s): its jobs go on", type(error).__name__)
             return False
         return any(state in ENDED_STATES for by_task in states.values() for state in by_task.values())
+
+    @property
+    def _owns_jobs(self) -> bool:
+        """Whether the jobs that are waited for are this task's, to be aborted with it."""
+        return True
 
     def _own_jobs(self, context: Context) -> list[str]:
         """Jobs that this task has recorded, of the load or query it is at."""
