@@ -121,6 +121,17 @@ class TaskLedger:
             head = self._get(self._head_key(self._try))
             return [] if head is None else self._jobs_of(head["load"])
 
+    def is_newest(self) -> bool:
+        """Whether this try is still the task's newest: an older one must not tidy up what its successor works on.
+
+        When the store cannot be read, it is not.
+        """
+        with self._lock:
+            try:
+                return self._get(self._head_key(self._try)) == self._head
+            except LedgerError:
+                return False
+
     @property
     def is_resumed(self) -> bool:
         """Whether an earlier try, or an earlier half of this one, decided the load."""
