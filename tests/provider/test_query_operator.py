@@ -254,7 +254,12 @@ def test_a_new_extract_takes_the_place_of_the_old_and_of_nothing_else(
 
 @pytest.mark.parametrize(
     "manifest",
-    ["not json", "[]", "null", '{"version": 1, "files": [{"name": "../outside.txt"}, {"name": "notes.txt"}, {"name": 1}]}'],
+    [
+        "not json",
+        "[]",
+        "null",
+        '{"version": 1, "files": [{"name": "../outside.txt"}, {"name": "notes.txt"}, {"name": 1}]}',
+    ],
 )
 def test_a_manifest_that_is_not_ours_makes_nothing_disappear(
     manifest: str, readings: LocalOrg, task: FakeTask, out: Path
