@@ -138,24 +138,25 @@ class TaskLedger:
         return bool(self._head.get("end"))
 
     def recall(self, key: str, /) -> Mapping[str, Any] | None:
-        """Read an entry: ``end``, ``given_up``, or ``<part>.<generation>``."""
+        """Read an entry: ``end``, ``given_up``, or a part's number (a query's: ``0.<generation>``)."""
         with self._lock:
             return self._recall(key)
 
     def record(self, key: str, value: Mapping[str, Any], /) -> Mapping[str, Any]:
-        """Write an entry under this try's own key and verify it; an earlier entry wins over ``value``.
+        """Write an entry under this try's own key and verify it. From then on it stands in place of earlier tries' ones.
 
-        :return: the entry that stands
+        :return: the entry that stands: ``value``
         :raises FencedError: when a newer try has taken over: this one must send nothing more
         """
         with self._lock:
-            stands = dict(self._recall(key) or value)
+            stands = dict(value)
             if key in HEAD_KEYS:
                 self._head = {**self._head, key: stands}
                 self._put(self._head_key(self._try), self._head)
             else:
                 block = self._block_of(key)
-                entries = {**self._blocks.get(block, {}), key: stands}
+                self._recall(key)  # what this same try has written before
+                entries = {**self._blocks[block], key: stands}
                 self._put(self._block_key(self._try, block), entries)
                 self._blocks[block] = entries
             return stands
