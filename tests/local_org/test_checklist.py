@@ -7,7 +7,7 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
-from org_witness import V, Witness
+from tests.local_org.org_witness import V, Witness
 
 from airflow_provider_sfbulk.local_org import LocalOrg
 

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
-from org_witness import V, Witness
+from tests.local_org.org_witness import V, Witness
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org import LocalOrg

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from org_witness import V, Witness
+from tests.local_org.org_witness import V, Witness
 from starlette.responses import PlainTextResponse, Response
 
 from airflow_provider_sfbulk.local_org import LocalOrg

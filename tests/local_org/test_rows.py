@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from org_witness import V, Witness
+from tests.local_org.org_witness import V, Witness
 
 from airflow_provider_sfbulk.local_org import LocalOrg
 

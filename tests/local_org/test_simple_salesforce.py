@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from org_witness import Witness
+from tests.local_org.org_witness import Witness
 
 from airflow_provider_sfbulk.local_org import LocalOrg
 

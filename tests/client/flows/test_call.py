@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from by_hand import JOB_ID, JSON, Hand, ok, refused
+from tests.client.flows.by_hand import JOB_ID, JSON, Hand, ok, refused
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from by_hand import CSV, JOB_ID, Hand, Kept, job, ok, refused
-from test_retry import not_sent
+from tests.client.flows.by_hand import CSV, JOB_ID, Hand, Kept, job, not_sent, ok, refused
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import errors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from by_hand import Hand, ok
+from tests.client.flows.by_hand import Hand, ok
 
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.flows import org

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from by_hand import CSV, JOB_ID, Hand, Kept, job, ok, page
+from tests.client.flows.by_hand import CSV, JOB_ID, Hand, Kept, job, ok, page
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from by_hand import JOB_ID, Hand, job, ok, refused
+from tests.client.flows.by_hand import JOB_ID, Hand, job, ok, refused
 
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.flows.job import IngestJobs

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from out_witness import COMMA, by_csv, cut, dialects, encode, tables
+from tests.client.records_out.out_witness import COMMA, by_csv, cut, dialects, encode, tables
 
 from airflow_provider_sfbulk.client.errors import TransportError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding

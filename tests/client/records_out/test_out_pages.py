@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from out_witness import COMMA, cut, dialects, encode, is_refused, page_reply, pour, tables
+from tests.client.records_out.out_witness import COMMA, cut, dialects, encode, is_refused, page_reply, pour, tables
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransportError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding

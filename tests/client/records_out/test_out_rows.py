@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from out_witness import COMMA, cut, dialects, encode, tables
+from tests.client.records_out.out_witness import COMMA, cut, dialects, encode, tables
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
