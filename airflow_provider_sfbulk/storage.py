@@ -43,7 +43,7 @@ class SourceFile:
     def open(self) -> BinaryIO:
         """Open it for reading from the beginning."""
         if _is_local(self.path):
-            return open(self.path.path, "rb")  # noqa: PTH123, SIM115 - the caller closes it
+            return open(self.path.path, "rb")  # noqa: PTH123 - the caller closes it
         stream: BinaryIO = self.path.fs.open(self.path.path, "rb", block_size=READ_BLOCK_BYTES)
         return stream
 

@@ -22,7 +22,7 @@ with DAG(
     @task
     def write_file(folder: str) -> str:
         """Write the package's airports into a CSV file, with some rows that Salesforce must refuse."""
-        from airflow_provider_sfbulk.demo.airports import write_airports
+        from airflow_provider_sfbulk.demo.airports import write_airports  # noqa: PLC0415 - of the extra "demo"
 
         return write_airports(folder)
 
@@ -41,7 +41,10 @@ with DAG(
     # [START extract]
     extract = BulkQueryOperator(
         task_id="extract",
-        soql="SELECT External_Key__c, Name, City__c, Country__c, Elevation_Feet__c, Latitude__c, Longitude__c FROM Airport__c",
+        soql="""
+            SELECT External_Key__c, Name, City__c, Country__c, Elevation_Feet__c, Latitude__c, Longitude__c
+            FROM Airport__c
+        """,
         output_path="{{ params.folder }}/extract",
         output_format="parquet",
     )

@@ -46,7 +46,8 @@ def airports() -> Iterator[dict[str, str]]:
     import airportsdata  # noqa: PLC0415 - of the extra "demo"
 
     for code, airport in sorted(airportsdata.load("ICAO").items()):
-        row = {field: _text(airport[key]) for field, key in COLUMNS.items()}
+        values: Mapping[str, object] = airport
+        row = {field: _text(values[key]) for field, key in COLUMNS.items()}
         yield {**row, KEY: code}
 
 
@@ -72,5 +73,5 @@ def write_airports(folder: str) -> str:
     return str(path)
 
 
-def _text(value: str | float) -> str:
+def _text(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

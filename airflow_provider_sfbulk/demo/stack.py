@@ -17,6 +17,7 @@ import sys
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -285,10 +286,8 @@ def _free_port() -> int:
 
 
 def _signal_group(process: subprocess.Popen[bytes], which: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, which)
-    except ProcessLookupError:
-        pass
 
 
 def _tail(log: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, conf
 from airflow.sdk.exceptions import AirflowSensorTimeout
@@ -22,6 +22,7 @@ from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.definitions.xcom_arg import XComArg
 
 
 class BulkJobSensor(BaseSensorOperator):
@@ -30,7 +31,8 @@ class BulkJobSensor(BaseSensorOperator):
     It never aborts a job: it does not own it.
 
     :param job_id: one job (templated)
-    :param job_ids: or several (templated), as :class:`BulkIngestOperator` returns with ``wait_for_completion=False``
+    :param job_ids: or several (templated, or a task's output), as :class:`BulkIngestOperator` returns with
+        ``wait_for_completion=False``
     :param job_type: ``ingest`` or ``query``
     :param max_failed_records: failed records that are allowed, over all jobs: a number, or a float as fraction of the
         processed ones; None: they do not count
@@ -49,7 +51,7 @@ class BulkJobSensor(BaseSensorOperator):
         self,
         *,
         job_id: str | None = None,
-        job_ids: Sequence[str] | None = None,
+        job_ids: Sequence[str] | XComArg | None = None,
         job_type: str = "ingest",
         max_failed_records: float | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -99,8 +101,14 @@ class BulkJobSensor(BaseSensorOperator):
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=self._result(infos))
 
+    def _given(self) -> list[str]:
+        """Give the ids of the jobs, once Airflow has put values in place of templates and XComs."""
+        if self.job_id is not None:
+            return [self.job_id]
+        return list(cast("Sequence[str]", self.job_ids or ()))
+
     def _look(self, context: Context) -> list[JobInfo]:
-        job_ids = [self.job_id] if self.job_id is not None else list(self.job_ids or ())
+        job_ids = self._given()
         if not job_ids or (self.job_id is not None and self.job_ids is not None):
             raise SourceError("give either job_id or job_ids, with one job at least")
         jobs_type = member(JobType, self.job_type, "job_type")
@@ -126,7 +134,7 @@ class BulkJobSensor(BaseSensorOperator):
     def _defer(self, deadline: float) -> NoReturn:
         self.defer(
             trigger=BulkJobTrigger(
-                job_ids=[self.job_id] if self.job_id is not None else list(self.job_ids or ()),
+                job_ids=self._given(),
                 job_type=self.job_type,
                 salesforce_conn_id=self.salesforce_conn_id,
                 api_version=self.api_version,

@@ -49,7 +49,7 @@ class BulkJobTrigger(BaseTrigger):
         cancel_on_kill: bool = True,
         api_calls: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow 3.3.2 does not annotate it
         self.job_ids = job_ids
         self.job_type = job_type
         self.salesforce_conn_id = salesforce_conn_id
@@ -99,7 +99,7 @@ class BulkJobTrigger(BaseTrigger):
             self.log.warning("the wait in the triggerer ended with an error: %s", error)
             outcome = WaitOutcome.ERROR
         wake_up = WakeUp(outcome=outcome, job_ids=tuple(self.job_ids), api_calls=self.api_calls + calls)
-        yield TriggerEvent(wake_up.to_dict())
+        yield TriggerEvent(wake_up.to_dict())  # type: ignore[no-untyped-call]  # nor this
 
     async def on_kill(self) -> None:
         """Abort the jobs: a person marked the task or cleared it. Not called for a restart of the triggerer."""

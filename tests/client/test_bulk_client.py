@@ -10,12 +10,12 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_sfbulk.client import BulkClient, errors
-from airflow_provider_sfbulk.client.job_calls import seconds_of
-from airflow_provider_sfbulk.client.results import BulkQueryResult
 from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
 from airflow_provider_sfbulk.client.flows.org import versions
 from airflow_provider_sfbulk.client.flows.wait import Schedule
+from airflow_provider_sfbulk.client.job_calls import seconds_of
 from airflow_provider_sfbulk.client.models import JobState
+from airflow_provider_sfbulk.client.results import BulkQueryResult
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.local_org import LocalOrg
 

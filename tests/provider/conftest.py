@@ -3,7 +3,9 @@ behaves as Airflow 3.3.2's."""
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,6 +15,7 @@ import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
+from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators import base
@@ -68,24 +71,26 @@ class Try:
 
     def run(self, operator: BaseOperator) -> Any:
         """Run the operator to its end, over as many deferrals as it takes."""
-        import asyncio
-
         try:
             return operator.execute(self.context)
         except TaskDeferred as deferral:
-            pending = deferral
+            return self.resume(operator, deferral)
+
+    def resume(self, operator: BaseOperator, pending: TaskDeferred) -> Any:
+        """Run the trigger as the triggerer would, from what is stored of it, then the operator to its end."""
         while True:
-            module, kwargs = pending.trigger.serialize()
-            trigger = type(pending.trigger)(**kwargs)
-
-            async def first_event() -> Any:
-                return await anext(trigger.run())
-
-            event = asyncio.run(first_event())
+            _, kwargs = pending.trigger.serialize()
+            trigger = type(pending.trigger)(**json.loads(json.dumps(kwargs)))
+            event = asyncio.run(first_event(trigger))
             try:
                 return getattr(operator, pending.method_name)(self.context, event=event.payload)
             except TaskDeferred as deferral:
                 pending = deferral
+
+
+async def first_event(trigger: BaseTrigger) -> TriggerEvent:
+    """Run a trigger until it fires."""
+    return await anext(aiter(trigger.run()))
 
 
 @pytest.fixture(autouse=True)

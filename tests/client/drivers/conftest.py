@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from tests.client.drivers.raw_server import RawServer
 
 from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
 from airflow_provider_sfbulk.client.drivers.blocking import BlockingDriver
 from airflow_provider_sfbulk.client.settings import Settings
+from tests.client.drivers.raw_server import RawServer
 
 
 @pytest.fixture

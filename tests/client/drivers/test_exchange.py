@@ -7,8 +7,6 @@ import threading
 import traceback
 
 import pytest
-from tests.client.drivers.outcome import one
-from tests.client.drivers.raw_server import Answer, chunked, reply, until_close, zipped
 
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.drivers import exchange
@@ -17,6 +15,8 @@ from airflow_provider_sfbulk.client.flows.call import ApiCall, call, fetch
 from airflow_provider_sfbulk.client.flows.job import IngestJobs, ResultKind
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.wire import Body, Fetch, Request, Send, Token
+from tests.client.drivers.outcome import one
+from tests.client.drivers.raw_server import Answer, chunked, reply, until_close, zipped
 
 GET = ApiCall("GET", "/services/data/v66.0/x", query=(("locator", "a+b/c="), ("maxRecords", "5")))
 CSV = b'"Id"\n' + b'"001000000000001"\n' * 500

@@ -7,14 +7,14 @@ import threading
 import time
 
 import pytest
-from tests.client.drivers.outcome import one
-from tests.client.drivers.raw_server import Asked, reply
 
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.flows.call import ApiCall, call
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.wire import Authorize, Now, Recall, Record, Sleep, Together
+from tests.client.drivers.outcome import one
+from tests.client.drivers.raw_server import Asked, reply
 
 GET = ApiCall("GET", "/services/data/v66.0/x")
 JSON = {"Content_Type": "application/json"}

@@ -19,7 +19,6 @@ from airflow_provider_sfbulk.client.records import parts as parts_module
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.parts import MEMORY_BYTES, Part, split
 from airflow_provider_sfbulk.client.records.stream import Block, RecordStream
-
 from tests.client.records_in.witness import parse, write
 
 VALUE = st.text(st.sampled_from('ab,;|"\n\r \u2028é😀'), max_size=8)

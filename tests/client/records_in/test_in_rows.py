@@ -29,7 +29,6 @@ from airflow_provider_sfbulk.client.records.sources import (
     from_jsonl,
     from_source,
 )
-
 from tests.client.records_in.witness import INSERT, SECRET, encoded, opened, rows_of
 
 UPDATE = Rules(operation=Operation.UPDATE)
