@@ -172,7 +172,7 @@ class TaskLedger:
         if "given_up" in head:
             return True
         done = head.get("done")
-        return done is not None and (self._max_tries is None or bool(done["max_tries"] != self._max_tries))
+        return done is not None and bool(self._max_tries is None or done["max_tries"] != self._max_tries)
 
     def _recall(self, key: str) -> Mapping[str, Any] | None:
         if key in HEAD_KEYS:

@@ -174,7 +174,9 @@ def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, made: list[str]) -> Fl
         elif waits:
             # Only now is it certain that no other try takes the earlier job up.
             yield from _abort_quietly(jobs, known["job_id"])
-        log.info("part %d lies in job %s: %d records, %d bytes", part.number, stands["job_id"], part.records, part.length)
+        log.info(
+            "part %d lies in job %s: %d records, %d bytes", part.number, stands["job_id"], part.records, part.length
+        )
         return Filled.of(part, stands["job_id"])
     finally:
         part.close()
