@@ -128,7 +128,7 @@ class TaskLedger:
         """
         with self._lock:
             try:
-                return self._get(self._head_key(self._try)) == self._head
+                return bool(self._get(self._head_key(self._try)) == self._head)
             except LedgerError:
                 return False
 
