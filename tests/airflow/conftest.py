@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sfbulk.demo.airports import SCHEMA
+from airflow_provider_sfbulk.demo.samples import write_samples
 from airflow_provider_sfbulk.demo.stack import AirflowStack
 from airflow_provider_sfbulk.local_org import LocalOrg
 
@@ -21,11 +22,10 @@ JOB_SECONDS = 12.0
 
 @dataclass(frozen=True)
 class World:
-    """Airflow, Salesforce, and a folder for files."""
+    """Airflow and Salesforce."""
 
     stack: AirflowStack
     org: LocalOrg
-    folder: Path
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +36,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     for source in (EXAMPLES, Path(__file__).parent / "dags"):
         shutil.copytree(source, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     with LocalOrg(schema=SCHEMA, job_seconds=JOB_SECONDS) as org:
-        environment = {"AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT": org.connection}
+        lake = folder / "lake"
+        write_samples(lake)
+        environment = {"AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT": org.connection, "AIRFLOW_VAR_LAKE": str(lake)}
         with AirflowStack(folder / "home", dags, environment) as stack:
-            yield World(stack, org, folder)
+            yield World(stack, org)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

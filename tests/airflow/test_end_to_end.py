@@ -6,13 +6,15 @@ import csv
 import json
 import sqlite3
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_sfbulk.demo.airports import COLUMNS, KEY, PLANTED, SOBJECT, airports
+from airflow_provider_sfbulk.demo.airports import COLUMNS, KEY, NUMBERS, PLANTED, SOBJECT, airports
+from airflow_provider_sfbulk.demo.samples import DAILY_COUNTRY, INCOMING_COUNTRIES
 from tests.airflow.conftest import World
 
 DAG_ID = "airports"
@@ -21,7 +23,7 @@ DAG_ID = "airports"
 @pytest.fixture(scope="module")
 def run(world: World) -> tuple[World, str]:
     """One run of the demo's DAG, from start to success."""
-    run_id = world.stack.start_run(DAG_ID, {"folder": str(world.folder / "files")})
+    run_id = world.stack.start_run(DAG_ID)
     assert world.stack.finish_run(DAG_ID, run_id) == "success"
     return world, run_id
 
@@ -32,10 +34,9 @@ def test_every_airport_is_in_the_org_value_by_value(run: tuple[World, str]) -> N
     sent = {row[KEY]: row for row in airports()}
     assert len(sent) > 25_000
     assert stored.keys() == sent.keys()
-    numbers = {"Elevation_Feet__c", "Latitude__c", "Longitude__c"}
     for key, row in sent.items():
         for column in COLUMNS:
-            expected = float(row[column]) if column in numbers else row[column] or None
+            expected = float(row[column]) if column in NUMBERS else row[column] or None
             assert stored[key][column] == expected, (key, column)
 
 
@@ -143,36 +144,32 @@ def test_the_connection_can_be_tested_from_the_form(world: World) -> None:
 
 
 def test_every_other_example_runs(world: World) -> None:
-    incoming = world.folder / "incoming"
-    incoming.mkdir()
-    for number in range(3):
-        (incoming / f"{number}.csv").write_text(f"Name,External_Key__c\nAccount {number},MAPPED-{number}\n")
-    runs = {
-        "mapped_load": {"folder": str(incoming)},
-        "soql_to_parquet": {"folder": str(world.folder / "extracts")},
-        "submit_now_sense_later": {},
-        "dataframe_taskflow": {},
+    others = ("mapped_load", "soql_to_parquet", "submit_now_sense_later", "dataframe_taskflow", "file_to_salesforce")
+    today = datetime.now(UTC).isoformat()
+    started = {
+        dag_id: world.stack.start_run(dag_id, logical_date=today if dag_id == "file_to_salesforce" else None)
+        for dag_id in others
     }
-    started = {dag_id: world.stack.start_run(dag_id, conf) for dag_id, conf in runs.items()}
     ended = {dag_id: world.stack.finish_run(dag_id, run_id) for dag_id, run_id in started.items()}
     assert set(ended.values()) == {"success"}, ended
-    accounts = {(row["Name"], row["External_Key__c"]) for row in world.org.records("Account")}
-    assert {(f"Account {number}", f"MAPPED-{number}") for number in range(3)} <= accounts
-    assert {("Umbrella Stand Co", None), ("Parasol Works", None)} <= accounts
+    accounts = {row["External_Key__c"]: row["Name"] for row in world.org.records("Account")}
+    for row in airports():
+        if row["Country__c"] in {*INCOMING_COUNTRIES, DAILY_COUNTRY}:
+            assert accounts[row[KEY]] == row["Name"]
+    assert {"Umbrella Stand Co", "Parasol Works"} <= {row["Name"] for row in world.org.records("Account")}
     assert {row["LastName"] for row in world.org.records("Contact")} == {"Okafor", "Lindqvist"}
     (sensed,) = world.stack.xcom("submit_now_sense_later", started["submit_now_sense_later"], "sense")
     assert (sensed["state"], sensed["number_records_processed"]) == ("JobComplete", 2)
 
 
 def test_a_person_who_marks_a_waiting_load_failed_aborts_its_job(world: World) -> None:
-    before = {job.id for job in world.org.jobs}
     run_id = world.stack.start_run("waiting_load")
     path = f"/api/v2/dags/waiting_load/dagRuns/{run_id}/taskInstances/load"
     world.stack.wait_for(lambda: world.stack.call("GET", path)["state"] == "deferred", "the load waits", seconds=90)
     world.stack.call("PATCH", path, {"new_state": "failed"})
 
     def aborted() -> bool:
-        return [str(job.state) for job in world.org.jobs if job.id not in before] == ["Aborted"]
+        return [str(job.state) for job in world.org.jobs if job.object == "Lead"] == ["Aborted"]
 
     world.stack.wait_for(aborted, "the job is aborted", seconds=60)
     assert not world.org.records("Lead")
