@@ -68,6 +68,9 @@ FAULTS: Final = {
 }
 """Kinds of fault by kind of effect. ``read`` is the reading of the next part of the input."""
 
+EVERY: Final = tuple((effect, kind) for effect, kinds in FAULTS.items() for kind in kinds)
+"""All of them. Each schedule favours one, so that none stays untried."""
+
 
 @dataclass(eq=False)
 class Strand:
@@ -122,6 +125,7 @@ class Schedule:
         self.org = Salesforce(self.rng)
         self.rows = [f"row{number}" for number in range(self.rng.randint(1, 6))]
         self.witness = Witness(self.org, self.rows)
+        self._focus = EVERY[seed % len(EVERY)]
         self._states = Values()
         self._faults = self.rng.randint(1, 7)
         self._chance = self.rng.choice((0.03, 0.06, 0.15))
@@ -152,10 +156,15 @@ class Schedule:
 
     def fault(self, effect: str, kinds: tuple[str, ...], number: int) -> str | None:
         """Choose a fault, or none."""
-        if not self._faults or self.rng.random() > self._chance or self._try(number).is_clean:
+        if not self._faults or self._try(number).is_clean:
+            return None
+        if effect == self._focus[0] and self.rng.random() < 0.2:
+            kind = self._focus[1]
+        elif self.rng.random() < self._chance:
+            kind = self.rng.choice(kinds)
+        else:
             return None
         self._faults -= 1
-        kind = self.rng.choice(kinds)
         self.coverage.add((effect, kind))
         self._note(f"try {number}: {effect}: {kind}")
         return kind
