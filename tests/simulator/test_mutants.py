@@ -22,7 +22,7 @@ from airflow_provider_sfbulk.ledger import TaskLedger
 from tests.simulator import scheduler
 from tests.simulator.invariants import Violation
 
-SCHEDULES = 1500
+SCHEDULES = 4000
 """In which a mutant must be caught."""
 
 
@@ -55,6 +55,12 @@ FORGETFUL = Change(ingest, "_give_up", "    yield Record(GIVEN_UP, {})", "    pa
 CREDULOUS = Change(wait, "check_complete", "if job.state is JobState.JOB_COMPLETE", "if True", (scheduler,))
 DECIDE = '        yield Record(DECISION, {"parts": len(filled), "records": sum(each.records for each in filled)})\n'
 CLOSE = "    yield Together((_close(jobs, each.job_id, look_first=looked) for each in filled), CLOSE_LIMIT)\n"
+BETWEEN = """\
+        looked = False
+    else:
+        filled = yield from recorded()
+        looked = True
+"""
 AGAIN = """
     if decided is not None:
         for each in (yield from recorded()):
@@ -70,8 +76,9 @@ ANEW = """
 """
 
 MUTANTS: dict[str, tuple[Change, ...]] = {
-    "decides after closing": (Change(ingest, "load", DECIDE + "        looked = False\n", "        looked = False\n"),
-                              Change(ingest, "load", CLOSE, CLOSE + "    if decided is None:\n" + DECIDE)),
+    "decides after closing": (
+        Change(ingest, "load", DECIDE + BETWEEN + CLOSE, BETWEEN + CLOSE + "    if decided is None:\n" + DECIDE),
+    ),
     "closes each part when it is filled": (
         Change(ingest, "_fill", "        return Filled.of(part, stands",
                '        yield from _close(jobs, stands["job_id"], look_first=False)\n        return Filled.of(part, stands'),
