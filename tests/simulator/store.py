@@ -10,7 +10,16 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 GET_FAULTS = ("kill_before", "kill_after", "error", "frozen_before", "frozen_after")
-SET_FAULTS = ("kill_before", "kill_after", "lost", "reply_lost", "late", "frozen_before", "frozen_within", "frozen_after")
+SET_FAULTS = (
+    "kill_before",
+    "kill_after",
+    "lost",
+    "reply_lost",
+    "late",
+    "frozen_before",
+    "frozen_within",
+    "frozen_after",
+)
 
 
 class Killed(BaseException):

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.simulator.scheduler import EVERY, run
+from tests.simulator.faults import EVERY
+from tests.simulator.scheduler import run
 
-SCHEDULES = 4000
+SCHEDULES = 3000
 
 
 @pytest.fixture(autouse=True)
