@@ -62,6 +62,7 @@ def find_sources(source: str | os.PathLike[str] | ObjectStoragePath, *, conn_id:
     """
     path = _path(source, conn_id)
     if _WILDCARDS & set(path.path):
+        conn_id = path.conn_id  # the one in the pattern's URI counts for its files, too
         found = [_path(_uri_of(path, name), conn_id) for name in sorted(path.fs.glob(path.path))]
         files = [each for each in found if each.is_file()]
         if not files:
