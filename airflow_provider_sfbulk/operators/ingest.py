@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.sdk import XComArg
@@ -209,7 +210,7 @@ class BulkIngestOperator(BulkJobOperator):
             "column_mapping": dict(self.column_mapping) if self.column_mapping else None,
             "nulls": self.nulls if isinstance(self.nulls, str) else dict(self.nulls),
             "timezone": self.timezone,
-            "source": str(self.source) if files is None else [file.identity() for file in files],
+            "source": _told(self.source) if files is None else [file.identity() for file in files],
         }
 
     def _files(self) -> list[SourceFile] | None:
@@ -292,6 +293,17 @@ class BulkIngestOperator(BulkJobOperator):
             "results": report.files,
             "manifest": report.manifest,
         }
+
+
+def _told(source: Any) -> str:
+    """Tell a source that is no file from another one, alike in every process and without a value of a record.
+
+    ``str`` of a callable names its address in memory, and that of a ``partial`` shows its arguments.
+    """
+    if isinstance(source, Unshown):
+        return str(source)
+    function = source.func if isinstance(source, partial) else source
+    return f"<callable {getattr(function, '__qualname__', type(function).__name__)}>"
 
 
 def _optional(kind: type[E], value: str | None, name: str) -> E | None:
