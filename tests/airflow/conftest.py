@@ -53,13 +53,6 @@ class Stage:
             seconds=seconds,
         )
 
-    def wait_for_jobs(self, number: int) -> None:
-        """Wait until the org has so many jobs, all of them uploaded."""
-        self.stack.wait_for(
-            lambda: len(self.org.jobs) >= number and all(job.closed or job.query for job in self.org.jobs),
-            f"{number} jobs at the org",
-        )
-
     def log_of(self, dag_id: str, run_id: str, task_id: str) -> str:
         """Return the log files of all tries of a task, the triggerer's part included."""
         folder = self.stack.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"

@@ -90,7 +90,9 @@ def test_xcoms_are_small_and_hold_what_is_promised(stage: Stage, run_id: str) ->
     assert max(len(json.dumps(each)) for each in (loaded, extracted)) < XCOM_BYTES
     assert (loaded["failed"], loaded["unprocessed"]) == (len(PLANTED), 0)
     assert loaded["successful"] == extracted["records"] == loaded["processed"] - len(PLANTED)
-    assert [*loaded["job_ids"], extracted["job_id"]] == [job.id for job in stage.org.jobs[:2]]
+    by_id = {job.id: job for job in stage.org.jobs}
+    assert [by_id[job_id].operation for job_id in loaded["job_ids"]] == ["upsert"]
+    assert by_id[extracted["job_id"]].operation == "query"
 
 
 def test_the_link_leads_to_the_job(stage: Stage, run_id: str) -> None:
@@ -106,8 +108,8 @@ def _link(stage: Stage, run_id: str, task_id: str) -> str:
 
 
 def _typed(row: dict[str, str]) -> dict[str, Any]:
-    """Give a row of the input as Salesforce stores it: text trimmed, nothing for the empty text, numbers as numbers."""
-    typed: dict[str, Any] = {field: value.strip() or None for field, value in row.items()}
+    """Give a row of the input as Salesforce stores it: nothing for the empty text, numbers as numbers."""
+    typed: dict[str, Any] = {field: value or None for field, value in row.items()}
     for field in NUMBERS:
         typed[field] = float(row[field])
         assert math.isfinite(typed[field])
