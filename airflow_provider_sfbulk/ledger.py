@@ -11,13 +11,15 @@ the highest entry wins, and reads back what it wrote before it acts on it. Whate
 that try's own key and is overridden by a later one's.
 
 A *load* is what one run of the task is to bring into Salesforce, over all its tries. It is decided when ``end`` is
-recorded: from then on its jobs may be closed, and its input and parameters may no longer change. After a success the
-next start (a user's clear) begins a new load.
+recorded: from then on its jobs may be closed, and its input and parameters may no longer change. After a success a user's
+clear begins a new load, and a retry goes on with the old one: Airflow fails a task also after its work is done, when its
+return value cannot be stored or its worker dies in that moment. A clear raises ``max_tries``, a retry does not.
 
 Layout, each value one JSON object:
 
 ============================  ======================================================================================
-``sfbulk.t<try>``             ``load`` (the try that began it), ``plan``, ``end`` once decided, ``done`` once succeeded
+``sfbulk.t<try>``             ``load`` (the try that began it), ``plan``, ``end`` once decided, ``done`` once succeeded,
+                              ``given_up`` when it ended undecided for good: its jobs are nobody's
 ``sfbulk.t<try>.<block>``     the entries of ``BLOCK_PARTS`` parts, by key
 ============================  ======================================================================================
 """
@@ -39,6 +41,9 @@ RETENTION: Final = timedelta(days=30)
 BLOCK_PARTS: Final = 100
 """Parts whose entries share one value. An entry takes some 150 bytes; values over 64 KiB are warned about."""
 
+HEAD_KEYS: Final = frozenset({"end", "given_up"})
+"""Keys of what is said about the load as a whole."""
+
 
 class StateStore(Protocol):
     """The part of ``context["task_state_store"]`` that is used here."""
@@ -55,10 +60,12 @@ class TaskLedger:
 
     :param store: ``context["task_state_store"]``
     :param try_number: this try's number, from 1
+    :param max_tries: ``ti.max_tries``; None: every start after a success counts as a user's clear
     """
 
-    def __init__(self, store: StateStore, *, try_number: int) -> None:
+    def __init__(self, store: StateStore, *, try_number: int, max_tries: int | None = None) -> None:
         self._store = store
+        self._max_tries = max_tries
         self._try = try_number
         self._lock = threading.Lock()
         self._head: dict[str, Any] = {}
@@ -80,7 +87,7 @@ class TaskLedger:
             own = self._get(self._head_key(self._try))
             previous = own or self._previous_head()
             head = {"load": self._try, "plan": dict(plan)}
-            if previous is not None and not previous.get("done"):
+            if previous is not None and not self._is_over(previous):
                 changed = sorted(k for k in {*plan, *previous["plan"]} if plan.get(k) != previous["plan"].get(k))
                 if changed and previous.get("end") and not restart:
                     raise InputChangedError(
@@ -114,43 +121,62 @@ class TaskLedger:
             head = self._get(self._head_key(self._try))
             return [] if head is None else self._jobs_of(head["load"])
 
+    def is_newest(self) -> bool:
+        """Whether this try is still the task's newest: an older one must not tidy up what its successor works on.
+
+        When the store cannot be read, it is not.
+        """
+        with self._lock:
+            try:
+                return bool(self._get(self._head_key(self._try)) == self._head)
+            except LedgerError:
+                return False
+
     @property
     def is_resumed(self) -> bool:
         """Whether an earlier try, or an earlier half of this one, decided the load."""
         return bool(self._head.get("end"))
 
     def recall(self, key: str, /) -> Mapping[str, Any] | None:
-        """Read an entry: ``end``, or ``<part>.<generation>``."""
+        """Read an entry: ``end``, ``given_up``, or a part's number (a query's: ``0.<generation>``)."""
         with self._lock:
             return self._recall(key)
 
     def record(self, key: str, value: Mapping[str, Any], /) -> Mapping[str, Any]:
-        """Write an entry under this try's own key and verify it; an earlier entry wins over ``value``.
+        """Write an entry under this try's own key and verify it. From then on it stands in place of earlier tries' ones.
 
-        :return: the entry that stands
+        :return: the entry that stands: ``value``
         :raises FencedError: when a newer try has taken over: this one must send nothing more
         """
         with self._lock:
-            stands = dict(self._recall(key) or value)
-            if key == "end":
-                self._head = {**self._head, "end": stands}
+            stands = dict(value)
+            if key in HEAD_KEYS:
+                self._head = {**self._head, key: stands}
                 self._put(self._head_key(self._try), self._head)
             else:
                 block = self._block_of(key)
-                entries = {**self._blocks.get(block, {}), key: stands}
+                self._recall(key)  # what this same try has written before
+                entries = {**self._blocks[block], key: stands}
                 self._put(self._block_key(self._try, block), entries)
                 self._blocks[block] = entries
             return stands
 
     def finish(self) -> None:
-        """Note the success: the next start begins a new load."""
+        """Note the success: a user's clear begins a new load."""
         with self._lock:
-            self._head = {**self._head, "done": True}
+            self._head = {**self._head, "done": {"max_tries": self._max_tries}}
             self._put(self._head_key(self._try), self._head)
 
+    def _is_over(self, head: Mapping[str, Any]) -> bool:
+        """Whether a load was given up; or has succeeded, and this is not a retry of the try in which it did."""
+        if "given_up" in head:
+            return True
+        done = head.get("done")
+        return done is not None and bool(self._max_tries is None or done["max_tries"] != self._max_tries)
+
     def _recall(self, key: str) -> Mapping[str, Any] | None:
-        if key == "end":
-            return self._head.get("end")
+        if key in HEAD_KEYS:
+            return self._head.get(key)
         block = self._block_of(key)
         if block not in self._blocks:
             self._blocks[block] = dict(self._get(self._block_key(self._try, block)) or {})

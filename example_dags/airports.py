@@ -1,28 +1,22 @@
 """Load every airport of the world into Salesforce and extract them again.
 
-The main job of this provider from end to end; ``make demo`` runs it. Needs an object ``Airport__c`` (the local org of the
-demo has it) and a folder that workers may write to.
+The main job of this provider from end to end; ``make demo`` runs it. Needs the connection ``salesforce_bulk_default`` to an
+org with the object ``Airport__c``, as the demo's local org, and the Variable ``lake``: a folder that workers may write to.
 """
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, task
 
 from airflow_provider_sfbulk.demo.airports import write_airports
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 
-with DAG(
-    "airports",
-    schedule=None,
-    params={"folder": Param("/tmp/airports", type="string", description="where files are written")},  # noqa: S108
-    tags=["salesforce", "example"],
-    doc_md=__doc__,
-):
+with DAG("airports", schedule=None, tags=["salesforce", "example"], doc_md=__doc__):
 
     @task
     def write_file(folder: str) -> str:
-        """Write the package's airports into a CSV file, with some rows that Salesforce must refuse."""
+        """Write the airports into a CSV file, with some rows that Salesforce must refuse."""
         return write_airports(folder)
 
     # [START load]
@@ -31,9 +25,10 @@ with DAG(
         sobject="Airport__c",
         operation="upsert",
         external_id_field="External_Key__c",
-        source=write_file("{{ params.folder }}"),
-        results_path="{{ params.folder }}/results",
+        source=write_file("{{ var.value.lake }}"),
+        results_path="{{ var.value.lake }}/results",
         max_failed_records=10,
+        deferrable=True,
     )
     # [END load]
 
@@ -41,11 +36,13 @@ with DAG(
     extract = BulkQueryOperator(
         task_id="extract",
         soql="""
-            SELECT External_Key__c, Name, City__c, Country__c, Elevation_Feet__c, Latitude__c, Longitude__c
+            SELECT External_Key__c, Name, Iata__c, City__c, Region__c, Country__c, Time_Zone__c,
+                Elevation_Feet__c, Latitude__c, Longitude__c
             FROM Airport__c
         """,
-        output_path="{{ params.folder }}/extract",
+        output_path="{{ var.value.lake }}/extract",
         output_format="parquet",
+        deferrable=True,
     )
     # [END extract]
 

@@ -1,7 +1,7 @@
 """Load a file into Salesforce, once a day.
 
-Needs a connection ``salesforce_bulk_default`` and a CSV file a day whose columns are fields of Account. Change the paths to
-``s3://…`` for object storage.
+Needs the connection ``salesforce_bulk_default``, the Variable ``lake`` (a folder, or a URI such as ``s3://bucket``), and in
+it a CSV file a day, ``accounts/<day>.csv``, whose columns are fields of Account.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ with DAG(
     schedule="@daily",
     start_date=pendulum.datetime(2026, 1, 1),
     catchup=False,
-    params={"folder": "/data/accounts"},
     tags=["salesforce", "example"],
     doc_md=__doc__,
 ):
@@ -26,8 +25,8 @@ with DAG(
         sobject="Account",
         operation="upsert",
         external_id_field="External_Key__c",
-        source="{{ params.folder }}/{{ ds }}.csv",
-        results_path="{{ params.folder }}/results/{{ ds }}",
+        source="{{ var.value.lake }}/accounts/{{ ds }}.csv",
+        results_path="{{ var.value.lake }}/accounts/results/{{ ds }}",
         max_failed_records=0.01,
         deferrable=True,
         retries=3,

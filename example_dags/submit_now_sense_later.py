@@ -1,7 +1,7 @@
 """Submit a load, do something else, and wait for it later.
 
 The load's task ends as soon as Salesforce has the whole input. The sensor waits for its jobs without owning them: killing
-the sensor does not abort them.
+the sensor does not abort them. Needs the connection ``salesforce_bulk_default``.
 """
 
 from __future__ import annotations

@@ -53,13 +53,6 @@ def links() -> Iterator[tuple[str, str]]:
                 yield str(page.relative_to(ROOT)), match["target"]
 
 
-@pytest.fixture
-def org(salesforce_org: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> LocalOrg:
-    """A local org that is the default connection."""
-    monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT", salesforce_org.connection)
-    return salesforce_org
-
-
 def test_there_is_something_to_run() -> None:
     assert len(blocks("python")) >= 5
     assert len(blocks("json")) >= 1
@@ -68,7 +61,7 @@ def test_there_is_something_to_run() -> None:
 @pytest.mark.parametrize("block", blocks("python"), ids=str)
 def test_python_runs(
     block: Block,
-    org: LocalOrg,
+    salesforce_org: LocalOrg,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
@@ -82,13 +75,15 @@ def test_python_runs(
             _run_test(test, request)
 
 
-def test_the_hook_s_snippets_do_what_their_pages_say(org: LocalOrg, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_hook_s_snippets_do_what_their_pages_say(
+    salesforce_org: LocalOrg, capsys: pytest.CaptureFixture[str]
+) -> None:
     (load,) = [
         each for each in blocks("python") if "SalesforceBulkHook().insert(" in each.text and each.page.stem == "ingest"
     ]
     (query,) = [each for each in blocks("python") if "hook.query(" in each.text]
     exec(compile(load.text, load.page, "exec"), {})
-    ids = {record["Name"]: record["Id"] for record in org.records("Account")}
+    ids = {record["Name"]: record["Id"] for record in salesforce_org.records("Account")}
     # Airflow writes its log to the same place.
     assert {"2 0", ids["Umbrella Stand Co"], ids["Parasol Works"]} <= set(capsys.readouterr().out.splitlines())
     names: dict[str, Any] = {}

@@ -9,7 +9,7 @@ import csv
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final
 
 SCHEMA: Final = Path(str(files(__package__).joinpath("airport__c.json")))
 """Describe of the object that the airports go to, for ``sfbulk-local-org --schema``."""
@@ -31,6 +31,9 @@ COLUMNS: Final[Mapping[str, str]] = {
 }
 """Field of Salesforce to key of the package."""
 
+NUMBERS: Final = frozenset({"Elevation_Feet__c", "Latitude__c", "Longitude__c"})
+"""Fields whose values are numbers; the others are text."""
+
 PLANTED: Final[Mapping[str, Mapping[str, str]]] = {
     "BAD-1": {"Name": ""},
     "BAD-2": {"Name": "x" * 81},
@@ -45,7 +48,7 @@ def airports() -> Iterator[dict[str, str]]:
     """Give every airport as a row of text, sorted by its ICAO code; a missing value is the empty text."""
     import airportsdata  # noqa: PLC0415 - of the extra "demo"
 
-    known = cast("Mapping[str, Mapping[str, str | float]]", airportsdata.load("ICAO"))
+    known: Mapping[str, Mapping[str, Any]] = airportsdata.load("ICAO")
     for code, airport in sorted(known.items()):
         row = {field: _text(airport[key]) for field, key in COLUMNS.items()}
         yield {**row, KEY: code}

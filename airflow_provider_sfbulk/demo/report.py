@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from airflow_provider_sfbulk.demo.airports import KEY, PLANTED, airports
+from airflow_provider_sfbulk.demo.airports import KEY, NUMBERS, PLANTED, airports
 from airflow_provider_sfbulk.demo.stack import AirflowStack
 
 TASKS = ("write_file", "load", "extract")
@@ -46,26 +47,29 @@ def show(stack: AirflowStack, dag_id: str, run_id: str, *, seconds_to_start: flo
     print("\n".join(lines), flush=True)  # noqa: T201 - a command's own output
 
 
-def check(stack: AirflowStack, dag_id: str, run_id: str, folder: Path) -> None:
-    """Hold the input, the summary and the files against each other.
+def check(stack: AirflowStack, dag_id: str, run_id: str, lake: Path, *, records_in_org: int) -> None:
+    """Hold the input, the org, the summaries and the files against each other.
 
+    :param records_in_org: what the org itself counts
     :raises Mismatch: naming what differs
     """
     expected = {row[KEY]: row for row in airports()}
     loaded = stack.xcom(dag_id, run_id, "load")
     extracted = stack.xcom(dag_id, run_id, "extract")
+    _same("records in the org", records_in_org, len(expected))
     _same("rows loaded", loaded["successful"], len(expected))
     _same("rows failed", loaded["failed"], len(PLANTED))
-    with (folder / "results" / "failed.csv").open(newline="", encoding="utf-8") as file:
+    with (lake / "results" / "failed.csv").open(newline="", encoding="utf-8") as file:
         _same("keys of the failed rows", sorted(row[KEY] for row in csv.DictReader(file)), sorted(PLANTED))
     rows = [row for uri in extracted["files"] for row in pq.read_table(uri).to_pylist()]
     _same("rows extracted", len(rows), len(expected))
+    _same("keys extracted", {row[KEY] for row in rows}, expected.keys())
     for row in rows:
-        sent = expected[row[KEY]]
-        _same(f"name of {row[KEY]}", row["Name"], sent["Name"])
-        _same(f"city of {row[KEY]}", row["City__c"] or "", sent["City__c"])
-        _same(f"elevation of {row[KEY]}", float(row["Elevation_Feet__c"]), float(sent["Elevation_Feet__c"]))
-        _same(f"latitude of {row[KEY]}", float(row["Latitude__c"]), float(sent["Latitude__c"]))
+        for field, sent in expected[row[KEY]].items():
+            found = row[field]
+            same = (found or "") == sent if field not in NUMBERS else found == Decimal(sent)
+            if not same:
+                raise Mismatch(f"{field} of {row[KEY]} was sent as {sent!r} and came back as {found!r}")
     manifest = json.loads(Path(extracted["manifest"]).read_text())
     _same("records of the manifest", manifest["records"], len(expected))
     print(  # noqa: T201 - a command's own output

@@ -137,20 +137,20 @@ class AirflowStack:
         process.wait()
 
     def stop(self) -> None:
-        """End all components and their children."""
-        for process in self._processes.values():
-            if process.poll() is None:
-                process.terminate()
-        until = time.monotonic() + STOP_SECONDS
-        for process in self._processes.values():
-            try:
-                process.wait(max(0.1, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                pass
-            finally:
+        """End all components and their children; a second Ctrl-C meanwhile only makes it quicker."""
+        try:
+            for process in self._processes.values():
+                if process.poll() is None:
+                    process.terminate()
+            until = time.monotonic() + STOP_SECONDS
+            for process in self._processes.values():
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.1, until - time.monotonic()))
+        finally:
+            for process in self._processes.values():
                 _signal_group(process, signal.SIGKILL)
                 process.wait()
-        self._processes.clear()
+            self._processes.clear()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -179,10 +179,16 @@ class AirflowStack:
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "airflow", *arguments]
 
-    def _is_healthy(self) -> bool:
+    def _check_components(self) -> None:
+        """Notice at once that a component has ended, rather than wait for what it will never do.
+
+        :raises StackError: with the end of its log
+        """
         for name, process in self._processes.items():
             if process.poll() is not None:
                 raise StackError(f"{name} ended with {process.returncode}:\n{_tail(self.log_of(name))}")
+
+    def _is_healthy(self) -> bool:
         try:
             with urlopen(f"{self.url}/api/v2/monitor/health", timeout=5) as reply:  # noqa: S310 - our own loopback URL
                 health = json.load(reply)
@@ -219,10 +225,11 @@ class AirflowStack:
     def wait_for(self, look: Callable[[], T], what: str, *, seconds: float = 120.0) -> T:
         """Look until there is something, and return it.
 
-        :raises StackError: when there is nothing after ``seconds``
+        :raises StackError: when there is nothing after ``seconds``, or a component has ended
         """
         until = time.monotonic() + seconds
         while not (found := look()):
+            self._check_components()
             if time.monotonic() > until:
                 raise StackError(f"waited {seconds:g} s in vain: {what}")
             time.sleep(LOOK_SECONDS)
@@ -230,11 +237,15 @@ class AirflowStack:
 
     def start_run(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
         """Start a DAG run once the DAG is known, and return its id."""
-        self.wait_for(lambda: self._is_known(dag_id), f"DAG {dag_id} is known")
-        self.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
+        self.unpause(dag_id)
         body = {"logical_date": None, "conf": dict(conf or {})}
         run_id: str = self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"]
         return run_id
+
+    def unpause(self, dag_id: str) -> None:
+        """Let a DAG run, once it is known."""
+        self.wait_for(lambda: self._is_known(dag_id), f"DAG {dag_id} is known")
+        self.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
 
     def _is_known(self, dag_id: str) -> bool:
         if self.call("GET", f"/api/v2/dags/{dag_id}", missing=None) is not None:
@@ -256,6 +267,11 @@ class AirflowStack:
     def task(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
         """Read a task instance."""
         found: dict[str, Any] = self.call("GET", _task_path(dag_id, run_id, task_id))
+        return found
+
+    def links(self, dag_id: str, run_id: str, task_id: str) -> dict[str, str | None]:
+        """Read a task instance's extra links, by name."""
+        found: dict[str, str | None] = self.call("GET", f"{_task_path(dag_id, run_id, task_id)}/links")["extra_links"]
         return found
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:

@@ -78,3 +78,21 @@ def normalize(text: str) -> str:
     if len(text) == 18 and full != text:
         raise MalformedIdError(text)
     return full
+
+
+def recase(text: str) -> str:
+    """Return the 18-character form of an id as a query may spell it: 15 characters, or 18 whose case was lost.
+
+    The last three characters of the long form say which letters are upper-case.
+
+    :raises MalformedIdError: when it is neither, or its suffix fits no id of these characters
+    """
+    if len(text) != 18:
+        return normalize(text)
+    suffix = text[15:].upper()
+    characters = []
+    for index, character in enumerate(text[:15]):
+        bits = SUFFIXES.find(suffix[index // 5])
+        is_upper = bits >= 0 and bits >> (index % 5) & 1
+        characters.append(character.upper() if is_upper else character.lower())
+    return normalize("".join(characters) + suffix)

@@ -39,8 +39,7 @@ async def list_jobs(call: Incoming) -> Response:
 
 async def get(call: Incoming) -> Response:
     """``GET /jobs/ingest/{id}``."""
-    entry = job_routes.find(call, Kind.INGEST)
-    return reply(job_bodies.info(entry.job, entry.poll()))
+    return await job_routes.show(call, Kind.INGEST)
 
 
 async def upload(call: Incoming) -> Response:

@@ -35,6 +35,12 @@ def find(call: Incoming, *kinds: Kind) -> Entry:
     return entry
 
 
+async def show(call: Incoming, kind: Kind) -> Response:
+    """Answer with the job that the path names, one look further in its life."""
+    entry = find(call, kind)
+    return reply(job_bodies.info(entry.job, entry.poll()))
+
+
 async def list_jobs(call: Incoming, kind: Kind) -> Response:
     """Answer one page of a list, oldest job first ("order not defined")."""
     query = call.request.query_params

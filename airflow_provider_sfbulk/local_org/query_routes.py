@@ -71,8 +71,7 @@ async def list_jobs(call: Incoming) -> Response:
 
 async def get(call: Incoming) -> Response:
     """``GET /jobs/query/{id}``."""
-    entry = job_routes.find(call, Kind.QUERY)
-    return reply(job_bodies.info(entry.job, entry.poll()))
+    return await job_routes.show(call, Kind.QUERY)
 
 
 async def change(call: Incoming) -> Response:

@@ -87,7 +87,8 @@ class BulkJobOperator(BaseOperator):
         return jobs_of(self.job_type, client.api_version)
 
     def _ledger(self, context: Context) -> TaskLedger:
-        return TaskLedger(context["task_state_store"], try_number=context["ti"].try_number)
+        ti = context["ti"]
+        return TaskLedger(context["task_state_store"], try_number=ti.try_number, max_tries=ti.max_tries)
 
     def _show(self, context: Context, client: BulkClient, job_ids: Sequence[str]) -> None:
         """Show the jobs in Airflow's UI, before anything is waited for."""
@@ -157,7 +158,7 @@ class BulkJobOperator(BaseOperator):
                 api_version=self.api_version,
                 poll_interval=self.poll_interval,
                 deadline=deadline,
-                cancel_on_kill=self.cancel_on_kill,
+                cancel_on_kill=self.cancel_on_kill and self._owns_jobs,
                 api_calls=api_calls,
             ),
             method_name="execute_complete",
@@ -210,6 +211,11 @@ class BulkJobOperator(BaseOperator):
             self.log.warning("could not ask Airflow why this task ends (%s): its jobs go on", type(error).__name__)
             return False
         return any(state in ENDED_STATES for by_task in states.values() for state in by_task.values())
+
+    @property
+    def _owns_jobs(self) -> bool:
+        """Whether the jobs that are waited for are this task's, to be aborted with it."""
+        return True
 
     def _own_jobs(self, context: Context) -> list[str]:
         """Jobs that this task has recorded, of the load or query it is at."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import time
 from decimal import Decimal
@@ -41,11 +41,20 @@ class Extract:
 
 
 def extract_to_files(
-    api_version: str, job: JobInfo, output: Output, *, file_format: FileFormat, page_records: int, at_once: int
+    api_version: str,
+    job: JobInfo,
+    output: Output,
+    *,
+    file_format: FileFormat,
+    page_records: int,
+    at_once: int,
+    may_remove: Callable[[], bool],
 ) -> Flow[Extract]:
     """Write every page into a file of its own, then the manifest, then remove the files of the manifest before.
 
     The files carry the job's id, so those of two queries never mix; until the new manifest stands, the old one's files do.
+
+    :param may_remove: asked before the files of an extract that fails are removed again: whether nobody else writes them
     """
     before = _named_in(output.read(MANIFEST))
     made: dict[int, CsvPage | ParquetPage | JsonlPage] = {}
@@ -62,11 +71,20 @@ def extract_to_files(
         return made[index]
 
     typed = file_format is not FileFormat.CSV
-    count = yield from fetch(
-        QueryJobs(api_version), job, make_page, typed=typed, page_records=page_records, at_once=at_once
-    )
-    files = [file for index in range(count) if (file := made[index].file) is not None]
-    manifest = write_json(output, MANIFEST, _manifest(job, file_format, files))
+    try:
+        count = yield from fetch(
+            QueryJobs(api_version), job, make_page, typed=typed, page_records=page_records, at_once=at_once
+        )
+        files = [file for index in range(count) if (file := made[index].file) is not None]
+        manifest = write_json(output, MANIFEST, _manifest(job, file_format, files))
+    except BaseException:
+        # Whoever reads the folder by pattern must not meet a part of an extract; but an earlier extract of the same job
+        # stands, and has the same files.
+        if may_remove():
+            for page in made.values():
+                if page.file is not None and page.file.name not in before:
+                    output.remove(page.file.name)
+        raise
     for name in before - {file.name for file in files}:
         output.remove(name)
     return Extract(

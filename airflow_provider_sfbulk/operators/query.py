@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.flows.extract import submit
+from airflow_provider_sfbulk.client.errors import LedgerError, ProtocolError, SourceError
+from airflow_provider_sfbulk.client.flows.extract import recorded_job, submit
 from airflow_provider_sfbulk.client.flows.job import QueryJobs
 from airflow_provider_sfbulk.client.flows.spec import member
 from airflow_provider_sfbulk.client.flows.wait import check_complete
@@ -46,8 +46,9 @@ class BulkQueryOperator(BulkJobOperator):
     :param max_xcom_records: without ``output_path`` the rows go to XCom, up to this many
     :param column_delimiter: of the CSV, Salesforce's name
     :param line_ending: of the CSV, ``LF`` or ``CRLF``
-    :param page_records: records of one page, that is of one part file, at most
-    :param max_concurrent_pages: pages being read at the same time
+    :param page_records: records of one page, that is of one part file, at most; when pages are read at the same time,
+        Salesforce chooses
+    :param max_concurrent_pages: pages being read at the same time, when there are more than ``page_records`` records
 
     Returns ``{"job_id", "records", "files", "manifest", "columns", "api_calls"}``; without ``output_path`` the rows as a
     list of dicts; with ``wait_for_completion=False`` the job id.
@@ -105,10 +106,17 @@ class BulkQueryOperator(BulkJobOperator):
         ledger = self._ledger(context)
         ledger.resume()
         with self.hook.get_conn() as client:
-            job_id = self._submitted(context, client, ledger, resumed=True)
+            job_id = self.job_id or self._run(context, client, recorded_job(), ledger=ledger)
+            if job_id is None:
+                raise LedgerError("no job is recorded for this try of the task, though it was deferred")
             self._show(context, client, [job_id])
             (info,), api_calls = self._wait_again(context, client, event, [job_id])
             return self._fetch(context, client, ledger, info, api_calls=api_calls)
+
+    @property
+    def _owns_jobs(self) -> bool:
+        """A job that was submitted before is its submitter's."""
+        return self.job_id is None
 
     def _check(self) -> None:
         """Check what can be checked without sending anything.
@@ -118,7 +126,10 @@ class BulkQueryOperator(BulkJobOperator):
         if (self.soql is None) is (self.job_id is None):
             raise SourceError("give either soql or job_id")
         if self.job_id is not None:
-            check_id(self.job_id)
+            try:
+                check_id(self.job_id)
+            except ProtocolError as error:
+                raise SourceError(f"job_id is {error}") from error
             if not self.wait_for_completion:
                 raise SourceError(
                     "a job_id is there to be waited for: wait_for_completion=False makes no sense with it"
@@ -128,23 +139,28 @@ class BulkQueryOperator(BulkJobOperator):
         member(LineEnding, self.line_ending, "line_ending")
         if self.page_records < 1:
             raise SourceError(f"page_records is {self.page_records}; a page has at least one record")
+        if self.max_concurrent_pages < 1:
+            raise SourceError(
+                f"max_concurrent_pages is {self.max_concurrent_pages}; at least one page is read at a time"
+            )
+        if self.max_xcom_records < 0:
+            raise SourceError(f"max_xcom_records is {self.max_xcom_records}; it cannot be below 0")
 
-    def _submitted(self, context: Context, client: BulkClient, ledger: TaskLedger, *, resumed: bool = False) -> str:
+    def _submitted(self, context: Context, client: BulkClient, ledger: TaskLedger) -> str:
         """Give the job to fetch: the user's, an earlier try's, or a new one.
 
         A retry goes on with its job. A user's clear starts over: reading twice harms nobody, and stale rows might.
         """
         operation = QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
-        if not resumed:
-            ti = context["ti"]
-            is_first = ti.try_number == (ti.max_tries or 0) - (self.retries or 0) + 1
-            plan = {
-                "soql": self.soql,
-                "job_id": self.job_id,
-                "operation": str(operation),
-                "salesforce_conn_id": self.salesforce_conn_id,
-            }
-            self._abort(client, ledger.begin(plan, restart=is_first))
+        ti = context["ti"]
+        is_first = ti.try_number == (ti.max_tries or 0) - (self.retries or 0) + 1
+        plan = {
+            "soql": self.soql,
+            "job_id": self.job_id,
+            "operation": str(operation),
+            "salesforce_conn_id": self.salesforce_conn_id,
+        }
+        self._abort(client, ledger.begin(plan, restart=is_first))
         if self.job_id is not None:
             return self.job_id
         flow = submit(
@@ -177,6 +193,7 @@ class BulkQueryOperator(BulkJobOperator):
                 file_format=FileFormat(self.output_format),
                 page_records=self.page_records,
                 at_once=self.max_concurrent_pages,
+                may_remove=ledger.is_newest,
             ),
         )
         ledger.finish()

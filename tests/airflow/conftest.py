@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sfbulk.demo.airports import SCHEMA
+from airflow_provider_sfbulk.demo.samples import write_samples
 from airflow_provider_sfbulk.demo.stack import AirflowStack
 from airflow_provider_sfbulk.local_org import LocalOrg
 
@@ -26,12 +27,12 @@ HELD_SECONDS = 3600.0
 class Stage:
     """What the tests play on.
 
-    :ivar files: folder for inputs and outputs, outside Airflow's home
+    :ivar lake: folder for inputs and outputs, outside Airflow's home
     """
 
     stack: AirflowStack
     org: LocalOrg
-    files: Path
+    lake: Path
 
     def hold_jobs(self) -> None:
         """Jobs from now on stay at work until :meth:`let_jobs_end`."""
@@ -67,12 +68,21 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     dags = home / "dags"
     for folder in (ROOT / "example_dags", Path(__file__).parent / "dags"):
         shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    write_samples(home / "lake")
     with LocalOrg(schema=SCHEMA, job_seconds=HELD_SECONDS) as org:
         environment = {
             "AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT": org.connection,
+            "AIRFLOW_VAR_LAKE": str(home / "lake"),
             # How long a lost triggerer's waits lie unattended: 30 s by default, which is 30 s of every run of these tests.
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
         }
         with AirflowStack(home / "home", dags, environment) as stack:
-            yield Stage(stack, org, home / "files")
+            yield Stage(stack, org, home / "lake")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep all tests of this folder in one worker: Airflow is started once."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("airflow"))

@@ -12,8 +12,6 @@ import pytest
 from airflow_provider_sfbulk.local_org.jobs import Job, State
 from tests.airflow.conftest import Stage
 
-pytestmark = pytest.mark.xdist_group("airflow")
-
 ROWS = 40
 DAGS = {"marked": "held_in_triggerer", "triggerer": "held_in_triggerer", "worker": "held_on_worker"}
 """Loads by what disturbs them, each with rows of its own."""
@@ -78,7 +76,7 @@ def test_the_retry_of_a_killed_process_adopts_the_job(stage: Stage, runs: dict[s
 
 def _start(stage: Stage, name: str) -> str:
     """Start a load of rows that bear the name."""
-    path = stage.files / "held" / f"{name}.csv"
+    path = stage.lake / "held" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

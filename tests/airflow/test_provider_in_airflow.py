@@ -6,12 +6,8 @@ import json
 from importlib.metadata import version
 from typing import Any
 
-import pytest
-
 from airflow_provider_sfbulk.get_provider_info import get_provider_info
 from tests.airflow.conftest import Stage
-
-pytestmark = pytest.mark.xdist_group("airflow")
 
 PACKAGE = "airflow-provider-sfbulk"
 
@@ -24,9 +20,10 @@ def test_the_api_lists_the_provider(stage: Stage) -> None:
     assert ours["description"] == get_provider_info()["description"].removesuffix(".")
 
 
-def test_the_command_lists_the_provider(stage: Stage) -> None:
-    (listed,) = json.loads(stage.stack.command("providers", "get", PACKAGE, "--output", "json"))
-    assert listed["Version"] == version(PACKAGE)
+def test_the_command_lists_the_provider_and_its_modules(stage: Stage) -> None:
+    (listed,) = json.loads(stage.stack.command("providers", "get", PACKAGE, "--full", "--output", "json"))
+    for part in ("hooks.salesforce_bulk", "operators.ingest", "operators.query", "sensors.job", "triggers.job"):
+        assert f"airflow_provider_sfbulk.{part}" in json.dumps(listed)
 
 
 def test_the_form_has_every_field(stage: Stage) -> None:

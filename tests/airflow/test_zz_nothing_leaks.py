@@ -16,8 +16,6 @@ import pytest
 from airflow_provider_sfbulk.demo.airports import PLANTED, airports
 from tests.airflow.conftest import Stage
 
-pytestmark = pytest.mark.xdist_group("airflow")
-
 DAG_ID = "airports"
 INLINE = ("Okafor", "Lindqvist")
 """Records that stand in an example DAG's source."""
@@ -30,7 +28,7 @@ def job_ids(stage: Stage) -> list[str]:
     """Make sure that there are runs to look at, and give the jobs that every search must be able to find."""
     stage.hurry_jobs()
     if not any(job.object == "Airport__c" for job in stage.org.jobs):
-        run_id = stage.stack.start_run(DAG_ID, {"folder": str(stage.files / DAG_ID)})
+        run_id = stage.stack.start_run(DAG_ID)
         assert stage.stack.finish_run(DAG_ID, run_id) == "success"
     if not any(job.object == "Contact" for job in stage.org.jobs):
         run_id = stage.stack.start_run("submit_now_sense_later")

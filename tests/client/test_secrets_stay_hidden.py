@@ -108,7 +108,7 @@ def failure_of(session, make_flow, login, given_replies) -> SfBulkError | None:
 
 
 @pytest.mark.parametrize("name", FLOWS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(login=st.just([GOOD_LOGIN]) | answers, given_replies=answers)
 def test_no_error_shows_a_secret_or_a_cell(name, login, given_replies):
     session = Session(Settings.from_mapping(CONNECTION))

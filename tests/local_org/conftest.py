@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from org_witness import Witness
 
 from airflow_provider_sfbulk.local_org import LocalOrg
+from tests.local_org.org_witness import Witness
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
-from org_witness import V, Witness
 
 from airflow_provider_sfbulk.local_org import LocalOrg
+from tests.local_org.org_witness import V, Witness
 
 
 def accounts(count: int, *, start: int = 0) -> str:

@@ -45,7 +45,7 @@ def test_the_start_line_is_all_that_is_printed_and_a_signal_ends_it(number: int)
             "connection",
         ]
         assert line["private_key"].startswith("-----BEGIN PRIVATE KEY-----")
-        assert line["connection"] == {
+        assert json.loads(line["connection"]) == {
             "conn_type": "salesforce_bulk",
             "host": line["url"],
             "login": line["username"],
@@ -74,7 +74,7 @@ def test_a_data_file_keeps_the_credentials(tmp_path: Path) -> None:
 def test_tls_answers_those_who_trust_its_certificate() -> None:
     process, line = start("--tls")
     try:
-        assert line["connection"]["extra"]["ca_file"] == line["ca_file"]
+        assert json.loads(line["connection"])["extra"]["ca_file"] == line["ca_file"]
         for host in ("localhost", "127.0.0.1"):
             url = line["url"].replace("localhost", host) + "/services/data/"
             trusting = ssl.create_default_context(cafile=line["ca_file"])

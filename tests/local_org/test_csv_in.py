@@ -42,7 +42,7 @@ def read(data: bytes, dialect: Dialect) -> tuple[list[str], list[list[str]], int
         return list(contents.header), rows, len(contents.spans)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_what_another_writer_wrote_is_read_back(data: st.DataObject) -> None:
     dialect = Dialect(data.draw(st.sampled_from(sorted(csv_in.DELIMITERS))), data.draw(st.sampled_from(["LF", "CRLF"])))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import string
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.local_org import ids
 
@@ -22,3 +26,41 @@ def test_ids_are_valid_ascending_and_never_twice() -> None:
 def test_what_is_no_id_is_refused(text: str) -> None:
     with pytest.raises(ids.MalformedIdError):
         ids.normalize(text)
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("a0D30000001n7Pi", "a0D30000001n7PiEAI"),  # the fact sheet's check
+        ("001000000000000", "001000000000000AAA"),
+        ("ABCDEFGHIJKLMNO", "ABCDEFGHIJKLMNO555"),
+    ],
+)
+def test_the_suffix_tells_the_capitals(short: str, long: str) -> None:
+    assert ids.recase(short) == long
+    assert ids.recase(long) == long
+
+
+@given(st.text(string.ascii_letters + string.digits, min_size=15, max_size=15))
+def test_a_long_id_finds_its_case_again(short: str) -> None:
+    long = ids.recase(short)
+    assert long[:15] == short
+    assert ids.recase(long.lower()) == ids.recase(long.upper()) == ids.recase(long.swapcase()) == long
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "001",
+        "00100000000000",
+        "0010000000000001",
+        "00100000000000é",
+        "001 00000000001",
+        "001000000000001BAA",
+        "x" * 19,
+    ],
+)
+def test_what_is_no_id_has_no_long_form(text: str) -> None:
+    with pytest.raises(ids.MalformedIdError):
+        ids.recase(text)

@@ -7,10 +7,10 @@ import io
 from pathlib import Path
 
 import pytest
-from org_witness import V, Witness
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org import LocalOrg
+from tests.local_org.org_witness import V, Witness
 
 
 def accounts(count: int, *, start: int = 0) -> str:

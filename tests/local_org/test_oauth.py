@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from org_witness import Answer, V, Witness
 
 from airflow_provider_sfbulk.local_org import LocalOrg
+from tests.local_org.org_witness import Answer, V, Witness
 
 TOKEN = "/services/oauth2/token"
 JWT = "urn:ietf:params:oauth:grant-type:jwt-bearer"

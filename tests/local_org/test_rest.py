@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from org_witness import V, Witness
 from starlette.responses import PlainTextResponse, Response
 
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Dropped, Exchange, Fault
 from airflow_provider_sfbulk.local_org.seed import SeedError
+from tests.local_org.org_witness import V, Witness
 
 
 def test_the_versions_are_open_to_all_and_not_counted(witness: Witness) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from org_witness import V, Witness
 
 from airflow_provider_sfbulk.local_org import LocalOrg
+from tests.local_org.org_witness import V, Witness
 
 NOT_THERE = "001LO0000000zzz"
 

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from org_witness import Witness
 
 from airflow_provider_sfbulk.local_org import LocalOrg
+from tests.local_org.org_witness import Witness
 
 simple_salesforce = pytest.importorskip("simple_salesforce")
 

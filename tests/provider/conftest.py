@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +15,7 @@ import pytest
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
+from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators import base
@@ -72,18 +74,23 @@ class Try:
         try:
             return operator.execute(self.context)
         except TaskDeferred as deferral:
-            pending = deferral
+            return self.resume(operator, deferral)
+
+    def resume(self, operator: BaseOperator, pending: TaskDeferred) -> Any:
+        """Run the trigger as the triggerer would, from what is stored of it, then the operator to its end."""
         while True:
             _, kwargs = pending.trigger.serialize()
-            event = asyncio.run(_first_event(type(pending.trigger)(**kwargs)))
+            trigger = type(pending.trigger)(**json.loads(json.dumps(kwargs)))
+            event = asyncio.run(first_event(trigger))
             try:
                 return getattr(operator, pending.method_name)(self.context, event=event.payload)
             except TaskDeferred as deferral:
                 pending = deferral
 
 
-async def _first_event(trigger: Any) -> Any:
-    return await anext(trigger.run())
+async def first_event(trigger: BaseTrigger) -> TriggerEvent:
+    """Run a trigger until it fires."""
+    return await anext(aiter(trigger.run()))
 
 
 @pytest.fixture(autouse=True)

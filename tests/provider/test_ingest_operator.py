@@ -195,6 +195,14 @@ def test_a_cleared_success_loads_again(org: LocalOrg, task: FakeTask) -> None:
     assert stored(org) == EXPECTED
 
 
+def test_a_retry_after_the_work_is_done_loads_nothing_again(org: LocalOrg, task: FakeTask) -> None:
+    """Airflow fails a task also when its return value cannot be stored, or its worker dies in that moment."""
+    first = task.start().run(operator(source=ROWS))
+    again = task.start().run(operator(source=ROWS))
+    assert again["job_ids"] == first["job_ids"]
+    assert stored(org) == EXPECTED
+
+
 def test_changed_parameters_stop_an_unfinished_load(
     org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,10 +70,22 @@ def test_a_new_try_finds_what_an_earlier_one_recorded() -> None:
     assert new_try(states).recall("0.0") == entry("A")
 
 
-def test_an_earlier_entry_wins_over_a_new_value() -> None:
+def test_a_new_try_may_put_another_job_in_the_place_of_an_earlier_one() -> None:
     states = TaskStates()
-    new_try(states).record("0.0", entry("A"))
-    assert new_try(states).record("0.0", entry("B")) == entry("A")
+    new_try(states).record("0", entry("A"))
+    assert new_try(states).record("0", entry("B")) == entry("B")
+    assert new_try(states).recall("0") == entry("B")
+
+
+def test_an_earlier_try_that_writes_late_does_not_come_back() -> None:
+    states = TaskStates()
+    new_try(states)
+    new_try(states)
+    third = new_try(states)
+    third.record("0", entry("C"))
+    third.record("end", {"parts": 1, "records": 2})
+    states.values["sfbulk.t2.0"] = {"0": entry("B")}
+    assert new_try(states).recall("0") == entry("C")
 
 
 def test_the_highest_earlier_try_wins() -> None:
@@ -154,6 +166,32 @@ def test_after_a_success_the_next_start_begins_a_new_load() -> None:
     again = new_try(states, {**PLAN, "sobject": "Contact"})
     assert not again.is_resumed
     assert again.recall("0.0") is None
+
+
+def test_a_retry_after_a_success_goes_on_with_the_finished_load_and_a_clear_begins_a_new_one() -> None:
+    states = TaskStates()
+    first = TaskLedger(states.start_try(), try_number=1, max_tries=2)
+    first.begin(PLAN)
+    first.record("0", entry("A"))
+    first.record("end", {"parts": 1, "records": 2})
+    first.finish()
+    retry = TaskLedger(states.start_try(), try_number=2, max_tries=2)
+    retry.begin(PLAN)
+    assert retry.is_resumed
+    assert retry.recall("0") == entry("A")
+    retry.finish()
+    cleared = TaskLedger(states.start_try(), try_number=3, max_tries=4)
+    cleared.begin(PLAN)
+    assert not cleared.is_resumed
+    assert cleared.recall("0") is None
+
+
+def test_a_load_that_was_given_up_is_not_taken_up_again() -> None:
+    states = TaskStates()
+    first = new_try(states)
+    first.record("0", entry("A"))
+    first.record("given_up", {})
+    assert new_try(states).recall("0") is None
 
 
 def test_a_resumed_deferral_goes_on_with_its_own_entries() -> None:

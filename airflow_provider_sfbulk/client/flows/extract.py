@@ -69,6 +69,17 @@ def submit(
     return job_id
 
 
+def recorded_job() -> Flow[str | None]:
+    """Read the job that was recorded last, whatever became of it: what a task waits for after a deferral."""
+    found: str | None = None
+    for generation in count():
+        known = yield Recall(f"0.{generation}")
+        if known is None:
+            return found
+        found = known["job_id"]
+    raise AssertionError("unreachable: the count has no end")
+
+
 MakePage: TypeAlias = Callable[[int, tuple[ColumnType, ...]], Sink]
 """Gives the sink of the page with that index, for columns of these types (none when the rows stay text)."""
 

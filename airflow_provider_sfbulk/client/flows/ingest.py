@@ -18,14 +18,16 @@ Hence, for a whole load:
 A new try that finds the decision closes what is still ``Open`` and waits; it neither reads the input nor makes a job. One
 that finds no decision knows that nothing was ever closed; it reads the input again and keeps the jobs whose content is the
 same, byte for byte.
+
+A replaced try may wake up at any time, and an abort may arrive long after it was sent. So a job that the ledger names is
+aborted only after the ledger, read back, names another one in its place or gives the whole load up.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Any, Final, Self
 
 from airflow_provider_sfbulk.client.errors import (
@@ -48,6 +50,9 @@ FILL_TRIES: Final = 5
 
 DECISION: Final = "end"
 """Key under which the decision is recorded."""
+
+GIVEN_UP: Final = "given_up"
+"""Key under which is noted that the load ends undecided: the next try makes jobs of its own."""
 
 CLOSE_TRIES: Final = 5
 """Closes that may get lost on the way before one job's closing counts as failed."""
@@ -115,12 +120,7 @@ def recorded() -> Flow[list[Filled]]:
         raise LedgerError("the load is not decided: its input has not been uploaded to its end")
     filled = []
     for number in range(decided["parts"]):
-        entry = None
-        for generation in count():
-            later = yield Recall(f"{number}.{generation}")
-            if later is None:
-                break
-            entry = later
+        entry = yield Recall(str(number))
         if entry is None:
             raise LedgerError(f"the load has {decided['parts']} parts, but nothing is recorded about part {number}")
         filled.append(Filled(number=number, **entry))
@@ -137,29 +137,43 @@ def _fill_all(jobs: IngestJobs, spec: IngestSpec, parts: Iterable[Part], limit: 
             )
     except (SourceError, RequestRefusedError):
         # Neither is mended by a retry. Nothing was closed, so nothing was processed.
-        for job_id in made:
-            yield from _abort_quietly(jobs, job_id)
+        yield from _give_up(jobs, made)
         raise
     return filled
 
 
+def _give_up(jobs: IngestJobs, made: Iterable[str]) -> Flow[None]:
+    """Abort the jobs of an undecided load, once it is certain that no other try takes them up.
+
+    Without that note a newer try may have adopted and closed them, now or by the time a slow abort arrives.
+    """
+    try:
+        yield Record(GIVEN_UP, {})
+    except LedgerError as error:
+        log.warning("the jobs of this load stay Open and are never processed: %s", error)
+        return
+    for job_id in made:
+        yield from _abort_quietly(jobs, job_id)
+
+
 def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, made: list[str]) -> Flow[Filled]:
     """Bring one part into a job that is recorded, or find the recorded one that already holds it."""
+    key = str(part.number)
     try:
-        for generation in count():
-            key = f"{part.number}.{generation}"
-            known = yield Recall(key)
-            if known is None:
-                break
-            if (yield from _is_usable(jobs, known, part)):
-                made.append(known["job_id"])
-                yield Record(key, known)
-                return Filled.of(part, known["job_id"])
+        known = yield Recall(key)
+        waits = known is not None and (yield from _is_open(jobs, known["job_id"]))
+        if waits and known == Filled.of(part, known["job_id"]).to_dict():
+            made.append(known["job_id"])
+            yield Record(key, known)
+            return Filled.of(part, known["job_id"])
         job_id = yield from _upload(jobs, spec, part)
         made.append(job_id)
         stands = yield Record(key, Filled.of(part, job_id).to_dict())
         if stands["job_id"] != job_id:
             yield from _abort_quietly(jobs, job_id)
+        elif waits:
+            # Only now is it certain that no other try takes the earlier job up.
+            yield from _abort_quietly(jobs, known["job_id"])
         log.info(
             "part %d lies in job %s: %d records, %d bytes", part.number, stands["job_id"], part.records, part.length
         )
@@ -168,20 +182,17 @@ def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, made: list[str]) -> Fl
         part.close()
 
 
-def _is_usable(jobs: IngestJobs, known: Mapping[str, Any], part: Part) -> Flow[bool]:
-    """Whether an earlier try's job still waits with this part's content.
+def _is_open(jobs: IngestJobs, job_id: str) -> Flow[bool]:
+    """Whether an earlier try's job still waits for its close.
 
     :raises JobFailedError: when somebody else closed it: then what became of its records cannot be known here
     """
     try:
-        info = yield from jobs.get(known["job_id"])
+        info = yield from jobs.get(job_id)
     except NotFoundError:
         return False
     if info.state is JobState.OPEN:
-        if known == Filled.of(part, info.id).to_dict():
-            return True
-        yield from _abort_quietly(jobs, info.id)
-        return False
+        return True
     if info.state in (JobState.ABORTED, JobState.FAILED) and not info.processed:
         return False
     raise JobFailedError(

@@ -18,8 +18,9 @@ from enum import Enum
 from typing import Final, NamedTuple, TypeAlias
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.local_org import ids
 from airflow_provider_sfbulk.local_org.schema import NUMBER_TYPES, Field
-from airflow_provider_sfbulk.local_org.soql import dates, ids, literals
+from airflow_provider_sfbulk.local_org.soql import dates, literals
 from airflow_provider_sfbulk.local_org.soql.errors import Refused, invalid_field, malformed, unexpected
 from airflow_provider_sfbulk.local_org.soql.functions import fold
 from airflow_provider_sfbulk.local_org.soql.names import Named
@@ -192,10 +193,10 @@ def _meaning(named: Named, kind: Category, value: Value, now: datetime) -> _Mean
     if text == "":  # "Null and the empty string are one and the same"
         return None
     if kind is Category.ID:
-        record_id = ids.to_18(text)
-        if record_id is None:
-            raise Refused("INVALID_QUERY_FILTER_OPERATOR", f"invalid ID field: {text}", named.place)
-        return record_id
+        try:
+            return ids.recase(text)
+        except ids.MalformedIdError as error:
+            raise Refused("INVALID_QUERY_FILTER_OPERATOR", f"invalid ID field: {text}", named.place) from error
     return text
 
 

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from raw_server import RawServer
 
 from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
 from airflow_provider_sfbulk.client.drivers.blocking import BlockingDriver
 from airflow_provider_sfbulk.client.settings import Settings
+from tests.client.drivers.raw_server import RawServer
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def make(request: pytest.FixtureRequest) -> Iterator[Any]:
 
     def build(target: str | Settings, **options: Any) -> Any:
         if isinstance(target, str):
-            target = Settings.from_mapping({"access_token": "00Dtoken", "instance_url": target, "timeout": 5})
+            target = Settings.from_mapping({"access_token": "00Dtoken", "instance_url": target, "timeout": 60})
         made.append(request.param(target, **options))
         return made[-1]
 

@@ -6,6 +6,7 @@ import gzip
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 
@@ -68,32 +69,45 @@ class RawServer:
         self.connections = 0
         self._lock = threading.Lock()
         self._socket = socket.create_server(("127.0.0.1", 0))
+        self._address = self._socket.getsockname()
+        self._closing = threading.Event()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.url = f"http://127.0.0.1:{self._address[1]}"
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
+        """End every connection and every thread.
+
+        The accepting thread goes first, so that no connection and no thread is added behind our back. It is woken by
+        a connection: on Linux, closing a socket does not end an ``accept`` that waits on it.
+        """
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        socket.create_connection(self._address, 5).close()
+        _ended(self._thread)
         self._socket.close()
         with self._lock:
             for each in self._open:
-                each.close() if each.fileno() < 0 else each.shutdown(socket.SHUT_RDWR)
+                with suppress(OSError):  # the client was faster
+                    each.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(5)
+            _ended(thread)
 
     def _accept(self) -> None:
         while True:
-            try:
-                connection, _ = self._socket.accept()
-            except OSError:
+            connection, _ = self._socket.accept()
+            if self._closing.is_set():
+                connection.close()
                 return
             with self._lock:
                 self.connections += 1
                 self._open.add(connection)
             thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as stream:
@@ -118,13 +132,22 @@ class RawServer:
         return not answer.close
 
 
+def _ended(thread: threading.Thread) -> None:
+    """Wait for a thread's end; one that goes on would disturb another test."""
+    thread.join(20)
+    assert not thread.is_alive()
+
+
 def _read(stream) -> Asked | None:
+    """Read a request, or None when the connection ends before its head does."""
     first = stream.readline()
-    if not first:
+    if not first.endswith(b"\n"):
         return None
     method, target, _ = first.decode().split(" ", 2)
     headers = {}
-    while (line := stream.readline()) not in (b"\r\n", b""):
+    while (line := stream.readline()) != b"\r\n":
+        if not line.endswith(b"\n"):
+            return None
         name, _, value = line.decode("latin-1").partition(":")
         headers[name.lower()] = value.strip()
     return Asked(method, target, headers, stream.read(int(headers.get("content-length", 0))))

@@ -7,7 +7,6 @@ import threading
 import traceback
 
 import pytest
-from raw_server import Answer, chunked, reply, until_close, zipped
 
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.drivers import exchange
@@ -16,6 +15,8 @@ from airflow_provider_sfbulk.client.flows.call import ApiCall, call, fetch
 from airflow_provider_sfbulk.client.flows.job import IngestJobs, ResultKind
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.wire import Body, Fetch, Request, Send, Token
+from tests.client.drivers.outcome import one
+from tests.client.drivers.raw_server import Answer, chunked, reply, until_close, zipped
 
 GET = ApiCall("GET", "/services/data/v66.0/x", query=(("locator", "a+b/c="), ("maxRecords", "5")))
 CSV = b'"Id"\n' + b'"001000000000001"\n' * 500
@@ -24,13 +25,6 @@ JOB_ID = "7508d000003QaLpAAK"
 
 def send(request: Request):
     return (yield Send(request))
-
-
-def one(driver, flow, **options):
-    (result,) = driver.run(flow, **options)
-    if isinstance(result, BaseException):
-        raise result
-    return result
 
 
 class Counted(Memory):
@@ -178,6 +172,7 @@ def test_a_server_that_says_nothing_is_given_up(make, server):
     with pytest.raises(errors.TransportError) as caught:
         one(make(settings), call(GET))
     over.set()
+    server.close()  # it has read all there was
     assert caught.value.sent is True
     assert len(server.asked) == 1
 

@@ -7,13 +7,14 @@ import threading
 import time
 
 import pytest
-from raw_server import Asked, reply
-from test_exchange import one
 
 from airflow_provider_sfbulk.client import errors
+from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.flows.call import ApiCall, call
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.wire import Authorize, Now, Recall, Record, Sleep, Together
+from tests.client.drivers.outcome import one
+from tests.client.drivers.raw_server import Asked, reply
 
 GET = ApiCall("GET", "/services/data/v66.0/x")
 JSON = {"Content_Type": "application/json"}
@@ -230,26 +231,35 @@ def test_eight_callers_with_an_ended_session_log_in_once(make, server):
 def test_eight_callers_try_a_wrong_password_once(make, server):
     org = Org(server)
     org.refuse = True
-    arrived = []
+    settings = org.settings()
+    waiting = threading.Semaphore(0)
 
-    def waits_for_all(asked):
-        answer = org.answer(asked)
-        answer.wait = threading.Event()
-        threading.Thread(target=all_arrive, args=(answer.wait,)).start()
-        return answer
+    class Awaited(Session):
+        """Drivers read ``logins`` when they begin to wait for a login: from then on they share its end."""
 
-    def all_arrive(then):
-        while len(arrived) < 8:
-            time.sleep(0.005)
-        time.sleep(0.1)
+        @property
+        def logins(self):
+            waiting.release()
+            return self.ended
+
+        @logins.setter
+        def logins(self, ended):
+            self.ended = ended
+
+    def all_wait(then):
+        for _ in range(8):
+            waiting.acquire(timeout=10)
         then.set()
 
-    def caller():
-        arrived.append(1)
-        return (yield from call(GET))
+    def answers_when_all_wait(asked):
+        answer = org.answer(asked)
+        answer.wait = threading.Event()
+        threading.Thread(target=all_wait, args=(answer.wait,)).start()
+        return answer
 
-    server.handler = waits_for_all
-    results = make(org.settings()).run(*(caller() for _ in range(8)))
+    server.handler = answers_when_all_wait
+    driver = make(settings, session=Awaited(settings))
+    results = driver.run(*(call(GET) for _ in range(8)))
     assert all(isinstance(result, errors.LoginError) for result in results)
     assert len({id(result) for result in results}) == 8  # each has its own, with its own traceback
     assert org.logins == 1

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.wire import (
     Authorize,
     Fetch,
@@ -30,6 +31,12 @@ def ok(data: Any, status: int = 200) -> Reply:
 
 def refused(status: int, code: str, message: str = "because") -> Reply:
     return Reply(status, JSON, json.dumps([{"errorCode": code, "message": message}]).encode())
+
+
+def not_sent() -> errors.TransportError:
+    error = errors.TransportError("no connection")
+    error.sent = False
+    return error
 
 
 def job(state: str = "Open", job_id: str = JOB_ID, **more: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from by_hand import JOB_ID, JSON, Hand, ok, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from airflow_provider_sfbulk.client.flows.call import ApiCall, call, call_json, 
 from airflow_provider_sfbulk.client.flows.refusal import BY_CODE, BY_STATUS, error_for, read_refusals, retry_after
 from airflow_provider_sfbulk.client.models import check_id
 from airflow_provider_sfbulk.client.wire import Reply
+from tests.client.flows.by_hand import JOB_ID, JSON, Hand, ok, refused
 
 GET = ApiCall("GET", "/services/data/v66.0/limits")
 OVER = refused(401, "INVALID_SESSION_ID", "Session expired or invalid")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from by_hand import CSV, JOB_ID, Hand, Kept, job, ok, refused
-from test_retry import not_sent
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import errors
@@ -14,6 +12,7 @@ from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs, Resu
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
 from airflow_provider_sfbulk.client.models import JobState
 from airflow_provider_sfbulk.client.wire import Body, Reply
+from tests.client.flows.by_hand import CSV, JOB_ID, Hand, Kept, job, not_sent, ok, refused
 
 INGEST, QUERY = IngestJobs("66.0"), QueryJobs("66.0")
 BASE = "/services/data/v66.0/jobs"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from by_hand import Hand, ok
 
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.flows import org
+from tests.client.flows.by_hand import Hand, ok
 
 
 def test_allowances_are_read_and_nested_ones_left_out():

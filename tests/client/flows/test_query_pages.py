@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from by_hand import CSV, JOB_ID, Hand, Kept, job, ok, page
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from airflow_provider_sfbulk.client.flows.job import QueryJobs
 from airflow_provider_sfbulk.client.flows.query import PageSink, pages, perform, result_pages
 from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.wire import Reply
+from tests.client.flows.by_hand import CSV, JOB_ID, Hand, Kept, job, ok, page
 
 QUERY = QueryJobs("66.0")
 BASE = f"/services/data/v66.0/jobs/query/{JOB_ID}"

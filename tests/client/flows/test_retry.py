@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from by_hand import Hand, ok, refused
 
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.auth import token_endpoint
 from airflow_provider_sfbulk.client.flows.call import ApiCall, call
 from airflow_provider_sfbulk.client.flows.retry import DOWNLOAD, ONCE, SAFE, repeat
 from airflow_provider_sfbulk.client.wire import Reply
+from tests.client.flows.by_hand import Hand, not_sent, ok, refused
 
 GET = ApiCall("GET", "/services/data/v66.0/limits")
 BUSY = refused(503, "SERVER_UNAVAILABLE", "Server too busy")
-
-
-def not_sent() -> errors.TransportError:
-    error = errors.TransportError("no connection")
-    error.sent = False
-    return error
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from by_hand import JOB_ID, Hand, job, ok, refused
 
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.flows.job import IngestJobs
@@ -15,6 +14,7 @@ from airflow_provider_sfbulk.client.flows.wait import (
     wait_until_final,
 )
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from tests.client.flows.by_hand import JOB_ID, Hand, job, ok, refused
 
 INGEST = IngestJobs("66.0")
 OTHER = "7508d000003QZZZAAK"

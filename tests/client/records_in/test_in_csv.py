@@ -19,8 +19,7 @@ from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding, O
 from airflow_provider_sfbulk.client.records.csv_scan import record_ends, scan
 from airflow_provider_sfbulk.client.records.csv_source import RECORD_BYTES
 from airflow_provider_sfbulk.client.records.sources import Rules, from_csv, from_file
-
-from .witness import INSERT, SECRET, encoded, opened, parse, rows_of, write
+from tests.client.records_in.witness import INSERT, SECRET, encoded, opened, parse, rows_of, write
 
 TEXT = st.text(st.sampled_from("ab;,|^`\t\"' \u2028\u0085é語😀\x0b\x0c#"), max_size=6)
 READS = st.lists(st.sampled_from([1, 2, 3, 7, 100, 5000]), min_size=1, max_size=4)

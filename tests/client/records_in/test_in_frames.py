@@ -32,8 +32,7 @@ from airflow_provider_sfbulk.client.records.sources import (
     from_source,
     source_format_of,
 )
-
-from .witness import INSERT, SECRET, encoded, opened, rows_of
+from tests.client.records_in.witness import INSERT, SECRET, encoded, opened, rows_of
 
 NOON = dt.datetime(2026, 3, 4, 12, tzinfo=dt.UTC)
 

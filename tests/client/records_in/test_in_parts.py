@@ -19,8 +19,7 @@ from airflow_provider_sfbulk.client.records import parts as parts_module
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.parts import MEMORY_BYTES, Part, split
 from airflow_provider_sfbulk.client.records.stream import Block, RecordStream
-
-from .witness import parse, write
+from tests.client.records_in.witness import parse, write
 
 VALUE = st.text(st.sampled_from('ab,;|"\n\r \u2028é😀'), max_size=8)
 ROWS = st.lists(st.lists(VALUE, min_size=2, max_size=2), max_size=12)

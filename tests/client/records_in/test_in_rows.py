@@ -29,8 +29,7 @@ from airflow_provider_sfbulk.client.records.sources import (
     from_jsonl,
     from_source,
 )
-
-from .witness import INSERT, SECRET, encoded, opened, rows_of
+from tests.client.records_in.witness import INSERT, SECRET, encoded, opened, rows_of
 
 UPDATE = Rules(operation=Operation.UPDATE)
 

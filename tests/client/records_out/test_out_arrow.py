@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from out_witness import COMMA, cut, dialects, encode, java_double, tables
 
 from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.records.arrow import BlockReader, arrow_schema, read_text
 from airflow_provider_sfbulk.client.records.schema import ColumnType, Kind, MisfitError
+from tests.client.records_out.out_witness import COMMA, cut, dialects, encode, java_double, tables
 
 places = st.lists(st.integers(0, 10_000), max_size=8)
 

@@ -8,12 +8,12 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from out_witness import COMMA, by_csv, cut, dialects, encode, tables
 
 from airflow_provider_sfbulk.client.errors import TransportError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
 from airflow_provider_sfbulk.client.records.decode import Blocks, RecordCounter
 from airflow_provider_sfbulk.client.records.dialect import Dialect
+from tests.client.records_out.out_witness import COMMA, by_csv, cut, dialects, encode, tables
 
 places = st.lists(st.integers(0, 10_000), max_size=8)
 HEAD = b'"A","B"\n'

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from out_witness import COMMA, cut, dialects, encode, is_refused, page_reply, pour, tables
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransportError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
@@ -33,6 +32,7 @@ from airflow_provider_sfbulk.client.records.pages import (
 )
 from airflow_provider_sfbulk.client.records.schema import ColumnType, Kind, MisfitError
 from airflow_provider_sfbulk.client.wire import Reply
+from tests.client.records_out.out_witness import COMMA, cut, dialects, encode, is_refused, page_reply, pour, tables
 
 HEADER = ["Id", "Revenue", "Rate", "Active", "Created"]
 ROWS = [

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from out_witness import COMMA, by_csv, cut, dialects, encode, is_refused, page_reply, pour, tables
 
 from airflow_provider_sfbulk.client.errors import JobError, ProtocolError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
@@ -20,6 +19,17 @@ from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.output import LocalFolder
 from airflow_provider_sfbulk.client.records.results import CountCodes, ResultFile
 from airflow_provider_sfbulk.client.wire import Reply
+from tests.client.records_out.out_witness import (
+    COMMA,
+    by_csv,
+    cut,
+    dialects,
+    encode,
+    is_refused,
+    page_reply,
+    pour,
+    tables,
+)
 
 CSV = page_reply(None, None)
 

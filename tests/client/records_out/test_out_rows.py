@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from out_witness import COMMA, cut, dialects, encode, tables
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
 from airflow_provider_sfbulk.client.records.decode import find_dialect, read_rows
 from airflow_provider_sfbulk.client.records.dialect import Dialect
+from tests.client.records_out.out_witness import COMMA, cut, dialects, encode, tables
 
 places = st.lists(st.integers(0, 10_000), max_size=8)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_sfbulk.local_org import ids
 from airflow_provider_sfbulk.local_org.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.soql import compile_query, register
-from airflow_provider_sfbulk.local_org.soql.ids import to_18
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 890_000, tzinfo=UTC)  # a Wednesday
 
@@ -117,9 +117,7 @@ Rows = list[tuple[object, ...]]
 
 
 def record_id(prefix: str, number: int) -> str:
-    long = to_18(f"{prefix}{number:012d}")
-    assert long is not None
-    return long
+    return ids.lengthen(f"{prefix}{number:012d}")
 
 
 def new_database() -> sqlite3.Connection:

@@ -18,7 +18,7 @@ from airflow_provider_sfbulk.local_org.schema import Schema
 from airflow_provider_sfbulk.local_org.soql import SoqlError, compile_query, fold, register
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 THOROUGH = settings(SHARED, max_examples=300)
 
 # --- String literals ------------------------------------------------------------------------------------------------

@@ -1,0 +1,167 @@
+"""The directions of import that keep the parts apart, read from the source.
+
+::
+
+    limits, wire <- errors <- models <- auth, records <- flows <- drivers <- the public client
+                                                <- hooks <- triggers, links, storage, ledger <- operators, sensors
+
+``client`` and ``local_org`` share ``limits`` and nothing else, so that a mistake of one is seen by the other.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[1]
+PACKAGE: Final = "airflow_provider_sfbulk"
+CLIENT: Final = f"{PACKAGE}.client"
+LOCAL_ORG: Final = f"{PACKAGE}.local_org"
+
+HTTP_LIBRARIES: Final = frozenset(
+    {"requests", "httpx", "urllib3", "aiohttp", "http.client", "urllib.request", "socket", "starlette", "uvicorn"}
+)
+
+# What each part may import of this package. A module is of the longest part that it begins with.
+ALLOWED: Final[dict[str, set[str]]] = {
+    f"{PACKAGE}": {PACKAGE, CLIENT, f"{PACKAGE}.ledger", f"{PACKAGE}.storage"},
+    f"{PACKAGE}.limits": set(),
+    f"{PACKAGE}.get_provider_info": set(),
+    f"{PACKAGE}.ledger": {CLIENT},
+    f"{PACKAGE}.storage": {CLIENT},
+    f"{PACKAGE}.hooks": {CLIENT, f"{PACKAGE}.hooks"},
+    f"{PACKAGE}.links": set(),
+    f"{PACKAGE}.triggers": {CLIENT, f"{PACKAGE}.hooks", f"{PACKAGE}.triggers"},
+    f"{PACKAGE}.operators": {
+        CLIENT,
+        *(f"{PACKAGE}.{part}" for part in ("limits", "hooks", "links", "triggers", "storage", "ledger", "operators")),
+    },
+    f"{PACKAGE}.sensors": {
+        CLIENT,
+        *(f"{PACKAGE}.{part}" for part in ("hooks", "links", "triggers", "operators.verdict", "sensors")),
+    },
+    f"{PACKAGE}.demo": {LOCAL_ORG, f"{PACKAGE}.demo", CLIENT},
+    LOCAL_ORG: {LOCAL_ORG, f"{PACKAGE}.limits"},
+    CLIENT: {CLIENT, f"{PACKAGE}.limits"},
+    f"{CLIENT}.wire": {f"{CLIENT}.errors"},
+    f"{CLIENT}.errors": set(),
+    f"{CLIENT}.models": {f"{PACKAGE}.limits", f"{CLIENT}.errors"},
+    f"{CLIENT}.auth": {
+        f"{PACKAGE}.limits",
+        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "settings", "auth")),
+    },
+    f"{CLIENT}.settings": {
+        f"{PACKAGE}.limits",
+        *(f"{CLIENT}.{part}" for part in ("errors", "models", "auth.hosts")),
+    },
+    f"{CLIENT}.records": {
+        f"{PACKAGE}.limits",
+        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "records")),
+    },
+    f"{CLIENT}.flows": {
+        f"{PACKAGE}.limits",
+        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "records", "flows", "auth.token_endpoint")),
+    },
+    f"{CLIENT}.drivers": {
+        f"{PACKAGE}.limits",
+        *(
+            f"{CLIENT}.{part}"
+            for part in ("wire", "errors", "models", "auth", "settings", "ledger", "flows", "drivers")
+        ),
+    },
+}
+
+
+def sources(part: str) -> Iterator[tuple[str, Path]]:
+    """Give the modules of a part, with their files."""
+    base = ROOT.joinpath(*part.split("."))
+    for path in sorted(base.rglob("*.py")) if base.is_dir() else [base.with_suffix(".py")]:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def imports(path: Path) -> set[str]:
+    """Read every module that a file imports, anywhere in it, also for type checking only."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                found.update(each.name for each in names)
+            case ast.ImportFrom(module=str(module), names=names, level=0):
+                for each in names:
+                    inner = f"{module}.{each.name}"
+                    found.add(inner if is_module(inner) else module)
+            case ast.ImportFrom():
+                raise AssertionError(f"{path}: imports are absolute here")
+            case _:
+                pass
+    return found
+
+
+def is_module(name: str) -> bool:
+    base = ROOT.joinpath(*name.split("."))
+    return base.with_suffix(".py").exists() or (base / "__init__.py").exists()
+
+
+def is_in(module: str, part: str) -> bool:
+    return module == part or module.startswith(f"{part}.")
+
+
+def part_of(module: str) -> str:
+    return max((part for part in ALLOWED if is_in(module, part)), key=len)
+
+
+MODULES: Final = dict(sources(PACKAGE))
+
+
+def test_the_parser_sees_imports_of_every_kind(tmp_path: Path) -> None:
+    path = tmp_path / "some.py"
+    path.write_text(
+        "import httpx\nfrom airflow_provider_sfbulk import limits\nfrom airflow_provider_sfbulk.client.errors import X\n"
+        "def late():\n    import requests.adapters as a\n"
+    )
+    assert imports(path) == {"httpx", f"{PACKAGE}.limits", f"{CLIENT}.errors", "requests.adapters"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_only_what_its_part_may(module: str) -> None:
+    allowed = ALLOWED[part_of(module)]
+    own = {each for each in imports(MODULES[module]) if is_in(each, PACKAGE)}
+    assert {each for each in own if not any(is_in(each, part) for part in allowed)} == set()
+
+
+@pytest.mark.parametrize("module", [each for each in MODULES if is_in(each, CLIENT) or is_in(each, LOCAL_ORG)])
+def test_neither_the_client_nor_the_local_org_knows_airflow(module: str) -> None:
+    assert not {each for each in imports(MODULES[module]) if is_in(each, "airflow")}
+
+
+@pytest.mark.parametrize("module", [each for each in MODULES if not is_in(each, LOCAL_ORG)])
+def test_http_libraries_are_imported_by_drivers_only(module: str) -> None:
+    http = {each for each in imports(MODULES[module]) if any(is_in(each, library) for library in HTTP_LIBRARIES)}
+    assert not http or is_in(module, f"{CLIENT}.drivers") or is_in(module, f"{PACKAGE}.demo")
+
+
+@pytest.mark.parametrize("part", [CLIENT, LOCAL_ORG, f"{LOCAL_ORG}.org", f"{LOCAL_ORG}.pytest_plugin"])
+def test_airflow_is_not_imported_by_way_of_others(part: str) -> None:
+    other = LOCAL_ORG if part == CLIENT else CLIENT
+    code = f"import {part}, sys; assert not {{'airflow', '{other}'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, check=True)
+
+
+def test_the_pytest_plugin_costs_other_projects_next_to_nothing() -> None:
+    code = (
+        f"import {LOCAL_ORG}.pytest_plugin, sys; "
+        "assert not {'starlette', 'uvicorn', 'lark', 'pyarrow', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_every_part_that_is_named_exists() -> None:
+    named = {*ALLOWED, *(part for parts in ALLOWED.values() for part in parts)}
+    assert {part for part in named if not is_module(part)} == set()
