@@ -29,6 +29,14 @@ def test_an_example_tells_what_it_is_for_and_what_it_needs(path: Path, bag: DagB
     told = bag.dags[path.stem].doc_md or ""
     assert "Needs the connection ``salesforce_bulk_default``" in " ".join(told.split())
     assert ("var.value.lake" in path.read_text()) == ("Variable ``lake``" in told)
+    assert "example" in bag.dags[path.stem].tags
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_tasks_of_an_example_are_one_graph(path: Path, bag: DagBag) -> None:
+    """A task that nothing leads to and that leads nowhere would run in no order."""
+    tasks = bag.dags[path.stem].tasks
+    assert len(tasks) == 1 or all(task.upstream_list or task.downstream_list for task in tasks)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
