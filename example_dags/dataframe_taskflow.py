@@ -26,7 +26,7 @@ with DAG("dataframe_taskflow", schedule=None, tags=["salesforce", "example"], do
             {
                 "Name": ["Umbrella Stand Co", "Parasol Works"],
                 "NumberOfEmployees": [12, None],
-                "AnnualRevenue": [1_250_000.5, 90_000_000],
+                "AnnualRevenue": [1_250_000, 90_000_000],
             }
         )
 

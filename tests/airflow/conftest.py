@@ -1,4 +1,8 @@
-"""A real Airflow with all its components, once for all tests of this folder, against a local org in this process."""
+"""One real Airflow and one local org for all tests of this folder.
+
+Jobs of the org take longer than any test, by the org's clock, until a test lets them end: so what a test wants to see of a
+wait is there to be seen, however slow the machine is.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,33 +19,66 @@ from airflow_provider_sfbulk.demo.samples import write_samples
 from airflow_provider_sfbulk.demo.stack import AirflowStack
 from airflow_provider_sfbulk.local_org import LocalOrg
 
-EXAMPLES = Path(__file__).parents[2] / "example_dags"
-
-JOB_SECONDS = 12.0
-"""Longer than the task looks for itself: the job is waited for in the triggerer."""
+ROOT = Path(__file__).resolve().parents[2]
+HELD_SECONDS = 3600.0
 
 
-@dataclass(frozen=True)
-class World:
-    """Airflow and Salesforce."""
+@dataclass
+class Stage:
+    """What the tests play on.
+
+    :ivar lake: folder for inputs and outputs, outside Airflow's home
+    """
 
     stack: AirflowStack
     org: LocalOrg
+    lake: Path
+
+    def hold_jobs(self) -> None:
+        """Jobs from now on stay at work until :meth:`let_jobs_end`."""
+        self.org.core.job_seconds = HELD_SECONDS
+
+    def hurry_jobs(self) -> None:
+        """Jobs from now on take no time."""
+        self.org.core.job_seconds = 0.0
+
+    def let_jobs_end(self) -> None:
+        """Let every job that is at work end."""
+        self.org.advance(HELD_SECONDS + 1)
+
+    def wait_for_state(self, dag_id: str, run_id: str, task_id: str, state: str, *, seconds: float = 90.0) -> Any:
+        """Wait until a task instance is in a state, and return it."""
+        return self.stack.wait_for(
+            lambda: task if (task := self.stack.task(dag_id, run_id, task_id))["state"] == state else None,
+            f"{dag_id}.{task_id} is {state}",
+            seconds=seconds,
+        )
+
+    def log_of(self, dag_id: str, run_id: str, task_id: str) -> str:
+        """Return the log files of all tries of a task, the triggerer's part included."""
+        folder = self.stack.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return "\n".join(path.read_text(encoding="utf-8") for path in files)
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Start everything; some 20 to 40 s."""
-    folder = tmp_path_factory.mktemp("airflow")
-    dags = folder / "dags"
-    for source in (EXAMPLES, Path(__file__).parent / "dags"):
-        shutil.copytree(source, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    with LocalOrg(schema=SCHEMA, job_seconds=JOB_SECONDS) as org:
-        lake = folder / "lake"
-        write_samples(lake)
-        environment = {"AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT": org.connection, "AIRFLOW_VAR_LAKE": str(lake)}
-        with AirflowStack(folder / "home", dags, environment) as stack:
-            yield World(stack, org)
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Start a local org and Airflow with the example DAGs and those of this folder."""
+    home = tmp_path_factory.mktemp("airflow")
+    dags = home / "dags"
+    for folder in (ROOT / "example_dags", Path(__file__).parent / "dags"):
+        shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    write_samples(home / "lake")
+    with LocalOrg(schema=SCHEMA, job_seconds=HELD_SECONDS) as org:
+        environment = {
+            "AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT": org.connection,
+            "AIRFLOW_VAR_LAKE": str(home / "lake"),
+            # How long a lost triggerer's waits lie unattended: 30 s by default, which is 30 s of every run of these tests.
+            "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
+        }
+        with AirflowStack(home / "home", dags, environment) as stack:
+            yield Stage(stack, org, home / "lake")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -76,7 +76,10 @@ def test_a_wrong_secret_is_told_without_showing_it(org: LocalOrg, monkeypatch: p
         ({"extra": {"colour": "blue"}}, "colour"),
         ({"extra": {"access_token": "00D!abc", "instance_url": "https://evil.example"}}, "evil.example"),
         ({"host": "http://acme.my.salesforce.com", "extra": {"client_id": "a", "client_secret": "b"}}, "https"),
-        ({"extra": {"access_token": "00D!abc", "instance_url": "https://a.my.salesforce.com", "api_version": "x"}}, "api_version"),
+        (
+            {"extra": {"access_token": "00D!abc", "instance_url": "https://a.my.salesforce.com", "api_version": "x"}},
+            "api_version",
+        ),
     ],
 )
 def test_a_connection_that_cannot_work_says_why(
@@ -112,9 +115,7 @@ def test_every_way_of_login_works(flow: str, org: LocalOrg, monkeypatch: pytest.
     connection: dict[str, Any] = {
         "client_credentials": {"extra": app | {"client_secret": org.client_secret}},
         "jwt_bearer": {"login": org.username, "extra": app | {"private_key": org.private_key}},
-        "refresh_token": {
-            "extra": app | {"client_secret": org.client_secret, "refresh_token": org.refresh_token}
-        },
+        "refresh_token": {"extra": app | {"client_secret": org.client_secret, "refresh_token": org.refresh_token}},
         "password": {
             "login": org.username,
             "password": org.password,
@@ -181,9 +182,13 @@ def test_a_connection_of_the_official_type_works_as_it_is(
 def test_domain_and_instance_of_the_official_type(
     extra: dict[str, str], host: str, instance_url: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hook = connect(monkeypatch, conn_type="salesforce", extra={"session_id": "00D!abcdef", **extra} | (
-        {} if "instance" in extra else {"session_id": None, "consumer_key": "key", "private_key": "pem"}
-    ), login="me@acme.example")
+    hook = connect(
+        monkeypatch,
+        conn_type="salesforce",
+        extra={"session_id": "00D!abcdef", **extra}
+        | ({} if "instance" in extra else {"session_id": None, "consumer_key": "key", "private_key": "pem"}),
+        login="me@acme.example",
+    )
     settings = hook.get_conn().settings
     assert (settings.host, settings.instance_url) == (host, instance_url)
 
