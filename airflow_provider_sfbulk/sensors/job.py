@@ -16,6 +16,7 @@ from airflow_provider_sfbulk.client.flows.wait import check_complete, look
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
+from airflow_provider_sfbulk.operators.arguments import check_allowance
 from airflow_provider_sfbulk.operators.verdict import check_failed_records
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
@@ -101,6 +102,9 @@ class BulkJobSensor(BaseSensorOperator):
         return PokeReturnValue(is_done=True, xcom_value=self._result(infos))
 
     def _look(self, context: Context) -> list[JobInfo]:
+        if isinstance(self.job_ids, str):
+            raise SourceError("job_ids is a list; one id, as a query that does not wait returns it, is a job_id")
+        check_allowance("max_failed_records", self.max_failed_records)
         job_ids = [self.job_id] if self.job_id is not None else list(self.job_ids or ())
         if not job_ids or (self.job_id is not None and self.job_ids is not None):
             raise SourceError("give either job_id or job_ids, with one job at least")
