@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from airflow.sdk import XComArg
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.errors import NotFoundError, SourceError
 from airflow_provider_sfbulk.client.flows import ingest
 from airflow_provider_sfbulk.client.flows.job import IngestJobs
 from airflow_provider_sfbulk.client.flows.settle import KINDS, Settlement
@@ -234,12 +234,24 @@ class BulkIngestOperator(BulkJobOperator):
 
     def _parts(self, client: BulkClient, rules: Rules) -> Iterator[Part]:
         """Cut the input into parts, numbered through all files. Nothing is read before the first is asked for."""
-        describe = client.describe(self.sobject)
+        try:
+            describe = client.describe(self.sobject)
+        except NotFoundError as error:
+            raise SourceError(f"there is no object {self.sobject}, or this login may not see it") from error
         number, row = 0, 1
+        first: tuple[str, ...] = ()
         for stream in self._streams(rules):
             columns = check_against_describe(
                 stream.columns, describe, operation=rules.operation, external_id_field=self.external_id_field
             )
+            first = first or columns
+            if self.results_path is not None and set(columns) != set(first):
+                # Said now, with nothing in the org yet: one result file over all jobs has one header.
+                raise SourceError(
+                    f"{stream.name}: other columns than in the files before it "
+                    f"({', '.join(sorted(set(columns) ^ set(first)))}), which do not fit into one result file: load them "
+                    "with a task of their own, or without results_path"
+                )
             for part in split(stream.with_columns(columns), max_bytes=self.part_bytes, max_records=self.part_records):
                 yield replace(part, number=number, first_row=row)
                 number += 1

@@ -70,14 +70,16 @@ def write_report(
     """Write one file of each kind that has records, over all jobs, and last the manifest.
 
     The files have fixed names, so that a repeated run replaces them; those of an earlier run that this one has no records
-    for are removed.
+    for, or writes in another format, are removed.
     """
     report = Report()
     output.remove(MANIFEST)
     for kind in KINDS:
         name = f"{kind}.{results_format}"
+        for each in FileFormat:
+            if each is not results_format or not settlement.count(kind):
+                output.remove(f"{kind}.{each}")
         if not settlement.count(kind):
-            output.remove(name)
             continue
         file = ResultFile(output, name, kind, results_format)
         try:

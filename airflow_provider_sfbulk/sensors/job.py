@@ -16,6 +16,7 @@ from airflow_provider_sfbulk.client.flows.wait import check_complete, look
 from airflow_provider_sfbulk.client.models import JobInfo, JobType, check_id
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
+from airflow_provider_sfbulk.operators.arguments import check_allowance
 from airflow_provider_sfbulk.operators.verdict import check_failed_records
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
@@ -106,10 +107,11 @@ class BulkJobSensor(BaseSensorOperator):
 
         :raises SourceError: there are none, or they are not ids of jobs
         """
+        check_allowance("max_failed_records", self.max_failed_records)
         if isinstance(self.job_ids, str):
             raise SourceError(
-                "job_ids is a text, not a list of ids: pass the output of the task that submitted the jobs, or use "
-                "render_template_as_native_obj"
+                "job_ids is a text, not a list of ids: one id is a job_id; for several pass the output of the task that "
+                "submitted the jobs, or use render_template_as_native_obj"
             )
         job_ids = [self.job_id] if self.job_id is not None else list(self.job_ids or ())
         if not job_ids or (self.job_id is not None and self.job_ids is not None):

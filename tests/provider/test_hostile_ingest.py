@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from airflow_provider_sfbulk.client.errors import SourceError, TransientError
@@ -122,3 +124,49 @@ def test_a_file_may_have_brackets_in_its_name(org: LocalOrg, task: FakeTask, tmp
     path.write_text("Name\nParasol Works\n")
     task.start().run(operator(source=str(path)))
     assert names(org) == ["Parasol Works"]
+
+
+def test_files_of_one_pattern_with_other_columns_are_refused_before_any_is_processed(
+    org: LocalOrg, task: FakeTask, tmp_path: Path
+) -> None:
+    """Their records would be in the org when the one result file over all jobs turns out impossible."""
+    (tmp_path / "1.csv").write_text("Name\nParasol Works\n")
+    (tmp_path / "2.csv").write_text("Name,Phone\nUmbrella Stand,1\n")
+    with pytest.raises(SourceError, match=r"2\.csv: other columns .*\(Phone\)"):
+        task.start().run(operator(source=str(tmp_path / "*.csv"), results_path=str(tmp_path / "results")))
+    assert names(org) == []
+    assert {job.state for job in org.jobs} <= {"Aborted"}
+
+
+def test_files_of_one_pattern_may_differ_in_order_delimiter_and_line_ending(
+    org: LocalOrg, task: FakeTask, tmp_path: Path
+) -> None:
+    (tmp_path / "1.csv").write_bytes(b"Name,Phone\nParasol Works,1\n")
+    (tmp_path / "2.csv").write_bytes(b"phone;name\r\n2;Umbrella Stand\r\n")
+    results = tmp_path / "results"
+    task.start().run(operator(source=str(tmp_path / "*.csv"), results_path=str(results)))
+    assert sorted((row["Name"], row["Phone"]) for row in org.records("Account")) == [
+        ("Parasol Works", "1"),
+        ("Umbrella Stand", "2"),
+    ]
+    with (results / "successful.csv").open(newline="") as file:
+        found = [(row["Name"], row["Phone"]) for row in csv.DictReader(file)]
+    assert found == [("Parasol Works", "1"), ("Umbrella Stand", "2")]
+
+
+def test_results_of_an_earlier_run_in_another_format_do_not_stay(org: LocalOrg, task: FakeTask, tmp_path: Path) -> None:
+    task.start().run(operator(source=ROWS, results_path=str(tmp_path)))
+    FakeTask().start().run(operator(source=[{"Name": "Awning"}], results_path=str(tmp_path), results_format="jsonl"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "successful.jsonl"]
+
+
+def test_an_unknown_object_is_named(org: LocalOrg, task: FakeTask) -> None:
+    with pytest.raises(SourceError, match="there is no object Nope__c"):
+        task.start().run(operator(source=ROWS, sobject="Nope__c"))
+
+
+def test_a_frame_does_not_lose_its_named_index_silently(org: LocalOrg, task: FakeTask) -> None:
+    frame = pd.DataFrame(ROWS).set_index("External_Key__c")
+    with pytest.raises(SourceError, match=r"External_Key__c.*reset_index"):
+        task.start().run(operator(source=frame))
+    assert not org.jobs

@@ -17,7 +17,6 @@ from airflow_provider_sfbulk.client.errors import (
     FailedRecordsError,
     InputChangedError,
     JobFailedError,
-    RequestRefusedError,
     SourceError,
 )
 from airflow_provider_sfbulk.local_org import LocalOrg
@@ -268,7 +267,7 @@ def test_a_wrong_operation_spelling(org: LocalOrg) -> None:
 
 
 def test_a_wrong_object(org: LocalOrg) -> None:
-    bad(org, operator(sobject="Acount", source=ROWS), "Acount", RequestRefusedError)
+    bad(org, operator(sobject="Acount", source=ROWS), "there is no object Acount")
 
 
 def test_a_malformed_record_in_the_last_part_leaves_the_org_untouched(org: LocalOrg, tmp_path: Path) -> None:

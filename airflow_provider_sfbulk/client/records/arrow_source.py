@@ -116,7 +116,7 @@ def from_polars(frame: pl.DataFrame, rules: Rules, *, name: str) -> RecordStream
 
 
 def from_frame(df: pd.DataFrame, rules: Rules, *, name: str) -> RecordStream:
-    """Make a stream of a pandas frame. The index is not sent: ``reset_index()`` makes columns of it.
+    """Make a stream of a pandas frame. Its index is not sent, so one with a name, which holds data, is refused.
 
     A float column whose values are whole numbers, as pandas makes of integers when one is missing, is written as
     integers; so is every whole number of a float column.
@@ -152,6 +152,12 @@ def from_frames(frames: Iterable[pd.DataFrame], rules: Rules, *, name: str) -> R
 
 
 def _frame_columns(df: pd.DataFrame, name: str) -> list[SourceColumn]:
+    named = [str(label) for label in df.index.names if label is not None]
+    if named:
+        raise SourceError(
+            f"{name}: the index has a name ({', '.join(named)}) and would not be sent: reset_index() makes columns of "
+            "it, reset_index(drop=True) drops it"
+        )
     for label in df.columns:
         if not isinstance(label, str):
             raise SourceError(f"{name}: a column name that is no text but a {type(label).__name__}")

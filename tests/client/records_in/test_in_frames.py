@@ -114,7 +114,7 @@ def frame() -> pd.DataFrame:
             "Arrow": pd.Series([1.5, None, 2.5], dtype="float64[pyarrow]"),
         }
     )
-    return df.set_index(pd.Index(["p", "q", "r"], name="key"))  # the index is not sent
+    return df.set_index(pd.Index(["p", "q", "r"]))  # the index is not sent
 
 
 FRAME_RECORDS = [

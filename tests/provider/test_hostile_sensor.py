@@ -1,0 +1,25 @@
+"""BulkJobSensor under hostile users: there is no org in these tests, nothing may be sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.sensors.job import BulkJobSensor
+from tests.provider.conftest import FakeTask
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"job_ids": "750000000000001AAA"}, "job_ids is a list"),
+        ({"job_ids": ["750000000000001AAA"], "max_failed_records": -1}, "max_failed_records is"),
+        ({"job_id": "750000000000001AAA", "max_failed_records": "1"}, "max_failed_records is"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_refused(arguments: dict[str, Any], told: str, task: FakeTask) -> None:
+    sensor = BulkJobSensor(task_id="wait", deferrable=False, poke_interval=0.1, **arguments)
+    with pytest.raises(SourceError, match=told):
+        sensor.execute(task.start().context)
