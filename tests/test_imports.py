@@ -70,7 +70,10 @@ ALLOWED: Final[dict[str, set[str]]] = {
     },
     f"{CLIENT}.drivers": {
         f"{PACKAGE}.limits",
-        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "auth", "settings", "ledger", "flows", "drivers")),
+        *(
+            f"{CLIENT}.{part}"
+            for part in ("wire", "errors", "models", "auth", "settings", "ledger", "flows", "drivers")
+        ),
     },
 }
 

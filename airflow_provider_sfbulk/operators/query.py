@@ -140,7 +140,9 @@ class BulkQueryOperator(BulkJobOperator):
         if self.page_records < 1:
             raise SourceError(f"page_records is {self.page_records}; a page has at least one record")
         if self.max_concurrent_pages < 1:
-            raise SourceError(f"max_concurrent_pages is {self.max_concurrent_pages}; at least one page is read at a time")
+            raise SourceError(
+                f"max_concurrent_pages is {self.max_concurrent_pages}; at least one page is read at a time"
+            )
         if self.max_xcom_records < 0:
             raise SourceError(f"max_xcom_records is {self.max_xcom_records}; it cannot be below 0")
 

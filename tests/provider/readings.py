@@ -23,7 +23,7 @@ FIELDS = [
 
 STATIONS = [
     {"Name": "Zürich, Höngg", "External_Key__c": "S-1", "AnnualRevenue": "12345678", "NumberOfEmployees": "3"},
-    {"Name": "東京 \"Bay\"", "External_Key__c": "S-2", "AnnualRevenue": "", "NumberOfEmployees": ""},
+    {"Name": '東京 "Bay"', "External_Key__c": "S-2", "AnnualRevenue": "", "NumberOfEmployees": ""},
 ]
 
 ROWS: list[dict[str, str]] = [
@@ -79,7 +79,9 @@ def fill_readings(org: LocalOrg, folder: Path, rows: Iterable[Mapping[str, str]]
 
 def many(count: int) -> list[dict[str, str]]:
     """Make rows that can be told apart."""
-    return [{**ROWS[0], "Name": f"Reading {n} ñ", "External_Key__c": f"K-{n}", "Count__c": str(n)} for n in range(count)]
+    return [
+        {**ROWS[0], "Name": f"Reading {n} ñ", "External_Key__c": f"K-{n}", "Count__c": str(n)} for n in range(count)
+    ]
 
 
 def truth(org: LocalOrg) -> dict[str, dict[str, Any]]:
