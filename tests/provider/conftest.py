@@ -49,7 +49,7 @@ class Try:
         self.xcoms: dict[str, Any] = {}
 
     @property
-    def context(self) -> dict[str, Any]:
+    def context(self) -> Any:
         return {"ti": self, "task_state_store": self}
 
     def xcom_push(self, key: str, value: Any) -> None:

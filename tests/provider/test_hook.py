@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from airflow.sdk import Connection
 from airflow.sdk import log as sdk_log
 
 from airflow_provider_sfbulk.client import BulkClient
@@ -130,9 +131,8 @@ def test_every_way_of_login_works(flow: str, org: LocalOrg, monkeypatch: pytest.
 
 
 def test_a_connection_may_be_a_uri(org: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow.sdk import Connection
-
-    made = Connection(conn_id="other", **json.loads(org.connection))
+    connection = json.loads(org.connection)
+    made = Connection(conn_id="other", **{**connection, "extra": json.dumps(connection["extra"])})
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", made.get_uri())
     good, message = SalesforceBulkHook("other").test_connection()
     assert good, message
@@ -154,10 +154,8 @@ def test_a_connection_of_the_official_type_works_as_it_is(
         "jwt_bearer": {"login": org.username, "extra": app | {"private_key": org.private_key}},
         "client_credentials": {"extra": app | secret},
         "password": {**login, "extra": app | secret | {"security_token": org.security_token}},
-        "access_token": {"extra": {"session_id": token, "instance": org.url.removeprefix("http://")}},
+        "access_token": {"extra": {"session_id": token, "instance_url": org.url}},
     }[flow]
-    if flow == "access_token":  # ``instance`` is a bare host, and of https; on loopback the URL tells
-        connection["extra"] = {"session_id": token, "instance_url": org.url}
     extra = {f"{prefix}{key}": value for key, value in connection.pop("extra").items()} | {
         f"{prefix}version": "65.0",
         f"{prefix}domain": "",
@@ -182,13 +180,8 @@ def test_a_connection_of_the_official_type_works_as_it_is(
 def test_domain_and_instance_of_the_official_type(
     extra: dict[str, str], host: str, instance_url: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hook = connect(
-        monkeypatch,
-        conn_type="salesforce",
-        extra={"session_id": "00D!abcdef", **extra}
-        | ({} if "instance" in extra else {"session_id": None, "consumer_key": "key", "private_key": "pem"}),
-        login="me@acme.example",
-    )
+    login = {"session_id": "00D!abcdef"} if "instance" in extra else {"consumer_key": "key", "private_key": "pem"}
+    hook = connect(monkeypatch, conn_type="salesforce", login="me@acme.example", extra=extra | login)
     settings = hook.get_conn().settings
     assert (settings.host, settings.instance_url) == (host, instance_url)
 
@@ -232,11 +225,9 @@ def test_secrets_are_masked_before_they_are_used(
 
 
 def test_airflows_masker_hides_the_token(org: LocalOrg) -> None:
-    from airflow.sdk._shared.secrets_masker import redact
-
     token = token_of(SalesforceBulkHook().get_conn())
-    assert token not in str(redact(f"Authorization: Bearer {token}"))
-    assert org.client_secret not in str(redact(f"client_secret={org.client_secret}&x=1"))
+    assert token not in str(sdk_log.redact(f"Authorization: Bearer {token}"))
+    assert org.client_secret not in str(sdk_log.redact(f"client_secret={org.client_secret}&x=1"))
 
 
 # --- whole loads ------------------------------------------------------------------------------------------------------

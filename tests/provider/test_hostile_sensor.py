@@ -14,7 +14,7 @@ from tests.provider.conftest import FakeTask
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"job_ids": "750000000000001AAA"}, "job_ids is a list"),
+        ({"job_ids": "750000000000001AAA"}, "job_ids is a text, not a list"),
         ({"job_ids": ["750000000000001AAA"], "max_failed_records": -1}, "max_failed_records is"),
         ({"job_id": "750000000000001AAA", "max_failed_records": "1"}, "max_failed_records is"),
     ],

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import boto3
+import boto3  # type: ignore[import-untyped]
 import pyarrow.parquet as pq
 import pytest
 from moto.server import ThreadedMotoServer

@@ -40,7 +40,7 @@ class KillAt(Fault):
 def made(kind: str, **arguments: Any) -> BulkJobOperator:
     common: dict[str, Any] = {"task_id": "t", "deferrable": False, "retries": 2, **arguments}
     if kind == "query":
-        return BulkQueryOperator(**({} if "job_id" in common else {"soql": SOQL}), **common)
+        return BulkQueryOperator(**(common if "job_id" in common else {"soql": SOQL, **common}))
     return BulkIngestOperator(
         sobject="Account", operation="insert", source=[{"Name": f"{n}"} for n in range(6)], part_records=2, **common
     )

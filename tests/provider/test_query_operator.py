@@ -129,7 +129,7 @@ def test_csv_files_hold_what_the_org_stores(readings: LocalOrg, task: FakeTask, 
     for key, row in rows.items():
         for name in ("Count__c", "Level__c", "Price__c"):
             text: Any = row[name]
-            row[name] = float(text) if text else ""  # type: ignore[assignment]
+            row[name] = float(text) if text else ""
         assert row == expected[key]
     assert rows.keys() == expected.keys()
     text = Path(summary["files"][0]).read_text(encoding="utf-8")
@@ -207,7 +207,7 @@ def test_every_page_is_a_file_and_no_record_is_lost_or_doubled(
     )
     assert len(summary["files"]) == 7
     assert summary["records"] == 25
-    keys = []
+    keys: list[Any] = []
     for name in summary["files"]:
         match file_format:
             case "csv":
