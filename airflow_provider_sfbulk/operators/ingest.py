@@ -23,11 +23,11 @@ from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.parts import Part, split
 from airflow_provider_sfbulk.client.records.sources import Nulls, RecordStream, Rules, from_file, from_source
 from airflow_provider_sfbulk.ledger import TaskLedger
-from airflow_provider_sfbulk.operators.arguments import check_allowance, check_count
+from airflow_provider_sfbulk.operators.arguments import check_count
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.report import Report, count_errors, write_report
 from airflow_provider_sfbulk.operators.unshown import Unshown
-from airflow_provider_sfbulk.operators.verdict import check_failed_records
+from airflow_provider_sfbulk.operators.verdict import check_allowance, check_failed_records
 from airflow_provider_sfbulk.storage import SourceFile, find_sources, open_output
 
 if TYPE_CHECKING:

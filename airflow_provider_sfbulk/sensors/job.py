@@ -16,8 +16,7 @@ from airflow_provider_sfbulk.client.flows.wait import check_complete, look
 from airflow_provider_sfbulk.client.models import JobInfo, JobType, check_id
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
-from airflow_provider_sfbulk.operators.arguments import check_allowance
-from airflow_provider_sfbulk.operators.verdict import check_failed_records
+from airflow_provider_sfbulk.operators.verdict import check_allowance, check_failed_records
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 

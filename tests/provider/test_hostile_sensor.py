@@ -20,6 +20,6 @@ from tests.provider.conftest import FakeTask
     ],
 )
 def test_an_argument_that_makes_no_sense_is_refused(arguments: dict[str, Any], told: str, task: FakeTask) -> None:
-    sensor = BulkJobSensor(task_id="wait", deferrable=False, poke_interval=0.1, **arguments)
+    sensor: Any = BulkJobSensor(task_id="wait", deferrable=False, poke_interval=0.1, **arguments)
     with pytest.raises(SourceError, match=told):
         sensor.execute(task.start().context)
