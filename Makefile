@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo ui test lint clean
+.PHONY: help demo ui test lint campaign clean
 
 help:
 	@echo "make demo   a local org, a real Airflow, a load and an extract, and a report"
 	@echo "make ui     the same, and leave Airflow's UI running"
 	@echo "make test   lint, types and tests"
 	@echo "make lint   lint and types alone"
+	@echo "make campaign  100,000 schedules of faults and kills against the ingest protocol"
 	@echo "make clean  remove the virtual environment and the demo's files"
 
 demo: $(READY)
@@ -26,6 +27,9 @@ lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+campaign: $(READY)
+	$(BIN)/python -m tests.simulator --schedules 100000
 
 # The stamp is written last, so a set-up that failed is done again.
 $(READY): pyproject.toml

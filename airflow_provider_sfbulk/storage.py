@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from airflow.sdk import ObjectStoragePath
@@ -58,10 +59,13 @@ class SourceFile:
 def find_sources(source: str | os.PathLike[str] | ObjectStoragePath, *, conn_id: str | None = None) -> list[SourceFile]:
     """Find the file of that path or URI, or all files of a pattern (``*``, ``?``, ``[…]``), in the order of their names.
 
+    A local file whose own name has such characters is that file.
+
     :raises SourceError: when there is none
     """
     path = _path(source, conn_id)
-    if _WILDCARDS & set(path.path):
+    if _WILDCARDS & set(path.path) and not (_is_local(path) and path.is_file()):
+        conn_id = path.conn_id  # the one in the pattern's URI counts for its files, too
         found = [_path(_uri_of(path, name), conn_id) for name in sorted(path.fs.glob(path.path))]
         files = [each for each in found if each.is_file()]
         if not files:
@@ -75,9 +79,17 @@ def find_sources(source: str | os.PathLike[str] | ObjectStoragePath, *, conn_id:
 
 
 def open_output(folder: str | os.PathLike[str] | ObjectStoragePath, *, conn_id: str | None = None) -> Output:
-    """Open a folder for writing; it need not be there yet."""
+    """Open a folder for writing; it need not be there yet, and is not made before there is something to write.
+
+    :raises SourceError: when the folder is on a local disk and could not be made or written to
+    """
+    if folder == "":
+        raise SourceError("the folder to write to is an empty text: was its template rendered from something empty?")
     path = _path(folder, conn_id)
-    return LocalFolder(path.path) if _is_local(path) else ObjectFolder(path)
+    if not _is_local(path):
+        return ObjectFolder(path)
+    _check_writable(Path(path.path))
+    return LocalFolder(path.path)
 
 
 class ObjectFolder:
@@ -134,6 +146,14 @@ class ObjectFile:
             self._open = False
             with suppress(FileNotFoundError):
                 self._file.discard()
+
+
+def _check_writable(folder: Path) -> None:
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise SourceError(f"{folder}: {there} is a file; a folder is needed, to write files into")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise SourceError(f"{folder}: this worker may not write to {there}")
 
 
 def _path(source: str | os.PathLike[str] | ObjectStoragePath, conn_id: str | None) -> ObjectStoragePath:

@@ -89,7 +89,7 @@ def _run(home: Path, dags: Path, *, stay: bool) -> int:
                 if state != "success":
                     logs = home / "airflow" / "logs"
                     raise Mismatch(f"the DAG run ended {state}; the tasks' logs are under {logs}")
-                check(stack, DAG_ID, run_id, lake, records_in_org=org.count(SOBJECT))
+                check(stack, DAG_ID, run_id, records_in_org=org.count(SOBJECT))
             except Mismatch as error:
                 if not stay:
                     raise

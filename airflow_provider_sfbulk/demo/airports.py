@@ -1,6 +1,6 @@
 """The demo's data: every airport of the ``airportsdata`` package, and a handful of rows that Salesforce must refuse.
 
-Names in many scripts, numbers with and without a fraction, and gaps: what real data has.
+Accented names, numbers with and without a fraction, and gaps: what real data has.
 """
 
 from __future__ import annotations

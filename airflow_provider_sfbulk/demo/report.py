@@ -7,6 +7,7 @@ import json
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -47,7 +48,7 @@ def show(stack: AirflowStack, dag_id: str, run_id: str, *, seconds_to_start: flo
     print("\n".join(lines), flush=True)  # noqa: T201 - a command's own output
 
 
-def check(stack: AirflowStack, dag_id: str, run_id: str, lake: Path, *, records_in_org: int) -> None:
+def check(stack: AirflowStack, dag_id: str, run_id: str, *, records_in_org: int) -> None:
     """Hold the input, the org, the summaries and the files against each other.
 
     :param records_in_org: what the org itself counts
@@ -59,8 +60,7 @@ def check(stack: AirflowStack, dag_id: str, run_id: str, lake: Path, *, records_
     _same("records in the org", records_in_org, len(expected))
     _same("rows loaded", loaded["successful"], len(expected))
     _same("rows failed", loaded["failed"], len(PLANTED))
-    with (lake / "results" / "failed.csv").open(newline="", encoding="utf-8") as file:
-        _same("keys of the failed rows", sorted(row[KEY] for row in csv.DictReader(file)), sorted(PLANTED))
+    _same("keys of the failed rows", sorted(row[KEY] for row in _failed(loaded)), sorted(PLANTED))
     rows = [row for uri in extracted["files"] for row in pq.read_table(uri).to_pylist()]
     _same("rows extracted", len(rows), len(expected))
     _same("keys extracted", {row[KEY] for row in rows}, expected.keys())
@@ -79,12 +79,16 @@ def check(stack: AirflowStack, dag_id: str, run_id: str, lake: Path, *, records_
 
 
 def _reasons(loaded: dict[str, Any]) -> list[str]:
-    lines = []
+    told = [f"{row[KEY]}: {row['sf__Error']}" for row in _failed(loaded)]
+    return [f"    {shorten(each, 110, placeholder=' …')}" for each in told]
+
+
+def _failed(loaded: dict[str, Any]) -> list[dict[str, str]]:
+    rows: list[dict[str, str]] = []
     for uri in loaded.get("results", {}).get("failed", []):
         with Path(uri).open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                lines.append(f"    {row[KEY]}: {row['sf__Error'][:90]}")
-    return lines
+            rows += csv.DictReader(file)
+    return rows
 
 
 def _seconds(task: dict[str, Any]) -> float:

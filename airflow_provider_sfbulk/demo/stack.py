@@ -235,10 +235,13 @@ class AirflowStack:
             time.sleep(LOOK_SECONDS)
         return found
 
-    def start_run(self, dag_id: str, conf: Mapping[str, Any] | None = None) -> str:
-        """Start a DAG run once the DAG is known, and return its id."""
+    def start_run(self, dag_id: str, conf: Mapping[str, Any] | None = None, *, logical_date: str | None = None) -> str:
+        """Start a DAG run once the DAG is known, and return its id.
+
+        :param logical_date: ISO; a DAG that asks for ``ds`` needs one
+        """
         self.unpause(dag_id)
-        body = {"logical_date": None, "conf": dict(conf or {})}
+        body = {"logical_date": logical_date, "conf": dict(conf or {})}
         run_id: str = self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"]
         return run_id
 

@@ -19,6 +19,7 @@ from airflow_provider_sfbulk.client.wire import Flow, Ledger
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
+from airflow_provider_sfbulk.operators.arguments import check_seconds
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
@@ -82,6 +83,15 @@ class BulkJobOperator(BaseOperator):
     def hook(self) -> SalesforceBulkHook:
         """The hook of this task's connection."""
         return SalesforceBulkHook(self.salesforce_conn_id, api_version=self.api_version)
+
+    def _check_waiting(self) -> None:
+        """Check what this class takes, before anything is sent.
+
+        :raises SourceError: naming the argument
+        """
+        check_seconds("poll_interval", self.poll_interval)
+        if self.timeout is not None:
+            check_seconds("timeout", self.timeout)
 
     def _jobs(self, client: BulkClient) -> Jobs:
         return jobs_of(self.job_type, client.api_version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.sdk import XComArg
@@ -22,6 +23,7 @@ from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.parts import Part, split
 from airflow_provider_sfbulk.client.records.sources import Nulls, RecordStream, Rules, from_file, from_source
 from airflow_provider_sfbulk.ledger import TaskLedger
+from airflow_provider_sfbulk.operators.arguments import check_allowance, check_count
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.report import Report, count_errors, write_report
 from airflow_provider_sfbulk.operators.unshown import Unshown
@@ -183,10 +185,15 @@ class BulkIngestOperator(BulkJobOperator):
         :raises SourceError: naming the argument
         """
         member(FileFormat, self.results_format, "results_format")
-        allowed = self.max_failed_records
-        if isinstance(allowed, bool) or (allowed is not None and allowed < 0):
-            raise SourceError("max_failed_records is a number from 0, a float as fraction of all records, or None")
-        rules = Rules(
+        self._check_waiting()
+        check_allowance("max_failed_records", self.max_failed_records)
+        check_count("part_bytes", self.part_bytes, most=limits.PART_BYTES)
+        check_count("part_records", self.part_records)
+        check_count("max_concurrent_jobs", self.max_concurrent_jobs)
+        if self.results_path is not None:
+            open_output(self.results_path, conn_id=self.results_conn_id)
+        self._check_source()
+        return Rules(
             operation=member(Operation, self.operation, "operation"),
             external_id_field=self.external_id_field,
             column_mapping=self.column_mapping,
@@ -195,7 +202,15 @@ class BulkIngestOperator(BulkJobOperator):
             column_delimiter=_optional(ColumnDelimiter, self.column_delimiter, "column_delimiter"),
             line_ending=_optional(LineEnding, self.line_ending, "line_ending"),
         )
-        return rules
+
+    def _check_source(self) -> None:
+        if self.source is None:
+            raise SourceError("source is None: if it comes from a task before, that task returned nothing")
+        if isinstance(self.source, Unshown) and isinstance(self.source.records, Iterator):
+            raise SourceError(
+                f"source is a {type(self.source.records).__name__}, which can be read only once, and a retry reads it "
+                "again; give the function that makes it, or a list"
+            )
 
     def _plan(self) -> dict[str, Any]:
         """Give what makes this load what it is. From its decision on until its end none of it may change."""
@@ -209,7 +224,7 @@ class BulkIngestOperator(BulkJobOperator):
             "column_mapping": dict(self.column_mapping) if self.column_mapping else None,
             "nulls": self.nulls if isinstance(self.nulls, str) else dict(self.nulls),
             "timezone": self.timezone,
-            "source": str(self.source) if files is None else [file.identity() for file in files],
+            "source": _told(self.source) if files is None else [file.identity() for file in files],
         }
 
     def _files(self) -> list[SourceFile] | None:
@@ -292,6 +307,17 @@ class BulkIngestOperator(BulkJobOperator):
             "results": report.files,
             "manifest": report.manifest,
         }
+
+
+def _told(source: Any) -> str:
+    """Tell a source that is no file from another one, alike in every process and without a value of a record.
+
+    ``str`` of a callable names its address in memory, and that of a ``partial`` shows its arguments.
+    """
+    if isinstance(source, Unshown):
+        return str(source)
+    function = source.func if isinstance(source, partial) else source
+    return f"<callable {getattr(function, '__qualname__', type(function).__name__)}>"
 
 
 def _optional(kind: type[E], value: str | None, name: str) -> E | None:

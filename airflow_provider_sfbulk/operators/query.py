@@ -20,6 +20,7 @@ from airflow_provider_sfbulk.client.models import (
     check_id,
 )
 from airflow_provider_sfbulk.client.records.formats import FileFormat
+from airflow_provider_sfbulk.operators.arguments import check_count
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.extract import extract_to_files, extract_to_rows
 from airflow_provider_sfbulk.storage import open_output
@@ -134,17 +135,15 @@ class BulkQueryOperator(BulkJobOperator):
                 raise SourceError(
                     "a job_id is there to be waited for: wait_for_completion=False makes no sense with it"
                 )
+        self._check_waiting()
+        if self.output_path is not None:
+            open_output(self.output_path, conn_id=self.output_conn_id)
         member(FileFormat, self.output_format, "output_format")
         member(ColumnDelimiter, self.column_delimiter, "column_delimiter")
         member(LineEnding, self.line_ending, "line_ending")
-        if self.page_records < 1:
-            raise SourceError(f"page_records is {self.page_records}; a page has at least one record")
-        if self.max_concurrent_pages < 1:
-            raise SourceError(
-                f"max_concurrent_pages is {self.max_concurrent_pages}; at least one page is read at a time"
-            )
-        if self.max_xcom_records < 0:
-            raise SourceError(f"max_xcom_records is {self.max_xcom_records}; it cannot be below 0")
+        check_count("page_records", self.page_records)
+        check_count("max_concurrent_pages", self.max_concurrent_pages)
+        check_count("max_xcom_records", self.max_xcom_records, least=0)
 
     def _submitted(self, context: Context, client: BulkClient, ledger: TaskLedger) -> str:
         """Give the job to fetch: the user's, an earlier try's, or a new one.

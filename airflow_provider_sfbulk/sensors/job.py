@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, XComArg, conf
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
-from airflow_provider_sfbulk.client.errors import SourceError, TransientError
+from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransientError
 from airflow_provider_sfbulk.client.flows.job import jobs_of
 from airflow_provider_sfbulk.client.flows.spec import member
 from airflow_provider_sfbulk.client.flows.wait import check_complete, look
-from airflow_provider_sfbulk.client.models import JobInfo, JobType
+from airflow_provider_sfbulk.client.models import JobInfo, JobType, check_id
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.operators.verdict import check_failed_records
@@ -86,9 +86,10 @@ class BulkJobSensor(BaseSensorOperator):
         infos = self._look(context)
         if not all(info.is_final for info in infos):
             waiting = ", ".join(info.id for info in infos if not info.is_final)
-            if wake_up.outcome is WaitOutcome.TIMEOUT:
+            is_ours = wake_up.is_about([info.id for info in infos])
+            if is_ours and wake_up.outcome is WaitOutcome.TIMEOUT:
                 raise AirflowSensorTimeout(f"the sensor's timeout has passed; these jobs go on: {waiting}")
-            if wake_up.outcome is WaitOutcome.ERROR:
+            if is_ours and wake_up.outcome is WaitOutcome.ERROR:
                 raise TransientError(f"the triggerer could not go on looking at {waiting}; its own log says why")
             self._defer(time.time() + self.timeout)
         return self._result(infos)
@@ -100,10 +101,26 @@ class BulkJobSensor(BaseSensorOperator):
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=self._result(infos))
 
-    def _look(self, context: Context) -> list[JobInfo]:
+    def _ids(self) -> list[str]:
+        """Give the ids of the jobs.
+
+        :raises SourceError: there are none, or they are not ids of jobs
+        """
+        if isinstance(self.job_ids, str):
+            raise SourceError(
+                "job_ids is a text, not a list of ids: pass the output of the task that submitted the jobs, or use "
+                "render_template_as_native_obj"
+            )
         job_ids = [self.job_id] if self.job_id is not None else list(self.job_ids or ())
         if not job_ids or (self.job_id is not None and self.job_ids is not None):
             raise SourceError("give either job_id or job_ids, with one job at least")
+        try:
+            return [check_id(job_id) for job_id in job_ids]
+        except ProtocolError as error:
+            raise SourceError(str(error)) from error
+
+    def _look(self, context: Context) -> list[JobInfo]:
+        job_ids = self._ids()
         jobs_type = member(JobType, self.job_type, "job_type")
         hook = SalesforceBulkHook(self.salesforce_conn_id, api_version=self.api_version)
         with hook.get_conn() as client:
@@ -127,7 +144,7 @@ class BulkJobSensor(BaseSensorOperator):
     def _defer(self, deadline: float) -> NoReturn:
         self.defer(
             trigger=BulkJobTrigger(
-                job_ids=[self.job_id] if self.job_id is not None else list(self.job_ids or ()),
+                job_ids=self._ids(),
                 job_type=self.job_type,
                 salesforce_conn_id=self.salesforce_conn_id,
                 api_version=self.api_version,

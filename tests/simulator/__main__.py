@@ -7,8 +7,9 @@ import logging
 import sys
 import time
 
+from tests.simulator.faults import EVERY
 from tests.simulator.invariants import Violation
-from tests.simulator.scheduler import FAULTS, run
+from tests.simulator.scheduler import run
 
 
 def main() -> int:
@@ -21,7 +22,11 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)  # thousands of uploads that failed as they should
     if arguments.seed is not None:
-        print("\n".join(run(arguments.seed).events))
+        try:
+            print("\n".join(run(arguments.seed).events))
+        except Violation as violation:
+            print(violation)
+            return 1
         return 0
     coverage: set[tuple[str, str]] = set()
     started, broken, done = time.monotonic(), 0, 0
@@ -35,9 +40,8 @@ def main() -> int:
             if broken == arguments.failures:
                 break
     seconds = time.monotonic() - started
-    every = sum(map(len, FAULTS.values()))
     print(f"{done} schedules in {seconds:.1f} s ({done / seconds:.0f} a second), {broken} broken; ", end="")
-    print(f"{len(coverage)} of {every} kinds of fault at an effect were met")
+    print(f"{len(coverage)} of {len(EVERY)} kinds of fault at an effect were met")
     return 1 if broken else 0
 
 

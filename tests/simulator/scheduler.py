@@ -9,25 +9,17 @@ up; then a try that meets none must succeed, whatever was left lying about.
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
-from airflow_provider_sfbulk.client.errors import FencedError, SfBulkError, SourceError, TransportError
+from airflow_provider_sfbulk.client.errors import FencedError, SfBulkError, TransportError
 from airflow_provider_sfbulk.client.flows import ingest
-from airflow_provider_sfbulk.client.flows.job import IngestJobs
-from airflow_provider_sfbulk.client.flows.settle import Settlement
-from airflow_provider_sfbulk.client.flows.spec import IngestSpec
-from airflow_provider_sfbulk.client.flows.wait import check_complete, wait_until_final
-from airflow_provider_sfbulk.client.records.dialect import Dialect
-from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE, Part, Spool
+from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE
 from airflow_provider_sfbulk.client.wire import (
     Authorize,
     Body,
     Fetch,
-    Flow,
     Now,
     Recall,
     Record,
@@ -38,74 +30,14 @@ from airflow_provider_sfbulk.client.wire import (
     Together,
     Token,
 )
-from airflow_provider_sfbulk.ledger import TaskLedger
+from tests.simulator.faults import EVERY, FAULTS
 from tests.simulator.invariants import Violation, Witness, claim, name_of
 from tests.simulator.model import ERROR_REPLIES, HOST, Job, Salesforce
-from tests.simulator.store import GET_FAULTS, SET_FAULTS, Killed, Store, Values
-
-PLAN: Final = {"sobject": "Account", "operation": "insert", "source": "a function"}
-MAX_TRIES: Final = 99
-"""Airflow's number, which stays the same over all retries."""
+from tests.simulator.store import Killed, Values
+from tests.simulator.task import Running, Strand, Task, Try
 
 STEPS: Final = 5000
 """Steps after which a schedule has no end: far more than any needs."""
-
-_SENDING: Final = (
-    *("kill_before", "kill_after", "freeze", "no_connection", "lost", "reply_lost", "late", "delayed", "duplicate"),
-    *("session_over", *ERROR_REPLIES, "500_applied", "html_applied"),
-)
-_REQUESTS: Final = ("create", "upload", "close", "abort", "look")
-FAULTS: Final = {
-    **dict.fromkeys(_REQUESTS, _SENDING),
-    "authorize": ("kill_before", "freeze", "no_connection"),
-    "sleep": ("kill_before", "freeze", "skipped"),
-    "now": ("kill_before", "freeze", "jump"),
-    "together": ("kill_before", "freeze"),
-    "get": GET_FAULTS,
-    "set": SET_FAULTS,
-    "read": ("bad_input", "freeze", "kill_before"),
-    "outside": ("fail", "expire"),
-}
-"""Kinds of fault by kind of effect. ``read`` is the reading of the next part of the input."""
-
-
-@dataclass(eq=False)
-class Strand:
-    """One flow of a try, and what it will be sent next."""
-
-    flow: Flow[Any]
-    owner: Try
-    parent: Strand | None = None
-    place: int = 0
-    value: Any = None
-    error: BaseException | None = None
-    together: Running | None = None
-
-
-@dataclass
-class Running:
-    """A ``Together`` at work."""
-
-    waiting: Iterator[Flow[Any]]
-    limit: int
-    results: list[Any] = field(default_factory=list)
-    running: int = 0
-    error: BaseException | None = None
-
-
-@dataclass(eq=False)
-class Try:
-    """One try of the task."""
-
-    number: int
-    is_clean: bool
-    asleep_until: int = 0
-    is_busy: bool = False
-    is_over: bool = False
-    strands: list[Strand] = field(default_factory=list)
-    spools: list[Spool] = field(default_factory=list)
-    token: str = "0"
-    ledger: TaskLedger | None = None
 
 
 class Schedule:
@@ -122,10 +54,11 @@ class Schedule:
         self.org = Salesforce(self.rng)
         self.rows = [f"row{number}" for number in range(self.rng.randint(1, 6))]
         self.witness = Witness(self.org, self.rows)
+        self._focus = EVERY[seed % len(EVERY)]
         self._states = Values()
         self._faults = self.rng.randint(1, 7)
         self._chance = self.rng.choice((0.03, 0.06, 0.15))
-        self._size = self.rng.randint(1, 3)
+        self._task = Task(self.rows, self._states, self, self.witness, self.rng)
         self._tries: list[Try] = []
         self._later: list[tuple[str, Callable[[], Any]]] = []
         self._clock = 0.0
@@ -152,10 +85,15 @@ class Schedule:
 
     def fault(self, effect: str, kinds: tuple[str, ...], number: int) -> str | None:
         """Choose a fault, or none."""
-        if not self._faults or self.rng.random() > self._chance or self._try(number).is_clean:
+        if not self._faults or self._try(number).is_clean:
+            return None
+        if effect == self._focus[0] and self.rng.random() < 0.2:
+            kind = self._focus[1]
+        elif self.rng.random() < self._chance:
+            kind = self.rng.choice(kinds)
+        else:
             return None
         self._faults -= 1
-        kind = self.rng.choice(kinds)
         self.coverage.add((effect, kind))
         self._note(f"try {number}: {effect}: {kind}")
         return kind
@@ -183,7 +121,7 @@ class Schedule:
         self._states.current += 1
         one = Try(self._states.current, is_clean=not self._faults)
         self._tries.append(one)
-        one.strands.append(Strand(self._task(one), one))
+        one.strands.append(Strand(self._task.run(one), one))
         self._note(f"try {one.number} begins" + (", without faults" if one.is_clean else ""))
 
     def _replace(self, old: Try) -> None:
@@ -220,54 +158,6 @@ class Schedule:
             self._outcome = error
         else:
             self._begin_try()
-
-    def _task(self, one: Try) -> Flow[None]:
-        """What the operator does, deferral included."""
-        jobs = IngestJobs("66.0")
-        ledger = self._ledger(one)
-        given_up = ledger.begin(PLAN)
-        if ledger.is_resumed:
-            self.witness.decided = True
-        for job_id in given_up:
-            yield from ingest._abort_quietly(jobs, job_id)
-        parts = self._parts(one)
-        filled = yield from ingest.load(jobs, IngestSpec("Account", "insert"), parts, limit=self.rng.randint(1, 3))
-        if self.rng.random() < 0.3:  # deferred, and taken up by another process
-            ledger = self._ledger(one)
-            ledger.resume()
-            filled = yield from ingest.recorded()
-        infos = yield from wait_until_final(jobs, [each.job_id for each in filled])
-        Settlement.of(filled, infos)
-        for info in infos:
-            check_complete(info)
-        ledger.finish()
-
-    def _ledger(self, one: Try) -> TaskLedger:
-        store = Store(self._states, one.number, self)
-        one.ledger = TaskLedger(store, try_number=one.number, max_tries=MAX_TRIES)
-        return one.ledger
-
-    def _parts(self, one: Try) -> Iterator[Part]:
-        """Cut the input, sometimes otherwise than another try did: the same rows in another order or other sizes."""
-        rows, size = list(self.rows), self._size
-        if not one.is_clean and self.rng.random() < 0.3:
-            self.rng.shuffle(rows)
-            size = self.rng.randint(1, 3)
-        for number, first in enumerate(range(0, len(rows), size)):
-            fault = self.fault("read", FAULTS["read"], one.number)
-            if fault == "bad_input":
-                raise SourceError(f"row {first + 1} is wrong")
-            if fault == "kill_before":
-                raise Killed
-            if fault == "freeze":
-                self.freeze(one.number)
-            data = "\n".join(["Name", *rows[first : first + size], ""]).encode()
-            spool = Spool()
-            spool.write(data)
-            one.spools.append(spool)
-            body = Body(spool.chunks, spool.length, CONTENT_TYPE)
-            digest = hashlib.sha256(data).hexdigest()
-            yield Part(number, first + 1, len(rows[first : first + size]), len(data), digest, body, Dialect(), spool)
 
     # Steps
 

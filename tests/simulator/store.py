@@ -10,7 +10,16 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 GET_FAULTS = ("kill_before", "kill_after", "error", "frozen_before", "frozen_after")
-SET_FAULTS = ("kill_before", "kill_after", "lost", "reply_lost", "late", "frozen_before", "frozen_after")
+SET_FAULTS = (
+    "kill_before",
+    "kill_after",
+    "lost",
+    "reply_lost",
+    "late",
+    "frozen_before",
+    "frozen_within",
+    "frozen_after",
+)
 
 
 class Killed(BaseException):
@@ -60,6 +69,8 @@ class Store:
         if self._number != self._states.current:
             raise failed(404)
         kept = copy.deepcopy(value)
+        if fault == "frozen_within":  # the server has looked at the id, and a newer try begins before it commits
+            self._faults.freeze(self._number)
         if fault == "late":  # the server has looked at the id; it commits when it comes to it
             self._faults.later(f"write {key}", lambda: self._states.values.update({key: kept}))
         elif fault != "lost":

@@ -1,0 +1,195 @@
+"""Sources and destinations in object storage: a real S3 client against moto's server."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+import pyarrow.parquet as pq
+import pytest
+from moto.server import ThreadedMotoServer
+from starlette.responses import Response
+
+from airflow_provider_sfbulk.client.errors import FailedRecordsError, SourceError, TransportError
+from airflow_provider_sfbulk.client.flows import retry
+from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
+from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+from airflow_provider_sfbulk.operators.query import BulkQueryOperator
+from airflow_provider_sfbulk.storage import open_output
+from tests.provider.conftest import FakeTask
+from tests.provider.readings import SOQL, fill_readings, many, truth
+
+BUCKET = "extracts"
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Any]:
+    """An S3 server; the connection ``minio`` leads to it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    keys = {"region_name": "us-east-1", "endpoint_url": url}
+    connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": keys}
+    with patch.dict(os.environ, {"AIRFLOW_CONN_MINIO": json.dumps(connection)}):
+        client = boto3.client("s3", aws_access_key_id="key", aws_secret_access_key="secret", **keys)
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+    server.stop()
+
+
+@pytest.fixture
+def folder(s3: Any, request: pytest.FixtureRequest) -> str:
+    """A folder of this test's own."""
+    return hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
+
+
+def names(s3: Any, folder: str) -> set[str]:
+    found = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{folder}/").get("Contents", [])
+    return {each["Key"].removeprefix(f"{folder}/") for each in found}
+
+
+def read(s3: Any, uri: str) -> bytes:
+    key = uri.partition(f"{BUCKET}/")[2]
+    data: bytes = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    return data
+
+
+def unfinished(s3: Any) -> list[Any]:
+    uploads: list[Any] = s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
+    return uploads
+
+
+def operator(**arguments: Any) -> BulkQueryOperator:
+    return BulkQueryOperator(**{"task_id": "extract", "soql": SOQL, "deferrable": False, "retries": 2, **arguments})
+
+
+@pytest.mark.parametrize("where", ["s3://minio@{}/{}", "s3://{}/{}"])
+def test_an_extract_lands_in_the_bucket(
+    where: str, s3: Any, folder: str, org: LocalOrg, task: FakeTask, tmp_path: Path
+) -> None:
+    fill_readings(org, tmp_path, many(25))
+    conn_id = None if "minio" in where else "minio"
+    extract = {"output_path": where.format(BUCKET, folder), "output_conn_id": conn_id, "page_records": 10}
+    summary = task.start().run(operator(**extract, max_concurrent_pages=1))
+    assert [uri.startswith("s3://") for uri in summary["files"]] == [True] * 3
+    manifest = json.loads(read(s3, summary["manifest"]))
+    assert [file["uri"] for file in manifest["files"]] == summary["files"]
+    rows = []
+    for file in manifest["files"]:
+        data = read(s3, file["uri"])
+        assert (file["bytes"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+        rows += list(csv.DictReader(io.StringIO(data.decode(), newline="")))
+    assert {row["External_Key__c"]: row["Name"] for row in rows} == {k: row["Name"] for k, row in truth(org).items()}
+    assert names(s3, folder) == {"manifest.json", *(file["name"] for file in manifest["files"])}
+    # The next one takes its place.
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/notes.txt", Body=b"mine")
+    again = task.start(cleared=True).run(operator(**extract | {"page_records": 1000}, output_format="parquet"))
+    assert names(s3, folder) == {"manifest.json", "notes.txt", again["files"][0].rpartition("/")[2]}
+    assert pq.read_table(io.BytesIO(read(s3, again["files"][0]))).num_rows == 25
+    assert not unfinished(s3)
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet", "jsonl"])
+def test_an_empty_result_is_an_object_too(
+    file_format: str, s3: Any, folder: str, org: LocalOrg, task: FakeTask, tmp_path: Path
+) -> None:
+    fill_readings(org, tmp_path)
+    extract = operator(
+        soql=f"{SOQL} WHERE Name = 'nobody'", output_path=f"s3://minio@{BUCKET}/{folder}", output_format=file_format
+    )
+    summary = task.start().run(extract)
+    (file,) = json.loads(read(s3, summary["manifest"]))["files"]
+    assert len(read(s3, file["uri"])) == file["bytes"]
+    assert not unfinished(s3)
+
+
+def test_a_page_that_never_proves_leaves_no_object(
+    s3: Any, folder: str, org: LocalOrg, task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Cut(Fault):
+        async def after(self, exchange: Exchange, response: Response) -> Response:
+            if exchange.number == 1:
+                return response
+            headers = {k: v for k, v in response.headers.items() if k.startswith("sforce-") or k == "content-type"}
+            return Response(b'"Name"\n', headers=headers)
+
+    fill_readings(org, tmp_path, many(25))
+    monkeypatch.setattr(retry, "FIRST_DELAY_SECONDS", 0.001)
+    org.core.faults.add("query.results", Cut())
+    extract = operator(output_path=f"s3://minio@{BUCKET}/{folder}", page_records=10, max_concurrent_pages=1)
+    with pytest.raises(TransportError):
+        task.start().run(extract)
+    assert names(s3, folder) == set()
+    assert not unfinished(s3)
+
+
+def test_an_object_is_not_there_before_it_is_whole(s3: Any, folder: str) -> None:
+    output = open_output(f"s3://minio@{BUCKET}/{folder}")
+    first = output.create("large.bin")
+    for _ in range(5):
+        first.write(b"x" * 5_000_000)  # more than one piece of a multipart upload
+    assert names(s3, folder) == set()
+    first.discard()
+    first.discard()
+    assert names(s3, folder) == set()
+    assert not unfinished(s3)
+    second = output.create("large.bin")
+    for _ in range(5):
+        second.write(b"y" * 5_000_000)
+    uri = second.commit()
+    second.discard()
+    assert read(s3, uri) == b"y" * 25_000_000
+    assert output.read("large.bin") == b"y" * 25_000_000
+    output.remove("large.bin")
+    output.remove("large.bin")
+    assert output.read("large.bin") is None
+
+
+def load(**arguments: Any) -> BulkIngestOperator:
+    return BulkIngestOperator(
+        **{"task_id": "load", "sobject": "Account", "operation": "insert", "deferrable": False, **arguments}
+    )
+
+
+def test_a_load_reads_from_the_bucket_and_writes_its_results_there(
+    s3: Any, folder: str, org: LocalOrg, task: FakeTask
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/in/a.csv", Body="Name,Phone\nZürich,1\n東京,2\n".encode())
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/in/b.csv", Body=b"Name,Phone\n,3\n")
+    with pytest.raises(FailedRecordsError) as caught:
+        task.start().run(
+            load(source=f"s3://minio@{BUCKET}/{folder}/in/*.csv", results_path=f"s3://minio@{BUCKET}/{folder}/out")
+        )
+    assert f"s3://minio@{BUCKET}/{folder}/out/failed.csv" in str(caught.value)
+    assert sorted(row["Name"] for row in org.records("Account")) == ["Zürich", "東京"]
+    assert names(s3, f"{folder}/out") == {"manifest.json", "successful.csv", "failed.csv"}
+    (failed,) = csv.DictReader(io.StringIO(read(s3, f"{BUCKET}/{folder}/out/failed.csv").decode()))
+    assert (failed["Phone"], failed["sf__ErrorCode"]) == ("3", "REQUIRED_FIELD_MISSING")
+
+
+def test_one_object_by_name_with_the_connection_beside_it(s3: Any, folder: str, org: LocalOrg, task: FakeTask) -> None:
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/one.csv", Body=b"Name\nOne\n")
+    task.start().run(load(source=f"s3://{BUCKET}/{folder}/one.csv", source_conn_id="minio"))
+    assert [row["Name"] for row in org.records("Account")] == ["One"]
+
+
+@pytest.mark.parametrize(
+    ("name", "match"), [("none.csv", "there is no file"), ("*.csv", "no file matches"), ("", "is a folder")]
+)
+def test_what_is_not_in_the_bucket_is_named(
+    name: str, match: str, s3: Any, folder: str, org: LocalOrg, task: FakeTask
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/other.txt", Body=b"")
+    with pytest.raises(SourceError, match=match):
+        task.start().run(load(source=f"s3://minio@{BUCKET}/{folder}/{name}".rstrip("/"), source_format="csv"))
+    assert not org.jobs

@@ -1,0 +1,289 @@
+"""BulkJobTrigger as the triggerer runs it: from what is stored of it, in an event loop, against a local org."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_sfbulk.client.drivers import aio
+from airflow_provider_sfbulk.client.errors import ProtocolError
+from airflow_provider_sfbulk.hooks import salesforce_bulk
+from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
+from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.triggers import job as job_trigger
+from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
+from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
+from tests.provider.conftest import first_event
+
+CONN_ID = "salesforce_bulk_default"
+
+
+def trigger(*job_ids: str, **arguments: Any) -> BulkJobTrigger:
+    defaults: dict[str, Any] = {"job_type": "query", "salesforce_conn_id": CONN_ID, "poll_interval": 0.01}
+    return BulkJobTrigger(job_ids=list(job_ids), **{**defaults, **arguments})
+
+
+def stored(made: BulkJobTrigger) -> BulkJobTrigger:
+    """Give what a triggerer makes of a trigger's row in the database."""
+    path, kwargs = made.serialize()
+    assert path == "airflow_provider_sfbulk.triggers.job.BulkJobTrigger"
+    return BulkJobTrigger(**json.loads(json.dumps(kwargs)))
+
+
+def fire(made: BulkJobTrigger) -> dict[str, Any]:
+    event: TriggerEvent = asyncio.run(first_event(stored(made)))
+    payload: dict[str, Any] = json.loads(json.dumps(event.payload))
+    return payload
+
+
+@pytest.fixture
+def slow_org(org: LocalOrg) -> LocalOrg:
+    """An org whose jobs take a minute of its own time, which stands still."""
+    org.core.job_seconds = 60
+    return org
+
+
+@pytest.fixture
+def job_id(org: LocalOrg) -> str:
+    with SalesforceBulkHook().get_conn() as client:
+        return client.query.create_job("SELECT Id FROM Account").id
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that the trigger asks of its event loop, none of which is made."""
+    return asked_pauses(monkeypatch, lambda number: None)
+
+
+def asked_pauses(monkeypatch: pytest.MonkeyPatch, at_pause: Callable[[int], None]) -> list[float]:
+    asked: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        asked.append(seconds)
+        at_pause(len(asked))
+
+    monkeypatch.setattr(job_trigger, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(salesforce_bulk, "AsyncDriver", partial(aio.AsyncDriver, sleep=sleep))
+    return asked
+
+
+# --- what is stored ---------------------------------------------------------------------------------------------------
+
+
+def test_it_survives_being_stored() -> None:
+    made = trigger("750A", "750B", deadline=12.5, cancel_on_kill=False, api_calls=3, api_version="65.0")
+    assert stored(made).serialize() == made.serialize()
+
+
+def test_a_row_of_the_least_arguments_can_be_read() -> None:
+    made = BulkJobTrigger(job_ids=["750A"], job_type="ingest", salesforce_conn_id=CONN_ID, poll_interval=60.0)
+    assert made.serialize()[1] == {
+        "job_ids": ["750A"],
+        "job_type": "ingest",
+        "salesforce_conn_id": CONN_ID,
+        "api_version": None,
+        "poll_interval": 60.0,
+        "deadline": None,
+        "cancel_on_kill": True,
+        "api_calls": 0,
+    }
+
+
+def test_only_ids_and_settings_are_stored(org: LocalOrg, job_id: str) -> None:
+    made = trigger(job_id)
+    asyncio.run(first_event(made))
+    _, kwargs = made.serialize()
+    assert set(kwargs) == {
+        *("job_ids", "job_type", "salesforce_conn_id", "api_version"),
+        *("poll_interval", "deadline", "cancel_on_kill", "api_calls"),
+    }
+    text = json.dumps(kwargs)
+    assert org.client_secret not in text
+    assert org.client_id not in text
+    assert org.url not in text
+
+
+# --- its event --------------------------------------------------------------------------------------------------------
+
+
+def test_it_fires_once_when_every_job_is_final(slow_org: LocalOrg, job_id: str, pauses: list[float]) -> None:
+    looks = 0
+
+    async def run() -> list[Any]:
+        return [event.payload async for event in stored(trigger(job_id, other, api_calls=5)).run()]
+
+    with SalesforceBulkHook().get_conn() as client:
+        other = client.query.create_job("SELECT Id FROM Contact").id
+        client.query.abort(other)
+    slow_org.advance(61)
+    slow_org.wait_until_idle()
+    before = len(slow_org.calls)
+    events = asyncio.run(run())
+    looks = sum("/jobs/query/" in call.path for call in slow_org.calls[before:])
+    assert events == [{"outcome": "final", "job_ids": [job_id, other], "api_calls": 5 + looks}]
+
+
+def test_it_keeps_looking_until_the_job_is_final(
+    slow_org: LocalOrg, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pass_time(pause: int) -> None:
+        if pause == 5:
+            slow_org.advance(61)
+            slow_org.wait_until_idle()
+
+    asked = asked_pauses(monkeypatch, pass_time)
+    before = len(slow_org.calls)
+    assert fire(trigger(job_id, poll_interval=30.0))["outcome"] == "final"
+    looks = [call for call in slow_org.calls[before:] if call.path.endswith(job_id)]
+    assert len(looks) >= 4
+    assert all(pause <= 33.0 for pause in asked), "no pause is longer than poll_interval and its jitter"
+
+
+def test_it_never_fires_within_the_first_seconds(
+    org: LocalOrg, job_id: str, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_trigger, "SHORTEST_DEFERRAL_SECONDS", 8.0)
+    org.wait_until_idle()
+    before = len(org.calls)
+
+    async def run() -> None:
+        events = stored(trigger(job_id)).run()
+        await anext(events)
+
+    asyncio.run(run())
+    assert pauses[0] == 8.0
+    assert len(org.calls) > before
+
+
+@pytest.mark.parametrize("deadline", [0.0, -1000.0])
+def test_a_deadline_that_has_passed_is_a_timeout_after_one_look(
+    deadline: float, slow_org: LocalOrg, job_id: str, pauses: list[float]
+) -> None:
+    event = fire(trigger(job_id, deadline=time.time() + deadline))
+    assert event["outcome"] == "timeout"
+    assert event["job_ids"] == [job_id]
+    assert event["api_calls"] == 1
+    assert slow_org.jobs[0].state == "InProgress", "the job goes on"
+
+
+def test_a_job_that_is_final_at_its_deadline_is_final(org: LocalOrg, job_id: str) -> None:
+    org.wait_until_idle()
+    fire(trigger(job_id))  # the org shows every state for one look
+    assert fire(trigger(job_id, deadline=time.time() - 1))["outcome"] == "final"
+
+
+def test_an_unknown_job_is_an_error_event_not_an_exception(org: LocalOrg) -> None:
+    event = fire(trigger("750000000000001AAA", api_calls=2))
+    assert event == {"outcome": "error", "job_ids": ["750000000000001AAA"], "api_calls": 3}
+
+
+def test_a_login_that_is_refused_is_an_error_event(
+    org: LocalOrg, job_id: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wrong = json.loads(org.connection)
+    wrong["extra"]["client_secret"] = "wrong-secret-0123456789"
+    monkeypatch.setenv("AIRFLOW_CONN_WRONG", json.dumps(wrong))
+    assert fire(trigger(job_id, salesforce_conn_id="wrong"))["outcome"] == "error"
+    assert "wrong-secret-0123456789" not in capfd.readouterr().out
+
+
+def test_a_connection_that_lacks_something_is_an_error_event(
+    org: LocalOrg, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_EMPTY", json.dumps({"conn_type": "salesforce_bulk"}))
+    assert fire(trigger(job_id, salesforce_conn_id="empty"))["outcome"] == "error"
+
+
+def test_a_token_that_expires_while_it_waits_is_renewed(slow_org: LocalOrg, job_id: str, pauses: list[float]) -> None:
+    slow_org.expire_tokens()
+    slow_org.advance(61)
+    slow_org.wait_until_idle()
+    assert fire(trigger(job_id))["outcome"] == "final"
+
+
+def test_it_leaves_no_connection_open(org: LocalOrg, job_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[aio.AsyncDriver] = []
+    closed: list[aio.AsyncDriver] = []
+
+    def count(into: list[aio.AsyncDriver], name: str) -> None:
+        real: Callable[..., Any] = getattr(aio.AsyncDriver, name)
+
+        async def counted(self: aio.AsyncDriver, *arguments: Any) -> Any:
+            into.append(self)
+            return await real(self, *arguments)
+
+        monkeypatch.setattr(aio.AsyncDriver, name, counted)
+
+    count(opened, "__aenter__")
+    count(closed, "__aexit__")
+    fire(trigger(job_id))
+    fire(trigger("750000000000001AAA"))
+    assert opened == closed
+    assert len(opened) == 2
+
+
+# --- its end by a person ----------------------------------------------------------------------------------------------
+
+
+def test_a_kill_aborts_the_jobs(slow_org: LocalOrg, job_id: str) -> None:
+    asyncio.run(stored(trigger("750000000000001AAA", job_id)).on_kill())
+    assert slow_org.jobs[0].state == "Aborted", "a job that is gone does not keep the others from being aborted"
+
+
+def test_a_kill_aborts_nothing_when_that_is_not_wanted(slow_org: LocalOrg, job_id: str) -> None:
+    before = len(slow_org.calls)
+    asyncio.run(stored(trigger(job_id, cancel_on_kill=False)).on_kill())
+    assert slow_org.jobs[0].state == "InProgress"
+    assert len(slow_org.calls) == before
+
+
+def test_a_restart_of_the_triggerer_aborts_nothing(slow_org: LocalOrg, job_id: str) -> None:
+    async def run() -> None:
+        waiting = asyncio.create_task(first_event(stored(trigger(job_id, poll_interval=30.0))))
+        while not any(call.path.endswith(job_id) for call in slow_org.calls):
+            await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(run())
+    assert slow_org.jobs[0].state == "InProgress"
+
+
+# --- the event as the task reads it -----------------------------------------------------------------------------------
+
+
+def test_a_wake_up_survives_its_way() -> None:
+    made = WakeUp(outcome=WaitOutcome.TIMEOUT, job_ids=("750A", "750B"), api_calls=4)
+    assert WakeUp.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        {},
+        {"status": "success"},
+        {"outcome": "done", "job_ids": [], "api_calls": 0},
+        {"outcome": "final", "job_ids": "750A", "api_calls": 0},
+        {"outcome": "final", "job_ids": ["750A"], "api_calls": "many"},
+        {"outcome": "final", "job_ids": ["750A"]},
+        ["final"],
+    ],
+)
+def test_an_event_of_something_else_is_refused(event: Any) -> None:
+    with pytest.raises(ProtocolError, match="not one of BulkJobTrigger's"):
+        WakeUp.from_dict(event)
+
+
+@pytest.mark.parametrize(("job_ids", "same"), [(["A", "B"], True), (["B", "A"], True), (["A"], False), (["C"], False)])
+def test_a_wake_up_is_about_its_own_jobs(job_ids: list[str], same: bool) -> None:
+    assert WakeUp(outcome=WaitOutcome.FINAL, job_ids=("A", "B"), api_calls=0).is_about(job_ids) is same

@@ -1,0 +1,129 @@
+"""The task of the simulator: what the operator does in one try, with the real flows and the real ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.flows import ingest
+from airflow_provider_sfbulk.client.flows.job import IngestJobs
+from airflow_provider_sfbulk.client.flows.settle import Settlement
+from airflow_provider_sfbulk.client.flows.spec import IngestSpec
+from airflow_provider_sfbulk.client.flows.wait import check_complete, wait_until_final
+from airflow_provider_sfbulk.client.records.dialect import Dialect
+from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE, Part, Spool
+from airflow_provider_sfbulk.client.wire import Body, Flow
+from airflow_provider_sfbulk.ledger import TaskLedger
+from tests.simulator.invariants import Witness
+from tests.simulator.store import Faults, Killed, Store, Values
+
+PLAN: Final = {"sobject": "Account", "operation": "insert", "source": "a function"}
+MAX_TRIES: Final = 99
+"""Airflow's number, which stays the same over all retries."""
+
+READ_FAULTS: Final = ("bad_input", "freeze", "kill_before")
+"""What may happen when the next part of the input is read."""
+
+
+@dataclass(eq=False)
+class Strand:
+    """One flow of a try, and what it will be sent next."""
+
+    flow: Flow[Any]
+    owner: Try
+    parent: Strand | None = None
+    place: int = 0
+    value: Any = None
+    error: BaseException | None = None
+    together: Running | None = None
+
+
+@dataclass
+class Running:
+    """A ``Together`` at work."""
+
+    waiting: Iterator[Flow[Any]]
+    limit: int
+    results: list[Any] = field(default_factory=list)
+    running: int = 0
+    error: BaseException | None = None
+
+
+@dataclass(eq=False)
+class Try:
+    """One try of the task."""
+
+    number: int
+    is_clean: bool
+    asleep_until: int = 0
+    is_busy: bool = False
+    is_over: bool = False
+    strands: list[Strand] = field(default_factory=list)
+    spools: list[Spool] = field(default_factory=list)
+    token: str = "0"
+    ledger: TaskLedger | None = None
+
+
+class Task:
+    """One task of one run, over all its tries.
+
+    :param rows: the input
+    :param states: what Airflow keeps for it
+    :param faults: what its store and its input meet
+    """
+
+    def __init__(self, rows: list[str], states: Values, faults: Faults, witness: Witness, rng: Random) -> None:
+        self._rows, self._states, self._faults, self._witness, self._rng = rows, states, faults, witness, rng
+        self._part_records = rng.randint(1, 3)
+
+    def run(self, one: Try) -> Flow[None]:
+        """What the operator does, deferral included."""
+        jobs = IngestJobs("66.0")
+        ledger = self._ledger(one)
+        given_up = ledger.begin(PLAN)
+        if ledger.is_resumed:
+            self._witness.decided = True
+        for job_id in given_up:
+            yield from ingest._abort_quietly(jobs, job_id)
+        parts = self._parts(one)
+        filled = yield from ingest.load(jobs, IngestSpec("Account", "insert"), parts, limit=self._rng.randint(1, 3))
+        if self._rng.random() < 0.3:  # deferred, and taken up by another process
+            ledger = self._ledger(one)
+            ledger.resume()
+            filled = yield from ingest.recorded()
+        infos = yield from wait_until_final(jobs, [each.job_id for each in filled])
+        Settlement.of(filled, infos)
+        for info in infos:
+            check_complete(info)
+        ledger.finish()
+
+    def _ledger(self, one: Try) -> TaskLedger:
+        store = Store(self._states, one.number, self._faults)
+        one.ledger = TaskLedger(store, try_number=one.number, max_tries=MAX_TRIES)
+        return one.ledger
+
+    def _parts(self, one: Try) -> Iterator[Part]:
+        """Cut the input, sometimes otherwise than another try did: the same rows in another order or other sizes."""
+        rows, size = list(self._rows), self._part_records
+        if not one.is_clean and self._rng.random() < 0.3:
+            self._rng.shuffle(rows)
+            size = self._rng.randint(1, 3)
+        for number, first in enumerate(range(0, len(rows), size)):
+            fault = self._faults.fault("read", READ_FAULTS, one.number)
+            if fault == "bad_input":
+                raise SourceError(f"row {first + 1} is wrong")
+            if fault == "kill_before":
+                raise Killed
+            if fault == "freeze":
+                self._faults.freeze(one.number)
+            data = "\n".join(["Name", *rows[first : first + size], ""]).encode()
+            spool = Spool()
+            spool.write(data)
+            one.spools.append(spool)
+            body = Body(spool.chunks, spool.length, CONTENT_TYPE)
+            digest = hashlib.sha256(data).hexdigest()
+            yield Part(number, first + 1, len(rows[first : first + size]), len(data), digest, body, Dialect(), spool)

@@ -1,0 +1,145 @@
+"""The simulator is worth what it finds: each of these broken protocols must be caught within some hundred schedules.
+
+A mutant is a change of the product's source text, so one that no longer applies says so. Those marked *was* are mistakes
+that this simulator found in the product.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from airflow_provider_sfbulk.client.flows import ingest, wait
+from airflow_provider_sfbulk.client.flows.job import IngestJobs
+from airflow_provider_sfbulk.ledger import TaskLedger
+from tests.simulator import scheduler, task
+from tests.simulator.invariants import Violation
+
+SCHEDULES = 4000
+"""In which a mutant must be caught; the slowest takes some 600."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change in the source of one function.
+
+    :param owner: module or class that has it
+    :param seen_by: other modules that imported it by name
+    """
+
+    owner: Any
+    name: str
+    old: str
+    new: str
+    seen_by: tuple[Any, ...] = ()
+
+    def apply(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Put the changed function in place of the right one."""
+        source = textwrap.dedent(inspect.getsource(getattr(self.owner, self.name)))
+        assert self.old in source, f"{self.name} has changed: mend this mutant"
+        module = self.owner if inspect.ismodule(self.owner) else sys.modules[self.owner.__module__]
+        made: dict[str, Any] = {}
+        exec(compile(source.replace(self.old, self.new), f"<mutant of {self.name}>", "exec"), vars(module), made)
+        for place in (self.owner, *self.seen_by):
+            monkeypatch.setattr(place, self.name, made[self.name])
+
+
+FORGETFUL = Change(ingest, "_give_up", "    yield Record(GIVEN_UP, {})", "    pass")
+CREDULOUS = Change(wait, "check_complete", "if job.state is JobState.JOB_COMPLETE", "if True", (task,))
+DECIDE = '        yield Record(DECISION, {"parts": len(filled), "records": sum(each.records for each in filled)})\n'
+CLOSE = "    yield Together((_close(jobs, each.job_id, look_first=looked) for each in filled), CLOSE_LIMIT)\n"
+BETWEEN = """\
+        looked = False
+    else:
+        filled = yield from recorded()
+        looked = True
+"""
+AGAIN = """
+    if decided is not None:
+        for each in (yield from recorded()):
+            if (yield from jobs.get(each.job_id)).state in (JobState.FAILED, JobState.ABORTED):
+                decided = None
+"""
+ANEW = """
+    try:
+        yield Together((_close(jobs, each.job_id, look_first=looked) for each in filled), CLOSE_LIMIT)
+    except TransientError:
+        yield Record(GIVEN_UP, {})
+        raise
+"""
+
+MUTANTS: dict[str, tuple[Change, ...]] = {
+    "decides after closing": (
+        Change(ingest, "load", DECIDE + BETWEEN + CLOSE, BETWEEN + CLOSE + "    if decided is None:\n" + DECIDE),
+    ),
+    "closes each part when it is filled": (
+        Change(ingest, "_fill", "        return Filled.of(part, stands",
+               '        yield from _close(jobs, stands["job_id"], look_first=False)\n'
+               "        return Filled.of(part, stands"),
+    ),
+    "does not read back what it recorded": (Change(TaskLedger, "_put", "if self._get(key) != value", "if False"),),
+    "one key for all tries": (Change(TaskLedger, "_head_key", "{number}", ""),
+                              Change(TaskLedger, "_block_key", "{number}", "")),
+    "the lowest try's entry wins": (
+        Change(TaskLedger, "_recall", 'range(self._head["load"], self._try)',
+               'reversed(range(self._head["load"], self._try))'),
+    ),
+    "ignores the ledger": (Change(TaskLedger, "_previous_head", "if head is not None", "if False"),),
+    "uploads again after a lost reply": (Change(IngestJobs, "upload", "ONCE", "SAFE"),),
+    "uploads again after a new login": (Change(IngestJobs, "upload", "resend=False", "resend=True"),),
+    "takes a doubtful upload for done": (
+        Change(ingest, "_upload", "except SfBulkError as error:",
+               "except TransientError:\n            return info.id\n        except SfBulkError as error:"),
+    ),
+    "adopts a job with other content": (
+        Change(ingest, "_fill", '        if waits and known == Filled.of(part, known["job_id"]).to_dict()',
+               "        if waits"),
+    ),
+    "sends a failed job's records again": (
+        Change(ingest, "load", "decided = yield Recall(DECISION)\n", "decided = yield Recall(DECISION)" + AGAIN),
+        Change(ingest, "_is_open", "if info.state is JobState.OPEN",
+               "if info.state in (JobState.FAILED, JobState.ABORTED):\n        return False\n    if True"),
+    ),
+    "takes a lost reply to the close for no close": (
+        Change(IngestJobs, "close", "if isinstance(error, TransportError) and not error.sent", "if error"),
+        Change(ingest, "load", CLOSE, ANEW.lstrip("\n")),
+    ),
+    "aborts while it is replaced, and an aborted job is a success": (FORGETFUL, CREDULOUS),
+    "was: aborts while it is replaced": (FORGETFUL,),
+    "was: aborts a job before another one is recorded": (
+        Change(ingest, "_fill", "        job_id = yield from _upload",
+               '        if waits:\n            yield from _abort_quietly(jobs, known["job_id"])\n'
+               "        job_id = yield from _upload"),
+    ),
+    "was: a retry after the success loads everything again": (
+        Change(TaskLedger, "_is_over", "self._max_tries is None or", "True or"),
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Uploads fail by the thousand here, as they should."""
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_broken_protocol_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for change in MUTANTS[name]:
+        change.apply(monkeypatch)
+    for seed in range(SCHEDULES):
+        try:
+            scheduler.run(seed)
+        except Violation as violation:
+            print(f"{name}: caught by schedule {seed + 1}: {str(violation).splitlines()[0]}")
+            return
+    pytest.fail(f"{SCHEDULES} schedules passed: {name}")
