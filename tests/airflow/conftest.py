@@ -54,12 +54,6 @@ class Stage:
             seconds=seconds,
         )
 
-    def log_of(self, dag_id: str, run_id: str, task_id: str) -> str:
-        """Return the log files of all tries of a task, the triggerer's part included."""
-        folder = self.stack.home / "logs" / f"dag_id={dag_id}" / f"run_id={run_id}" / f"task_id={task_id}"
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        return "\n".join(path.read_text(encoding="utf-8") for path in files)
-
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
@@ -76,6 +70,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             # How long a lost triggerer's waits lie unattended: 30 s by default, which is 30 s of every run of these tests.
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
+            # The DAG files stay as they are: reading them again and again takes what the tasks could use.
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
         }
         with AirflowStack(home / "home", dags, environment) as stack:
             yield Stage(stack, org, home / "lake")
