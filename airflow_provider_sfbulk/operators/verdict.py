@@ -46,7 +46,7 @@ def check_failed_records(
     )
     told = f" ({reasons})" if reasons else ""
     advice = (
-        f"They are in {', '.join(where)}, with Salesforce's words; mend them and name the file as source."
+        f"They are in {', '.join(where)}, with Salesforce's words; mend them and load that file in another run."
         if where
         else "Set results_path to get them as a file, with Salesforce's words."
     )
