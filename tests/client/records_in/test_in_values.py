@@ -222,7 +222,8 @@ def test_a_float_reads_back_the_same(value: float) -> None:
     assert "e" not in text.lower()
 
 
-@given(st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001
+# An Arrow column has no fold: of a doubled hour it can only mean the first.
+@given(st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)).map(lambda moment: moment.replace(fold=0)))  # noqa: DTZ001
 def test_naive_datetimes_of_a_column_and_its_values_have_the_same_texts(value: datetime) -> None:
     column = pa.array([value], pa.timestamp("us"))
     try:
