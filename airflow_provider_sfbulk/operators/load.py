@@ -17,8 +17,8 @@ from airflow_provider_sfbulk.client.flows.settle import KINDS
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
 from airflow_provider_sfbulk.client.flows.wait import look
 from airflow_provider_sfbulk.client.models import JobInfo, Operation
+from airflow_provider_sfbulk.client.records.fingerprints import RowForm
 from airflow_provider_sfbulk.client.records.formats import FileFormat
-from airflow_provider_sfbulk.client.records.matching import RowForm
 from airflow_provider_sfbulk.client.records.parts import Part
 from airflow_provider_sfbulk.client.records.residue import Residue
 from airflow_provider_sfbulk.client.records.sources import Rules

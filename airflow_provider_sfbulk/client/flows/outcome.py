@@ -32,8 +32,10 @@ from airflow_provider_sfbulk.client.flows.settle import KINDS, Kind
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.records.arrow import read_text
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
-from airflow_provider_sfbulk.client.records.matching import RowForm, fingerprint, match, records_at
+from airflow_provider_sfbulk.client.records.fingerprints import RowForm, fingerprint
+from airflow_provider_sfbulk.client.records.matching import match
 from airflow_provider_sfbulk.client.records.parts import Part
+from airflow_provider_sfbulk.client.records.pick import records_at
 from airflow_provider_sfbulk.client.records.residue import Numbered, Residue
 from airflow_provider_sfbulk.client.records.results import JobResult, ResultFile, error_codes
 from airflow_provider_sfbulk.client.wire import Flow
@@ -276,7 +278,7 @@ class _Pass:
         columns, batches = _rows(numbered.part)
         form = self._given.form(columns)
         rows = fingerprint(batches, form)
-        return match(rows, {kind: fingerprint(result.batches(), form) for kind, result in results.items()}).indexes
+        return match(rows, {kind: fingerprint(result.batches(), form) for kind, result in results.items()}).rows
 
     def _send_on(
         self,
@@ -308,8 +310,8 @@ class _Pass:
         columns, _ = _rows(numbered.part)
         for place in sorted({int(place) for places in goes_to.values() for place in np.unique(places)} - {0}):
             rows = np.sort(np.concatenate([indexes[kind][places == place] for kind, places in goes_to.items()]))
-            lines = records_at(numbered.part.body.chunks(), numbered.part.dialect, rows)
-            self._residues[place].add(columns, numbered.part.dialect, lines, numbered.numbers[rows])
+            blocks = records_at(numbered.part.body.chunks(), numbered.part.dialect, rows)
+            self._residues[place].add(columns, numbered.part.dialect, blocks, numbered.numbers[rows])
 
     def _count(self, results: Mapping[Kind, JobResult], goes_to: Mapping[Kind, NDArray[np.int64]]) -> None:
         for kind, result in results.items():

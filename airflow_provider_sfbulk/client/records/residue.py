@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.records.arrow import read_text
+from airflow_provider_sfbulk.client.records.csv_scan import record_ends
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.parts import Part, split
 from airflow_provider_sfbulk.client.records.stream import Block, RecordStream
@@ -50,12 +51,14 @@ class Residue:
         """How many there are."""
         return sum(len(group.numbers) for group in self._groups.values())
 
-    def add(self, columns: Sequence[str], dialect: Dialect, lines: Iterable[bytes], numbers: NDArray[np.int64]) -> None:
+    def add(
+        self, columns: Sequence[str], dialect: Dialect, blocks: Iterable[Block], numbers: NDArray[np.int64]
+    ) -> None:
         """Take records, encoded as they were sent, with their numbers in the input."""
         key = (tuple(columns), dialect)
         if key not in self._groups:
             self._groups[key] = _Group(*key)
-        self._groups[key].add(lines, numbers)
+        self._groups[key].add(blocks, numbers)
 
     def parts(self, *, max_bytes: int, max_records: int, sort_by: str | None) -> Iterator[Numbered]:
         """Cut the records into parts. They belong to the caller, who closes them.
@@ -89,11 +92,11 @@ class _Group:
         self.file: IO[bytes] = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 - closed by Residue.close
         self._ends = array("q", (0,))
 
-    def add(self, lines: Iterable[bytes], numbers: NDArray[np.int64]) -> None:
+    def add(self, blocks: Iterable[Block], numbers: NDArray[np.int64]) -> None:
         self.file.seek(self._ends[-1])
-        for line in lines:
-            self.file.write(line)
-            self._ends.append(self._ends[-1] + len(line))
+        for block in blocks:
+            self.file.write(block.data)
+            self._ends.extend((record_ends(block.data) + self._ends[-1]).tolist())
         self.numbers.extend(numbers.tolist())
         if len(self.numbers) != len(self._ends) - 1:
             raise RuntimeError("as many records as numbers are added")
