@@ -1,0 +1,105 @@
+"""Find the steps of a case, kill at each of them, and hold what is there in the end against what has to be."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_provider_sfbulk.local_org import LocalOrg
+from tests.kills import steps
+from tests.kills.cases import Case
+from tests.kills.nursery import Nursery
+from tests.kills.scene import Attempt, Scene
+from tests.kills.steps import Moment, Seen, Strike
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What came of one strike.
+
+    :param adopted: jobs of the struck try that the next one went on with to their end
+    :param made: jobs that the next one made
+    :param calls: API calls of the next one, without its login
+    :param failure: what was wrong; empty: nothing
+    """
+
+    strike: Strike
+    adopted: int = 0
+    made: int = 0
+    calls: int = 0
+    failure: str = ""
+
+
+MakeCase = Callable[[], Case]
+
+
+def find_steps(nursery: Nursery, make_case: MakeCase) -> list[Seen]:
+    """Run the case undisturbed, and give every step it takes.
+
+    :raises AssertionError: it is not right even so
+    """
+    with _staged(nursery, make_case) as (scene, case):
+        whole = scene.attempt()
+        assert whole.status == 0, whole.log
+        case.check_steps(Counter(each.step.kind for each in whole.seen))
+        case.check_end(scene.org, whole.outcome["result"])
+        return whole.seen
+
+
+def plan(seen: list[Seen], moment: Moment) -> list[Strike]:
+    """Give a strike for every step that has such a moment."""
+    return [Strike(each.step, moment) for each in seen if moment in each.moments]
+
+
+def visit(nursery: Nursery, make_case: MakeCase, strike: Strike) -> Visit:
+    """Strike once, and say what came of it.
+
+    :raises AssertionError: the process was not struck there
+    """
+    with _staged(nursery, make_case) as (scene, case):
+        if strike.freezes:
+            struck, clean, sent = scene.frozen(strike)
+        else:
+            struck = scene.killed(strike)
+        try:
+            if strike.freezes:
+                _check_fenced(struck, sent)
+            else:
+                case.check_killed(struck)
+                clean = scene.attempt(swiftly=True)
+            assert clean.status == 0, f"the next try failed: {clean.outcome.get('message')}\n{clean.log}"
+            if not strike.freezes:
+                case.check_next(struck, clean)
+            case.check_end(scene.org, clean.outcome["result"])
+        except AssertionError as error:
+            return Visit(strike, failure=f"{strike}: {error}")
+        return _visited(strike, struck, clean)
+
+
+def _check_fenced(frozen: Attempt, sent: int) -> None:
+    """Check that a try which was replaced while it stood still notices it and closes nothing any more."""
+    assert frozen.outcome.get("error") == "FencedError", f"the replaced try ended otherwise: {frozen.outcome}"
+    late = [each for each in frozen.requests[sent:] if each.step.kind == steps.CLOSE]
+    assert not late, "the replaced try closed a job"
+
+
+def _visited(strike: Strike, struck: Attempt, clean: Attempt) -> Visit:
+    before, after = ({each.job_id for each in attempt.requests} - {None} for attempt in (struck, clean))
+    return Visit(
+        strike,
+        adopted=len(before & after),
+        made=len(clean.calls(steps.CREATE)) + len(clean.calls(steps.QUERY)),
+        calls=sum(each.step.kind != steps.LOGIN for each in clean.requests),
+    )
+
+
+@contextmanager
+def _staged(nursery: Nursery, make_case: MakeCase) -> Iterator[tuple[Scene, Case]]:
+    with tempfile.TemporaryDirectory(prefix="kills-") as name, LocalOrg() as org:
+        case = make_case()
+        folder = Path(name)
+        yield Scene(nursery, org, folder, case.operator, case.prepare(org, folder)), case
