@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -21,7 +21,7 @@ Row = tuple[str, str]
 PARTS: Final = 3
 ROWS: Final[list[Row]] = [
     *[("Umbrella Works", "1"), ("Twin", "7"), ("Twin", "7")],  # alike within a part …
-    *[("Parasol, \"East\"", "4"), ("Ünïcödé 東京\nsecond line", "5"), ("Rain Coats", "6")],
+    *[('Parasol, "East"', "4"), ("Ünïcödé 東京\nsecond line", "5"), ("Rain Coats", "6")],
     *[("Twin", "7"), ("Gum Boots", "8"), ("Sou'wester", "9")],  # … and in another one
 ]
 """Name and number of employees."""
@@ -182,7 +182,7 @@ class Query:
         return {file["name"] for file in manifest["files"]}
 
 
-CASES: Final = {
+CASES: Final[Mapping[str, Callable[[], Case]]] = {
     "ingest": Ingest,
     "query": Query,
     "query, pages at once": lambda: Query(at_once=4),

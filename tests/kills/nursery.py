@@ -10,18 +10,19 @@ as it is stopped.
 
 from __future__ import annotations
 
+import gc
 import os
 import selectors
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self, TextIO
 
-if TYPE_CHECKING:
-    from tests.kills.spec import Spec
+from tests.kills.spec import Spec
 
 PATIENCE_SECONDS: Final = 60.0
 """Longest wait for a child, or for Airflow's import."""
@@ -92,10 +93,11 @@ def serve() -> None:
     # The protocol keeps a descriptor of its own: whatever a library prints goes to the errors.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    from tests.kills import task  # the seconds that are to be spent once
+    from tests.kills.task import run, warm_up  # the seconds that are to be spent once
 
-    task.warm_up()
+    warm_up()
     assert threading.active_count() == 1, "something imported starts a thread: a fork would copy its locks"
+    gc.freeze()  # or each child's first collection copies the whole of Airflow
     _say(out, "ready")
     for line in sys.stdin:
         command, _, rest = line.strip().partition(" ")
@@ -105,21 +107,21 @@ def serve() -> None:
         if command == "stands":
             _say(out, str(os.WIFSTOPPED(os.waitpid(int(rest), os.WUNTRACED)[1])))
             continue
-        spec = task.Spec.from_json(rest)
+        spec = Spec.from_json(rest)
         pid = os.fork()
         if pid == 0:
-            _live(task, spec)
+            _live(run, spec)
         _say(out, str(pid))
 
 
-def _live(task: object, spec: Spec) -> None:
+def _live(run: Callable[[Spec], int], spec: Spec) -> None:
     """Be the child."""
     code = 70
     try:
         log = os.open(Path(spec.outcome).with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         for descriptor in (1, 2):
             os.dup2(log, descriptor)
-        code = task.run(spec)  # type: ignore[attr-defined]
+        code = run(spec)
     finally:
         with suppress(OSError, ValueError):
             sys.stdout.flush()
@@ -127,8 +129,8 @@ def _live(task: object, spec: Spec) -> None:
         os._exit(code)
 
 
-def _say(out: object, line: str) -> None:
-    print(line, file=out, flush=True)  # type: ignore[call-overload]
+def _say(out: TextIO, line: str) -> None:
+    print(line, file=out, flush=True)
 
 
 if __name__ == "__main__":

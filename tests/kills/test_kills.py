@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
 
 from tests.kills.campaign import find_steps, plan, visit
 from tests.kills.cases import CASES
 from tests.kills.nursery import Nursery
-from tests.kills.steps import Moment
+from tests.kills.steps import Moment, Seen
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +22,18 @@ def nursery() -> Iterator[Nursery]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def found(nursery: Nursery) -> Callable[[str], list[Seen]]:
+    """Find the steps of a case, once."""
+    return cache(lambda case: find_steps(nursery, CASES[case]))
+
+
 @pytest.mark.parametrize("moment", Moment)
 @pytest.mark.parametrize("case", CASES)
-def test_wherever_a_try_dies_the_next_one_brings_every_row_once(case: str, moment: Moment, nursery: Nursery) -> None:
-    strikes = plan(find_steps(nursery, CASES[case]), moment)
+def test_wherever_a_try_dies_the_next_one_brings_every_row_once(
+    case: str, moment: Moment, nursery: Nursery, found: Callable[[str], list[Seen]]
+) -> None:
+    strikes = plan(found(case), moment)
     visits = [visit(nursery, CASES[case], strike) for strike in strikes]
     assert [each.strike for each in visits] == strikes
     assert len(strikes) >= 1
