@@ -16,6 +16,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,11 +33,15 @@ class Nursery:
     """The warm process, as the tests see it."""
 
     def __init__(self) -> None:
+        # Nothing of the user's Airflow is read or written.
+        self._home = tempfile.TemporaryDirectory(prefix="airflow-home-")
+        others = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.kills.nursery"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**others, "AIRFLOW_HOME": self._home.name},
             cwd=Path(__file__).parents[2],
         )
         self._living: set[int] = set()
@@ -55,6 +60,7 @@ class Nursery:
         self._process.stdin.close()
         self._process.wait(PATIENCE_SECONDS)
         self._process.stdout.close()
+        self._home.cleanup()
 
     def start(self, spec: Spec) -> int:
         """Fork a child that runs a try; give its pid."""

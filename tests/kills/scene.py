@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from airflow_provider_sfbulk.local_org import LocalOrg
+from tests.kills import spec
 from tests.kills.nursery import Nursery
 from tests.kills.proxy import Proxy
 from tests.kills.spec import Spec
@@ -50,24 +51,31 @@ class Scene:
     :param folder: for the store, the outcomes and the logs
     :param operator: ``ingest`` or ``query``
     :param arguments: of the operator
+    :param slowly: the org shows an undisturbed or struck first try every state of a job for one look
+    :param forgets: the task state store loses everything between two tries, as no Airflow does
     """
 
     def __init__(
-        self, nursery: Nursery, org: LocalOrg, folder: Path, operator: str, arguments: Mapping[str, Any]
+        self,
+        nursery: Nursery,
+        org: LocalOrg,
+        folder: Path,
+        operator: str,
+        arguments: Mapping[str, Any],
+        *,
+        slowly: bool = False,
+        forgets: bool = False,
     ) -> None:
-        self._nursery, self._folder = nursery, folder
+        self._nursery, self._folder, self._slowly, self._forgets = nursery, folder, slowly, forgets
         self.org, self._operator, self._arguments = org, operator, arguments
         self._org_port = int(org.url.rpartition(":")[2])
         self._number = 0
         self._states = folder / "states.sqlite"
         make_states(self._states)
 
-    def attempt(self, *, swiftly: bool = False) -> Attempt:
-        """Run a try that nobody disturbs, to its end.
-
-        :param swiftly: the org shows the end of a job at the first look, and not every state for one look
-        """
-        with self._proxy(None, swiftly=swiftly) as proxy:
+    def attempt(self) -> Attempt:
+        """Run a try that nobody disturbs, to its end."""
+        with self._proxy(None) as proxy:
             pid = self._start(proxy, None)
             return self._end(proxy, pid, self._number)
 
@@ -92,17 +100,19 @@ class Scene:
             pid = self._start(proxy, strike)
             number = self._number
             assert self._nursery.stands(pid), f"{strike}: the process did not come there"
-            newer = self.attempt(swiftly=True)
+            newer = self.attempt()
             before = len(proxy.seen)
             self.org.core.url = proxy.url
             os.kill(pid, signal.SIGCONT)
             proxy.thawed.set()
             return self._end(proxy, pid, number), newer, before
 
-    def _proxy(self, strike: Strike | None, *, swiftly: bool = False) -> Proxy:
-        return Proxy(self._org_port, before_each=self._show_all if swiftly else self.org.wait_until_idle, strike=strike)
+    def _proxy(self, strike: Strike | None) -> Proxy:
+        slowly = self._slowly and self._number == 0
+        return Proxy(self._org_port, before_each=self.org.wait_until_idle if slowly else self._show_ends, strike=strike)
 
-    def _show_all(self) -> None:
+    def _show_ends(self) -> None:
+        """Let the org show a job's end at the first look."""
         self.org.wait_until_idle()
         for entry in self.org.core.jobs:
             entry.settle()
@@ -110,7 +120,7 @@ class Scene:
     def _start(self, proxy: Proxy, strike: Strike | None) -> int:
         self.org.core.url = proxy.url  # the org gives it as the instance_url of each login
         self._number += 1
-        begin_try(self._states, self._number)
+        begin_try(self._states, self._number, forgets=self._forgets)
         halt = (strike.step.number, str(strike.moment)) if strike is not None and strike.step.kind == WRITE else None
         pid = self._nursery.start(
             Spec(
@@ -122,7 +132,7 @@ class Scene:
                 try_number=self._number,
                 max_tries=RETRIES,
                 halt=halt,
-                lingers=strike is not None and not strike.freezes,
+                lingers=None if strike is None or strike.freezes else spec.LINGER_SECONDS,
             )
         )
         proxy.pid.set_result(pid)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
+
+LINGER_SECONDS: Final = 10.0
+"""How long a process that is to be killed waits at its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +21,7 @@ class Spec:
     :param states: the file of the task state store
     :param outcome: the file to write the outcome to; the log goes beside it
     :param halt: number of a write to the store and moment, to die or stop there
-    :param lingers: wait at the end to be killed, since the kill may come that late
+    :param lingers: seconds to wait at the end to be killed, since the kill may come that late
     """
 
     operator: str
@@ -29,7 +32,7 @@ class Spec:
     try_number: int
     max_tries: int
     halt: tuple[int, str] | None = None
-    lingers: bool = False
+    lingers: float | None = None
 
     def to_json(self) -> str:
         """Write it on one line."""

@@ -102,9 +102,14 @@ def make_states(path: Path) -> None:
         database.execute("INSERT INTO current VALUES (0)")
 
 
-def begin_try(path: Path, number: int) -> None:
-    """Give the task a new try: it replaces the one before."""
+def begin_try(path: Path, number: int, *, forgets: bool = False) -> None:
+    """Give the task a new try: it replaces the one before.
+
+    :param forgets: lose what was written so far
+    """
     with closing(_connect(path)) as database, database:
+        if forgets:
+            database.execute("DELETE FROM states")
         database.execute("UPDATE current SET number = ?", (number,))
 
 

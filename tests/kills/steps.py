@@ -22,6 +22,8 @@ UPLOAD: Final = "PUT jobs/ingest/{id}/batches"
 CLOSE: Final = "PATCH jobs/ingest/{id} UploadComplete"
 LOOK: Final = "GET jobs/ingest/{id}"
 QUERY: Final = "POST jobs/query"
+QUERY_LOOK: Final = "GET jobs/query/{id}"
+PAGE_LIST: Final = "GET jobs/query/{id}/resultPages"
 PAGE: Final = "GET jobs/query/{id}/results"
 
 _VERSION: Final = re.compile(r"^/services/(data/v\d+\.\d/)?")
@@ -49,8 +51,8 @@ class Moment(StrEnum):
     """As ``FROZEN``, between a write and what follows it."""
 
 
-FREEZING: Final = frozenset({Moment.FROZEN, Moment.FROZEN_AFTER})
-"""The moments in which the process is not killed."""
+FREEZING: Final = (Moment.FROZEN, Moment.FROZEN_AFTER)
+KILLING: Final = tuple(moment for moment in Moment if moment not in FREEZING)
 
 
 @dataclass(frozen=True)

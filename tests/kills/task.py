@@ -25,7 +25,6 @@ from tests.kills.states import Halt, States
 from tests.kills.steps import Moment
 
 OPERATORS: Final[Mapping[str, type[BaseOperator]]] = {"ingest": BulkIngestOperator, "query": BulkQueryOperator}
-LINGER_SECONDS: Final = 10.0
 OVERTAKEN: Final = 3
 """Exit code of a process that came to its end although it was to be killed."""
 
@@ -72,8 +71,8 @@ def run(spec: Spec) -> int:
         outcome = {"error": type(error).__name__, "message": str(error)}
         traceback.print_exc()
         code = 1
-    if spec.lingers:
-        time.sleep(LINGER_SECONDS)
+    if spec.lingers is not None:
+        time.sleep(spec.lingers)
         code = OVERTAKEN
     path = Path(spec.outcome)
     part = path.with_suffix(".part")
