@@ -115,6 +115,26 @@ class ObjectFolder:
         with suppress(FileNotFoundError):
             (self._folder / name).unlink()
 
+    def sizes(self) -> dict[str, int]:
+        """List the objects of the folder itself, with their bytes."""
+        fs, folder = self._folder.fs, self._folder.path
+        fs.invalidate_cache(folder)  # what another process wrote meanwhile counts
+        try:
+            found: list[Mapping[str, Any]] = fs.ls(folder, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {each["name"].rpartition("/")[2]: int(each["size"]) for each in found if each["type"] == "file"}
+
+    def rename(self, name: str, new: str, /) -> None:
+        """Copy an object within the storage, and remove it under its old name."""
+        source = self._folder / name
+        source.fs.cp_file(source.path, (self._folder / new).path)
+        source.unlink()
+
+    def uri(self, name: str, /) -> str:
+        """Give the URI of an object of that name."""
+        return str(self._folder / name)
+
 
 class ObjectFile:
     """An object that does not exist before :meth:`commit`.
