@@ -68,10 +68,10 @@ class PartFiles:
         page: FilePage
         if self._format is FileFormat.CSV:
             page = CsvPage(self._output, name, self._dialect)
-        elif self._format is FileFormat.PARQUET:
-            page = ParquetPage(self._output, name, self._dialect, types=lambda _: types)
         else:
-            page = JsonlPage(self._output, name, self._dialect, types=lambda _: types)
+            kind = ParquetPage if self._format is FileFormat.PARQUET else JsonlPage
+            columns = tuple(each.name for each in types)
+            page = kind(self._output, name, self._dialect, types=lambda _: types, expect_header=columns)
         self._restored.pop(index, None)
         self._made[index] = page
         return page

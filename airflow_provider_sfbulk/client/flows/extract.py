@@ -9,11 +9,11 @@ from functools import partial
 from itertools import count
 from typing import Any, Final, TypeAlias
 
-from airflow_provider_sfbulk.client.errors import NotFoundError, SfBulkError
+from airflow_provider_sfbulk.client.errors import NotFoundError, ProtocolError, RequestRefusedError, SfBulkError
 from airflow_provider_sfbulk.client.flows.job import QueryJobs
 from airflow_provider_sfbulk.client.flows.org import describe
 from airflow_provider_sfbulk.client.flows.page_ledger import PageLedger
-from airflow_provider_sfbulk.client.flows.query import fetch_page, pages
+from airflow_provider_sfbulk.client.flows.query import OtherHeaderError, fetch_page, pages
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobState, LineEnding, QueryOperation
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
 from airflow_provider_sfbulk.client.records.pages import Page
@@ -136,12 +136,15 @@ def fetch(
                 on_page=None if ledger is None else ledger.note,
             )
         except MisfitError as misfit:
-            if misfit.column is None or _is_widened(types, misfit.column):
-                raise
+            types = widen_for(types, misfit)
             log.warning("job %s: %s; reading the pages again with that column as a float", job.id, misfit)
-            types = tuple(widen(types, misfit.column))
             if ledger is not None:
-                yield from ledger.widen(misfit.column)
+                yield from ledger.widen(str(misfit.column))
+        except (ProtocolError, OtherHeaderError, RequestRefusedError):
+            # Not the line: what was read does not fit together, and a retry that builds on it would fail again.
+            if ledger is not None:
+                yield from _forgotten(ledger)
+            raise
         else:
             return len(found)
 
@@ -170,5 +173,19 @@ def describe_columns(jobs: QueryJobs, job: JobInfo, *, columns: tuple[str, ...] 
     return tuple(column_types(sobject, columns, describes))
 
 
-def _is_widened(types: Sequence[ColumnType], column: str) -> bool:
-    return any(each.name == column and each.kind is Kind.DOUBLE for each in types)
+def widen_for(types: Sequence[ColumnType], misfit: MisfitError) -> tuple[ColumnType, ...]:
+    """Give the types with which the rows can be read again after a misfit.
+
+    :raises MisfitError: the same, when there are none
+    """
+    hopeless = any(each.name == misfit.column and each.kind is Kind.DOUBLE for each in types)
+    if misfit.column is None or hopeless:
+        raise misfit
+    return tuple(widen(types, misfit.column))
+
+
+def _forgotten(ledger: PageLedger) -> Flow[None]:
+    try:
+        yield from ledger.forget()
+    except SfBulkError as error:
+        log.warning("what was read of the result could not be marked as doubtful: %s", error)

@@ -9,7 +9,8 @@ Layout (keys as in ``airflow_provider_sfbulk.ledger``), with ``g`` for the gener
 
 =============  ======================================================================================================
 ``0.g``        beside the ``job_id``: ``header``, the header row, the same for all pages; ``widened``, columns that a
-               value did not fit; ``published``, the setup whose files were about to be shown
+               value did not fit; ``published``, the setup whose files were about to be shown; ``doubts``, how often
+               all pages were given up because they did not fit together
 ``g+1.index``  ``setup``, ``locator``, ``next``, ``in_order``, ``records``, and what the caller says of the file
 =============  ======================================================================================================
 
@@ -94,7 +95,8 @@ class PageLedger:
         :param types: of the columns; none when the rows stay text
         :param paging: what decides where pages begin and end
         """
-        form = [self._job.id, self._given, dict(paging), [astuple(each) for each in types]]
+        doubts = self._noted.get("doubts", 0)
+        form = [self._job.id, self._given, dict(paging), [astuple(each) for each in types], doubts]
         self.setup = hashlib.sha256(json.dumps(form, sort_keys=True).encode()).hexdigest()[:_SETUP_DIGITS]
         published = self._noted.get("published") == self.setup
         found: list[Page] = []
@@ -126,6 +128,11 @@ class PageLedger:
             "file": dict(self._files.finished(page.index)),
         }
         yield Record(self._page_key(page.index), entry)
+
+    def forget(self) -> Flow[None]:
+        """Let the next try begin the pages anew: those that were read do not fit together."""
+        kept = {name: value for name, value in self._noted.items() if name != "header"}
+        self._noted = dict((yield Record(self._job_key, {**kept, "doubts": kept.get("doubts", 0) + 1})))
 
     def publish(self) -> Flow[None]:
         """Remember that the files are about to get their final names: all pages are finished.

@@ -231,6 +231,10 @@ def next_page(
     return fetch_page(jobs, job_id, sink, index=len(before), locator=locator, max_records=max_records, header=header)
 
 
+class OtherHeaderError(TransportError):
+    """A page's header row is not the first page's. Mostly this page is wrong; when it stays so, the first one may be."""
+
+
 class PageSink(CsvSink):
     """A sink that lets only a page of query results through.
 
@@ -276,12 +280,13 @@ class PageSink(CsvSink):
     def finish(self) -> None:
         """Compare the header rows, then let ``inner`` judge.
 
-        :raises TransportError: there is no header row, or not the first page's
+        :raises TransportError: there is no header row
+        :raises OtherHeaderError: it is not the first page's
         """
         if not self.header:
             raise TransportError("a page of results without a header row")
         if self._wanted is not None and self.header != self._wanted:
-            raise TransportError("a page of results whose header row is not the first page's")
+            raise OtherHeaderError("a page of results whose header row is not the first page's")
         super().finish()
 
 
