@@ -36,12 +36,12 @@ class BulkQueryOperator(BulkJobOperator):
     """Run a SOQL query with Bulk API 2.0 and write its rows to files, or return them.
 
     Every page is proven whole before its file appears, and the manifest comes last: an extract is whole or absent. A
-    retry goes on with the job of the try before; clearing the task starts a new query.
+    retry goes on with the job of the try before, behind the pages that are finished; clearing the task starts a new query.
 
     :param soql: the query, or the name of a ``.soql`` file beside the DAG (templated)
     :param include_deleted: also records that are deleted (recycle bin) or archived
     :param job_id: instead of ``soql``: fetch the rows of a job that was submitted before (templated)
-    :param output_path: folder for the part files and the manifest (templated)
+    :param output_path: folder for the part files and the manifest, for one extract at a time (templated)
     :param output_format: ``csv``, ``parquet`` or ``jsonl``; the last two are typed by describe
     :param output_conn_id: connection of the object storage, when the URI does not name it (templated)
     :param max_xcom_records: without ``output_path`` the rows go to XCom, up to this many

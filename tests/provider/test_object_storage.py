@@ -15,6 +15,7 @@ from unittest.mock import patch
 import boto3  # type: ignore[import-untyped]
 import pyarrow.parquet as pq
 import pytest
+from airflow.sdk import ObjectStoragePath
 from moto.server import ThreadedMotoServer
 from starlette.responses import Response
 
@@ -166,6 +167,28 @@ def test_a_retry_takes_over_the_objects_of_finished_pages(
         assert (file["bytes"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
         keys += [row["External_Key__c"] for row in csv.DictReader(io.StringIO(data.decode(), newline=""))]
     assert sorted(keys) == sorted(truth(org))
+
+
+def test_a_copy_that_is_not_whole_leaves_the_object_where_it_was(
+    s3: Any, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some storages answer before they have copied all."""
+
+    def half(source: str, target: str) -> None:
+        s3.put_object(Bucket=BUCKET, Key=target.removeprefix(f"{BUCKET}/"), Body=b"12")
+
+    path = ObjectStoragePath(f"s3://minio@{BUCKET}/{folder}")
+    output = open_output(path)
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/old", Body=b"1234")
+    with monkeypatch.context() as patch:
+        patch.setattr(path.fs, "cp_file", half)
+        with pytest.raises(OSError, match="2 bytes of an object of 4"):
+            output.rename("old", "new")
+    assert output.sizes() == {"old": 4, "new": 2}
+    output.rename("old", "new")
+    assert output.sizes() == {"new": 4}
+    with pytest.raises(FileNotFoundError):
+        output.rename("old", "new")
 
 
 def test_a_folder_that_is_not_there_has_no_files(s3: Any, folder: str) -> None:

@@ -43,7 +43,7 @@ class Output(Protocol):
     def rename(self, name: str, new: str, /) -> None:
         """Give a file another name, replacing one of that name. Object storage copies, and removes the first.
 
-        :raises FileNotFoundError: when it is not there
+        :raises OSError: when it could not be done; the file is still there under its old name, if it was
         """
 
     def uri(self, name: str, /) -> str:
