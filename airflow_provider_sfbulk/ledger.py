@@ -122,17 +122,6 @@ class TaskLedger:
             head = self._get(self._head_key(self._try))
             return [] if head is None else self._jobs_of(head["load"])
 
-    def is_newest(self) -> bool:
-        """Whether this try is still the task's newest: an older one must not tidy up what its successor works on.
-
-        When the store cannot be read, it is not.
-        """
-        with self._lock:
-            try:
-                return bool(self._get(self._head_key(self._try)) == self._head)
-            except LedgerError:
-                return False
-
     @property
     def attempt(self) -> int:
         """This try's number, from 1."""
