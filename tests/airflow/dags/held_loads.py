@@ -14,11 +14,11 @@ SECOND = timedelta(seconds=1)
 LOADS: dict[str, dict[str, Any]] = {
     "held_in_triggerer": {"deferrable": True},
     "held_on_worker": {"deferrable": False},
-    # An API server that is away ends every try that is begun meanwhile, each within half a minute.
-    "held_patiently_in_triggerer": {"deferrable": True, "retries": 8},
-    "held_patiently_on_worker": {"deferrable": False, "retries": 8},
+    # An API server that is away ends every try that is begun meanwhile, each within a quarter of a minute.
+    "held_patiently_in_triggerer": {"deferrable": True, "retries": 30},
+    "held_patiently_on_worker": {"deferrable": False, "retries": 30},
     # Long enough to fill, decide and close on a busy machine; short enough to pass while the job is held.
-    "held_briefly_on_worker": {"deferrable": False, "retries": 20, "execution_timeout": 10 * SECOND},
+    "held_briefly_on_worker": {"deferrable": False, "retries": 30, "execution_timeout": 15 * SECOND},
 }
 
 for dag_id, arguments in LOADS.items():
