@@ -211,7 +211,8 @@ class StillAtWork(Fault):
         self.let_go = threading.Event()
 
     async def after(self, exchange: Exchange, response: Response) -> Response:
-        if self.let_go.is_set() or not any(job.id in exchange.path for load in self._loads for job in load.jobs):
+        held = (job.id in exchange.path for load in self._loads for job in load.jobs)
+        if self.let_go.is_set() or response.status_code != 200 or not any(held):
             return response
         told = json.loads(bytes(response.body))
         told.update(state=str(State.IN_PROGRESS), numberRecordsProcessed=0, numberRecordsFailed=0)
