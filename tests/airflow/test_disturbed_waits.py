@@ -217,7 +217,6 @@ def test_a_lost_triggerer_costs_nothing(runs: Disturbed) -> None:
     assert load.stored == load.reported == load.names
 
 
-@pytest.mark.xfail(strict=True, reason="the next try takes the aborted job's end for its own")
 def test_a_clear_in_the_wait_aborts_the_job_and_its_rows_are_sent_again(runs: Disturbed) -> None:
     load = runs["cleared_deferred"]
     assert runs.ends[load.name] == "success"
@@ -270,7 +269,6 @@ def test_frozen_tries_that_wake_up_write_nothing_more(runs: Disturbed) -> None:
     assert written == []
 
 
-@pytest.mark.xfail(strict=True, reason="a replaced try writes its report before it asks whether it is replaced")
 def test_frozen_tries_that_wake_up_leave_the_result_files_alone(runs: Disturbed) -> None:
     assert runs["frozen_waiting"].reported == runs["frozen_waiting"].names
     assert not runs.rewritten
