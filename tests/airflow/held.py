@@ -151,6 +151,11 @@ class HeldExtract(Held):
         return [job for job in self.stage.org.jobs if f"Held by the {self.name} " in (job.query or "")]
 
     @property
+    def unfinished(self) -> list[Path]:
+        """The finished pages of an extract that is not: under names that readers skip."""
+        return list(self.folder.glob("_part-*"))
+
+    @property
     def extracted(self) -> list[str]:
         """The names in all CSV files of its folder, each as often as it is there."""
         return sorted(name for path in self.folder.glob("*.csv") for name in names_in(path))

@@ -162,7 +162,8 @@ def _let_end(runs: Disturbed, page: Withheld) -> None:
     runs.stage.hurry_jobs()
     runs.stage.let_jobs_end()
     stack.wait_for(page.is_awaited.is_set, "the extract waits for a page")
-    assert runs.extract.extracted
+    assert runs.extract.unfinished
+    assert not runs.extract.extracted
     send(signal.SIGKILL, runs.extract.processes[0])
     page.let_go.set()
     for each in (*runs.loads.values(), runs.extract):
