@@ -122,6 +122,15 @@ class TaskLedger:
             head = self._get(self._head_key(self._try))
             return [] if head is None else self._jobs_of(head["load"])
 
+    def verify(self) -> None:
+        """Make sure that this try is still the task's newest, before it shows what only one try may show.
+
+        :raises FencedError: when a newer try has taken over
+        """
+        with self._lock:
+            if self._get(self._head_key(self._try)) != self._head:
+                raise self._fenced()
+
     @property
     def attempt(self) -> int:
         """This try's number, from 1."""
