@@ -1,0 +1,62 @@
+"""What may become of an operator's load or extract: the one place that says it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+from airflow_provider_sfbulk.client.errors import (
+    FailedRecordsError,
+    JobFailedError,
+    NotFoundError,
+    RequestRefusedError,
+    SfBulkError,
+)
+
+ROUNDS: Final = False
+"""Whether a load sends again what failed for a passing reason, and what a Failed or Aborted job left unprocessed."""
+
+CALLS_OF_A_CLEAN_TRY: Final = 5
+"""Besides those of its parts and its looks: describe, result files."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What happened in the org before a try that met no fault.
+
+    :param is_deleted: Salesforce has deleted a job
+    :param is_ended: a job of the task was ended by Salesforce, or aborted for a person
+    :param is_doubled: the network has sent an upload twice
+    :param unsaved: rows of closed jobs that Salesforce has refused
+    :param allowed: ``max_failed_records``
+    """
+
+    is_deleted: bool
+    is_ended: bool
+    is_doubled: bool
+    unsaved: Counter[str]
+    allowed: int | None
+
+
+def is_justified(error: BaseException, facts: Facts) -> bool:
+    """Whether a try without faults may end in this error."""
+    if isinstance(error, NotFoundError):
+        return facts.is_deleted
+    if isinstance(error, JobFailedError):
+        return facts.is_ended and "somebody else" not in str(error)
+    if isinstance(error, RequestRefusedError):
+        return error.error_code == "INVALIDJOB" and facts.is_doubled
+    if isinstance(error, FailedRecordsError):
+        return facts.allowed is not None and facts.unsaved.total() > facts.allowed
+    return False
+
+
+def is_named(error: BaseException) -> bool:
+    """Whether this package raises it on purpose."""
+    return isinstance(error, SfBulkError)
+
+
+def arguments() -> dict[str, Any]:
+    """Give the arguments of the ingest operator that make it send rows again."""
+    return {}

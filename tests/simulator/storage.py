@@ -1,0 +1,90 @@
+"""A folder in memory with faults, in place of the local disk or object storage."""
+
+from __future__ import annotations
+
+import errno
+
+from tests.simulator.faults import OPERATOR_FAULTS
+from tests.simulator.processes import Process, World
+from tests.simulator.store import Killed
+
+
+class Files:
+    """What lies in the folder, whoever wrote it."""
+
+    def __init__(self) -> None:
+        self.whole: dict[str, bytes] = {}
+
+
+class Folder:
+    """One process's view of it: an ``Output``."""
+
+    def __init__(self, files: Files, process: Process, world: World) -> None:
+        self._files, self._process, self._world = files, process, world
+
+    def create(self, name: str, /) -> File:
+        """Begin a file."""
+        self.meet("create_file")
+        return File(self, name, self._files, self._process, self._world)
+
+    def read(self, name: str, /) -> bytes | None:
+        """Read a file whole."""
+        self.meet("read_file")
+        return self._files.whole.get(name)
+
+    def remove(self, name: str, /) -> None:
+        """Remove a file."""
+        fault = self.meet("remove_file")
+        self._files.whole.pop(name, None)
+        self._world.files_changed()
+        if fault == "kill_after":
+            raise Killed
+
+    def meet(self, what: str) -> str | None:
+        """Give the baton back before an effect, and meet the faults that are alike for all."""
+        fault = self._world.fault(what, OPERATOR_FAULTS[what], self._process.number)
+        if fault == "kill_before":
+            raise Killed
+        if fault == "freeze":
+            self._world.freeze(self._process.number)
+        if fault == "error":
+            raise OSError(errno.EIO, "the storage does not answer")
+        return fault
+
+
+class File:
+    """A file that is being written."""
+
+    def __init__(self, folder: Folder, name: str, files: Files, process: Process, world: World) -> None:
+        self._folder, self._name, self._files, self._process, self._world = folder, name, files, process, world
+        self._pieces: list[bytes] = []
+        process.open_files.add(self)
+
+    def write(self, data: bytes, /) -> int:
+        """Take the next bytes. Called from within Arrow, too, so that no other process goes on here."""
+        if self._process.is_dead:
+            raise Killed
+        if self._world.fault_here("write_file", self._process.number):
+            raise OSError(errno.ENOSPC, "no space left")
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def commit(self) -> str:
+        """Make it visible."""
+        fault = self._folder.meet("commit_file")
+        self._files.whole[self._name] = b"".join(self._pieces)
+        self._process.open_files.discard(self)
+        self._world.files_changed()
+        if fault == "kill_after":
+            raise Killed
+        if fault == "error_applied":
+            raise OSError(errno.EIO, "the storage does not answer")
+        return f"memory://{self._name}"
+
+    def discard(self) -> None:
+        """Drop it. A dead process drops nothing."""
+        if not self._process.is_dead:
+            self._process.open_files.discard(self)
+
+    def __repr__(self) -> str:
+        return self._name
