@@ -154,6 +154,7 @@ class AirflowTask:
         self.state = "queued"
         self.xcoms: dict[str, Any] = {}
         self.was_killed_by_person = False
+        self._was_cleared = False
         self.process: Process | None = None
         self.deferral: Deferral | None = None
         self.earlier: list[dict[str, Any]] = []
@@ -165,6 +166,10 @@ class AirflowTask:
         """Begin the next try, unless it is known what becomes of the task."""
         if self._runner.is_decided:
             return
+        if self._was_cleared:
+            self._runner.settle_writes()  # a person's click comes long after whatever was under way
+            self._was_cleared = False
+            self._subject.cleared(is_done=self._is_done())
         self._states.current += 1
         self.state, self.deferral = "running", None
         self._start("execute", None)
@@ -178,7 +183,7 @@ class AirflowTask:
         """Do what a worker does."""
         operator = self._subject.operator(process)
         operator.__dict__["hook"] = Hook(process, self._runner)
-        operator._log = Log(self._runner)  # type: ignore[assignment]
+        operator._cached_logger = Log(self._runner)  # type: ignore[assignment]
         process.on_sigterm = operator.on_kill
         store = WatchedStore(self._states, process, self._runner)
         context: Any = {"ti": TaskInstance(self, process, self._runner), "task_state_store": store}
@@ -262,12 +267,17 @@ class AirflowTask:
             self.begin_try()
 
     def _cleared(self) -> None:
-        """Raise ``max_tries``: a person's click comes long after whatever was under way."""
-        self._runner.settle_writes()
+        self._was_cleared = True
         self.max_tries = self._states.current + self._subject.retries
+
+    def _is_done(self) -> bool:
+        """Whether the task had done its work: then a clear begins a new load.
+
+        Also when it did so while it was told to end for that clear: nothing in Airflow tells the two apart.
+        """
         heads = [self._states.values.get(f"sfbulk.t{number}") for number in range(self._states.current, 0, -1)]
         newest = next((head for head in heads if head is not None), {})
-        self._subject.cleared(is_done="done" in newest)
+        return "done" in newest and newest["done"]["max_tries"] != self.max_tries
 
     def _killed_by_person(self, state: str) -> None:
         self.was_killed_by_person = True

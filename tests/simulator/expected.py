@@ -17,6 +17,10 @@ from airflow_provider_sfbulk.client.errors import (
 ROUNDS: Final = False
 """Whether a load sends again what failed for a passing reason, and what a Failed or Aborted job left unprocessed."""
 
+FOLDER_IS_GUARDED: Final = False
+"""Whether a replaced try that wakes up leaves the folder of its successor alone. Without a create-only write in all
+kinds of storage it cannot be ruled out: rows in the org are never touched by it, the manifest and its files are."""
+
 CALLS_OF_A_CLEAN_TRY: Final = 5
 """Besides those of its parts and its looks: describe, result files."""
 

@@ -61,7 +61,6 @@ class OperatorSchedule:
         self._chance = self.rng.choice((0.03, 0.06, 0.15))
         self._focus_chance = 0.4
         self._processes: list[Process] = []
-        self._running: Process | None = None
         self._later: list[tuple[str, Callable[[], Any]]] = []
         self._steps = 0
         self._is_disturbed = False
@@ -196,7 +195,7 @@ class OperatorSchedule:
             self._later.remove(each)
             each[1]()
         for process in self._processes:
-            if process.is_writing and not process.is_over and process is not self._running:
+            if process.is_writing and not process.is_over and process is not Process.running:
                 self._step_process(process)
 
     def try_ended(self, process: Process, value: Any, error: BaseException | None) -> None:
@@ -226,8 +225,8 @@ class OperatorSchedule:
 
     @property
     def _process(self) -> Process:
-        assert self._running is not None, "an effect outside of any process"
-        return self._running
+        assert Process.running is not None, "an effect outside of any process"
+        return Process.running
 
     @property
     def _at_work(self) -> int:
@@ -270,13 +269,9 @@ class OperatorSchedule:
             self._accident()
 
     def _step_process(self, process: Process) -> None:
-        before, self._running = self._running, process
         if process.number != self._states.current or process is not self.airflow.process:
             self._is_disturbed = True
-        try:
-            process.step()
-        finally:
-            self._running = before
+        process.step()
 
     def _outside(self, choice: int) -> None:
         if choice < len(self._later):

@@ -82,7 +82,8 @@ class OperatorWitness:
 
     def files_changed(self) -> None:
         """Hold the manifest against the folder: what it names is whole."""
-        if (raw := self._files.whole.get("manifest.json")) is None:
+        raw = self._files.whole.get("manifest.json")
+        if raw is None or (self._files.is_disturbed and not expected.FOLDER_IS_GUARDED):
             return
         manifest = json.loads(raw)
         if isinstance(self._subject, Load):
@@ -138,5 +139,6 @@ def _told(error: BaseException) -> str:
     words, seen = "", error
     while seen is not None:
         words += f"{seen} {vars(seen)}\n"
-        seen = seen.__cause__ or seen.__context__  # type: ignore[assignment]
+        shown = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+        seen = shown  # type: ignore[assignment]
     return words

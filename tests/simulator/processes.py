@@ -7,7 +7,7 @@ by hand. (The operating system's threads with a lock in place of the baton do th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from greenlet import getcurrent, greenlet
 
@@ -57,6 +57,9 @@ class Process:
     :param is_clean: whether it meets no faults
     """
 
+    running: ClassVar[Process | None] = None
+    """The one that has the baton."""
+
     def __init__(
         self,
         label: str,
@@ -81,9 +84,13 @@ class Process:
         self._greenlet = greenlet(self._body)
 
     def step(self) -> None:
-        """Let it run to before its next effect, or to its end. Called by the scheduler."""
+        """Let it run to before its next effect, or to its end. Called by whoever has the baton."""
+        before, Process.running = Process.running, self
         self._greenlet.parent = getcurrent()
-        self._greenlet.switch()
+        try:
+            self._greenlet.switch()
+        finally:
+            Process.running = before
 
     def pause(self) -> None:
         """Give the baton back until it is this process's turn again. Called by the process, before each effect.

@@ -14,6 +14,15 @@ class Files:
 
     def __init__(self) -> None:
         self.whole: dict[str, bytes] = {}
+        self.newest = 0
+        """The newest try that has written here."""
+        self.is_disturbed = False
+        """Whether an older try has changed anything after it."""
+
+    def changed_by(self, number: int) -> None:
+        """Note who changes something."""
+        self.is_disturbed = number < self.newest or (self.is_disturbed and number == self.newest)
+        self.newest = max(self.newest, number)
 
 
 class Folder:
@@ -35,7 +44,8 @@ class Folder:
     def remove(self, name: str, /) -> None:
         """Remove a file."""
         fault = self.meet("remove_file")
-        self._files.whole.pop(name, None)
+        if self._files.whole.pop(name, None) is not None:
+            self._files.changed_by(self._process.number)
         self._world.files_changed()
         if fault == "kill_after":
             raise Killed
@@ -73,6 +83,7 @@ class File:
         """Make it visible."""
         fault = self._folder.meet("commit_file")
         self._files.whole[self._name] = b"".join(self._pieces)
+        self._files.changed_by(self._process.number)
         self._process.open_files.discard(self)
         self._world.files_changed()
         if fault == "kill_after":

@@ -47,6 +47,11 @@ class Subject:
             "retries": self.retries,
         }
 
+    @property
+    def _folder_is_ours(self) -> bool:
+        """Whether what lies in the folder can be held against the try that has just ended."""
+        return expected.FOLDER_IS_GUARDED or not self._files.is_disturbed
+
     def operator(self, process: Process) -> BulkJobOperator:
         """Make the operator, as the DAG file does in every process."""
         raise NotImplementedError
@@ -145,7 +150,7 @@ class Load(Subject):
         refused = all(self._org.troubles.get(line) is not None for line in missing)
         claim(refused, f"success without {missing}, which Salesforce never refused")
         claim(self.allowed is None or missing.total() <= self.allowed, "more failed records than allowed")
-        if value["manifest"] is not None:
+        if value["manifest"] is not None and self._folder_is_ours:
             self._check_files(value, saved, missing)
 
     def ended(self) -> None:
@@ -238,6 +243,8 @@ class Extract(Subject):
         job = self._org.queries.jobs[value["job_id"]]
         claim(job.state == "JobComplete", f"success with a job that is {job.state}")
         claim(value["records"] == len(job.rows), "success with another number of records")
+        if not self._folder_is_ours:
+            return
         manifest = json.loads(self._files.whole["manifest.json"])
         claim(manifest["job_id"] == job.id, "the manifest is another job's")
         names = [uri.rpartition("/")[2] for uri in value["files"]]
