@@ -153,7 +153,9 @@ class AirflowTask:
         self.max_tries = subject.retries
         self.state = "queued"
         self.xcoms: dict[str, Any] = {}
-        self.was_killed_by_person = False
+        self.seems_killed_by_person = False
+        """Whether a person has ended a try. Airflow's state is the same when it has lost the last try's worker: one that
+        wakes up after that, and is told to end, aborts its jobs as for a person."""
         self._was_cleared = False
         self.process: Process | None = None
         self.deferral: Deferral | None = None
@@ -237,6 +239,7 @@ class AirflowTask:
             self.begin_try()
         else:
             self.state = "failed"
+            self.seems_killed_by_person |= self.process is not None and not self.process.is_over
             self._runner.later("a person clears the task", self.clear_failed)
 
     # --- persons and deploys ---
@@ -280,7 +283,7 @@ class AirflowTask:
         return "done" in newest and newest["done"]["max_tries"] != self.max_tries
 
     def _killed_by_person(self, state: str) -> None:
-        self.was_killed_by_person = True
+        self.seems_killed_by_person = True
         was, self.state = self.state, state
         if was == "running" and self.process is not None:
             self._terminate(self.process)

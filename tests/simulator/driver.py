@@ -109,7 +109,7 @@ class SimulatedDriver:
             case Sleep(seconds, jitter):
                 fault = self._begin("sleep")
                 self._world.clock += 0.0 if fault == "skipped" else seconds * (1.0 - jitter * self._world.chance())
-                self._world.nap(self._process)
+                self._world.nap(self._process, seconds)
                 self._check()
             case Now():
                 self._world.clock += 7200.0 if self._begin("now") == "jump" else 0.01
@@ -196,7 +196,7 @@ class SimulatedDriver:
         if fault == "reply_lost":
             raise TransportError("reply lost")
         if fault == "delayed":
-            world.nap(self._process)
+            world.nap(self._process, 10.0)
         if fault is not None and fault.endswith("_applied"):
             reply = ERROR_REPLIES[fault.removesuffix("_applied")]
         return reply if sink is None or reply.status != 200 else self._deliver(reply, sink, fault)

@@ -34,6 +34,9 @@ from tests.simulator.subjects import Extract, Load, Subject
 STEPS: Final = 5000
 """Steps after which a schedule has no end: far more than any needs."""
 
+FOCUS: Final = 0.4
+"""How likely the fault that a schedule favours is, where it can happen."""
+
 BEGIN: Final = 1_700_000_000.0
 """What the clock shows first."""
 
@@ -59,7 +62,7 @@ class OperatorSchedule:
         self.airflow = AirflowTask(self, self.subject, self._states)
         self._faults = self.rng.randint(1, 7)
         self._chance = self.rng.choice((0.03, 0.06, 0.15))
-        self._focus_chance = 0.4
+        self._pace = self.rng.choice((0.15, 0.02))
         self._processes: list[Process] = []
         self._later: list[tuple[str, Callable[[], Any]]] = []
         self._steps = 0
@@ -114,9 +117,13 @@ class OperatorSchedule:
             process.signal()
         process.pause()
 
-    def nap(self, process: Process) -> None:
-        """Let a process stand still for some steps."""
-        process.asleep_until = self._steps + self.rng.randint(1, 10)
+    def is_newest(self, number: int) -> bool:
+        """Whether no try has replaced this one."""
+        return number == self._states.current
+
+    def nap(self, process: Process, seconds: float) -> None:
+        """Let a process stand still for some steps, more for a longer sleep."""
+        process.asleep_until = self._steps + self.rng.randint(1, 10 + min(60, int(5 * seconds)))
 
     def later(self, label: str, act: Callable[[], Any]) -> None:
         """Do something at some later step."""
@@ -151,7 +158,7 @@ class OperatorSchedule:
             if job.id not in before and isinstance(self.subject, Load):
                 self.subject.made(job)
             if request.method != "GET":
-                for_person = self.airflow.was_killed_by_person
+                for_person = self.airflow.seems_killed_by_person
                 self.witness.applied(job, before.get(job.id, Job(job.id)), for_person=for_person)
         return reply
 
@@ -237,12 +244,12 @@ class OperatorSchedule:
         for each in (Load, Extract):
             if self._focus[0] in each.effects:
                 kind = each
-        return kind(self, self.org, self._files, self.rng)
+        return kind(self, self.org, self._files, self.rng, self._focus[0])
 
     def _draw(self, effect: str, kinds: tuple[str, ...], *, is_clean: bool) -> str | None:
         if not self._faults or is_clean:
             return None
-        if effect == self._focus[0] and self.rng.random() < self._focus_chance:
+        if effect == self._focus[0] and self.rng.random() < FOCUS:
             kind = self._focus[1]
         elif self.rng.random() < self._chance:
             kind = self.rng.choice(kinds)
@@ -259,7 +266,7 @@ class OperatorSchedule:
         self._processes = [each for each in self._processes if not each.is_over]
         ready = [each for each in self._processes if each.asleep_until <= self._steps]
         outside = len(self._later) + self._at_work
-        if outside and (not ready or self.rng.random() < 0.15):
+        if outside and (not self._processes or self.rng.random() < self._pace):
             self._outside(self.rng.randrange(outside))
         elif ready:
             self._step_process(self.rng.choice(ready))
@@ -322,7 +329,7 @@ class OperatorSchedule:
         if fault == "freeze":
             self.freeze(self._process.number)
         self.clock += 8.0
-        self.nap(self._process)
+        self.nap(self._process, 8.0)
 
 
 @contextmanager

@@ -28,8 +28,11 @@ class World(Faults, Protocol):
     def fault_here(self, effect: str, number: int) -> str | None:
         """Choose a fault where no other process can go on."""
 
-    def nap(self, process: Process) -> None:
-        """Let a process stand still for some steps."""
+    def is_newest(self, number: int) -> bool:
+        """Whether no try has replaced this one."""
+
+    def nap(self, process: Process, seconds: float) -> None:
+        """Let a process stand still for some steps, more for a longer sleep."""
 
     def sends(self, process: Process, request: Request, what: str, *, alone: bool) -> None:
         """Look at a request before it is sent.

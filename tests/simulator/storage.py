@@ -14,15 +14,15 @@ class Files:
 
     def __init__(self) -> None:
         self.whole: dict[str, bytes] = {}
-        self.newest = 0
-        """The newest try that has written here."""
         self.is_disturbed = False
-        """Whether an older try has changed anything after it."""
+        """Whether a replaced try has changed anything since the last manifest of the newest."""
 
-    def changed_by(self, number: int) -> None:
+    def changed(self, name: str, *, by_newest: bool) -> None:
         """Note who changes something."""
-        self.is_disturbed = number < self.newest or (self.is_disturbed and number == self.newest)
-        self.newest = max(self.newest, number)
+        if not by_newest:
+            self.is_disturbed = True
+        elif name == "manifest.json" and name in self.whole:
+            self.is_disturbed = False
 
 
 class Folder:
@@ -45,7 +45,7 @@ class Folder:
         """Remove a file."""
         fault = self.meet("remove_file")
         if self._files.whole.pop(name, None) is not None:
-            self._files.changed_by(self._process.number)
+            self._files.changed(name, by_newest=self._world.is_newest(self._process.number))
         self._world.files_changed()
         if fault == "kill_after":
             raise Killed
@@ -83,7 +83,7 @@ class File:
         """Make it visible."""
         fault = self._folder.meet("commit_file")
         self._files.whole[self._name] = b"".join(self._pieces)
-        self._files.changed_by(self._process.number)
+        self._files.changed(self._name, by_newest=self._world.is_newest(self._process.number))
         self._process.open_files.discard(self)
         self._world.files_changed()
         if fault == "kill_after":

@@ -24,6 +24,9 @@ from tests.simulator.storage import Files
 from tests.simulator.store import Killed
 
 COLUMNS = ("Name", "Key__c", "Amount__c")
+DEFERRED = frozenset({"defer", "trigger_sleep", "event"})
+"""Effects of a deferral."""
+
 AMOUNTS = (12, 4500000, 912260031)
 
 
@@ -31,18 +34,19 @@ class Subject:
     """What both operators share.
 
     :param world: the scheduler
+    :param focus: kind of effect that is to happen, if it can
     """
 
     effects: ClassVar[frozenset[str]]
     """Effects that only this operator has."""
 
-    def __init__(self, world: World, org: Salesforce, files: Files, rng: Random) -> None:
+    def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
         self._world, self._org, self._files, self._rng = world, org, files, rng
         self.retries = rng.choice((0, 1, 3))
-        self._waits = rng.random() < 0.9
+        self._waits = focus in DEFERRED or rng.random() < 0.9
         self._common: dict[str, Any] = {
             "wait_for_completion": self._waits,
-            "deferrable": rng.random() < 0.5,
+            "deferrable": focus in DEFERRED or rng.random() < 0.5,
             "cancel_on_kill": rng.random() < 0.8,
             "retries": self.retries,
         }
@@ -82,8 +86,8 @@ class Load(Subject):
 
     effects = frozenset({"create", "upload", "close", "download", "read"})
 
-    def __init__(self, world: World, org: Salesforce, files: Files, rng: Random) -> None:
-        super().__init__(world, org, files, rng)
+    def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
+        super().__init__(world, org, files, rng, focus)
         count = rng.randint(1, 6)
         rows = [(f"cell{number}", f"key{number}", str(rng.choice(AMOUNTS))) for number in range(count)]
         if rng.random() < 0.1:
@@ -94,7 +98,7 @@ class Load(Subject):
         self._loads: dict[str, int] = {}
         self._part_records = rng.randint(1, 3)
         self._is_callable = rng.random() < 0.6
-        if rng.random() < 0.4:
+        if focus == "download" or rng.random() < 0.4:
             for line in self.lines:
                 if rng.random() < 0.3:
                     org.troubles[line] = rng.choice(([LOCKED], [LOCKED] * 2, [MISSING] * 99))
@@ -102,7 +106,7 @@ class Load(Subject):
         self._arguments = {
             "sobject": "Account",
             **rng.choice(({"operation": "insert"}, {"operation": "upsert", "external_id_field": "Key__c"})),
-            "results_path": rng.choice((None, "memory://results")),
+            "results_path": rng.choice((None, "memory://results")) if focus != "download" else "memory://results",
             "results_format": rng.choice(("csv", "jsonl")),
             "max_failed_records": self.allowed,
             "max_concurrent_jobs": rng.randint(1, 3),
@@ -211,16 +215,16 @@ class Extract(Subject):
 
     effects = frozenset({"submit", "page", "list_pages"})
 
-    def __init__(self, world: World, org: Salesforce, files: Files, rng: Random) -> None:
-        super().__init__(world, org, files, rng)
+    def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
+        super().__init__(world, org, files, rng, focus)
         self._to_files = rng.random() < 0.8
         self._before_clear = 0
         self._arguments = {
             "soql": "SELECT Id, Name FROM Account",
             "output_path": "memory://extract" if self._to_files else None,
             "output_format": rng.choice(("csv", "csv", "jsonl")),
-            "page_records": rng.randint(1, 4),
-            "max_concurrent_pages": rng.choice((1, 1, 3)),
+            "page_records": rng.randint(1, 4) if focus != "list_pages" else 1,
+            "max_concurrent_pages": rng.choice((1, 1, 3)) if focus != "list_pages" else 3,
         }
 
     def operator(self, process: Process) -> BulkQueryOperator:
