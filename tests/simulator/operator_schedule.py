@@ -62,10 +62,11 @@ class OperatorSchedule:
         self.airflow = AirflowTask(self, self.subject, self._states)
         self._faults = self.rng.randint(1, 7)
         self._chance = self.rng.choice((0.03, 0.06, 0.15))
-        self._pace = self.rng.choice((0.15, 0.02))
+        self._pace = self.rng.choice((0.2, 0.05))
         self._processes: list[Process] = []
         self._later: list[tuple[str, Callable[[], Any]]] = []
         self._steps = 0
+        self._left = STEPS
         self._is_disturbed = False
         self._storage_failed = False
         self._calls: list[str] = []
@@ -151,15 +152,16 @@ class OperatorSchedule:
 
     def apply(self, request: Request, what: str, number: int) -> Reply:
         """Let a request arrive."""
-        before = {job.id: copy.copy(job) for job in self.org.jobs.values()}
+        before = {} if request.method == "GET" else {job.id: copy.copy(job) for job in self.org.jobs.values()}
         reply = self.org.handle(request)
         self.note(f"try {number}: {what} {request.url.removeprefix(HOST)[-40:]} {reply.status}")
+        if request.method == "GET":
+            return reply
         for job in self.org.jobs.values():
             if job.id not in before and isinstance(self.subject, Load):
                 self.subject.made(job)
-            if request.method != "GET":
-                for_person = self.airflow.seems_killed_by_person
-                self.witness.applied(job, before.get(job.id, Job(job.id)), for_person=for_person)
+            for_person = self.airflow.seems_killed_by_person
+            self.witness.applied(job, before.get(job.id, Job(job.id)), for_person=for_person)
         return reply
 
     # What Airflow is offered
@@ -262,17 +264,20 @@ class OperatorSchedule:
     def _step(self) -> None:
         """Let one thing happen."""
         self._steps += 1
-        claim(self._steps < STEPS, "no end")
+        self._left -= 1
+        claim(self._left > 0, "no end")
         self._processes = [each for each in self._processes if not each.is_over]
-        ready = [each for each in self._processes if each.asleep_until <= self._steps]
-        outside = len(self._later) + self._at_work
-        if outside and (not self._processes or self.rng.random() < self._pace):
-            self._outside(self.rng.randrange(outside))
-        elif ready:
+        if not self._processes or self.rng.random() < self._pace:
+            outside = len(self._later) + self._at_work
+            claim(bool(outside or self._processes), "nobody goes on")
+            if outside:
+                self._outside(self.rng.randrange(outside))
+                return
+        if ready := [each for each in self._processes if each.asleep_until <= self._steps]:
             self._step_process(self.rng.choice(ready))
-        elif not self._processes:
-            claim(self._outcome is not None, "nobody goes on")
-        if self._outcome is None and self.rng.random() < 0.3:
+        else:
+            self._steps = min(each.asleep_until for each in self._processes) - 1
+        if self._faults and self._outcome is None and self.rng.random() < 0.3:
             self._accident()
 
     def _step_process(self, process: Process) -> None:
