@@ -132,6 +132,10 @@ class Salesforce:
             self._made += 1
             job = Job(f"750{self._made:015d}")
             self.jobs[job.id] = job
+            if request.body is not None and request.body.content_type.startswith("multipart/"):
+                content = b"".join(request.body.chunks()).split(b"\r\n\r\n")[2]
+                self._put(job, content.rpartition(b"\r\n--")[0])  # made, uploaded and closed in one request
+                self._patch(job, "UploadComplete")
             return ok(job.to_json())
         job_id = path.split("/")[1]
         if job_id not in self.jobs or job_id in self.deleted:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from airflow.sdk.exceptions import TaskDeferred
 
+from airflow_provider_sfbulk.client.errors import InputChangedError
 from airflow_provider_sfbulk.client.records import parts
 from airflow_provider_sfbulk.client.wire import Reply, Request
 from airflow_provider_sfbulk.operators import base, ingest, query
@@ -34,8 +35,14 @@ from tests.simulator.subjects import Extract, Load, Subject
 STEPS: Final = 5000
 """Steps after which a schedule has no end: far more than any needs."""
 
+PERSONS: Final = frozenset({"abort", "ask_state"})
+"""Effects that seldom happen unless a person kills the task."""
+
 FOCUS: Final = 0.4
 """How likely the fault that a schedule favours is, where it can happen."""
+
+RESERVED_STEPS: Final = 800
+"""So long the last fault is kept for the favoured one."""
 
 BEGIN: Final = 1_700_000_000.0
 """What the clock shows first."""
@@ -62,6 +69,7 @@ class OperatorSchedule:
         self.airflow = AirflowTask(self, self.subject, self._states)
         self._faults = self.rng.randint(1, 7)
         self._chance = self.rng.choice((0.03, 0.06, 0.15))
+        self._was_focused = False
         self._pace = self.rng.choice((0.2, 0.05))
         self._processes: list[Process] = []
         self._later: list[tuple[str, Callable[[], Any]]] = []
@@ -226,6 +234,8 @@ class OperatorSchedule:
                 self.later("a person clears the task after its success", self.airflow.clear)
             else:
                 self._outcome = "success"
+        elif isinstance(error, InputChangedError):
+            self.subject.is_edited = not self.subject.is_edited  # a person puts back what it was
         elif process.is_clean and not isinstance(error, TaskDeferred) and not self._is_disturbed:
             self.witness.failed_for_good(error)
             self._outcome = error
@@ -251,9 +261,11 @@ class OperatorSchedule:
     def _draw(self, effect: str, kinds: tuple[str, ...], *, is_clean: bool) -> str | None:
         if not self._faults or is_clean:
             return None
+        is_reserved = self._faults == 1 and not self._was_focused and self._steps < RESERVED_STEPS
         if effect == self._focus[0] and self.rng.random() < FOCUS:
             kind = self._focus[1]
-        elif self.rng.random() < self._chance:
+            self._was_focused = True
+        elif self.rng.random() < self._chance and not is_reserved:
             kind = self.rng.choice(kinds)
         else:
             return None
@@ -300,6 +312,10 @@ class OperatorSchedule:
     def _accident(self) -> None:
         """Let perhaps something happen that no process does."""
         process = self.airflow.process
+        is_killable = self.airflow.state in ("running", "deferred")
+        if self._focus[0] in PERSONS and not self._was_focused and is_killable and self.rng.random() < 0.02:
+            self.airflow.mark_failed()
+            return
         fault = self._draw("outside", OPERATOR_FAULTS["outside"], is_clean=process is None or process.is_clean)
         if fault is None:
             return
@@ -311,10 +327,12 @@ class OperatorSchedule:
             self.note(f"job {half.expire()} is deleted")
         elif fault == "deploy":
             self.airflow.deploy()
-        elif fault == "mark_failed" and self.airflow.state in ("running", "deferred"):
+        elif fault == "mark_failed" and is_killable:
             self.airflow.mark_failed()
-        elif fault == "clear" and self.airflow.state in ("running", "deferred"):
+        elif fault == "clear" and is_killable:
             self.airflow.clear()
+        elif fault == "edit":
+            self.subject.is_edited = not self.subject.is_edited
         elif fault == "stray_event":
             self.airflow.stray_event()
 

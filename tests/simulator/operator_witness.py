@@ -53,9 +53,6 @@ class OperatorWitness:
 
     def sends(self, process: Process, request: Request, what: str, *, alone: bool) -> None:
         """Look at a request that a try sends on purpose."""
-        if what == "create":
-            kind = request.body.content_type if request.body is not None else ""
-            claim("multipart" not in kind, "a job is made with its data in one request")
         if what in ("upload", "close"):
             job_id = _job_of(request)
             self._uploads[job_id] += what == "upload"
@@ -71,6 +68,9 @@ class OperatorWitness:
 
         :param for_person: whether a person has killed the task
         """
+        if job.was_closed and not before.was_closed:
+            known = json.dumps(self._states.values)
+            claim(job.id in known and '"end' in known, f"{job.id} is closed before anything was recorded and decided")
         if job.state == "Aborted" and before.state != "Aborted":
             claim(for_person or not job.was_closed, f"{job.id} was aborted after its close, and nobody asked for it")
         self.rows()

@@ -27,6 +27,9 @@ COLUMNS = ("Name", "Key__c", "Amount__c")
 DEFERRED = frozenset({"defer", "trigger_sleep", "event"})
 """Effects of a deferral."""
 
+SETTLING = frozenset({"download", "page", "list_pages", "create_file", "commit_file", "read_file", "remove_file"})
+"""Effects after the wait."""
+
 AMOUNTS = (12, 4500000, 912260031)
 
 
@@ -43,11 +46,13 @@ class Subject:
     def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
         self._world, self._org, self._files, self._rng = world, org, files, rng
         self.retries = rng.choice((0, 1, 3))
-        self._waits = focus in DEFERRED or rng.random() < 0.9
+        self.is_edited = False
+        """Whether the DAG file says something else than in the beginning."""
+        self._waits = focus in {*DEFERRED, *SETTLING} or rng.random() < 0.9
         self._common: dict[str, Any] = {
             "wait_for_completion": self._waits,
             "deferrable": focus in DEFERRED or rng.random() < 0.5,
-            "cancel_on_kill": rng.random() < 0.8,
+            "cancel_on_kill": focus in {"abort", "ask_state"} or rng.random() < 0.8,
             "retries": self.retries,
         }
 
@@ -106,7 +111,7 @@ class Load(Subject):
         self._arguments = {
             "sobject": "Account",
             **rng.choice(({"operation": "insert"}, {"operation": "upsert", "external_id_field": "Key__c"})),
-            "results_path": rng.choice((None, "memory://results")) if focus != "download" else "memory://results",
+            "results_path": "memory://results" if focus in SETTLING else rng.choice((None, "memory://results")),
             "results_format": rng.choice(("csv", "jsonl")),
             "max_failed_records": self.allowed,
             "max_concurrent_jobs": rng.randint(1, 3),
@@ -120,7 +125,12 @@ class Load(Subject):
             size = self._rng.randint(1, 3)
         source = partial(self._read, process) if self._is_callable else [dict(row) for row in self._rows]
         return BulkIngestOperator(
-            task_id="load", source=source, part_records=size, **self._arguments, **self._common
+            task_id="load",
+            source=source,
+            part_records=size,
+            timezone="UTC" if self.is_edited else None,
+            **self._arguments,
+            **self._common,
         )
 
     def made(self, job: Job) -> None:
@@ -217,10 +227,9 @@ class Extract(Subject):
 
     def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
         super().__init__(world, org, files, rng, focus)
-        self._to_files = rng.random() < 0.8
+        self._to_files = focus in SETTLING or rng.random() < 0.8
         self._before_clear = 0
         self._arguments = {
-            "soql": "SELECT Id, Name FROM Account",
             "output_path": "memory://extract" if self._to_files else None,
             "output_format": rng.choice(("csv", "csv", "jsonl")),
             "page_records": rng.randint(1, 4) if focus != "list_pages" else 1,
@@ -229,7 +238,12 @@ class Extract(Subject):
 
     def operator(self, process: Process) -> BulkQueryOperator:
         """Make the operator."""
-        return BulkQueryOperator(task_id="extract", **self._arguments, **self._common)
+        return BulkQueryOperator(
+            task_id="extract",
+            soql="SELECT Name, Id FROM Account" if self.is_edited else "SELECT Id, Name FROM Account",
+            **self._arguments,
+            **self._common,
+        )
 
     def cleared(self, *, is_done: bool) -> None:
         """A clear starts over."""
