@@ -172,6 +172,8 @@ class AirflowTask:
             self._runner.settle_writes()  # a person's click comes long after whatever was under way
             self._was_cleared = False
             self._subject.cleared(is_done=self._is_done())
+        else:
+            self._subject.retried()
         self._states.current += 1
         self.state, self.deferral = "running", None
         self._start("execute", None)

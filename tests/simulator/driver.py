@@ -14,7 +14,6 @@ from typing import Any, Final, Self
 from airflow_provider_sfbulk.client.drivers.exchange import Upload
 from airflow_provider_sfbulk.client.errors import FencedError, StoppedError, TransportError
 from airflow_provider_sfbulk.client.ledger import MemoryLedger
-from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE
 from airflow_provider_sfbulk.client.wire import (
     Authorize,
     Body,
@@ -278,4 +277,4 @@ def _at_hand(request: Request) -> Request:
     if request.body is None:
         return request
     data = b"".join(Upload(request.body))
-    return Request(request.method, request.url, request.query, request.headers, Body.of(data, CONTENT_TYPE))
+    return Request(request.method, request.url, request.query, request.headers, Body.of(data, request.body.content_type))

@@ -21,6 +21,9 @@ FOLDER_IS_GUARDED: Final = False
 """Whether a replaced try that wakes up leaves the folder of its successor alone. Without a create-only write in all
 kinds of storage it cannot be ruled out: rows in the org are never touched by it, the manifest and its files are."""
 
+CLEAR_ALWAYS_RESTARTS: Final = False
+"""Whether a query starts over after a clear also when the first try after it has died before it could note so."""
+
 CALLS_OF_A_CLEAN_TRY: Final = 5
 """Besides those of its parts and its looks: describe, result files."""
 

@@ -71,6 +71,9 @@ class Subject:
         :param is_done: whether the task had done its work
         """
 
+    def retried(self) -> None:
+        """Note a retry."""
+
     def succeeded(self, value: Any) -> None:
         """Hold what the task returned against the org."""
 
@@ -229,6 +232,8 @@ class Extract(Subject):
         super().__init__(world, org, files, rng, focus)
         self._to_files = focus in SETTLING or rng.random() < 0.8
         self._before_clear = 0
+        self._is_retried = False
+        """Whether the first try after the last clear has failed."""
         self._arguments = {
             "output_path": "memory://extract" if self._to_files else None,
             "output_format": rng.choice(("csv", "csv", "jsonl")),
@@ -248,17 +253,26 @@ class Extract(Subject):
     def cleared(self, *, is_done: bool) -> None:
         """A clear starts over."""
         self._before_clear = len(self._org.queries.jobs)
+        self._is_retried = False
+
+    def retried(self) -> None:
+        """Note a retry."""
+        self._is_retried = True
 
     def succeeded(self, value: Any) -> None:
         """Hold the rows against those of one finished job."""
         if not self._waits:
             claim(value in self._org.queries.jobs, "success without a job")
             return
+        fresh = list(self._org.queries.jobs.values())[self._before_clear :]
+        if not expected.CLEAR_ALWAYS_RESTARTS and self._is_retried:
+            fresh = list(self._org.queries.jobs.values())
         if not self._to_files:
             rows = [[row["Id"], row["Name"]] for row in value]
-            claim(any(job.rows == rows for job in self._org.queries.jobs.values()), "rows that no job has")
+            claim(any(job.rows == rows for job in fresh), "rows that no job has that was made since the clear")
             return
         job = self._org.queries.jobs[value["job_id"]]
+        claim(job in fresh, f"success with {job.id}, a job from before the clear")
         claim(job.state == "JobComplete", f"success with a job that is {job.state}")
         claim(value["records"] == len(job.rows), "success with another number of records")
         if not self._folder_is_ours:
