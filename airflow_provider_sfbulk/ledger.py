@@ -10,18 +10,21 @@ So every try writes only keys of its own, ``sfbulk.t<try>…``, reads those of e
 the highest entry wins, and reads back what it wrote before it acts on it. Whatever a frozen try writes late lies under
 that try's own key and is overridden by a later one's.
 
-A *load* is what one run of the task is to bring into Salesforce, over all its tries. It is decided when ``end`` is
+A *load* is what one run of the task is to bring into Salesforce, over all its tries. It is decided when ``end.0`` is
 recorded: from then on its jobs may be closed, and its input and parameters may no longer change. After a success a user's
 clear begins a new load, and a retry goes on with the old one: Airflow fails a task also after its work is done, when its
 return value cannot be stored or its worker dies in that moment. A clear raises ``max_tries``, a retry does not.
 
 Layout, each value one JSON object:
 
-============================  ======================================================================================
-``sfbulk.t<try>``             ``load`` (the try that began it), ``plan``, ``end`` once decided, ``done`` once succeeded,
-                              ``given_up`` when it ended undecided for good: its jobs are nobody's
-``sfbulk.t<try>.<block>``     the entries of ``BLOCK_PARTS`` parts, by key
-============================  ======================================================================================
+================================  ==================================================================================
+``sfbulk.t<try>``                 ``load`` (the try that began it), ``plan``, ``max_tries``; ``end.<round>`` once that
+                                  round of the load is decided; ``verdict`` once it has ended with failed records;
+                                  ``given_up`` when it ended for good with nothing in the org; ``done`` once succeeded
+``sfbulk.t<try>.<group>.<block>`` entries with keys ``<group>.<number>``, ``BLOCK_ENTRIES`` to a value. A load's
+                                  groups are its rounds, their entries the parts. A query's group 0 is its jobs, group
+                                  ``n + 1`` the finished pages of job ``n``
+================================  ==================================================================================
 """
 
 from __future__ import annotations
@@ -38,11 +41,14 @@ from airflow_provider_sfbulk.client.errors import FencedError, InputChangedError
 RETENTION: Final = timedelta(days=30)
 """How long entries are kept: longer than Salesforce keeps jobs (seven days), whatever the site's default is."""
 
-BLOCK_PARTS: Final = 100
-"""Parts whose entries share one value. An entry takes some 150 bytes; values over 64 KiB are warned about."""
+BLOCK_ENTRIES: Final = 100
+"""Entries that share one value. One takes some 150 to 400 bytes; values over 64 KiB are warned about."""
 
 HEAD_KEYS: Final = frozenset({"end", "given_up"})
-"""Keys of what is said about the load as a whole."""
+"""Keys, up to their first dot, of what flows say about the load as a whole."""
+
+UNKNOWN: Final = "unknown"
+"""In a plan: what cannot be told any more, as the identity of a file that was archived. A decided load needs it no more."""
 
 
 class StateStore(Protocol):
@@ -69,8 +75,8 @@ class TaskLedger:
         self._try = try_number
         self._lock = threading.Lock()
         self._head: dict[str, Any] = {}
-        self._blocks: dict[int, dict[str, Any]] = {}
-        self._earlier: dict[int, dict[str, Any]] = {}
+        self._blocks: dict[str, dict[str, Any]] = {}
+        self._earlier: dict[str, dict[str, Any]] = {}
 
     def begin(self, plan: Mapping[str, Any], *, restart: bool = False) -> list[str]:
         """Find the load that this try goes on with, or begin one.
@@ -88,8 +94,8 @@ class TaskLedger:
             previous = own or self._previous_head()
             head = {"load": self._try, "plan": dict(plan)}
             if previous is not None and not self._is_over(previous):
-                changed = sorted(k for k in {*plan, *previous["plan"]} if plan.get(k) != previous["plan"].get(k))
-                if changed and previous.get("end") and not restart:
+                changed = _changed(previous["plan"], plan, decided=_DECIDED in previous)
+                if changed and _DECIDED in previous and not restart:
                     raise InputChangedError(
                         f"the load that an earlier try began is not finished, and since then {', '.join(changed)} changed. "
                         "Put back what it was and clear the task again, so that the load can be finished; or, to begin "
@@ -100,8 +106,8 @@ class TaskLedger:
                     given_up = self._jobs_of(previous["load"])
                 else:
                     head = {key: value for key, value in previous.items() if key != "done"}
-            self._head = head
-            self._put(self._head_key(self._try), head)
+            self._head = {**head, "max_tries": self._max_tries}
+            self._put(self._head_key(self._try), self._head)
         return given_up
 
     def resume(self) -> None:
@@ -116,7 +122,7 @@ class TaskLedger:
             self._head = dict(head)
 
     def recorded_jobs(self) -> list[str]:
-        """Read the ids of all jobs that this try's load has recorded, this try's and earlier tries'."""
+        """Read the ids of the jobs that this try's load has recorded in its last round, this try's and earlier tries'."""
         with self._lock:
             head = self._get(self._head_key(self._try))
             return [] if head is None else self._jobs_of(head["load"])
@@ -133,12 +139,37 @@ class TaskLedger:
                 return False
 
     @property
+    def attempt(self) -> int:
+        """This try's number, from 1."""
+        return self._try
+
+    @property
+    def load(self) -> int:
+        """Number of the try that began the load."""
+        number: int = self._head["load"]
+        return number
+
+    @property
+    def is_cleared_since_verdict(self) -> bool:
+        """Whether a user has cleared the task since its load ended with failed records, and nothing was sent again."""
+        verdict = self._head.get("verdict")
+        if verdict is None or f"end.{verdict['round'] + 1}" in self._head:
+            return False
+        return bool(verdict["max_tries"] != self._max_tries)
+
+    def judge(self, last_round: int) -> None:
+        """Note that the load has ended with failed records, more than allowed, in this round."""
+        with self._lock:
+            self._head = {**self._head, "verdict": {"round": last_round, "max_tries": self._max_tries}}
+            self._put(self._head_key(self._try), self._head)
+
+    @property
     def is_resumed(self) -> bool:
         """Whether an earlier try, or an earlier half of this one, decided the load."""
-        return bool(self._head.get("end"))
+        return _DECIDED in self._head
 
     def recall(self, key: str, /) -> Mapping[str, Any] | None:
-        """Read an entry: ``end``, ``given_up``, or a part's number (a query's: ``0.<generation>``)."""
+        """Read an entry: ``end.<round>``, ``given_up``, or ``<group>.<number>``."""
         with self._lock:
             return self._recall(key)
 
@@ -150,7 +181,7 @@ class TaskLedger:
         """
         with self._lock:
             stands = dict(value)
-            if key in HEAD_KEYS:
+            if _is_of_head(key):
                 self._head = {**self._head, key: stands}
                 self._put(self._head_key(self._try), self._head)
             else:
@@ -175,8 +206,9 @@ class TaskLedger:
         return done is not None and bool(self._max_tries is None or done["max_tries"] != self._max_tries)
 
     def _recall(self, key: str) -> Mapping[str, Any] | None:
-        if key in HEAD_KEYS:
-            return self._head.get(key)
+        if _is_of_head(key):
+            found: Mapping[str, Any] | None = self._head.get(key)
+            return found
         block = self._block_of(key)
         if block not in self._blocks:
             self._blocks[block] = dict(self._get(self._block_key(self._try, block)) or {})
@@ -195,11 +227,20 @@ class TaskLedger:
         return None
 
     def _jobs_of(self, load: int) -> list[str]:
+        """Read the job ids of the last group that has any: a query's jobs are all in its first."""
+        jobs: list[str] = []
+        group = 0
+        while found := self._jobs_in(load, group):
+            jobs = found
+            group += 1
+        return jobs
+
+    def _jobs_in(self, load: int, group: int) -> list[str]:
         tries = range(load, self._try + 1)
         jobs: set[str] = set()
         block = 0
-        while found := [entries for each in tries if (entries := self._get(self._block_key(each, block)))]:
-            jobs.update(entry["job_id"] for entries in found for entry in entries.values())
+        while found := [entries for each in tries if (entries := self._get(self._block_key(each, f"{group}.{block}")))]:
+            jobs.update(entry["job_id"] for entries in found for entry in entries.values() if "job_id" in entry)
             block += 1
         return sorted(jobs)
 
@@ -223,16 +264,30 @@ class TaskLedger:
         return FencedError(f"try {self._try} of this task has been replaced by a newer one and sends nothing more")
 
     @staticmethod
-    def _block_of(key: str) -> int:
-        return int(key.partition(".")[0]) // BLOCK_PARTS
+    def _block_of(key: str) -> str:
+        group, _, number = key.partition(".")
+        return f"{group}.{int(number) // BLOCK_ENTRIES}"
 
     @staticmethod
     def _head_key(number: int) -> str:
         return f"sfbulk.t{number}"
 
     @staticmethod
-    def _block_key(number: int, block: int) -> str:
+    def _block_key(number: int, block: str) -> str:
         return f"sfbulk.t{number}.{block}"
+
+
+_DECIDED: Final = "end.0"
+
+
+def _is_of_head(key: str) -> bool:
+    return key.partition(".")[0] in HEAD_KEYS
+
+
+def _changed(before: Mapping[str, Any], now: Mapping[str, Any], *, decided: bool) -> list[str]:
+    """Name what differs between two plans."""
+    names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    return [name for name in names if not (decided and now.get(name) == UNKNOWN)]
 
 
 def _is_not_found(error: AirflowRuntimeError) -> bool:

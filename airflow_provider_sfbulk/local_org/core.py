@@ -9,6 +9,7 @@ from airflow_provider_sfbulk.local_org.clock import Clock
 from airflow_provider_sfbulk.local_org.credentials import Credentials, Sessions
 from airflow_provider_sfbulk.local_org.faults import Faults
 from airflow_provider_sfbulk.local_org.jobs import Jobs
+from airflow_provider_sfbulk.local_org.locks import Locks
 from airflow_provider_sfbulk.local_org.schema import Schema
 from airflow_provider_sfbulk.local_org.store import Store
 from airflow_provider_sfbulk.local_org.usage import Usage
@@ -47,6 +48,7 @@ class Core:
     usage: Usage
     ingest_worker: Worker
     query_worker: Worker
+    locks: Locks = field(default_factory=Locks)
     faults: Faults = field(default_factory=Faults)
     calls: list[Call] = field(default_factory=list)
     mistakes: list[Exception] = field(default_factory=list)

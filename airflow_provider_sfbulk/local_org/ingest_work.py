@@ -84,8 +84,15 @@ def _save_batch(core: Core, job: Job, plan: columns.Plan, index: int) -> None:
     outcome = rows.Outcome([], [], {}, [])
     if table.count:
         outcome = rows.decide(
-            core.store, core.schema, plan, table.columns, now=core.clock.now(), user_id=job.created_by_id
+            core.store,
+            core.schema,
+            plan,
+            table.columns,
+            now=core.clock.now(),
+            user_id=job.created_by_id,
+            held=(held := core.locks.held),
         )
+        core.locks.met(each for each in held if any(each in error for error in outcome.errors.values()))
         texts = _result_texts(plan, table, outcome, dialect)
     for values, problem in table.malformed:
         # That such rows fail is certain for blanks beside quotes, likely for another number of columns; the words are

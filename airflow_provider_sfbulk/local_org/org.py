@@ -307,6 +307,18 @@ class LocalOrg:
         """Push the org's clock forward."""
         self.core.clock.advance(seconds)
 
+    def hold(self, record_id: str, *, batches: int | None = None) -> None:
+        """Hold a record, as another transaction does: rows that change it or name it as a parent fail with
+        ``UNABLE_TO_LOCK_ROW``.
+
+        :param batches: let go after rows of so many batches have met it; None: until :meth:`release`
+        """
+        self.core.locks.hold(record_id, batches=batches)
+
+    def release(self, record_id: str) -> None:
+        """Let go of a record."""
+        self.core.locks.release(record_id)
+
     def expire_tokens(self) -> None:
         """End every session, so that the next call with its token is answered 401."""
         self.core.sessions.expire_all()

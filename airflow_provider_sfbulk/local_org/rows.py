@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
@@ -88,24 +88,33 @@ class _Unique:
 
 
 def decide(
-    store: Store, schema: Schema, plan: Plan, raw: Sequence[list[str]], *, now: datetime, user_id: str
+    store: Store,
+    schema: Schema,
+    plan: Plan,
+    raw: Sequence[list[str]],
+    *,
+    now: datetime,
+    user_id: str,
+    held: Collection[str] = (),
 ) -> Outcome:
     """Check one batch and say what it does.
 
     :param raw: one list of texts per column of the upload, not empty
     :param user_id: who does it
+    :param held: ids of records that somebody else holds
     """
-    rows = _Rows(store, plan, Cells(store, schema, plan, raw), clock.in_csv(now), user_id)
+    rows = _Rows(store, plan, Cells(store, schema, plan, raw), clock.in_csv(now), user_id, held)
     return rows.delete() if plan.operation in DELETES else rows.save()
 
 
 class _Rows:
-    def __init__(self, store: Store, plan: Plan, cells: Cells, now: str, user_id: str) -> None:
+    def __init__(self, store: Store, plan: Plan, cells: Cells, now: str, user_id: str, held: Collection[str]) -> None:
         self._store = store
         self._plan = plan
         self._cells = cells
         self._now = now
         self._user_id = user_id
+        self._held = held
         self._sobject = plan.sobject
         self._record_ids: list[str | None] = [None] * cells.count
         self._created = [False] * cells.count
@@ -120,8 +129,8 @@ class _Rows:
         for row, record_id in enumerate(self._record_ids):
             if record_id is None or row in self._cells.errors:
                 continue
-            if record_id in gone:
-                self._cells.fail(row, gone[record_id])
+            if record_id in gone or record_id in self._held:
+                self._cells.fail(row, gone[record_id] if record_id in gone else _locked(record_id))
                 continue
             done.append(record_id)
             gone[record_id] = RowError("ENTITY_IS_DELETED", "entity is deleted")
@@ -156,6 +165,8 @@ class _Rows:
                 unfit = (unfit_to_create if creates else unfit_to_update).get(row) or refused.get(row)
                 self._record_ids[row] = record_id
                 if unfit is None:
+                    unfit = self._lock_error(row, record_id)
+                if unfit is None:
                     unfit = next((error for unique in uniques if (error := unique.error(row, record_id))), None)
                 if unfit is not None:
                     self._cells.fail(row, unfit)
@@ -172,6 +183,15 @@ class _Rows:
                 *self._updates([row for row in saved if not self._created[row]]),
             ]
         )
+
+    def _lock_error(self, row: int, record_id: str | None) -> RowError | None:
+        """Say which record that the row changes or names as a parent is held by somebody else."""
+        if not self._held:
+            return None
+        parents = (
+            self._column(field.name)[row] for field in self._sobject.fields.values() if field.type == "reference"
+        )
+        return next((_locked(each) for each in (record_id, *parents) if each in self._held), None)
 
     def _outcome(self, statements: list[Statement]) -> Outcome:
         done = [statement for statement in statements if statement.rows]
@@ -409,6 +429,10 @@ class _Rows:
         if field.name == "OwnerId":
             return self._user_id
         return field.default_value
+
+
+def _locked(record_id: str) -> RowError:
+    return RowError("UNABLE_TO_LOCK_ROW", f"unable to obtain exclusive access to this record or 1 records: {record_id}")
 
 
 def _without_value(values: list[Any]) -> list[int]:

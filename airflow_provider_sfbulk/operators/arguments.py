@@ -1,4 +1,4 @@
-"""Numbers that users give to operators: refused before anything is read or sent, in a message that names the argument.
+"""Numbers and names that users give to operators: refused before anything is read or sent, by a message that names it.
 
 What is wrong with them would else show when the jobs are closed, as a ``TypeError`` from deep inside, or never.
 """
@@ -19,6 +19,15 @@ def check_count(name: str, value: object, *, least: int = 1, most: int | None = 
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
         bounds = f"from {least}" if most is None else f"from {least} to {most}"
         raise SourceError(f"{name} is a whole number {bounds}, not {value!r:.40}")
+
+
+def check_names(name: str, value: object) -> None:
+    """Check a list of names. A single text would be taken for the list of its letters.
+
+    :raises SourceError: for anything else
+    """
+    if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) and each for each in value):
+        raise SourceError(f"{name} is a list of names, not {value!r:.40}")
 
 
 def check_seconds(name: str, value: object) -> None:

@@ -78,6 +78,8 @@ class BulkJobOperator(BaseOperator):
         self.api_version = api_version
         self.job_link: str | None = None
         self._client: BulkClient | None = None
+        self._until: float | None = None
+        self._calls_before = 0
 
     @cached_property
     def hook(self) -> SalesforceBulkHook:
@@ -111,13 +113,13 @@ class BulkJobOperator(BaseOperator):
         :raises TaskDeferred: to go on in :meth:`execute_complete`
         :raises JobTimeoutError: when the wait ends first; the jobs go on
         """
-        deadline = self._deadline()
         jobs = self._jobs(client)
         infos = self._run(context, client, look(jobs, job_ids, pauses=LOOKS, on_progress=self._log_progress))
         if all(info.is_final for info in infos):
             return infos
+        deadline = self._deadline()
         if self.deferrable:
-            self._defer(job_ids, deadline=deadline, api_calls=client.api_calls)
+            self._defer(client, job_ids)
         return self._run(
             context,
             client,
@@ -132,18 +134,18 @@ class BulkJobOperator(BaseOperator):
 
     def _wait_again(
         self, context: Context, client: BulkClient, event: Mapping[str, Any] | None, job_ids: Sequence[str]
-    ) -> tuple[list[JobInfo], int]:
+    ) -> list[JobInfo]:
         """Look at the jobs after a deferral; the event is a hint, and the state is read again.
 
-        :return: the final jobs, and the API calls made before this look
         :raises TaskDeferred: when the event was an old trigger's and the jobs still run
         :raises JobTimeoutError: when the time is up; the jobs go on
         :raises TransientError: when the triggerer could not go on asking
         """
         wake_up = WakeUp.from_dict(event)
+        self._calls_before = wake_up.api_calls
         infos = self._run(context, client, look(self._jobs(client), job_ids, pauses=(0.0,)))
         if all(info.is_final for info in infos):
-            return infos, wake_up.api_calls
+            return infos
         if wake_up.is_about(job_ids) and wake_up.outcome is WaitOutcome.TIMEOUT:
             raise JobTimeoutError(
                 f"the wait for {_named(job_ids)} is over: the task's timeout has passed. The jobs go on at Salesforce, "
@@ -156,9 +158,9 @@ class BulkJobOperator(BaseOperator):
                 "and a retry waits for the same jobs.",
                 job_id=job_ids[0],
             )
-        self._defer(job_ids, deadline=self._deadline(), api_calls=wake_up.api_calls + client.api_calls)
+        self._defer(client, job_ids)
 
-    def _defer(self, job_ids: Sequence[str], *, deadline: float | None, api_calls: int) -> NoReturn:
+    def _defer(self, client: BulkClient, job_ids: Sequence[str]) -> NoReturn:
         self.log.info("%s still at work: waiting in the triggerer", _named(job_ids))
         self.defer(
             trigger=BulkJobTrigger(
@@ -167,16 +169,26 @@ class BulkJobOperator(BaseOperator):
                 salesforce_conn_id=self.salesforce_conn_id,
                 api_version=self.api_version,
                 poll_interval=self.poll_interval,
-                deadline=deadline,
+                deadline=self._deadline(),
                 cancel_on_kill=self.cancel_on_kill and self._owns_jobs,
-                api_calls=api_calls,
+                api_calls=self._api_calls(client),
             ),
             method_name="execute_complete",
+            kwargs={"deadline": self._deadline()},
         )
         raise AssertionError("defer() came back")
 
+    def _begin_waits(self, deadline: float | None = None) -> None:
+        """Forget the waits of another try; after a deferral, go on with this one's deadline."""
+        self._until = deadline
+        self._calls_before = 0
+
+    def _api_calls(self, client: BulkClient) -> int:
+        """Count the API calls of this try, those before its last deferral and the triggerer's too."""
+        return self._calls_before + client.api_calls
+
     def _deadline(self) -> float | None:
-        """When this try's wait ends, in seconds since 1970.
+        """When this try's waiting ends, in seconds since 1970: counted from its first wait, over all its deferrals.
 
         Airflow does not enforce ``execution_timeout`` while a task is deferred, so the trigger carries it.
         """
@@ -185,7 +197,9 @@ class BulkJobOperator(BaseOperator):
             for span in (self.timeout, self.execution_timeout)
             if span is not None
         ]
-        return time.time() + min(spans) if spans else None
+        if self._until is None and spans:
+            self._until = time.time() + min(spans)
+        return self._until
 
     def _log_progress(self, info: JobInfo) -> None:
         self.log.info("job %s is %s: %d records processed, %d failed", info.id, info.state, info.processed, info.failed)

@@ -3,47 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import XComArg
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.errors import NotFoundError, SourceError
-from airflow_provider_sfbulk.client.flows import ingest
-from airflow_provider_sfbulk.client.flows.job import IngestJobs
-from airflow_provider_sfbulk.client.flows.settle import KINDS, Settlement
-from airflow_provider_sfbulk.client.flows.spec import E, IngestSpec, member
-from airflow_provider_sfbulk.client.flows.wait import check_complete
+from airflow_provider_sfbulk.client.flows.rounds import Round
+from airflow_provider_sfbulk.client.flows.spec import E, member
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobType, LineEnding, Operation
-from airflow_provider_sfbulk.client.records.columns import check_against_describe
 from airflow_provider_sfbulk.client.records.formats import FileFormat
-from airflow_provider_sfbulk.client.records.parts import Part, split
-from airflow_provider_sfbulk.client.records.sources import Nulls, RecordStream, Rules, from_file, from_source
+from airflow_provider_sfbulk.client.records.sources import Nulls, Rules
 from airflow_provider_sfbulk.ledger import TaskLedger
-from airflow_provider_sfbulk.operators.arguments import check_count
+from airflow_provider_sfbulk.operators.arguments import check_count, check_names
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
-from airflow_provider_sfbulk.operators.report import Report, count_errors, write_report
+from airflow_provider_sfbulk.operators.load import Load
+from airflow_provider_sfbulk.operators.load_input import LoadInput
 from airflow_provider_sfbulk.operators.unshown import Unshown
-from airflow_provider_sfbulk.operators.verdict import check_allowance, check_failed_records
-from airflow_provider_sfbulk.storage import SourceFile, find_sources, open_output
+from airflow_provider_sfbulk.operators.verdict import check_allowance
+from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_sfbulk.client import BulkClient
 
-NAMED_JOB_IDS: Final = 100
-"""Job ids that the returned summary names; the manifest has them all."""
-
 
 class BulkIngestOperator(BulkJobOperator):
     """Insert, update, upsert or delete records with Bulk API 2.0, every row once.
 
     The input is read to its end and uploaded in parts before Salesforce is told to process any of it; a mistake anywhere
-    in it leaves the org untouched. A retry goes on with the jobs of the try before.
+    in it leaves the org untouched. A retry goes on with the jobs of the try before, and sends again what they left
+    unprocessed. Clearing the task after records have failed sends all of these again; after a success it begins a new load.
 
     :param sobject: API name of the object, as ``Account`` (templated)
     :param operation: ``insert``, ``update``, ``upsert``, ``delete`` or ``hardDelete``
@@ -62,11 +54,20 @@ class BulkIngestOperator(BulkJobOperator):
     :param part_bytes: size of one job's CSV at most
     :param part_records: records of one job at most
     :param max_concurrent_jobs: jobs being filled at the same time
+    :param staging_path: folder where the uploaded parts are kept until the load is done: for a source that does not give
+        the same records when it is read again (templated)
+    :param staging_conn_id: connection of the object storage, when the URI does not name it (templated)
+    :param key_columns: columns that identify a record, by which results are matched to the input; without them ``Id`` or
+        the external id, and for inserts the whole record
     :param results_path: folder for the files of successful, failed and unprocessed records (templated)
     :param results_format: ``csv``, ``parquet`` or ``jsonl``
     :param results_conn_id: connection of the object storage, when the URI does not name it
     :param max_failed_records: failed records that do not fail the task: a number, a float as fraction of all records,
         or None for any number. Unprocessed records always fail it
+    :param retry_codes: Salesforce's codes of failures that pass by themselves: these records alone are sent again, in a
+        new job
+    :param max_record_retries: how often, in one try of the task
+    :param sort_by: column that orders the records that are sent again, as the parent's id: Salesforce locks the parents
 
     Returns ``{"sobject", "operation", "job_ids", "processed", "successful", "failed", "unprocessed", "errors",
     "api_calls", "results", "manifest"}``, or the list of job ids with ``wait_for_completion=False``.
@@ -79,6 +80,8 @@ class BulkIngestOperator(BulkJobOperator):
         "source_conn_id",
         "external_id_field",
         "assignment_rule_id",
+        "staging_path",
+        "staging_conn_id",
         "results_path",
         "results_conn_id",
         "salesforce_conn_id",
@@ -102,10 +105,16 @@ class BulkIngestOperator(BulkJobOperator):
         part_bytes: int = limits.PART_BYTES,
         part_records: int = limits.RECORDS_PER_DAY,
         max_concurrent_jobs: int = 4,
+        staging_path: str | os.PathLike[str] | None = None,
+        staging_conn_id: str | None = None,
+        key_columns: Sequence[str] | None = None,
         results_path: str | os.PathLike[str] | None = None,
         results_format: str = "csv",
         results_conn_id: str | None = None,
         max_failed_records: float | None = 0,
+        retry_codes: Sequence[str] = ("UNABLE_TO_LOCK_ROW",),
+        max_record_retries: int = 3,
+        sort_by: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -124,10 +133,16 @@ class BulkIngestOperator(BulkJobOperator):
         self.part_bytes = part_bytes
         self.part_records = part_records
         self.max_concurrent_jobs = max_concurrent_jobs
+        self.staging_path = staging_path
+        self.staging_conn_id = staging_conn_id
+        self.key_columns = key_columns or ()
         self.results_path = results_path
         self.results_format = results_format
         self.results_conn_id = results_conn_id
         self.max_failed_records = max_failed_records
+        self.retry_codes = retry_codes
+        self.max_record_retries = max_record_retries
+        self.sort_by = sort_by
 
     @property
     def source(self) -> Any:
@@ -140,42 +155,51 @@ class BulkIngestOperator(BulkJobOperator):
         self._source = value if shown else Unshown(value)
 
     def execute(self, context: Context) -> dict[str, Any] | list[str]:
-        """Fill, decide, close; then wait and settle."""
+        """Fill, decide, close; then wait, settle, and send again what may be."""
         rules = self._rules()
+        self._begin_waits()
         ledger = self._ledger(context)
-        given_up = ledger.begin(self._plan())
+        given_up = ledger.begin(self._plan(rules))
+        if not ledger.is_resumed:
+            self.input(rules).find()
         with self.hook.get_conn() as client:
             self._abort(client, given_up)
-            if ledger.is_resumed:
-                self.log.info("the whole input lies uploaded since an earlier try: going on with its jobs")
-            spec = IngestSpec(
-                sobject=self.sobject,
-                operation=rules.operation,
-                external_id_field=self.external_id_field,
-                assignment_rule_id=self.assignment_rule_id,
-            )
-            jobs, parts = IngestJobs(client.api_version), self._parts(client, rules)
-            load = ingest.load(jobs, spec, parts, limit=self.max_concurrent_jobs)
-            filled = self._run(context, client, load, ledger=ledger)
-            job_ids = self._publish(context, client, filled)
+            load = self._load(context, client, ledger, rules)
+            rounds = load.fill_first() if not ledger.is_resumed else load.close_last()
+            job_ids = self._publish(context, client, rounds)
             if not self.wait_for_completion:
                 ledger.finish()
+                load.forget_parts()
                 return job_ids
-            infos = self._wait(context, client, job_ids)
-            return self._settle(client, ledger, filled, infos, api_calls=0)
+            return self._finish(context, client, load, rounds, self._wait(context, client, job_ids))
 
-    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Settle after the deferral."""
+    def execute_complete(
+        self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
+    ) -> dict[str, Any]:
+        """Settle after a deferral."""
+        self._begin_waits(deadline)
         ledger = self._ledger(context)
         ledger.resume()
         with self.hook.get_conn() as client:
-            filled = client.run(ingest.recorded(), ledger=ledger)
-            job_ids = self._publish(context, client, filled)
-            infos, api_calls = self._wait_again(context, client, event, job_ids)
-            return self._settle(client, ledger, filled, infos, api_calls=api_calls)
+            load = self._load(context, client, ledger, self._rules())
+            rounds = load.rounds()
+            job_ids = self._publish(context, client, rounds)
+            return self._finish(context, client, load, rounds, self._wait_again(context, client, event, job_ids))
 
-    def _publish(self, context: Context, client: BulkClient, filled: Sequence[ingest.Filled]) -> list[str]:
-        job_ids = [each.job_id for each in filled]
+    def _finish(
+        self, context: Context, client: BulkClient, load: Load, rounds: list[Round], infos: Sequence[JobInfo]
+    ) -> dict[str, Any]:
+        """Settle round after round until nothing is left to be sent again."""
+        while (summary := load.settle(rounds, infos)) is None:
+            rounds = load.rounds()
+            infos = self._wait(context, client, self._publish(context, client, rounds))
+        return {**summary, "api_calls": self._api_calls(client)}
+
+    def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules) -> Load:
+        return Load(self, context["ti"], client, ledger, rules, partial(self._run, context, client, ledger=ledger))
+
+    def _publish(self, context: Context, client: BulkClient, rounds: Sequence[Round]) -> list[str]:
+        job_ids = [each.job_id for each in rounds[-1].parts]
         self._show(context, client, job_ids)
         return job_ids
 
@@ -192,8 +216,12 @@ class BulkIngestOperator(BulkJobOperator):
         check_count("max_concurrent_jobs", self.max_concurrent_jobs)
         if self.results_path is not None:
             open_output(self.results_path, conn_id=self.results_conn_id)
-        self._check_source()
-        return Rules(
+        if self.staging_path is not None:
+            open_output(self.staging_path, conn_id=self.staging_conn_id)
+        check_names("retry_codes", self.retry_codes)
+        check_names("key_columns", self.key_columns)
+        check_count("max_record_retries", self.max_record_retries, least=0)
+        rules = Rules(
             operation=member(Operation, self.operation, "operation"),
             external_id_field=self.external_id_field,
             column_mapping=self.column_mapping,
@@ -202,19 +230,11 @@ class BulkIngestOperator(BulkJobOperator):
             column_delimiter=_optional(ColumnDelimiter, self.column_delimiter, "column_delimiter"),
             line_ending=_optional(LineEnding, self.line_ending, "line_ending"),
         )
+        self.input(rules).check(self.results_path)
+        return rules
 
-    def _check_source(self) -> None:
-        if self.source is None:
-            raise SourceError("source is None: if it comes from a task before, that task returned nothing")
-        if isinstance(self.source, Unshown) and isinstance(self.source.records, Iterator):
-            raise SourceError(
-                f"source is a {type(self.source.records).__name__}, which can be read only once, and a retry reads it "
-                "again; give the function that makes it, or a list"
-            )
-
-    def _plan(self) -> dict[str, Any]:
+    def _plan(self, rules: Rules) -> dict[str, Any]:
         """Give what makes this load what it is. From its decision on until its end none of it may change."""
-        files = self._files()
         return {
             "sobject": self.sobject,
             "operation": self.operation,
@@ -224,112 +244,19 @@ class BulkIngestOperator(BulkJobOperator):
             "column_mapping": dict(self.column_mapping) if self.column_mapping else None,
             "nulls": self.nulls if isinstance(self.nulls, str) else dict(self.nulls),
             "timezone": self.timezone,
-            "source": _told(self.source) if files is None else [file.identity() for file in files],
+            "source": self.input(rules).identity(),
         }
 
-    def _files(self) -> list[SourceFile] | None:
-        if isinstance(self.source, (str, os.PathLike)):
-            return find_sources(self.source, conn_id=self.source_conn_id)
-        return None
-
-    def _parts(self, client: BulkClient, rules: Rules) -> Iterator[Part]:
-        """Cut the input into parts, numbered through all files. Nothing is read before the first is asked for."""
-        try:
-            describe = client.describe(self.sobject)
-        except NotFoundError as error:
-            raise SourceError(f"there is no object {self.sobject}, or this login may not see it") from error
-        number, row = 0, 1
-        first: tuple[str, ...] = ()
-        for stream in self._streams(rules):
-            columns = check_against_describe(
-                stream.columns, describe, operation=rules.operation, external_id_field=self.external_id_field
-            )
-            first = first or columns
-            if self.results_path is not None and set(columns) != set(first):
-                # Said now, with nothing in the org yet: one result file over all jobs has one header.
-                raise SourceError(
-                    f"{stream.name}: other columns than in the files before it "
-                    f"({', '.join(sorted(set(columns) ^ set(first)))}), which do not fit into one result file: load them "
-                    "with a task of their own, or without results_path"
-                )
-            for part in split(stream.with_columns(columns), max_bytes=self.part_bytes, max_records=self.part_records):
-                yield replace(part, number=number, first_row=row)
-                number += 1
-                row += part.records
-
-    def _streams(self, rules: Rules) -> Iterator[RecordStream]:
-        files = self._files()
-        if files is not None:
-            for file in files:
-                yield from_file(file.open, rules, name=file.name, source_format=self.source_format)
-            return
-        records = self.source.records if isinstance(self.source, Unshown) else self.source()
-        yield from_source(records, rules, name=f"the {type(records).__name__} given as source")
-
-    def _report(self, client: BulkClient, settlement: Settlement) -> Report:
-        if self.results_path is None:
-            return count_errors(client, settlement)
-        return write_report(
-            client,
-            settlement,
-            open_output(self.results_path, conn_id=self.results_conn_id),
-            results_format=FileFormat(self.results_format),
-            sobject=self.sobject,
-            operation=self.operation,
+    def input(self, rules: Rules) -> LoadInput:
+        """The input, to be read by these rules."""
+        return LoadInput(
+            self.source,
+            rules,
+            source_format=self.source_format,
+            source_conn_id=self.source_conn_id,
+            needed_columns=(*self.key_columns, *((self.sort_by,) if self.sort_by else ())),
+            one_header=self.results_path is not None,
         )
-
-    def _settle(
-        self,
-        client: BulkClient,
-        ledger: TaskLedger,
-        filled: Sequence[ingest.Filled],
-        infos: Sequence[JobInfo],
-        *,
-        api_calls: int,
-    ) -> dict[str, Any]:
-        """Hold the counts against what was sent, write the result files, and judge."""
-        settlement = Settlement.of(filled, infos)
-        self.log.info(
-            "%d records sent in %d job(s): %d saved, %d failed, %d not processed",
-            settlement.records,
-            len(filled),
-            *(settlement.count(kind) for kind in KINDS),
-        )
-        report = self._report(client, settlement)
-        for info in infos:
-            check_complete(info)
-        check_failed_records(
-            infos,
-            allowed=self.max_failed_records,
-            total=settlement.records,
-            codes=report.errors,
-            where=report.files["failed"],
-        )
-        ledger.finish()
-        return {
-            "sobject": self.sobject,
-            "operation": self.operation,
-            "job_ids": [each.job_id for each in filled][:NAMED_JOB_IDS],
-            "processed": settlement.count("successful") + settlement.count("failed"),
-            "successful": settlement.count("successful"),
-            "failed": settlement.count("failed"),
-            "unprocessed": settlement.count("unprocessed"),
-            "errors": dict(report.errors),
-            "api_calls": api_calls + client.api_calls,
-            "results": report.files,
-            "manifest": report.manifest,
-        }
-
-
-def _told(source: Any) -> str:
-    """Tell a source that is no file from another one, alike in every process and without a value of a record.
-
-    ``str`` of a callable names its address in memory, and that of a ``partial`` shows its arguments.
-    """
-    if isinstance(source, Unshown):
-        return str(source)
-    function = source.func if isinstance(source, partial) else source
-    return f"<callable {getattr(function, '__qualname__', type(function).__name__)}>"
 
 
 def _optional(kind: type[E], value: str | None, name: str) -> E | None:

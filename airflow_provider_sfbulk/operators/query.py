@@ -92,6 +92,7 @@ class BulkQueryOperator(BulkJobOperator):
     def execute(self, context: Context) -> Any:
         """Submit the query, or find the job of an earlier try; wait; then fetch."""
         self._check()
+        self._begin_waits()
         ledger = self._ledger(context)
         with self.hook.get_conn() as client:
             job_id = self._submitted(context, client, ledger)
@@ -100,10 +101,13 @@ class BulkQueryOperator(BulkJobOperator):
                 ledger.finish()
                 return job_id
             (info,) = self._wait(context, client, [job_id])
-            return self._fetch(context, client, ledger, info, api_calls=0)
+            return self._fetch(context, client, ledger, info)
 
-    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
+    def execute_complete(
+        self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
+    ) -> Any:
         """Fetch after the deferral."""
+        self._begin_waits(deadline)
         ledger = self._ledger(context)
         ledger.resume()
         with self.hook.get_conn() as client:
@@ -111,8 +115,8 @@ class BulkQueryOperator(BulkJobOperator):
             if job_id is None:
                 raise LedgerError("no job is recorded for this try of the task, though it was deferred")
             self._show(context, client, [job_id])
-            (info,), api_calls = self._wait_again(context, client, event, [job_id])
-            return self._fetch(context, client, ledger, info, api_calls=api_calls)
+            (info,) = self._wait_again(context, client, event, [job_id])
+            return self._fetch(context, client, ledger, info)
 
     @property
     def _owns_jobs(self) -> bool:
@@ -172,7 +176,7 @@ class BulkQueryOperator(BulkJobOperator):
         return self._run(context, client, flow, ledger=ledger)
 
     def _fetch(
-        self, context: Context, client: BulkClient, ledger: TaskLedger, info: JobInfo, *, api_calls: int
+        self, context: Context, client: BulkClient, ledger: TaskLedger, info: JobInfo
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Fetch the rows of the finished job."""
         check_complete(info)
@@ -203,5 +207,5 @@ class BulkQueryOperator(BulkJobOperator):
             "files": extract.files,
             "manifest": extract.manifest,
             "columns": list(extract.columns),
-            "api_calls": api_calls + client.api_calls,
+            "api_calls": self._api_calls(client),
         }

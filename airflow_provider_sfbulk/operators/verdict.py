@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from airflow_provider_sfbulk.client.errors import FailedRecordsError, SourceError
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_provider_sfbulk.client.errors import FailedRecordsError, JobFailedError, SourceError
+from airflow_provider_sfbulk.client.flows.ingest import GIVEN_UP
+from airflow_provider_sfbulk.client.flows.rounds import is_refused_input
+from airflow_provider_sfbulk.client.flows.wait import check_complete
 from airflow_provider_sfbulk.client.models import JobInfo
+
+if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.flows.outcome import Outcome
+    from airflow_provider_sfbulk.ledger import TaskLedger
 
 NAMED_JOBS = 3
 """Jobs that a message names; the manifest has them all."""
@@ -25,22 +35,78 @@ def check_allowance(name: str, value: object) -> None:
         )
 
 
+class RefusedInputError(JobFailedError, AirflowFailException):
+    """The jobs failed for the input's header or format: no retry can help, so Airflow makes none."""
+
+
+def judge(
+    outcome: Outcome, ledger: TaskLedger, *, last_round: int, allowed: float | None, total: int, where: Sequence[str]
+) -> None:
+    """Pass the verdict on a load of which nothing is sent again now.
+
+    :param total: records of the input
+    :param where: URIs of the failed records
+    :raises JobFailedError: when records were not processed; a retry sends them again
+    :raises RefusedInputError: when they were not for their header or format
+    :raises FailedRecordsError: when more failed than allowed
+    """
+    jobs = [sent.job for _, sent in outcome.jobs]
+    if outcome.counts["unprocessed"]:
+        if not outcome.counts["successful"] and not outcome.counts["failed"]:
+            # Nothing of the load is in the org, and nothing of it is at work: the next try may load what it finds then.
+            ledger.record(GIVEN_UP, {})
+        _refuse_unprocessed(jobs, outcome.counts["unprocessed"])
+    try:
+        check_failed_records(
+            jobs, failed=outcome.counts["failed"], allowed=allowed, total=total, codes=outcome.errors, where=where
+        )
+    except FailedRecordsError:
+        ledger.judge(last_round)
+        raise
+
+
+def _refuse_unprocessed(jobs: Sequence[JobInfo], unprocessed: int) -> None:
+    for job in reversed(jobs):
+        try:
+            check_complete(job)
+        except JobFailedError as error:
+            if is_refused_input(job):
+                raise RefusedInputError(
+                    f"{error}. Mend the input or the arguments and clear the task.", job_id=job.id
+                ) from error
+            raise JobFailedError(
+                f"{error}. {unprocessed} records were not processed: a retry (or clearing the task) sends them again.",
+                job_id=job.id,
+            ) from error
+    raise JobFailedError(
+        f"{unprocessed} records were not processed although their jobs completed (an allowance of the org may be used up): "
+        "a retry (or clearing the task) sends them again.",
+        job_id=jobs[-1].id,
+    )
+
+
 def check_failed_records(
-    infos: Sequence[JobInfo], *, allowed: float | None, total: int, codes: Mapping[str, int], where: Sequence[str] = ()
+    jobs: Sequence[JobInfo],
+    *,
+    failed: int,
+    allowed: float | None,
+    total: int,
+    codes: Mapping[str, int],
+    where: Sequence[str] = (),
 ) -> None:
     """Refuse more failed records than allowed.
 
+    :param failed: how many failed, those that were saved later left out
     :param allowed: a number of records; a float: fraction of ``total``; None: any number
     :param codes: how many failed with which of Salesforce's codes
     :param where: URIs of the failed records
     :raises FailedRecordsError: naming the jobs, how many and which codes; never a record's contents
     """
-    failed = sum(info.failed for info in infos)
     if allowed is None or failed <= (allowed * total if isinstance(allowed, float) else allowed):
         return
-    jobs = [info for info in infos if info.failed]
-    named = ", ".join(f"{info.failed} of {info.processed} in job {info.id}" for info in jobs[:NAMED_JOBS])
-    more = f" and {len(jobs) - NAMED_JOBS} more jobs" if len(jobs) > NAMED_JOBS else ""
+    with_failures = [job for job in jobs if job.failed]
+    named = ", ".join(f"{job.failed} of {job.processed} in job {job.id}" for job in with_failures[:NAMED_JOBS])
+    more = f" and {len(with_failures) - NAMED_JOBS} more jobs" if len(with_failures) > NAMED_JOBS else ""
     reasons = ", ".join(
         f"{code} {count}" for code, count in sorted(codes.items(), key=lambda item: (-item[1], item[0]))
     )
@@ -52,5 +118,5 @@ def check_failed_records(
     )
     raise FailedRecordsError(
         f"{failed} of {total} records failed{told}, {allowed} allowed by max_failed_records: {named}{more}. {advice}",
-        job_id=jobs[0].id,
+        job_id=with_failures[0].id,
     )

@@ -138,7 +138,11 @@ class BulkJobSensor(BaseSensorOperator):
         for info in infos:
             check_complete(info)
         check_failed_records(
-            infos, allowed=self.max_failed_records, total=sum(info.processed for info in infos), codes={}
+            infos,
+            failed=sum(info.failed for info in infos),
+            allowed=self.max_failed_records,
+            total=sum(info.processed for info in infos),
+            codes={},
         )
         return [info.to_dict() for info in infos]
 

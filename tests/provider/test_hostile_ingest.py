@@ -57,7 +57,7 @@ def test_a_callable_of_another_process_is_the_same_source(
     first, second = fresh(), fresh()
     assert str(first) != str(second)
     dying = operator(source=first)
-    monkeypatch.setattr(dying, "_settle", lambda *_, **__: (_ for _ in ()).throw(TransientError("lost")))
+    monkeypatch.setattr(dying, "_wait", lambda *_, **__: (_ for _ in ()).throw(TransientError("lost")))
     with pytest.raises(TransientError):
         task.start().run(dying)
     assert task.start().run(operator(source=second))["successful"] == 2

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client.errors import FencedError, InputChangedError, LedgerError
-from airflow_provider_sfbulk.ledger import BLOCK_PARTS, TaskLedger
+from airflow_provider_sfbulk.ledger import BLOCK_ENTRIES, TaskLedger
 
 PLAN = {"sobject": "Account", "operation": "insert", "source": [{"name": "a.csv", "bytes": 5}]}
 
@@ -72,9 +72,9 @@ def test_a_new_try_finds_what_an_earlier_one_recorded() -> None:
 
 def test_a_new_try_may_put_another_job_in_the_place_of_an_earlier_one() -> None:
     states = TaskStates()
-    new_try(states).record("0", entry("A"))
-    assert new_try(states).record("0", entry("B")) == entry("B")
-    assert new_try(states).recall("0") == entry("B")
+    new_try(states).record("0.0", entry("A"))
+    assert new_try(states).record("0.0", entry("B")) == entry("B")
+    assert new_try(states).recall("0.0") == entry("B")
 
 
 def test_an_earlier_try_that_writes_late_does_not_come_back() -> None:
@@ -82,10 +82,10 @@ def test_an_earlier_try_that_writes_late_does_not_come_back() -> None:
     new_try(states)
     new_try(states)
     third = new_try(states)
-    third.record("0", entry("C"))
-    third.record("end", {"parts": 1, "records": 2})
-    states.values["sfbulk.t2.0"] = {"0": entry("B")}
-    assert new_try(states).recall("0") == entry("C")
+    third.record("0.0", entry("C"))
+    third.record("end.0", {"parts": 1, "records": 2})
+    states.values["sfbulk.t2.0.0"] = {"0.0": entry("B")}
+    assert new_try(states).recall("0.0") == entry("C")
 
 
 def test_the_highest_earlier_try_wins() -> None:
@@ -94,7 +94,7 @@ def test_the_highest_earlier_try_wins() -> None:
     second = new_try(states)
     second.record("0.0", entry("B"))
     # the frozen first try's write lands late, under its own key
-    states.values["sfbulk.t1.0"] = {"0.0": entry("A")}
+    states.values["sfbulk.t1.0.0"] = {"0.0": entry("A")}
     assert first is not second
     assert new_try(states).recall("0.0") == entry("B")
 
@@ -134,7 +134,7 @@ def test_after_the_decision_a_changed_plan_is_refused_by_name() -> None:
     states = TaskStates()
     ledger = new_try(states)
     ledger.record("0.0", entry("A"))
-    ledger.record("end", {"parts": 1, "records": 2})
+    ledger.record("end.0", {"parts": 1, "records": 2})
     with pytest.raises(InputChangedError, match="sobject"):
         new_try(states, {**PLAN, "sobject": "Contact"})
 
@@ -143,7 +143,7 @@ def test_before_the_decision_a_changed_plan_begins_a_new_load_and_names_the_old_
     states = TaskStates()
     ledger = new_try(states)
     ledger.record("0.0", entry("A"))
-    ledger.record(f"{BLOCK_PARTS}.0", entry("B"))
+    ledger.record(f"0.{BLOCK_ENTRIES}", entry("B"))
     second = TaskLedger(states.start_try(), try_number=states.current)
     assert second.begin({**PLAN, "sobject": "Contact"}) == ["A", "B"]
     assert second.recall("0.0") is None
@@ -161,7 +161,7 @@ def test_after_a_success_the_next_start_begins_a_new_load() -> None:
     states = TaskStates()
     ledger = new_try(states)
     ledger.record("0.0", entry("A"))
-    ledger.record("end", {"parts": 1, "records": 2})
+    ledger.record("end.0", {"parts": 1, "records": 2})
     ledger.finish()
     again = new_try(states, {**PLAN, "sobject": "Contact"})
     assert not again.is_resumed
@@ -172,33 +172,33 @@ def test_a_retry_after_a_success_goes_on_with_the_finished_load_and_a_clear_begi
     states = TaskStates()
     first = TaskLedger(states.start_try(), try_number=1, max_tries=2)
     first.begin(PLAN)
-    first.record("0", entry("A"))
-    first.record("end", {"parts": 1, "records": 2})
+    first.record("0.0", entry("A"))
+    first.record("end.0", {"parts": 1, "records": 2})
     first.finish()
     retry = TaskLedger(states.start_try(), try_number=2, max_tries=2)
     retry.begin(PLAN)
     assert retry.is_resumed
-    assert retry.recall("0") == entry("A")
+    assert retry.recall("0.0") == entry("A")
     retry.finish()
     cleared = TaskLedger(states.start_try(), try_number=3, max_tries=4)
     cleared.begin(PLAN)
     assert not cleared.is_resumed
-    assert cleared.recall("0") is None
+    assert cleared.recall("0.0") is None
 
 
 def test_a_load_that_was_given_up_is_not_taken_up_again() -> None:
     states = TaskStates()
     first = new_try(states)
-    first.record("0", entry("A"))
+    first.record("0.0", entry("A"))
     first.record("given_up", {})
-    assert new_try(states).recall("0") is None
+    assert new_try(states).recall("0.0") is None
 
 
 def test_a_resumed_deferral_goes_on_with_its_own_entries() -> None:
     states = TaskStates()
     ledger = new_try(states)
     ledger.record("0.0", entry("A"))
-    ledger.record("end", {"parts": 1, "records": 2})
+    ledger.record("end.0", {"parts": 1, "records": 2})
     resumed = TaskLedger(Store(states, 1), try_number=1)
     resumed.resume()
     assert resumed.is_resumed
@@ -211,7 +211,7 @@ def test_resuming_a_try_that_recorded_nothing_is_an_error() -> None:
         TaskLedger(states.start_try(), try_number=1).resume()
 
 
-@given(parts=st.integers(min_value=1, max_value=5 * BLOCK_PARTS), tries=st.integers(min_value=1, max_value=4))
+@given(parts=st.integers(min_value=1, max_value=5 * BLOCK_ENTRIES), tries=st.integers(min_value=1, max_value=4))
 def test_thousands_of_parts_fit_in_values_under_64_kib(parts: int, tries: int) -> None:
     import json
 
@@ -220,5 +220,5 @@ def test_thousands_of_parts_fit_in_values_under_64_kib(parts: int, tries: int) -
         ledger = new_try(states)
         for part in range(number, parts, 7):
             job_id = f"750{part:015d}"
-            ledger.record(f"{part}.0", {"job_id": job_id, "records": 150_000_000, "length": 10**8, "sha256": "f" * 64})
+            ledger.record(f"0.{part}", {"job_id": job_id, "records": 150_000_000, "length": 10**8, "sha256": "f" * 64})
     assert all(len(json.dumps(value)) < 64 * 1024 for value in states.values.values())

@@ -7,7 +7,6 @@ from collections import Counter
 from airflow_provider_sfbulk.client.errors import (
     JobFailedError,
     NotFoundError,
-    RequestRefusedError,
     SfBulkError,
 )
 from airflow_provider_sfbulk.client.wire import Request
@@ -77,15 +76,13 @@ class Witness:
         """Whether a try without faults may end in this error, after what happened before.
 
         ``NotFoundError``: Salesforce has deleted a job of the load. ``JobFailedError``: Salesforce has ended one
-        ``Failed``. ``INVALIDJOB``: the network has sent an upload twice, so Salesforce refuses to close that job.
+        ``Failed``, or the network has sent an upload twice, so that Salesforce refused to close that job.
         """
         if isinstance(error, NotFoundError):
             return bool(self._org.deleted)
         if isinstance(error, JobFailedError):
             failed = any(job.ended_by == "salesforce" for job in self._org.jobs.values())
-            return failed and "somebody else" not in str(error)
-        if isinstance(error, RequestRefusedError):
-            return error.error_code == "INVALIDJOB" and bool(self.doubled_uploads)
+            return (failed or bool(self.doubled_uploads)) and "somebody else" not in str(error)
         return False
 
     def failed_for_good(self, error: BaseException) -> None:

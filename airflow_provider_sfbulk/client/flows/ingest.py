@@ -19,6 +19,9 @@ A new try that finds the decision closes what is still ``Open`` and waits; it ne
 that finds no decision knows that nothing was ever closed; it reads the input again and keeps the jobs whose content is the
 same, byte for byte.
 
+Records that are sent again form another *round* of the load, filled, decided and closed like the first
+(``flows/rounds.py``).
+
 A replaced try may wake up at any time, and an abort may arrive long after it was sent. So a job that the ledger names is
 aborted only after the ledger, read back, names another one in its place or gives the whole load up.
 """
@@ -26,7 +29,7 @@ aborted only after the ledger, read back, names another one in its place or give
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -48,14 +51,19 @@ from airflow_provider_sfbulk.client.wire import Flow, Recall, Record, Sleep, Tog
 FILL_TRIES: Final = 5
 """Jobs to make for one part before its upload counts as failed."""
 
-DECISION: Final = "end"
-"""Key under which the decision is recorded."""
+DECISION: Final = "end."
+"""Key, followed by the round's number, under which the decision is recorded."""
 
 GIVEN_UP: Final = "given_up"
 """Key under which is noted that the load ends undecided: the next try makes jobs of its own."""
 
+NOTHING: Final[Mapping[str, Any]] = {}
+
 CLOSE_TRIES: Final = 5
 """Closes that may get lost on the way before one job's closing counts as failed."""
+
+UNCLOSABLE: Final = "INVALIDJOB"
+"""Salesforce's code for a job with two uploads ("Found multiple contents for job … make sure you only do 'PUT' once")."""
 
 CLOSE_LIMIT: Final = 5
 """Jobs to close at the same time. A close is one small call."""
@@ -67,7 +75,7 @@ log = logging.getLogger(__name__)
 class Filled:
     """A part that lies uploaded in a job of its own.
 
-    :param number: the part's, from 0
+    :param number: the part's in its round, from 0
     :param records: records in it
     :param length: bytes of its CSV
     :param sha256: digest of its CSV, hexadecimal
@@ -89,55 +97,68 @@ class Filled:
         return {"job_id": self.job_id, "records": self.records, "length": self.length, "sha256": self.sha256}
 
 
-def load(jobs: IngestJobs, spec: IngestSpec, parts: Iterable[Part], *, limit: int) -> Flow[list[Filled]]:
-    """Fill a job for every part, decide, and close them all.
+def load(
+    jobs: IngestJobs,
+    spec: IngestSpec,
+    parts: Iterable[Part],
+    *,
+    limit: int,
+    number: int = 0,
+    note: Mapping[str, Any] = NOTHING,
+) -> Flow[list[Filled]]:
+    """Fill a job for every part of a round, decide, and close them all.
 
     :param spec: what all jobs have in common; delimiter and line ending are each part's own
-    :param parts: read lazily, and only when the load is not decided yet
+    :param parts: read lazily, and only when the round is not decided yet
     :param limit: jobs to fill at the same time
+    :param number: the round's; 0 is the input
+    :param note: recorded with the decision
     :return: the closed jobs, in the order of the parts
     :raises SourceError: when the input is wrong or empty; every job made by this try is aborted, nothing was processed
     """
-    decided = yield Recall(DECISION)
+    decided = yield Recall(f"{DECISION}{number}")
     if decided is None:
-        filled = yield from _fill_all(jobs, spec, parts, limit)
-        yield Record(DECISION, {"parts": len(filled), "records": sum(each.records for each in filled)})
+        filled = yield from _fill_all(jobs, spec, parts, limit, number)
+        records = sum(each.records for each in filled)
+        yield Record(f"{DECISION}{number}", {**note, "parts": len(filled), "records": records})
         looked = False
     else:
-        filled = yield from recorded()
+        filled = yield from recorded(number)
         looked = True
     yield Together((_close(jobs, each.job_id, look_first=looked) for each in filled), CLOSE_LIMIT)
     return filled
 
 
-def recorded() -> Flow[list[Filled]]:
-    """Read the jobs of a decided load from the ledger.
+def recorded(number: int = 0) -> Flow[list[Filled]]:
+    """Read the jobs of a decided round from the ledger.
 
-    :raises LedgerError: when the load is not decided, or an entry is missing
+    :raises LedgerError: when the round is not decided, or an entry is missing
     """
-    decided = yield Recall(DECISION)
+    decided = yield Recall(f"{DECISION}{number}")
     if decided is None:
         raise LedgerError("the load is not decided: its input has not been uploaded to its end")
     filled = []
-    for number in range(decided["parts"]):
-        entry = yield Recall(str(number))
+    for part in range(decided["parts"]):
+        entry = yield Recall(f"{number}.{part}")
         if entry is None:
-            raise LedgerError(f"the load has {decided['parts']} parts, but nothing is recorded about part {number}")
-        filled.append(Filled(number=number, **entry))
+            raise LedgerError(f"the load has {decided['parts']} parts, but nothing is recorded about part {part}")
+        filled.append(Filled(number=part, **entry))
     return filled
 
 
-def _fill_all(jobs: IngestJobs, spec: IngestSpec, parts: Iterable[Part], limit: int) -> Flow[list[Filled]]:
+def _fill_all(jobs: IngestJobs, spec: IngestSpec, parts: Iterable[Part], limit: int, number: int) -> Flow[list[Filled]]:
     made: list[str] = []
     try:
-        filled: list[Filled] = yield Together((_fill(jobs, spec, part, made) for part in parts), limit)
+        filled: list[Filled] = yield Together((_fill(jobs, spec, part, number, made) for part in parts), limit)
         if not filled:
             raise SourceError(
                 "the input has no records: there is nothing to load. Let the task be skipped in that case."
             )
     except (SourceError, RequestRefusedError):
-        # Neither is mended by a retry. Nothing was closed, so nothing was processed.
-        yield from _give_up(jobs, made)
+        # Neither is mended by a retry. Nothing of this round was closed, so nothing was processed. Of a later round the
+        # jobs are left Open: the load goes on, and a newer try may take them up.
+        if number == 0:
+            yield from _give_up(jobs, made)
         raise
     return filled
 
@@ -156,9 +177,9 @@ def _give_up(jobs: IngestJobs, made: Iterable[str]) -> Flow[None]:
         yield from _abort_quietly(jobs, job_id)
 
 
-def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, made: list[str]) -> Flow[Filled]:
+def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, number: int, made: list[str]) -> Flow[Filled]:
     """Bring one part into a job that is recorded, or find the recorded one that already holds it."""
-    key = str(part.number)
+    key = f"{number}.{part.number}"
     try:
         known = yield Recall(key)
         waits = known is not None and (yield from _is_open(jobs, known["job_id"]))
@@ -229,7 +250,15 @@ def _close(jobs: IngestJobs, job_id: str, *, look_first: bool) -> Flow[JobInfo]:
         if info.state is not JobState.OPEN:
             return info
     for attempt in range(1, CLOSE_TRIES + 1):
-        info = yield from jobs.close(job_id)
+        try:
+            info = yield from jobs.close(job_id)
+        except RequestRefusedError as error:
+            if error.error_code != UNCLOSABLE:
+                raise
+            # The network has doubled the upload. Salesforce processes none of it; a later round sends the part again.
+            log.warning("job %s cannot be closed (%s) and is aborted: a retry sends its part again", job_id, error)
+            info = yield from jobs.abort(job_id)
+            return info
         if info.state is not JobState.OPEN:
             return info
         yield Sleep(2.0**attempt, jitter=0.5)

@@ -1,22 +1,15 @@
-"""What became of the records of a load: the counts, held against what was sent, and the result files.
-
-Settling is as cheap as it can be while proven: a job that is ``JobComplete``, with none failed and as many processed as
-were uploaded, needs no result file at all. A file is fetched when somebody wants it, and its rows are counted against
-the job's counters.
-"""
+"""What became of the records of a load of one round, by its jobs' own counters, held against what was sent."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
 from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.flows.ingest import Filled
-from airflow_provider_sfbulk.client.flows.job import IngestJobs, ResultKind
+from airflow_provider_sfbulk.client.flows.job import ResultKind
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
-from airflow_provider_sfbulk.client.records.dialect import Dialect, dialect_of
-from airflow_provider_sfbulk.client.wire import Flow, Sink
 
 Kind: TypeAlias = Literal["successful", "failed", "unprocessed"]
 
@@ -25,13 +18,6 @@ KINDS: Final[dict[Kind, ResultKind]] = {
     "failed": ResultKind.FAILED,
     "unprocessed": ResultKind.UNPROCESSED,
 }
-
-
-class Results(Protocol):
-    """Takes the result files of many jobs, one after the other."""
-
-    def job(self, job_id: str, dialect: Dialect, *, expect_records: int) -> Sink:
-        """Give the sink for one job's file, which must have so many rows."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +66,3 @@ class Settlement:
     def count(self, kind: Kind) -> int:
         """Records of that kind over all jobs."""
         return sum(each.count(kind) for each in self.parts)
-
-
-def fetch_results(settlement: Settlement, kind: Kind, jobs: IngestJobs, results: Results) -> Flow[None]:
-    """Fetch the result files of one kind, of every job that has such records, in the order of the parts.
-
-    :raises TransportError: when a file stays cut, or has other rows than the job's counters say
-    """
-    for each in settlement.parts:
-        if expected := each.count(kind):
-            sink = results.job(each.job.id, dialect_of(each.job), expect_records=expected)
-            yield from jobs.results(each.job.id, KINDS[kind], sink)

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, Final
 
 import numpy as np
@@ -106,6 +106,10 @@ class Part:
     body: Body
     dialect: Dialect
     spool: Spool = field(repr=False, compare=False)
+
+    def renumbered(self, number: int, first_row: int) -> Part:
+        """Give the same part under another number and place."""
+        return replace(self, number=number, first_row=first_row)
 
     def close(self) -> None:
         """Give memory and temporary file free. May be called twice."""

@@ -8,19 +8,19 @@ Facts (Bulk API 2.0 guide, "Get Job Successful / Failed / Unprocessed Record Res
 - There is no count in the reply's headers, and a body that stops between two records looks whole. Only the job's own
   counters can tell, so the flow gives what it expects of each job.
 
-One job's file is spooled to disk until proven, so a cut download leaves nothing in the joined file. Files are joined in
-the order in which :meth:`ResultFile.job` was called, whichever ends first, so that the same jobs give the same bytes.
+One job's file is spooled to disk until proven, so a cut download leaves nothing in the joined file.
 """
 
 from __future__ import annotations
 
 import tempfile
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Final, Literal, TypeAlias
 
-from airflow_provider_sfbulk.client.errors import JobError, ProtocolError, TransportError
+import numpy as np
+import pyarrow as pa
+
+from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
 from airflow_provider_sfbulk.client.records.arrow import insert_column, read_text, record_errors, select_columns
 from airflow_provider_sfbulk.client.records.decode import RecordCounter, find_dialect
 from airflow_provider_sfbulk.client.records.dialect import Dialect
@@ -30,12 +30,9 @@ from airflow_provider_sfbulk.client.records.pages import check_csv
 from airflow_provider_sfbulk.client.wire import Reply
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from numpy.typing import NDArray
 
 ResultKind: TypeAlias = Literal["successful", "failed", "unprocessed"]
-
-RowNumbers: TypeAlias = "Callable[[str, pa.RecordBatch], pa.Array[Any]]"
-"""Given a job id and rows of its result file, the number of each row in the input."""
 
 _ERROR: Final = "sf__Error"
 _ROW: Final = "sf__Row"
@@ -58,7 +55,6 @@ class JobResult:
     """One job's result file, spooled to a temporary file until it is proven whole: a ``wire.Sink``.
 
     :param expect_records: records that the file must have by the job's counters; None when they do not tell
-    :param accept: called at the end of :meth:`finish`
     """
 
     def __init__(
@@ -68,16 +64,14 @@ class JobResult:
         kind: ResultKind,
         *,
         expect_records: int | None = None,
-        accept: Callable[[JobResult], None] | None = None,
     ) -> None:
         self.job_id = job_id
+        self.kind = kind
         self.records = 0
         """Records of the file, once finished."""
         self.finished = False
         self._dialect = dialect
-        self._kind = kind
         self._expect_records = expect_records
-        self._accept = accept
         self._counter = RecordCounter(dialect)
         self._spool: IO[bytes] | None = None
 
@@ -102,14 +96,12 @@ class JobResult:
         self._spool.write(data)
 
     def finish(self) -> None:
-        """Prove that the file is whole, and hand it on.
+        """Prove that the file is whole.
 
         :raises TransportError: when it is not, has not the expected records, or is no result file of this kind
         """
         try:
             self._prove()
-            if self._accept is not None:
-                self._accept(self)
         except BaseException:
             self.discard()
             raise
@@ -118,17 +110,17 @@ class JobResult:
     def _prove(self) -> None:
         if self._counter.length:
             self._counter.check_end()
-            required = REQUIRED[self._kind]
+            required = REQUIRED[self.kind]
             found = find_dialect(self._counter.header_line, self._dialect, required)
             if found is None:
                 raise TransportError(
-                    f"the header is not that of {self._kind} records ({', '.join(required)})", job_id=self.job_id
+                    f"the header is not that of {self.kind} records ({', '.join(required)})", job_id=self.job_id
                 )
             self._dialect = found
         records, expected = self._counter.records, self._expect_records
         if expected is not None and records != expected:
             raise TransportError(
-                f"got {records} {self._kind} records of job {self.job_id}, by its counters there are {expected}",
+                f"got {records} {self.kind} records of job {self.job_id}, by its counters there are {expected}",
                 job_id=self.job_id,
             )
         self.records = records
@@ -155,81 +147,54 @@ class JobResult:
         return self._spool.read(_CHUNK_BYTES) if self._spool is not None else b""
 
 
-class CountCodes(JobResult):
-    """One job's failed rows, counted by error code and forgotten: for a summary when there is no result file."""
-
-    def __init__(self, job_id: str, dialect: Dialect, *, expect_records: int | None = None) -> None:
-        super().__init__(job_id, dialect, "failed", expect_records=expect_records, accept=self._count)
-        self.errors: Counter[str] = Counter()
-        """Failed rows by code, once finished."""
-
-    def _count(self, part: JobResult) -> None:
-        self.errors = Counter()
-        for batch in part.batches():
-            self.errors.update(error.status_code for error in record_errors(batch, _ERROR))
-        self.close()
+def error_codes(result: JobResult) -> list[str]:
+    """Read Salesforce's code of each failed row, in the file's order."""
+    return [error.status_code for batch in result.batches() for error in record_errors(batch, _ERROR)]
 
 
 class ResultFile:
     """The rows of one kind of many jobs, in one file. Nobody sees it before :meth:`commit`.
 
     Values are text, as Salesforce sent them; columns are those of the first job in the first job's order, later jobs'
-    are matched to them by name. Failed rows have the parts of ``sf__Error`` in three more columns. CSV is written with
-    comma and line feed whatever the jobs used.
+    are matched to them by name. In front is ``sf__Row``, the row's number in the input. Failed rows have the parts of
+    ``sf__Error`` in three more columns. CSV is written with comma and line feed whatever the jobs used.
 
     :param output: the folder
     :param name: the file's name in it
     :param kind: which rows
     :param file_format: ``csv``, ``parquet`` or ``jsonl``
-    :param row_numbers: adds the column ``sf__Row``, in front
     """
 
-    def __init__(
-        self,
-        output: Output,
-        name: str,
-        kind: ResultKind,
-        file_format: FileFormat = FileFormat.CSV,
-        *,
-        row_numbers: RowNumbers | None = None,
-    ) -> None:
+    def __init__(self, output: Output, name: str, kind: ResultKind, file_format: FileFormat = FileFormat.CSV) -> None:
         self.records = 0
         """Rows of all jobs taken so far."""
-        self.errors: Counter[str] = Counter()
-        """Failed rows by code."""
         self.columns: tuple[str, ...] = ()
         """Columns as Salesforce sent them; empty until the first job that has a header."""
         self._output = output
         self._name = name
         self._kind = kind
         self._format = file_format
-        self._row_numbers = row_numbers
-        self._lock = threading.Lock()
-        self._waiting: list[JobResult] = []
-        self._proven: set[JobResult] = set()
-        self._broken = False
         self._file: OutputFile | None = None
         self._writer: RowWriter | None = None
 
-    def job(self, job_id: str, dialect: Dialect, *, expect_records: int | None = None) -> JobResult:
-        """Give the sink for one job's result file. Its place in the file is that of this call.
+    def add(self, result: JobResult, keep: NDArray[np.bool_], numbers: NDArray[np.int64]) -> None:
+        """Take rows of one job.
 
-        :param dialect: the job's
-        :param expect_records: records that it must have by the job's counters; None when they do not tell
+        :param keep: which rows of the result, one value for each of them
+        :param numbers: the rows' numbers in the input, from 1; 0 for one that cannot be told
+        :raises ProtocolError: when the job's columns are not those of the jobs before
         """
-        part = JobResult(job_id, dialect, self._kind, expect_records=expect_records, accept=self._take)
-        with self._lock:
-            self._waiting.append(part)
-        return part
+        first = 0
+        for batch in result.batches():
+            rows = slice(first, first + batch.num_rows)
+            first = rows.stop
+            if keep[rows].all():
+                self._write(result.job_id, batch, numbers[rows])
+            elif keep[rows].any():
+                self._write(result.job_id, batch.filter(pa.array(keep[rows])), numbers[rows][keep[rows]])
 
     def commit(self) -> str | None:
-        """Make the file visible and return its URI; None when no job had so much as a header.
-
-        :raises JobError: when a job's result is missing
-        """
-        if self._waiting or self._broken:
-            missing = self._waiting[0].job_id if self._waiting else None
-            raise JobError(f"the {self._kind} records of {len(self._waiting)} jobs are not whole", job_id=missing)
+        """Make the file visible and return its URI; None when it has no row."""
         if self._file is None or self._writer is None:
             return None
         self._writer.close()
@@ -239,45 +204,21 @@ class ResultFile:
 
     def discard(self) -> None:
         """Leave nothing behind. Does nothing after :meth:`commit`, and may be called twice."""
-        with self._lock:
-            self._broken = self._broken or self._file is not None
-            for part in self._waiting:
-                part.close()
-            if self._file is not None:
-                self._file.discard()
-                self._file = None
+        if self._file is not None:
+            self._file.discard()
+            self._file = None
 
-    def _take(self, part: JobResult) -> None:
-        # Jobs are fetched at the same time, maybe by threads; the ones in front decide when a part is written.
-        with self._lock:
-            self._proven.add(part)
-            while self._waiting and self._waiting[0] in self._proven:
-                first = self._waiting.pop(0)
-                self._proven.discard(first)
-                self._append(first)
-
-    def _append(self, part: JobResult) -> None:
-        try:
-            for batch in part.batches():
-                self._write(part.job_id, batch)
-        except BaseException:
-            # Some of its rows may be in the joined file, and there is no way back.
-            self._broken = True
-            raise
-        finally:
-            part.close()
-
-    def _write(self, job_id: str, batch: pa.RecordBatch) -> None:
+    def _write(self, job_id: str, batch: pa.RecordBatch, numbers: NDArray[np.int64]) -> None:
+        if not batch.num_rows:
+            return
         names = tuple(batch.schema.names)
         if not self.columns:
             self.columns = names
         if names != self.columns:
             batch = select_columns(batch, self._order(job_id, names), self.columns)
-        numbers = self._row_numbers(job_id, batch) if self._row_numbers is not None else None
         if self._kind == "failed":
             batch = self._with_codes(batch)
-        if numbers is not None:
-            batch = insert_column(batch, 0, _ROW, numbers)
+        batch = insert_column(batch, 0, _ROW, pa.array(numbers, pa.int64(), mask=numbers == 0))
         if self._file is None or self._writer is None:
             self._file = self._output.create(self._name)
             self._writer = ROW_WRITERS[self._format](self._file, batch.schema)
@@ -297,7 +238,6 @@ class ResultFile:
 
     def _with_codes(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         errors = record_errors(batch, _ERROR)
-        self.errors.update(error.status_code for error in errors)
         at = self.columns.index(_ERROR) + 1
         batch = insert_column(batch, at, "sf__ErrorCode", [error.status_code for error in errors])
         batch = insert_column(batch, at + 1, "sf__ErrorMessage", [error.message for error in errors])

@@ -1,0 +1,269 @@
+"""One load in one try of its task: fill and close a round, settle all rounds, send again what may be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_sfbulk.client.errors import NotFoundError, SourceError
+from airflow_provider_sfbulk.client.flows import ingest
+from airflow_provider_sfbulk.client.flows.job import IngestJobs
+from airflow_provider_sfbulk.client.flows.outcome import Input, Outcome, settle
+from airflow_provider_sfbulk.client.flows.rounds import Again, Cut, Round, recorded_rounds
+from airflow_provider_sfbulk.client.flows.settle import KINDS
+from airflow_provider_sfbulk.client.flows.spec import IngestSpec
+from airflow_provider_sfbulk.client.flows.wait import look
+from airflow_provider_sfbulk.client.models import JobInfo, Operation
+from airflow_provider_sfbulk.client.records.fingerprints import RowForm
+from airflow_provider_sfbulk.client.records.formats import FileFormat
+from airflow_provider_sfbulk.client.records.parts import Part
+from airflow_provider_sfbulk.client.records.residue import Residue
+from airflow_provider_sfbulk.client.records.sources import Rules
+from airflow_provider_sfbulk.client.wire import Flow
+from airflow_provider_sfbulk.operators.report import Report, ReportFiles
+from airflow_provider_sfbulk.operators.staging import Staging
+from airflow_provider_sfbulk.operators.verdict import judge
+from airflow_provider_sfbulk.storage import open_output
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
+    from airflow_provider_sfbulk.client import BulkClient
+    from airflow_provider_sfbulk.ledger import TaskLedger
+    from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+
+NAMED_JOB_IDS: Final = 100
+"""Job ids that the returned summary names; the manifest has them all."""
+
+log = logging.getLogger(__name__)
+
+
+class Load:
+    """The load that a try is at.
+
+    :param operator: whose arguments say what to do
+    :param run: runs a flow with the try's ledger, until a kill stops it
+    """
+
+    def __init__(
+        self,
+        operator: BulkIngestOperator,
+        ti: RuntimeTaskInstanceProtocol,
+        client: BulkClient,
+        ledger: TaskLedger,
+        rules: Rules,
+        run: Callable[[Flow[Any]], Any],
+    ) -> None:
+        self._operator = operator
+        self._ti = ti
+        self._client = client
+        self._ledger = ledger
+        self._rules = rules
+        self._run = run
+        self._input = operator.input(rules)
+        self._jobs = IngestJobs(client.api_version)
+
+    def rounds(self) -> list[Round]:
+        """Read the decided rounds."""
+        found: list[Round] = self._run(recorded_rounds())
+        return found
+
+    def fill_first(self) -> list[Round]:
+        """Upload the input, decide, and close its jobs."""
+        for earlier in range(self._ledger.load, self._ledger.attempt):
+            if (left_behind := self._staging(earlier)) is not None:
+                left_behind.remove()
+        cut = self._cut
+        parts = self._input.parts(self._describe, cut)
+        staging = self._staging(self._ledger.attempt)
+        try:
+            self._send(
+                0, parts if staging is None else staging.keep(parts), Round.note(cut, attempt=self._ledger.attempt)
+            )
+        except SourceError:
+            if staging is not None:
+                staging.remove()
+            raise
+        return self.rounds()
+
+    def close_last(self) -> list[Round]:
+        """Close what an earlier try has decided."""
+        log.info("the whole input lies uploaded since an earlier try: going on with its jobs")
+        rounds = self.rounds()
+        self._send(rounds[-1].number, iter(()), {})
+        return rounds
+
+    def settle(self, rounds: Sequence[Round], infos: Sequence[JobInfo]) -> dict[str, Any] | None:
+        """Find out what became of all records, and send again what may be.
+
+        :param infos: the last round's jobs, all final
+        :return: the task's result, API calls aside; None when another round has been sent
+        :raises FailedRecordsError: when more records failed than allowed
+        :raises JobFailedError: when records were not processed
+        """
+        rule = self._rule(rounds)
+        outcome, report = self._find_out(rounds, infos, rule)
+        if outcome.again is not None:
+            assert rule is not None
+            with closing(outcome.again) as residue:
+                self._send_again(len(rounds), residue, rule)
+            return None
+        total = sum(part.records for part in rounds[0].parts)
+        log.info(
+            "%d records sent in %d job(s): %d saved, %d failed, %d not processed",
+            total,
+            len(outcome.jobs),
+            *(outcome.counts[kind] for kind in KINDS),
+        )
+        judge(
+            outcome,
+            self._ledger,
+            last_round=rounds[-1].number,
+            allowed=self._operator.max_failed_records,
+            total=total,
+            where=report.files["failed"],
+        )
+        self._ledger.finish()
+        self.forget_parts(rounds)
+        return self._summary(outcome, report)
+
+    def forget_parts(self, rounds: Sequence[Round] | None = None) -> None:
+        """Remove the parts that were kept for a retry."""
+        first = (rounds or self.rounds())[0]
+        if (staging := self._staging(first.attempt)) is not None:
+            staging.remove()
+
+    # Sending
+
+    @property
+    def _cut(self) -> Cut:
+        return Cut(part_bytes=self._operator.part_bytes, part_records=self._operator.part_records)
+
+    def _send(self, number: int, parts: Iterator[Part], note: dict[str, Any]) -> None:
+        spec = IngestSpec(
+            sobject=self._operator.sobject,
+            operation=self._rules.operation,
+            external_id_field=self._operator.external_id_field,
+            assignment_rule_id=self._operator.assignment_rule_id,
+        )
+        limit = self._operator.max_concurrent_jobs
+        self._run(ingest.load(self._jobs, spec, parts, limit=limit, number=number, note=note))
+
+    def _send_again(self, number: int, residue: Residue, rule: Again) -> None:
+        log.info(
+            "sending %d records again, in round %d: %s",
+            residue.records,
+            number,
+            "all that failed"
+            if rule.codes is None
+            else f"those that failed with {', '.join(rule.codes) or 'nothing'}"
+            + (", and those that were not processed" if rule.unprocessed else ""),
+        )
+        cut = self._cut
+        numbered = residue.parts(max_bytes=cut.part_bytes, max_records=cut.part_records, sort_by=rule.sort_by)
+        note = Round.note(cut, attempt=self._ledger.attempt, rule=rule)
+        self._send(number, (each.part for each in numbered), note)
+
+    def _rule(self, rounds: Sequence[Round]) -> Again | None:
+        """Say what may be sent again now.
+
+        A user's clear of a load that ended with failed records asks for all of them. Otherwise some codes pass by
+        themselves, for so many rounds in one try. What no job has tried waits for another try: in this one the reason
+        is most likely still there.
+        """
+        operator, attempt = self._operator, self._ledger.attempt
+        made_here = sum(each.rule is not None and each.attempt == attempt for each in rounds)
+        codes: tuple[str, ...] | None = ()
+        if self._ledger.is_cleared_since_verdict:
+            codes = None
+        elif made_here < operator.max_record_retries:
+            codes = tuple(operator.retry_codes)
+        rule = Again(codes=codes, unprocessed=rounds[-1].attempt < attempt, sort_by=self._sort_by)
+        return rule if rule.codes != () or rule.unprocessed else None
+
+    @property
+    def _sort_by(self) -> str | None:
+        column = self._operator.sort_by
+        return None if column is None else self._input.target(column)
+
+    # Settling
+
+    def _find_out(
+        self, rounds: Sequence[Round], infos: Sequence[JobInfo], rule: Again | None
+    ) -> tuple[Outcome, Report]:
+        by_id = {info.id: info for info in infos}
+        earlier = [part.job_id for each in rounds[:-1] for part in each.parts]
+        if earlier:
+            by_id.update((info.id, info) for info in self._run(look(self._jobs, earlier, pauses=(0.0,))))
+        given = Input(parts=lambda: self._parts_again(rounds[0]), form=self._form)
+        files = self._report_files()
+        try:
+            flow = settle(
+                self._jobs, rounds, by_id, given=given, rule=rule, files=None if files is None else files.by_kind
+            )
+            outcome = self._run(flow)
+            report = Report()
+            if files is not None and outcome.again is None:
+                report = files.commit(outcome, sobject=self._operator.sobject, operation=self._operator.operation)
+        finally:
+            if files is not None:
+                files.discard()
+        return outcome, report
+
+    def _report_files(self) -> ReportFiles | None:
+        if self._operator.results_path is None:
+            return None
+        output = open_output(self._operator.results_path, conn_id=self._operator.results_conn_id)
+        return ReportFiles(output, FileFormat(self._operator.results_format))
+
+    def _parts_again(self, first: Round) -> Iterator[Part]:
+        """Read again what was uploaded: the parts that were kept, or else the input."""
+        staging = self._staging(first.attempt)
+        kept = None if staging is None else staging.read()
+        return self._input.parts(self._describe, first.cut) if kept is None else kept
+
+    def _form(self, columns: Sequence[str]) -> RowForm:
+        """Say how a record is told from others: by its id where it has one, else by what the user names, else whole."""
+        fields = {field["name"].casefold(): field["type"] for field in self._describe["fields"]}
+        return RowForm.of(columns, fields, self._keys(columns))
+
+    def _keys(self, columns: Sequence[str]) -> tuple[str, ...]:
+        if self._operator.key_columns:
+            return tuple(self._input.target(name) for name in self._operator.key_columns)
+        there = {column.casefold() for column in columns}
+        own = self._operator.external_id_field if self._rules.operation is Operation.UPSERT else None
+        return next(((name,) for name in (own, "Id") if name is not None and name.casefold() in there), ())
+
+    @cached_property
+    def _describe(self) -> dict[str, Any]:
+        try:
+            return self._client.describe(self._operator.sobject)
+        except NotFoundError as error:
+            raise SourceError(f"there is no object {self._operator.sobject}, or this login may not see it") from error
+
+    # Around
+
+    def _staging(self, attempt: int) -> Staging | None:
+        """Give the folder of the parts that a try has uploaded; None when the user wants none kept."""
+        path = self._operator.staging_path
+        if path is None:
+            return None
+        return Staging(path, self._ti, attempt, conn_id=self._operator.staging_conn_id)
+
+    def _summary(self, outcome: Outcome, report: Report) -> dict[str, Any]:
+        counts = outcome.counts
+        return {
+            "sobject": self._operator.sobject,
+            "operation": self._operator.operation,
+            "job_ids": [sent.job.id for _, sent in outcome.jobs][:NAMED_JOB_IDS],
+            "processed": counts["successful"] + counts["failed"],
+            "successful": counts["successful"],
+            "failed": counts["failed"],
+            "unprocessed": counts["unprocessed"],
+            "errors": dict(outcome.errors),
+            "results": report.files,
+            "manifest": report.manifest,
+        }

@@ -1,0 +1,159 @@
+"""The input of a load: what it is, told without a value of a record, and its parts, read as often as needed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.flows.rounds import Cut
+from airflow_provider_sfbulk.client.flows.settle import KINDS
+from airflow_provider_sfbulk.client.records.columns import check_against_describe
+from airflow_provider_sfbulk.client.records.formats import FileFormat
+from airflow_provider_sfbulk.client.records.parts import Part, split
+from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_file, from_source
+from airflow_provider_sfbulk.ledger import UNKNOWN
+from airflow_provider_sfbulk.operators.unshown import Unshown
+from airflow_provider_sfbulk.storage import SourceFile, find_sources
+
+RESULT_NAMES: Final = frozenset(f"{kind}.{suffix}" for kind in KINDS for suffix in FileFormat)
+"""Names of result files. A load of failed records must not write over what it reads."""
+
+
+class LoadInput:
+    """What an ingest operator was given as ``source``.
+
+    :param source: path, URI or pattern; records inside an :class:`Unshown`; or a callable that gives records
+    :param needed_columns: columns that the user names elsewhere, which the input must have, by source or target name
+    :param one_header: whether all files must have the same columns
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        rules: Rules,
+        *,
+        source_format: str | None,
+        source_conn_id: str | None,
+        needed_columns: Sequence[str] = (),
+        one_header: bool = False,
+    ) -> None:
+        self._source = source
+        self._rules = rules
+        self._source_format = source_format
+        self._source_conn_id = source_conn_id
+        self._needed_columns = [self.target(name) for name in needed_columns]
+        self._one_header = one_header
+
+    def check(self, results_path: str | os.PathLike[str] | None) -> None:
+        """Check what can be checked without reading.
+
+        :param results_path: where the result files go
+        :raises SourceError: when there is no input, one that can be read only once, or one that the results replace
+        """
+        if self._is_files and results_path is not None:
+            folder, _, name = os.fspath(self._source).rpartition("/")
+            if folder == os.fspath(results_path).rstrip("/") and name in RESULT_NAMES:
+                raise SourceError(
+                    f"source is {name} in results_path, which this load would replace: give another results_path"
+                )
+        if self._source is None:
+            raise SourceError("source is None: if it comes from a task before, that task returned nothing")
+        if isinstance(self._source, Unshown) and isinstance(self._source.records, Iterator):
+            raise SourceError(
+                f"source is a {type(self._source.records).__name__}, which can be read only once, and a retry reads it "
+                "again; give the function that makes it, or a list"
+            )
+
+    def find(self) -> None:
+        """Look whether the files are there.
+
+        :raises SourceError: when they are not
+        """
+        if self._is_files:
+            self._files()
+
+    def target(self, name: str) -> str:
+        """Give the target column of a source column; a target column's own name stays."""
+        mapping = self._rules.column_mapping or {}
+        return mapping.get(name) or name
+
+    def identity(self) -> Any:
+        """Tell this input from another, alike in every process and without a value of a record.
+
+        Files by name, size and tag; records in memory by a digest; a callable only by its name: what it gives is compared
+        part by part when it is called again. Files that cannot be found are :data:`UNKNOWN`: a load whose parts all lie at
+        Salesforce needs them no more, and any other one says what is missing when it reads them.
+        """
+        if not self._is_files:
+            return self._told()
+        try:
+            return [file.identity() for file in self._files()]
+        except SourceError:
+            return UNKNOWN
+
+    def parts(self, describe: Mapping[str, Any], cut: Cut) -> Iterator[Part]:
+        """Cut the input into parts, numbered through all files. Nothing is read before the first is asked for.
+
+        :param describe: of the object, to check the columns by
+        :raises SourceError: what is wrong with the input, and where
+        """
+        number, row = 0, 1
+        first: tuple[str, ...] = ()
+        for stream in self._streams():
+            columns = check_against_describe(
+                stream.columns,
+                describe,
+                operation=self._rules.operation,
+                external_id_field=self._rules.external_id_field,
+            )
+            first = first or columns
+            self._check_columns(stream.name, columns, first)
+            for part in split(stream.with_columns(columns), max_bytes=cut.part_bytes, max_records=cut.part_records):
+                yield part.renumbered(number, row)
+                number += 1
+                row += part.records
+
+    def _check_columns(self, name: str, columns: tuple[str, ...], first: tuple[str, ...]) -> None:
+        there = {column.casefold() for column in columns}
+        if columns and (missing := [column for column in self._needed_columns if column.casefold() not in there]):
+            raise SourceError(
+                f"{name}: there is no column {', '.join(missing)}, which key_columns or sort_by names; the columns are "
+                f"{', '.join(columns[:50])}"
+            )
+        if self._one_header and set(columns) != set(first):
+            # Said now, with nothing in the org yet: one result file over all jobs has one header.
+            raise SourceError(
+                f"{name}: other columns than in the files before it ({', '.join(sorted(set(columns) ^ set(first)))}), "
+                "which do not fit into one result file: load them with a task of their own, or without results_path"
+            )
+
+    @property
+    def _is_files(self) -> bool:
+        return isinstance(self._source, (str, os.PathLike))
+
+    def _files(self) -> list[SourceFile]:
+        return find_sources(self._source, conn_id=self._source_conn_id)
+
+    def _streams(self) -> Iterator[RecordStream]:
+        if self._is_files:
+            for file in self._files():
+                yield from_file(file.open, self._rules, name=file.name, source_format=self._source_format)
+            return
+        records = self._source.records if isinstance(self._source, Unshown) else self._source()
+        yield from_source(records, self._rules, name=f"the {type(records).__name__} given as source")
+
+    def _told(self) -> str:
+        if isinstance(self._source, Unshown):
+            digest = hashlib.sha256()
+            for stream in self._streams():
+                digest.update(stream.header)
+                for block in stream.blocks():
+                    digest.update(block.data)
+            return f"{self._source} {digest.hexdigest()}"
+        # str of a callable names its address in memory, and that of a partial shows its arguments.
+        function = self._source.func if isinstance(self._source, partial) else self._source
+        return f"<callable {getattr(function, '__qualname__', type(function).__name__)}>"

@@ -1,0 +1,222 @@
+"""What is run and killed: a load of three parts, an extract of five pages; and when each of them is right."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.jobs import State
+from tests.kills import steps
+from tests.kills.scene import Attempt
+
+Row = tuple[str, str]
+
+PARTS: Final = 3
+ROWS: Final[list[Row]] = [
+    *[("Umbrella Works", "1"), ("Twin", "7"), ("Twin", "7")],  # alike within a part …
+    *[('Parasol, "East"', "4"), ("Ünïcödé 東京\nsecond line", "5"), ("Rain Coats", "6")],
+    *[("Twin", "7"), ("Gum Boots", "8"), ("Sou'wester", "9")],  # … and in another one
+]
+"""Name and number of employees."""
+
+PAGES: Final = 5
+PAGE_RECORDS: Final = 2
+MANIFEST: Final = "manifest.json"
+
+CALLS_TO_ADOPT: Final = 3
+"""Calls that a part of a decided load may cost the next try: a look, a close, and a look at its end."""
+
+
+class Case(Protocol):
+    """What is run, and when it is right."""
+
+    operator: str
+    slowly: bool
+    """Whether the org shows every state of a job for one look."""
+    only: frozenset[str] | None
+    """The kinds of step that the case is about, when another case has the others; None: all."""
+    fenced: frozenset[str]
+    """The errors that end a try which was replaced while it stood still."""
+
+    def prepare(self, org: LocalOrg, folder: Path) -> dict[str, Any]:
+        """Make the input; give the operator's arguments."""
+
+    def check_steps(self, seen: Counter[str]) -> None:
+        """Check that an undisturbed try takes the steps that are expected of it, so that none of them is missed."""
+
+    def check_killed(self, killed: Attempt) -> None:
+        """Check what a reader may see right after the kill."""
+
+    def check_next(self, killed: Attempt, clean: Attempt) -> None:
+        """Check what the try after a kill did."""
+
+    def check_end(self, org: LocalOrg, result: Mapping[str, Any], *, woken: bool = False) -> None:
+        """Check the org and the files when all is done.
+
+        :param result: what the operator returned
+        :param woken: a replaced try was still at work after its successor had ended
+        """
+
+
+@dataclass
+class Ingest:
+    """Insert nine rows in three parts, with result files.
+
+    :param at_once: parts to fill at the same time
+    """
+
+    at_once: int = 1
+    slowly: bool = False
+    only: frozenset[str] | None = None
+    operator: str = "ingest"
+    fenced: frozenset[str] = frozenset({"FencedError"})
+    results: Path = Path()
+
+    def prepare(self, org: LocalOrg, folder: Path) -> dict[str, Any]:
+        """Write the input."""
+        source = folder / "input.csv"
+        write_csv(source)
+        self.results = folder / "results"
+        return {
+            "sobject": "Account",
+            "operation": "insert",
+            "source": str(source),
+            "part_records": len(ROWS) // PARTS,
+            "max_concurrent_jobs": self.at_once,
+            "results_path": str(self.results),
+        }
+
+    def check_steps(self, seen: Counter[str]) -> None:
+        """Three jobs are made, filled and closed."""
+        assert {seen[kind] for kind in (steps.CREATE, steps.UPLOAD, steps.CLOSE)} == {PARTS}
+        assert seen[steps.LOOK] >= PARTS
+        assert seen[steps.LOGIN] == 1
+        assert seen[steps.WRITE] >= PARTS + 2, "each part, the decision, the end"
+
+    def check_killed(self, killed: Attempt) -> None:
+        """Nothing is promised of the result files before the end."""
+
+    def check_next(self, killed: Attempt, clean: Attempt) -> None:
+        """A decided load, which is one that sent a close, is adopted: nothing is made or uploaded."""
+        if not killed.calls(steps.CLOSE):
+            return
+        assert not clean.calls(steps.CREATE), "a job was made although the load was decided"
+        assert not clean.calls(steps.UPLOAD), "something was uploaded although the load was decided"
+        calls = Counter(each.job_id for each in clean.requests if each.step.kind in (steps.LOOK, steps.CLOSE))
+        assert len(calls) == PARTS
+        assert max(calls.values()) <= CALLS_TO_ADOPT, f"adopting a job took {max(calls.values())} calls"
+
+    def check_end(self, org: LocalOrg, result: Mapping[str, Any], *, woken: bool = False) -> None:
+        """Every row is in the org once, by one closed job per part, and once in the result files."""
+        stored = Counter((row["Name"], f"{row['NumberOfEmployees']:.0f}") for row in org.records("Account"))
+        assert stored == Counter(ROWS), "rows are not in the org once each"
+        closed = [job for job in org.jobs if job.state not in (State.OPEN, State.ABORTED)]
+        assert [job.state for job in closed] == [State.JOB_COMPLETE] * PARTS, "not one closed job for each part"
+        assert len({org.core.jobs.upload_path(job).read_bytes() for job in closed}) == PARTS
+        counts = {kind: result[kind] for kind in ("processed", "successful", "failed", "unprocessed")}
+        assert counts == {"processed": len(ROWS), "successful": len(ROWS), "failed": 0, "unprocessed": 0}
+        names = {path.name for path in self.results.iterdir()}
+        assert names == {MANIFEST, "successful.csv"}, f"the folder of the results has {sorted(names)}"
+        assert read_rows([self.results / "successful.csv"]) == Counter(ROWS), "rows are not in the results once each"
+
+
+@dataclass
+class Query:
+    """Read ten records in five pages into files.
+
+    :param at_once: pages to read at the same time
+    """
+
+    at_once: int = 1
+    slowly: bool = False
+    only: frozenset[str] | None = None
+    operator: str = "query"
+    # Its successor may have tidied away the file that it was writing.
+    fenced: frozenset[str] = frozenset({"FencedError", "FileNotFoundError"})
+    output: Path = Path()
+
+    def prepare(self, org: LocalOrg, folder: Path) -> dict[str, Any]:
+        """Fill the org."""
+        with org.core.store.writing() as connection:
+            for number in range(PAGES * PAGE_RECORDS):
+                row = (f"001LO{number:010}AAA", f"Account, {number}\nof ten", number)
+                connection.execute("INSERT INTO Account (Id, Name, NumberOfEmployees) VALUES (?, ?, ?)", row)
+        org.core.page_records = PAGE_RECORDS
+        self.output = folder / "output"
+        return {
+            "soql": "SELECT Name, NumberOfEmployees FROM Account",
+            "output_path": str(self.output),
+            "page_records": PAGE_RECORDS,
+            "max_concurrent_pages": self.at_once,
+        }
+
+    def check_steps(self, seen: Counter[str]) -> None:
+        """One job, five pages."""
+        assert seen[steps.QUERY] == 1
+        assert seen[steps.PAGE] == PAGES
+        assert seen[steps.LOGIN] == 1
+        assert seen[steps.WRITE] >= 2, "the job, the end"
+
+    def check_killed(self, killed: Attempt) -> None:
+        """The manifest stands only when all it names stands."""
+        if (self.output / MANIFEST).exists():
+            self._named()
+
+    def check_next(self, killed: Attempt, clean: Attempt) -> None:
+        """A job that was recorded, as it is when it has been looked at, is gone on with."""
+        if any(each.job_id is not None for each in killed.requests):
+            assert not clean.calls(steps.QUERY), "the query ran again although its job was recorded"
+
+    def check_end(self, org: LocalOrg, result: Mapping[str, Any], *, woken: bool = False) -> None:
+        """The folder has every record once, and nothing that the manifest does not name."""
+        named = self._named()
+        found = {path.name for path in self.output.iterdir()}
+        unnamed = found - named - {MANIFEST}
+        if woken:  # what it made after its successor was done is hidden from readers
+            unnamed = {name for name in unnamed if not name.startswith("_")}
+        assert not unnamed, f"the folder also has {sorted(unnamed)}"
+        expected = Counter((row["Name"], f"{row['NumberOfEmployees']:.0f}") for row in org.records("Account"))
+        assert read_rows(self.output / name for name in named) == expected
+        assert len(expected) == PAGES * PAGE_RECORDS
+        assert result["records"] == PAGES * PAGE_RECORDS
+        assert len(result["files"]) == PAGES
+
+    def _named(self) -> set[str]:
+        """Check the files that the manifest names, and give their names."""
+        manifest = json.loads((self.output / MANIFEST).read_text(encoding="utf-8"))
+        for file in manifest["files"]:
+            data = (self.output / file["name"]).read_bytes()
+            assert hashlib.sha256(data).hexdigest() == file["sha256"], f"{file['name']} is not what the manifest says"
+            assert len(data) == file["bytes"]
+        assert sum(file["records"] for file in manifest["files"]) == manifest["records"]
+        return {file["name"] for file in manifest["files"]}
+
+
+CASES: Final[Mapping[str, Callable[[], Case]]] = {
+    "ingest": Ingest,
+    "query": lambda: Query(slowly=True),
+    "query, pages at once": lambda: Query(at_once=4, only=frozenset({steps.PAGE_LIST, steps.PAGE, steps.WRITE})),
+}
+
+
+def write_csv(path: Path) -> None:
+    """Write the rows of the load."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([("Name", "NumberOfEmployees"), *ROWS])
+
+
+def read_rows(paths: Any) -> Counter[Row]:
+    """Count the rows of CSV files."""
+    rows: Counter[Row] = Counter()
+    for path in paths:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows.update((row["Name"], f"{float(row['NumberOfEmployees']):.0f}") for row in csv.DictReader(file))
+    return rows

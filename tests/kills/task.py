@@ -1,0 +1,85 @@
+"""The process that is killed: one try of a task with the real operator.
+
+``python -m tests.kills.task '<a Spec as JSON>'`` runs one; :mod:`tests.kills.nursery` forks many of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from airflow.sdk import BaseHook, BaseOperator
+
+from airflow_provider_sfbulk.operators import base
+from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+from airflow_provider_sfbulk.operators.query import BulkQueryOperator
+from airflow_provider_sfbulk.storage import find_sources
+from tests.kills.spec import Spec
+from tests.kills.states import Halt, States
+from tests.kills.steps import Moment
+
+OPERATORS: Final[Mapping[str, type[BaseOperator]]] = {"ingest": BulkIngestOperator, "query": BulkQueryOperator}
+OVERTAKEN: Final = 3
+"""Exit code of a process that came to its end although it was to be killed."""
+
+
+class TaskInstance:
+    """What the operators use of Airflow's task instance."""
+
+    dag_id, task_id, run_id, map_index = "dag", "task", "run", -1
+
+    def __init__(self, spec: Spec) -> None:
+        self.try_number, self.max_tries = spec.try_number, spec.max_tries
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Take a value; Airflow's API server would keep it."""
+        json.dumps({key: value})
+
+    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
+        """Say that nobody ended the task."""
+        return {self.run_id: {self.task_id: "running"}}
+
+
+def warm_up() -> None:
+    """Do what costs a process most of its time and is the same each time: Airflow looks for file systems and secrets."""
+    for source in find_sources(__file__):
+        source.identity()
+    os.environ["AIRFLOW_CONN_WARM_UP"] = "{}"
+    BaseHook.get_connection("warm_up")
+
+
+def run(spec: Spec) -> int:
+    """Run the try and write its outcome; give the exit code."""
+    os.environ["AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT"] = spec.connection
+    # The org shows every state of a job for one look, whatever the time: pauses would only make the test slow.
+    base.LOOKS = (0.0,) * 6  # type: ignore[misc, assignment]
+    halt = None if spec.halt is None else Halt(spec.halt[0], Moment(spec.halt[1]))
+    states = States(spec.states, spec.try_number, halt)
+    context: Any = {"ti": TaskInstance(spec), "task_state_store": states}
+    outcome: dict[str, Any]
+    code = 0
+    try:
+        operator = OPERATORS[spec.operator](task_id="task", deferrable=False, **spec.arguments)
+        outcome = {"result": operator.execute(context)}
+    except Exception as error:
+        outcome = {"error": type(error).__name__, "message": str(error)}
+        traceback.print_exc()
+        code = 1
+    if spec.lingers is not None:
+        time.sleep(spec.lingers)
+        code = OVERTAKEN
+    path = Path(spec.outcome)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps({**outcome, "writes": states.writes}), encoding="utf-8")
+    part.replace(path)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(run(Spec.from_json(sys.argv[1])))
