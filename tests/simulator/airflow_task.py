@@ -62,10 +62,13 @@ class Deferral:
     """What a task is deferred on.
 
     :param arguments: the trigger's, as Airflow stores them
+    :param method: what the task goes on with, and what that is given besides the event
     """
 
     number: int
     arguments: dict[str, Any]
+    method: str
+    given: dict[str, Any]
     process: Process | None = None
 
 
@@ -176,14 +179,14 @@ class AirflowTask:
             self._subject.retried()
         self._states.current += 1
         self.state, self.deferral = "running", None
-        self._start("execute", None)
+        self._start("execute", {})
 
-    def _start(self, method: str, event: dict[str, Any] | None) -> None:
+    def _start(self, method: str, given: dict[str, Any]) -> None:
         self.process = self._runner.start(
-            f"try {self._states.current} {method}", lambda process: self._run(process, method, event), self._ended
+            f"try {self._states.current} {method}", lambda process: self._run(process, method, given), self._ended
         )
 
-    def _run(self, process: Process, method: str, event: dict[str, Any] | None) -> Any:
+    def _run(self, process: Process, method: str, given: dict[str, Any]) -> Any:
         """Do what a worker does."""
         operator = self._subject.operator(process)
         operator.__dict__["hook"] = Hook(process, self._runner)
@@ -196,7 +199,7 @@ class AirflowTask:
                 sentinel = {f"{type(operator).__name__}__sentinel": ExecutorSafeguard.sentinel_value}
                 value = operator.execute(context, **sentinel)
             else:
-                value = getattr(operator, method)(context, event=event)
+                value = getattr(operator, method)(context, **given)
         except TaskDeferred:
             self._report(process, "defer")
             raise
@@ -306,18 +309,19 @@ class AirflowTask:
         assert isinstance(deferred.trigger, BulkJobTrigger)
         _, arguments = deferred.trigger.serialize()
         self.state = "deferred"
-        self.deferral = Deferral(self._states.current, json.loads(json.dumps(arguments)))
-        self._begin_trigger(self.deferral, deferred.method_name)
+        stored = json.loads(json.dumps([arguments, deferred.kwargs or {}]))
+        self.deferral = Deferral(self._states.current, stored[0], deferred.method_name, stored[1])
+        self._begin_trigger(self.deferral)
 
-    def _begin_trigger(self, deferral: Deferral, method: str) -> None:
+    def _begin_trigger(self, deferral: Deferral) -> None:
         def ended(process: Process, event: Any, error: BaseException | None) -> None:
             if self.deferral is not deferral:
                 return
             if isinstance(error, Killed):  # another triggerer takes the trigger over
-                self._begin_trigger(deferral, method)
+                self._begin_trigger(deferral)
             else:
                 assert error is None, f"a trigger raised {error!r}"
-                self._fire(deferral, method, event)
+                self._fire(deferral, event)
 
         deferral.process = self._runner.start(
             f"trigger of try {deferral.number}", lambda process: self._wait(process, deferral), ended
@@ -348,11 +352,11 @@ class AirflowTask:
         trigger._driver = signed_in  # type: ignore[method-assign, assignment]
         return trigger
 
-    def _fire(self, deferral: Deferral, method: str, payload: dict[str, Any]) -> None:
+    def _fire(self, deferral: Deferral, payload: dict[str, Any]) -> None:
         self.deferral = None
         self.earlier.append(payload)
         self.state = "running"
-        self._start(method, payload)
+        self._start(deferral.method, {"event": payload, **deferral.given})
 
     def stray_event(self, payload: dict[str, Any] | None = None) -> None:
         """Wake the deferred task by another trigger's event."""
@@ -363,7 +367,7 @@ class AirflowTask:
             if deferral.process is not None:
                 self.deferral = None
                 deferral.process.kill()
-            self._fire(deferral, "execute_complete", payload)
+            self._fire(deferral, payload)
 
     def _forgotten(self, process: Process, value: Any, error: BaseException | None) -> None:
         assert error is None or isinstance(error, Killed), f"on_kill of a trigger raised {error!r}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from random import Random
 from typing import Any, Final
 
 from airflow_provider_sfbulk.client.errors import (
@@ -14,7 +15,7 @@ from airflow_provider_sfbulk.client.errors import (
     SfBulkError,
 )
 
-ROUNDS: Final = False
+ROUNDS: Final = True
 """Whether a load sends again what failed for a passing reason, and what a Failed or Aborted job left unprocessed."""
 
 FOLDER_IS_GUARDED: Final = False
@@ -23,6 +24,9 @@ kinds of storage it cannot be ruled out: rows in the org are never touched by it
 
 CLEAR_ALWAYS_RESTARTS: Final = False
 """Whether a query starts over after a clear also when the first try after it has died before it could note so."""
+
+ROUNDS_OF_A_TRY: Final = 4
+"""The input, and ``max_record_retries``."""
 
 CALLS_OF_A_CLEAN_TRY: Final = 5
 """Besides those of its parts and its looks: describe, result files."""
@@ -35,7 +39,7 @@ class Facts:
     :param is_deleted: Salesforce has deleted a job
     :param is_ended: a job of the task was ended by Salesforce, or aborted for a person
     :param is_doubled: the network has sent an upload twice
-    :param unsaved: rows of closed jobs that Salesforce has refused
+    :param unsaved: rows that Salesforce has refused and will refuse again
     :param allowed: ``max_failed_records``
     """
 
@@ -51,9 +55,9 @@ def is_justified(error: BaseException, facts: Facts) -> bool:
     if isinstance(error, NotFoundError):
         return facts.is_deleted
     if isinstance(error, JobFailedError):
-        return facts.is_ended and "somebody else" not in str(error)
+        return not ROUNDS and facts.is_ended and "somebody else" not in str(error)
     if isinstance(error, RequestRefusedError):
-        return error.error_code == "INVALIDJOB" and facts.is_doubled
+        return not ROUNDS and error.error_code == "INVALIDJOB" and facts.is_doubled
     if isinstance(error, FailedRecordsError):
         return facts.allowed is not None and facts.unsaved.total() > facts.allowed
     return False
@@ -64,6 +68,12 @@ def is_named(error: BaseException) -> bool:
     return isinstance(error, SfBulkError)
 
 
-def arguments() -> dict[str, Any]:
-    """Give the arguments of the ingest operator that make it send rows again."""
-    return {}
+def arguments(rng: Random, *, is_staged: bool) -> dict[str, Any]:
+    """Give the arguments of the ingest operator that say what is sent again, and how it is found."""
+    if not ROUNDS:
+        return {}
+    return {
+        "key_columns": rng.choice((None, ["Key__c"])),
+        "sort_by": rng.choice((None, "Key__c")),
+        "staging_path": "memory://staging" if is_staged else None,
+    }

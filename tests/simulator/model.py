@@ -44,6 +44,8 @@ class Job:
     state: str = "Open"
     puts: list[bytes] = field(default_factory=list)
     errors: list[str | None] = field(default_factory=list)
+    counted: int | None = None
+    """How many of its rows the counters of a job that did not complete have seen; None: all that are processed."""
     was_closed: bool = False
     ended_by: str | None = None
 
@@ -69,8 +71,9 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """Give the job as Salesforce's replies do."""
-        failed = sum(error is not None for error in self.errors)
-        counts = {"numberRecordsProcessed": self.done, "numberRecordsFailed": failed}
+        counted = self.errors if self.counted is None else self.errors[: self.counted]
+        failed = sum(error is not None for error in counted)
+        counts = {"numberRecordsProcessed": len(counted), "numberRecordsFailed": failed}
         return {"id": self.id, "state": self.state, "operation": "insert", "object": "Account", **counts}
 
     def result(self, kind: str) -> bytes:
@@ -104,6 +107,8 @@ class Salesforce:
         self.committed: Counter[str] = Counter()
         self.troubles: dict[str, list[str]] = {}
         """Errors that rows will meet, one at each processing."""
+        self.counters_lag = False
+        """Whether the counters of a job that does not complete may lag behind its result files."""
         self.queries = Queries(rng)
         self.token = 0
         self._made = 0
@@ -169,6 +174,7 @@ class Salesforce:
             return None
         job = self._rng.choice(running)
         job.state, job.ended_by = "Failed", "salesforce"
+        self._lag(job)
         return job.id[-3:]
 
     def expire(self) -> str | None:
@@ -193,12 +199,16 @@ class Salesforce:
         job.puts.append(data)
         return Reply(201)
 
-    @staticmethod
-    def _patch(job: Job, state: str) -> Reply:
+    def _lag(self, job: Job) -> None:
+        if self.counters_lag and job.done:
+            job.counted = self._rng.randint(1, job.done)
+
+    def _patch(self, job: Job, state: str) -> Reply:
         if job.state in FINAL or (state == "UploadComplete" and job.state != "Open"):
             return refused(400, "INVALIDJOBSTATE", f"{job.state} cannot become {state}")
         if state == "Aborted":
             job.ended_by = "client"
+            self._lag(job)
         elif len(job.puts) != 1:
             return refused(400, "INVALIDJOB", f"Found {len(job.puts)} contents for the job")
         else:

@@ -20,7 +20,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow_provider_sfbulk.client.errors import InputChangedError
 from airflow_provider_sfbulk.client.records import parts
 from airflow_provider_sfbulk.client.wire import Reply, Request
-from airflow_provider_sfbulk.operators import base, ingest, query
+from airflow_provider_sfbulk.operators import base, ingest, load, query, staging
 from airflow_provider_sfbulk.triggers import job as job_trigger
 from tests.simulator.airflow_task import AirflowTask
 from tests.simulator.faults import OPERATOR_EVERY, OPERATOR_FAULTS
@@ -28,7 +28,7 @@ from tests.simulator.invariants import Violation, claim
 from tests.simulator.model import HOST, Job, Salesforce
 from tests.simulator.operator_witness import OperatorWitness
 from tests.simulator.processes import Process
-from tests.simulator.storage import Files, Folder
+from tests.simulator.storage import Files, Folder, StoredFile
 from tests.simulator.store import Killed, Values
 from tests.simulator.subjects import Extract, Load, Subject
 
@@ -340,9 +340,9 @@ class OperatorSchedule:
         """Give the process that has the baton."""
         return self._process
 
-    def folder(self) -> Folder:
-        """Give the folder as the running process sees it."""
-        return Folder(self._files, self._process, self)
+    def folder(self, path: str) -> Folder:
+        """Give a folder as the running process sees it."""
+        return Folder(path, self._files, self._process, self)
 
     def trigger_sleeps(self) -> None:
         """Let a trigger pause before its first look."""
@@ -363,7 +363,10 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
         schedule.trigger_sleeps()
 
     def open_output(folder: Any, *, conn_id: str | None = None) -> Folder:
-        return schedule.folder()
+        return schedule.folder(str(folder))
+
+    def find_sources(path: str, *, conn_id: str | None = None) -> list[StoredFile]:
+        return [schedule.folder("").stored(path)]
 
     class Spool(parts.Spool):
         """A part that says whether it is closed."""
@@ -395,6 +398,9 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
         (job_trigger, "time", clock),
         (job_trigger, "asyncio", SimpleNamespace(sleep=sleep)),
         (ingest, "open_output", open_output),
+        (load, "open_output", open_output),
+        (staging, "open_output", open_output),
+        (staging, "find_sources", find_sources),
         (query, "open_output", open_output),
         (parts, "Spool", Spool),
         (tempfile, "SpooledTemporaryFile", Temporary),

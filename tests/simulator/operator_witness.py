@@ -17,7 +17,7 @@ from tests.simulator.model import Job, Salesforce
 from tests.simulator.processes import Process
 from tests.simulator.storage import Files
 from tests.simulator.store import Killed, Values
-from tests.simulator.subjects import Load, Subject
+from tests.simulator.subjects import Load, Subject, rows_of
 
 CELL: Final = re.compile(r"(cell|key)\d")
 """What the cells of all records look like."""
@@ -87,8 +87,11 @@ class OperatorWitness:
             return
         manifest = json.loads(raw)
         if isinstance(self._subject, Load):
-            for uri in (uri for uris in manifest["files"].values() for uri in uris):
-                claim(uri.rpartition("/")[2] in self._files.whole, f"the manifest names {uri}, which is not there")
+            for kind, uris in manifest["files"].items():
+                names = [uri.rpartition("/")[2] for uri in uris]
+                claim(all(name in self._files.whole for name in names), f"the manifest names {uris}, which are not there")
+                rows = sum(len(rows_of(name, self._files.whole[name])) for name in names)
+                claim(rows == manifest["counts"][kind], f"{kind}: the manifest counts otherwise than its files")
             return
         for file in manifest["files"]:
             data = self._files.whole.get(file["name"])
@@ -123,7 +126,7 @@ class OperatorWitness:
     def clean(self, calls: list[str]) -> None:
         """Hold the calls of a try that met no fault against its budget."""
         counts = Counter(calls)
-        parts = self._subject.parts()
+        parts = self._subject.parts() * (expected.ROUNDS_OF_A_TRY if expected.ROUNDS else 1)
         for what in ("create", "upload", "close"):
             claim(counts[what] <= parts, f"{counts[what]} times {what} for {parts} parts")
         others = sum(counts[what] for what in ("describe", "submit", "list_pages"))

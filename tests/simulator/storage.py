@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import errno
+import io
+from dataclasses import dataclass
 
 from tests.simulator.faults import OPERATOR_FAULTS
 from tests.simulator.processes import Process, World
 from tests.simulator.store import Killed
+
+
+WATCHED = frozenset({"memory://results", "memory://extract"})
+"""Where results go: files of their folder have their bare name."""
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file to read from, in place of ``storage.SourceFile``."""
+
+    data: bytes
+
+    def open(self) -> io.BytesIO:
+        """Open it."""
+        return io.BytesIO(self.data)
 
 
 class Files:
@@ -19,6 +36,8 @@ class Files:
 
     def changed(self, name: str, *, by_newest: bool) -> None:
         """Note who changes something."""
+        if "/" in name:
+            return  # parts that are kept: each try has a folder of its own
         if not by_newest:
             self.is_disturbed = True
         elif name == "manifest.json" and name in self.whole:
@@ -26,24 +45,33 @@ class Files:
 
 
 class Folder:
-    """One process's view of it: an ``Output``."""
+    """One process's view of a folder: an ``Output``.
 
-    def __init__(self, files: Files, process: Process, world: World) -> None:
+    :param path: ``memory://results`` and ``memory://extract`` are the one folder that is watched
+    """
+
+    def __init__(self, path: str, files: Files, process: Process, world: World) -> None:
+        self._prefix = "" if path in WATCHED else f"{path}/"
         self._files, self._process, self._world = files, process, world
+
+    def stored(self, path: str) -> StoredFile:
+        """Give a file that is there, to be read."""
+        return StoredFile(self._files.whole[path])
 
     def create(self, name: str, /) -> File:
         """Begin a file."""
         self.meet("create_file")
-        return File(self, name, self._files, self._process, self._world)
+        return File(self, self._prefix + name, self._files, self._process, self._world)
 
     def read(self, name: str, /) -> bytes | None:
         """Read a file whole."""
         self.meet("read_file")
-        return self._files.whole.get(name)
+        return self._files.whole.get(self._prefix + name)
 
     def remove(self, name: str, /) -> None:
         """Remove a file."""
         fault = self.meet("remove_file")
+        name = self._prefix + name
         if self._files.whole.pop(name, None) is not None:
             self._files.changed(name, by_newest=self._world.is_newest(self._process.number))
         self._world.files_changed()
