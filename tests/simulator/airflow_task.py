@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
-from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
@@ -196,8 +195,7 @@ class AirflowTask:
         context: Any = {"ti": TaskInstance(self, process, self._runner), "task_state_store": store}
         try:
             if method == "execute":
-                sentinel = {f"{type(operator).__name__}__sentinel": ExecutorSafeguard.sentinel_value}
-                value = operator.execute(context, **sentinel)
+                value = operator.execute(context)
             else:
                 value = getattr(operator, method)(context, **given)
         except TaskDeferred:

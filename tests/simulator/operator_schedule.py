@@ -35,9 +35,6 @@ from tests.simulator.subjects import Extract, Load, Subject
 STEPS: Final = 5000
 """Steps after which a schedule has no end: far more than any needs."""
 
-PERSONS: Final = frozenset({"abort", "ask_state"})
-"""Effects that seldom happen unless a person kills the task."""
-
 FOCUS: Final = 0.4
 """How likely the fault that a schedule favours is, where it can happen."""
 
@@ -69,13 +66,14 @@ class OperatorSchedule:
         self.airflow = AirflowTask(self, self.subject, self._states)
         self._faults = self.rng.randint(1, 7)
         self._chance = self.rng.choice((0.03, 0.06, 0.15))
-        self._was_focused = False
-        self._pace = self.rng.choice((0.2, 0.05))
+        self._was_focused = self._has_failed = False
+        self._pace = 0.05 if self._focus[0] == "ask_state" else self.rng.choice((0.2, 0.05))
         self._processes: list[Process] = []
         self._later: list[tuple[str, Callable[[], Any]]] = []
         self._steps = 0
         self._left = STEPS
         self._is_disturbed = False
+        """Whether the newest try, in any of its halves, has met more than itself: a fault, a zombie, a late request."""
         self._storage_failed = False
         self._calls: list[str] = []
         self._outcome: BaseException | str | None = None
@@ -192,7 +190,7 @@ class OperatorSchedule:
             is_clean=is_clean,
         )
         if label.endswith("execute"):
-            self._is_disturbed, self._calls = False, []
+            self._is_disturbed, self._calls = not is_clean, []
         self._processes.append(process)
         self.note(f"{label} begins" + (", without faults" if is_clean else ""))
         return process
@@ -228,7 +226,7 @@ class OperatorSchedule:
         self._calls += process.calls
         if error is None:
             self.subject.succeeded(value)
-            if process.is_clean and not self._is_disturbed:
+            if not self._is_disturbed:
                 self.witness.clean(self._calls)
             if self._draw("success", OPERATOR_FAULTS["success"], is_clean=False):
                 self.later("a person clears the task after its success", self.airflow.clear)
@@ -236,7 +234,7 @@ class OperatorSchedule:
                 self._outcome = "success"
         elif isinstance(error, InputChangedError):
             self.subject.is_edited = not self.subject.is_edited  # a person puts back what it was
-        elif process.is_clean and not isinstance(error, TaskDeferred) and not self._is_disturbed:
+        elif not isinstance(error, TaskDeferred) and not self._is_disturbed:
             self.witness.failed_for_good(error)
             self._outcome = error
 
@@ -265,7 +263,7 @@ class OperatorSchedule:
         if effect == self._focus[0] and self.rng.random() < FOCUS:
             kind = self._focus[1]
             self._was_focused = True
-        elif self.rng.random() < self._chance and not is_reserved:
+        elif effect == "success" or (self.rng.random() < self._chance and not is_reserved):
             kind = self.rng.choice(kinds)
         else:
             return None
@@ -293,7 +291,7 @@ class OperatorSchedule:
             self._accident()
 
     def _step_process(self, process: Process) -> None:
-        if process.number != self._states.current or process is not self.airflow.process:
+        if process.number != self._states.current or process.label.startswith("on_kill"):
             self._is_disturbed = True
         process.step()
 
@@ -313,14 +311,21 @@ class OperatorSchedule:
         """Let perhaps something happen that no process does."""
         process = self.airflow.process
         is_killable = self.airflow.state in ("running", "deferred")
-        if self._focus[0] in PERSONS and not self._was_focused and is_killable and self.rng.random() < 0.02:
-            self.airflow.mark_failed()
-            return
+        half = self.org if isinstance(self.subject, Load) else self.org.queries
+        if not self._was_focused and self.rng.random() < 0.05:
+            if self._focus[0] == "download" and self._at_work and not self._has_failed:
+                self._has_failed = True
+                self.note(f"job {half.fail()} fails")
+            elif self._focus[0] == "ask_state" and self._at_work:
+                self.note("a deploy")
+                self.airflow.deploy()
+            elif self._focus[0] == "abort" and is_killable:
+                self.note("a person marks the task as failed")
+                self.airflow.mark_failed()
         fault = self._draw("outside", OPERATOR_FAULTS["outside"], is_clean=process is None or process.is_clean)
         if fault is None:
             return
         self.note(f"outside: {fault}")
-        half = self.org if isinstance(self.subject, Load) else self.org.queries
         if fault == "fail":
             self.note(f"job {half.fail()} fails")
         elif fault == "expire":
@@ -423,7 +428,7 @@ def run(seed: int, coverage: set[tuple[str, str]] | None = None) -> OperatorSche
     schedule = OperatorSchedule(seed, coverage)
     try:
         schedule.run()
-    except (Violation, AssertionError) as broken:
+    except Exception as broken:
         told = "\n".join(schedule.events)
         raise Violation(f"operator seed {seed}: {broken}\n{vars(schedule.subject)}\n{told}") from broken
     return schedule

@@ -6,6 +6,7 @@ import errno
 import io
 from dataclasses import dataclass
 
+from airflow_provider_sfbulk.client.errors import SourceError
 from tests.simulator.faults import OPERATOR_FAULTS
 from tests.simulator.processes import Process, World
 from tests.simulator.store import Killed
@@ -56,6 +57,8 @@ class Folder:
 
     def stored(self, path: str) -> StoredFile:
         """Give a file that is there, to be read."""
+        if path not in self._files.whole:
+            raise SourceError(f"there is no file {path}")
         return StoredFile(self._files.whole[path])
 
     def create(self, name: str, /) -> File:
