@@ -282,7 +282,7 @@ class AirflowTask:
         Also when it did so while it was told to end for that clear: nothing in Airflow tells the two apart.
         """
         heads = [self._states.values.get(f"sfbulk.t{number}") for number in range(self._states.current, 0, -1)]
-        newest = next((head for head in heads if head is not None), {})
+        newest: dict[str, Any] = next((head for head in heads if head is not None), {})
         return "done" in newest and newest["done"]["max_tries"] != self.max_tries
 
     def _killed_by_person(self, state: str) -> None:

@@ -277,4 +277,6 @@ def _at_hand(request: Request) -> Request:
     if request.body is None:
         return request
     data = b"".join(Upload(request.body))
-    return Request(request.method, request.url, request.query, request.headers, Body.of(data, request.body.content_type))
+    return Request(
+        request.method, request.url, request.query, request.headers, Body.of(data, request.body.content_type)
+    )

@@ -82,11 +82,13 @@ class Job:
         :param kind: the last segment of its path
         """
         rows = list(zip(self.rows, self.errors, strict=False))
-        lines: list[tuple[tuple[str, ...], str]] = {
-            "successfulResults": [((f"001{number:015d}", "true"), row) for number, (row, e) in enumerate(rows) if not e],
-            "failedResults": [(("", error), row) for row, error in rows if error],
-            "unprocessedrecords": [((), row) for row in self.rows[self.done :]],
-        }[kind]
+        lines: list[tuple[tuple[str, ...], str]]
+        if kind == "successfulResults":
+            lines = [((f"001{place:015d}", "true"), row) for place, (row, error) in enumerate(rows) if error is None]
+        elif kind == "failedResults":
+            lines = [(("", error), row) for row, error in rows if error is not None]
+        else:
+            lines = [((), row) for row in self.rows[self.done :]]
         own = {"successfulResults": '"sf__Id","sf__Created",', "failedResults": '"sf__Id","sf__Error",'}.get(kind, "")
         columns = self.puts[0].decode().split("\n")[0]
         Random(self.id).shuffle(lines)  # no certain order, and the same at each reading

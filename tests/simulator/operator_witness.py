@@ -89,7 +89,9 @@ class OperatorWitness:
         if isinstance(self._subject, Load):
             for kind, uris in manifest["files"].items():
                 names = [uri.rpartition("/")[2] for uri in uris]
-                claim(all(name in self._files.whole for name in names), f"the manifest names {uris}, which are not there")
+                claim(
+                    all(name in self._files.whole for name in names), f"the manifest names {uris}, which are not there"
+                )
                 rows = sum(len(rows_of(name, self._files.whole[name])) for name in names)
                 claim(rows == manifest["counts"][kind], f"{kind}: the manifest counts otherwise than its files")
             return

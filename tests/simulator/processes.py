@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
-from greenlet import getcurrent, greenlet
+from greenlet import getcurrent, greenlet  # type: ignore[import-untyped, unused-ignore]
 
 from airflow_provider_sfbulk.client.wire import Reply, Request
 from tests.simulator.model import Salesforce

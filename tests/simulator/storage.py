@@ -7,10 +7,10 @@ import io
 from dataclasses import dataclass
 
 from airflow_provider_sfbulk.client.errors import SourceError
+from tests.simulator import expected
 from tests.simulator.faults import OPERATOR_FAULTS
 from tests.simulator.processes import Process, World
 from tests.simulator.store import Killed
-
 
 WATCHED = frozenset({"memory://results", "memory://extract"})
 """Where results go: files of their folder have their bare name."""
@@ -120,6 +120,7 @@ class File:
         if fault == "kill_after":
             raise Killed
         if fault == "error_applied":
+            self._files.is_disturbed |= self._name == "manifest.json" and not expected.FOLDER_IS_GUARDED
             raise OSError(errno.EIO, "the storage does not answer")
         return f"memory://{self._name}"
 

@@ -1,4 +1,7 @@
-"""Loads and extracts under thousands of seeded fault schedules. Longer: ``python -m tests.simulator --schedules 100000``."""
+"""Loads and extracts under thousands of seeded fault schedules.
+
+Longer: ``python -m tests.simulator --schedules 100000``.
+"""
 
 from __future__ import annotations
 
