@@ -194,10 +194,7 @@ class AirflowTask:
         store = WatchedStore(self._states, process, self._runner)
         context: Any = {"ti": TaskInstance(self, process, self._runner), "task_state_store": store}
         try:
-            if method == "execute":
-                value = operator.execute(context)
-            else:
-                value = getattr(operator, method)(context, **given)
+            value = getattr(operator, method)(context, **given)
         except TaskDeferred:
             self._report(process, "defer")
             raise
