@@ -96,12 +96,7 @@ class TaskLedger:
             if previous is not None and not self._is_over(previous):
                 changed = _changed(previous["plan"], plan, decided=_DECIDED in previous)
                 if changed and _DECIDED in previous and not restart:
-                    raise InputChangedError(
-                        f"the load that an earlier try began is not finished, and since then {', '.join(changed)} changed. "
-                        "Put back what it was and clear the task again, so that the load can be finished; or, to begin "
-                        "anew although rows may already be in the org, delete the task's entries (sfbulk.…) from its "
-                        "state store."
-                    )
+                    raise _input_changed(changed, has_verdict="verdict" in previous)
                 if changed or restart:
                     given_up = self._jobs_of(previous["load"])
                 else:
@@ -127,16 +122,14 @@ class TaskLedger:
             head = self._get(self._head_key(self._try))
             return [] if head is None else self._jobs_of(head["load"])
 
-    def is_newest(self) -> bool:
-        """Whether this try is still the task's newest: an older one must not tidy up what its successor works on.
+    def verify(self) -> None:
+        """Make sure that this try is still the task's newest, before it shows what only one try may show.
 
-        When the store cannot be read, it is not.
+        :raises FencedError: when a newer try has taken over
         """
         with self._lock:
-            try:
-                return bool(self._get(self._head_key(self._try)) == self._head)
-            except LedgerError:
-                return False
+            if self._get(self._head_key(self._try)) != self._head:
+                raise self._fenced()
 
     @property
     def attempt(self) -> int:
@@ -288,6 +281,24 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any], *, decided: bool
     """Name what differs between two plans."""
     names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     return [name for name in names if not (decided and now.get(name) == UNKNOWN)]
+
+
+def _input_changed(changed: list[str], *, has_verdict: bool) -> InputChangedError:
+    how = (
+        "ended with failed records, the others are in the org"
+        if has_verdict
+        else "is not finished, and some of its records may be in the org"
+    )
+    advice = (
+        "To load the failed records once they are mended, give their file to another run as its source; to send them again "
+        "as they are, put back what changed and clear the task"
+        if has_verdict
+        else "Put back what it was and clear the task again, so that the load can be finished"
+    )
+    return InputChangedError(
+        f"the load that an earlier try began {how}; since then {', '.join(changed)} changed. {advice}. To begin anew "
+        "although that would bring records in twice, delete the task's entries (sfbulk.…) from its state store."
+    )
 
 
 def _is_not_found(error: AirflowRuntimeError) -> bool:

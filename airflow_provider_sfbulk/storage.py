@@ -115,6 +115,36 @@ class ObjectFolder:
         with suppress(FileNotFoundError):
             (self._folder / name).unlink()
 
+    def sizes(self) -> dict[str, int]:
+        """List the objects of the folder itself, with their bytes."""
+        fs = self._folder.fs
+        fs.invalidate_cache()  # what another process wrote meanwhile counts
+        try:
+            found: list[Mapping[str, Any]] = fs.ls(self._folder.path, detail=True)
+        except FileNotFoundError:
+            return {}
+        finally:
+            fs.invalidate_cache()  # of a folder that is not there, the one above is listed, and remembered
+        return {each["name"].rpartition("/")[2]: int(each["size"]) for each in found if each["type"] == "file"}
+
+    def rename(self, name: str, new: str, /) -> None:
+        """Copy an object within the storage, and remove it under its old name when the copy is whole.
+
+        :raises OSError: when it is not, as where copying goes on behind the storage's answer; both stay
+        """
+        source, target = self._folder / name, self._folder / new
+        fs = source.fs
+        fs.cp_file(source.path, target.path)
+        fs.invalidate_cache(self._folder.path)
+        there, due = fs.info(target.path)["size"], fs.info(source.path)["size"]
+        if there != due:
+            raise OSError(f"{target}: a copy of {there} bytes of an object of {due}; a retry copies again")
+        source.unlink()
+
+    def uri(self, name: str, /) -> str:
+        """Give the URI of an object of that name."""
+        return str(self._folder / name)
+
 
 class ObjectFile:
     """An object that does not exist before :meth:`commit`.

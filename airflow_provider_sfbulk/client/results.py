@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from airflow_provider_sfbulk.client.caller import Caller
-from airflow_provider_sfbulk.client.flows.extract import describe_columns, fetch
+from airflow_provider_sfbulk.client.flows.extract import describe_columns, fetch, widen_for
 from airflow_provider_sfbulk.client.flows.ingest import Filled
 from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs
 from airflow_provider_sfbulk.client.flows.query import Page, check_total, next_page
@@ -18,7 +18,7 @@ from airflow_provider_sfbulk.client.records.dialect import dialect_of
 from airflow_provider_sfbulk.client.records.frame import data_frame
 from airflow_provider_sfbulk.client.records.pages import TablePage
 from airflow_provider_sfbulk.client.records.results import REQUIRED
-from airflow_provider_sfbulk.client.records.schema import ColumnType
+from airflow_provider_sfbulk.client.records.schema import ColumnType, MisfitError
 from airflow_provider_sfbulk.client.spool import Spool
 
 if TYPE_CHECKING:
@@ -146,6 +146,9 @@ class BulkQueryResult:
 
     Values are typed by describe: ``int``, ``Decimal``, ``float``, ``bool``, ``date``, aware ``datetime``, text; null is
     None. Each iteration reads the pages anew.
+
+    A number with more decimals than describe promises makes its column a ``float``: in a DataFrame the whole column, in
+    an iteration from that page on, as the rows before have been given away.
     """
 
     def __init__(self, client: Caller, job: JobInfo, *, page_records: int = PAGE_RECORDS) -> None:
@@ -174,7 +177,11 @@ class BulkQueryResult:
             sink = self._page(types)
             locator = pages[-1].next_locator if pages else None
             flow = next_page(self._jobs, self.job.id, sink, pages, locator, max_records=self._page_records)
-            pages.append(self._client.run(flow))
+            try:
+                pages.append(self._client.run(flow))
+            except MisfitError as misfit:
+                types = widen_for(types, misfit)
+                continue
             for batch in sink.batches:
                 yield from batch.to_pylist()
         check_total(self.job, pages)

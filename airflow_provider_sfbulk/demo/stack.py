@@ -35,6 +35,18 @@ COMPONENTS: Final[Mapping[str, tuple[str, ...]]] = {
 
 HEALTH_NAMES: Final = ("scheduler", "dag_processor", "triggerer")
 START_SECONDS: Final = 180.0
+
+LOCK_SECONDS: Final = 60
+"""How long a component waits for another one's writing. Airflow's scheduler ends when that is not enough; SQLite's 5 s are
+not, when a dozen tasks start on two cores."""
+
+API_LOCK_SECONDS: Final = 2
+"""The same of the API server, which can wait for itself: it notes a writing call of its REST API in its event loop, and a
+call of a task that writes at that moment needs the loop to commit (Airflow 3.3.2). One gets a 500 then, and repeats."""
+
+CALL_TRIES: Final = 5
+"""How often a call of the REST API is sent that is answered 500. Nothing was done: the database has refused it."""
+
 STOP_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 0.3
 LOG_TAIL: Final = 3000
@@ -70,6 +82,7 @@ class AirflowStack:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database(LOCK_SECONDS),
             "AIRFLOW__CORE__FERNET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": self.url.rpartition(":")[2],
@@ -98,7 +111,7 @@ class AirflowStack:
             self._migrate()
             for name in COMPONENTS:
                 self.start_component(name)
-            self.wait_for(self._is_healthy, "Airflow is healthy", seconds=START_SECONDS)
+            self.wait_until_healthy()
         except BaseException:
             self.stop()
             raise
@@ -117,18 +130,29 @@ class AirflowStack:
         if done.returncode:
             raise StackError(f"airflow db migrate failed:\n{_tail(log)}")
 
+    def _database(self, lock_seconds: int) -> str:
+        return f"sqlite:///{self.home / 'airflow.db'}?timeout={lock_seconds}"
+
     def start_component(self, name: str) -> None:
         """Start one component, as after :meth:`kill_component`."""
+        own = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database(API_LOCK_SECONDS)} if name == "api-server" else {}
         with self.log_of(name).open("ab") as output:
             self._processes[name] = subprocess.Popen(
                 self._command(*COMPONENTS[name]),
-                env=self._environment,
+                env={**self._environment, **own},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 cwd=self.home,
                 start_new_session=True,
             )
+
+    def wait_until_healthy(self) -> None:
+        """Wait until each component says that it is.
+
+        :raises StackError: when one ends, or is not healthy after ``START_SECONDS``; with the end of its log
+        """
+        self.wait_for(self._is_healthy, "Airflow is healthy", seconds=START_SECONDS)
 
     def kill_component(self, name: str) -> None:
         """Kill a component and its children with SIGKILL, as a lost machine would."""
@@ -213,14 +237,19 @@ class AirflowStack:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
         )
-        try:
-            with urlopen(request, timeout=60) as reply:  # noqa: S310 - our own loopback URL
-                raw = reply.read()
-        except HTTPError as error:
-            if error.code == 404 and missing is not ...:
-                return missing
-            raise StackError(f"{method} {path}: {error.code} {error.read()[:500]!r}") from error
-        return json.loads(raw) if raw else None
+        for attempt in range(1, CALL_TRIES + 1):
+            try:
+                with urlopen(request, timeout=60) as reply:  # noqa: S310 - our own loopback URL
+                    raw = reply.read()
+            except HTTPError as error:
+                if error.code == 404 and missing is not ...:
+                    return missing
+                if error.code != 500 or attempt == CALL_TRIES:
+                    raise StackError(f"{method} {path}: {error.code} {error.read()[:500]!r}") from error
+            else:
+                return json.loads(raw) if raw else None
+            time.sleep(LOOK_SECONDS)
+        raise AssertionError("the last try returns or raises")
 
     def wait_for(self, look: Callable[[], T], what: str, *, seconds: float = 120.0) -> T:
         """Look until there is something, and return it.
@@ -247,8 +276,15 @@ class AirflowStack:
 
     def unpause(self, dag_id: str) -> None:
         """Let a DAG run, once it is known."""
-        self.wait_for(lambda: self._is_known(dag_id), f"DAG {dag_id} is known")
+        self.wait_until_known(dag_id)
         self.call("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
+
+    def wait_until_known(self, dag_id: str) -> None:
+        """Wait until Airflow has read a DAG.
+
+        :raises StackError: when a DAG file cannot be imported
+        """
+        self.wait_for(lambda: self._is_known(dag_id), f"DAG {dag_id} is known")
 
     def _is_known(self, dag_id: str) -> bool:
         if self.call("GET", f"/api/v2/dags/{dag_id}", missing=None) is not None:

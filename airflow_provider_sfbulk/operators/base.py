@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
@@ -15,7 +15,7 @@ from airflow_provider_sfbulk.client.errors import JobTimeoutError, SfBulkError, 
 from airflow_provider_sfbulk.client.flows.job import Jobs, jobs_of
 from airflow_provider_sfbulk.client.flows.wait import Schedule, look, wait_until_final
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
-from airflow_provider_sfbulk.client.wire import Flow, Ledger
+from airflow_provider_sfbulk.client.wire import Flow, Ledger, Together
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
@@ -34,9 +34,13 @@ LOOKS: Final = (1.0, 1.5, 2.5)
 """Pauses before the task's own looks at its jobs, in seconds, before it defers: a job of some seconds is noticed here
 and never defers."""
 
-ENDED_STATES: Final = frozenset({"failed", "success", "skipped", "restarting", "removed"})
+ENDED_STATES: Final = frozenset({"failed", "success", "skipped", "removed"})
 """States of a task instance in Airflow that tell, while its process still runs, that a person ended it. A deploy leaves
 it ``running``."""
+
+
+ABORTS_AT_ONCE: Final = 10
+"""Jobs to abort at the same time. An abort is one small call."""
 
 
 class BulkJobOperator(BaseOperator):
@@ -246,12 +250,19 @@ class BulkJobOperator(BaseOperator):
         return self._ledger(context).recorded_jobs()
 
     def _abort(self, client: BulkClient, job_ids: Sequence[str]) -> None:
-        for job_id in job_ids:
-            try:
-                client.run(self._jobs(client).abort(job_id))
-                self.log.info("job %s is aborted", job_id)
-            except SfBulkError as error:
-                self.log.warning("job %s could not be aborted: %s", job_id, error)
+        # Together: Airflow ends a process for good five seconds after it was told to end.
+        client.run(_together(self._abort_one(self._jobs(client), job_id) for job_id in job_ids))
+
+    def _abort_one(self, jobs: Jobs, job_id: str) -> Flow[None]:
+        try:
+            yield from jobs.abort(job_id)
+            self.log.info("job %s is aborted", job_id)
+        except SfBulkError as error:
+            self.log.warning("job %s could not be aborted: %s", job_id, error)
+
+
+def _together(flows: Iterable[Flow[None]]) -> Flow[None]:
+    yield Together(flows, ABORTS_AT_ONCE)
 
 
 def _named(job_ids: Sequence[str]) -> str:

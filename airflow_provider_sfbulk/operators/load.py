@@ -207,6 +207,7 @@ class Load:
             outcome = self._run(flow)
             report = Report()
             if files is not None and outcome.again is None:
+                self._ledger.verify()  # a frozen try that wakes up here would put old outcomes over its successor's
                 report = files.commit(outcome, sobject=self._operator.sobject, operation=self._operator.operation)
         finally:
             if files is not None:

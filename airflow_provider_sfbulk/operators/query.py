@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_sfbulk.client.errors import LedgerError, ProtocolError, SourceError
-from airflow_provider_sfbulk.client.flows.extract import recorded_job, submit
+from airflow_provider_sfbulk.client.flows.extract import Submitted, recorded_job, submit
 from airflow_provider_sfbulk.client.flows.job import QueryJobs
 from airflow_provider_sfbulk.client.flows.spec import member
 from airflow_provider_sfbulk.client.flows.wait import check_complete
@@ -36,12 +36,12 @@ class BulkQueryOperator(BulkJobOperator):
     """Run a SOQL query with Bulk API 2.0 and write its rows to files, or return them.
 
     Every page is proven whole before its file appears, and the manifest comes last: an extract is whole or absent. A
-    retry goes on with the job of the try before; clearing the task starts a new query.
+    retry goes on with the job of the try before, behind the pages that are finished; clearing the task starts a new query.
 
     :param soql: the query, or the name of a ``.soql`` file beside the DAG (templated)
     :param include_deleted: also records that are deleted (recycle bin) or archived
     :param job_id: instead of ``soql``: fetch the rows of a job that was submitted before (templated)
-    :param output_path: folder for the part files and the manifest (templated)
+    :param output_path: folder for the part files and the manifest, for one extract at a time (templated)
     :param output_format: ``csv``, ``parquet`` or ``jsonl``; the last two are typed by describe
     :param output_conn_id: connection of the object storage, when the URI does not name it (templated)
     :param max_xcom_records: without ``output_path`` the rows go to XCom, up to this many
@@ -95,13 +95,13 @@ class BulkQueryOperator(BulkJobOperator):
         self._begin_waits()
         ledger = self._ledger(context)
         with self.hook.get_conn() as client:
-            job_id = self._submitted(context, client, ledger)
-            self._show(context, client, [job_id])
+            submitted = self._submitted(context, client, ledger)
+            self._show(context, client, [submitted.job_id])
             if not self.wait_for_completion:
                 ledger.finish()
-                return job_id
-            (info,) = self._wait(context, client, [job_id])
-            return self._fetch(context, client, ledger, info)
+                return submitted.job_id
+            (info,) = self._wait(context, client, [submitted.job_id])
+            return self._fetch(context, client, ledger, info, generation=submitted.generation)
 
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
@@ -111,17 +111,21 @@ class BulkQueryOperator(BulkJobOperator):
         ledger = self._ledger(context)
         ledger.resume()
         with self.hook.get_conn() as client:
-            job_id = self.job_id or self._run(context, client, recorded_job(), ledger=ledger)
-            if job_id is None:
+            submitted = self._given_job() or self._run(context, client, recorded_job(), ledger=ledger)
+            if submitted is None:
                 raise LedgerError("no job is recorded for this try of the task, though it was deferred")
-            self._show(context, client, [job_id])
-            (info,) = self._wait_again(context, client, event, [job_id])
-            return self._fetch(context, client, ledger, info)
+            self._show(context, client, [submitted.job_id])
+            (info,) = self._wait_again(context, client, event, [submitted.job_id])
+            return self._fetch(context, client, ledger, info, generation=submitted.generation)
 
     @property
     def _owns_jobs(self) -> bool:
         """A job that was submitted before is its submitter's."""
         return self.job_id is None
+
+    def _given_job(self) -> Submitted | None:
+        """Give the job that the user named. No other ever follows it."""
+        return None if self.job_id is None else Submitted(self.job_id, generation=0)
 
     def _check(self) -> None:
         """Check what can be checked without sending anything.
@@ -149,7 +153,7 @@ class BulkQueryOperator(BulkJobOperator):
         check_count("max_concurrent_pages", self.max_concurrent_pages)
         check_count("max_xcom_records", self.max_xcom_records, least=0)
 
-    def _submitted(self, context: Context, client: BulkClient, ledger: TaskLedger) -> str:
+    def _submitted(self, context: Context, client: BulkClient, ledger: TaskLedger) -> Submitted:
         """Give the job to fetch: the user's, an earlier try's, or a new one.
 
         A retry goes on with its job. A user's clear starts over: reading twice harms nobody, and stale rows might.
@@ -164,8 +168,9 @@ class BulkQueryOperator(BulkJobOperator):
             "salesforce_conn_id": self.salesforce_conn_id,
         }
         self._abort(client, ledger.begin(plan, restart=is_first))
-        if self.job_id is not None:
-            return self.job_id
+        given = self._given_job()
+        if given is not None:
+            return given
         flow = submit(
             QueryJobs(client.api_version),
             str(self.soql),
@@ -176,7 +181,13 @@ class BulkQueryOperator(BulkJobOperator):
         return self._run(context, client, flow, ledger=ledger)
 
     def _fetch(
-        self, context: Context, client: BulkClient, ledger: TaskLedger, info: JobInfo
+        self,
+        context: Context,
+        client: BulkClient,
+        ledger: TaskLedger,
+        info: JobInfo,
+        *,
+        generation: int,
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Fetch the rows of the finished job."""
         check_complete(info)
@@ -193,11 +204,13 @@ class BulkQueryOperator(BulkJobOperator):
                 client.api_version,
                 info,
                 open_output(self.output_path, conn_id=self.output_conn_id),
+                generation=generation,
+                folder=[os.fspath(self.output_path), self.output_conn_id],
                 file_format=FileFormat(self.output_format),
                 page_records=self.page_records,
                 at_once=self.max_concurrent_pages,
-                may_remove=ledger.is_newest,
             ),
+            ledger=ledger,
         )
         ledger.finish()
         self.log.info("job %s: %d records in %d file(s)", info.id, extract.records, len(extract.files))

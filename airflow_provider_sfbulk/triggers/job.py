@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, Final
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -20,6 +21,9 @@ from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 SHORTEST_DEFERRAL_SECONDS: Final = 8.0
 """A trigger never fires sooner: the scheduler may take the end of the task's first half for its failure when the
 deferral is shorter (apache/airflow#72716, seen with 3.3.2)."""
+
+_aborting: Final[set[asyncio.Task[None]]] = set()
+"""Aborts under way: an event loop by itself does not keep a task from being collected."""
 
 
 class BulkJobTrigger(BaseTrigger):
@@ -102,9 +106,21 @@ class BulkJobTrigger(BaseTrigger):
         yield TriggerEvent(wake_up.to_dict())  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Abort the jobs: a person marked the task or cleared it. Not called for a restart of the triggerer."""
+        """Abort the jobs: a person marked the task or cleared it. Not called for a restart of the triggerer.
+
+        Until a killed trigger has ended, the triggerer cancels it again each second, and with it this method, without a
+        word in any log (seen with Airflow 3.3.2). A login and an abort may take longer, so they have a task of their own.
+        """
         if not self.cancel_on_kill:
             return
+        aborting = asyncio.create_task(self._abort())
+        _aborting.add(aborting)
+        aborting.add_done_callback(_aborting.discard)
+        while not aborting.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(aborting)
+
+    async def _abort(self) -> None:
         async with await self._driver() as driver:
             for job_id in self.job_ids:
                 try:

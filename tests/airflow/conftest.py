@@ -70,6 +70,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             # How long a lost triggerer's waits lie unattended: 30 s by default, which is 30 s of every run of these tests.
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
+            # How long a try may be silent before it counts as lost: 300 s by default. It sends a sign of life each second.
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+            # A dozen tasks start at once, and the API server builds itself in its first call: a call that takes longer than
+            # this is sent again although it is done, which ends the try. 5 s by default.
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
+            # Every disturbed load takes one for its wait, a frozen one for good.
+            "AIRFLOW__CORE__PARALLELISM": "14",
             # The DAG files stay as they are: reading them again and again takes what the tasks could use.
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
         }

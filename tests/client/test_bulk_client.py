@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -173,6 +174,22 @@ def test_a_query_is_performed_and_streamed(client, org):
     assert {row["External_Key__c"] for row in result} == {f"Q-{n}" for n in range(250)}
     assert len(list(result.records)) == 250  # and again
     assert seen[-1].state is JobState.JOB_COMPLETE
+
+
+def test_a_number_with_more_decimals_than_described_is_streamed_as_a_float(client, org):
+    org.add_object(name="Gauge__c", fields=[{"name": "Level__c", "type": "double", "precision": 6, "scale": 2}])
+    job = client.ingest.create_job("Gauge__c", "insert")
+    client.ingest.upload(job.id, b"Level__c\n" + b"1.25\n" * 7)
+    client.ingest.close(job.id)
+    client.ingest.wait(job.id, schedule=QUICK)
+    with org.core.store.writing() as connection:  # an API may write them, see ``records/schema.py``
+        connection.execute("UPDATE Gauge__c SET Level__c = 0.123456789 WHERE rowid = (SELECT max(rowid) FROM Gauge__c)")
+    done = client.query.perform("SELECT Level__c FROM Gauge__c ORDER BY Level__c DESC", schedule=QUICK)
+    result = BulkQueryResult(client, done.job, page_records=3)
+    levels = [row["Level__c"] for row in result]
+    assert levels == [Decimal("1.25")] * 6 + [0.123456789]
+    assert [type(each) for each in levels] == [Decimal] * 6 + [float]
+    assert result.to_df()["Level__c"].tolist() == [1.25] * 6 + [0.123456789]
 
 
 @pytest.mark.parametrize("dialect", [{}, {"column_delimiter": "TAB", "line_ending": "CRLF"}])

@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Iterable
 
-from tests.kills.campaign import Visit, find_steps, plan, visit
+from tests.kills.campaign import Campaign, Visit, plan
 from tests.kills.cases import CASES
 from tests.kills.nursery import Nursery
-from tests.kills.steps import Moment, Seen
+from tests.kills.steps import Moment, Seen, Strike
 
 
 def main() -> int:
@@ -22,32 +22,30 @@ def main() -> int:
         parser.error(f"there is no case {', '.join(sorted(unknown))}")
     print("Each cell: jobs of the struck try that the next one went on with + jobs it made, and its API calls.")
     failures: list[str] = []
-    count, started = 0, time.monotonic()
+    planned, visited, started = 0, 0, time.monotonic()
     with Nursery() as nursery:
         for name in chosen:
-            seen = find_steps(nursery, CASES[name])
-            visits = [visit(nursery, CASES[name], strike) for moment in Moment for strike in plan(seen, moment)]
+            with Campaign(nursery, CASES[name]) as campaign:
+                seen = campaign.find_steps()
+                visits = [campaign.visit(strike) for moment in Moment for strike in plan(seen, moment)]
             print(f"\n## {name}: {len(seen)} steps, {len(visits)} boundaries\n")
             print("\n".join(table(seen, visits)))
             failures += [f"{name}: {each.failure}" for each in visits if each.failure]
-            count += len(visits)
+            planned += sum(len(each.moments) for each in seen)
+            visited += len({each.strike for each in visits})
     seconds = time.monotonic() - started
-    print(f"\n{count} of {count} boundaries were visited in {seconds:.0f} s, {len(failures)} failed")
+    print(f"\n{visited} of {planned} boundaries were visited in {seconds:.0f} s, {len(failures)} failed")
     print("\n".join(failures))
-    return 1 if failures else 0
+    return 1 if failures or visited != planned else 0
 
 
 def table(seen: list[Seen], visits: Iterable[Visit]) -> Iterable[str]:
     """Make a Markdown table: a row for each step, a column for each moment."""
-    cells = {each.strike: each for each in visits}
-    yield " | ".join(["| step", *Moment, ""]).rstrip()
+    cells = {each.strike: _cell(each) for each in visits}
+    yield f"| step | {' | '.join(Moment)} |"
     yield "|---" * (len(Moment) + 1) + "|"
-    by_step = {each.step: [] for each in seen}  # type: dict[object, list[str]]
-    for step, row in by_step.items():
-        for moment in Moment:
-            found = [each for strike, each in cells.items() if (strike.step, strike.moment) == (step, moment)]
-            row.append(_cell(found[0]) if found else "")
-        yield " | ".join([f"| {step}", *row, ""]).rstrip()
+    for each in seen:
+        yield f"| {each.step} | {' | '.join(cells.get(Strike(each.step, moment), '') for moment in Moment)} |"
 
 
 def _cell(visit: Visit) -> str:

@@ -15,7 +15,7 @@ from tests.kills import spec
 from tests.kills.nursery import Nursery
 from tests.kills.proxy import Proxy
 from tests.kills.spec import Spec
-from tests.kills.states import begin_try, make_states
+from tests.kills.states import begin_try
 from tests.kills.steps import WRITE, Counting, Seen, Strike
 
 RETRIES: Final = 4
@@ -51,6 +51,7 @@ class Scene:
     :param folder: for the store, the outcomes and the logs
     :param operator: ``ingest`` or ``query``
     :param arguments: of the operator
+    :param org_port: where the org itself listens; its ``url`` is each try's proxy in turn
     :param slowly: the org shows an undisturbed or struck first try every state of a job for one look
     :param forgets: the task state store loses everything between two tries, as no Airflow does
     """
@@ -63,15 +64,15 @@ class Scene:
         operator: str,
         arguments: Mapping[str, Any],
         *,
+        org_port: int,
         slowly: bool = False,
         forgets: bool = False,
     ) -> None:
         self._nursery, self._folder, self._slowly, self._forgets = nursery, folder, slowly, forgets
         self.org, self._operator, self._arguments = org, operator, arguments
-        self._org_port = int(org.url.rpartition(":")[2])
+        self._org_port = org_port
         self._number = 0
-        self._states = folder / "states.sqlite"
-        make_states(self._states)
+        self._states = folder / "states"
 
     def attempt(self) -> Attempt:
         """Run a try that nobody disturbs, to its end."""

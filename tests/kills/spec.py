@@ -18,7 +18,7 @@ class Spec:
     :param operator: a key of ``OPERATORS``
     :param arguments: of the operator
     :param connection: of ``salesforce_bulk_default``, as Airflow's environment variable has it
-    :param states: the file of the task state store
+    :param states: the folder of the task state store
     :param outcome: the file to write the outcome to; the log goes beside it
     :param halt: number of a write to the store and moment, to die or stop there
     :param lingers: seconds to wait at the end to be killed, since the kill may come that late

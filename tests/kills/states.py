@@ -1,4 +1,4 @@
-"""Airflow's task state store, in a SQLite file that all tries' processes share.
+"""Airflow's task state store, in a folder that all tries' processes share.
 
 It answers as Airflow 3.3.2's: the last writer wins, and there is no compare-and-set. A new try gets a new task instance id;
 from then on the old one's ``set`` is refused with 404, and its ``get`` silently answers None.
@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 from tests.kills.steps import Moment
+
+_CURRENT: Final = "the current try"
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,21 @@ class Halt:
 class States:
     """The store as one try sees it.
 
-    :param path: the file
+    :param folder: a file for each key, which is replaced as a whole: a process that is stopped holds no lock
     :param halt: None: go through
     """
 
-    def __init__(self, path: str | Path, try_number: int, halt: Halt | None = None) -> None:
-        self._path, self._try, self._halt = path, try_number, halt
+    def __init__(self, folder: str | Path, try_number: int, halt: Halt | None = None) -> None:
+        self._folder, self._try, self._halt = Path(folder), try_number, halt
         self._lock = threading.Lock()
         self.writes = 0
 
     def get(self, key: str, default: Any = None) -> Any:
         """Read a value."""
-        with self._opened() as database:
-            if not self._is_current(database):
-                return None
-            found = database.execute("SELECT value FROM states WHERE key = ?", (key,)).fetchone()
-            return default if found is None else json.loads(found[0])
+        if not self._is_current():
+            return None
+        found = _read(self._folder, key)
+        return default if found is None else found
 
     def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
         """Write a value."""
@@ -69,21 +68,40 @@ class States:
             number = self.writes
         if self._halt is not None:
             self._halt.before(number)
-        with self._opened() as database:
-            database.execute("BEGIN IMMEDIATE")
-            if not self._is_current(database):
-                raise _not_found()
-            database.execute("INSERT OR REPLACE INTO states VALUES (?, ?)", (key, json.dumps(value)))
+        if not self._is_current():
+            raise _not_found()
+        _write(self._folder, key, value)
         if self._halt is not None:
             self._halt.after(number)
 
-    def _is_current(self, database: sqlite3.Connection) -> bool:
-        return bool(database.execute("SELECT number FROM current").fetchone()[0] == self._try)
+    def _is_current(self) -> bool:
+        return bool(_read(self._folder, _CURRENT) == self._try)
 
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        with closing(_connect(self._path)) as database, database:
-            yield database
+
+def begin_try(folder: Path, number: int, *, forgets: bool = False) -> None:
+    """Give the task a new try: it replaces the one before.
+
+    :param forgets: lose what was written so far
+    """
+    folder.mkdir(exist_ok=True)
+    if forgets:
+        for path in folder.iterdir():
+            path.unlink()
+    _write(folder, _CURRENT, number)
+
+
+def _read(folder: Path, key: str) -> Any:
+    try:
+        return json.loads((folder / quote(key, safe="")).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def _write(folder: Path, key: str, value: Any) -> None:
+    path = folder / quote(key, safe="")
+    part = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+    part.write_text(json.dumps(value), encoding="utf-8")
+    part.replace(path)
 
 
 def _not_found() -> Exception:
@@ -92,28 +110,3 @@ def _not_found() -> Exception:
     from airflow.sdk.execution_time.comms import ErrorResponse
 
     return AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 404}))
-
-
-def make_states(path: Path) -> None:
-    """Make an empty store."""
-    with closing(_connect(path)) as database, database:
-        database.execute("CREATE TABLE states (key TEXT PRIMARY KEY, value TEXT)")
-        database.execute("CREATE TABLE current (number INTEGER)")
-        database.execute("INSERT INTO current VALUES (0)")
-
-
-def begin_try(path: Path, number: int, *, forgets: bool = False) -> None:
-    """Give the task a new try: it replaces the one before.
-
-    :param forgets: lose what was written so far
-    """
-    with closing(_connect(path)) as database, database:
-        if forgets:
-            database.execute("DELETE FROM states")
-        database.execute("UPDATE current SET number = ?", (number,))
-
-
-def _connect(path: str | Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=30)
-    database.execute("PRAGMA synchronous = OFF")  # the process dies here, not the machine
-    return database

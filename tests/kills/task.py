@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -47,9 +48,13 @@ class TaskInstance:
 
 
 def warm_up() -> None:
-    """Do what costs a process most of its time and is the same each time: Airflow looks for file systems and secrets."""
+    """Do what costs a process most of its time and is the same each time.
+
+    Airflow looks for file systems and for secrets, and pyarrow for pandas, whose types its compute functions take.
+    """
     for source in find_sources(__file__):
         source.identity()
+    importlib.import_module("pandas")
     os.environ["AIRFLOW_CONN_WARM_UP"] = "{}"
     BaseHook.get_connection("warm_up")
 

@@ -6,54 +6,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import cache
 
 import pytest
 
 from tests.kills import steps
-from tests.kills.campaign import find_steps, plan, visit
+from tests.kills.campaign import Campaign, plan
 from tests.kills.cases import CASES
 from tests.kills.nursery import Nursery
 from tests.kills.steps import FREEZING, KILLING, Moment, Seen, Step, Strike
 
+
+@pytest.fixture(scope="module")
+def campaign() -> Iterator[Callable[[str], Campaign]]:
+    """Begin the campaigns of the cases, each once."""
+    with ExitStack() as stack:
+        nursery = stack.enter_context(Nursery())
+        yield cache(lambda case: stack.enter_context(Campaign(nursery, CASES[case])))
+
+
+@pytest.fixture(scope="module")
+def found(campaign: Callable[[str], Campaign]) -> Callable[[str], list[Seen]]:
+    """Find the steps of the cases, each once."""
+    return cache(lambda case: campaign(case).find_steps())
+
+
+Begin = Callable[[str], Campaign]
 Found = Callable[[str], list[Seen]]
 
 
-@pytest.fixture(scope="module")
-def nursery() -> Iterator[Nursery]:
-    with Nursery() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def found(nursery: Nursery) -> Found:
-    """Find the steps of a case, once."""
-    return cache(lambda case: find_steps(nursery, CASES[case]))
-
-
-def check_all(nursery: Nursery, case: str, seen: list[Seen], moment: Moment) -> None:
+def check_all(campaign: Campaign, seen: list[Seen], moment: Moment) -> None:
     """Strike at every step that has the moment."""
     strikes = plan(seen, moment)
     assert len(strikes) == sum(moment in each.moments for each in seen) > 0
-    visits = [visit(nursery, CASES[case], strike) for strike in strikes]
+    visits = [campaign.visit(strike) for strike in strikes]
     failures = [each.failure for each in visits if each.failure]
     assert not failures, f"{len(failures)} of {len(visits)}:\n" + "\n".join(failures)
 
 
-@pytest.mark.parametrize("moment", KILLING)
-@pytest.mark.parametrize("case", CASES)
+KILLS = [(case, moment) for case in CASES for moment in KILLING]
+KILLS.remove(("query, pages at once", Moment.BODY))  # what this case is about has no request with a body
+
+
+@pytest.mark.parametrize(("case", "moment"), KILLS)
 def test_wherever_a_try_is_killed_the_next_brings_every_row_once(
-    case: str, moment: Moment, nursery: Nursery, found: Found
+    case: str, moment: Moment, campaign: Begin, found: Found
 ) -> None:
-    check_all(nursery, case, found(case), moment)
+    check_all(campaign(case), found(case), moment)
 
 
 @pytest.mark.parametrize("moment", FREEZING)
 @pytest.mark.parametrize("case", CASES)
 def test_wherever_a_try_stands_still_while_it_is_replaced_it_does_no_harm_when_it_wakes_up(
-    case: str, moment: Moment, nursery: Nursery, found: Found
+    case: str, moment: Moment, campaign: Begin, found: Found
 ) -> None:
-    check_all(nursery, case, found(case), moment)
+    check_all(campaign(case), found(case), moment)
 
 
 def test_every_step_has_its_moments(found: Found) -> None:
@@ -72,16 +80,16 @@ def test_every_step_has_its_moments(found: Found) -> None:
 # --- could this fail? ---
 
 
-def test_a_ledger_that_forgets_is_noticed(nursery: Nursery) -> None:
-    seen = visit(nursery, CASES["ingest"], Strike(Step(steps.CLOSE, 3), Moment.APPLIED), forgets=True)
+def test_a_ledger_that_forgets_is_noticed(campaign: Begin) -> None:
+    seen = campaign("ingest").visit(Strike(Step(steps.CLOSE, 3), Moment.APPLIED), forgets=True)
     assert "rows are not in the org once each" in seen.failure
-    seen = visit(nursery, CASES["query"], Strike(Step(steps.QUERY_LOOK, 1), Moment.BEFORE), forgets=True)
+    seen = campaign("query").visit(Strike(Step(steps.QUERY_LOOK, 1), Moment.BEFORE), forgets=True)
     assert "the query ran again although its job was recorded" in seen.failure
 
 
-def test_a_step_that_is_not_taken_cannot_be_struck(nursery: Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_is_not_taken_cannot_be_struck(campaign: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.kills.spec.LINGER_SECONDS", 0.0)
     with pytest.raises(AssertionError, match="the process was not killed"):
-        visit(nursery, CASES["ingest"], Strike(Step(steps.UPLOAD, 4), Moment.BEFORE))
+        campaign("ingest").visit(Strike(Step(steps.UPLOAD, 4), Moment.BEFORE))
     with pytest.raises(AssertionError, match="the process did not come there"):
-        visit(nursery, CASES["ingest"], Strike(Step(steps.UPLOAD, 4), Moment.FROZEN))
+        campaign("ingest").visit(Strike(Step(steps.UPLOAD, 4), Moment.FROZEN))

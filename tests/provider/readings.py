@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_sfbulk.local_org import LocalOrg, seed
 
-FIELDS = [
+FIELDS: list[dict[str, object]] = [
     {"name": "Name", "type": "string", "length": 80},
     {"name": "Station__c", "type": "reference", "referenceTo": ["Account"], "relationshipName": "Station__r"},
     {"name": "Count__c", "type": "double", "precision": 18, "scale": 0},

@@ -15,13 +15,14 @@ from unittest.mock import patch
 import boto3  # type: ignore[import-untyped]
 import pyarrow.parquet as pq
 import pytest
+from airflow.sdk import ObjectStoragePath
 from moto.server import ThreadedMotoServer
 from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.errors import FailedRecordsError, SourceError, TransportError
 from airflow_provider_sfbulk.client.flows import retry
 from airflow_provider_sfbulk.local_org import LocalOrg
-from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
+from airflow_provider_sfbulk.local_org.faults import Dropped, Exchange, Fault
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from airflow_provider_sfbulk.storage import open_output
@@ -113,7 +114,7 @@ def test_an_empty_result_is_an_object_too(
     assert not unfinished(s3)
 
 
-def test_a_page_that_never_proves_leaves_no_object(
+def test_a_page_that_never_proves_shows_no_object(
     s3: Any, folder: str, org: LocalOrg, task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Cut(Fault):
@@ -129,8 +130,69 @@ def test_a_page_that_never_proves_leaves_no_object(
     extract = operator(output_path=f"s3://minio@{BUCKET}/{folder}", page_records=10, max_concurrent_pages=1)
     with pytest.raises(TransportError):
         task.start().run(extract)
-    assert names(s3, folder) == set()
+    (waiting,) = names(s3, folder)
+    assert waiting.startswith("_part-"), "the first page, for the retry; readers of the folder skip it"
     assert not unfinished(s3)
+
+
+def test_a_retry_takes_over_the_objects_of_finished_pages(
+    s3: Any, folder: str, org: LocalOrg, task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class HangUp(Fault):
+        async def after(self, exchange: Exchange, response: Response) -> Response:
+            if exchange.number > 3:
+                raise Dropped
+            return response
+
+    fill_readings(org, tmp_path, many(25))
+    monkeypatch.setattr(retry, "FIRST_DELAY_SECONDS", 0.001)
+    org.core.faults.add("query.results", HangUp())
+    extract = operator(output_path=f"s3://minio@{BUCKET}/{folder}", page_records=5, max_concurrent_pages=1)
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/notes.txt", Body=b"mine")
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/_part-7508d000003QaLpAAK-00009.csv.0123abcd", Body=b"of a job given up")
+    with pytest.raises(TransportError):
+        task.start().run(extract)
+    waiting = sorted(name for name in names(s3, folder) if "LO" in name)
+    assert len(waiting) == 3
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/{waiting[1]}", Body=b"not what was written")
+    org.core.faults.clear()
+    org.calls.clear()
+    summary = task.start().run(extract)
+    assert sum("/results" in call.path for call in org.calls) == 3, "the last two, and the one that was harmed"
+    manifest = json.loads(read(s3, summary["manifest"]))
+    assert names(s3, folder) == {"manifest.json", "notes.txt", *(file["name"] for file in manifest["files"])}
+    keys = []
+    for file in manifest["files"]:
+        data = read(s3, file["uri"])
+        assert (file["bytes"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+        keys += [row["External_Key__c"] for row in csv.DictReader(io.StringIO(data.decode(), newline=""))]
+    assert sorted(keys) == sorted(truth(org))
+
+
+def test_a_copy_that_is_not_whole_leaves_the_object_where_it_was(
+    s3: Any, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some storages answer before they have copied all."""
+
+    def half(source: str, target: str) -> None:
+        s3.put_object(Bucket=BUCKET, Key=target.removeprefix(f"{BUCKET}/"), Body=b"12")
+
+    path = ObjectStoragePath(f"s3://minio@{BUCKET}/{folder}")
+    output = open_output(path)
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/old", Body=b"1234")
+    with monkeypatch.context() as patch:
+        patch.setattr(path.fs, "cp_file", half)
+        with pytest.raises(OSError, match="2 bytes of an object of 4"):
+            output.rename("old", "new")
+    assert output.sizes() == {"old": 4, "new": 2}
+    output.rename("old", "new")
+    assert output.sizes() == {"new": 4}
+    with pytest.raises(FileNotFoundError):
+        output.rename("old", "new")
+
+
+def test_a_folder_that_is_not_there_has_no_files(s3: Any, folder: str) -> None:
+    assert open_output(f"s3://minio@{BUCKET}/{folder}").sizes() == {}
 
 
 def test_an_object_is_not_there_before_it_is_whole(s3: Any, folder: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,12 +13,14 @@ from typing import Any
 
 import pytest
 from airflow.triggers.base import TriggerEvent
+from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.drivers import aio
 from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.hooks import salesforce_bulk
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.triggers import job as job_trigger
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
@@ -236,6 +239,45 @@ def test_it_leaves_no_connection_open(org: LocalOrg, job_id: str, monkeypatch: p
 def test_a_kill_aborts_the_jobs(slow_org: LocalOrg, job_id: str) -> None:
     asyncio.run(stored(trigger("750000000000001AAA", job_id)).on_kill())
     assert slow_org.jobs[0].state == "Aborted", "a job that is gone does not keep the others from being aborted"
+
+
+class SlowAbort(Fault):
+    """An abort whose answer takes until it is let go."""
+
+    def __init__(self) -> None:
+        self.is_awaited = threading.Event()
+        self.let_go = threading.Event()
+
+    async def before(self, exchange: Exchange) -> Response | None:
+        self.is_awaited.set()
+        await asyncio.to_thread(self.let_go.wait)
+        return None
+
+
+def test_a_triggerer_that_cancels_again_and_again_does_not_keep_a_kill_from_aborting(
+    slow_org: LocalOrg, job_id: str
+) -> None:
+    slow = SlowAbort()
+    slow_org.core.faults.add("query.change", slow)
+
+    async def run() -> None:
+        # As Airflow's TriggerRunner: on_kill() within a time limit, and a further cancel each second until it is over.
+        killing = asyncio.create_task(asyncio.wait_for(stored(trigger(job_id)).on_kill(), timeout=30))
+        while not slow.is_awaited.is_set():
+            await asyncio.sleep(0.01)
+        for _ in range(3):
+            killing.cancel()
+            await asyncio.sleep(0.01)
+        slow.let_go.set()
+        while slow_org.jobs[0].state == "InProgress":
+            await asyncio.sleep(0.01)
+        await asyncio.gather(killing, return_exceptions=True)
+
+    try:
+        asyncio.run(asyncio.wait_for(run(), timeout=30))
+    finally:
+        slow.let_go.set()
+    assert slow_org.jobs[0].state == "Aborted"
 
 
 def test_a_kill_aborts_nothing_when_that_is_not_wanted(slow_org: LocalOrg, job_id: str) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Any, Final, TypeAlias
 
-from airflow_provider_sfbulk.client.errors import NotFoundError, SfBulkError
+from airflow_provider_sfbulk.client.errors import NotFoundError, ProtocolError, RequestRefusedError, SfBulkError
 from airflow_provider_sfbulk.client.flows.job import QueryJobs
 from airflow_provider_sfbulk.client.flows.org import describe
-from airflow_provider_sfbulk.client.flows.query import fetch_page, pages
+from airflow_provider_sfbulk.client.flows.page_ledger import PageLedger
+from airflow_provider_sfbulk.client.flows.query import OtherHeaderError, fetch_page, pages
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobState, LineEnding, QueryOperation
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
 from airflow_provider_sfbulk.client.records.pages import Page
@@ -31,6 +33,17 @@ USABLE: Final = frozenset({JobState.UPLOAD_COMPLETE, JobState.IN_PROGRESS, JobSt
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Submitted:
+    """A query job as the ledger knows it.
+
+    :param generation: how manyth job of the query it is, from 0: a job that failed or is gone is followed by another
+    """
+
+    job_id: str
+    generation: int
+
+
 def submit(
     jobs: QueryJobs,
     soql: str,
@@ -38,12 +51,11 @@ def submit(
     operation: QueryOperation | str,
     column_delimiter: ColumnDelimiter | str,
     line_ending: LineEnding | str,
-) -> Flow[str]:
+) -> Flow[Submitted]:
     """Find the query job that an earlier try recorded, or make one and record it.
 
     A job that failed, was aborted or is gone is followed by a new one: reading again changes nothing.
 
-    :return: the job's id
     :raises RequestRefusedError: when Salesforce refuses the SOQL
     """
     for generation in count():
@@ -57,7 +69,7 @@ def submit(
             continue
         if info.state in USABLE:
             log.info("going on with query job %s of an earlier try", info.id)
-            return info.id
+            return Submitted(info.id, generation)
     made = yield from jobs.create(soql, operation=operation, column_delimiter=column_delimiter, line_ending=line_ending)
     stands = yield Record(key, {"job_id": made.id})
     if stands["job_id"] != made.id:
@@ -65,18 +77,17 @@ def submit(
             yield from jobs.abort(made.id)
         except SfBulkError as error:
             log.warning("query job %s is not needed and could not be aborted (%s)", made.id, error)
-    job_id: str = stands["job_id"]
-    return job_id
+    return Submitted(stands["job_id"], generation)
 
 
-def recorded_job() -> Flow[str | None]:
+def recorded_job() -> Flow[Submitted | None]:
     """Read the job that was recorded last, whatever became of it: what a task waits for after a deferral."""
-    found: str | None = None
+    found: Submitted | None = None
     for generation in count():
         known = yield Recall(f"0.{generation}")
         if known is None:
             return found
-        found = known["job_id"]
+        found = Submitted(known["job_id"], generation)
     raise AssertionError("unreachable: the count has no end")
 
 
@@ -85,31 +96,55 @@ MakePage: TypeAlias = Callable[[int, tuple[ColumnType, ...]], Sink]
 
 
 def fetch(
-    jobs: QueryJobs, job: JobInfo, make_page: MakePage, *, typed: bool, page_records: int, at_once: int
+    jobs: QueryJobs,
+    job: JobInfo,
+    make_page: MakePage,
+    *,
+    typed: bool,
+    page_records: int,
+    at_once: int,
+    ledger: PageLedger | None = None,
 ) -> Flow[int]:
     """Fetch all pages of a finished job, and type their columns by describe if wanted.
 
     :param make_page: called once a page, and again for all pages when a column has to be typed anew
     :param page_records: records of a page at most, when the pages are read in order
     :param at_once: pages to read at the same time; Salesforce chooses their size then
+    :param ledger: remembers finished pages, and knows those of earlier tries: no sink is asked for them
     :return: how many pages there are
     :raises ProtocolError: when the pages do not add up to the job's own count
     """
     if job.processed <= page_records:
         at_once = 1  # one page: asking for the list of pages would only cost a call
+    paging = {"api_version": jobs.api_version, "page_records": page_records, "in_order": at_once == 1}
+    if ledger is not None:
+        yield from ledger.open()
     types: tuple[ColumnType, ...] = ()
     if typed:
-        types = yield from describe_columns(jobs, job)
+        types = yield from describe_columns(jobs, job, columns=ledger.columns if ledger is not None else ())
+        for column in ledger.widened if ledger is not None else ():
+            types = tuple(widen(types, column))
     while True:
         try:
             found = yield from pages(
-                jobs, job, partial(_make, make_page, types), max_records=page_records, at_once=at_once
+                jobs,
+                job,
+                partial(_make, make_page, types),
+                max_records=page_records,
+                at_once=at_once,
+                done=[] if ledger is None else (yield from ledger.begin(types, paging=paging)),
+                on_page=None if ledger is None else ledger.note,
             )
         except MisfitError as misfit:
-            if misfit.column is None or _is_widened(types, misfit.column):
-                raise
+            types = widen_for(types, misfit)
             log.warning("job %s: %s; reading the pages again with that column as a float", job.id, misfit)
-            types = tuple(widen(types, misfit.column))
+            if ledger is not None:
+                yield from ledger.widen(str(misfit.column))
+        except (ProtocolError, OtherHeaderError, RequestRefusedError):
+            # Not the line: what was read does not fit together, and a retry that builds on it would fail again.
+            if ledger is not None:
+                yield from _forgotten(ledger)
+            raise
         else:
             return len(found)
 
@@ -118,20 +153,39 @@ def _make(make_page: MakePage, types: tuple[ColumnType, ...], index: int) -> Sin
     return make_page(index, types)
 
 
-def describe_columns(jobs: QueryJobs, job: JobInfo) -> Flow[tuple[ColumnType, ...]]:
-    """Type the result's columns: the header comes from a page of one record, the types from describe."""
-    header = Page(dialect_of(job))
-    yield from fetch_page(jobs, job.id, header, max_records=1)
+def describe_columns(jobs: QueryJobs, job: JobInfo, *, columns: tuple[str, ...] = ()) -> Flow[tuple[ColumnType, ...]]:
+    """Type the result's columns by describe.
+
+    :param columns: the result's header, when it is known; otherwise it comes from a page of one record
+    """
+    if not columns:
+        header = Page(dialect_of(job))
+        yield from fetch_page(jobs, job.id, header, max_records=1)
+        columns = header.columns
     sobject = str(job.object)
     describes: dict[str, Mapping[str, Any]] = {}
-    while missing := needed_describes(sobject, header.columns, describes):
+    while missing := needed_describes(sobject, columns, describes):
         for name in sorted(missing):
             try:
                 describes[name] = yield from describe(name, api_version=jobs.api_version)
             except NotFoundError:
                 describes[name] = {}  # this login may not see it: its columns stay text
-    return tuple(column_types(sobject, header.columns, describes))
+    return tuple(column_types(sobject, columns, describes))
 
 
-def _is_widened(types: Sequence[ColumnType], column: str) -> bool:
-    return any(each.name == column and each.kind is Kind.DOUBLE for each in types)
+def widen_for(types: Sequence[ColumnType], misfit: MisfitError) -> tuple[ColumnType, ...]:
+    """Give the types with which the rows can be read again after a misfit.
+
+    :raises MisfitError: the same, when there are none
+    """
+    hopeless = any(each.name == misfit.column and each.kind is Kind.DOUBLE for each in types)
+    if misfit.column is None or hopeless:
+        raise misfit
+    return tuple(widen(types, misfit.column))
+
+
+def _forgotten(ledger: PageLedger) -> Flow[None]:
+    try:
+        yield from ledger.forget()
+    except SfBulkError as error:
+        log.warning("what was read of the result could not be marked as doubtful: %s", error)

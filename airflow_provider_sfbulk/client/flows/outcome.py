@@ -121,7 +121,8 @@ def settle(
         rules[len(rounds)] = rule
     if files is None:
         counted = yield from _Pass(jobs, rounds, infos, rules, None, None).run()
-        if not counted.chosen:
+        # Records that could not be told apart were not sent on, whatever the rule says: then these numbers do not add up.
+        if not counted.chosen and counted.adds_up:
             return counted.outcome
     passed = yield from _Pass(jobs, rounds, infos, rules, given, files).run()
     return passed.outcome
@@ -157,6 +158,8 @@ class _Pass:
         try:
             for each in self._rounds:
                 yield from self._round(each)
+            if self._given is not None:
+                self._check()
         except BaseException:
             self._close(all_of_them=True)
             raise
@@ -164,6 +167,28 @@ class _Pass:
         self.outcome.again = next_round if next_round is not None and next_round.records else None
         self._close(all_of_them=self.outcome.again is None)
         return self
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether each record of the input has one last outcome, or goes again."""
+        sent = sum(part.records for part in self._rounds[0].parts)
+        return sum(self.outcome.counts.values()) + self.chosen == sent
+
+    def _check(self) -> None:
+        """Refuse an outcome that loses sight of a record.
+
+        :raises InputChangedError: when it is for want of the input
+        """
+        if self.adds_up:
+            return
+        if self._unreadable is not None:
+            raise self._unreadable
+        raise ProtocolError(
+            "the results of the load's rounds do not reconcile: "
+            f"{sum(part.records for part in self._rounds[0].parts)} records were sent, "
+            f"{sum(self.outcome.counts.values())} have an outcome. Nothing is sent again: compare the jobs' result files "
+            "with the input."
+        )
 
     def _close(self, *, all_of_them: bool) -> None:
         for number, residue in self._residues.items():

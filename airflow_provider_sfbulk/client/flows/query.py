@@ -51,6 +51,7 @@ class Page:
     :param next_locator: where the next one begins; None after the last, and when pages are read at once
     :param records: records in it
     :param header: its header row, as sent, without line ending
+    :param in_order: whether it was read in order; pages of the two ways begin and end elsewhere
     """
 
     index: int
@@ -58,6 +59,7 @@ class Page:
     next_locator: str | None
     records: int
     header: bytes
+    in_order: bool = True
 
 
 @dataclass(frozen=True)
@@ -117,15 +119,15 @@ def pages(
     """Fetch all pages of a job that is ``JobComplete``.
 
     :param at_once: pages read at the same time; 1 reads them in order, by locator
-    :param done: pages that were fetched and kept by an earlier try: they are not fetched again, and decide whether the
-        rest is read in order
+    :param done: pages that were fetched and kept by an earlier try, by index: they are not fetched again, and decide
+        whether the rest is read in order. Some may be missing; one that is not where it was named is read again
     :param on_page: is run after each page, to note it; with ``at_once`` several run at the same time
     :return: all pages, those of ``done`` too
     :raises ProtocolError: pages repeat, or their records do not add up to the job's
     """
     together = at_once > 1 and float(jobs.api_version) >= float(limits.OLDEST_RESULT_PAGES_API_VERSION)
     if done:
-        together = done[0].locator is not None
+        together = not done[0].in_order
     reader = _Reader(jobs, job.id, make_sink, on_page)
     locators: list[str] = []
     if together:
@@ -210,7 +212,8 @@ def fetch_page(
         reply = yield from fetch(api, proven)
         if reply.status != 200:
             raise TransportError(f"GET {path}: {reply.status} in place of a page", status=reply.status, job_id=job_id)
-        return Page(index, locator, proven.next_locator if in_order else None, proven.records, proven.header)
+        following = proven.next_locator if in_order else None
+        return Page(index, locator, following, proven.records, proven.header, in_order)
 
     return repeat(attempt, DOWNLOAD)
 
@@ -226,6 +229,10 @@ def next_page(
         raise ProtocolError(f"query job {job_id}: a page was named twice, so it would never end", job_id=job_id)
     header = before[0].header if before else None
     return fetch_page(jobs, job_id, sink, index=len(before), locator=locator, max_records=max_records, header=header)
+
+
+class OtherHeaderError(TransportError):
+    """A page's header row is not the first page's. Mostly this page is wrong; when it stays so, the first one may be."""
 
 
 class PageSink(CsvSink):
@@ -273,12 +280,13 @@ class PageSink(CsvSink):
     def finish(self) -> None:
         """Compare the header rows, then let ``inner`` judge.
 
-        :raises TransportError: there is no header row, or not the first page's
+        :raises TransportError: there is no header row
+        :raises OtherHeaderError: it is not the first page's
         """
         if not self.header:
             raise TransportError("a page of results without a header row")
         if self._wanted is not None and self.header != self._wanted:
-            raise TransportError("a page of results whose header row is not the first page's")
+            raise OtherHeaderError("a page of results whose header row is not the first page's")
         super().finish()
 
 
@@ -292,24 +300,28 @@ class _Reader:
     on_page: Callable[[Page], Flow[None]] | None
 
     def in_order(self, max_records: int | None, done: Sequence[Page]) -> Flow[list[Page]]:
-        found = list(done)
-        seen: set[str] = {page.next_locator for page in found if page.next_locator is not None}
-        locator = found[-1].next_locator if found else None
-        for _ in range(MANY_PAGES):
-            if found and locator is None:
-                return found
-            header = found[0].header if found else None
-            page = yield from self._page(len(found), locator, header, max_records=max_records)
+        kept = {page.index: page for page in done if page.in_order}
+        header = next((page.header for page in kept.values()), None)
+        found: list[Page] = []
+        seen: set[str] = set()
+        locator: str | None = None
+        for index in range(MANY_PAGES):
+            page = kept.get(index)
+            if page is None or page.locator != locator:
+                page = yield from self._page(index, locator, header, max_records=max_records)
+            header = page.header
             found.append(page)
             locator = page.next_locator
-            if locator is not None:
-                note(locator, seen, f"query job {self.job_id}")
+            if locator is None:
+                return found
+            note(locator, seen, f"query job {self.job_id}")
         raise ProtocolError(f"query job {self.job_id} has no last page after {MANY_PAGES} pages", job_id=self.job_id)
 
     def at_once(self, locators: Sequence[str], limit: int, done: Sequence[Page]) -> Flow[list[Page]]:
-        kept = {page.locator for page in done}
-        todo = [(index, locator) for index, locator in enumerate(locators) if locator not in kept]
-        found = list(done)
+        places = list(enumerate(locators))
+        kept = {(page.index, page.locator): page for page in done if not page.in_order}
+        found = [kept[place] for place in places if place in kept]
+        todo = [place for place in places if place not in kept]
         if not found:  # one page alone: the others are compared with its header row
             found.append((yield from self._page(*todo.pop(0), None, in_order=False)))
         header = found[0].header

@@ -60,7 +60,14 @@ def normal_form(texts: Array, field_type: str | None) -> Array:
     """
     trimmed = _trimmed(texts)
     read = _READERS.get(field_type or "")
-    return trimmed if read is None else compute.coalesce(read(trimmed), trimmed)
+    if read is None:
+        return trimmed
+    forms = read(trimmed)
+    if not forms.null_count:
+        return forms
+    # Marked, so that no text looks like the normal form of another value.
+    text = compute.if_else(compute.equal(trimmed, ""), "", compute.binary_join_element_wise("?", trimmed, ""))
+    return compute.coalesce(forms, text)
 
 
 def holds(texts: Array, byte: int) -> bool:

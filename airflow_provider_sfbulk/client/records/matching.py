@@ -17,7 +17,8 @@ A row of the part is used once at most: when two files claim it, successful goes
 a row that was taken must not be sent again. A surplus result row, one whose values are in the part but taken, stays
 unmatched, also when rule 3 would find it a place: it is a copy, or a blanked row that happens to look like another.
 
-Memory: about 100 bytes for each row of the part and of the results, while it runs.
+Memory while it runs: about 70 bytes for each row of the part and of the results (measured); a million of both take about a
+second.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Two implementations: :class:`LocalFolder` here, and object storage in ``airflow_
 
 from __future__ import annotations
 
+import glob
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,18 @@ class Output(Protocol):
     def remove(self, name: str, /) -> None:
         """Remove a file; it need not be there."""
 
+    def sizes(self) -> dict[str, int]:
+        """List the files that lie in the folder itself, with their bytes; none when there is no folder."""
+
+    def rename(self, name: str, new: str, /) -> None:
+        """Give a file another name, replacing one of that name. Object storage copies, and removes the first.
+
+        :raises OSError: when it could not be done; the file is still there under its old name, if it was
+        """
+
+    def uri(self, name: str, /) -> str:
+        """Give the URI of a file of that name, whether it is there or not."""
+
 
 class LocalFolder:
     """An :class:`Output` on the local disk.
@@ -50,6 +63,7 @@ class LocalFolder:
         """Begin a file."""
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
         return LocalFile(path)
 
     def read(self, name: str, /) -> bytes | None:
@@ -64,9 +78,28 @@ class LocalFolder:
         with suppress(FileNotFoundError):
             (self._folder / name).unlink()
 
+    def sizes(self) -> dict[str, int]:
+        """List the files of the folder itself, with their bytes."""
+        try:
+            with os.scandir(self._folder) as entries:
+                return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+        except FileNotFoundError:
+            return {}
+
+    def rename(self, name: str, new: str, /) -> None:
+        """Give a file another name."""
+        (self._folder / name).replace(self._folder / new)
+
+    def uri(self, name: str, /) -> str:
+        """Give the path of a file of that name."""
+        return str(self._folder / name)
+
 
 class LocalFile:
-    """A file under ``<name>.<process>.part`` until it is whole."""
+    """A file under ``<name>.<process>.part`` until it is whole.
+
+    A process that is killed leaves that behind; whoever begins a file of the same name removes it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -90,3 +123,23 @@ class LocalFile:
         self._file.close()
         with suppress(FileNotFoundError):
             self._part.unlink()
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes left that were killed while they wrote this file. Those that live are let write."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+        process = left.name.removeprefix(f"{path.name}.").removesuffix(".part")
+        if process.isascii() and process.isdigit() and not _is_alive(int(process)):
+            left.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    if os.name != "posix":
+        return True  # elsewhere the question cannot be asked without harm
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

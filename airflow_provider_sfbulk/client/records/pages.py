@@ -83,6 +83,13 @@ def check_csv(reply: Reply) -> None:
         )
 
 
+def columns_of(header: bytes, dialect: Dialect) -> tuple[str, ...]:
+    """Read the columns of a header row that is given without line ending."""
+    counter = RecordCounter(dialect)
+    counter.feed(header + b"\n")
+    return counter.header or ()
+
+
 @dataclass(frozen=True)
 class PageFile:
     """A page's file, in place.

@@ -187,6 +187,45 @@ def test_a_later_try_goes_on_behind_the_pages_it_has(at_once, kept):
     assert len(hand.requests) == len(lists) + 3 - kept
 
 
+def kept_pages():
+    """Three pages that an earlier try read in order, and three that it read at once."""
+    noted = {}
+    for at_once in (1, 4):
+        noted[at_once] = []
+
+        def on_page(each, to=noted[at_once]):
+            to.append(each)
+            yield from ()
+
+        lists = [listed("AAA", "BBB", "CCC")] if at_once > 1 else []
+        run([*lists, page(2, "BBB"), page(2, "CCC"), page(1, None)], done(5), at_once=at_once, on_page=on_page)
+    return noted[1], noted[4]
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_a_page_that_is_missing_among_the_kept_ones_is_read_from_its_own_locator(missing):
+    in_order, at_once = kept_pages()
+    replies = [page(2, "BBB"), page(2, "CCC"), page(1, None)]
+    hand, found = run([replies[missing]], done(5), done=[each for each in in_order if each.index != missing])
+    assert found == in_order
+    assert queries(hand) == [{} if missing == 0 else {"locator": in_order[missing].locator}]
+    kept = [each for each in at_once if each.index != missing]
+    hand, found = run([listed("AAA", "BBB", "CCC"), replies[missing]], done(5), done=kept, at_once=4)
+    assert found == at_once
+    assert queries(hand)[1:] == [{"locator": at_once[missing].locator}]
+
+
+def test_kept_pages_that_are_not_where_they_were_named_are_read_again():
+    in_order, at_once = kept_pages()
+    hand, found = run([page(2, "ZZZ"), page(3, None)], done(5), done=in_order[1:])
+    assert [each.locator for each in found] == [None, "ZZZ"]
+    assert len(hand.requests) == 2
+    lists = listed("AAA", "CCC", "BBB")
+    hand, found = run([lists, page(1, None), page(2, None)], done(5), done=at_once, at_once=4)
+    assert [each.locator for each in found] == ["AAA", "CCC", "BBB"]
+    assert len(hand.requests) == 3
+
+
 def test_a_query_is_performed_from_soql_to_its_last_page():
     hand = Hand(
         [

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_sfbulk.client.records.arrow import read_text
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.fingerprints import Fingerprints, RowForm, fingerprint
-from tests.client.records_out.out_witness import encode, java_double, texts
+from tests.client.records_out.out_witness import COMMA, encode, java_double, texts
 
 BLANKS = ("", "#N/A")
 
@@ -70,9 +70,12 @@ def _numbers(draw: st.DrawFn) -> str:
     )
 
 
+_EARLIEST, _LATEST = datetime(1900, 1, 1), datetime(2100, 1, 1)  # noqa: DTZ001 - what Hypothesis takes
+
+
 @st.composite
 def _moments(draw: st.DrawFn) -> str:
-    moment = draw(st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)))
+    moment = draw(st.datetimes(_EARLIEST, _LATEST))
     moment = moment.replace(microsecond=draw(st.sampled_from([0, 0, 120_000, 123_000])))
     zone = draw(st.integers(-14 * 60, 14 * 60))
     local = moment.replace(tzinfo=timezone(timedelta(minutes=zone)))
@@ -120,7 +123,7 @@ def spellings(kind: str) -> st.SearchStrategy[str]:
 
 
 def take(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], form: RowForm, dialect: Dialect = Dialect()
+    columns: Sequence[str], rows: Iterable[Sequence[str]], form: RowForm, dialect: Dialect = COMMA
 ) -> Fingerprints:
     """Fingerprints of rows that went through a real CSV."""
     data = encode([columns], dialect, quote_all=False) + encode(rows, dialect)
