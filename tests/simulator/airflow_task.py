@@ -324,7 +324,7 @@ class AirflowTask:
 
     def _wait(self, process: Process, deferral: Deferral) -> dict[str, Any]:
         trigger = self._trigger(process, deferral)
-        event = _drive(anext(trigger.run()))
+        event = drive(anext(trigger.run()))
         payload: dict[str, Any] = json.loads(json.dumps(event.payload))
         fault = self._runner.fault("event", OPERATOR_FAULTS["event"], process.number)
         if fault in ("error", "timeout"):
@@ -334,7 +334,7 @@ class AirflowTask:
         return payload
 
     def _kill_trigger(self, process: Process, deferral: Deferral) -> None:
-        _drive(self._trigger(process, deferral).on_kill())
+        drive(self._trigger(process, deferral).on_kill())
 
     def _trigger(self, process: Process, deferral: Deferral) -> BulkJobTrigger:
         trigger = BulkJobTrigger(**deferral.arguments)
@@ -368,7 +368,7 @@ class AirflowTask:
         assert error is None or isinstance(error, Killed), f"on_kill of a trigger raised {error!r}"
 
 
-def _drive(coroutine: Any) -> Any:
+def drive(coroutine: Any) -> Any:
     """Run a coroutine that waits for nothing outside."""
     awaited: Coroutine[Any, Any, Any] = coroutine
     try:

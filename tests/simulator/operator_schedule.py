@@ -7,6 +7,7 @@ Faults come until they are used up; then a try that meets none must succeed, or 
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from airflow_provider_sfbulk.client.records import parts
 from airflow_provider_sfbulk.client.wire import Reply, Request
 from airflow_provider_sfbulk.operators import base, ingest, load, query, staging
 from airflow_provider_sfbulk.triggers import job as job_trigger
-from tests.simulator.airflow_task import AirflowTask
+from tests.simulator.airflow_task import AirflowTask, drive
 from tests.simulator.faults import OPERATOR_EVERY, OPERATOR_FAULTS
 from tests.simulator.invariants import Violation, claim
 from tests.simulator.model import HOST, Job, Salesforce
@@ -360,12 +361,28 @@ class OperatorSchedule:
         self.nap(self._process, 8.0)
 
 
+class _Done:
+    """A task of the event loop that has ended by the time it is asked."""
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return True
+
+    def add_done_callback(self, act: Callable[[Any], object]) -> None:
+        """Call it at once."""
+        act(self)
+
+
 @contextmanager
 def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
     """Put clock, storage and spools of the schedule in place of the real ones."""
 
     async def sleep(seconds: float) -> None:
         schedule.trigger_sleeps()
+
+    def create_task(coroutine: Any) -> _Done:
+        drive(coroutine)
+        return _Done()
 
     def open_output(folder: Any, *, conn_id: str | None = None) -> Folder:
         return schedule.folder(str(folder))
@@ -401,7 +418,11 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
     places: list[tuple[Any, str, Any]] = [
         (base, "time", clock),
         (job_trigger, "time", clock),
-        (job_trigger, "asyncio", SimpleNamespace(sleep=sleep)),
+        (
+            job_trigger,
+            "asyncio",
+            SimpleNamespace(sleep=sleep, create_task=create_task, CancelledError=asyncio.CancelledError),
+        ),
         (ingest, "open_output", open_output),
         (load, "open_output", open_output),
         (staging, "open_output", open_output),

@@ -81,6 +81,30 @@ class Folder:
         if fault == "kill_after":
             raise Killed
 
+    def sizes(self) -> dict[str, int]:
+        """List the files of this folder."""
+        self.meet("read_file")
+        there = ((name.removeprefix(self._prefix), data) for name, data in self._files.whole.items())
+        return {name: len(data) for name, data in there if "/" not in name}
+
+    def rename(self, name: str, new: str, /) -> None:
+        """Give a file another name."""
+        fault = self.meet("commit_file")
+        name, new = self._prefix + name, self._prefix + new
+        if name not in self._files.whole:
+            raise FileNotFoundError(name)
+        self._files.whole[new] = self._files.whole.pop(name)
+        self._files.changed(new, by_newest=self._world.is_newest(self._process.number))
+        self._world.files_changed()
+        if fault == "kill_after":
+            raise Killed
+        if fault == "error_applied":
+            raise OSError(errno.EIO, "the storage does not answer")
+
+    def uri(self, name: str, /) -> str:
+        """Give a file's URI."""
+        return f"memory://{self._prefix}{name}"
+
     def meet(self, what: str) -> str | None:
         """Give the baton back before an effect, and meet the faults that are alike for all."""
         fault = self._world.fault(what, OPERATOR_FAULTS[what], self._process.number)
