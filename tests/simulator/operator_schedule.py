@@ -220,7 +220,9 @@ class OperatorSchedule:
             raise error
         told = "success" if error is None else f"{type(error).__name__}: {str(error)[:300]}"
         self.note(f"{process.label} ends: {told}")
-        self.witness.ended(process, value, error, storage_failed=self._storage_failed)
+        self.witness.ended(
+            process, value, error, storage_failed=self._storage_failed or not self.is_newest(process.number)
+        )
         is_current = process is self.airflow.process and process.number == self._states.current
         if not is_current or self.airflow.state != "running":
             return

@@ -128,5 +128,7 @@ class Process:
             result = self._run()
         except BaseException as raised:  # Killed and TaskDeferred, too
             error = raised
+        if self.is_dead and not isinstance(error, AssertionError):
+            error = Killed()  # whatever else it met on its way out, nobody was told
         self.is_over = True
         self._ended(result, error)
