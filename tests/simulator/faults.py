@@ -12,6 +12,9 @@
 ``duplicate``       the network delivers the same bytes once more, later
 ``session_over``    the session ends before the request
 ``400`` … ``html``  such a reply, the request not applied; ``…_applied``: applied all the same
+``cut``             the body ends early and the connection's end tells; ``cut_unseen``: nothing tells
+``rows_missing``    the last record is missing and the body looks whole
+``other_header``    a header row of other columns
 ==================  ================================================================================================
 """
 
@@ -43,3 +46,41 @@ FAULTS: Final = {
 
 EVERY: Final = tuple((effect, kind) for effect, kinds in FAULTS.items() for kind in kinds)
 """All of them. Each schedule favours one, so that none stays untried."""
+
+# --- whole operators ---
+
+_FETCHING: Final = (
+    *("kill_before", "kill_after", "freeze", "no_connection", "lost", "reply_lost", "delayed", "session_over"),
+    *(kind for kind in ERROR_REPLIES if kind != "400"),
+    *("cut", "cut_unseen", "rows_missing", "other_header"),
+)
+OPERATOR_FAULTS: Final = {
+    **{effect: kinds for effect, kinds in FAULTS.items() if effect not in ("read", "outside")},
+    "submit": _SENDING,
+    "describe": tuple(kind for kind in _SENDING if kind not in ("late", "duplicate", "500_applied", "html_applied")),
+    "list_pages": tuple(kind for kind in _SENDING if kind not in ("late", "duplicate", "500_applied", "html_applied")),
+    "download": _FETCHING,
+    "page": _FETCHING,
+    "read": ("bad_input", "freeze", "kill_before"),
+    "create_file": ("kill_before", "freeze", "error"),
+    "write_file": ("error",),
+    "commit_file": ("kill_before", "kill_after", "freeze", "error", "error_applied"),
+    "read_file": ("kill_before", "freeze", "error"),
+    "remove_file": ("kill_before", "kill_after", "freeze", "error"),
+    "xcom": ("kill_before", "kill_after", "freeze", "error"),
+    "ask_state": ("kill_before", "freeze", "error"),
+    "defer": ("kill_before", "not_stored"),
+    "return": ("kill_before", "freeze", "not_stored"),
+    "trigger_sleep": ("kill_before", "freeze"),
+    "event": ("twice", "error", "timeout"),
+    "outside": ("fail", "expire", "deploy", "mark_failed", "clear", "stray_event", "edit"),
+    "success": ("clear",),
+}
+"""Kinds of fault of a whole operator, by kind of effect. ``write_file`` is no point where another process goes on.
+
+``outside``: a job fails or is deleted at Salesforce; the worker is told to end for a ``deploy``; a person marks the task
+as failed or clears it; a deferred task is woken by the event of an older trigger; the DAG file
+is edited, so that later processes make another operator.
+"""
+
+OPERATOR_EVERY: Final = tuple((effect, kind) for effect, kinds in OPERATOR_FAULTS.items() for kind in kinds)

@@ -1,11 +1,15 @@
-"""Salesforce's Bulk API 2.0 for ingest, as far as a load can tell: requests in, replies out, and rows that get committed.
+"""Salesforce's Bulk API 2.0, as far as a task can tell: requests in, replies out, and rows that get committed.
 
 The facts it keeps to (Bulk API 2.0 guide): a job in ``Open`` is never processed; a job takes one PUT, and after a second
-one it cannot be closed; a closed job processes each row once; an abort undoes nothing.
+one it cannot be closed; a closed job processes each row once; an abort undoes nothing. Each row of a final job is in one
+of three result files, in no certain order, its numbers written anew (912260031 comes back as 9.12260031E8).
+
+Query jobs are in ``queries``.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,10 +17,17 @@ from random import Random
 from typing import Any
 
 from airflow_provider_sfbulk.client.wire import Reply, Request
+from tests.simulator.queries import Queries
+from tests.simulator.replies import ok, refused
 
 HOST = "https://acme.my.salesforce.com"
 JOBS = "/services/data/v66.0/jobs/ingest"
-JSON = {"content-type": "application/json;charset=UTF-8"}
+QUERIES = "/services/data/v66.0/jobs/query"
+DESCRIBE = "/services/data/v66.0/sobjects/Account/describe"
+LOCKED = "UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record:--"
+MISSING = "REQUIRED_FIELD_MISSING:Required fields are missing: [Name]:Name --"
+NUMBER = "Amount__c"
+FIELDS = {"Id": "id", "Name": "string", "Key__c": "string", NUMBER: "double"}
 FINAL = frozenset({"JobComplete", "Failed", "Aborted"})
 
 
@@ -25,14 +36,16 @@ class Job:
     """One ingest job.
 
     :param puts: contents that arrived
-    :param done: how many of its rows are processed
+    :param errors: of its processed rows, in their order; None for a row that is saved
     :param ended_by: who ended it otherwise than well: ``client`` or ``salesforce``
     """
 
     id: str
     state: str = "Open"
     puts: list[bytes] = field(default_factory=list)
-    done: int = 0
+    errors: list[str | None] = field(default_factory=list)
+    counted: int | None = None
+    """How many of its rows the counters of a job that did not complete have seen; None: all that are processed."""
     was_closed: bool = False
     ended_by: str | None = None
 
@@ -41,10 +54,46 @@ class Job:
         """The records of its content, without the header."""
         return self.puts[0].decode().split("\n")[1:-1] if self.puts else []
 
+    @property
+    def done(self) -> int:
+        """How many of its rows are processed."""
+        return len(self.errors)
+
+    @property
+    def saved(self) -> Counter[str]:
+        """Its rows that are in the org."""
+        return Counter(row for row, error in zip(self.rows, self.errors, strict=False) if error is None)
+
+    @property
+    def unsettled(self) -> Counter[str]:
+        """Its rows that may yet get into the org."""
+        return Counter() if self.state in FINAL or not self.was_closed else Counter(self.rows[self.done :])
+
     def to_json(self) -> dict[str, Any]:
         """Give the job as Salesforce's replies do."""
-        counts = {"numberRecordsProcessed": self.done, "numberRecordsFailed": 0}
+        counted = self.errors if self.counted is None else self.errors[: self.counted]
+        failed = sum(error is not None for error in counted)
+        counts = {"numberRecordsProcessed": len(counted), "numberRecordsFailed": failed}
         return {"id": self.id, "state": self.state, "operation": "insert", "object": "Account", **counts}
+
+    def result(self, kind: str) -> bytes:
+        """Write one of its three files.
+
+        :param kind: the last segment of its path
+        """
+        rows = list(zip(self.rows, self.errors, strict=False))
+        lines: list[tuple[tuple[str, ...], str]]
+        if kind == "successfulResults":
+            lines = [((f"001{place:015d}", "true"), row) for place, (row, error) in enumerate(rows) if error is None]
+        elif kind == "failedResults":
+            lines = [(("", error), row) for row, error in rows if error is not None]
+        else:
+            lines = [((), row) for row in self.rows[self.done :]]
+        own = {"successfulResults": '"sf__Id","sf__Created",', "failedResults": '"sf__Id","sf__Error",'}.get(kind, "")
+        columns = self.puts[0].decode().split("\n")[0]
+        Random(self.id).shuffle(lines)  # no certain order, and the same at each reading
+        text = "".join(_quoted((*first, *_written_anew(columns, row))) for first, row in lines)
+        return f"{own}{columns}\n{text}".encode()
 
 
 class Salesforce:
@@ -58,6 +107,11 @@ class Salesforce:
         self.jobs: dict[str, Job] = {}
         self.deleted: set[str] = set()
         self.committed: Counter[str] = Counter()
+        self.troubles: dict[str, list[str]] = {}
+        """Errors that rows will meet, one at each processing."""
+        self.counters_lag = False
+        """Whether the counters of a job that does not complete may lag behind its result files."""
+        self.queries = Queries(rng)
         self.token = 0
         self._made = 0
 
@@ -75,16 +129,27 @@ class Salesforce:
         """Apply a request and answer it."""
         if request.headers["Authorization"] != f"Bearer {self.token}":
             return refused(401, "INVALID_SESSION_ID", "Session expired or invalid")
-        path = request.url.removeprefix(HOST + JOBS)
+        path = request.url.removeprefix(HOST)
+        if path == DESCRIBE:
+            return ok(_describe())
+        if path.startswith(QUERIES):
+            return self.queries.handle(request, path.removeprefix(QUERIES))
+        path = path.removeprefix(JOBS)
         if request.method == "POST":
             self._made += 1
             job = Job(f"750{self._made:015d}")
             self.jobs[job.id] = job
+            if request.body is not None and request.body.content_type.startswith("multipart/"):
+                content = b"".join(request.body.chunks()).split(b"\r\n\r\n")[2]
+                self._put(job, content.rpartition(b"\r\n--")[0])  # made, uploaded and closed in one request
+                self._patch(job, "UploadComplete")
             return ok(job.to_json())
         job_id = path.split("/")[1]
         if job_id not in self.jobs or job_id in self.deleted:
             return refused(404, "NOT_FOUND", "The requested resource does not exist")
         job = self.jobs[job_id]
+        if request.method == "GET" and path.count("/") == 2:
+            return self._result(job, path.split("/")[2])
         if request.method == "GET":
             return ok(job.to_json())
         assert request.body is not None
@@ -96,8 +161,10 @@ class Salesforce:
         job = self._rng.choice(self.at_work)
         job.state = "InProgress"
         if job.done < len(job.rows):
-            self.committed[job.rows[job.done]] += 1
-            job.done += 1
+            row = job.rows[job.done]
+            trouble = self.troubles.get(row)
+            job.errors.append(trouble.pop() if trouble else None)
+            self.committed[row] += job.errors[-1] is None
         else:
             job.state = "JobComplete"
         return f"{job.id[-3:]} {job.state} {job.done}"
@@ -109,6 +176,7 @@ class Salesforce:
             return None
         job = self._rng.choice(running)
         job.state, job.ended_by = "Failed", "salesforce"
+        self._lag(job)
         return job.id[-3:]
 
     def expire(self) -> str | None:
@@ -121,18 +189,28 @@ class Salesforce:
         return job.id[-3:]
 
     @staticmethod
+    def _result(job: Job, kind: str) -> Reply:
+        if job.state not in FINAL or not job.puts:
+            return refused(400, "INVALIDJOBSTATE", f"The job is {job.state}")
+        return Reply(200, {"content-type": "text/csv"}, job.result(kind))
+
+    @staticmethod
     def _put(job: Job, data: bytes) -> Reply:
         if job.state != "Open":
             return refused(400, "INVALIDJOBSTATE", f"Job state must be Open, it is {job.state}")
         job.puts.append(data)
         return Reply(201)
 
-    @staticmethod
-    def _patch(job: Job, state: str) -> Reply:
+    def _lag(self, job: Job) -> None:
+        if self.counters_lag and job.done:
+            job.counted = self._rng.randint(1, job.done)
+
+    def _patch(self, job: Job, state: str) -> Reply:
         if job.state in FINAL or (state == "UploadComplete" and job.state != "Open"):
             return refused(400, "INVALIDJOBSTATE", f"{job.state} cannot become {state}")
         if state == "Aborted":
             job.ended_by = "client"
+            self._lag(job)
         elif len(job.puts) != 1:
             return refused(400, "INVALIDJOB", f"Found {len(job.puts)} contents for the job")
         else:
@@ -141,14 +219,27 @@ class Salesforce:
         return ok(job.to_json())
 
 
-def ok(data: Any) -> Reply:
-    """Make a 200 reply."""
-    return Reply(200, JSON, json.dumps(data).encode())
+def _quoted(values: tuple[str, ...]) -> str:
+    return ",".join(f'"{value}"' for value in values) + "\n"
 
 
-def refused(status: int, code: str, message: str = "because") -> Reply:
-    """Make an error reply."""
-    return Reply(status, JSON, json.dumps([{"errorCode": code, "message": message}]).encode())
+def _written_anew(columns: str, row: str) -> list[str]:
+    """Give the cells of a row as results show them: a number as Java writes a double."""
+    cells = next(csv.reader([row]))
+    for place, name in enumerate(columns.split(",")):
+        if name == NUMBER:
+            large = f"{cells[place][0]}.{cells[place][1:].rstrip('0') or '0'}E{len(cells[place]) - 1}"
+            cells[place] = large if len(cells[place]) > 7 else f"{cells[place]}.0"
+    return cells
+
+
+def _describe() -> dict[str, Any]:
+    may = dict.fromkeys(("createable", "updateable", "deletable", "queryable"), True)
+    fields = [
+        {"name": name, "type": kind, "externalId": name == "Key__c", "createable": True, "updateable": True}
+        for name, kind in FIELDS.items()
+    ]
+    return {"name": "Account", "fields": fields, **may}
 
 
 ERROR_REPLIES = {

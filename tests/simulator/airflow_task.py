@@ -1,0 +1,378 @@
+"""Airflow around one task of one run: its tries, its deferrals, its triggerer, and what persons do to it.
+
+The facts (Airflow 3.3.2): a retry leaves ``max_tries`` alone, a user's clear sets it to the try's number plus
+``retries``; a deferred task goes on in another process with the same try number; the event counts only while the task is
+deferred on that very trigger; ``on_kill`` of a trigger is called for a person's clear or mark alone; a worker that is
+told to end gets SIGTERM, for a deploy and for a person alike.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
+
+from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
+from tests.simulator.driver import SimulatedDriver, TriggerersDriver
+from tests.simulator.faults import OPERATOR_FAULTS
+from tests.simulator.hook import API_VERSION, Hook
+from tests.simulator.processes import Process, World
+from tests.simulator.store import Killed, Store, Values, failed
+from tests.simulator.subjects import Subject
+
+
+class Runner(World, Protocol):
+    """What the scheduler offers to Airflow."""
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether it is known what becomes of the task."""
+
+    def start(
+        self, label: str, run: Callable[[Process], Any], ended: Callable[[Process, Any, BaseException | None], None]
+    ) -> Process:
+        """Begin a process of the current try."""
+
+    def note(self, event: str) -> None:
+        """Keep an event."""
+
+    def logged(self, line: str) -> None:
+        """Look at a line of the task's log."""
+
+    def read(self, number: int, value: Any) -> None:
+        """Note what a try has read in the store."""
+
+    def written(self, value: Any) -> None:
+        """Look at what a try writes into the store."""
+
+    def settle_writes(self) -> None:
+        """Let every write arrive that is under way."""
+
+    def try_ended(self, process: Process, value: Any, error: BaseException | None) -> None:
+        """Judge how a try's process ended."""
+
+
+@dataclass
+class Deferral:
+    """What a task is deferred on.
+
+    :param arguments: the trigger's, as Airflow stores them
+    :param method: what the task goes on with, and what that is given besides the event
+    """
+
+    number: int
+    arguments: dict[str, Any]
+    method: str
+    given: dict[str, Any]
+    process: Process | None = None
+
+
+class Log:
+    """The log of a task or a trigger."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def info(self, text: str, *values: Any) -> None:
+        """Take a line."""
+        self._runner.logged(text % values)
+
+    warning = error = info
+
+
+class WatchedStore(Store):
+    """The task state store as one process sees it; what it reads and writes is shown to the witness."""
+
+    def __init__(self, states: Values, process: Process, runner: Runner) -> None:
+        super().__init__(states, process.number, runner)
+        self._process, self._runner = process, runner
+
+    def get(self, key: str) -> Any:
+        """Read."""
+        value = super().get(key)
+        self._runner.read(self._process.number, value)
+        return value
+
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        """Write."""
+        self._runner.written(value)
+        self._process.is_writing = True
+        try:
+            super().set(key, value, retention=retention)
+        except AirflowRuntimeError as error:
+            if error.error.detail == {"status_code": 404}:
+                self._runner.fenced(self._process.number)
+            raise
+        finally:
+            self._process.is_writing = False
+
+
+class TaskInstance:
+    """``context["ti"]`` of one try."""
+
+    dag_id, task_id, run_id, map_index = "dag", "task", "run", -1
+
+    def __init__(self, airflow: AirflowTask, process: Process, world: World) -> None:
+        self.try_number, self.max_tries = process.number, airflow.max_tries
+        self._airflow, self._process, self._world = airflow, process, world
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Store an XCom."""
+        fault = self._meet("xcom")
+        self._airflow.xcoms[key] = value
+        if fault == "kill_after":
+            raise Killed
+
+    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
+        """Tell the state."""
+        self._meet("ask_state")
+        return {self.run_id: {self.task_id: self._airflow.state}}
+
+    def _meet(self, what: str) -> str | None:
+        fault = self._world.fault(what, OPERATOR_FAULTS[what], self._process.number)
+        if fault == "kill_before":
+            raise Killed
+        if fault == "freeze":
+            self._world.freeze(self._process.number)
+        if fault == "error":
+            raise failed(500)
+        return fault
+
+
+class AirflowTask:
+    """One task of one run.
+
+    :param subject: makes the operator
+    :param states: the task state store's content, and which try is the newest
+    """
+
+    def __init__(self, runner: Runner, subject: Subject, states: Values) -> None:
+        self._runner, self._subject, self._states = runner, subject, states
+        self.max_tries = subject.retries
+        self.state = "queued"
+        self.xcoms: dict[str, Any] = {}
+        self.seems_killed_by_person = False
+        """Whether a person has ended a try. Airflow's state is the same when it has lost the last try's worker: one that
+        wakes up after that, and is told to end, aborts its jobs as for a person."""
+        self._was_cleared = False
+        self.process: Process | None = None
+        self.deferral: Deferral | None = None
+        self.earlier: list[dict[str, Any]] = []
+        """Events of triggers that are gone."""
+
+    # --- tries ---
+
+    def begin_try(self) -> None:
+        """Begin the next try, unless it is known what becomes of the task."""
+        if self._runner.is_decided:
+            return
+        if self._was_cleared:
+            self._runner.settle_writes()  # a person's click comes long after whatever was under way
+            self._was_cleared = False
+            self._subject.cleared(is_done=self._is_done())
+        else:
+            self._subject.retried()
+        self._states.current += 1
+        self.state, self.deferral = "running", None
+        self._start("execute", {})
+
+    def _start(self, method: str, given: dict[str, Any]) -> None:
+        self.process = self._runner.start(
+            f"try {self._states.current} {method}", lambda process: self._run(process, method, given), self._ended
+        )
+
+    def _run(self, process: Process, method: str, given: dict[str, Any]) -> Any:
+        """Do what a worker does."""
+        operator = self._subject.operator(process)
+        operator.__dict__["hook"] = Hook(process, self._runner)
+        operator._cached_logger = Log(self._runner)  # type: ignore[assignment]
+        process.on_sigterm = operator.on_kill
+        store = WatchedStore(self._states, process, self._runner)
+        context: Any = {"ti": TaskInstance(self, process, self._runner), "task_state_store": store}
+        try:
+            value = getattr(operator, method)(context, **given)
+        except TaskDeferred:
+            self._report(process, "defer")
+            raise
+        self._report(process, "return")
+        return value
+
+    def _report(self, process: Process, what: str) -> None:
+        """Tell the API server how the process ended."""
+        fault = self._runner.fault(what, OPERATOR_FAULTS[what], process.number)
+        if fault == "kill_before":
+            raise Killed
+        if fault == "freeze":
+            self._runner.freeze(process.number)
+        if fault == "not_stored":
+            raise failed(500)
+
+    def _ended(self, process: Process, value: Any, error: BaseException | None) -> None:
+        self._runner.try_ended(process, value, error)
+        if process is not self.process or process.number != self._states.current:
+            return
+        if self.state == "restarting":
+            self.begin_try()
+        elif self.state == "running" and isinstance(error, TaskDeferred):
+            self._defer(error)
+        elif self.state == "running" and error is not None:
+            self._failed()
+        elif self.state == "running":
+            self.state = "success"
+
+    def lost(self, process: Process) -> None:
+        """Notice that a process gives no sign of life."""
+        if process is self.process and process.number == self._states.current:
+            if self.state == "restarting":
+                self.begin_try()
+            elif self.state == "running":
+                self._failed()
+
+    def _failed(self) -> None:
+        if self._runner.is_decided:
+            self.state = "failed"
+        elif self._states.current <= self.max_tries:
+            self.begin_try()
+        else:
+            self.state = "failed"
+            self.seems_killed_by_person |= self.process is not None and not self.process.is_over
+            self._runner.later("a person clears the task", self.clear_failed)
+
+    # --- persons and deploys ---
+
+    def deploy(self) -> None:
+        """Tell the worker to end; it may be killed before it is done."""
+        if self.process is not None and self.state == "running":
+            self._terminate(self.process)
+
+    def mark_failed(self) -> None:
+        """Let a person mark the task as failed, and clear it later."""
+        self._killed_by_person("failed")
+        self._runner.later("a person clears the task", self.clear_failed)
+
+    def clear(self) -> None:
+        """Let a person clear the task while it runs, is deferred, or has succeeded."""
+        was = self.state
+        if was in ("running", "deferred"):
+            self._killed_by_person("restarting")
+        self._cleared()
+        if was != "running":
+            self.begin_try()
+
+    def clear_failed(self) -> None:
+        """Let a person clear the failed task."""
+        if self.state == "failed":
+            self._cleared()
+            self.begin_try()
+
+    def _cleared(self) -> None:
+        self._was_cleared = True
+        self.max_tries = self._states.current + self._subject.retries
+
+    def _is_done(self) -> bool:
+        """Whether the task had done its work: then a clear begins a new load.
+
+        Also when it did so while it was told to end for that clear: nothing in Airflow tells the two apart.
+        """
+        heads = [self._states.values.get(f"sfbulk.t{number}") for number in range(self._states.current, 0, -1)]
+        newest: dict[str, Any] = next((head for head in heads if head is not None), {})
+        return "done" in newest and newest["done"]["max_tries"] != self.max_tries
+
+    def _killed_by_person(self, state: str) -> None:
+        self.seems_killed_by_person = True
+        was, self.state = self.state, state
+        if was == "running" and self.process is not None:
+            self._terminate(self.process)
+        elif self.deferral is not None:
+            deferral, self.deferral = self.deferral, None
+            if deferral.process is not None:
+                deferral.process.kill()
+            self._runner.start("on_kill of the trigger", lambda p: self._kill_trigger(p, deferral), self._forgotten)
+
+    def _terminate(self, process: Process) -> None:
+        process.signal()
+        if self._runner.chance() < 0.3:
+            self._runner.later(f"SIGKILL for {process.label}", process.kill)
+
+    # --- the triggerer ---
+
+    def _defer(self, deferred: TaskDeferred) -> None:
+        assert isinstance(deferred.trigger, BulkJobTrigger)
+        _, arguments = deferred.trigger.serialize()
+        self.state = "deferred"
+        stored = json.loads(json.dumps([arguments, deferred.kwargs or {}]))
+        self.deferral = Deferral(self._states.current, stored[0], deferred.method_name, stored[1])
+        self._begin_trigger(self.deferral)
+
+    def _begin_trigger(self, deferral: Deferral) -> None:
+        def ended(process: Process, event: Any, error: BaseException | None) -> None:
+            if self.deferral is not deferral:
+                return
+            if isinstance(error, Killed):  # another triggerer takes the trigger over
+                self._begin_trigger(deferral)
+            else:
+                assert error is None, f"a trigger raised {error!r}"
+                self._fire(deferral, event)
+
+        deferral.process = self._runner.start(
+            f"trigger of try {deferral.number}", lambda process: self._wait(process, deferral), ended
+        )
+
+    def _wait(self, process: Process, deferral: Deferral) -> dict[str, Any]:
+        trigger = self._trigger(process, deferral)
+        event = drive(anext(trigger.run()))
+        payload: dict[str, Any] = json.loads(json.dumps(event.payload))
+        fault = self._runner.fault("event", OPERATOR_FAULTS["event"], process.number)
+        if fault in ("error", "timeout"):
+            payload["outcome"] = fault
+        if fault == "twice":
+            self._runner.later("the event once more", lambda: self.stray_event(payload))
+        return payload
+
+    def _kill_trigger(self, process: Process, deferral: Deferral) -> None:
+        drive(self._trigger(process, deferral).on_kill())
+
+    def _trigger(self, process: Process, deferral: Deferral) -> BulkJobTrigger:
+        trigger = BulkJobTrigger(**deferral.arguments)
+        trigger._log = Log(self._runner)  # type: ignore[assignment]
+        driver = TriggerersDriver(SimulatedDriver(process, self._runner), API_VERSION)
+
+        async def signed_in() -> TriggerersDriver:
+            return driver
+
+        trigger._driver = signed_in  # type: ignore[method-assign, assignment]
+        return trigger
+
+    def _fire(self, deferral: Deferral, payload: dict[str, Any]) -> None:
+        self.deferral = None
+        self.earlier.append(payload)
+        self.state = "running"
+        self._start(deferral.method, {"event": payload, **deferral.given})
+
+    def stray_event(self, payload: dict[str, Any] | None = None) -> None:
+        """Wake the deferred task by another trigger's event."""
+        if payload is None and self.earlier:
+            payload = self.earlier[0]
+        if self.deferral is not None and payload is not None:
+            deferral = self.deferral
+            if deferral.process is not None:
+                self.deferral = None
+                deferral.process.kill()
+            self._fire(deferral, payload)
+
+    def _forgotten(self, process: Process, value: Any, error: BaseException | None) -> None:
+        assert error is None or isinstance(error, Killed), f"on_kill of a trigger raised {error!r}"
+
+
+def drive(coroutine: Any) -> Any:
+    """Run a coroutine that waits for nothing outside."""
+    awaited: Coroutine[Any, Any, Any] = coroutine
+    try:
+        awaited.__await__().send(None) if hasattr(awaited, "__await__") else awaited.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("a coroutine waits for the event loop")

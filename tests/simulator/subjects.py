@@ -1,0 +1,320 @@
+"""What is run: an operator with random arguments, what it is to bring about, and whether it did."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from random import Random
+from typing import Any, ClassVar
+
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.operators.base import BulkJobOperator
+from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+from airflow_provider_sfbulk.operators.query import BulkQueryOperator
+from tests.simulator import expected
+from tests.simulator.faults import OPERATOR_FAULTS
+from tests.simulator.invariants import claim
+from tests.simulator.model import LOCKED, MISSING, Job, Salesforce
+from tests.simulator.processes import Process, World
+from tests.simulator.storage import Files
+from tests.simulator.store import Killed
+
+COLUMNS = ("Name", "Key__c", "Amount__c")
+DEFERRED = frozenset({"defer", "trigger_sleep", "event"})
+"""Effects of a deferral."""
+
+SETTLING = frozenset({"download", "page", "list_pages", "create_file", "commit_file", "read_file", "remove_file"})
+"""Effects after the wait."""
+
+AMOUNTS = (12, 4500000, 912260031)
+
+
+class Subject:
+    """What both operators share.
+
+    :param world: the scheduler
+    :param focus: kind of effect that is to happen, if it can
+    """
+
+    effects: ClassVar[frozenset[str]]
+    """Effects that only this operator has."""
+
+    def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
+        self._world, self._org, self._files, self._rng = world, org, files, rng
+        self.retries = rng.choice((0, 1, 3))
+        self.is_edited = False
+        """Whether the DAG file says something else than in the beginning."""
+        self._waits = focus in {*DEFERRED, *SETTLING} or rng.random() < 0.9
+        self._common: dict[str, Any] = {
+            "wait_for_completion": self._waits,
+            "deferrable": focus in DEFERRED or rng.random() < 0.5,
+            "cancel_on_kill": focus in {"abort", "ask_state"} or rng.random() < 0.8,
+            "retries": self.retries,
+        }
+
+    @property
+    def _folder_is_ours(self) -> bool:
+        """Whether what lies in the folder can be held against the try that has just ended."""
+        return expected.FOLDER_IS_GUARDED or not self._files.is_disturbed
+
+    def operator(self, process: Process) -> BulkJobOperator:
+        """Make the operator, as the DAG file does in every process."""
+        raise NotImplementedError
+
+    def cleared(self, *, is_done: bool) -> None:
+        """Note a user's clear.
+
+        :param is_done: whether the task had done its work
+        """
+
+    def retried(self) -> None:
+        """Note a retry."""
+
+    def succeeded(self, value: Any) -> None:
+        """Hold what the task returned against the org."""
+
+    def ended(self) -> None:
+        """Look once more when everything has come to rest."""
+
+    def facts(self) -> expected.Facts:
+        """Say what happened in the org."""
+        raise NotImplementedError
+
+    def parts(self) -> int:
+        """How many jobs a try may have to make."""
+        return 1
+
+
+class Load(Subject):
+    """A ``BulkIngestOperator``."""
+
+    effects = frozenset({"create", "upload", "close", "download", "read"})
+
+    def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
+        super().__init__(world, org, files, rng, focus)
+        count = rng.randint(1, 6)
+        rows = [(f"cell{number}", f"key{number}", str(rng.choice(AMOUNTS))) for number in range(count)]
+        if rng.random() < 0.1:
+            rows.append(rows[0])  # a row may be there twice, and then it is to arrive twice
+        self._rows = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+        self.lines = Counter(",".join(row) for row in rows)
+        self.load = 1
+        self._was_unreadable = False
+        self._loads: dict[str, int] = {}
+        self._part_records = rng.randint(1, 3)
+        self._is_callable = rng.random() < 0.6
+        self._is_staged = self._is_callable and rng.random() < 0.5
+        """Whether what was uploaded is kept: then the source need not give the same rows in the same order again."""
+        org.counters_lag = expected.ROUNDS and rng.random() < 0.3
+        if focus == "download" or rng.random() < 0.4:
+            for line in self.lines:
+                if rng.random() < 0.3:
+                    org.troubles[line] = rng.choice(([LOCKED], [LOCKED] * 2, [MISSING] * 99))
+        self.allowed = rng.choice((0, 0, 2, None)) if org.troubles else 0
+        self._arguments: dict[str, Any] = {
+            "sobject": "Account",
+            **rng.choice(({"operation": "insert"}, {"operation": "upsert", "external_id_field": "Key__c"})),
+            "results_path": "memory://results" if focus in SETTLING else rng.choice((None, "memory://results")),
+            "results_format": rng.choice(("csv", "jsonl")),
+            "max_failed_records": self.allowed,
+            "max_concurrent_jobs": rng.randint(1, 3),
+            **expected.arguments(rng, is_staged=self._is_staged),
+        }
+
+    def operator(self, process: Process) -> BulkIngestOperator:
+        """Make the operator."""
+        size = self._part_records
+        if not process.is_clean and self._rng.random() < 0.3:
+            size = self._rng.randint(1, 3)
+        source = partial(self._read, process) if self._is_callable else [dict(row) for row in self._rows]
+        return BulkIngestOperator(
+            task_id="load",
+            source=source,
+            part_records=size,
+            timezone="UTC" if self.is_edited else None,
+            **self._arguments,
+            **self._common,
+        )
+
+    def made(self, job: Job) -> None:
+        """Note to which load a new job belongs."""
+        self._loads[job.id] = self.load
+
+    def cleared(self, *, is_done: bool) -> None:
+        """After the work is done a clear begins a new load, which brings all rows once more."""
+        self.load += is_done
+
+    def holds(self) -> None:
+        """Hold all jobs against the input: what they have saved and what they may yet save, by load."""
+        for load in range(1, self.load + 1):
+            jobs = self._closed(load)
+            rows = sum((job.saved + job.unsettled for job in jobs), Counter[str]())
+            claim(rows <= self.lines, f"load {load}: rows twice, or not ours: {rows - self.lines}")
+
+    def succeeded(self, value: Any) -> None:
+        """Hold the summary and the result files against the jobs."""
+        if not self._waits:
+            jobs = [self._org.jobs[job_id] for job_id in value]
+            sent = sum((Counter(job.rows) for job in jobs), Counter[str]())
+            claim(sent == self.lines, f"success without {self.lines - sent}")
+            claim(all(job.state != "Open" for job in jobs), "success with an open job")
+            return
+        saved = self._saved()
+        missing = self.lines - saved
+        claim(value["successful"] == saved.total(), f"{saved.total()} are saved, it says {value['successful']}")
+        claim(value["failed"] == missing.total(), f"success without {missing}; it says {value['failed']}")
+        claim(value["unprocessed"] == 0, "success with unprocessed records")
+        refused = all(line in self._org.troubles and self._is_hopeless(line) for line in missing)
+        claim(refused, f"success without {missing}, which Salesforce never refused")
+        claim(self.allowed is None or missing.total() <= self.allowed, "more failed records than allowed")
+        if value["manifest"] is not None and self._folder_is_ours:
+            self._check_files(value, saved, missing)
+
+    def ended(self) -> None:
+        """Look at the rows once more."""
+        self.holds()
+
+    def facts(self) -> expected.Facts:
+        """Say what happened in the org."""
+        doubled = any(len(job.puts) > 1 for job in self._org.jobs.values())
+        return expected.Facts(
+            is_deleted=bool(self._org.deleted),
+            is_ended=any(job.ended_by for job in self._org.jobs.values()),
+            is_doubled=doubled,
+            unsaved=Counter(
+                {line: count for line, count in (self.lines - self._saved()).items() if self._is_hopeless(line)}
+            ),
+            allowed=self.allowed,
+        )
+
+    def parts(self) -> int:
+        """How many jobs a try may have to make."""
+        return self.lines.total()
+
+    def _is_hopeless(self, line: str) -> bool:
+        """Whether a row is refused however often it is sent."""
+        return not expected.ROUNDS or MISSING in self._org.troubles.get(line, ())
+
+    def _closed(self, load: int) -> list[Job]:
+        return [job for job in self._org.closed if self._loads[job.id] == load]
+
+    def _saved(self) -> Counter[str]:
+        return sum((job.saved for job in self._closed(self.load)), Counter[str]())
+
+    def _check_files(self, value: dict[str, Any], saved: Counter[str], missing: Counter[str]) -> None:
+        manifest = json.loads(self._files.whole["manifest.json"])
+        numbers: list[int] = []
+        for kind, lines in (("successful", saved), ("failed", missing), ("unprocessed", Counter[str]())):
+            names = [uri.rpartition("/")[2] for uri in value["results"][kind]]
+            claim(value["results"][kind] == manifest["files"][kind], f"{kind}: the manifest names other files")
+            rows = [row for name in names for row in rows_of(name, self._files.whole[name])]
+            claim(manifest["counts"][kind] == len(rows), f"{kind}: the manifest counts otherwise than its files")
+            keys = Counter(line.split(",")[1] for line in lines.elements())
+            claim(Counter(row["Key__c"] for row in rows) == keys, f"{kind}: other rows than the org has")
+            numbers += [int(row["sf__Row"] or 0) for row in rows if expected.ROUNDS]
+            stray = {f"{kind}.{each}" for each in ("csv", "jsonl")} & set(self._files.whole) - set(names)
+            claim(not stray, f"a file of an earlier run is left: {stray}")
+        told = [number for number in numbers if number]
+        # A row that is there twice cannot be told from its double; and when the input cannot be read, none can be told.
+        untold = len(numbers) if self._was_unreadable else 0 if max(self.lines.values()) == 1 else 2
+        claim(len(set(told)) == len(told), f"rows of the input twice in the result files: {sorted(told)}")
+        claim(len(numbers) - len(told) <= untold, f"{len(numbers) - len(told)} rows have no number")
+
+    def _read(self, process: Process) -> Iterator[dict[str, str]]:
+        """Give the rows, sometimes in another order than another try did."""
+        rows = list(self._rows)
+        if (self._is_staged or not expected.ROUNDS) and not process.is_clean and self._rng.random() < 0.3:
+            self._rng.shuffle(rows)
+        for row in rows:
+            fault = self._world.fault("read", OPERATOR_FAULTS["read"], process.number)
+            if fault == "kill_before":
+                raise Killed
+            if fault == "bad_input":
+                self._was_unreadable = True
+                raise SourceError("a row is wrong")
+            if fault == "freeze":
+                self._world.freeze(process.number)
+            yield dict(row)
+
+
+class Extract(Subject):
+    """A ``BulkQueryOperator``."""
+
+    effects = frozenset({"submit", "page", "list_pages"})
+
+    def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
+        super().__init__(world, org, files, rng, focus)
+        self._to_files = focus in SETTLING or rng.random() < 0.8
+        self._before_clear = 0
+        self._is_retried = False
+        """Whether the first try after the last clear has failed."""
+        self._arguments: dict[str, Any] = {
+            "output_path": "memory://extract" if self._to_files else None,
+            "output_format": rng.choice(("csv", "csv", "jsonl")),
+            "page_records": rng.randint(1, 4) if focus != "list_pages" else 1,
+            "max_concurrent_pages": rng.choice((1, 1, 3)) if focus != "list_pages" else 3,
+        }
+
+    def operator(self, process: Process) -> BulkQueryOperator:
+        """Make the operator."""
+        return BulkQueryOperator(
+            task_id="extract",
+            soql="SELECT Name, Id FROM Account" if self.is_edited else "SELECT Id, Name FROM Account",
+            **self._arguments,
+            **self._common,
+        )
+
+    def cleared(self, *, is_done: bool) -> None:
+        """A clear starts over."""
+        self._before_clear = len(self._org.queries.jobs)
+        self._is_retried = False
+
+    def retried(self) -> None:
+        """Note a retry."""
+        self._is_retried = True
+
+    def succeeded(self, value: Any) -> None:
+        """Hold the rows against those of one finished job."""
+        if not self._waits:
+            claim(value in self._org.queries.jobs, "success without a job")
+            return
+        fresh = list(self._org.queries.jobs.values())[self._before_clear :]
+        if not expected.CLEAR_ALWAYS_RESTARTS and self._is_retried:
+            fresh = list(self._org.queries.jobs.values())
+        if not self._to_files:
+            rows = [[row["Id"], row["Name"]] for row in value]
+            claim(any(job.rows == rows for job in fresh), "rows that no job has that was made since the clear")
+            return
+        job = self._org.queries.jobs[value["job_id"]]
+        claim(job in fresh, f"success with {job.id}, a job from before the clear")
+        claim(job.state == "JobComplete", f"success with a job that is {job.state}")
+        claim(value["records"] == len(job.rows), "success with another number of records")
+        if not self._folder_is_ours:
+            return
+        manifest = json.loads(self._files.whole["manifest.json"])
+        claim(manifest["job_id"] == job.id, "the manifest is another job's")
+        names = [uri.rpartition("/")[2] for uri in value["files"]]
+        claim([file["name"] for file in manifest["files"]] == names, "the manifest names other files")
+        rows = [[row["Id"], row["Name"]] for name in names for row in rows_of(name, self._files.whole[name])]
+        claim(rows == job.rows, "the files have other rows than the job")
+
+    def facts(self) -> expected.Facts:
+        """Say what happened in the org."""
+        return expected.Facts(
+            is_deleted=bool(self._org.queries.deleted),
+            is_ended=any(job.ended_by for job in self._org.queries.jobs.values()),
+            is_doubled=False,
+            unsaved=Counter(),
+            allowed=0,
+        )
+
+
+def rows_of(name: str, data: bytes) -> list[dict[str, Any]]:
+    """Read a file of the operator's."""
+    if name.endswith(".jsonl"):
+        return [json.loads(line) for line in data.decode().splitlines()]
+    return list(csv.DictReader(io.StringIO(data.decode(), newline="")))

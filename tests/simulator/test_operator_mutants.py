@@ -1,0 +1,133 @@
+"""What only whole operators show: each of these broken ones must be caught, too. See ``test_mutants``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import pytest
+
+from airflow_provider_sfbulk.client.flows import distrust, ingest, outcome
+from airflow_provider_sfbulk.client.records import pages, results
+from airflow_provider_sfbulk.operators import extract, load, report
+from airflow_provider_sfbulk.operators import query as query_operator
+from airflow_provider_sfbulk.operators.base import BulkJobOperator
+from airflow_provider_sfbulk.operators.query import BulkQueryOperator
+from tests.simulator import operator_schedule
+from tests.simulator.faults import OPERATOR_EVERY
+from tests.simulator.invariants import Violation
+from tests.simulator.test_mutants import MUTANTS, Change
+
+SCHEDULES: Final = 1200
+"""In which a mutant must be caught."""
+
+CLOSE: Final = """\
+    self._send(rounds[-1].number, iter(()), {})
+"""
+CLOSE_OR_SEND: Final = """\
+    try:
+        self._send(rounds[-1].number, iter(()), {})
+    except NotFoundError:
+        self._ledger._head = {key: value for key, value in self._ledger._head.items() if not key.startswith("end")}
+        return self.fill_first()
+"""
+SAVED: Final = """np.zeros(results["successful"].records, dtype=np.int64)"""
+SAVED_TOO: Final = """\
+np.full(
+                results["successful"].records,
+                next((at for at, rule in self._rules.items() if rule.unprocessed and at > number and not sent.is_told), 0),
+                dtype=np.int64,
+            )"""
+MADE: Final = """\
+        info = yield from jobs.create(written)
+        try:
+            yield from jobs.upload(info.id, part.body)
+"""
+MADE_WITH_DATA: Final = """\
+        info = yield from jobs.create_with_data(written, b"".join(part.body.chunks()))
+        try:
+            pass
+"""
+NAMES: Final = """\
+    planned = {kind: [f"{kind}.{self._format}"] for kind in KINDS if outcome.counts[kind]}
+    write_json(self._output, MANIFEST, {"files": planned, "counts": dict(outcome.counts)})
+"""
+PAGES: Final = """\
+    page = {"name": f"part-{job.id}-00000.{file_format}", "records": job.processed, "bytes": 0, "sha256": ""}
+    from airflow_provider_sfbulk.operators.report import MANIFEST, write_json
+    write_json(output, MANIFEST, {"job_id": job.id, "records": job.processed, "files": [page]})
+    shown, manifest = yield from files.publish"""
+NO_PAGE: Final = """\
+    if is_html(reply):
+        raise ServerBusyError("a web page where CSV is due, as in a maintenance", status=reply.status)
+    if kind != CSV:
+"""
+
+FAVOURED: Final = {
+    "aborts when Airflow does not say why it ends": ("ask_state", "error"),
+}
+"""Mutants that show under a rare fault alone: of these, schedules that favour it are run."""
+
+UNRECONCILED: Final = Change(
+    outcome._Pass, "_check_sum", "if sum(found.values()) !=", "if False and sum(found.values()) !="
+)
+
+OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
+    "aborts on a deploy": (Change(BulkJobOperator, "_is_ended_by_person", "return any(", "return True or any("),),
+    "aborts when Airflow does not say why it ends": (
+        Change(BulkJobOperator, "_is_ended_by_person", "return False", "return True"),
+    ),
+    "sends again what Salesforce has deleted": (Change(load.Load, "close_last", CLOSE, CLOSE_OR_SEND),),
+    "sends a failed job's records again": (Change(outcome._Pass, "_part", SAVED, SAVED_TOO),),
+    "makes jobs with their data": (Change(ingest, "_upload", MADE, MADE_WITH_DATA),),
+    "a retry after the success loads everything again": MUTANTS["was: a retry after the success loads everything again"],
+    "names the result files before they are there": (
+        Change(report.ReportFiles, "commit", "    self._output.remove(MANIFEST)\n", NAMES),
+    ),
+    "leaves the manifest of an earlier run": (
+        Change(report.ReportFiles, "commit", "    self._output.remove(MANIFEST)\n", ""),
+    ),
+    "names the pages before they are there": (
+        Change(extract, "extract_to_files", "    shown, manifest = yield from files.publish", PAGES, (query_operator,)),
+    ),
+    "takes a web page for a result file": (
+        Change(distrust.CsvSink, "start", NO_PAGE, "    if False:\n"),
+        Change(pages, "check_csv", "if reply.status", "if False and reply.status", (results,)),
+        Change(results.JobResult, "_prove", "if self._counter.length:", "return\n    if self._counter.length:"),
+        UNRECONCILED,
+    ),
+    "takes a result file with fewer rows": (
+        Change(results.JobResult, "_prove", "records != expected", "records > expected"), UNRECONCILED,
+    ),
+    "takes a page with fewer rows": (
+        Change(pages.Page, "_prove", "self.records != expected", "self.records > expected"),
+    ),
+    "a clear goes on with the query of before": (
+        Change(BulkQueryOperator, "_submitted", "restart=is_first", "restart=False"),
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Uploads fail by the thousand here, as they should."""
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("name", OPERATOR_MUTANTS)
+def test_a_broken_operator_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for change in OPERATOR_MUTANTS[name]:
+        change.apply(monkeypatch)
+    seeds: Iterable[int] = range(SCHEDULES)
+    if name in FAVOURED:
+        seeds = range(OPERATOR_EVERY.index(FAVOURED[name]), 100 * len(OPERATOR_EVERY), len(OPERATOR_EVERY))
+    for seed in seeds:
+        try:
+            operator_schedule.run(seed)
+        except Violation as violation:
+            print(f"{name}: caught by schedule {seed}: {str(violation).splitlines()[0]}")
+            return
+    pytest.fail(f"{SCHEDULES} schedules passed: {name}")
