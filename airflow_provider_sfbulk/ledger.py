@@ -78,12 +78,12 @@ class TaskLedger:
         self._blocks: dict[str, dict[str, Any]] = {}
         self._earlier: dict[str, dict[str, Any]] = {}
 
-    def begin(self, plan: Mapping[str, Any], *, restart: bool = False) -> list[str]:
+    def begin(self, plan: Mapping[str, Any], *, restart_after_clear: bool = False) -> list[str]:
         """Find the load that this try goes on with, or begin one.
 
         :param plan: what makes the load what it is: parameters and the identity of the input, JSON
-        :param restart: begin a new one whatever was before, as a query does after a user's clear
-        :return: job ids of an unfinished load that is given up, because of ``restart`` or because its plan has changed
+        :param restart_after_clear: begin a new one when a user has cleared the task since, as a query does
+        :return: job ids of an unfinished load that is given up, because of a clear or because its plan has changed
             before it was decided; to be aborted
         :raises InputChangedError: when the plan is not that of the load, and the load is decided
         :raises FencedError: when a newer try has taken over
@@ -94,6 +94,7 @@ class TaskLedger:
             previous = own or self._previous_head()
             head = {"load": self._try, "plan": dict(plan)}
             if previous is not None and not self._is_over(previous):
+                restart = restart_after_clear and previous["max_tries"] != self._max_tries
                 changed = _changed(previous["plan"], plan, decided=_DECIDED in previous)
                 if changed and _DECIDED in previous and not restart:
                     raise _input_changed(changed, has_verdict="verdict" in previous)

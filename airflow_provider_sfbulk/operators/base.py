@@ -82,6 +82,7 @@ class BulkJobOperator(BaseOperator):
         self.api_version = api_version
         self.job_link: str | None = None
         self._client: BulkClient | None = None
+        self._is_told_to_end = False
         self._until: float | None = None
         self._calls_before = 0
 
@@ -211,6 +212,8 @@ class BulkJobOperator(BaseOperator):
     def _run(self, context: Context, client: BulkClient, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow; when the task is told to end meanwhile, abort its jobs if a person did it."""
         self._client = client
+        if self._is_told_to_end:  # before there was a client to stop
+            client.stop("the task was told to end")
         try:
             return client.run(flow, ledger=ledger)
         except StoppedError:
@@ -221,6 +224,7 @@ class BulkJobOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Make what runs stop. Called inside the handler of SIGTERM, so the rest is done where it stops."""
+        self._is_told_to_end = True
         if self._client is not None:
             self._client.stop("the task was told to end")
 

@@ -159,15 +159,13 @@ class BulkQueryOperator(BulkJobOperator):
         A retry goes on with its job. A user's clear starts over: reading twice harms nobody, and stale rows might.
         """
         operation = QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
-        ti = context["ti"]
-        is_first = ti.try_number == (ti.max_tries or 0) - (self.retries or 0) + 1
         plan = {
             "soql": self.soql,
             "job_id": self.job_id,
             "operation": str(operation),
             "salesforce_conn_id": self.salesforce_conn_id,
         }
-        self._abort(client, ledger.begin(plan, restart=is_first))
+        self._abort(client, ledger.begin(plan, restart_after_clear=True))
         given = self._given_job()
         if given is not None:
             return given

@@ -149,11 +149,13 @@ def test_before_the_decision_a_changed_plan_begins_a_new_load_and_names_the_old_
     assert second.recall("0.0") is None
 
 
-def test_a_restart_begins_a_new_load_and_names_the_old_jobs() -> None:
+def test_a_query_starts_over_after_a_clear_and_names_the_old_jobs() -> None:
     states = TaskStates()
     new_try(states).record("0.0", entry("A"))
-    second = TaskLedger(states.start_try(), try_number=states.current)
-    assert second.begin(PLAN, restart=True) == ["A"]
+    retry = TaskLedger(states.start_try(), try_number=states.current)
+    assert retry.begin(PLAN, restart_after_clear=True) == []
+    second = TaskLedger(states.start_try(), try_number=states.current, max_tries=4)
+    assert second.begin(PLAN, restart_after_clear=True) == ["A"]
     assert second.recall("0.0") is None
 
 

@@ -18,11 +18,11 @@ from airflow_provider_sfbulk.client.errors import (
 ROUNDS: Final = True
 """Whether a load sends again what failed for a passing reason, and what a Failed or Aborted job left unprocessed."""
 
-FOLDER_IS_GUARDED: Final = False
+FOLDER_IS_GUARDED: Final = True
 """Whether a replaced try that wakes up leaves the folder of its successor alone. Without a create-only write in all
 kinds of storage it cannot be ruled out: rows in the org are never touched by it, the manifest and its files are."""
 
-CLEAR_ALWAYS_RESTARTS: Final = False
+CLEAR_ALWAYS_RESTARTS: Final = True
 """Whether a query starts over after a clear also when the first try after it has died before it could note so."""
 
 ROUNDS_OF_A_TRY: Final = 4

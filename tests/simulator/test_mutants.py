@@ -53,12 +53,15 @@ class Change:
 
 FORGETFUL = Change(ingest, "_give_up", "    yield Record(GIVEN_UP, {})", "    pass")
 CREDULOUS = Change(wait, "check_complete", "if job.state is JobState.JOB_COMPLETE", "if True", (task,))
-DECIDE = '        yield Record(DECISION, {"parts": len(filled), "records": sum(each.records for each in filled)})\n'
+DECIDE = (
+    "        records = sum(each.records for each in filled)\n"
+    '        yield Record(f"{DECISION}{number}", {**note, "parts": len(filled), "records": records})\n'
+)
 CLOSE = "    yield Together((_close(jobs, each.job_id, look_first=looked) for each in filled), CLOSE_LIMIT)\n"
 BETWEEN = """\
         looked = False
     else:
-        filled = yield from recorded()
+        filled = yield from recorded(number)
         looked = True
 """
 AGAIN = """
@@ -74,6 +77,8 @@ ANEW = """
         yield Record(GIVEN_UP, {})
         raise
 """
+
+RECALL = 'decided = yield Recall(f"{DECISION}{number}")'
 
 MUTANTS: dict[str, tuple[Change, ...]] = {
     "decides after closing": (
@@ -103,7 +108,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
                "        if waits"),
     ),
     "sends a failed job's records again": (
-        Change(ingest, "load", "decided = yield Recall(DECISION)\n", "decided = yield Recall(DECISION)" + AGAIN),
+        Change(ingest, "load", RECALL + "\n", RECALL + AGAIN),
         Change(ingest, "_is_open", "if info.state is JobState.OPEN",
                "if info.state in (JobState.FAILED, JobState.ABORTED):\n        return False\n    if True"),
     ),

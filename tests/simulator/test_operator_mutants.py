@@ -104,7 +104,7 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
         Change(pages.Page, "_prove", "self.records != expected", "self.records > expected"),
     ),
     "a clear goes on with the query of before": (
-        Change(BulkQueryOperator, "_submitted", "restart=is_first", "restart=False"),
+        Change(BulkQueryOperator, "_submitted", "restart_after_clear=True", "restart_after_clear=False"),
     ),
 }  # fmt: skip
 
