@@ -129,8 +129,7 @@ class TaskLedger:
         :raises FencedError: when a newer try has taken over
         """
         with self._lock:
-            if self._get(self._head_key(self._try)) != self._head:
-                raise self._fenced()
+            self._check_newest()
 
     @property
     def attempt(self) -> int:
@@ -210,8 +209,14 @@ class TaskLedger:
             entries: dict[str, Any] = {}
             for earlier in range(self._head["load"], self._try):  # the highest comes last and wins
                 entries.update(self._get(self._block_key(earlier, block)) or {})
+            # A try that was replaced within these reads has seen the older entries and none of the newer.
+            self._check_newest()
             self._earlier[block] = entries
         return self._blocks[block].get(key) or self._earlier[block].get(key)
+
+    def _check_newest(self) -> None:
+        if self._get(self._head_key(self._try)) != self._head:
+            raise self._fenced()
 
     def _previous_head(self) -> dict[str, Any] | None:
         for earlier in range(self._try - 1, 0, -1):

@@ -107,6 +107,26 @@ def test_a_replaced_try_is_fenced_when_it_records() -> None:
         old.record("0.0", entry("A"))
 
 
+def test_a_try_that_is_replaced_while_it_reads_does_not_act_on_the_older_half() -> None:
+    """Found by the simulator: it had read the first try's entries, then None where the second try's were, and closed."""
+    states = TaskStates()
+    new_try(states).record("0.0", entry("A"))
+    second = new_try(states)
+    second.record("0.0", entry("B"))
+    second.record("end.0", {"parts": 1, "records": 2})
+    third = new_try(states)
+    real_get = Store.get
+
+    def replaced_before_the_second(self: Store, key: str, default: Any = None) -> Any:
+        if key == "sfbulk.t2.0.0":
+            self.states.current += 1
+        return real_get(self, key)
+
+    third._store.get = replaced_before_the_second.__get__(third._store)  # type: ignore[attr-defined, method-assign]
+    with pytest.raises(FencedError):
+        third.recall("0.0")
+
+
 def test_a_write_that_vanishes_is_fenced_by_the_read_back() -> None:
     states = TaskStates()
     ledger = new_try(states)
