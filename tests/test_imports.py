@@ -3,7 +3,7 @@
 ::
 
     limits, wire <- errors <- models <- auth, records <- flows <- drivers <- the public client
-                                                <- hooks <- triggers, links, storage, ledger <- operators, sensors
+        <- hooks <- triggers, links, storage, sql_source, ledger <- operators, sensors
 
 ``client`` and ``local_org`` share ``limits`` and nothing else, so that a mistake of one is seen by the other.
 """
@@ -30,17 +30,21 @@ HTTP_LIBRARIES: Final = frozenset(
 
 # What each part may import of this package. A module is of the longest part that it begins with.
 ALLOWED: Final[dict[str, set[str]]] = {
-    f"{PACKAGE}": {PACKAGE, CLIENT, f"{PACKAGE}.ledger", f"{PACKAGE}.storage"},
+    f"{PACKAGE}": {PACKAGE, CLIENT, f"{PACKAGE}.ledger", f"{PACKAGE}.storage", f"{PACKAGE}.sql_source"},
     f"{PACKAGE}.limits": set(),
     f"{PACKAGE}.get_provider_info": set(),
     f"{PACKAGE}.ledger": {CLIENT},
     f"{PACKAGE}.storage": {CLIENT},
+    f"{PACKAGE}.sql_source": {CLIENT},
     f"{PACKAGE}.hooks": {CLIENT, f"{PACKAGE}.hooks"},
     f"{PACKAGE}.links": set(),
     f"{PACKAGE}.triggers": {CLIENT, f"{PACKAGE}.hooks", f"{PACKAGE}.triggers"},
     f"{PACKAGE}.operators": {
         CLIENT,
-        *(f"{PACKAGE}.{part}" for part in ("limits", "hooks", "links", "triggers", "storage", "ledger", "operators")),
+        *(
+            f"{PACKAGE}.{part}"
+            for part in ("limits", "hooks", "links", "triggers", "storage", "sql_source", "ledger", "operators")
+        ),
     },
     f"{PACKAGE}.sensors": {
         CLIENT,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.sdk import XComArg
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.flows.rounds import Round
 from airflow_provider_sfbulk.client.flows.spec import E, member
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobType, LineEnding, Operation
@@ -20,8 +21,9 @@ from airflow_provider_sfbulk.operators.arguments import check_count, check_names
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.load import Load
 from airflow_provider_sfbulk.operators.load_input import LoadInput
-from airflow_provider_sfbulk.operators.unshown import Unshown
+from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
 from airflow_provider_sfbulk.operators.verdict import check_allowance
+from airflow_provider_sfbulk.sql_source import SqlQuery
 from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
@@ -44,6 +46,11 @@ class BulkIngestOperator(BulkJobOperator):
         (templated)
     :param source_format: ``csv``, ``jsonl`` or ``parquet``, when the name does not tell
     :param source_conn_id: connection of the object storage, when the URI does not name it
+    :param sql: instead of ``source``: one SELECT, or the name of a ``.sql`` file (templated). Its rows are streamed, and
+        read again where rows must go again: see ``staging_path``
+    :param sql_parameters: a list or dict of values for its placeholders, in the driver's own style (templated). They are
+        neither shown nor stored
+    :param sql_conn_id: connection to run it on, of any type whose hook is a ``DbApiHook`` (templated)
     :param column_delimiter: of CSV sources, Salesforce's name (``COMMA``, ``TAB``, …); None: seen in the file
     :param line_ending: of CSV sources, ``LF`` or ``CRLF``; None: seen in the file
     :param external_id_field: the field that an upsert matches by (templated)
@@ -78,6 +85,9 @@ class BulkIngestOperator(BulkJobOperator):
         "sobject",
         "source",
         "source_conn_id",
+        "sql",
+        "sql_parameters",
+        "sql_conn_id",
         "external_id_field",
         "assignment_rule_id",
         "staging_path",
@@ -86,15 +96,20 @@ class BulkIngestOperator(BulkJobOperator):
         "results_conn_id",
         "salesforce_conn_id",
     )
+    template_ext: Sequence[str] = (".sql",)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql"}
 
     def __init__(
         self,
         *,
         sobject: str,
         operation: str,
-        source: Any,
+        source: Any = None,
         source_format: str | None = None,
         source_conn_id: str | None = None,
+        sql: str | None = None,
+        sql_parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        sql_conn_id: str | None = None,
         column_delimiter: str | None = None,
         line_ending: str | None = None,
         external_id_field: str | None = None,
@@ -123,6 +138,9 @@ class BulkIngestOperator(BulkJobOperator):
         self.source = source
         self.source_format = source_format
         self.source_conn_id = source_conn_id
+        self.sql = sql
+        self.sql_parameters = sql_parameters
+        self.sql_conn_id = sql_conn_id
         self.column_delimiter = column_delimiter
         self.line_ending = line_ending
         self.external_id_field = external_id_field
@@ -153,6 +171,16 @@ class BulkIngestOperator(BulkJobOperator):
     def source(self, value: Any) -> None:
         shown = isinstance(value, (str, os.PathLike, Unshown, XComArg)) or callable(value) or value is None
         self._source = value if shown else Unshown(value)
+
+    @property
+    def sql_parameters(self) -> Any:
+        """Values for the statement's placeholders, inside an :class:`UnshownTemplate`."""
+        return self._sql_parameters
+
+    @sql_parameters.setter
+    def sql_parameters(self, value: Any) -> None:
+        shown = isinstance(value, (Unshown, XComArg)) or value is None
+        self._sql_parameters = value if shown else UnshownTemplate(value)
 
     def execute(self, context: Context) -> dict[str, Any] | list[str]:
         """Fill, decide, close; then wait, settle, and send again what may be."""
@@ -218,6 +246,10 @@ class BulkIngestOperator(BulkJobOperator):
             open_output(self.results_path, conn_id=self.results_conn_id)
         if self.staging_path is not None:
             open_output(self.staging_path, conn_id=self.staging_conn_id)
+        if self.sql is not None and self.source is not None:
+            raise SourceError("source and sql are both given: the records come from one of them")
+        if self.sql is None and (self.sql_parameters is not None or self.sql_conn_id is not None):
+            raise SourceError("sql_parameters and sql_conn_id belong to sql, which is None")
         check_names("retry_codes", self.retry_codes)
         check_names("key_columns", self.key_columns)
         check_count("max_record_retries", self.max_record_retries, least=0)
@@ -250,13 +282,17 @@ class BulkIngestOperator(BulkJobOperator):
     def input(self, rules: Rules) -> LoadInput:
         """The input, to be read by these rules."""
         return LoadInput(
-            self.source,
+            self.source if self.sql is None else self._query(self.sql),
             rules,
             source_format=self.source_format,
             source_conn_id=self.source_conn_id,
             needed_columns=(*self.key_columns, *((self.sort_by,) if self.sort_by else ())),
             one_header=self.results_path is not None,
         )
+
+    def _query(self, statement: str) -> SqlQuery:
+        given = self.sql_parameters
+        return SqlQuery(statement, given.records if isinstance(given, Unshown) else given, self.sql_conn_id)
 
 
 def _optional(kind: type[E], value: str | None, name: str) -> E | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -77,12 +77,12 @@ class Load:
             if (left_behind := self._staging(earlier)) is not None:
                 left_behind.remove()
         cut = self._cut
-        parts = self._input.parts(self._describe, cut)
         staging = self._staging(self._ledger.attempt)
         try:
-            self._send(
-                0, parts if staging is None else staging.keep(parts), Round.note(cut, attempt=self._ledger.attempt)
-            )
+            with closing(self._input.parts(self._describe, cut)) as parts:
+                self._send(
+                    0, parts if staging is None else staging.keep(parts), Round.note(cut, attempt=self._ledger.attempt)
+                )
         except SourceError:
             if staging is not None:
                 staging.remove()
@@ -220,7 +220,7 @@ class Load:
         output = open_output(self._operator.results_path, conn_id=self._operator.results_conn_id)
         return ReportFiles(output, FileFormat(self._operator.results_format))
 
-    def _parts_again(self, first: Round) -> Iterator[Part]:
+    def _parts_again(self, first: Round) -> Generator[Part]:
         """Read again what was uploaded: the parts that were kept, or else the input."""
         staging = self._staging(first.attempt)
         kept = None if staging is None else staging.read()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from airflow_provider_sfbulk.client.records.parts import Part, split
 from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_file, from_source
 from airflow_provider_sfbulk.ledger import UNKNOWN
 from airflow_provider_sfbulk.operators.unshown import Unshown
+from airflow_provider_sfbulk.sql_source import SqlQuery
 from airflow_provider_sfbulk.storage import SourceFile, find_sources
 
 RESULT_NAMES: Final = frozenset(f"{kind}.{suffix}" for kind in KINDS for suffix in FileFormat)
@@ -24,9 +26,9 @@ RESULT_NAMES: Final = frozenset(f"{kind}.{suffix}" for kind in KINDS for suffix 
 
 
 class LoadInput:
-    """What an ingest operator was given as ``source``.
+    """What an ingest operator was given as ``source`` or ``sql``.
 
-    :param source: path, URI or pattern; records inside an :class:`Unshown`; or a callable that gives records
+    :param source: path, URI or pattern; records inside an :class:`Unshown`; a callable that gives records; or a query
     :param needed_columns: columns that the user names elsewhere, which the input must have, by source or target name
     :param one_header: whether all files must have the same columns
     """
@@ -61,7 +63,11 @@ class LoadInput:
                     f"source is {name} in results_path, which this load would replace: give another results_path"
                 )
         if self._source is None:
-            raise SourceError("source is None: if it comes from a task before, that task returned nothing")
+            raise SourceError(
+                "source is None: if it comes from a task before, that task returned nothing. Give source or sql"
+            )
+        if isinstance(self._source, SqlQuery):
+            self._source.check()
         if isinstance(self._source, Unshown) and isinstance(self._source.records, Iterator):
             raise SourceError(
                 f"source is a {type(self._source.records).__name__}, which can be read only once, and a retry reads it "
@@ -69,12 +75,14 @@ class LoadInput:
             )
 
     def find(self) -> None:
-        """Look whether the files are there.
+        """Look whether the files are there, or the hook that runs the query.
 
         :raises SourceError: when they are not
         """
         if self._is_files:
             self._files()
+        if isinstance(self._source, SqlQuery):
+            self._source.hook()
 
     def target(self, name: str) -> str:
         """Give the target column of a source column; a target column's own name stays."""
@@ -84,9 +92,10 @@ class LoadInput:
     def identity(self) -> Any:
         """Tell this input from another, alike in every process and without a value of a record.
 
-        Files by name, size and tag; records in memory by a digest; a callable only by its name: what it gives is compared
-        part by part when it is called again. Files that cannot be found are :data:`UNKNOWN`: a load whose parts all lie at
-        Salesforce needs them no more, and any other one says what is missing when it reads them.
+        Files by name, size and tag; records in memory by a digest; a query by a digest of its text and parameters, and a
+        callable only by its name: what these two give is compared part by part when they are asked again. Files that
+        cannot be found are :data:`UNKNOWN`: a load whose parts all lie at Salesforce needs them no more, and any other
+        one says what is missing when it reads them.
         """
         if not self._is_files:
             return self._told()
@@ -95,15 +104,21 @@ class LoadInput:
         except SourceError:
             return UNKNOWN
 
-    def parts(self, describe: Mapping[str, Any], cut: Cut) -> Iterator[Part]:
+    def parts(self, describe: Mapping[str, Any], cut: Cut) -> Generator[Part]:
         """Cut the input into parts, numbered through all files. Nothing is read before the first is asked for.
+
+        Closing the generator closes what it reads from.
 
         :param describe: of the object, to check the columns by
         :raises SourceError: what is wrong with the input, and where
         """
+        with closing(self._streams()) as streams:
+            yield from self._cut(streams, describe, cut)
+
+    def _cut(self, streams: Iterator[RecordStream], describe: Mapping[str, Any], cut: Cut) -> Iterator[Part]:
         number, row = 0, 1
         first: tuple[str, ...] = ()
-        for stream in self._streams():
+        for stream in streams:
             columns = check_against_describe(
                 stream.columns,
                 describe,
@@ -138,10 +153,14 @@ class LoadInput:
     def _files(self) -> list[SourceFile]:
         return find_sources(self._source, conn_id=self._source_conn_id)
 
-    def _streams(self) -> Iterator[RecordStream]:
+    def _streams(self) -> Generator[RecordStream]:
         if self._is_files:
             for file in self._files():
                 yield from_file(file.open, self._rules, name=file.name, source_format=self._source_format)
+            return
+        if isinstance(self._source, SqlQuery):
+            with self._source.stream(self._rules) as stream:
+                yield stream
             return
         records = self._source.records if isinstance(self._source, Unshown) else self._source()
         yield from_source(records, self._rules, name=f"the {type(records).__name__} given as source")
@@ -154,6 +173,8 @@ class LoadInput:
                 for block in stream.blocks():
                     digest.update(block.data)
             return f"{self._source} {digest.hexdigest()}"
+        if isinstance(self._source, SqlQuery):
+            return self._source.identity()
         # str of a callable names its address in memory, and that of a partial shows its arguments.
         function = self._source.func if isinstance(self._source, partial) else self._source
         return f"<callable {getattr(function, '__qualname__', type(function).__name__)}>"

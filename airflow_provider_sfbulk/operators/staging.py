@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -58,7 +58,7 @@ class Staging:
                 raise
             yield part
 
-    def read(self) -> Iterator[Part] | None:
+    def read(self) -> Generator[Part] | None:
         """Give the parts that are kept; None when there are none."""
         index = self._index()
         return None if index is None else (self._part(number, entry) for number, entry in enumerate(index))

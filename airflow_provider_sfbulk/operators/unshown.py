@@ -6,8 +6,8 @@ rendered fields. Records given as an argument, or by a task before, would lie th
 
 from __future__ import annotations
 
-from collections.abc import Sized
-from typing import Any
+from collections.abc import Sequence, Sized
+from typing import Any, ClassVar
 
 
 class Unshown:
@@ -23,3 +23,10 @@ class Unshown:
         return f"<{kind} of {len(self.records)} records>" if isinstance(self.records, Sized) else f"<{kind}>"
 
     __repr__ = __str__
+
+
+class UnshownTemplate(Unshown):
+    """Holds values whose texts are templates: Airflow renders them in place, and stores and shows the holder."""
+
+    __slots__ = ()
+    template_fields: ClassVar[Sequence[str]] = ("records",)

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
@@ -69,11 +69,11 @@ class Sent:
 class Input:
     """A way to read the input again.
 
-    :param parts: cuts it once more, as it was cut
+    :param parts: cuts it once more, as it was cut; closed when no more of it is needed
     :param form: how rows with these columns are compared
     """
 
-    parts: Callable[[], Iterator[Part]]
+    parts: Callable[[], Generator[Part]]
     form: Callable[[Sequence[str]], RowForm]
 
 
@@ -196,25 +196,28 @@ class _Pass:
                 residue.close()
 
     def _round(self, one: Round) -> Flow[None]:
-        rows = self._rows_of(one)
-        for part in one.parts:
-            sent = Sent(part, self._infos[part.job_id])
-            self.outcome.jobs.append((one.number, sent))
-            with ExitStack() as stack:
-                numbered = self._next(rows, part)
-                if numbered is not None:
-                    stack.callback(numbered.part.close)
-                yield from self._part(one.number, sent, numbered, stack)
+        with self._rows_of(one) as rows:
+            for part in one.parts:
+                sent = Sent(part, self._infos[part.job_id])
+                self.outcome.jobs.append((one.number, sent))
+                with ExitStack() as stack:
+                    numbered = self._next(rows, part)
+                    if numbered is not None:
+                        stack.callback(numbered.part.close)
+                    yield from self._part(one.number, sent, numbered, stack)
 
-    def _rows_of(self, one: Round) -> Iterator[Numbered] | None:
+    @contextmanager
+    def _rows_of(self, one: Round) -> Iterator[Iterator[Numbered] | None]:
         if self._given is None:
-            return None
-        if one.number == 0:
-            return (Numbered(part, _numbers(part)) for part in self._given.parts())
-        assert one.rule is not None
-        return self._residues[one.number].parts(
-            max_bytes=one.cut.part_bytes, max_records=one.cut.part_records, sort_by=one.rule.sort_by
-        )
+            yield None
+        elif one.number == 0:
+            with closing(self._given.parts()) as parts:
+                yield (Numbered(part, _numbers(part)) for part in parts)
+        else:
+            assert one.rule is not None
+            yield self._residues[one.number].parts(
+                max_bytes=one.cut.part_bytes, max_records=one.cut.part_records, sort_by=one.rule.sort_by
+            )
 
     def _next(self, rows: Iterator[Numbered] | None, part: Filled) -> Numbered | None:
         """Read the next part again; None when it is not what was uploaded, and the reason is kept."""

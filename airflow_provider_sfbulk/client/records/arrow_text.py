@@ -68,6 +68,8 @@ def texts_of_values(values: list[Any], zone: ZoneInfo | None) -> Array:
         texts = texts_of_values([None if value is MISSING else value for value in values], zone)
         return compute.if_else(pa.array(missing), "", texts)
     kinds.discard(type(None))
+    if not kinds:
+        return pa.nulls(len(values), pa.string())
     build = _BUILDERS.get(kinds.pop()) if len(kinds) == 1 else None
     if build is not None:
         try:

@@ -17,7 +17,7 @@ from airflow_provider_sfbulk.client.records.stream import DELETES, Block, Record
 AHEAD_ROWS: Final = 10_000
 """Rows of an iterator that are read before the header is decided: all columns must be in one of them."""
 
-_FIRST_ROWS: Final = 256
+FIRST_ROWS: Final = 256
 """Rows of the first batch; the later ones follow from its size."""
 
 
@@ -70,16 +70,36 @@ def stream_rows(
     plan = plan_columns(columns.columns, rules, name=name)
     dialect = breaks.dialect(rules)
     encoder = RecordEncoder(plan, dialect, name=name)
-    return RecordStream(plan.targets, dialect, lambda: _blocks(rows(), columns, plan, encoder, rules), name=name)
+
+    def blocks() -> Iterator[Block]:
+        iterator = rows()
+        return value_blocks(
+            lambda size: list(islice(iterator, size)),
+            lambda batch, row: columns.take_apart(batch, first_row=row),
+            plan,
+            encoder,
+            rules,
+        )
+
+    return RecordStream(plan.targets, dialect, blocks, name=name)
 
 
-def _blocks(
-    rows: Iterator[Any], columns: RowColumns, plan: ColumnPlan, encoder: RecordEncoder, rules: Rules
+def value_blocks(
+    take: Callable[[int], Sequence[Any]],
+    as_columns: Callable[[Sequence[Any], int], list[list[Any]]],
+    plan: ColumnPlan,
+    encoder: RecordEncoder,
+    rules: Rules,
 ) -> Iterator[Block]:
-    size = _FIRST_ROWS
+    """Encode rows of Python values, about ``BATCH_BYTES`` at a time.
+
+    :param take: gives the next rows, at most so many; none at the end
+    :param as_columns: turns rows into one list for each column of the source; it is given the first row's number, too
+    """
+    size = FIRST_ROWS
     row = 1
-    while batch := list(islice(rows, size)):
-        lists = columns.take_apart(batch, first_row=row)
+    while batch := take(size):
+        lists = as_columns(batch, row)
         texts = []
         for place, kept in enumerate(plan.kept):
             try:

@@ -22,6 +22,7 @@ from airflow_provider_sfbulk.client.records.csv_source import from_csv
 from airflow_provider_sfbulk.client.records.jsonl_source import from_jsonl
 from airflow_provider_sfbulk.client.records.row_source import from_dicts, from_ids
 from airflow_provider_sfbulk.client.records.stream import DELETES, Block, Nulls, RecordStream, Rules
+from airflow_provider_sfbulk.client.records.tuple_source import from_tuples
 
 __all__ = [
     "SOURCE_FORMATS",
@@ -40,6 +41,7 @@ __all__ = [
     "from_parquet",
     "from_polars",
     "from_source",
+    "from_tuples",
     "source_format_of",
 ]
 
