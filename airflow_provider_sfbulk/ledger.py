@@ -101,7 +101,7 @@ class TaskLedger:
                 if changed or restart:
                     given_up = self._jobs_of(previous["load"])
                 else:
-                    head = {key: value for key, value in previous.items() if key != "done"}
+                    head = dict(previous)
             self._head = {**head, "max_tries": self._max_tries}
             self._put(self._head_key(self._try), self._head)
         return given_up
@@ -130,6 +130,11 @@ class TaskLedger:
         """
         with self._lock:
             self._check_newest()
+
+    @property
+    def result(self) -> Any:
+        """What an earlier try of this load has returned, when it noted that; else None."""
+        return self._head.get("done", {}).get("result")
 
     @property
     def attempt(self) -> int:
@@ -185,10 +190,13 @@ class TaskLedger:
                 self._blocks[block] = entries
             return stands
 
-    def finish(self) -> None:
-        """Note the success: a user's clear begins a new load."""
+    def finish(self, result: Any = None) -> None:
+        """Note the success: a user's clear begins a new load.
+
+        :param result: what the task returns, JSON: a retry returns it once more
+        """
         with self._lock:
-            self._head = {**self._head, "done": {"max_tries": self._max_tries}}
+            self._head = {**self._head, "done": {"max_tries": self._max_tries, "result": result}}
             self._put(self._head_key(self._try), self._head)
 
     def _is_over(self, head: Mapping[str, Any]) -> bool:

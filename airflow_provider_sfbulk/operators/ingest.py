@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from airflow.sdk import XComArg
 
@@ -193,10 +193,15 @@ class BulkIngestOperator(BulkJobOperator):
         with self.hook.get_conn() as client:
             self._abort(client, given_up)
             load = self._load(context, client, ledger, rules)
+            if ledger.result is not None:
+                self.log.info("the load is done since an earlier try, which Airflow took for failed: nothing is sent")
+                self._publish(context, client, load.rounds())
+                load.forget_parts()
+                return cast("dict[str, Any] | list[str]", ledger.result)
             rounds = load.fill_first() if not ledger.is_resumed else load.close_last()
             job_ids = self._publish(context, client, rounds)
             if not self.wait_for_completion:
-                ledger.finish()
+                ledger.finish(job_ids)
                 load.forget_parts()
                 return job_ids
             return self._finish(context, client, load, rounds, self._wait(context, client, job_ids))
@@ -221,10 +226,11 @@ class BulkIngestOperator(BulkJobOperator):
         while (summary := load.settle(rounds, infos)) is None:
             rounds = load.rounds()
             infos = self._wait(context, client, self._publish(context, client, rounds))
-        return {**summary, "api_calls": self._api_calls(client)}
+        return summary
 
     def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules) -> Load:
-        return Load(self, context["ti"], client, ledger, rules, partial(self._run, context, client, ledger=ledger))
+        run = partial(self._run, context, client, ledger=ledger)
+        return Load(self, context["ti"], client, ledger, rules, run, partial(self._api_calls, client))
 
     def _publish(self, context: Context, client: BulkClient, rounds: Sequence[Round]) -> list[str]:
         job_ids = [each.job_id for each in rounds[-1].parts]

@@ -46,6 +46,7 @@ class Load:
 
     :param operator: whose arguments say what to do
     :param run: runs a flow with the try's ledger, until a kill stops it
+    :param api_calls: tells the calls of this try so far
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Load:
         ledger: TaskLedger,
         rules: Rules,
         run: Callable[[Flow[Any]], Any],
+        api_calls: Callable[[], int],
     ) -> None:
         self._operator = operator
         self._ti = ti
@@ -63,6 +65,7 @@ class Load:
         self._ledger = ledger
         self._rules = rules
         self._run = run
+        self._api_calls = api_calls
         self._input = operator.input(rules)
         self._jobs = IngestJobs(client.api_version)
 
@@ -100,7 +103,7 @@ class Load:
         """Find out what became of all records, and send again what may be.
 
         :param infos: the last round's jobs, all final
-        :return: the task's result, API calls aside; None when another round has been sent
+        :return: the task's result; None when another round has been sent
         :raises FailedRecordsError: when more records failed than allowed
         :raises JobFailedError: when records were not processed
         """
@@ -126,9 +129,10 @@ class Load:
             total=total,
             where=report.files["failed"],
         )
-        self._ledger.finish()
+        summary = self._summary(outcome, report)
+        self._ledger.finish(summary)
         self.forget_parts(rounds)
-        return self._summary(outcome, report)
+        return summary
 
     def forget_parts(self, rounds: Sequence[Round] | None = None) -> None:
         """Remove the parts that were kept for a retry."""
@@ -207,8 +211,12 @@ class Load:
             outcome = self._run(flow)
             report = Report()
             if files is not None and outcome.again is None:
-                self._ledger.verify()  # a frozen try that wakes up here would put old outcomes over its successor's
-                report = files.commit(outcome, sobject=self._operator.sobject, operation=self._operator.operation)
+                report = files.commit(
+                    outcome,
+                    sobject=self._operator.sobject,
+                    operation=self._operator.operation,
+                    verify=self._ledger.verify,
+                )
         finally:
             if files is not None:
                 files.discard()
@@ -265,6 +273,7 @@ class Load:
             "failed": counts["failed"],
             "unprocessed": counts["unprocessed"],
             "errors": dict(outcome.errors),
+            "api_calls": self._api_calls(),
             "results": report.files,
             "manifest": report.manifest,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,11 +44,16 @@ class ReportFiles:
             kind: ResultFile(output, f"{kind}.{results_format}", kind, results_format) for kind in KINDS
         }
 
-    def commit(self, outcome: Outcome, *, sobject: str, operation: str) -> Report:
-        """Make the files visible, the manifest last."""
+    def commit(self, outcome: Outcome, *, sobject: str, operation: str, verify: Callable[[], None]) -> Report:
+        """Make the files visible, the manifest last.
+
+        :param verify: raises when another try has taken over: asked before every step, since a try may freeze at any
+        """
         report = Report()
+        verify()
         self._output.remove(MANIFEST)
         for kind, file in self.by_kind.items():
+            verify()
             uri = file.commit()
             for each in FileFormat:
                 if each is not self._format or uri is None:
@@ -63,6 +68,7 @@ class ReportFiles:
             "files": report.files,
             "jobs": _jobs(outcome.jobs),
         }
+        verify()
         report.manifest = write_json(self._output, MANIFEST, manifest)
         return report
 

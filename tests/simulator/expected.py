@@ -18,7 +18,7 @@ from airflow_provider_sfbulk.client.errors import (
 ROUNDS: Final = True
 """Whether a load sends again what failed for a passing reason, and what a Failed or Aborted job left unprocessed."""
 
-FOLDER_IS_GUARDED: Final = True
+FOLDER_IS_GUARDED: Final = False
 """Whether a replaced try that wakes up leaves the folder of its successor alone. Without a create-only write in all
 kinds of storage it cannot be ruled out: rows in the org are never touched by it, the manifest and its files are."""
 
@@ -55,7 +55,8 @@ def is_justified(error: BaseException, facts: Facts) -> bool:
     if isinstance(error, NotFoundError):
         return facts.is_deleted
     if isinstance(error, JobFailedError):
-        return not ROUNDS and facts.is_ended and "somebody else" not in str(error)
+        # A job whose upload the network has doubled is aborted, and its rows go again in the next try.
+        return facts.is_doubled and "ended Aborted" in str(error)
     if isinstance(error, RequestRefusedError):
         return not ROUNDS and error.error_code == "INVALIDJOB" and facts.is_doubled
     if isinstance(error, FailedRecordsError):
