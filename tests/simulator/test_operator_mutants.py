@@ -65,6 +65,7 @@ NO_PAGE: Final = """\
 """
 
 FAVOURED: Final = {
+    "takes a result file with fewer rows": ("download", "rows_missing"),
     "aborts when Airflow does not say why it ends": ("ask_state", "error"),
 }
 """Mutants that show under a rare fault alone: of these, schedules that favour it are run."""

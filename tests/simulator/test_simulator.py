@@ -6,15 +6,17 @@ Longer: ``python -m tests.simulator --schedules 100000``.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
 from tests.simulator import operator_schedule, scheduler
 from tests.simulator.faults import EVERY, OPERATOR_EVERY
 
-SCHEDULES = 3000
-OPERATOR_SCHEDULES = 1000
+SCHEDULES = 2000
+OPERATOR_SCHEDULES = 600
+FAVOURING = 300
+"""Further schedules, at most, for each fault that none has met."""
 
 OPERATOR_REGRESSIONS = {
     29: "a worker that is lost for good wakes up, is told to end, and takes that for a person's kill",
@@ -35,10 +37,20 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+def favour(run: Callable[..., object], every: Sequence[tuple[str, str]], met: set[tuple[str, str]]) -> None:
+    """Run further schedules for each fault that none has met: every seed favours one."""
+    for fault in sorted(set(every) - met):
+        for number in range(FAVOURING):
+            run((SCHEDULES + number) * len(every) + every.index(fault), met)
+            if fault in met:
+                break
+
+
 def test_every_row_arrives_once_whatever_goes_wrong() -> None:
     met: set[tuple[str, str]] = set()
     for seed in range(SCHEDULES):
         scheduler.run(seed, met)
+    favour(scheduler.run, EVERY, met)
     blind = sorted(set(EVERY) - met)
     assert blind == [], "no schedule met these faults"
 
@@ -47,6 +59,7 @@ def test_whole_operators_keep_their_word_whatever_goes_wrong() -> None:
     met: set[tuple[str, str]] = set()
     for seed in range(OPERATOR_SCHEDULES):
         operator_schedule.run(seed, met)
+    favour(operator_schedule.run, OPERATOR_EVERY, met)
     blind = sorted(set(OPERATOR_EVERY) - met)
     assert len(blind) <= len(OPERATOR_EVERY) // 20, f"no schedule met these faults: {blind}"
     assert {effect for effect, _ in OPERATOR_EVERY} == {effect for effect, _ in met}
