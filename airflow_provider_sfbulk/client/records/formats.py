@@ -42,6 +42,9 @@ class RowWriter(Protocol):
     def close(self) -> None:
         """Write what the format still lacks. The file stays open."""
 
+    def discard(self) -> None:
+        """Write nothing more: the file is dropped."""
+
 
 ROW_GROUP_BYTES: Final = 32 * 1024 * 1024
 """Bytes of Arrow data in one row group of a Parquet file: what a writer holds in memory. Ours."""
@@ -52,7 +55,8 @@ class ParquetRows:
 
     def __init__(self, file: ByteFile, schema: pa.Schema) -> None:
         self._schema = schema
-        self._writer = pq.ParquetWriter(pa.PythonFile(_ArrowFile(file), mode="w"), schema, compression="zstd")
+        self._file = _ArrowFile(file)
+        self._writer = pq.ParquetWriter(pa.PythonFile(self._file, mode="w"), schema, compression="zstd")
         self._group: list[pa.RecordBatch] = []
 
     def write(self, batch: pa.RecordBatch, /) -> None:
@@ -66,6 +70,11 @@ class ParquetRows:
         self._write_group()
         self._writer.close()
 
+    def discard(self) -> None:
+        """Let Arrow's writer end, which else writes a footer whenever it is collected."""
+        self._file.is_dropped = True
+        self._writer.close()
+
     def _write_group(self) -> None:
         if any(each.num_rows for each in self._group):
             self._writer.write_table(pa.Table.from_batches(self._group, self._schema))
@@ -77,12 +86,13 @@ class _ArrowFile(io.BufferedIOBase):
 
     def __init__(self, file: ByteFile) -> None:
         self._out = file
+        self.is_dropped = False
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any, /) -> int:
-        return self._out.write(bytes(data))
+        return len(data) if self.is_dropped else self._out.write(bytes(data))
 
 
 class JsonlRows:
@@ -111,6 +121,9 @@ class JsonlRows:
 
     def close(self) -> None:
         """Do nothing: every line is whole."""
+
+    def discard(self) -> None:
+        """Do nothing: nothing is held back."""
 
 
 _quoted: Final = json.JSONEncoder(ensure_ascii=False).encode
@@ -163,6 +176,9 @@ class CsvRows:
 
     def close(self) -> None:
         """Do nothing: every row is whole."""
+
+    def discard(self) -> None:
+        """Do nothing: nothing is held back."""
 
 
 ROW_WRITERS: Final[Mapping[FileFormat, Callable[[ByteFile, pa.Schema], RowWriter]]] = {

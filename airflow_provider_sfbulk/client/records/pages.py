@@ -340,7 +340,9 @@ class _RowsFilePage(TypedPage):
 
     def _drop(self) -> None:
         self.file = None
-        self._writer = None
+        if self._writer is not None:
+            self._writer.discard()
+            self._writer = None
         self._out.drop()
 
 

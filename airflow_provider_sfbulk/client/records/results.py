@@ -205,6 +205,8 @@ class ResultFile:
     def discard(self) -> None:
         """Leave nothing behind. Does nothing after :meth:`commit`, and may be called twice."""
         if self._file is not None:
+            if self._writer is not None:
+                self._writer.discard()
             self._file.discard()
             self._file = None
 
