@@ -66,9 +66,11 @@ def _goes_back(core: Core, entry: JobEntry, batch: Batch) -> bool:
     if ranges is None:
         query_work.run(core, entry, batch)
         return False
-    core.bulk1.set_batch_state(batch, BatchState.NOT_PROCESSED)
-    if entry.job.state is JobState.OPEN:
-        _add_chunks(core, entry, batch, ranges)
+    # The original leaves the queue last: whoever sees that sees all its chunks.
+    with core.store.writing():
+        if entry.job.state is JobState.OPEN:
+            _add_chunks(core, entry, batch, ranges)
+        core.bulk1.set_batch_state(batch, BatchState.NOT_PROCESSED)
     return False
 
 

@@ -108,7 +108,9 @@ class AsyncWitness:
         assert ended["state"] == "Failed", ended
         return str(ended["stateMessage"])
 
-    def query(self, soql: str, sobject: str = "Account", content_type: str = "CSV", operation: str = "query") -> list[Answer]:
+    def query(
+        self, soql: str, sobject: str = "Account", content_type: str = "CSV", operation: str = "query"
+    ) -> list[Answer]:
         """Do a query; return its result files."""
         job_id, batch_id, ended = self.load(operation, soql, sobject, content_type)
         assert ended["state"] == "Completed", ended
