@@ -51,8 +51,8 @@ def fault(answer: Answer, api: str = "partner") -> tuple[int, str, str]:
 
 @pytest.mark.parametrize(("letter", "api"), [("u", "partner"), ("c", "enterprise")])
 def test_a_login_gives_a_session_for_every_api(org: LocalOrg, witness: Witness, letter: str, api: str) -> None:
-    """ "Base URL = scheme and host of `serverUrl`"; "`sessionSecondsValid` tells the lifetime (7200 = 2 h)"; "Any access token
-    or UI/SOAP session id works as Bearer token and as `X-SFDC-Session`"."""
+    """Facts: "Base URL = scheme and host of `serverUrl`"; "`sessionSecondsValid` tells the lifetime (7200 = 2
+    h)"; "Any access token or UI/SOAP session id works as Bearer token and as `X-SFDC-Session`"."""
     path = f"/services/Soap/{letter}/64.0"
     answer = log_in(witness, org.username, org.password + org.security_token, path, api)
     assert (answer.status, answer.headers["content-type"]) == (200, "text/xml; charset=UTF-8")
@@ -82,13 +82,13 @@ def test_the_security_token_is_asked_for_outside_of_trusted_networks(org: LocalO
 
 
 def test_names_and_passwords_are_unescaped(witness: Witness, org: LocalOrg) -> None:
-    """ "XML-escape name and password"."""
+    """Facts: "XML-escape name and password"."""
     escaped = "".join(f"&#{ord(letter)};" for letter in org.password + org.security_token)
     assert log_in(witness, org.username, escaped).status == 200
 
 
 def test_login_is_gone_from_65_on_and_may_be_off(org: LocalOrg, witness: Witness) -> None:
-    """ "`login()` does not exist in API 65.0 and later …; it is off by default in new orgs"."""
+    """Facts: "`login()` does not exist in API 65.0 and later …; it is off by default in new orgs"."""
     password = org.password + org.security_token
     for version in ("65.0", "30.0"):
         answer = log_in(witness, org.username, password, f"/services/Soap/u/{version}")

@@ -14,7 +14,7 @@ import pytest
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org import LocalOrg
-from tests.local_org.bulk1.async_witness import A, CSV, JSON, NS, XML, AsyncWitness, error, info, values
+from tests.local_org.bulk1.async_witness import CSV, JSON, NS, XML, A, AsyncWitness, error, info, job_xml, values
 
 ORDER = [
     *("id", "jobId", "state", "createdDate", "systemModstamp", "numberRecordsProcessed", "numberRecordsFailed"),
@@ -29,7 +29,8 @@ def xml_rows(*rows: str) -> str:
 
 
 def test_a_batch_is_answered_queued_with_its_address(bulk: AsyncWitness) -> None:
-    """ "201 + batchInfo, `Location` header"; the recorded order; "`stateMessage` … in XML only when there is text"."""
+    """Facts: "201 + batchInfo, `Location` header"; the recorded order; "`stateMessage` … in XML only when
+    there is text"."""
     job_id = bulk.create("insert")
     answer = bulk.post(f"/job/{job_id}/batch", "Name\nA\n", CSV)
     batch = values(answer)
@@ -40,7 +41,7 @@ def test_a_batch_is_answered_queued_with_its_address(bulk: AsyncWitness) -> None
 
 
 def test_a_batch_in_json_has_all_names_in_alphabetical_order(bulk: AsyncWitness) -> None:
-    """ "`stateMessage` … in JSON always (null)"; the captured body; list `{"batchInfo":[…]}`."""
+    """Facts: "`stateMessage` … in JSON always (null)"; the captured body; list `{"batchInfo":[…]}`."""
     job_id = bulk.create("insert", "Account", "JSON")
     batch = bulk.post(f"/job/{job_id}/batch", '[{"Name":"A"}]', JSON).json
     assert list(batch) == sorted([*ORDER, "stateMessage"])
@@ -60,7 +61,8 @@ def test_a_batch_runs_though_its_job_is_open_and_is_seen_on_its_way(bulk: AsyncW
 
 
 def test_a_job_counts_its_batches(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "Completion is judged from the batches (queued + in progress = 0)"; "`numberRecordsProcessed` includes failed rows"."""
+    """Facts: "Completion is judged from the batches (queued + in progress = 0)"; "`numberRecordsProcessed`
+    includes failed rows"."""
     job_id = bulk.create("insert")
     bulk.add(job_id, "Name,NumberOfEmployees\nA,1\nB,many\n")
     bulk.add(job_id, "Nope__c\nA\n")
@@ -73,7 +75,7 @@ def test_a_job_counts_its_batches(bulk: AsyncWitness, org: LocalOrg) -> None:
 
 
 def test_results_come_in_the_order_of_the_request_whatever_failed(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "Rows come in the order of the request, one per input row"; the recorded CSV with LF."""
+    """Facts: "Rows come in the order of the request, one per input row"; the recorded CSV with LF."""
     job_id, batch_id, batch = bulk.load("insert", 'Name,NumberOfEmployees\nA,1\n"B" ,2\n,3\nC,4,5\nD,few\nE,6\n')
     assert (batch["numberRecordsProcessed"], batch["numberRecordsFailed"]) == ("6", "4")
     answer = bulk.result(job_id, batch_id)
@@ -88,7 +90,7 @@ def test_results_come_in_the_order_of_the_request_whatever_failed(bulk: AsyncWit
 
 
 def test_created_is_true_for_what_was_made(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "`Created` is `true` for inserts and inserting upserts, `false` for update and delete"."""
+    """Facts: "`Created` is `true` for inserts and inserting upserts, `false` for update and delete"."""
     (made,) = bulk.rows("insert", "Name,External_Key__c\nA,1\n")
     key = {"externalIdFieldName": "External_Key__c"}
     both = bulk.rows("upsert", "External_Key__c,Name\n1,B\n2,C\n", **key)
@@ -122,7 +124,7 @@ def test_xml_in_xml_out(bulk: AsyncWitness, org: LocalOrg) -> None:
 
 
 def test_json_in_json_out(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "JSON: an array of flat objects, `null` for null"; the JSON of results."""
+    """Facts: "JSON: an array of flat objects, `null` for null"; the JSON of results."""
     sent = [{"Name": "A", "NumberOfEmployees": 7, "AnnualRevenue": 1.25e2, "Phone": "5"}, {"name": None}]
     job_id, batch_id, batch = bulk.load("insert", json.dumps(sent), "Account", "JSON")
     assert (batch["state"], batch["numberRecordsFailed"]) == ("Completed", 1)
@@ -145,7 +147,7 @@ def test_json_in_json_out(bulk: AsyncWitness, org: LocalOrg) -> None:
 
 
 def test_parents_by_external_id_in_all_three_formats(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "nested object for a relationship key (`{"Account":{"Ext_Key__c":"A-1"}}`)"."""
+    """Facts: "nested object for a relationship key (`{"Account":{"Ext_Key__c":"A-1"}}`)"."""
     (parent,) = bulk.rows("insert", "Name,External_Key__c\nA,K\n")
     bulk.load("insert", "LastName,Account.External_Key__c\nC,K\n", "Contact")
     nested = {"LastName": "J", "Account": {"External_Key__c": "K"}}
@@ -172,7 +174,7 @@ def test_a_parent_of_several_kinds_says_which_it_is(bulk: AsyncWitness, org: Loc
 
 
 def test_csv_null_and_empty_cells(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "CSV null is `#N/A`; empty cells are ignored on update"."""
+    """Facts: "CSV null is `#N/A`; empty cells are ignored on update"."""
     (made,) = bulk.rows("insert", "Name,Phone,Fax\nA,1,2\n")
     bulk.rows("update", f"Id,Phone,Fax\n{made['Id']},#N/A,\n")
     (record,) = org.records("Account")
@@ -180,7 +182,8 @@ def test_csv_null_and_empty_cells(bulk: AsyncWitness, org: LocalOrg) -> None:
 
 
 def test_lines_may_end_with_crlf_and_the_body_may_come_in_chunks(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "Recorded: the batch POST with `Transfer-Encoding: chunked` works …, with `\\r\\n` line ends in the CSV"."""
+    """Facts: "Recorded: the batch POST with `Transfer-Encoding: chunked` works …, with `\\r\\n` line ends in
+    the CSV"."""
     job_id = bulk.create("insert")
     connection = http.client.HTTPConnection(urlsplit(org.url).netloc, timeout=30)
     pieces = iter([b'"Name","Descr', b'iption"\r\n"A","x\r\ny"\r', b'\n"B","z"\r\n'])
@@ -193,7 +196,7 @@ def test_lines_may_end_with_crlf_and_the_body_may_come_in_chunks(bulk: AsyncWitn
 
 
 def test_the_data_are_echoed_as_sent(bulk: AsyncWitness) -> None:
-    """ "Echo of a batch's data: 200 + data as sent (v19+)"."""
+    """Facts: "Echo of a batch's data: 200 + data as sent (v19+)"."""
     data = '"Name","Fax"\r\n"Ä","#N/A"\r\n'
     job_id, batch_id, _ = bulk.load("insert", data)
     answer = bulk.call("GET", f"/job/{job_id}/batch/{batch_id}/request")
@@ -201,7 +204,7 @@ def test_the_data_are_echoed_as_sent(bulk: AsyncWitness) -> None:
 
 
 def test_only_the_comma_separates(bulk: AsyncWitness) -> None:
-    """ "CSV: header + rows (comma only)"."""
+    """Facts: "CSV: header + rows (comma only)"."""
     assert bulk.failure("insert", "Name;Phone\nA;1\n") == "InvalidBatch : Field name not found : Name;Phone"
 
 
@@ -215,8 +218,8 @@ def test_only_the_comma_separates(bulk: AsyncWitness) -> None:
     ],
 )
 def test_a_batch_fails_as_a_whole_and_has_no_results(bulk: AsyncWitness, data: str, message: str) -> None:
-    """ "batch as a whole failed; see `stateMessage`; results cannot be fetched"; "error `InvalidBatch` / `Records not
-    processed`"."""
+    """Facts: "batch as a whole failed; see `stateMessage`; results cannot be fetched"; "error `InvalidBatch`
+    / `Records not processed`"."""
     job_id, batch_id, batch = bulk.load("insert", data)
     assert (batch["state"], batch["stateMessage"]) == ("Failed", message)
     assert list(batch).index("stateMessage") == list(batch).index("state") + 1
@@ -239,7 +242,7 @@ def test_data_of_another_format_fail_the_batch(bulk: AsyncWitness) -> None:
 
 
 def test_binary_columns_are_for_zip_jobs(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "`Binary field Body is only supported for content types ZIP_XML and ZIP_CSV`"."""
+    """Facts: "`Binary field Body is only supported for content types ZIP_XML and ZIP_CSV`"."""
     org.add_object(name="Paper__c", fields=[{"name": "Body", "type": "base64", "createable": True, "nillable": True}])
     message = "InvalidBatch : Binary field Body is only supported for content types ZIP_XML and ZIP_CSV"
     assert bulk.failure("insert", "Body\nAAAA\n", "Paper__c") == message
@@ -260,7 +263,8 @@ def test_a_batch_without_anything_is_refused(bulk: AsyncWitness) -> None:
 
 
 def test_an_aborted_job_drops_what_has_not_started_and_keeps_what_is_done() -> None:
-    """ "Abort: batches not yet started are dropped, finished rows stay"; "`NotProcessed`: will not run: job aborted"."""
+    """Facts: "Abort: batches not yet started are dropped, finished rows stay"; "`NotProcessed`: will not run:
+    job aborted"."""
     with LocalOrg(job_seconds=60) as org:
         bulk = AsyncWitness(org)
         job_id = bulk.create("insert", concurrencyMode="Serial")
@@ -288,7 +292,7 @@ def _until(org: LocalOrg, bulk: AsyncWitness, job_id: str, batch_id: str, state:
 
 
 def test_a_batch_has_10_000_records_at_most(bulk: AsyncWitness) -> None:
-    """ "up to 10 MB / 10,000 records / 10,000,000 characters"; the server's own count is one higher."""
+    """Facts: "up to 10 MB / 10,000 records / 10,000,000 characters"; the server's own count is one higher."""
     assert bulk.load("insert", "Name\n" + "A\n" * 10_000)[2]["state"] == "Completed"
     message = (
         "InvalidBatch : Exceeded number of records : 10002. Number of records should be less than or equal to 10001"
@@ -309,7 +313,7 @@ def test_a_batch_has_10_000_000_characters_at_most(bulk: AsyncWitness) -> None:
 
 
 def test_fields_and_records_have_their_most_characters(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "Field / record / fields: 131,072 / 400,000 / 5,000"."""
+    """Facts: "Field / record / fields: 131,072 / 400,000 / 5,000"."""
     long = [
         {"name": f"T{n}__c", "type": "textarea", "length": 131_072, "createable": True, "nillable": True}
         for n in range(4)
@@ -323,7 +327,7 @@ def test_fields_and_records_have_their_most_characters(bulk: AsyncWitness, org: 
 
 
 def test_requests_may_be_gzipped_and_nothing_else(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "`Content-Encoding: gzip`: only accepted compression; other codings → 415"."""
+    """Facts: "`Content-Encoding: gzip`: only accepted compression; other codings → 415"."""
     job_id = bulk.create("insert")
     batch_id = bulk.add(job_id, gzip.compress(b"Name\nPacked\n"), "CSV", content_encoding="gzip")
     org.wait_until_idle()
@@ -337,7 +341,7 @@ def test_requests_may_be_gzipped_and_nothing_else(bulk: AsyncWitness, org: Local
 
 
 def test_answers_are_gzipped_for_who_accepts_it(bulk: AsyncWitness) -> None:
-    """ "`Accept-Encoding: gzip`: responses since v27"."""
+    """Facts: "`Accept-Encoding: gzip`: responses since v27"."""
     job_id, batch_id, _ = bulk.load("insert", "Name\n" + "A\n" * 100)
     answer = bulk.call("GET", f"/job/{job_id}/batch/{batch_id}/result", accept_encoding="gzip")
     assert answer.headers["content-encoding"] == "gzip"
@@ -345,12 +349,10 @@ def test_answers_are_gzipped_for_who_accepts_it(bulk: AsyncWitness) -> None:
 
 
 def test_line_endings_inside_text_areas_are_set(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "`Sforce-Line-Ending`: `LF`/`CRLF` inside text-area values"."""
+    """Facts: "`Sforce-Line-Ending`: `LF`/`CRLF` inside text-area values"."""
     bulk.rows("insert", 'Name,Description\nA,"x\r\ny\nz"\n', sforce_line_ending="LF")
     bulk.rows("insert", 'Name,Description\nB,"x\r\ny\nz"\n', sforce_line_ending="CRLF")
     assert [each["Description"] for each in org.records("Account")] == ["x\ny\nz", "x\r\ny\r\nz"]
-    from tests.local_org.bulk1.async_witness import job_xml
-
     assert error(bulk.post("/job", job_xml("insert"), XML, sforce_line_ending="CR"))[:2] == (400, "InvalidJob")
 
 

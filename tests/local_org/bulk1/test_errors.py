@@ -9,8 +9,8 @@ from tests.local_org.bulk1.async_witness import CSV, JSON, NS, XML, AsyncWitness
 
 
 def test_an_expired_session_is_400_in_both_shapes(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "An expired session is 400 `InvalidSessionId`, not 401"; shape of the error; "Format follows the request/job content
-    type"."""
+    """Facts: "An expired session is 400 `InvalidSessionId`, not 401"; shape of the error; "Format follows the
+    request/job content type"."""
     org.expire_tokens()
     answer = bulk.post("/job", job_xml("insert"))
     assert answer.status == 400
@@ -29,8 +29,8 @@ def test_an_expired_session_is_400_in_both_shapes(bulk: AsyncWitness, org: Local
 
 
 def test_the_session_goes_into_its_own_header(bulk: AsyncWitness) -> None:
-    """ "Session goes in `X-SFDC-Session`"; "`Authorization: Bearer` is not documented here"; "Header names are
-    case-insensitive"."""
+    """Facts: "Session goes in `X-SFDC-Session`"; "`Authorization: Bearer` is not documented here"; "Header
+    names are case-insensitive"."""
     path = "/services/async/66.0/job"
     bearer = bulk.rest.call("POST", path, job_xml("insert"), content_type=XML)
     assert error(bearer)[1] == "InvalidSessionId"
@@ -42,13 +42,13 @@ def test_the_session_goes_into_its_own_header(bulk: AsyncWitness) -> None:
 
 @pytest.mark.parametrize("version", ["30.0", "68.0", "66.5"])
 def test_versions_that_are_not_live_are_refused(bulk: AsyncWitness, version: str) -> None:
-    """ "Versions: 31-67 …; a retired version answers 400 with `InvalidVersion`"."""
+    """Facts: "Versions: 31-67 …; a retired version answers 400 with `InvalidVersion`"."""
     answer = bulk.rest.call("GET", f"/services/async/{version}/job/750000000000001", authorization="")
     assert error(answer)[:2] == (400, "InvalidVersion")
 
 
 def test_there_is_no_v_in_the_path(bulk: AsyncWitness) -> None:
-    """ "Base path `/services/async/XX.0/…` - no `v` before the version"."""
+    """Facts: "Base path `/services/async/XX.0/…` - no `v` before the version"."""
     answer = bulk.rest.call("POST", "/services/async/v66.0/job", b"", authorization="", x_sfdc_session=bulk.session)
     assert error(answer)[:2] == (400, "InvalidUrl")
 
@@ -67,7 +67,7 @@ def test_unknown_jobs_batches_and_results(bulk: AsyncWitness) -> None:
 
 
 def test_content_types_that_are_none(bulk: AsyncWitness) -> None:
-    """ "the header must match the job's type"; 415 and `Unsupported content type: text/xml`."""
+    """Facts: "the header must match the job's type"; 415 and `Unsupported content type: text/xml`."""
     answer = bulk.post("/job", job_xml("insert"), "text/xml")
     assert error(answer) == (415, "UnsupportedContentType", "Unsupported content type: text/xml")
     job_id = bulk.create("insert")
@@ -100,7 +100,8 @@ def test_json_that_is_no_job_is_refused(bulk: AsyncWitness, body: str) -> None:
 
 
 def test_daily_batches_run_out(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "`ExceededQuota` `ApiBatchItems Limit exceeded` (daily batches used up)"; "15,000, shared with 2.0 ingest"."""
+    """Facts: "`ExceededQuota` `ApiBatchItems Limit exceeded` (daily batches used up)"; "15,000, shared with
+    2.0 ingest"."""
     job_id = bulk.create("insert")
     bulk.add(job_id, "Name\nA\n")
     assert org.core.usage.batches.remaining == 14_999

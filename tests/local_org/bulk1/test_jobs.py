@@ -19,7 +19,7 @@ ORDER = [
 
 
 def test_a_job_is_created_by_xml_and_answered_in_the_recorded_order(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "Create job: POST /job, 201 + jobInfo"; "element order as recorded"."""
+    """Facts: "Create job: POST /job, 201 + jobInfo"; "element order as recorded"."""
     answer = bulk.post("/job", job_xml("upsert", "Contact", externalIdFieldName="external_key__c"))
     assert (answer.status, answer.headers["content-type"]) == (201, XML)
     head = f'<?xml version="1.0" encoding="UTF-8"?><jobInfo\n   xmlns="{NS}">\n <id>750'
@@ -35,15 +35,15 @@ def test_a_job_is_created_by_xml_and_answered_in_the_recorded_order(bulk: AsyncW
 
 
 def test_xml_is_the_default_of_job_and_batches(bulk: AsyncWitness) -> None:
-    """ "`XML` (default)"; "XML when absent"."""
+    """Facts: "`XML` (default)"; "XML when absent"."""
     body = f'<jobInfo xmlns="{NS}"><operation>insert</operation><object>Account</object></jobInfo>'
     job = values(bulk.call("POST", "/job", body.encode()))
     assert job["contentType"] == "XML"
 
 
 def test_a_job_is_created_by_json_and_answered_in_alphabetical_order(bulk: AsyncWitness) -> None:
-    """ "Answer, JSON: the same fields in alphabetical order, plus `assignmentRuleId: null`, `externalIdFieldName: null`,
-    `fastPathEnabled: false`; `apiVersion` a number"."""
+    """Facts: "Answer, JSON: the same fields in alphabetical order, plus `assignmentRuleId: null`,
+    `externalIdFieldName: null`, `fastPathEnabled: false`; `apiVersion` a number"."""
     sent = {"operation": "insert", "object": "Contact", "contentType": "JSON", "concurrencyMode": "Parallel"}
     answer = bulk.post("/job", json.dumps(sent), JSON)
     assert (answer.status, answer.headers["content-type"]) == (201, JSON)
@@ -57,8 +57,8 @@ def test_a_job_is_created_by_json_and_answered_in_alphabetical_order(bulk: Async
 
 
 def test_an_xml_body_for_a_json_job_is_answered_in_xml_and_its_batches_in_json(bulk: AsyncWitness) -> None:
-    """ "Recorded: a job created with an XML body but `<contentType>JSON</contentType>` got an XML answer; the batch POST with
-    `Content-Type: application/json` then answered JSON"."""
+    """Facts: "Recorded: a job created with an XML body but `<contentType>JSON</contentType>` got an XML
+    answer; the batch POST with `Content-Type: application/json` then answered JSON"."""
     created = bulk.post("/job", job_xml("insert", content_type="JSON"))
     job = values(created)
     batch = bulk.post(f"/job/{job['id']}/batch", '[{"Name":"A"}]', JSON)
@@ -68,8 +68,8 @@ def test_an_xml_body_for_a_json_job_is_answered_in_xml_and_its_batches_in_json(b
 
 
 def test_a_csv_job_tells_of_itself_in_xml_whatever_is_accepted(bulk: AsyncWitness) -> None:
-    """ "For CSV jobs `Accept: application/json` does not turn info bodies into JSON. Clients that want JSON info for a CSV
-    job send the job body as JSON and get JSON for the job calls only"."""
+    """Facts: "For CSV jobs `Accept: application/json` does not turn info bodies into JSON. Clients that want
+    JSON info for a CSV job send the job body as JSON and get JSON for the job calls only"."""
     job_id = bulk.create("insert")
     assert bulk.call("GET", f"/job/{job_id}", accept=JSON).headers["content-type"] == XML
     by_json = bulk.post("/job", '{"operation":"insert","object":"Account","contentType":"CSV"}', JSON).json["id"]
@@ -78,15 +78,15 @@ def test_a_csv_job_tells_of_itself_in_xml_whatever_is_accepted(bulk: AsyncWitnes
 
 
 def test_operations_and_content_types_are_case_sensitive(bulk: AsyncWitness) -> None:
-    """ "in exactly this case (`INSERT` is an error)"; "`contentType` is case-sensitive too"; `InvalidJob: Unable to parse
-    Job`."""
+    """Facts: "in exactly this case (`INSERT` is an error)"; "`contentType` is case-sensitive too";
+    `InvalidJob: Unable to parse Job`."""
     assert error(bulk.post("/job", job_xml("INSERT"))) == (400, "InvalidJob", "Unable to parse Job")
     assert error(bulk.post("/job", job_xml("insert", content_type="csv"))) == (400, "InvalidJob", "Unable to parse Job")
 
 
 @pytest.mark.parametrize(("given", "meant"), [("Serial", "Serial"), ("1", "Serial"), ("0", "Parallel")])
 def test_concurrency_modes_may_be_numbers(bulk: AsyncWitness, given: str, meant: str) -> None:
-    """ "simple-salesforce sends the numbers 0 and 1 and works"."""
+    """Facts: "simple-salesforce sends the numbers 0 and 1 and works"."""
     assert values(bulk.post("/job", job_xml("insert", concurrencyMode=given)))["concurrencyMode"] == meant
 
 
@@ -96,7 +96,8 @@ def test_what_only_the_server_sets_cannot_be_sent(bulk: AsyncWitness) -> None:
 
 
 def test_jobs_of_no_object_or_no_key_are_refused(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "`InvalidJob` … `Unable to find object: X`"; upserts need their key; "`hardDelete` needs its own permission"."""
+    """Facts: "`InvalidJob` … `Unable to find object: X`"; upserts need their key; "`hardDelete` needs its own
+    permission"."""
     assert error(bulk.post("/job", job_xml("insert", "Nope__c"))) == (
         400,
         "InvalidJob",
@@ -119,7 +120,7 @@ def test_jobs_with_attachments_are_refused(bulk: AsyncWitness) -> None:
 
 
 def test_json_jobs_exist_since_36(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "`JSON` (v36+)"."""
+    """Facts: "`JSON` (v36+)"."""
     for version, status in (("35.0", 400), ("36.0", 201)):
         path = f"/services/async/{version}/job"
         answer = bulk.rest.call(
@@ -134,7 +135,8 @@ def test_json_jobs_exist_since_36(bulk: AsyncWitness, org: LocalOrg) -> None:
 
 
 def test_closing_is_a_post_and_twice_is_an_error(bulk: AsyncWitness) -> None:
-    """ "Closing is a POST on the job, not a PATCH"; "`InvalidJobState` `Closing already closed Job not allowed`"."""
+    """Facts: "Closing is a POST on the job, not a PATCH"; "`InvalidJobState` `Closing already closed Job not
+    allowed`"."""
     job_id = bulk.create("insert")
     patched = bulk.call("PATCH", f"/job/{job_id}", b"", content_type=XML)
     assert error(patched)[:2] == (405, "InvalidUrl")
@@ -151,8 +153,8 @@ def test_closing_is_a_post_and_twice_is_an_error(bulk: AsyncWitness) -> None:
 
 
 def test_a_closed_job_stays_closed_and_takes_no_more_batches(bulk: AsyncWitness) -> None:
-    """ "after close it stays `Closed` while batches run"; "Failed to create batch, since the Job is not Open. Current job
-    state is 'Closed'"."""
+    """Facts: "after close it stays `Closed` while batches run"; "Failed to create batch, since the Job is not
+    Open. Current job state is 'Closed'"."""
     job_id, _, _ = bulk.load("insert", "Name\nA\n")
     assert bulk.job(job_id)["state"] == "Closed"
     message = "Failed to create batch, since the Job is not Open. Current job state is 'Closed'"
@@ -160,13 +162,13 @@ def test_a_closed_job_stays_closed_and_takes_no_more_batches(bulk: AsyncWitness)
 
 
 def test_a_job_without_batches_lists_an_empty_element(bulk: AsyncWitness) -> None:
-    """ "A job with no batches lists `<batchInfoList xmlns="…" />`"."""
+    """Facts: "A job with no batches lists `<batchInfoList xmlns="…" />`"."""
     answer = bulk.call("GET", f"/job/{bulk.create('insert')}/batch")
     assert re.search(rf'<batchInfoList\s+xmlns="{NS}" />', answer.text)
 
 
 def test_jobs_go_after_seven_days_and_are_closed_after_one(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "A job may be open 24 h; info and results are kept 7 days"."""
+    """Facts: "A job may be open 24 h; info and results are kept 7 days"."""
     job_id = bulk.create("insert")
     org.advance(24 * 3600 + 1)
     bulk.session = bulk.rest.log_in()
@@ -177,7 +179,7 @@ def test_jobs_go_after_seven_days_and_are_closed_after_one(bulk: AsyncWitness, o
 
 
 def test_classic_jobs_show_up_in_the_list_of_bulk_2(bulk: AsyncWitness) -> None:
-    """ "A 1.0 job shows up in the 2.0 job list as `jobType: Classic`"."""
+    """Facts: "A 1.0 job shows up in the 2.0 job list as `jobType: Classic`"."""
     inserting, querying = bulk.create("insert"), bulk.create("query")
     path = "/services/data/v66.0/jobs"
     both = bulk.rest.call("GET", f"{path}/ingest").json["records"]
@@ -193,7 +195,7 @@ def test_classic_jobs_show_up_in_the_list_of_bulk_2(bulk: AsyncWitness) -> None:
 
 
 def test_a_doubled_slash_and_15_characters_are_served(bulk: AsyncWitness) -> None:
-    """ "A recording shows a doubled slash (`//services/async/…`) being served"."""
+    """Facts: "A recording shows a doubled slash (`//services/async/…`) being served"."""
     job_id = bulk.create("insert")
     answer = bulk.rest.call(
         "GET", f"//services/async/66.0/job/{job_id[:15]}", authorization="", x_sfdc_session=bulk.session

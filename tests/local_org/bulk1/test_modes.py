@@ -14,7 +14,7 @@ def contacts(account_id: str, count: int) -> str:
 
 
 def test_serial_batches_run_one_after_the_other_and_parallel_ones_side_by_side() -> None:
-    """ "`Serial` (batches one after the other, for lock trouble)"."""
+    """Facts: "`Serial` (batches one after the other, for lock trouble)"."""
     with LocalOrg(job_seconds=60) as org:
         bulk = AsyncWitness(org)
         for mode, seconds in (("Parallel", 60), ("Serial", 180)):
@@ -46,7 +46,8 @@ def _all_waiting(bulk: AsyncWitness, job_id: str) -> bool:
 
 
 def test_a_contended_record_fails_rows_in_parallel_and_never_in_serial(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "`Serial` (batches one after the other, for lock trouble)"; "single rows get `UNABLE_TO_LOCK_ROW`"."""
+    """Facts: "`Serial` (batches one after the other, for lock trouble)"; "single rows get
+    `UNABLE_TO_LOCK_ROW`"."""
     (account,) = bulk.rows("insert", "Name\nA\n")
     org.contend(account["Id"])
     rows = bulk.rows("insert", contacts(account["Id"], 3) + "Free,\n", "Contact")
@@ -67,7 +68,7 @@ def test_a_record_held_by_somebody_else_is_locked_in_serial_too(bulk: AsyncWitne
 
 
 def test_a_batch_with_more_than_100_locks_is_tried_again_and_may_succeed(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "if more than 100 lock problems show in a batch it is requeued, up to 10 times"."""
+    """Facts: "if more than 100 lock problems show in a batch it is requeued, up to 10 times"."""
     (account,) = bulk.rows("insert", "Name\nA\n")
     org.hold(account["Id"], batches=3)
     job_id, _, batch = bulk.load("insert", contacts(account["Id"], 101), "Contact")
@@ -77,8 +78,8 @@ def test_a_batch_with_more_than_100_locks_is_tried_again_and_may_succeed(bulk: A
 
 
 def test_locks_that_stay_fail_the_batch(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "… up to 10 times, then it ends with `TooManyLockFailure`"; `Sforce-Disable-Batch-Retry` "stops the automatic
-    repeats"."""
+    """Facts: "… up to 10 times, then it ends with `TooManyLockFailure`"; `Sforce-Disable-Batch-Retry` "stops
+    the automatic repeats"."""
     (account,) = bulk.rows("insert", "Name\nA\n")
     org.hold(account["Id"])
     data = contacts(account["Id"], 101)

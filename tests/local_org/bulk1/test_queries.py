@@ -14,8 +14,8 @@ XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 
 def test_a_query_has_a_list_of_results_with_ids_of_15_characters(bulk: AsyncWitness) -> None:
-    """ "`<result-list xmlns="…"><result>7528d000000RsXy</result></result-list>`"; "query result ids are 15 characters"; the
-    batch is soql; "`/request`"."""
+    """Facts: "`<result-list xmlns="…"><result>7528d000000RsXy</result></result-list>`"; "query result ids are
+    15 characters"; the batch is soql; "`/request`"."""
     bulk.rows("insert", "Name,Phone\nA,1\nB,\n")
     job_id, batch_id, batch = bulk.load("query", "SELECT Name, Phone FROM Account ORDER BY Name")
     assert (batch["state"], batch["numberRecordsProcessed"]) == ("Completed", "2")
@@ -31,7 +31,8 @@ def test_a_query_has_a_list_of_results_with_ids_of_15_characters(bulk: AsyncWitn
 
 
 def test_a_large_result_is_split_each_file_with_its_header(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "Several ids when the result is split: each file ≤ 1 GB"; "all quoted, header first in each file"."""
+    """Facts: "Several ids when the result is split: each file ≤ 1 GB"; "all quoted, header first in each
+    file"."""
     bulk.rows("insert", "Name\nA\nB\nC\nD\nE\n")
     org.core.result_file_bytes = 20
     soql = "SELECT Name FROM Account ORDER BY Name"
@@ -47,8 +48,9 @@ def test_a_large_result_is_split_each_file_with_its_header(bulk: AsyncWitness, o
 
 
 def test_json_has_attributes_nested_parents_and_milliseconds(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "pretty-printed array of objects, each with an `attributes` block (`type`, `url`), related records nested, null as
-    `null`, dateTime as epoch milliseconds"; the url has the id though it is not selected (simple-salesforce#290)."""
+    """Facts: "pretty-printed array of objects, each with an `attributes` block (`type`, `url`), related
+    records nested, null as `null`, dateTime as epoch milliseconds"; the url has the id though it is not
+    selected (simple-salesforce#290)."""
     bulk.rows("insert", "Name,NumberOfEmployees,External_Key__c\nA,5,K\n")
     bulk.rows("insert", "LastName,Account.External_Key__c\nWith,K\n", "Contact")
     bulk.rows("insert", "LastName\nWithout\n", "Contact")
@@ -79,19 +81,19 @@ def test_json_has_attributes_nested_parents_and_milliseconds(bulk: AsyncWitness,
 
 
 def test_json_results_are_listed_in_json_and_none_are_an_empty_list(bulk: AsyncWitness) -> None:
-    """ "JSON `["7528d000000RsXy"]`"; "JSON with no rows: result list `[]`"."""
+    """Facts: "JSON `["7528d000000RsXy"]`"; "JSON with no rows: result list `[]`"."""
     job_id, batch_id, _ = bulk.load("query", "SELECT Id FROM Account", "Account", "JSON")
     listed = bulk.result(job_id, batch_id)
     assert (listed.headers["content-type"], listed.json) == (JSON, [])
 
 
 def test_csv_without_rows_is_a_line_of_prose(bulk: AsyncWitness) -> None:
-    """ "the body is the bare text `Records not found for this query` (no header)"."""
+    """Facts: "the body is the bare text `Records not found for this query` (no header)"."""
     assert [file.text for file in bulk.query("SELECT Id FROM Account")] == ["Records not found for this query"]
 
 
 def test_xml_records_have_their_id_twice(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "XML: `<queryResult><records xsi:type="sObject">…`, where `Id` appears twice"."""
+    """Facts: "XML: `<queryResult><records xsi:type="sObject">…`, where `Id` appears twice"."""
     (made,) = bulk.rows("insert", "Name,Phone\nA & B,\n")
     (answer,) = bulk.query("SELECT Id, Name, Phone, IsDeleted FROM Account", content_type="XML")
     assert answer.headers["content-type"] == XML
@@ -164,8 +166,8 @@ def chunked(bulk: AsyncWitness, header: str, soql: str, content_type: str = "CSV
 
 
 def test_the_original_is_not_processed_and_there_is_a_batch_a_chunk(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "The posted batch turns `NotProcessed`; the server adds one batch per id range"; "Each chunk counts as one batch of
-    the daily allocation"."""
+    """Facts: "The posted batch turns `NotProcessed`; the server adds one batch per id range"; "Each chunk
+    counts as one batch of the daily allocation"."""
     bulk.rows("insert", "Name\n" + "".join(f"N{n}\n" for n in range(7)))
     before = org.core.usage.batches.used
     job_id, original = chunked(bulk, "chunkSize=3", "SELECT Name FROM Account")
@@ -190,7 +192,7 @@ def test_the_original_is_not_processed_and_there_is_a_batch_a_chunk(bulk: AsyncW
 
 
 def test_new_batches_show_when_the_original_has_left_the_queue(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "New batches may appear while the job runs"."""
+    """Facts: "New batches may appear while the job runs"."""
     bulk.rows("insert", "Name\nA\nB\n")
     job_id, original = chunked(bulk, "chunkSize=1", "SELECT Id FROM Account")
     org.wait_until_idle()
@@ -199,8 +201,8 @@ def test_new_batches_show_when_the_original_has_left_the_queue(bulk: AsyncWitnes
 
 
 def test_deleted_records_count_for_the_chunks_and_are_not_returned(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "soft-deleted rows count for the chunk size but are not returned"; "A batch may be empty … and then gives the 'Records
-    not found' text in CSV"."""
+    """Facts: "soft-deleted rows count for the chunk size but are not returned"; "A batch may be empty … and
+    then gives the 'Records not found' text in CSV"."""
     rows = bulk.rows("insert", "Name\nA\nB\nC\nD\n")
     bulk.rows("delete", "Id\n" + "".join(f"{row['Id']}\n" for row in rows[:2]))
     job_id, original = chunked(bulk, "chunkSize=2", "SELECT Name FROM Account")
@@ -213,7 +215,8 @@ def test_deleted_records_count_for_the_chunks_and_are_not_returned(bulk: AsyncWi
 
 
 def test_chunks_may_start_at_a_record(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "`startRow` a 15- or 18-character id"; "Parts are joined with `; `"; "`parent` for sharing/history objects"."""
+    """Facts: "`startRow` a 15- or 18-character id"; "Parts are joined with `; `"; "`parent` for
+    sharing/history objects"."""
     rows = bulk.rows("insert", "Name\nA\nB\nC\nD\n")
     header = f"chunkSize=2; startRow={rows[1]['Id'][:15]}; parent=Account"
     job_id, original = chunked(bulk, header, "SELECT Name FROM Account WHERE Name != 'C'")
@@ -232,7 +235,7 @@ def test_chunks_may_start_at_a_record(bulk: AsyncWitness, org: LocalOrg) -> None
     ],
 )
 def test_order_limit_and_filters_by_id_switch_chunking_off(bulk: AsyncWitness, soql: str) -> None:
-    """ "Only WHERE is allowed; ORDER BY, LIMIT or an id filter switches chunking off"."""
+    """Facts: "Only WHERE is allowed; ORDER BY, LIMIT or an id filter switches chunking off"."""
     bulk.rows("insert", "Name\nA\nB\n")
     job_id, original = chunked(bulk, "chunkSize=1", soql)
     assert bulk.wait(job_id, original)["state"] == "Completed"
@@ -240,7 +243,7 @@ def test_order_limit_and_filters_by_id_switch_chunking_off(bulk: AsyncWitness, s
 
 
 def test_the_header_takes_true_and_false_and_has_a_maximum(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "or just `TRUE`/`FALSE`"; "`chunkSize` default 100,000, maximum 250,000"."""
+    """Facts: "or just `TRUE`/`FALSE`"; "`chunkSize` default 100,000, maximum 250,000"."""
     bulk.rows("insert", "Name\nA\n")
     job_id, original = chunked(bulk, "TRUE", "SELECT Name FROM Account")
     assert bulk.wait(job_id, original)["state"] == "NotProcessed"
@@ -255,8 +258,8 @@ def test_the_header_takes_true_and_false_and_has_a_maximum(bulk: AsyncWitness, o
 
 
 def test_a_job_closed_too_early_misses_chunks(bulk: AsyncWitness, org: LocalOrg) -> None:
-    """ "Before closing such a job wait until the original batch has left the queue (`NotProcessed`), or chunks may be
-    missing"."""
+    """Facts: "Before closing such a job wait until the original batch has left the queue (`NotProcessed`), or
+    chunks may be missing"."""
     bulk.rows("insert", "Name\nA\nB\nC\n")
     job_id, original = chunked(bulk, "chunkSize=1", "SELECT Name FROM Account")
     org.wait_until_idle()
