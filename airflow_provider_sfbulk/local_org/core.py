@@ -37,6 +37,7 @@ class Core:
     :ivar page_records: records of a query result page when the caller does not say
     :ivar hard_delete: whether the user has the permission "Bulk API Hard Delete"
     :ivar result_file_bytes: how large a result file of a Bulk API 1.0 query grows
+    :ivar not_processed: how batches of Bulk API 1.0 spell that state: the documentation also has ``Not Processed``
     :ivar soap_login: whether the org lets users log in by SOAP; new orgs do not
     :ivar trusted_network: whether SOAP takes the password without the security token, as from a trusted address
     :ivar compress: whether answers are compressed for callers that accept it
@@ -63,6 +64,7 @@ class Core:
     hard_delete: bool = True
     compress: bool = True
     result_file_bytes: int = limits.RESULT_FILE_BYTES
+    not_processed: str = "NotProcessed"
     soap_login: bool = True
     trusted_network: bool = False
 

@@ -118,7 +118,6 @@ def _login(core: Core, operation: Element, api: str, version: str) -> Response:
             raise SoapFault("INVALID_LOGIN", _WRONG)
         if not core.trusted_network:
             raise SoapFault("LOGIN_MUST_USE_SECURITY_TOKEN", _NO_TOKEN)
-    core.usage.api_requests.take()
     return _envelope(
         f"<loginResponse>{_result(core, version, api)}</loginResponse>", f'xmlns="urn:{api}.soap.sforce.com"'
     )

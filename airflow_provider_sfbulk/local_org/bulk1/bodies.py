@@ -55,16 +55,17 @@ def job_values(entry: JobEntry) -> Values:
     }
 
 
-def batch_values(batch: Batch, state: BatchState) -> Values:
+def batch_values(batch: Batch, state: BatchState, not_processed: str) -> Values:
     """Return a batch's properties in the order of XML.
 
     :param state: the one to show; what would contradict it is left out
+    :param not_processed: how ``NotProcessed`` is spelled
     """
     ended = state.is_final
     return {
         "id": batch.id,
         "jobId": batch.job_id,
-        "state": str(state),
+        "state": not_processed if state is BatchState.NOT_PROCESSED else str(state),
         "stateMessage": batch.state_message if ended else None,
         "createdDate": batch.created,
         "systemModstamp": batch.modified,
@@ -81,20 +82,28 @@ def job(entry: JobEntry, *, as_json: bool, status: int = 200) -> Response:
     return _one("jobInfo", job_values(entry), as_json=as_json, status=status)
 
 
-def batch(entry: BatchEntry, state: BatchState, *, as_json: bool, status: int = 200, location: str = "") -> Response:
+def batch(
+    entry: BatchEntry,
+    state: BatchState,
+    *,
+    as_json: bool,
+    not_processed: str = BatchState.NOT_PROCESSED,
+    status: int = 200,
+    location: str = "",
+) -> Response:
     """Answer with a batch.
 
     :param location: its address, when it is new
     """
-    response = _one("batchInfo", batch_values(entry.batch, state), as_json=as_json, status=status)
+    response = _one("batchInfo", batch_values(entry.batch, state, not_processed), as_json=as_json, status=status)
     if location:
         response.headers["Location"] = location
     return response
 
 
-def batch_list(entries: Iterable[BatchEntry], *, as_json: bool) -> Response:
+def batch_list(entries: Iterable[BatchEntry], *, as_json: bool, not_processed: str) -> Response:
     """Answer with batches, each one look further. An empty list is an empty element."""
-    found = [batch_values(each.batch, each.look()) for each in entries]
+    found = [batch_values(each.batch, each.look(), not_processed) for each in entries]
     if as_json:
         return _json({"batchInfo": [_in_json(values) for values in found]})
     if not found:

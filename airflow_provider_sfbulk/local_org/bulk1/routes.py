@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Final
 
 import anyio.to_thread
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response, StreamingResponse
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.local_org import csv_in
 from airflow_provider_sfbulk.local_org.bulk1 import bodies, job_in, work
 from airflow_provider_sfbulk.local_org.bulk1.errors import AsyncError
 from airflow_provider_sfbulk.local_org.bulk1.formats import CONTENT_TYPES, INFO_TYPES, JSON_TYPE, XML_TYPE, ZIP_TYPES
@@ -146,11 +147,12 @@ async def add_batch(call: Incoming) -> Response:
     entry = _job(call)
     job, core = entry.job, call.core
     expected = CONTENT_TYPES[job.content_type]
-    if call.media_type not in (*CONTENT_TYPES.values(), *ZIP_TYPES.values()):
+    media_type = call.media_type or XML_TYPE
+    if media_type not in (*CONTENT_TYPES.values(), *ZIP_TYPES.values()):
         raise _unsupported(call)
-    if call.media_type != expected:
+    if media_type != expected:
         # That it has to match is documented, the answer is not.
-        message = f"Content type {call.media_type} does not match the job's, which is {expected}"
+        message = f"Content type {media_type} does not match the job's, which is {expected}"
         raise _in_format_of(entry, AsyncError("InvalidBatch", message))
     try:
         body = await _body(call, limits.BATCH_CHARACTERS)
@@ -180,14 +182,16 @@ async def add_batch(call: Incoming) -> Response:
 async def list_batches(call: Incoming) -> Response:
     """``GET /job/{job}/batch``."""
     entry = _job(call)
-    return bodies.batch_list(entry.visible_batches(), as_json=_is_json(entry))
+    found = entry.visible_batches()
+    return bodies.batch_list(found, as_json=_is_json(entry), not_processed=call.core.not_processed)
 
 
 @answered
 async def show_batch(call: Incoming) -> Response:
     """``GET /job/{job}/batch/{batch}``."""
     entry, batch = _batch(call)
-    return bodies.batch(batch, batch.look(), as_json=_is_json(entry))
+    state = batch.look()
+    return bodies.batch(batch, state, as_json=_is_json(entry), not_processed=call.core.not_processed)
 
 
 @answered
@@ -292,7 +296,8 @@ def _unsupported(call: Incoming) -> AsyncError:
 
 
 def _file(path: Path, entry: JobEntry) -> Response:
-    return FileResponse(path, headers={"Content-Type": CONTENT_TYPES[entry.job.content_type]})
+    blocks = csv_in.rows_between(path, [csv_in.Span(0, path.stat().st_size)])
+    return StreamingResponse(blocks, headers={"Content-Type": CONTENT_TYPES[entry.job.content_type]})
 
 
 async def _body(call: Incoming, most_bytes: int) -> bytes:

@@ -102,7 +102,7 @@ class AsyncWitness:
         assert ended["state"] == "Completed", ended
         return self.result(job_id, batch_id).rows
 
-    def failure(self, operation: str, data: str, sobject: str = "Account", content_type: str = "CSV", /) -> str:
+    def failure(self, operation: str, data: str | bytes, sobject: str = "Account", content_type: str = "CSV", /) -> str:
         """Return why a batch fails as a whole."""
         _, _, ended = self.load(operation, data, sobject, content_type)
         assert ended["state"] == "Failed", ended

@@ -22,16 +22,15 @@ def test_serial_batches_run_one_after_the_other_and_parallel_ones_side_by_side()
             for name in "ABC":
                 bulk.add(job_id, f"Name\n{name}\n")
             before = len(org.records("Account"))
-            done = threading.Event()
-            waiter = threading.Thread(target=lambda done=done: (org.wait_until_idle(), done.set()))
+            waiter = threading.Thread(target=org.wait_until_idle)
             waiter.start()
             advanced = 0
-            while not done.wait(0.02):
+            while waiter.is_alive():
+                waiter.join(0.02)
                 if _all_waiting(bulk, job_id):
                     assert len(org.records("Account")) - before == advanced // 60
                     org.advance(60)
                     advanced += 60
-            waiter.join()
             assert (advanced, len(org.records("Account")) - before) == (seconds, 3)
 
 

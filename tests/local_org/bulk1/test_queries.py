@@ -191,6 +191,16 @@ def test_the_original_is_not_processed_and_there_is_a_batch_a_chunk(bulk: AsyncW
     assert (job["numberBatchesTotal"], job["numberRecordsProcessed"]) == ("4", "7")
 
 
+def test_the_state_may_be_spelled_with_a_blank(bulk: AsyncWitness, org: LocalOrg) -> None:
+    """Facts: "Spelling of the last: the enum and most clients say `NotProcessed`; the PK-chunking walk-through …
+    print `Not Processed`"."""
+    org.core.not_processed = "Not Processed"
+    job_id, original = chunked(bulk, "TRUE", "SELECT Id FROM Account")
+    org.wait_until_idle()
+    assert bulk.batch(job_id, original)["state"] == "Not Processed"
+    assert bulk.batches(job_id)[0]["state"] == "Not Processed"
+
+
 def test_new_batches_show_when_the_original_has_left_the_queue(bulk: AsyncWitness, org: LocalOrg) -> None:
     """Facts: "New batches may appear while the job runs"."""
     bulk.rows("insert", "Name\nA\nB\n")
