@@ -35,11 +35,3 @@ ZIP_TYPES: Final = {"ZIP_XML": "zip/xml", "ZIP_CSV": "zip/csv", "ZIP_JSON": "zip
 
 INFO_TYPES: Final = frozenset({XML_TYPE, JSON_TYPE})
 """What a jobInfo can be written in."""
-
-
-def is_json_info(content_type: str) -> bool:
-    """Whether info about a job's batches is JSON.
-
-    :param content_type: the job's
-    """
-    return content_type.endswith("JSON")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any
 from xml.etree.ElementTree import Element
 
 from airflow_provider_sfbulk.local_org import xml_in
@@ -24,9 +24,6 @@ from airflow_provider_sfbulk.local_org.values import CLEAR
 
 Row = Iterator[tuple[str, str]]
 """Names of columns with their texts."""
-
-_NUMBER: Final = str
-"""Numbers stay as they are written: the field decides what they are."""
 
 
 def read_xml(body: bytes, sobject: SObject) -> Records:
@@ -52,7 +49,8 @@ def read_json(body: bytes, sobject: SObject) -> Records:
     :raises BatchFailedError: for a body that is none
     """
     try:
-        parsed = json.loads(body, parse_int=_NUMBER, parse_float=_NUMBER, parse_constant=_no_number)
+        # Numbers stay as they are written: the field decides what they are.
+        parsed = json.loads(body, parse_int=str, parse_float=str, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise BatchFailedError(f"InvalidBatch : Failed to parse JSON: {error}") from error
     if not isinstance(parsed, list) or not all(isinstance(each, dict) for each in parsed):

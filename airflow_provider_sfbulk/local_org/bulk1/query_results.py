@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 from airflow_provider_sfbulk.local_org import results, xml_out
 from airflow_provider_sfbulk.local_org.bulk1.formats import NAMESPACE
@@ -61,36 +61,39 @@ def write(
 
 
 class _File:
-    """The file that is being written."""
+    """The file that is being written.
+
+    :ivar number: of files so far
+    """
 
     def __init__(self, writer: Writer, path_of: Callable[[int], Path], most_bytes: int) -> None:
         self.number = 0
-        self._writer = writer
+        self._start = writer.start.encode()
+        self._between = writer.between.encode()
+        self._end = writer.end.encode()
         self._path_of = path_of
         self._most_bytes = most_bytes
-        self._parts: Any = None
+        self._file: BinaryIO | None = None
         self._size = 0
 
     def add(self, record: str) -> None:
         """Add a record, in a new file when this one would grow too large."""
-        data = record.encode()
-        if self._parts is not None and self._size + len(data) + len(self._writer.end) > self._most_bytes:
+        data = self._between + record.encode()
+        if self._file is not None and self._size + len(data) + len(self._end) > self._most_bytes:
             self.close()
-        if self._parts is None:
-            self._parts = self._path_of(self.number).open("wb")
+        if self._file is None:
+            self._file = self._path_of(self.number).open("wb")
             self.number += 1
-            data = self._writer.start.encode() + data
             self._size = 0
-        else:
-            data = self._writer.between.encode() + data
-        self._size += self._parts.write(data)
+            data = self._start + record.encode()
+        self._size += self._file.write(data)
 
     def close(self) -> None:
-        """End the file."""
-        if self._parts is not None:
-            self._parts.write(self._writer.end.encode())
-            self._parts.close()
-            self._parts = None
+        """End the file, if there is one."""
+        if self._file is not None:
+            self._file.write(self._end)
+            self._file.close()
+            self._file = None
 
 
 class CsvWriter:

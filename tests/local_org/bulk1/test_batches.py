@@ -203,6 +203,13 @@ def test_the_data_are_echoed_as_sent(bulk: AsyncWitness) -> None:
     assert (answer.status, answer.headers["content-type"], answer.text) == (200, "text/csv", data)
 
 
+def test_a_format_in_the_query_changes_nothing(bulk: AsyncWitness) -> None:
+    """Facts: "CumulusCI adds `?format=json` on a result URL; the server ignores or accepts it"."""
+    job_id, batch_id, _ = bulk.load("insert", "Name\nA\n")
+    answer = bulk.call("GET", f"/job/{job_id}/batch/{batch_id}/result?format=json")
+    assert answer.text == bulk.result(job_id, batch_id).text
+
+
 def test_only_the_comma_separates(bulk: AsyncWitness) -> None:
     """Facts: "CSV: header + rows (comma only)"."""
     assert bulk.failure("insert", "Name;Phone\nA;1\n") == "InvalidBatch : Field name not found : Name;Phone"
