@@ -11,6 +11,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from airflow_provider_sfbulk.local_org import clock, credentials, ids, ingest_work, query_work, seed
+from airflow_provider_sfbulk.local_org.bulk1 import work as bulk1_work
+from airflow_provider_sfbulk.local_org.bulk1.jobs import Job as Bulk1Job
+from airflow_provider_sfbulk.local_org.bulk1.jobs import Jobs as Bulk1Jobs
 from airflow_provider_sfbulk.local_org.clock import Clock
 from airflow_provider_sfbulk.local_org.core import Call, Core
 from airflow_provider_sfbulk.local_org.credentials import Sessions
@@ -23,7 +26,7 @@ from airflow_provider_sfbulk.local_org.standard_objects import standard_objects,
 from airflow_provider_sfbulk.local_org.store import Store, quoted
 from airflow_provider_sfbulk.local_org.tls import make_certificate
 from airflow_provider_sfbulk.local_org.usage import Usage
-from airflow_provider_sfbulk.local_org.worker import Worker
+from airflow_provider_sfbulk.local_org.worker import AnyEntry, Worker
 
 
 class LocalOrg:
@@ -86,13 +89,15 @@ class LocalOrg:
         url = f"https://localhost:{server.port}" if certificate else f"http://{HOST}:{server.port}"
         time = Clock()
         store = Store(database, durable=self._data is not None)
+        job_files = database.with_name(database.name + ".jobs")
         keys = credentials.load(store)
         core = self._core = Core(
             url=url,
             clock=time,
             schema=Schema(),
             store=store,
-            jobs=Jobs(store, time, database.with_name(database.name + ".jobs")),
+            jobs=Jobs(store, time, job_files),
+            bulk1=Bulk1Jobs(store, time, job_files),
             credentials=keys,
             sessions=Sessions(store, time, keys.org_id),
             usage=Usage(time),
@@ -301,6 +306,11 @@ class LocalOrg:
         """Every job, oldest first, as it is: polls may still be shown an earlier state."""
         return [entry.job for entry in self.core.jobs]
 
+    @property
+    def bulk1_jobs(self) -> list[Bulk1Job]:
+        """Every job of Bulk API 1.0, oldest first."""
+        return [entry.job for entry in self.core.bulk1]
+
     # --- what a test can do to it ---
 
     def advance(self, seconds: float) -> None:
@@ -314,6 +324,11 @@ class LocalOrg:
         :param batches: let go after rows of so many batches have met it; None: until :meth:`release`
         """
         self.core.locks.hold(record_id, batches=batches)
+
+    def contend(self, record_id: str) -> None:
+        """Let rows that change a record, or name it as a parent, fail with ``UNABLE_TO_LOCK_ROW`` in everything that runs
+        in parallel, until :meth:`release`. In serial jobs of Bulk API 1.0 they do not fail."""
+        self.core.locks.contend(record_id)
 
     def release(self, record_id: str) -> None:
         """Let go of a record."""
@@ -374,11 +389,15 @@ class LocalOrg:
                 core.query_worker.submit(entry, query_work.work(core, entry))
             else:
                 core.ingest_worker.submit(entry, ingest_work.work(core, entry))
+        for older in core.bulk1:
+            bulk1_work.resume(core, older)
 
-    def _failed(self, entry: Entry, error: Exception) -> None:
+    def _failed(self, entry: AnyEntry, error: Exception) -> None:
         """Fail a job in whose work this package made a mistake, and keep the mistake for the end."""
         core = self.core
         core.mistakes.append(error)
+        if not isinstance(entry, Entry):
+            return
         entry.job.error_message = f"InternalServerError : {type(error).__name__}"
         core.jobs.set_state(entry, State.FAILED)
 
