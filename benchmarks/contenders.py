@@ -93,6 +93,9 @@ def _import_what_is_imported_late() -> None:
 
     import airflow_provider_sfbulk.operators.query
     import airflow_provider_sfbulk.storage  # noqa: F401
+    from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
+
+    SalesforceBulkHook().get_conn().close()  # Airflow's own, to read a connection
 
 
 def _ours_in(place: Place, source: Any) -> Run:
