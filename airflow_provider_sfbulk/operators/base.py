@@ -65,7 +65,7 @@ class BulkJobOperator(BaseOperator):
         *,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float = 60.0,
+        poll_interval: float = 30.0,
         timeout: float | timedelta | None = None,
         cancel_on_kill: bool = True,
         salesforce_conn_id: str = SalesforceBulkHook.default_conn_name,
