@@ -140,7 +140,7 @@ class BulkJobOperator(BaseOperator):
     def _wait_again(
         self, context: Context, client: BulkClient, event: Mapping[str, Any] | None, job_ids: Sequence[str]
     ) -> list[JobInfo]:
-        """Look at the jobs after a deferral; the event is a hint, and the state is read again.
+        """Go on after a deferral. The event is a hint: unless it tells of the end of every job, they are read again.
 
         :raises TaskDeferred: when the event was an old trigger's and the jobs still run
         :raises JobTimeoutError: when the time is up; the jobs go on
@@ -148,7 +148,9 @@ class BulkJobOperator(BaseOperator):
         """
         wake_up = WakeUp.from_dict(event)
         self._calls_before = wake_up.api_calls
-        infos = self._run(context, client, look(self._jobs(client), job_ids, pauses=(0.0,)))
+        infos = wake_up.final_jobs(job_ids) or self._run(
+            context, client, look(self._jobs(client), job_ids, pauses=(0.0,))
+        )
         if all(info.is_final for info in infos):
             return infos
         if wake_up.is_about(job_ids) and wake_up.outcome is WaitOutcome.TIMEOUT:

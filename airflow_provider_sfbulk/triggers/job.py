@@ -93,7 +93,12 @@ class BulkJobTrigger(BaseTrigger):
             )
         if end.outcome is WaitOutcome.ERROR:
             self.log.warning("the wait in the triggerer ended with an error: %s", end.error)
-        wake_up = WakeUp(outcome=end.outcome, job_ids=tuple(self.job_ids), api_calls=self.api_calls + end.api_calls)
+        wake_up = WakeUp(
+            outcome=end.outcome,
+            job_ids=tuple(self.job_ids),
+            api_calls=self.api_calls + end.api_calls,
+            jobs=end.jobs,
+        )
         yield TriggerEvent(wake_up.to_dict())  # type: ignore[no-untyped-call]
 
     async def _log_progress(self, info: JobInfo) -> None:

@@ -45,11 +45,13 @@ class WaitEnd:
     """How a wait ended.
 
     :param api_calls: calls that were made for it. A call for many is counted for one of them, in turn
+    :param jobs: those that were read after their ends
     :param error: what went wrong, for an outcome that says so
     """
 
     outcome: WaitOutcome
     api_calls: int
+    jobs: tuple[JobInfo, ...] = ()
     error: SfBulkError | None = None
 
 
@@ -65,6 +67,7 @@ class _Wait:
     is_seen: bool = False
     """Whether there was a look since the wait began."""
     news: dict[str, JobInfo] = field(default_factory=dict)
+    ended: list[JobInfo] = field(default_factory=list)
     outcome: WaitOutcome | None = None
     error: SfBulkError | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -194,7 +197,7 @@ class Watcher:
             wait.changed.clear()
             while wait.news and wait.outcome is None:
                 await on_progress(wait.news.pop(next(iter(wait.news))))
-        return WaitEnd(wait.outcome, wait.calls, wait.error)
+        return WaitEnd(wait.outcome, wait.calls, tuple(wait.ended), wait.error)
 
     # --- the watch ---
 
@@ -261,7 +264,9 @@ class Watcher:
             case Look(job_id, job_type):
                 job = await driver.run(jobs_of(job_type, driver.api_version).get_once(job_id))
                 for wait in self._concerned(poll):
-                    if not job.is_final:
+                    if job.is_final:
+                        wait.ended.append(job)
+                    else:
                         wait.news[short_id(job_id)] = job
                     self._seen(wait, short_id(job_id), is_final=job.is_final)
                 age = 0.0 if job.created_date is None else time.time() - job.created_date.timestamp()

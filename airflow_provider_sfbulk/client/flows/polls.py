@@ -49,8 +49,8 @@ FEW_JOBS: Final = 3
 """So many jobs are read by themselves: it costs little more than a list, and tells their counters."""
 
 FIRST_PAUSE_SECONDS: Final = 10.0
-GROWTH: Final = 0.75
-"""Each pause is this share of the job's age."""
+GROWTH: Final = 2.0
+"""Each pause is so many times the job's age: a job of 60 s is looked at three times in the triggerer, by default."""
 
 RECORDS_PER_SECOND: Final = 10_000
 """A job that has processed so many records is not looked at more often than once a second, and so on: a large one ends
@@ -74,7 +74,7 @@ LENGTH_KEPT_SECONDS: Final = 6 * 60 * 60.0
 PAGE_FAILURES: Final = 3
 """Failures in a row of one page of the list, after which jobs are read by themselves for a while."""
 
-JITTER: Final = 0.1
+JITTER: Final = 0.05
 _TROUBLE_SECONDS: Final = 5.0
 
 
