@@ -11,7 +11,7 @@ The rules:
 =====================  =============================================================================================
 budget                 never more than ``BUDGET_CALLS`` in any ``WINDOW_SECONDS``, whatever waits
 look                   of one job: by its own read when few wait, or when the list is too long to be worth reading;
-                       that is, when its pages are more than half the jobs that wait
+                       that is, when it has no fewer pages than jobs wait
 sweep                  the whole list, its pages spread evenly over ``period``; at once when there is reason for hurry.
                        A job that a sweep did not see is read by itself
 owed                   each job is seen once in ``period`` seconds: 5/6 of the shortest ``longest``, or what
@@ -42,8 +42,8 @@ WINDOW_SECONDS: Final = 60.0
 OWED_CALLS: Final = 10
 """What is owed gets no more than this; so that the rest is left for jobs that are new, even when too many wait."""
 
-EAGER_CALLS: Final = 6
-"""So that two pages can be read every 25 s whatever was spent on young jobs before."""
+EAGER_CALLS: Final = 4
+"""So that three pages can be read every 25 s whatever was spent on young jobs before."""
 
 FEW_JOBS: Final = 3
 """So many jobs are read by themselves: it costs little more than a list, and tells their counters."""
@@ -124,7 +124,7 @@ class _Job:
     counted: float
     """When its counters were last read."""
     due: float
-    """When an eager look is due."""
+    """When an eager look is due; ``inf`` once its pauses have grown to those of the owed ones."""
     is_unlisted: bool = False
     processed: int = 0
 
@@ -137,7 +137,6 @@ class _Job:
 @dataclass
 class _Sweep:
     started: float
-    is_eager: bool
     is_hurried: bool
     locator: str | None = None
     pages: int = 0
@@ -157,8 +156,14 @@ class _Group:
     pages: int = 1
     measured: float = -math.inf
     refused_until: float = -math.inf
-    swept: float = -math.inf
+    read: list[float] = field(default_factory=list)
+    """When each page was last read."""
     sweep: _Sweep | None = None
+
+    def next_sweep(self, period: float) -> float:
+        """Say when the next sweep is to begin so that, read evenly, no page is seen later than ``period`` after its last
+        time."""
+        return min((at + period * (1 - page / self.pages) for page, at in enumerate(self.read)), default=-math.inf)
 
     @property
     def unlisted(self) -> int:
@@ -167,7 +172,7 @@ class _Group:
     def is_listed(self, now: float) -> bool:
         """Whether the list is worth reading."""
         many = len(self.jobs)
-        return many > FEW_JOBS and now >= self.refused_until and 2 * (self.pages + self.unlisted) <= many
+        return many > FEW_JOBS and now >= self.refused_until and self.pages + self.unlisted < many
 
     def cost(self, now: float) -> int:
         """Count the calls of one look at all jobs."""
@@ -260,7 +265,7 @@ class Polls:
                 pause = 0.0 if is_hurried else period / group.pages
                 yield sweep.started + sweep.pages * pause, ReadPage(job_type, sweep.locator)
             elif is_listed:
-                yield group.swept + period, ReadPage(job_type, None)
+                yield group.next_sweep(period), ReadPage(job_type, None)
             for job in group.jobs.values():
                 if job.is_unlisted or not is_listed:
                     yield job.tried + period, Look(job.id, job_type)
@@ -299,9 +304,8 @@ class Polls:
         if isinstance(poll, ReadPage):
             group = self._groups[poll.job_type]
             if group.sweep is None:
-                group.sweep = _Sweep(now, eager, is_hurried=eager or group.swept == -math.inf)
-                group.swept = now
-            self._asked_eagerly = group.sweep.is_eager
+                group.sweep = _Sweep(now, is_hurried=eager or not group.read)
+            self._asked_eagerly = group.sweep.is_hurried
         return poll
 
     # --- how it ended ---
@@ -338,10 +342,12 @@ class Polls:
             group.jobs[each].is_unlisted = False
             self._put_off(group.jobs[each], now)
             sweep.found.add(each)
+        group.read[sweep.pages : sweep.pages + 1] = [now]
         sweep.pages += 1
         sweep.failures = 0
         if following is None:
             group.pages, group.measured, group.sweep = sweep.pages, now, None
+            del group.read[sweep.pages :]
             for key, job in group.jobs.items():
                 if key not in sweep.found and job.joined <= sweep.started:
                     job.is_unlisted = True
@@ -394,7 +400,9 @@ class Polls:
 
     def _put_off(self, job: _Job, now: float) -> None:
         job.tried = job.good = now
-        job.due = now + job.pause(now) * (1.0 - JITTER * self._chance())
+        pause = job.pause(now)
+        is_grown = pause >= max(job.longest * MARGIN, SHORTEST_PERIOD_SECONDS)
+        job.due = math.inf if is_grown else now + pause * (1.0 - JITTER * self._chance())
 
     def _forget(self, now: float) -> None:
         for past in (self._sent, self._eager):
@@ -405,8 +413,8 @@ class Polls:
                 group.sweep = None
             if group.sweep is None and now - group.measured >= LENGTH_KEPT_SECONDS:
                 group.pages = 1
-            if not group.jobs:
-                group.swept = -math.inf
+            if not group.is_listed(now):
+                group.read.clear()
 
     def _jobs(self) -> Iterator[_Job]:
         for group in self._groups.values():
