@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +18,12 @@ from airflow_provider_sfbulk.client.models import JobType
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.local_org.jobs import Entry, Kind, State
+from airflow_provider_sfbulk.operators import base
+from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.triggers import watcher as watcher_module
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from airflow_provider_sfbulk.triggers.watcher import Watcher, watcher_of
-from tests.provider.conftest import first_event
+from tests.provider.conftest import FakeTask, first_event
 
 CONN_ID = "salesforce_bulk_default"
 KINDS = {Kind.INGEST: "ingest", Kind.QUERY: "query"}
@@ -169,6 +172,41 @@ def test_the_calls_of_all_are_counted_once(org: LocalOrg, roomy: None) -> None:
 
     counted = run(test)
     assert counted == sum(call.path.startswith("/services/data/") for call in org.calls)
+
+
+class EndAt(Fault):
+    """Let the org's jobs end at the given look at one of them."""
+
+    def __init__(self, org: LocalOrg, number: int) -> None:
+        self._org, self._number = org, number
+
+    async def before(self, exchange: Exchange) -> Response | None:
+        if exchange.number == self._number:
+            self._org.advance(61)
+            await asyncio.to_thread(self._org.wait_until_idle)
+        return None
+
+
+def test_a_load_of_one_job_that_takes_a_minute_costs_twelve_calls(
+    org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Three looks by the task; three more in the triggerer, as the plan of polls makes for a minute (tests/client).
+    monkeypatch.setattr(base, "LOOKS", (0.0, 0.05, 0.05))
+    org.core.job_seconds = 60
+    org.core.faults.add("ingest.get", EndAt(org, 6))
+    rows = [{"Name": f"Company {n}"} for n in range(20)]
+    operator = BulkIngestOperator(
+        task_id="t",
+        sobject="Account",
+        operation="insert",
+        source=rows,
+        results_path=str(tmp_path),
+        deferrable=True,
+        poll_interval=0.05,
+    )
+    result = task.start().run(operator)
+    assert result["successful"] == 20
+    assert result["api_calls"] == sum(call.path.startswith("/services/data/") for call in org.calls) == 12
 
 
 # --- each gets its own ------------------------------------------------------------------------------------------------

@@ -89,6 +89,9 @@ class Triggerer:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
         self._reader.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None

@@ -36,7 +36,7 @@ class FedRunner(TriggerRunner):
     """Airflow's runner, fed from a list. What it tells its supervisor goes to the standard output."""
 
     def __init__(self, triggers: list[tuple[int, str, dict[str, Any]]]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._feed = [
             RunTrigger(id=number, classpath=path, encrypted_kwargs=Trigger.encrypt_kwargs(arguments))
             for number, path, arguments in triggers
@@ -72,7 +72,7 @@ async def measure(lags: list[float]) -> None:
 async def main() -> None:
     runner = FedRunner(json.loads(sys.stdin.readline()))
     probe = asyncio.create_task(measure([]))
-    await runner.arun()
+    await runner.arun()  # type: ignore[no-untyped-call]
     probe.cancel()
 
 
