@@ -238,6 +238,7 @@ class Watcher:
             async with asyncio.timeout(CALL_SECONDS):
                 await self._perform(poll, driver)
             self._is_proven = True
+            self._hear(driver.usage)
         except TimeoutError:
             self._polls.troubled(poll, TransientError(f"no answer in {CALL_SECONDS:g} s"), now=time.monotonic())
         except TransientError as error:
@@ -257,7 +258,6 @@ class Watcher:
             made = driver.calls - calls
             self._polls.sent(time.monotonic(), made)
             self._charge(concerned, made)
-        self._tell_usage(driver.usage)
 
     async def _perform(self, poll: Poll, driver: AsyncDriver) -> None:
         match poll:
@@ -278,9 +278,8 @@ class Watcher:
                     for key in wait.left.keys() & page.states.keys():
                         self._seen(wait, key, is_final=page.states[key].is_final)
             case ReadUsage():
-                usage = await driver.run(read_api_usage(api_version=driver.api_version))
+                self._hear(await driver.run(read_api_usage(api_version=driver.api_version)))
                 self._polls.read_usage(now=time.monotonic())
-                self._tell_usage(usage)
 
     def _seen(self, wait: _Wait, key: str, *, is_final: bool) -> None:
         wait.is_seen = True
@@ -291,7 +290,10 @@ class Watcher:
                 wait.settle(WaitOutcome.FINAL)
         wait.changed.set()
 
-    def _tell_usage(self, usage: ApiUsage | None) -> None:
+    def _hear(self, usage: ApiUsage | None) -> None:
+        """Take what Salesforce says of the org's API calls, with this reply or asked for it."""
+        if usage is not None:
+            self._polls.read_usage(now=time.monotonic())
         for wait in self._waits:
             if wait.reserve is not None and usage is not None and wait.reserve.is_kept(usage):
                 wait.settle(WaitOutcome.FINAL)

@@ -14,10 +14,12 @@ from airflow_provider_sfbulk.client.errors import ProtocolError, RequestLimitErr
 from airflow_provider_sfbulk.client.flows import polls
 from airflow_provider_sfbulk.client.flows.org import ApiUsage
 from airflow_provider_sfbulk.client.flows.reserve import ApiReserve
+from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
+from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from airflow_provider_sfbulk.triggers.reserve import ApiReserveTrigger
 from tests.provider.conftest import FakeTask, first_event
 
@@ -156,6 +158,32 @@ def test_the_trigger_fires_when_there_are_enough_and_reads_once_for_all(org: Loc
     reads = [call for call in org.calls if call.path.endswith("/limits")]
     assert len(reads) == sum(event["api_calls"] - 2 for event in events), "each read is counted once"
     assert sum("oauth2/token" in call.path for call in org.calls) == 1
+
+
+def test_while_other_replies_tell_the_allowances_are_not_asked_for(
+    org: LocalOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    org.core.job_seconds = 60
+    with SalesforceBulkHook().get_conn() as client:
+        job_id = client.query.create_job("SELECT Id FROM Account").id
+    leave(org, 50)
+
+    async def run() -> Any:
+        job = BulkJobTrigger(
+            job_ids=[job_id], job_type="query", salesforce_conn_id="salesforce_bulk_default", poll_interval=0.05
+        )
+        reserve = ApiReserveTrigger(api_reserve=1000, salesforce_conn_id="salesforce_bulk_default")
+        waits = [asyncio.create_task(first_event(each)) for each in (job, reserve)]
+        while not any(call.path.endswith(job_id) for call in org.calls):
+            await asyncio.sleep(0.01)
+        leave(org, 5000)
+        event = await waits[1]
+        waits[0].cancel()
+        await asyncio.wait(waits)
+        return event.payload["outcome"]
+
+    assert asyncio.run(asyncio.wait_for(run(), 20)) == "final"
+    assert not [call for call in org.calls if call.path.endswith("/limits")]
 
 
 def test_the_wait_ends_with_the_tasks_timeout(org: LocalOrg, task: FakeTask) -> None:
