@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from airflow_provider_sfbulk.client.flows.job import jobs_of
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.wire import Flow
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
-from airflow_provider_sfbulk.triggers.watcher import watcher_of
+from airflow_provider_sfbulk.triggers.watcher import Watcher, watcher_of
 
 SHORTEST_DEFERRAL_SECONDS: Final = 8.0
 """A trigger never fires sooner: the scheduler may take the end of the task's first half for its failure when the
@@ -82,7 +82,7 @@ class BulkJobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait. The event says that the wait is over and why; what became of the jobs the task reads for itself."""
         await asyncio.sleep(SHORTEST_DEFERRAL_SECONDS)
-        async with watcher_of(self.salesforce_conn_id, self.api_version) as watcher:
+        async with self._watcher() as watcher:
             end = await watcher.wait_for_jobs(
                 self.job_ids,
                 JobType(self.job_type),
@@ -120,7 +120,7 @@ class BulkJobTrigger(BaseTrigger):
                 await asyncio.shield(aborting)
 
     async def _abort(self) -> None:
-        async with watcher_of(self.salesforce_conn_id, self.api_version) as watcher:
+        async with self._watcher() as watcher:
             for job_id in self.job_ids:
                 try:
                     await watcher.run(partial(self._abort_one, job_id))
@@ -130,3 +130,6 @@ class BulkJobTrigger(BaseTrigger):
 
     def _abort_one(self, job_id: str, driver: AsyncDriver) -> Flow[JobInfo]:
         return jobs_of(JobType(self.job_type), driver.api_version).abort(job_id)
+
+    def _watcher(self) -> AbstractAsyncContextManager[Watcher]:
+        return watcher_of(self.salesforce_conn_id, self.api_version)
