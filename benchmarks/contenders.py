@@ -117,9 +117,7 @@ def _ours_out(place: Place, output_format: str) -> Run:
     _connect(place)
     _import_what_is_imported_late()
     output = str(place.out("extract"))
-    return lambda: run(
-        BulkQueryOperator(task_id="extract", soql=SOQL, output_path=output, output_format=output_format)
-    )
+    return lambda: run(BulkQueryOperator(task_id="extract", soql=SOQL, output_path=output, output_format=output_format))
 
 
 @contender(DICTS, OURS)

@@ -139,7 +139,9 @@ class Handler(BaseHTTPRequestHandler):
             "createdById": "005000000000001AAA",
             "createdDate": "2026-01-01T00:00:00.000+0000",
             "systemModstamp": "2026-01-01T00:00:00.000+0000",
-            "state": {"POST": "UploadComplete" if query else "Open", "PATCH": "UploadComplete"}.get(method, "JobComplete"),
+            "state": {"POST": "UploadComplete" if query else "Open", "PATCH": "UploadComplete"}.get(
+                method, "JobComplete"
+            ),
             "concurrencyMode": "Parallel",
             "contentType": "CSV",
             "apiVersion": 66.0,
