@@ -55,10 +55,12 @@ ALLOWED: Final[dict[str, set[str]]] = {
     CLIENT: {CLIENT, f"{PACKAGE}.limits"},
     f"{CLIENT}.wire": {f"{CLIENT}.errors"},
     f"{CLIENT}.errors": set(),
+    f"{CLIENT}.safe_xml": set(),
     f"{CLIENT}.models": {f"{PACKAGE}.limits", f"{CLIENT}.errors"},
+    f"{CLIENT}.models1": {f"{CLIENT}.errors", f"{CLIENT}.models"},
     f"{CLIENT}.auth": {
         f"{PACKAGE}.limits",
-        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "settings", "auth")),
+        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "safe_xml", "settings", "auth")),
     },
     f"{CLIENT}.settings": {
         f"{PACKAGE}.limits",
@@ -66,11 +68,17 @@ ALLOWED: Final[dict[str, set[str]]] = {
     },
     f"{CLIENT}.records": {
         f"{PACKAGE}.limits",
-        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "records")),
+        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "models1", "safe_xml", "records")),
     },
     f"{CLIENT}.flows": {
         f"{PACKAGE}.limits",
-        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "records", "flows", "auth.token_endpoint")),
+        *(
+            f"{CLIENT}.{part}"
+            for part in (
+                *("wire", "errors", "models", "models1", "safe_xml"),
+                *("records", "flows", "auth.token_endpoint"),
+            )
+        ),
     },
     f"{CLIENT}.drivers": {
         f"{PACKAGE}.limits",

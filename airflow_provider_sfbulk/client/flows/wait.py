@@ -96,7 +96,7 @@ def wait_until_final(
                 raise trouble
         if timeout is not None and now - start >= timeout:
             raise _timed_out(order, found, timeout) from trouble
-        pause = _pause(schedule, now - start, trouble, troubles)
+        pause = next_pause(schedule, now - start, trouble, troubles)
         if timeout is not None and now + pause > start + timeout:
             yield Sleep(start + timeout - now)  # to the end itself: jitter would make a row of short last looks of it
         else:
@@ -146,7 +146,13 @@ def check_complete(job: JobInfo) -> JobInfo:
     )
 
 
-def _pause(schedule: Schedule, age: float, trouble: TransientError | None, troubles: int) -> float:
+def next_pause(schedule: Schedule, age: float, trouble: TransientError | None, troubles: int) -> float:
+    """Give the seconds until the next look.
+
+    :param age: of the wait, in seconds
+    :param trouble: what the last look failed with
+    :param troubles: looks that failed in a row
+    """
     pause = schedule.pause(age)
     if trouble is None:
         return pause
