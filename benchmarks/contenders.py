@@ -7,6 +7,7 @@ script needs with common tools and without any guarantee: one job, one upload, n
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import shutil
@@ -87,14 +88,10 @@ def _connect(place: Place) -> None:
 
 
 def _import_what_is_imported_late() -> None:
-    import pandas  # noqa: F401, ICN001
-    import pyarrow.csv
-    import pyarrow.parquet
-
-    import airflow_provider_sfbulk.operators.query
-    import airflow_provider_sfbulk.storage  # noqa: F401
     from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 
+    for module in ("pandas", "pyarrow.csv", "pyarrow.parquet", "airflow_provider_sfbulk.storage"):
+        importlib.import_module(module)
     SalesforceBulkHook().get_conn().close()  # Airflow's own, to read a connection
 
 
@@ -449,7 +446,7 @@ def _(place: Place) -> Run:
     records = [{**row, "AnnualRevenue": float(row["AnnualRevenue"])} for row in rows(place.count)]  # knows no Decimal
 
     class Token(Auth):
-        async def _acquire_new_access_token(self, client: Salesforce) -> str:
+        async def _acquire_new_access_token(self, _client: Salesforce) -> str:
             return TOKEN
 
     class ToSink(httpx.AsyncHTTPTransport):
