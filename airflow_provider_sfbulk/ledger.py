@@ -22,8 +22,9 @@ Layout, each value one JSON object:
                                   round of the load is decided; ``verdict`` once it has ended with failed records;
                                   ``given_up`` when it ended for good with nothing in the org; ``done`` once succeeded
 ``sfbulk.t<try>.<group>.<block>`` entries with keys ``<group>.<number>``, ``BLOCK_ENTRIES`` to a value. A load's
-                                  groups are its rounds, their entries the parts. A query's group 0 is its jobs, group
-                                  ``n + 1`` the finished pages of job ``n``
+                                  groups are its rounds, their entries the parts; a round by Bulk API 1.0 also has the
+                                  groups ``plan<round>``, what is to be sent, and ``job<round>``, the jobs. A query's
+                                  group 0 is its jobs, group ``n + 1`` the finished pages of job ``n``
 ================================  ==================================================================================
 """
 
@@ -43,6 +44,9 @@ RETENTION: Final = timedelta(days=30)
 
 BLOCK_ENTRIES: Final = 100
 """Entries that share one value. One takes some 150 to 400 bytes; values over 64 KiB are warned about."""
+
+_JOB_BLOCKS: Final = 1
+"""Blocks of a round's jobs: by Bulk API 1.0 a round has a second job only after a lost reply or a killed try."""
 
 HEAD_KEYS: Final = frozenset({"end", "given_up"})
 """Keys, up to their first dot, of what flows say about the load as a whole."""
@@ -254,6 +258,10 @@ class TaskLedger:
         while found := [entries for each in tries if (entries := self._get(self._block_key(each, f"{group}.{block}")))]:
             jobs.update(entry["job_id"] for entries in found for entry in entries.values() if "job_id" in entry)
             block += 1
+        entries = (
+            self._get(self._block_key(each, f"job{group}.{block}")) for each in tries for block in range(_JOB_BLOCKS)
+        )
+        jobs.update(entry["job_id"] for known in entries if known for entry in known.values())
         return sorted(jobs)
 
     def _get(self, key: str) -> Any:

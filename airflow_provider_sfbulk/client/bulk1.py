@@ -9,7 +9,7 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.caller import Caller
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.flows import load1
-from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1, PkChunking, root_object
+from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1, PkChunking, chunking_of, root_object
 from airflow_provider_sfbulk.client.flows.org import describe
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule
 from airflow_provider_sfbulk.client.flows.wait1 import (
@@ -19,7 +19,7 @@ from airflow_provider_sfbulk.client.flows.wait1 import (
     wait_for_batches,
 )
 from airflow_provider_sfbulk.client.job_calls import Timeout, seconds_of
-from airflow_provider_sfbulk.client.models import ColumnDelimiter, Operation, QueryOperation
+from airflow_provider_sfbulk.client.models import Operation, QueryOperation
 from airflow_provider_sfbulk.client.models1 import (
     BatchInfo,
     BatchState,
@@ -162,12 +162,14 @@ class Bulk1Api:
     ) -> BulkResult1:
         """Load records; iterate over what comes back for the result of each, in their order.
 
+        They are read to their end before the first is sent, which takes as much room on disk as their CSV.
+
         :param records: list or iterable of dicts (of ids, to delete), DataFrame or Arrow table
         :param concurrency_mode: ``Serial`` for records that lock each other out
         :param compress: send batches gzipped
         :param wait: False returns once Salesforce has all records; :meth:`BulkResult1.wait` waits later
         :param rules: further fields of ``Rules``: ``column_mapping``, ``nulls``, ``timezone``
-        :raises SourceError: a record cannot be loaded as it is; batches before it run
+        :raises SourceError: a record cannot be loaded as it is; nothing was sent
         """
         if batch_bytes > limits.BATCH_CHARACTERS or batch_records > limits.BATCH_RECORDS:
             raise SourceError(
@@ -194,8 +196,6 @@ class Bulk1Api:
 
     def _parts(self, sobject: str, records: Any, rules: Rules, most_bytes: int, most_records: int) -> Iterator[Part]:
         stream = from_source(records, rules, name="records")
-        if stream.dialect.column_delimiter is not ColumnDelimiter.COMMA:
-            raise SourceError("Bulk API 1.0 takes commas between columns only")
         columns = check_against_describe(
             stream.columns,
             self._client.run(describe(sobject, api_version=self._client.api_version)),
@@ -242,15 +242,6 @@ class Bulk1Api:
         )
         batches = batches_with_rows(job.id, original, self._client.run(flow))
         return BulkQueryResult1(self._client, job, batches)
-
-
-def chunking_of(given: bool | int | PkChunking) -> PkChunking | None:
-    """Give the PK chunking that an argument asks for."""
-    if isinstance(given, PkChunking):
-        return given
-    if isinstance(given, bool):
-        return PkChunking() if given else None
-    return PkChunking(chunk_size=given)
 
 
 def _bytes_of(data: bytes | str | Iterable[Mapping[str, Any]], kind: ContentType) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from airflow_provider_sfbulk.client.caller import Caller
 from airflow_provider_sfbulk.client.errors import ProtocolError
+from airflow_provider_sfbulk.client.flows.batches1 import own_batches
 from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1
 from airflow_provider_sfbulk.client.flows.load1 import Sent
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule
@@ -45,19 +46,21 @@ class BulkResult1:
         :param timeout: of the wait for each job, in seconds or as a timedelta; None for no end
         :raises JobTimeoutError: the wait ended; the job goes on
         :raises ProtocolError: a batch's counters do not fit what was sent
+        :raises LedgerError: a job has a batch that was not sent: the network may have sent one twice
         """
         found: dict[str, BatchInfo] = {}
         for job_id in self.job_ids:
+            keys = {each.key for each in self._sent if each.job_id == job_id}
             flow = wait_for_batches(
                 self._jobs,
                 job_id,
                 schedule=schedule,
                 timeout=seconds_of(timeout),
                 on_progress=on_progress,
-                expected=[each.batch_id for each in self._sent if each.job_id == job_id],
+                expected=keys,
             )
-            found |= {each.id[:15]: each for each in self._client.run(flow)}
-        batches = [found[each.batch_id[:15]] for each in self._sent]
+            found |= own_batches(job_id, self._client.run(flow), keys)
+        batches = [found[each.key] for each in self._sent]
         for batch, sent in zip(batches, self._sent, strict=True):
             if batch.state is BatchState.COMPLETED and batch.processed != sent.records:
                 raise ProtocolError(

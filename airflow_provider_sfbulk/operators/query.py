@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_sfbulk.client.errors import LedgerError, ProtocolError, SourceError
+from airflow_provider_sfbulk.client.flows import extract1
+from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1, chunking_of, root_object
 from airflow_provider_sfbulk.client.flows.extract import Submitted, recorded_job, submit
 from airflow_provider_sfbulk.client.flows.job import QueryJobs
 from airflow_provider_sfbulk.client.flows.spec import member
@@ -22,7 +24,7 @@ from airflow_provider_sfbulk.client.models import (
 from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.operators.arguments import check_count
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
-from airflow_provider_sfbulk.operators.extract import extract_to_files, extract_to_rows
+from airflow_provider_sfbulk.operators.extract import Way, extract_to_files, extract_to_rows
 from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class BulkQueryOperator(BulkJobOperator):
-    """Run a SOQL query with Bulk API 2.0 and write its rows to files, or return them.
+    """Run a SOQL query with Bulk API 2.0 (or 1.0: ``api``) and write its rows to files, or return them.
 
     Every page is proven whole before its file appears, and the manifest comes last: an extract is whole or absent. A
     retry goes on with the job of the try before, behind the pages that are finished; clearing the task starts a new query.
@@ -49,7 +51,10 @@ class BulkQueryOperator(BulkJobOperator):
     :param line_ending: of the CSV, ``LF`` or ``CRLF``
     :param page_records: records of one page, that is of one part file, at most; when pages are read at the same time,
         Salesforce chooses
-    :param max_concurrent_pages: pages being read at the same time, when there are more than ``page_records`` records
+    :param max_concurrent_pages: pages being read at the same time, when there are more than ``page_records`` records;
+        with ``api="1.0"`` result files
+    :param pk_chunking: with ``api="1.0"``: cut the query by ranges of ids; True, or records of a range. (Bulk API 2.0
+        does that by itself)
 
     Returns ``{"job_id", "records", "files", "manifest", "columns", "api_calls"}``; without ``output_path`` the rows as a
     list of dicts; with ``wait_for_completion=False`` the job id.
@@ -74,6 +79,7 @@ class BulkQueryOperator(BulkJobOperator):
         line_ending: str = "LF",
         page_records: int = 250_000,
         max_concurrent_pages: int = 4,
+        pk_chunking: bool | int = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -88,6 +94,7 @@ class BulkQueryOperator(BulkJobOperator):
         self.line_ending = line_ending
         self.page_records = page_records
         self.max_concurrent_pages = max_concurrent_pages
+        self.pk_chunking = pk_chunking
 
     def execute(self, context: Context) -> Any:
         """Submit the query, or find the job of an earlier try; wait; then fetch."""
@@ -147,6 +154,11 @@ class BulkQueryOperator(BulkJobOperator):
                     "a job_id is there to be waited for: wait_for_completion=False makes no sense with it"
                 )
         self._check_waiting()
+        self._check_api()
+        if self.mode is None and self.pk_chunking is not False:
+            raise SourceError("pk_chunking is there with api='1.0' only: Bulk API 2.0 chunks by itself")
+        if self.mode is not None and (self.column_delimiter, self.line_ending) != ("COMMA", "LF"):
+            raise SourceError("column_delimiter and line_ending are there with api='2.0' only")
         if self.output_path is not None:
             open_output(self.output_path, conn_id=self.output_conn_id)
         member(FileFormat, self.output_format, "output_format")
@@ -167,6 +179,8 @@ class BulkQueryOperator(BulkJobOperator):
             "job_id": self.job_id,
             "operation": str(operation),
             "salesforce_conn_id": self.salesforce_conn_id,
+            # Nothing for 2.0: a query that an earlier version of this package began has no such entry.
+            **({} if self.mode is None else {"api": self.api, "pk_chunking": self.pk_chunking}),
         }
         self._abort(client, ledger.begin(plan, restart_after_clear=True))
         given = self._given_job()
@@ -174,6 +188,16 @@ class BulkQueryOperator(BulkJobOperator):
             return given
         if self.api_reserve is not None and self._run(context, client, recorded_job(), ledger=ledger) is None:
             self._keep_reserve(context, client)
+        if self.mode is not None:
+            spec = JobSpec1(
+                root_object(str(self.soql)),
+                operation,
+                concurrency_mode=self.mode,
+                pk_chunking=chunking_of(self.pk_chunking),
+            )
+            return self._run(
+                context, client, extract1.submit(Jobs1(client.api_version), spec, str(self.soql)), ledger=ledger
+            )
         flow = submit(
             QueryJobs(client.api_version),
             str(self.soql),
@@ -194,24 +218,26 @@ class BulkQueryOperator(BulkJobOperator):
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Fetch the rows of the finished job."""
         check_complete(info)
+        way = Way(
+            client.api_version,
+            is_classic=self.mode is not None,
+            page_records=self.page_records,
+            at_once=self.max_concurrent_pages,
+        )
         if self.output_path is None:
-            rows = self._run(
-                context, client, extract_to_rows(client.api_version, info, max_records=self.max_xcom_records)
-            )
+            rows = self._run(context, client, extract_to_rows(way, info, max_records=self.max_xcom_records))
             ledger.finish()
             return rows
         extract = self._run(
             context,
             client,
             extract_to_files(
-                client.api_version,
+                way,
                 info,
                 open_output(self.output_path, conn_id=self.output_conn_id),
                 generation=generation,
                 folder=[os.fspath(self.output_path), self.output_conn_id],
                 file_format=FileFormat(self.output_format),
-                page_records=self.page_records,
-                at_once=self.max_concurrent_pages,
             ),
             ledger=ledger,
         )

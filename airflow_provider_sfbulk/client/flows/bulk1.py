@@ -312,6 +312,15 @@ class Jobs1:
         return self.path(check_id(job_id), "batch", check_id(batch_id, what="batch id"), *more)
 
 
+def chunking_of(given: bool | int | PkChunking) -> PkChunking | None:
+    """Give the PK chunking that an argument asks for."""
+    if isinstance(given, PkChunking):
+        return given
+    if isinstance(given, bool):
+        return PkChunking() if given else None
+    return PkChunking(chunk_size=given)
+
+
 def root_object(soql: str) -> str:
     """Find the object of a query: the name after its first ``FROM``.
 

@@ -87,6 +87,11 @@ class Filled:
     length: int
     sha256: str
 
+    @property
+    def key(self) -> str:
+        """By what its end is looked up."""
+        return self.job_id
+
     @classmethod
     def of(cls, part: Part, job_id: str) -> Self:
         """Say that this job holds this part."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from airflow_provider_sfbulk.client.errors import JobFailedError, JobTimeoutError, RequestLimitError, TransientError
-from airflow_provider_sfbulk.client.flows.job import Jobs
 from airflow_provider_sfbulk.client.flows.retry import retry_after_of
+from airflow_provider_sfbulk.client.flows.watched import WatchedJobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.wire import Flow, Now, Sleep
 
@@ -50,7 +50,7 @@ DEFAULT_SCHEDULE: Final = Schedule()
 
 
 def wait_until_final(
-    jobs: Jobs,
+    jobs: WatchedJobs,
     job_ids: Iterable[str],
     *,
     schedule: Schedule = DEFAULT_SCHEDULE,
@@ -104,7 +104,7 @@ def wait_until_final(
 
 
 def look(
-    jobs: Jobs,
+    jobs: WatchedJobs,
     job_ids: Iterable[str],
     *,
     pauses: Iterable[float],

@@ -133,17 +133,18 @@ def submit_query(
     raise AssertionError("unreachable: the last try returned or raised")
 
 
-def batches_with_rows(job_id: str, original: str, batches: Sequence[BatchInfo]) -> list[BatchInfo]:
+def batches_with_rows(job_id: str, original: str | None, batches: Sequence[BatchInfo]) -> list[BatchInfo]:
     """Give the batches of a finished query whose results are to be read, in the order of the list.
 
-    :param original: id of the batch that was sent; under PK chunking it ends ``NotProcessed`` and others hold the rows
+    :param original: id of the batch that was sent; under PK chunking it ends ``NotProcessed`` and others hold the rows.
+        None when it is not known, but the job is known not to be aborted
     :raises JobFailedError: a batch failed, or the job was aborted
     """
-    others = [each for each in batches if each.id[:15] != original[:15]]
     for each in batches:
         if each.state is BatchState.COMPLETED:
             continue
-        if each.state is BatchState.NOT_PROCESSED and each not in others and others:
+        is_original = original is None or each.id[:15] == original[:15]
+        if each.state is BatchState.NOT_PROCESSED and is_original and len(batches) > 1:
             continue
         why = " ".join((each.state_message or "Salesforce gives no reason").split())[:500]
         raise JobFailedError(f"batch {each.id} of query job {job_id} ended {each.state}: {why}", job_id=job_id)
