@@ -176,12 +176,10 @@ class ByFiles:
     def _files(self) -> Flow[list[tuple[BatchInfo, str]]]:
         if self._found is None:
             batches = batches_with_rows(self._job_id, None, (yield from self._jobs.list_batches(self._job_id)))
-            self._found = [
-                (batch, result_id)
-                for batch in batches
-                if batch.processed
-                for result_id in (yield from self._jobs.result_ids(self._job_id, batch.id))
-            ]
+            self._found = []
+            for batch in (each for each in batches if each.processed):
+                result_ids = yield from self._jobs.result_ids(self._job_id, batch.id)
+                self._found += [(batch, each) for each in result_ids]
         return self._found
 
     @staticmethod

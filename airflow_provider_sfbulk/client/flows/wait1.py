@@ -66,7 +66,9 @@ def wait_for_split(
     schedule: Schedule = DEFAULT_SCHEDULE,
     timeout: float | None = None,
 ) -> Flow[BatchInfo]:
-    """Read a batch under PK chunking until it has left the queue: closed before, its job may lack chunks.
+    """Read a batch under PK chunking until others have taken its place: closed before, its job may lack some of them.
+
+    A query that Salesforce does not chunk runs in that batch itself, and has ended then.
 
     Source: help article 000213703, "the original batch … NotProcessed".
     """
@@ -74,7 +76,7 @@ def wait_for_split(
     def look() -> Flow[BatchInfo | None]:
         batches = yield from jobs.list_batches_once(job_id)
         found = next((each for each in batches if each.id[:15] == batch_id[:15]), None)
-        return found if found is not None and found.state is not BatchState.QUEUED else None
+        return found if found is not None and found.is_final else None
 
     return _wait(look, job_id, schedule, timeout)
 

@@ -37,10 +37,10 @@ class BatchRows:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Give the rows, all values text."""
-        table = pa.Table.from_batches(list(read_text(self._part.body.chunks(), self._part.dialect)))
-        (rows,) = table.take(pa.array(self._places)).combine_chunks().to_batches() or [None]
-        if rows is None:
+        if not len(self._places):
             return
+        table = pa.Table.from_batches(list(read_text(self._part.body.chunks(), self._part.dialect)))
+        (rows,) = table.take(self._places).combine_chunks().to_batches()
         if self.kind != "unprocessed":
             rows = insert_column(rows, 0, "sf__Id", [each.id or "" for each in self._results])
         if self.kind == "successful":

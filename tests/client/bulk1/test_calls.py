@@ -20,10 +20,10 @@ from tests.client.bulk1.conftest import QUICK
 from tests.client.flows.by_hand import JOB_ID, Hand
 
 GOOD_AND_BAD = {
-    "CSV": b'Name,External_Key__c\nA,1\n"",2\n',
+    "CSV": b'Name,Phone\nA,1\n"",2\n',
     "XML": b'<sObjects xmlns="http://www.force.com/2009/06/asyncapi/dataload"><sObject><Name>A</Name></sObject>'
-    b"<sObject><External_Key__c>2</External_Key__c></sObject></sObjects>",
-    "JSON": b'[{"Name":"A"},{"External_Key__c":"2"}]',
+    b"<sObject><Phone>2</Phone></sObject></sObjects>",
+    "JSON": b'[{"Name":"A"},{"Phone":"2"}]',
 }
 
 
@@ -169,7 +169,7 @@ def test_wrong_arguments_are_named(arguments: dict[str, Any], said: str) -> None
         {"parent": ""},
     ):
         with pytest.raises(errors.SourceError):
-            PkChunking(**wrong)  # type: ignore[arg-type]
+            PkChunking(**wrong)
 
 
 def archive() -> bytes:

@@ -128,7 +128,7 @@ def test_what_a_lost_reply_has_brought_in_is_found_by_reading_it_back(
     org.core.faults.add("bulk1.add_batch", LostReply(2))
     result = client.bulk1.perform("Account", "insert", rows(name), batch_records=10, compress=False, schedule=QUICK)
     assert len(result.job_ids) == 2
-    assert [call.route for call in org.calls].count("bulk1.request") == 1
+    assert [call.path.rpartition("/")[2] for call in org.calls].count("request") == 1
     assert stored(org, name) == names(name)
 
 
@@ -195,7 +195,7 @@ def test_a_next_try_with_other_records_sends_nothing(client: BulkClient, org: Lo
     with pytest.raises(Killed):
         client.run(load1.load(jobs, spec(), parts(rows(name))), ledger=ledger)
     for others in (rows(name)[:15], [*rows(name)[:-1], {"Name": f"{name}x", "NumberOfEmployees": 1}], []):
-        with pytest.raises(errors.InputChangedError, match="1 batches were sent"):
+        with pytest.raises(errors.InputChangedError, match="batches were sent"):
             client.run(load1.load(jobs, spec(), parts(others)), ledger=ledger)
     client.run(load1.load(jobs, spec(), parts(rows(name))), ledger=ledger)
     assert stored(org, name) == names(name)

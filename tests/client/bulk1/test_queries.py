@@ -54,7 +54,7 @@ def test_a_query_may_find_nothing(client: BulkClient, content_type: str) -> None
 
 @pytest.mark.parametrize("content_type", ["CSV", "XML", "JSON"])
 def test_many_result_files_are_one_result(client: BulkClient, org: LocalOrg, content_type: str) -> None:
-    org.core.result_file_bytes = 200
+    org.core.result_file_bytes = 60
     found = client.bulk1.query(SOQL, content_type=content_type, schedule=QUICK)
     (batch,) = found.batches
     assert len(client.bulk1.result_ids(batch.job_id, batch.id)) > 1
@@ -84,7 +84,7 @@ def test_low_level_query_calls(client: BulkClient) -> None:
 
 
 def test_refused_soql_says_why(client: BulkClient) -> None:
-    with pytest.raises(errors.JobFailedError, match="InvalidBatch.*Nope__c"):
+    with pytest.raises(errors.JobFailedError, match=r"InvalidBatch.*Nope__c"):
         client.bulk1.query("SELECT Nope__c FROM Account", schedule=QUICK)
     for wrong in ("", "  ", "SELECT Id"):
         with pytest.raises(errors.SourceError):
