@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 
+from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.clock import Clock
 from airflow_provider_sfbulk.local_org.credentials import Credentials, Sessions
 from airflow_provider_sfbulk.local_org.faults import Faults
@@ -12,6 +13,7 @@ from airflow_provider_sfbulk.local_org.jobs import Jobs
 from airflow_provider_sfbulk.local_org.locks import Locks
 from airflow_provider_sfbulk.local_org.schema import Schema
 from airflow_provider_sfbulk.local_org.store import Store
+from airflow_provider_sfbulk.local_org.troubles import Troubles
 from airflow_provider_sfbulk.local_org.usage import Usage
 from airflow_provider_sfbulk.local_org.worker import Worker
 
@@ -32,6 +34,7 @@ class Core:
 
     :ivar url: where the org is reached; no slash at the end
     :ivar job_seconds: how long a job takes, by the org's clock
+    :ivar batch_records: records of one batch of an ingest job; fewer than Salesforce's let small tests have several
     :ivar page_records: records of a query result page when the caller does not say
     :ivar hard_delete: whether the user has the permission "Bulk API Hard Delete"
     :ivar compress: whether answers are compressed for callers that accept it
@@ -50,9 +53,11 @@ class Core:
     query_worker: Worker
     locks: Locks = field(default_factory=Locks)
     faults: Faults = field(default_factory=Faults)
+    troubles: Troubles = field(default_factory=Troubles)
     calls: list[Call] = field(default_factory=list)
     mistakes: list[Exception] = field(default_factory=list)
     job_seconds: float = 0.0
+    batch_records: int = limits.BATCH_RECORDS
     page_records: int = 100_000
     hard_delete: bool = True
     compress: bool = True

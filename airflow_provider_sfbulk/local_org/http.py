@@ -80,7 +80,7 @@ async def _answer(core: Core, request: Request) -> Response:
     exchange = None
     try:
         route, call.parts = routes.find(request.method, request.url.path)
-        exchange = core.faults.exchange(route.name, request.method, request.url.path)
+        exchange = core.faults.exchange(route.name, request.method, request.url.path, request.query_params)
         faults = core.faults.of(exchange)
         response = await _before(faults, exchange) or await _handle(call, route)
     except (ApiError, OAuthError) as refusal:
@@ -93,8 +93,7 @@ async def _answer(core: Core, request: Request) -> Response:
         message = "An unexpected error occurred. Please include this ErrorId if you contact support: local-org"
         response = ApiError(500, "UNKNOWN_EXCEPTION", message).response()
     if exchange is not None:
-        for fault in faults:
-            response = await fault.after(exchange, response)
+        response = await _after(faults, exchange, response)
     if "version" in call.parts:
         response.headers["Sforce-Limit-Info"] = core.usage.header
     return response if exchange is None else _with_body_faults(faults, exchange, response)
@@ -106,6 +105,15 @@ async def _before(faults: list[Fault], exchange: Exchange) -> Response | None:
         if response is not None:
             return response
     return None
+
+
+async def _after(faults: list[Fault], exchange: Exchange, response: Response) -> Response:
+    for fault in faults:
+        try:
+            response = await fault.after(exchange, response)
+        except ApiError as refusal:
+            response = refusal.response()
+    return response
 
 
 async def _handle(call: Incoming, route: routes.Route) -> Response:
@@ -125,7 +133,8 @@ def _with_body_faults(faults: list[Fault], exchange: Exchange, response: Respons
     chunks = response.body_iterator if isinstance(response, StreamingResponse) else _one(bytes(response.body))
     for fault in changing:
         chunks = fault.body(exchange, _as_bytes(chunks))
-    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    keeps_length = all(fault.keeps_length for fault in changing)
+    headers = {name: value for name, value in response.headers.items() if keeps_length or name != "content-length"}
     return StreamingResponse(chunks, status_code=response.status_code, headers=headers)
 
 
