@@ -30,7 +30,7 @@ Layout, each value one JSON object:
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
@@ -97,7 +97,7 @@ class TaskLedger:
                 restart = restart_after_clear and previous["max_tries"] != self._max_tries
                 changed = _changed(previous["plan"], plan, decided=_DECIDED in previous)
                 if changed and _DECIDED in previous and not restart:
-                    raise _input_changed(changed, has_verdict="verdict" in previous)
+                    raise input_changed(changed, has_verdict="verdict" in previous)
                 if changed or restart:
                     given_up = self._jobs_of(previous["load"])
                 else:
@@ -146,6 +146,11 @@ class TaskLedger:
         """Number of the try that began the load."""
         number: int = self._head["load"]
         return number
+
+    @property
+    def has_verdict(self) -> bool:
+        """Whether the load has ended with failed records, more than allowed."""
+        return "verdict" in self._head
 
     @property
     def is_cleared_since_verdict(self) -> bool:
@@ -297,7 +302,12 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any], *, decided: bool
     return [name for name in names if not (decided and now.get(name) == UNKNOWN)]
 
 
-def _input_changed(changed: list[str], *, has_verdict: bool) -> InputChangedError:
+def input_changed(changed: Sequence[str], *, has_verdict: bool) -> InputChangedError:
+    """Make the error for a decided load whose input or parameters are others now.
+
+    :param changed: names of the parameters
+    :param has_verdict: whether it ended with failed records
+    """
     how = (
         "ended with failed records, the others are in the org"
         if has_verdict

@@ -118,6 +118,34 @@ FIRST_YEAR: Final = 1700
 LAST_YEAR: Final = 4000
 """Year of the latest valid date, same source."""
 
+# --- Bulk API 1.0 -------------------------------------------------------------------------------------------------
+
+BATCH_CHARACTERS: Final = 10_000_000
+"""Bytes, and so characters too, of one batch of Bulk API 1.0 at most. The guide says 10 MB and 10,000,000 characters;
+the server says ``Exceeded max size limit of 10000000`` (jsforce/jsforce#31)."""
+
+PK_CHUNK_RECORDS: Final = 100_000
+"""Records of one PK chunk when the header does not say ("PK Chunking Header")."""
+
+PK_CHUNK_MOST_RECORDS: Final = 250_000
+"""Records of one PK chunk at most."""
+
+BATCH_LOCK_FAILURES: Final = 100
+"""Rows of a batch that may fail for a lock before the whole batch goes back to the queue ("General Guidelines for Data
+Loads")."""
+
+BATCH_LOCK_RETRIES: Final = 10
+"""How often a batch goes back to the queue for locks before it fails with ``TooManyLockFailure``."""
+
+RESULT_FILE_BYTES: Final = 1_000_000_000
+"""Bytes of one result file of a Bulk API 1.0 query: "1 GB per file"."""
+
+OLDEST_JSON_BATCH_API_VERSION: Final = "36.0"
+"""Bulk API 1.0 jobs can be JSON since this version."""
+
+NEWEST_SOAP_LOGIN_API_VERSION: Final = "64.0"
+"""Newest version with SOAP ``login()``: "doesn't exist in API version 65.0 and later"."""
+
 # --- Sessions -----------------------------------------------------------------------------------------------------
 
 SESSION_IDLE_SECONDS: Final = 2 * 60 * 60

@@ -5,6 +5,7 @@ Nothing of this is Salesforce's.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -17,27 +18,27 @@ from airflow_provider_sfbulk.local_org.jobs import Kind as JobKind
 from airflow_provider_sfbulk.local_org.troubles import Where
 
 
-class Control:
+class Control(ABC):
     """The levers of an org. Every public method is also ``POST /local-org/<name>`` with its arguments as JSON."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    @property
+    @abstractmethod
+    def core(self) -> Core:
+        """The org's insides."""
 
     # --- time and sessions ---
 
     def advance(self, seconds: float) -> None:
         """Push the org's clock forward."""
-        self._core.clock.advance(seconds)
+        self.core.clock.advance(seconds)
 
     def expire_tokens(self) -> None:
         """End every session, so that the next call with its token is answered 401."""
-        self._core.sessions.expire_all()
+        self.core.sessions.expire_all()
 
     # --- calls ---
 
-    def fault(
-        self, route: str, kind: Kind, *, call: int = 1, times: int | None = 1, **options: Any
-    ) -> AskedFault:
+    def fault(self, route: str, kind: Kind, *, call: int = 1, times: int | None = 1, **options: Any) -> AskedFault:
         """Break calls of a route.
 
         :param route: its name, as ``ingest.upload`` or ``query.results``; ``ingest.*`` and ``*`` mean several
@@ -49,9 +50,7 @@ class Control:
         :return: the fault, whose ``struck`` says how many calls it has broken
         :raises ValueError: for a route, kind or option that does not exist
         """
-        return fault_kinds.ask(
-            self._core, route, kind, known_route=_is_route, call=call, times=times, **options
-        )
+        return fault_kinds.ask(self.core, route, kind, known_route=_is_route, call=call, times=times, **options)
 
     def limit(self, name: str, maximum: int) -> None:
         """Set a daily allocation; what was used in the last 24 hours counts. Beyond it, calls and jobs are refused as
@@ -60,7 +59,7 @@ class Control:
         :param name: as ``/limits`` has it: ``DailyApiRequests``, ``DailyBulkApiBatches`` or ``DailyBulkV2QueryJobs``
         :raises ValueError: for another name
         """
-        usage = self._core.usage
+        usage = self.core.usage
         allocations = {
             "DailyApiRequests": usage.api_requests,
             "DailyBulkApiBatches": usage.batches,
@@ -93,7 +92,7 @@ class Control:
         :param sobject: only jobs of this object
         :param error_message: the jobs' ``errorMessage``
         """
-        self._core.troubles.add(
+        self.core.troubles.add(
             troubles.job_trouble(
                 kind=kind,
                 sobject=self._object(sobject),
@@ -108,7 +107,7 @@ class Control:
     ) -> None:
         """Let jobs that start from now on stay ``InProgress`` until :meth:`release_jobs`; arguments as
         :meth:`fail_jobs`."""
-        self._core.troubles.add(
+        self.core.troubles.add(
             troubles.job_trouble(
                 kind=kind, sobject=self._object(sobject), after_batches=after_batches, jobs=jobs, error_message=None
             )
@@ -116,7 +115,7 @@ class Control:
 
     def release_jobs(self) -> None:
         """Let stuck jobs go on."""
-        self._take_up(self._core.troubles.release())
+        self._take_up(self.core.troubles.release())
 
     # --- rows ---
 
@@ -138,7 +137,7 @@ class Control:
         """
         known = self._object(sobject)
         assert known is not None
-        self._core.troubles.add(
+        self.core.troubles.add(
             troubles.row_trouble(known, where=where, code=code, message=message, fields=fields, attempts=attempts)
         )
 
@@ -148,32 +147,37 @@ class Control:
 
         :param batches: let go after rows of so many batches have met it; None: until :meth:`release`
         """
-        self._core.locks.hold(record_id, batches=batches)
+        self.core.locks.hold(record_id, batches=batches)
+
+    def contend(self, record_id: str) -> None:
+        """Let rows that change a record, or name it as a parent, fail with ``UNABLE_TO_LOCK_ROW`` in everything that runs
+        in parallel, until :meth:`release`. In serial jobs of Bulk API 1.0 they do not fail."""
+        self.core.locks.contend(record_id)
 
     def release(self, record_id: str) -> None:
         """Let go of a record."""
-        self._core.locks.release(record_id)
+        self.core.locks.release(record_id)
 
     # --- an end to it ---
 
     def clear_faults(self) -> None:
         """Forget every fault that was asked for, and let stuck jobs go on. Limits and held records stay."""
-        self._core.faults.clear()
-        self._take_up(self._core.troubles.clear())
+        self.core.faults.clear()
+        self._take_up(self.core.troubles.clear())
 
     # --- inside ---
 
     def _object(self, name: str | None) -> str | None:
         if name is None:
             return None
-        sobject = self._core.schema.get(name)
+        sobject = self.core.schema.get(name)
         if sobject is None:
             raise ValueError(f"the local org has no object {name}")
         return sobject.name
 
     def _take_up(self, entries: list[Entry]) -> None:
         for entry in entries:
-            take_up(self._core, entry)
+            take_up(self.core, entry)
 
 
 def take_up(core: Core, entry: Entry) -> None:

@@ -6,6 +6,7 @@ import hmac
 from dataclasses import dataclass, field
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.local_org.bulk1.jobs import Jobs as Bulk1Jobs
 from airflow_provider_sfbulk.local_org.clock import Clock
 from airflow_provider_sfbulk.local_org.credentials import Credentials, Sessions
 from airflow_provider_sfbulk.local_org.faults import Faults
@@ -37,6 +38,10 @@ class Core:
     :ivar batch_records: records of one batch of an ingest job; fewer than Salesforce's let small tests have several
     :ivar page_records: records of a query result page when the caller does not say
     :ivar hard_delete: whether the user has the permission "Bulk API Hard Delete"
+    :ivar result_file_bytes: how large a result file of a Bulk API 1.0 query grows
+    :ivar not_processed: how batches of Bulk API 1.0 spell that state: the documentation also has ``Not Processed``
+    :ivar soap_login: whether the org lets users log in by SOAP; new orgs do not
+    :ivar trusted_network: whether SOAP takes the password without the security token, as from a trusted address
     :ivar compress: whether answers are compressed for callers that accept it
     :ivar mistakes: exceptions inside the org; each is a mistake in this package
     """
@@ -46,6 +51,7 @@ class Core:
     schema: Schema
     store: Store
     jobs: Jobs
+    bulk1: Bulk1Jobs
     credentials: Credentials
     sessions: Sessions
     usage: Usage
@@ -61,6 +67,10 @@ class Core:
     page_records: int = 100_000
     hard_delete: bool = True
     compress: bool = True
+    result_file_bytes: int = limits.RESULT_FILE_BYTES
+    not_processed: str = "NotProcessed"
+    soap_login: bool = True
+    trusted_network: bool = False
 
     def password_is(self, username: str, password: str) -> bool:
         """Whether a user and their password with the security token glued to it are right."""

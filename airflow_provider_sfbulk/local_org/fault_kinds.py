@@ -20,11 +20,12 @@ kind                what happens                                                
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, Literal, get_args
 
 from starlette.responses import HTMLResponse, Response
 
+from airflow_provider_sfbulk.local_org.bulk1.errors import AsyncError
 from airflow_provider_sfbulk.local_org.core import Core
 from airflow_provider_sfbulk.local_org.faults import Dropped, Exchange, Fault
 from airflow_provider_sfbulk.local_org.replies import ApiError
@@ -41,7 +42,9 @@ ERRORS: Final = {
 }
 """Code and message by status, as they were seen. Other statuses have no documented body: theirs is ours."""
 
-PAGE: Final = "<!DOCTYPE html><html><head><title>Maintenance</title></head><body>We are down for maintenance.</body></html>"
+PAGE: Final = (
+    "<!DOCTYPE html><html><head><title>Maintenance</title></head><body>We are down for maintenance.</body></html>"
+)
 
 
 class AskedFault(Fault):
@@ -52,7 +55,13 @@ class AskedFault(Fault):
     :ivar struck: how many calls it has broken
     """
 
-    def __init__(self, core: Core, *, kind: str, route: str, call: int, times: int | None) -> None:
+    kind: str
+    route: str
+    struck: int
+    _core: Core
+
+    def place(self, core: Core, *, kind: str, route: str, call: int, times: int | None) -> None:
+        """Say which calls it strikes."""
         if not _is_number(call, 1) or not (times is None or _is_number(times, 1)):
             raise ValueError("call and times count from 1")
         self.kind = kind
@@ -76,9 +85,6 @@ class AskedFault(Fault):
         """Whether the call counts at all."""
         return True
 
-    def set(self, **options: Any) -> None:
-        """Take the kind's options; these kinds have none."""
-
 
 class _Answer(AskedFault):
     """Another answer in place of the org's."""
@@ -86,56 +92,56 @@ class _Answer(AskedFault):
     when: When = "before"
 
     async def before(self, exchange: Exchange) -> Response | None:
-        return self.answer() if self.when == "before" else None
+        return self.answer(exchange) if self.when == "before" else None
 
     async def after(self, exchange: Exchange, response: Response) -> Response:
-        return self.answer() if self.when == "after" else response
+        return self.answer(exchange) if self.when == "after" else response
 
-    def answer(self) -> Response:
+    def answer(self, exchange: Exchange) -> Response:
         raise NotImplementedError
 
 
 class StatusFault(_Answer):
     """An error status."""
 
-    def set(self, *, status: int = 503, retry_after: int | str | None = None, when: When = "before") -> None:
+    def __init__(self, *, status: int = 503, retry_after: int | str | None = None, when: When = "before") -> None:
         """:param retry_after: seconds, or a date as HTTP writes it"""
         if not _is_number(status, 400) or status > 599:
             raise ValueError("status is an error's: 400 to 599")
         self.status, self.when = status, _when(when)
         self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
 
-    def answer(self) -> Response:
+    def answer(self, exchange: Exchange) -> Response:
         code, message = ERRORS.get(self.status, ("UNKNOWN_EXCEPTION", f"The local org was asked for a {self.status}"))
-        raise ApiError(self.status, code, message, headers=self.headers)
+        raise _refusal(exchange, self.status, code, message, headers=self.headers)
 
 
 class HtmlFault(_Answer):
     """A page for people."""
 
-    def set(self, *, status: int = 200, when: When = "before") -> None:
+    def __init__(self, *, status: int = 200, when: When = "before") -> None:
         if not _is_number(status, 200) or status > 599:
             raise ValueError("status is 200 to 599")
         self.status, self.when = status, _when(when)
 
-    def answer(self) -> Response:
+    def answer(self, exchange: Exchange) -> Response:  # noqa: ARG002 - the same of every call
         return HTMLResponse(PAGE, status_code=self.status)
 
 
 class DropFault(_Answer):
     """No answer."""
 
-    def set(self, *, when: When = "before") -> None:
+    def __init__(self, *, when: When = "before") -> None:
         self.when = _when(when)
 
-    def answer(self) -> Response:
+    def answer(self, exchange: Exchange) -> Response:  # noqa: ARG002 - the same of every call
         raise Dropped
 
 
 class _Uncompressed(AskedFault):
     """A fault on the bytes as the client gets them: the answer must not be compressed behind it."""
 
-    async def after(self, exchange: Exchange, response: Response) -> Response:
+    async def after(self, exchange: Exchange, response: Response) -> Response:  # noqa: ARG002 - as the seam has it
         response.headers["Content-Encoding"] = "identity"
         return response
 
@@ -145,7 +151,7 @@ class SlowFault(_Uncompressed):
 
     keeps_length = True
 
-    def set(self, *, seconds: float = 1.0, piece_bytes: int | None = None) -> None:
+    def __init__(self, *, seconds: float = 1.0, piece_bytes: int | None = None) -> None:
         """:param seconds: real ones, before each piece
         :param piece_bytes: None: the whole body in one piece, or in the pieces that the org makes of a large one
         """
@@ -155,7 +161,7 @@ class SlowFault(_Uncompressed):
             raise ValueError("piece_bytes is a whole number from 1")
         self.seconds, self.piece_bytes = seconds, piece_bytes
 
-    async def body(self, exchange: Exchange, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def body(self, exchange: Exchange, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:  # noqa: ARG002 - as the seam has it
         async for chunk in chunks:
             size = self.piece_bytes or len(chunk) or 1
             for start in range(0, len(chunk), size):
@@ -166,14 +172,14 @@ class SlowFault(_Uncompressed):
 class CutFault(_Uncompressed):
     """A body that ends early."""
 
-    def set(self, *, at_byte: int = 0, honest: bool = False) -> None:
+    def __init__(self, *, at_byte: int = 0, honest: bool = False) -> None:
         """:param honest: end the answer as if it were whole; otherwise the connection closes in the middle of it"""
         if not _is_number(at_byte, 0):
             raise ValueError("at_byte is a whole number from 0")
         self.at_byte, self.honest = at_byte, bool(honest)
         self.keeps_length = not honest
 
-    async def body(self, exchange: Exchange, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def body(self, exchange: Exchange, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:  # noqa: ARG002 - as the seam has it
         left = self.at_byte
         async for chunk in chunks:
             yield chunk[:left]
@@ -189,7 +195,7 @@ class CutFault(_Uncompressed):
 class ExpiredSessionFault(AskedFault):
     """Sessions that end."""
 
-    async def before(self, exchange: Exchange) -> Response | None:
+    async def before(self, exchange: Exchange) -> Response | None:  # noqa: ARG002 - as the seam has it
         self._core.sessions.expire_all()
         return None
 
@@ -197,7 +203,7 @@ class ExpiredSessionFault(AskedFault):
 class RequestLimitFault(AskedFault):
     """Calls used up."""
 
-    def set(self, *, concurrent: bool = False) -> None:
+    def __init__(self, *, concurrent: bool = False) -> None:
         """:param concurrent: too many at once, which passes; otherwise the day's are used up"""
         self.message = (
             "ConcurrentRequests (Concurrent API Requests) Limit exceeded."
@@ -206,7 +212,7 @@ class RequestLimitFault(AskedFault):
         )
 
     async def before(self, exchange: Exchange) -> Response | None:
-        raise ApiError(403, "REQUEST_LIMIT_EXCEEDED", self.message)
+        raise _refusal(exchange, 403, "REQUEST_LIMIT_EXCEEDED", self.message)
 
 
 class SameLocatorFault(AskedFault):
@@ -251,24 +257,35 @@ def ask(
     :param times: how many calls in a row; None is all
     :raises ValueError: for a kind, route or option that does not exist
     """
-    made = _KINDS.get(kind)
+    made = _KINDS.get(kind) if isinstance(kind, str) else None
     if made is None:
         raise ValueError(f"no fault is called {kind!r}; there are {', '.join(_KINDS)}")
     if not known_route(route):
         raise ValueError(f"no route is called {route!r}")
-    fault = made(core, kind=kind, route=route, call=call, times=times)
     try:
-        fault.set(**options)
+        fault = made(**options)
     except TypeError as error:
         raise ValueError(f"a {kind} fault does not take these options: {', '.join(options)}") from error
+    fault.place(core, kind=kind, route=route, call=call, times=times)
     core.faults.add(route, fault)
     return fault
 
 
-def _when(when: str) -> When:
-    if when == "before" or when == "after":  # noqa: PLR1714 - mypy narrows this, and not a membership
-        return when
-    raise ValueError("when is 'before' or 'after' the call's effect")
+def _refusal(
+    exchange: Exchange, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None
+) -> ApiError:
+    """Return an error in the format of the call's part of Salesforce. Codes of Bulk API 1.0 for this are not known."""
+    if not exchange.route.startswith("bulk1."):
+        return ApiError(status, code, message, headers=headers)
+    in_async = AsyncError("ExceededQuota" if status == 403 else "InternalServerError", message, status=status)
+    in_async.headers.update(headers or {})
+    return in_async
+
+
+def _when(when: When) -> When:
+    if when not in get_args(When):
+        raise ValueError("when is 'before' or 'after' the call's effect")
+    return when
 
 
 def _is_number(value: object, least: int) -> bool:

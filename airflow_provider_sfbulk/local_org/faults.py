@@ -13,7 +13,7 @@ that users ask for by name are in ``fault_kinds``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -71,6 +71,9 @@ class Faults:
     def add(self, route: str, fault: Fault) -> None:
         """Bind a fault to a route's name or a pattern of names; ``*`` is every route."""
         self._faults.append((route, fault))
+
+    def __iter__(self) -> Iterator[Fault]:
+        return iter([fault for _, fault in self._faults])
 
     def clear(self) -> None:
         """Drop all faults."""

@@ -14,7 +14,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from airflow_provider_sfbulk.local_org import routes
+from airflow_provider_sfbulk.local_org import loopback_routes, routes
+from airflow_provider_sfbulk.local_org.control import Control
 from airflow_provider_sfbulk.local_org.core import Call, Core
 from airflow_provider_sfbulk.local_org.faults import Dropped, Exchange, Fault
 from airflow_provider_sfbulk.local_org.incoming import Incoming
@@ -29,7 +30,7 @@ _COMPRESSION_LEVEL = 1
 """The lowest: time matters more here than size."""
 
 
-def application(core: Core) -> ASGIApp:
+def application(core: Core, control: Control) -> ASGIApp:
     """Return the org as an ASGI application."""
 
     async def plain(scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,6 +40,10 @@ def application(core: Core) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            return
+        if loopback_routes.is_own(scope["path"]):
+            response = await loopback_routes.answer(control, Request(scope, receive))
+            await response(scope, receive, send)
             return
         try:
             await (compressing if core.compress else plain)(scope, receive, send)

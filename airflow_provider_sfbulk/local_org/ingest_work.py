@@ -52,7 +52,9 @@ def work(core: Core, entry: Entry) -> Iterator[datetime]:
         core.jobs.set_state(entry, State.FAILED)
         return
     job.header_line = contents.header_line
-    job.spans = [(span.start, span.end) for span in contents.spans]
+    if not job.done:
+        # Else it is taken up again, perhaps by an org with batches of another size: what was saved counts by the first.
+        job.spans = [(span.start, span.end) for span in contents.spans]
     _cut_results(core, job)
     order = list(range(len(job.spans)))
     if len(order) > 1:
@@ -62,8 +64,6 @@ def work(core: Core, entry: Entry) -> Iterator[datetime]:
     left = [index for index in order if index not in job.done]
     for number, index in enumerate(left, start=1):
         yield begun + timedelta(seconds=core.job_seconds * number / len(left))
-        if job.state is not State.IN_PROGRESS:
-            return
         if _stopped(core, entry):
             return
         if not core.usage.take_batch():
@@ -73,8 +73,6 @@ def work(core: Core, entry: Entry) -> Iterator[datetime]:
         _save_batch(core, job, plan, contents.header, index)
     if not left:
         yield begun + timedelta(seconds=core.job_seconds)
-        if job.state is not State.IN_PROGRESS:
-            return
     if _stopped(core, entry, at_end=True):
         return
     job.total_ms = max(job.active_ms, int((core.clock.now() - (job.closed or begun)).total_seconds() * 1000))
@@ -82,7 +80,10 @@ def work(core: Core, entry: Entry) -> Iterator[datetime]:
 
 
 def _stopped(core: Core, entry: Entry, *, at_end: bool = False) -> bool:
-    """Whether a test asked for the job to end or to stick here. A stuck job is taken up again when it is released."""
+    """Whether the job ends or waits here: somebody changed its state, or a test asked for it. A stuck job is taken up
+    again when it is released."""
+    if entry.job.state is not State.IN_PROGRESS:
+        return True
     trouble = core.troubles.stops(entry, at_end=at_end)
     if trouble is not None and trouble.error_message is not None:
         entry.job.error_message = trouble.error_message

@@ -5,9 +5,12 @@ A create answer has no counters and no ``jobType``; an info has both; the answer
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from airflow_provider_sfbulk.local_org import clock
+from airflow_provider_sfbulk.local_org.bulk1 import bodies
+from airflow_provider_sfbulk.local_org.bulk1.jobs import JobEntry
 from airflow_provider_sfbulk.local_org.csv_in import DELIMITERS, LINE_ENDINGS
 from airflow_provider_sfbulk.local_org.jobs import Entry, Job, Kind, State
 from airflow_provider_sfbulk.local_org.replies import ApiError
@@ -94,17 +97,22 @@ def _ingest_figures(job: Job, state: State) -> dict[str, int]:
     }
 
 
-def page(entries: list[Entry], *, path: str, offset: int, size: int, locator_id: str) -> dict[str, Any]:
+def page(entries: Sequence[Entry | JobEntry], *, path: str, offset: int, size: int, locator_id: str) -> dict[str, Any]:
     """Return one page of a list. Being listed counts as a poll.
 
+    :param entries: jobs of either generation of the Bulk API
     :param path: of the list, for the address of the next page
     """
     end = offset + size
     done = end >= len(entries)
+    records = [
+        listed(entry.job, entry.poll()) if isinstance(entry, Entry) else bodies.classic(entry.job)
+        for entry in entries[offset:end]
+    ]
     return {
         "done": done,
         "nextRecordsUrl": None if done else f"{path}?queryLocator={locator_id}-{end}",
-        "records": [listed(entry.job, entry.poll()) for entry in entries[offset:end]],
+        "records": records,
     }
 
 

@@ -10,6 +10,8 @@ from starlette.responses import Response
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org import ids, job_bodies
+from airflow_provider_sfbulk.local_org.bulk1.jobs import JobEntry
+from airflow_provider_sfbulk.local_org.core import Core
 from airflow_provider_sfbulk.local_org.incoming import Incoming
 from airflow_provider_sfbulk.local_org.jobs import ABORTABLE, DELETABLE, Entry, Kind, State
 from airflow_provider_sfbulk.local_org.replies import ApiError, NotFoundError, reply
@@ -47,11 +49,12 @@ async def list_jobs(call: Incoming, kind: Kind) -> Response:
     wanted = query.get("jobType")
     if wanted is not None and wanted not in JOB_TYPES[kind]:
         raise ApiError(400, "API_ERROR", f"Invalid value: '{wanted}' supplied for property: 'jobType'")
-    entries = [entry for entry in call.core.jobs if str(entry.job.kind) == (wanted or kind)]
+    entries = _wanted(call.core, kind, wanted)
     if query.get("isPkChunkingEnabled", "").lower() == "true":
-        entries = [entry for entry in entries if entry.job.pk_chunking]
-    if query.get("concurrencyMode", "parallel").lower() != "parallel":
-        entries = []
+        entries = [entry for entry in entries if _is_chunked(entry)]
+    mode = query.get("concurrencyMode")
+    if mode is not None:
+        entries = [entry for entry in entries if _mode(entry) == mode.lower()]
     offset = 0
     if "queryLocator" in query:
         matched = re.fullmatch(r"(01g\w{12}(?:\w{3})?)-(\d+)", query["queryLocator"])
@@ -61,6 +64,22 @@ async def list_jobs(call: Incoming, kind: Kind) -> Response:
     path = f"/services/data/v{call.version}/jobs/{'ingest' if kind is Kind.INGEST else 'query'}"
     page = job_bodies.page(entries, path=path, offset=offset, size=limits.LIST_PAGE_JOBS, locator_id=LOCATOR_ID)
     return reply(page)
+
+
+def _wanted(core: Core, kind: Kind, job_type: str | None) -> list[Entry | JobEntry]:
+    """Return the jobs of a list. Jobs of Bulk API 1.0, ``Classic``, show up in the list of ingest jobs too."""
+    entries: list[Entry | JobEntry] = [entry for entry in core.jobs if str(entry.job.kind) == (job_type or kind)]
+    if job_type == "Classic" or (job_type is None and kind is Kind.INGEST):
+        entries += [entry for entry in core.bulk1 if entry.job.is_query or kind is Kind.INGEST]
+    return sorted(entries, key=lambda entry: entry.job.id)
+
+
+def _is_chunked(entry: Entry | JobEntry) -> bool:
+    return entry.job.pk_chunking if isinstance(entry, Entry) else entry.job.chunk_records is not None
+
+
+def _mode(entry: Entry | JobEntry) -> str:
+    return "parallel" if isinstance(entry, Entry) else entry.job.concurrency_mode.lower()
 
 
 async def abort(call: Incoming, entry: Entry) -> Response:

@@ -16,6 +16,7 @@ class Locks:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._batches: dict[str, int | None] = {}
+        self._contended: set[str] = set()
 
     def hold(self, record_id: str, *, batches: int | None = None) -> None:
         """Hold a record.
@@ -25,14 +26,27 @@ class Locks:
         with self._lock:
             self._batches[record_id] = batches
 
+    def contend(self, record_id: str) -> None:
+        """Let everything that runs in parallel compete for a record, and lose. Serial jobs of Bulk API 1.0 do not
+        compete: their batches come one after the other."""
+        with self._lock:
+            self._contended.add(record_id)
+
     def release(self, record_id: str) -> None:
         """Let go of a record."""
         with self._lock:
             self._batches.pop(record_id, None)
+            self._contended.discard(record_id)
 
     @property
     def held(self) -> frozenset[str]:
-        """Ids of the records that are held."""
+        """Ids of the records that a batch cannot have."""
+        with self._lock:
+            return frozenset(self._batches) | self._contended
+
+    @property
+    def held_in_serial(self) -> frozenset[str]:
+        """Ids of the records that a batch of a serial job cannot have."""
         with self._lock:
             return frozenset(self._batches)
 

@@ -10,23 +10,28 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from airflow_provider_sfbulk.local_org import clock, credentials, ids, ingest_work, query_work, seed
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.local_org import clock, credentials, ids, seed
+from airflow_provider_sfbulk.local_org.bulk1 import work as bulk1_work
+from airflow_provider_sfbulk.local_org.bulk1.jobs import Job as Bulk1Job
+from airflow_provider_sfbulk.local_org.bulk1.jobs import Jobs as Bulk1Jobs
 from airflow_provider_sfbulk.local_org.clock import Clock
+from airflow_provider_sfbulk.local_org.control import Control, take_up
 from airflow_provider_sfbulk.local_org.core import Call, Core
 from airflow_provider_sfbulk.local_org.credentials import Sessions
 from airflow_provider_sfbulk.local_org.describe import sobject_of, sobjects_in
 from airflow_provider_sfbulk.local_org.http import application
-from airflow_provider_sfbulk.local_org.jobs import Entry, Job, Jobs, Kind, State
+from airflow_provider_sfbulk.local_org.jobs import Entry, Job, Jobs, State
 from airflow_provider_sfbulk.local_org.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.server import HOST, Server
 from airflow_provider_sfbulk.local_org.standard_objects import standard_objects, with_system_fields
 from airflow_provider_sfbulk.local_org.store import Store, quoted
 from airflow_provider_sfbulk.local_org.tls import make_certificate
 from airflow_provider_sfbulk.local_org.usage import Usage
-from airflow_provider_sfbulk.local_org.worker import Worker
+from airflow_provider_sfbulk.local_org.worker import AnyEntry, Worker
 
 
-class LocalOrg:
+class LocalOrg(Control):
     """A strict local Salesforce. Use it as a context manager, or call :meth:`start` and :meth:`close`.
 
     :param seed: folder with one ``<sObject>.csv`` each, loaded into a new org; a data file that has been seeded is
@@ -35,6 +40,8 @@ class LocalOrg:
     :param data: SQLite file that outlives the process, with records, jobs, credentials and sessions; its job files
         lie in a folder beside it. None: everything is thrown away at the end
     :param job_seconds: how long a job takes, by the org's clock; 0 is at once
+    :param batch_records: records of one batch of an ingest job, 10,000 as in Salesforce; fewer let a small test have
+        several
     :param tls: answer https, with a certificate in :attr:`ca_file`
     :param port: 0 takes a free one
     """
@@ -46,6 +53,7 @@ class LocalOrg:
         schema: str | Path | Mapping[str, Any] | list[Any] | None = None,
         data: str | Path | None = None,
         job_seconds: float = 0.0,
+        batch_records: int = limits.BATCH_RECORDS,
         tls: bool = False,
         port: int = 0,
     ) -> None:
@@ -53,6 +61,7 @@ class LocalOrg:
         self._schema = schema
         self._data = data
         self._job_seconds = job_seconds
+        self._batch_records = batch_records
         self._tls = tls
         self._port = port
         self._folder: Path | None = None
@@ -86,19 +95,22 @@ class LocalOrg:
         url = f"https://localhost:{server.port}" if certificate else f"http://{HOST}:{server.port}"
         time = Clock()
         store = Store(database, durable=self._data is not None)
+        job_files = database.with_name(database.name + ".jobs")
         keys = credentials.load(store)
         core = self._core = Core(
             url=url,
             clock=time,
             schema=Schema(),
             store=store,
-            jobs=Jobs(store, time, database.with_name(database.name + ".jobs")),
+            jobs=Jobs(store, time, job_files),
+            bulk1=Bulk1Jobs(store, time, job_files),
             credentials=keys,
             sessions=Sessions(store, time, keys.org_id),
             usage=Usage(time),
             ingest_worker=Worker("local-org-ingest", time, self._failed),
             query_worker=Worker("local-org-query", time, self._failed),
             job_seconds=self._job_seconds,
+            batch_records=self._batch_records,
         )
         for sobject in standard_objects():
             self._add(sobject)
@@ -112,7 +124,7 @@ class LocalOrg:
         core.ingest_worker.start()
         core.query_worker.start()
         self._resume(core)
-        server.start(application(core), certificate=certificate)
+        server.start(application(core, self), certificate=certificate)
 
     def close(self) -> None:
         """Stop the org. What is in ``data`` stays, everything else is gone.
@@ -301,27 +313,12 @@ class LocalOrg:
         """Every job, oldest first, as it is: polls may still be shown an earlier state."""
         return [entry.job for entry in self.core.jobs]
 
-    # --- what a test can do to it ---
+    @property
+    def bulk1_jobs(self) -> list[Bulk1Job]:
+        """Every job of Bulk API 1.0, oldest first."""
+        return [entry.job for entry in self.core.bulk1]
 
-    def advance(self, seconds: float) -> None:
-        """Push the org's clock forward."""
-        self.core.clock.advance(seconds)
-
-    def hold(self, record_id: str, *, batches: int | None = None) -> None:
-        """Hold a record, as another transaction does: rows that change it or name it as a parent fail with
-        ``UNABLE_TO_LOCK_ROW``.
-
-        :param batches: let go after rows of so many batches have met it; None: until :meth:`release`
-        """
-        self.core.locks.hold(record_id, batches=batches)
-
-    def release(self, record_id: str) -> None:
-        """Let go of a record."""
-        self.core.locks.release(record_id)
-
-    def expire_tokens(self) -> None:
-        """End every session, so that the next call with its token is answered 401."""
-        self.core.sessions.expire_all()
+    # --- what a test can do to it: see Control ---
 
     def wait_until_idle(self) -> None:
         """Wait until no job has anything left to do. With ``job_seconds`` somebody has to advance the clock."""
@@ -368,17 +365,17 @@ class LocalOrg:
     def _resume(self, core: Core) -> None:
         """Take up the jobs that an earlier process left undone."""
         for entry in core.jobs:
-            if entry.job.state not in (State.UPLOAD_COMPLETE, State.IN_PROGRESS):
-                continue
-            if entry.job.kind is Kind.QUERY:
-                core.query_worker.submit(entry, query_work.work(core, entry))
-            else:
-                core.ingest_worker.submit(entry, ingest_work.work(core, entry))
+            if entry.job.state in (State.UPLOAD_COMPLETE, State.IN_PROGRESS):
+                take_up(core, entry)
+        for older in core.bulk1:
+            bulk1_work.resume(core, older)
 
-    def _failed(self, entry: Entry, error: Exception) -> None:
+    def _failed(self, entry: AnyEntry, error: Exception) -> None:
         """Fail a job in whose work this package made a mistake, and keep the mistake for the end."""
         core = self.core
         core.mistakes.append(error)
+        if not isinstance(entry, Entry):
+            return
         entry.job.error_message = f"InternalServerError : {type(error).__name__}"
         core.jobs.set_state(entry, State.FAILED)
 

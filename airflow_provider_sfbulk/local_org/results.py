@@ -63,7 +63,7 @@ class QueryResults:
         :param paths: the header
         :param rows: lists of records, some at a time, values as stored
         """
-        texts = [_texts(field) for field in fields]
+        texts = [texts_of(field) for field in fields]
         start, end = '"', '"' + dialect.newline
         between = f'"{dialect.delimiter}"'
         position, count = 0, 0
@@ -102,7 +102,7 @@ def _offset(descriptor: int, row: int) -> int:
     return int.from_bytes(os.pread(descriptor, _OFFSET_BYTES, row * _OFFSET_BYTES), "little")
 
 
-def _texts(field: Field) -> Callable[[Sequence[Any]], list[str]]:
+def texts_of(field: Field) -> Callable[[Sequence[Any]], list[str]]:
     """Return the function that writes a column of stored values, without the quotes around them."""
     if field.type == "boolean":
         return lambda column: ["true" if value else "false" for value in column]

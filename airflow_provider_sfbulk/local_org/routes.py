@@ -15,13 +15,18 @@ from typing import Final
 from starlette.responses import Response
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org import data_routes, ingest_routes, oauth, query_routes
+from airflow_provider_sfbulk.local_org import data_routes, ingest_routes, oauth, query_routes, soap
+from airflow_provider_sfbulk.local_org.bulk1 import routes as bulk1
 from airflow_provider_sfbulk.local_org.incoming import Incoming
 from airflow_provider_sfbulk.local_org.replies import ApiError, NotFoundError
 
 Handler = Callable[[Incoming], Awaitable[Response]]
 
 _CAPTURED: Final = {
+    "async_version": r"(?P<async_version>\d{1,3}\.\d)",
+    "soap_version": r"(?P<soap_version>\d{1,3}\.\d)",
+    "batch_id": r"(?P<batch_id>\w{15}(?:\w{3})?)",
+    "result_id": r"(?P<result_id>\w{15}(?:\w{3})?)",
     "version": r"v(?P<version>\d{1,3}\.\d)",
     "job_id": r"(?P<job_id>\w{15}(?:\w{3})?)",
     "sobject": r"(?P<sobject>\w+)",
@@ -34,7 +39,8 @@ class Route:
 
     :ivar name: what faults are bound to
     :ivar since: oldest API version that has it
-    :ivar is_open: whether it is answered without a session and does not count as an API call
+    :ivar is_open: whether its handler is called without a session, and without counting the call as an API call: what
+        needs neither, and Bulk API 1.0, which does both in its own way
     """
 
     name: str
@@ -53,6 +59,8 @@ class Route:
 
 _INGEST: Final = "/services/data/{version}/jobs/ingest"
 _QUERY: Final = "/services/data/{version}/jobs/query"
+_BULK1_JOB: Final = f"{bulk1.PATH}/{{job_id}}"
+_BULK1_BATCH: Final = f"{_BULK1_JOB}/batch/{{batch_id}}"
 _V2: Final = limits.OLDEST_API_VERSION
 _V2_QUERY: Final = limits.OLDEST_QUERY_API_VERSION
 _V2_PAGES: Final = limits.OLDEST_RESULT_PAGES_API_VERSION
@@ -86,6 +94,17 @@ ROUTES: Final = (
     Route("query.change", "PATCH", f"{_QUERY}/{{job_id}}", query_routes.change, _V2_QUERY),
     Route("query.delete", "DELETE", f"{_QUERY}/{{job_id}}", query_routes.delete, _V2_QUERY),
     Route("query.results", "GET", f"{_QUERY}/{{job_id}}/results", query_routes.results, _V2_QUERY),
+    Route("soap.login", "POST", "/services/Soap/[uc]/{soap_version}(?:/\\w+)?", soap.call, is_open=True),
+    Route("bulk1.create", "POST", bulk1.PATH, bulk1.create_job, is_open=True),
+    Route("bulk1.get", "GET", _BULK1_JOB, bulk1.show_job, is_open=True),
+    Route("bulk1.change", "POST", _BULK1_JOB, bulk1.change_job, is_open=True),
+    Route("bulk1.spec", "POST", f"{_BULK1_JOB}/spec", bulk1.set_spec, is_open=True),
+    Route("bulk1.add_batch", "POST", f"{_BULK1_JOB}/batch", bulk1.add_batch, is_open=True),
+    Route("bulk1.batches", "GET", f"{_BULK1_JOB}/batch", bulk1.list_batches, is_open=True),
+    Route("bulk1.batch", "GET", _BULK1_BATCH, bulk1.show_batch, is_open=True),
+    Route("bulk1.request", "GET", f"{_BULK1_BATCH}/request", bulk1.show_request, is_open=True),
+    Route("bulk1.result", "GET", f"{_BULK1_BATCH}/result", bulk1.show_result, is_open=True),
+    Route("bulk1.query_result", "GET", f"{_BULK1_BATCH}/result/{{result_id}}", bulk1.show_query_result, is_open=True),
     Route("query.pages", "GET", f"{_QUERY}/{{job_id}}/resultPages*", query_routes.result_pages, _V2_PAGES),
 )
 
@@ -103,6 +122,8 @@ def find(method: str, path: str) -> tuple[Route, Mapping[str, str]]:
         if route.method == method:
             return route, matched.groupdict()
         allowed.append(route.method)
+    if path.lstrip("/").startswith("services/async/"):
+        raise bulk1.unknown(allowed)
     if not allowed:
         raise NotFoundError
     message = f"HTTP Method '{method}' not allowed. Allowed are {','.join(sorted(allowed))}"

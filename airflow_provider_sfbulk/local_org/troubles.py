@@ -180,12 +180,16 @@ def row_trouble(
 ) -> RowTrouble:
     """Check what was asked for.
 
+    :raises TypeError: for arguments of other types
     :raises ValueError: for what makes no sense
     """
-    if where is not None and not isinstance(where, Mapping) and not callable(where):
-        raise ValueError("where is a mapping of columns to texts, or a function of a row")
+    if isinstance(where, Mapping):
+        if not all(isinstance(each, str) for pair in where.items() for each in pair):
+            raise TypeError("where gives texts by column")
+    elif where is not None and not callable(where):
+        raise TypeError("where is a mapping of columns to texts, or a function of a row")
     if isinstance(fields, str):
-        raise ValueError("fields is a list of names")
+        raise TypeError("fields is a list of names")
     if attempts is not None:
         _require_count("attempts", attempts, 1)
     error = RowError(code, MESSAGES.get(code, "The row was told to fail") if message is None else message, *fields)

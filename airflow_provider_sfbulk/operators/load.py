@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk.client.errors import NotFoundError, SourceError
@@ -23,6 +24,7 @@ from airflow_provider_sfbulk.client.records.parts import Part
 from airflow_provider_sfbulk.client.records.residue import Residue
 from airflow_provider_sfbulk.client.records.sources import Rules
 from airflow_provider_sfbulk.client.wire import Flow
+from airflow_provider_sfbulk.ledger import input_changed
 from airflow_provider_sfbulk.operators.report import Report, ReportFiles
 from airflow_provider_sfbulk.operators.staging import Staging
 from airflow_provider_sfbulk.operators.verdict import judge
@@ -96,8 +98,22 @@ class Load:
         """Close what an earlier try has decided."""
         log.info("the whole input lies uploaded since an earlier try: going on with its jobs")
         rounds = self.rounds()
+        if self._input.is_in_memory:
+            self._check_unchanged(rounds[0])
         self._send(rounds[-1].number, iter(()), {})
         return rounds
+
+    def _check_unchanged(self, first: Round) -> None:
+        """Compare records that a task before has given, maybe anew, with what was uploaded.
+
+        :raises InputChangedError: when they are others
+        """
+        with closing(self._input.parts(self._describe, first.cut)) as parts:
+            for part, filled in zip_longest(parts, first.parts):
+                if part is not None:
+                    part.close()
+                if part is None or filled is None or part.sha256 != filled.sha256:
+                    raise input_changed(["source"], has_verdict=self._ledger.has_verdict)
 
     def settle(self, rounds: Sequence[Round], infos: Sequence[JobInfo]) -> dict[str, Any] | None:
         """Find out what became of all records, and send again what may be.

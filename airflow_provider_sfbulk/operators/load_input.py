@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -92,10 +91,10 @@ class LoadInput:
     def identity(self) -> Any:
         """Tell this input from another, alike in every process and without a value of a record.
 
-        Files by name, size and tag; records in memory by a digest; a query by a digest of its text and parameters, and a
-        callable only by its name: what these two give is compared part by part when they are asked again. Files that
-        cannot be found are :data:`UNKNOWN`: a load whose parts all lie at Salesforce needs them no more, and any other
-        one says what is missing when it reads them.
+        Files by name, size and tag; a query by a digest of its text and parameters; records in memory only by type and
+        number, and a callable by its name: what these give is compared part by part. Files that cannot be found are
+        :data:`UNKNOWN`: a load whose parts all lie at Salesforce needs them no more, and any other one says what is
+        missing when it reads them.
         """
         if not self._is_files:
             return self._told()
@@ -103,6 +102,11 @@ class LoadInput:
             return [file.identity() for file in self._files()]
         except SourceError:
             return UNKNOWN
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the records themselves were given, which :meth:`identity` does not look at."""
+        return isinstance(self._source, Unshown)
 
     def parts(self, describe: Mapping[str, Any], cut: Cut) -> Generator[Part]:
         """Cut the input into parts, numbered through all files. Nothing is read before the first is asked for.
@@ -167,12 +171,7 @@ class LoadInput:
 
     def _told(self) -> str:
         if isinstance(self._source, Unshown):
-            digest = hashlib.sha256()
-            for stream in self._streams():
-                digest.update(stream.header)
-                for block in stream.blocks():
-                    digest.update(block.data)
-            return f"{self._source} {digest.hexdigest()}"
+            return str(self._source)
         if isinstance(self._source, SqlQuery):
             return self._source.identity()
         # str of a callable names its address in memory, and that of a partial shows its arguments.

@@ -104,8 +104,12 @@ def check_failed_records(
     """
     if allowed is None or failed <= (allowed * total if isinstance(allowed, float) else allowed):
         return
-    with_failures = [job for job in jobs if job.failed]
-    named = ", ".join(f"{job.failed} of {job.processed} in job {job.id}" for job in with_failures[:NAMED_JOBS])
+    # The counters of a job that did not complete may lag behind its files: then any of the jobs may hold the failures.
+    with_failures = [job for job in jobs if job.failed] or list(jobs)
+    named = ", ".join(
+        f"{job.failed} of {job.processed} in job {job.id}" if job.failed else f"job {job.id}"
+        for job in with_failures[:NAMED_JOBS]
+    )
     more = f" and {len(with_failures) - NAMED_JOBS} more jobs" if len(with_failures) > NAMED_JOBS else ""
     reasons = ", ".join(
         f"{code} {count}" for code, count in sorted(codes.items(), key=lambda item: (-item[1], item[0]))

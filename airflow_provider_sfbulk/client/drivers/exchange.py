@@ -28,7 +28,7 @@ CONNECT_SECONDS: Final = 10.0
 BODY_SECONDS: Final = float(limits.RESULT_PAGE_SECONDS)
 """Seconds in which a reply's body must have come: a server that drips would hold a task for ever."""
 
-RAW_BYTES: Final = 64 * 1024
+RAW_BYTES: Final = 256 * 1024
 """Bytes read from the socket at a time."""
 
 USER_AGENT: Final = "airflow-provider-sfbulk"

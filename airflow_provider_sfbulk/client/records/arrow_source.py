@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.records.arrow_text import Array, UnfitRowError, texts_of_array, texts_of_values
+from airflow_provider_sfbulk.client.records.ahead import in_order
+from airflow_provider_sfbulk.client.records.arrow_text import Array, texts_of_array, texts_of_values
 from airflow_provider_sfbulk.client.records.compression import OpenBinary
 from airflow_provider_sfbulk.client.records.encode import LineBreaks, RecordEncoder, rows_per_batch
 from airflow_provider_sfbulk.client.records.mapping import ColumnPlan, SourceColumn, plan_columns
@@ -254,16 +256,12 @@ def _stream(
 
 
 def _blocks(batches: Iterator[Batch], plan: ColumnPlan, encoder: RecordEncoder, rules: Rules) -> Iterator[Block]:
-    row = 1
-    for batch in batches:
-        texts = []
-        for place, kept in enumerate(plan.kept):
-            column = batch[kept]
-            write: Any = texts_of_values if isinstance(column, list) else texts_of_array
-            try:
-                texts.append(write(column, rules.zone))
-            except UnfitRowError as error:
-                encoder.fail(row + error.index, place, error.reason)
-        if texts and len(texts[0]):
-            yield encoder.encode(texts, first_row=row)
-        row += len(batch[0]) if batch else 0
+    def tasks() -> Iterator[Callable[[], Block]]:
+        row = 1
+        for batch in batches:
+            rows = len(batch[0]) if batch else 0
+            if rows and plan.kept:
+                yield partial(encoder.encode_columns, [batch[kept] for kept in plan.kept], rules.zone, first_row=row)
+            row += rows
+
+    return in_order(tasks())

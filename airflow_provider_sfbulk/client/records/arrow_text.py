@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -137,11 +138,21 @@ def _aware_datetimes(values: Sequence[datetime | None]) -> Array:
     return pa.array(values, pa.timestamp("us", tz="UTC"))
 
 
+def _decimals(values: Sequence[Decimal | None]) -> Array:
+    texts = [None if value is None else str(value) for value in values]
+    together = "".join(filter(None, texts))
+    # An exponent, NaN or Infinity: the long way writes, leaves out or refuses it.
+    if any(letter in together for letter in "ENI"):
+        raise ValueError
+    return pa.array(texts, pa.string())
+
+
 _BUILDERS: Final[dict[type, Callable[[list[Any]], Array]]] = {
     str: strings,
     int: lambda values: pa.array(values, pa.int64()),
     bool: lambda values: pa.array(values, pa.bool_()),
     float: lambda values: pa.array(values, pa.float64()),
+    Decimal: _decimals,
     date: lambda values: pa.array(values, pa.date32()),
     datetime: _aware_datetimes,
 }

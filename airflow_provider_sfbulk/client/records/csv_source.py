@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from airflow_provider_sfbulk import limits
@@ -189,7 +190,7 @@ class _Records:
         if b"\0" in data:
             place = data.index(b"\0")
             self._fail(found.row_of(place), "a NUL character", place=place, found=found)
-        if not data.isascii():
+        if not _is_utf8(data):
             try:
                 data.decode()
             except UnicodeDecodeError as error:
@@ -307,6 +308,17 @@ class _Records:
                 raw = raw[1:-1].replace(b'""', b'"')
             total += len(raw.decode())
         return total
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Tell whether bytes are UTF-8, several times faster than by decoding them."""
+    offsets: Any = np.array([0, len(data)], np.int64)
+    text: Any = pa.Array.from_buffers(pa.large_string(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _starts(ends: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -35,6 +35,9 @@ _QUOTE: Final = ord('"')
 _LF: Final = ord("\n")
 _CR: Final = ord("\r")
 
+_NOT_OF_A_VALUE: Final = np.isin(np.arange(256), [_QUOTE, _LF, _CR, *(ord(each.character) for each in ColumnDelimiter)])
+"""Bytes that may follow a closing quote. All delimiters: a result file's may be another than its job's."""
+
 _STEP: Final = 256 * 1024
 """Bytes looked at in one go: what is computed from them stays in the processor's cache. Measured: 64 kB is a quarter
 slower, 1 MB no faster."""
@@ -86,22 +89,40 @@ class RecordCounter:
     def _scan(self, piece: memoryview) -> None:
         bytes_ = np.frombuffer(piece, np.uint8)
         ends = np.flatnonzero(bytes_ == _LF)
-        odd, inside = _odd_quotes(bytes_, ends)
-        # An even number of quotes before a line feed: it ends a record.
-        ends = ends[odd == self._inside]
+        inside = self._inside_after_clear_ends(bytes_, ends)
+        is_clear = inside is not None
+        if inside is None:
+            odd, changes = _odd_quotes(bytes_, ends)
+            # An even number of quotes before a line feed: it ends a record.
+            ends = ends[odd == self._inside]
+            inside = self._inside ^ changes
         if len(ends):
             if not self.header_line:
                 self._end_header(bytes(piece[: int(ends[0]) + 1]))
                 self.records -= 1
-            self.records += len(ends) - self._blank(bytes_, ends)
+            # What follows a clear end is a value, so only the line of the first one may be blank.
+            self.records += len(ends) - self._blank(bytes_, ends[:1] if is_clear else ends)
             self.whole = self.length + int(ends[-1]) + 1
         elif not self.header_line:
             self._begun += piece
             if len(self._begun) > _HEADER_BYTES:
                 raise TransportError(f"not a CSV: the first line has no end within {_HEADER_BYTES} bytes")
-        self._inside ^= inside
+        self._inside = inside
         self._last = int(bytes_[-1])
         self.length += len(piece)
+
+    def _inside_after_clear_ends(self, bytes_: npt.NDArray[np.uint8], ends: npt.NDArray[np.intp]) -> bool | None:
+        """Tell whether the piece ends inside quotes when all its line feeds clearly end records, else None.
+
+        A line feed that a quote and then a character of a value follow ends a record: inside a value a quote is doubled,
+        and one that closes is followed by a delimiter or a line end. Pages of most queries are all like that, and to
+        look at the bytes around line feeds is several times faster than to count quotes.
+        """
+        if not len(ends) or ends[-1] + 2 >= len(bytes_):
+            return None
+        if (bytes_[ends + 1] != _QUOTE).any() or _NOT_OF_A_VALUE[bytes_[ends + 2]].any():
+            return None
+        return bool(np.count_nonzero(bytes_[int(ends[-1]) + 1 :] == _QUOTE) & 1)
 
     def _blank(self, bytes_: npt.NDArray[np.uint8], ends: npt.NDArray[np.intp]) -> int:
         """Count the lines that hold nothing but their line ending."""

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NoReturn
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
-from airflow_provider_sfbulk.client.records.arrow_text import Array, compute
+from airflow_provider_sfbulk.client.records.arrow_text import (
+    Array,
+    UnfitRowError,
+    compute,
+    texts_of_array,
+    texts_of_values,
+)
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.mapping import ColumnPlan
 from airflow_provider_sfbulk.client.records.stream import NULL_TEXT, Block, Rules
@@ -53,8 +60,11 @@ class LineBreaks:
 
     def see_texts(self, values: Iterable[Any]) -> None:
         """Look through the texts among Python values."""
-        for text in values:
-            if isinstance(text, str) and "\n" in text:
+        texts = [value for value in values if isinstance(value, str)]
+        if "\n" not in "".join(texts):
+            return
+        for text in texts:
+            if "\n" in text:
                 pairs = text.count("\r\n")
                 self.crlf = self.crlf or pairs > 0
                 self.lf = self.lf or text.count("\n") > pairs
@@ -76,6 +86,23 @@ class RecordEncoder:
         self._dialect = dialect
         self._name = name
         self._special = f'["\r\n{"".join((chr(92), dialect.delimiter))}]'
+
+    def encode_columns(self, columns: Sequence[Array | list[Any]], zone: ZoneInfo | None, *, first_row: int) -> Block:
+        """Encode a batch of values. May run for several batches at once.
+
+        :param columns: the kept columns, as arrays or as lists of Python values
+        :param zone: of datetimes that carry none
+        :param first_row: the number in the input of the batch's first record
+        :raises SourceError: for a value, or a record, that Salesforce would not take
+        """
+        texts = []
+        for place, column in enumerate(columns):
+            write = texts_of_values if isinstance(column, list) else texts_of_array
+            try:
+                texts.append(write(column, zone))
+            except UnfitRowError as error:
+                self.fail(first_row + error.index, place, error.reason)
+        return self.encode(texts, first_row=first_row)
 
     def encode(self, texts: Sequence[Array], *, first_row: int) -> Block:
         """Encode a batch.

@@ -46,7 +46,7 @@ class RowWriter(Protocol):
         """Write nothing more: the file is dropped."""
 
 
-ROW_GROUP_BYTES: Final = 32 * 1024 * 1024
+ROW_GROUP_BYTES: Final = 16 * 1024 * 1024
 """Bytes of Arrow data in one row group of a Parquet file: what a writer holds in memory. Ours."""
 
 

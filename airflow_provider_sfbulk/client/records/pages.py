@@ -16,10 +16,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransportError
 from airflow_provider_sfbulk.client.models import check_locator
+from airflow_provider_sfbulk.client.records.ahead import Behind
 from airflow_provider_sfbulk.client.records.arrow import BlockReader
 from airflow_provider_sfbulk.client.records.decode import Blocks, RecordCounter
 from airflow_provider_sfbulk.client.records.dialect import Dialect
@@ -439,25 +441,32 @@ class _OneFile:
         self._file: OutputFile | None = None
         self._length = 0
         self._digest = hashlib.sha256()
+        self._behind: Behind | None = None
 
     def open(self) -> None:
         self.drop()
         self._length = 0
         self._digest = hashlib.sha256()
+        self._behind = Behind()
         self._file = self._output.create(self._name)
 
     def write(self, data: bytes, /) -> int:
         self._length += len(data)
-        self._digest.update(data)
+        if self._behind is not None:
+            self._behind.do(partial(self._digest.update, data))
         return self._opened().write(data)
 
     def commit(self, records: int, columns: tuple[str, ...]) -> PageFile:
         uri = self._opened().commit()
         self._file = None
+        if self._behind is not None:
+            self._behind.finish()
         return PageFile(uri, self._name, records, self._length, self._digest.hexdigest(), columns)
 
     def drop(self) -> None:
         file, self._file = self._file, None
+        if self._behind is not None:
+            self._behind.close()
         if file is not None:
             file.discard()
 

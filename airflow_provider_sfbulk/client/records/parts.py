@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import IO, Final
 
 import numpy as np
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.records.ahead import Behind
 from airflow_provider_sfbulk.client.records.csv_scan import record_ends
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.stream import Block, RecordStream
@@ -117,12 +119,18 @@ class Part:
 
 
 class _Writer:
-    """A part that is being filled."""
+    """A part that is being filled. Its bytes are hashed and spooled a little behind."""
 
     def __init__(
-        self, number: int, first_row: int, stream: RecordStream, folder: str | os.PathLike[str] | None
+        self,
+        number: int,
+        first_row: int,
+        stream: RecordStream,
+        folder: str | os.PathLike[str] | None,
     ) -> None:
         self.records = 0
+        self.length = 0
+        self._behind = Behind()
         self._number = number
         self._first_row = first_row
         self._spool = Spool(folder)
@@ -130,23 +138,20 @@ class _Writer:
         self._dialect = stream.dialect
         self._write(stream.header)
 
-    @property
-    def length(self) -> int:
-        return self._spool.length
-
-    @property
-    def next_row(self) -> int:
-        return self._first_row + self.records
-
     def add(self, data: bytes, records: int) -> None:
         self._write(data)
         self.records += records
 
     def _write(self, data: bytes) -> None:
+        self.length += len(data)
+        self._behind.do(partial(self._take, data))
+
+    def _take(self, data: bytes) -> None:
         self._hash.update(data)
         self._spool.write(data)
 
     def finish(self) -> Part:
+        self._behind.finish()
         self._spool.finish()
         body = Body(self._spool.chunks, self._spool.length, CONTENT_TYPE)
         return Part(
@@ -161,6 +166,7 @@ class _Writer:
         )
 
     def close(self) -> None:
+        self._behind.close()
         self._spool.close()
 
 

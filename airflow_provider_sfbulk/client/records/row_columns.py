@@ -52,8 +52,9 @@ class RowColumns:
         self._columns = None
         for batch in in_batches(rows, _SCAN_ROWS):
             self._see_keys(batch)
-            for key in self._keys:
-                self._see_values(key, _values(batch, key), breaks)
+            alike = _same_keys(batch, list(self._keys))
+            for place, key in enumerate(self._keys):
+                self._see_values(key, _values(batch, key) if alike is None else alike[place], breaks)
             self._seen += len(batch)
         if self._seen and not self._keys:
             raise SourceError(f"{self._name}: none of the {self._seen} rows has a column")

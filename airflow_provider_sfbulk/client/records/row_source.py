@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
 from typing import Any, Final
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
 from airflow_provider_sfbulk.client.models import check_id
-from airflow_provider_sfbulk.client.records.arrow_text import UnfitRowError, texts_of_values
+from airflow_provider_sfbulk.client.records.ahead import in_order
 from airflow_provider_sfbulk.client.records.encode import BATCH_BYTES, BATCH_ROWS, LineBreaks, RecordEncoder
 from airflow_provider_sfbulk.client.records.mapping import ColumnPlan, plan_columns
 from airflow_provider_sfbulk.client.records.row_columns import RowColumns
@@ -97,20 +98,20 @@ def value_blocks(
     :param as_columns: turns rows into one list for each column of the source; it is given the first row's number, too
     """
     size = FIRST_ROWS
-    row = 1
-    while batch := take(size):
-        lists = as_columns(batch, row)
-        texts = []
-        for place, kept in enumerate(plan.kept):
-            try:
-                texts.append(texts_of_values(lists[kept], rules.zone))
-            except UnfitRowError as error:
-                encoder.fail(row + error.index, place, error.reason)
-        block = encoder.encode(texts, first_row=row)
+
+    def tasks() -> Iterator[Callable[[], Block]]:
+        row = 1
+        while batch := take(size):
+            lists = as_columns(batch, row)
+            yield partial(encoder.encode_columns, [lists[kept] for kept in plan.kept], rules.zone, first_row=row)
+            row += len(batch)
+
+    made = tasks()
+    # The first block alone, and then one ahead: rows are as long as those before them, mostly.
+    for block in chain((task() for task in islice(made, 1)), in_order(made, ahead=1)):
         yield block
-        row += len(batch)
         # At most doubled: one batch of small records says little about the next.
-        size = max(1, min(BATCH_ROWS, 2 * size, BATCH_BYTES * len(batch) // len(block.data)))
+        size = max(1, min(BATCH_ROWS, 2 * size, BATCH_BYTES * block.records // len(block.data)))
 
 
 def from_ids(ids: Iterable[str], rules: Rules, *, name: str) -> RecordStream:

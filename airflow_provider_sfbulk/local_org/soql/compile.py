@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -11,7 +11,7 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.soql import literals
 from airflow_provider_sfbulk.local_org.soql.columns import AGGREGATES, select_list
-from airflow_provider_sfbulk.local_org.soql.errors import Refused, malformed, not_in_bulk, too_complicated
+from airflow_provider_sfbulk.local_org.soql.errors import Place, Refused, malformed, not_in_bulk, too_complicated
 from airflow_provider_sfbulk.local_org.soql.filters import (
     Category,
     Sql,
@@ -70,6 +70,9 @@ class CompiledQuery:
     :ivar parameters: of ``sql``
     :ivar has_limit: whether the query has ``LIMIT``; with it or ``ORDER BY`` the job is not chunked by primary key
     :ivar has_order_by: whether the query has ``ORDER BY``
+    :ivar filters_ids: whether the query asks for records by their own id
+    :ivar ids: with ``with_ids``: where each record's id stands in a row, by relationship, the record's own by ``""``;
+        ids that the query does not select stand behind its columns
     """
 
     sobject: SObject
@@ -78,16 +81,27 @@ class CompiledQuery:
     parameters: tuple[object, ...]
     has_limit: bool
     has_order_by: bool
+    filters_ids: bool = False
+    ids: Mapping[str, int] = field(default_factory=dict)
 
 
 def compile_query(
-    text: str, schema: Schema, *, now: datetime, user_id: str | None = None, include_deleted: bool = False
+    text: str,
+    schema: Schema,
+    *,
+    now: datetime,
+    user_id: str | None = None,
+    include_deleted: bool = False,
+    with_ids: bool = False,
+    between: tuple[str | None, str | None] = (None, None),
 ) -> CompiledQuery:
     """Compile the SOQL of a query job. The connection that runs the SQL needs :func:`~.functions.register`.
 
     :param now: the moment that relative dates start from, aware
     :param user_id: owner of the records that ``USING SCOPE mine`` asks for
     :param include_deleted: for ``queryAll``: keep records in the recycle bin, and parents there
+    :param with_ids: also return the ids of the record and its parents, which results in JSON and XML show
+    :param between: only records from the first id on, and before the second
     :raises SoqlError: when Salesforce would refuse to create the job
     """
     try:
@@ -95,7 +109,8 @@ def compile_query(
             raise malformed("A query string has to be specified")
         if len(text) > limits.SOQL_CHARACTERS:
             raise malformed(f"SOQL statements cannot be longer than {limits.SOQL_CHARACTERS} characters.")
-        return _Compiler(schema, now, user_id, include_deleted=include_deleted).query(parse(text))
+        compiler = _Compiler(schema, now, user_id, include_deleted=include_deleted)
+        return compiler.query(parse(text), with_ids=with_ids, between=between)
     except Refused as refused:
         raise refused.against(text) from refused
 
@@ -117,20 +132,22 @@ class _Compiler:
         self._user_id = user_id
         self._include_deleted = include_deleted
         self._semi_joins = 0
+        self._filters_ids = False
 
-    def query(self, select: Select) -> CompiledQuery:
+    def query(self, select: Select, *, with_ids: bool, between: tuple[str | None, str | None]) -> CompiledQuery:
         names = self._names(select, prefix="t")
         sobject = names.sobject
         if not sobject.queryable_in_bulk:
             raise Refused("INVALIDENTITY", f"Entity '{sobject.name}' is not supported by the Bulk API.")
         _check_extras(select)
         columns = select_list(select.items, names)
-        conditions = [self._scope(select, names), *self._where(select, names, _Above())]
+        ids, more = _ids(columns, names) if with_ids else ({}, [])
+        conditions = [self._scope(select, names), *_between(names, between), *self._where(select, names, _Above())]
         if len(select.order) > limits.SOQL_ORDER_FIELDS:
             raise malformed(f"ORDER BY has more than {limits.SOQL_ORDER_FIELDS} fields", select.order[0].operand.place)
         order = [_ordering(ordering, names) for ordering in select.order]
         statement = [
-            Sql(f"SELECT {', '.join(named.sql for named in columns)}"),
+            Sql(f"SELECT {', '.join(named.sql for named in [*columns, *more])}"),
             Sql(names.from_clause()),  # last of the names: by now all joins are known
             *_clause("WHERE", " AND ", conditions),
             *_clause("ORDER BY", ", ", order),
@@ -145,6 +162,8 @@ class _Compiler:
             parameters=tuple(parameter for part in statement for parameter in part.parameters),
             has_limit=select.limit is not None,
             has_order_by=bool(select.order),
+            filters_ids=self._filters_ids,
+            ids=ids,
         )
 
     def _names(self, select: Select, *, prefix: str) -> Names:
@@ -168,7 +187,9 @@ class _Compiler:
         if above.depth > _NESTING:
             raise too_complicated()
         if isinstance(condition, Comparison):
-            return comparison(_find(condition.operand, names), condition.operator, condition.values, self._now)
+            named = _find(condition.operand, names)
+            self._filters_ids |= named.path == "Id" and not above.in_subquery
+            return comparison(named, condition.operator, condition.values, self._now)
         if isinstance(condition, SemiJoin):
             return self._semi_join(condition, names, above)
         is_or, is_not = isinstance(condition, Or), isinstance(condition, Not)
@@ -183,6 +204,7 @@ class _Compiler:
         """Return ``IN (SELECT ...)``. The rules are those of "Considerations for Semi-Join and Anti-Join Queries"."""
         outer = _find(join.operand, names)
         place = outer.place
+        self._filters_ids |= outer.path == "Id"
         self._semi_joins += 1
         if above.in_subquery:
             raise malformed("Nesting of semi join sub-selects is not supported", place)
@@ -225,6 +247,34 @@ class _Compiler:
                 f"The selected field '{inner.path}' of a sub-select must be an id or reference field", inner.place
             )
         return inner
+
+
+def _ids(columns: list[Named], names: Names) -> tuple[dict[str, int], list[Named]]:
+    """Return where the ids of the record and of every parent stand in a row, and the columns to add for it."""
+    places = {named.path: place for place, named in enumerate(columns)}
+    relationships = [""]
+    for named in columns:
+        parts = named.path.split(".")[:-1]
+        relationships.extend(".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    more: list[Named] = []
+    ids: dict[str, int] = {}
+    for relationship in dict.fromkeys(relationships):
+        named = names.find(Path((*filter(None, relationship.split(".")), "Id"), Place(1, 1)))
+        if named.path not in places:
+            places[named.path] = len(columns) + len(more)
+            more.append(named)
+        ids[relationship] = places[named.path]
+    return ids, more
+
+
+def _between(names: Names, bounds: tuple[str | None, str | None]) -> list[Sql]:
+    """Return the conditions of a range of ids."""
+    named = names.own_field("Id")
+    if named is None:
+        return []
+    first, before = bounds
+    conditions = [] if first is None else [Sql(f"{named.sql} >= ?", (first,))]
+    return conditions if before is None else [*conditions, Sql(f"{named.sql} < ?", (before,))]
 
 
 def _check_extras(select: Select) -> None:
