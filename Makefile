@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo ui test lint campaign clean
+.PHONY: help demo ui test lint campaign npm-clients clean
 
 help:
 	@echo "make demo   a local org, a real Airflow, a load and an extract, and a report"
@@ -12,6 +12,7 @@ help:
 	@echo "make test   lint, types and tests"
 	@echo "make lint   lint and types alone"
 	@echo "make campaign  100,000 schedules of faults and kills against the ingest protocol"
+	@echo "make npm-clients  jsforce against the local org; needs node and npm"
 	@echo "make clean  remove the virtual environment and the demo's files"
 
 demo: $(READY)
@@ -30,6 +31,9 @@ lint: $(READY)
 
 campaign: $(READY)
 	$(BIN)/python -m tests.simulator --schedules 100000
+
+npm-clients: $(READY)
+	$(BIN)/python -m tests.npm
 
 # The stamp is written last, so a set-up that failed is done again.
 $(READY): pyproject.toml

@@ -70,7 +70,7 @@ def test_every_operation(org: LocalOrg) -> None:
         )
         made = {row["External_Key__c"]: row["sf__Created"] for row in upserted.successful_results}
         assert made == {"1": "false", "3": "true"}
-        assert [(r["Name"], r["Phone"], r["Fax"]) for r in org.records("Account")][0] == ("A", "1", "2")
+        assert next((r["Name"], r["Phone"], r["Fax"]) for r in org.records("Account")) == ("A", "1", "2")
         await bulk.delete("Account", [{"Id": record_id}])
         assert len(org.records("Account")) == 1
         assert len(org.records("Account", include_deleted=True)) == 2
