@@ -12,7 +12,7 @@ help:
 	@echo "make test   lint, types and tests"
 	@echo "make lint   lint and types alone"
 	@echo "make campaign  100,000 schedules of faults and kills against the ingest protocol"
-	@echo "make npm-clients  jsforce against the local org; needs node and npm"
+	@echo "make npm-clients  jsforce against the local org; with CLI=1 also the Salesforce CLI; needs node and npm"
 	@echo "make clean  remove the virtual environment and the demo's files"
 
 demo: $(READY)
@@ -33,7 +33,7 @@ campaign: $(READY)
 	$(BIN)/python -m tests.simulator --schedules 100000
 
 npm-clients: $(READY)
-	$(BIN)/python -m tests.npm
+	$(BIN)/python -m tests.npm $(if $(CLI),--cli)
 
 # The stamp is written last, so a set-up that failed is done again.
 $(READY): pyproject.toml

@@ -42,6 +42,8 @@ class Core:
     :ivar not_processed: how batches of Bulk API 1.0 spell that state: the documentation also has ``Not Processed``
     :ivar soap_login: whether the org lets users log in by SOAP; new orgs do not
     :ivar trusted_network: whether SOAP takes the password without the security token, as from a trusted address
+    :ivar login_host: host name under which the org is as ``login.salesforce.com``: good for logging in, by other flows
+        than client credentials, and for nothing else. None: there is no such host
     :ivar compress: whether answers are compressed for callers that accept it
     :ivar mistakes: exceptions inside the org; each is a mistake in this package
     """
@@ -66,6 +68,7 @@ class Core:
     batch_records: int = limits.BATCH_RECORDS
     page_records: int = 100_000
     hard_delete: bool = True
+    login_host: str | None = None
     compress: bool = True
     result_file_bytes: int = limits.RESULT_FILE_BYTES
     not_processed: str = "NotProcessed"

@@ -28,7 +28,7 @@ from starlette.responses import HTMLResponse, Response
 from airflow_provider_sfbulk.local_org.bulk1.errors import AsyncError
 from airflow_provider_sfbulk.local_org.core import Core
 from airflow_provider_sfbulk.local_org.faults import Dropped, Exchange, Fault
-from airflow_provider_sfbulk.local_org.replies import ApiError
+from airflow_provider_sfbulk.local_org.replies import ApiError, OAuthError
 
 Kind = Literal["status", "html", "drop", "slow", "cut", "expired_session", "request_limit", "same_locator"]
 When = Literal["before", "after"]
@@ -273,8 +273,10 @@ def ask(
 
 def _refusal(
     exchange: Exchange, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None
-) -> ApiError:
+) -> ApiError | OAuthError:
     """Return an error in the format of the call's part of Salesforce. Codes of Bulk API 1.0 for this are not known."""
+    if exchange.route.startswith("oauth."):
+        return OAuthError("server_error", message, status=status, headers=headers)
     if not exchange.route.startswith("bulk1."):
         return ApiError(status, code, message, headers=headers)
     in_async = AsyncError("ExceededQuota" if status == 403 else "InternalServerError", message, status=status)

@@ -116,13 +116,16 @@ async def _after(faults: list[Fault], exchange: Exchange, response: Response) ->
     for fault in faults:
         try:
             response = await fault.after(exchange, response)
-        except ApiError as refusal:
+        except (ApiError, OAuthError) as refusal:
             response = refusal.response()
     return response
 
 
 async def _handle(call: Incoming, route: routes.Route) -> Response:
     if "version" in call.parts:
+        if call.is_on_login_host:
+            message = "Destination URL not reset. The URL returned from login must be set"
+            raise ApiError(400, "URL_NOT_RESET", message)
         routes.check_version(route, call.version)
     if not route.is_open:
         call.session()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org import clock, credentials, ids, seed
@@ -176,6 +177,14 @@ class LocalOrg(Control):
     def url(self) -> str:
         """Where it answers: login host and instance in one."""
         return self.core.url
+
+    @property
+    def login_url(self) -> str:
+        """The org under another name, which is as ``login.salesforce.com``: good for logging in, by other flows than
+        client credentials, and for nothing else. There is such a host from the first time that this is asked for."""
+        parts = urlsplit(self.url)
+        self.core.login_host = "localhost" if parts.hostname == HOST else HOST
+        return f"{parts.scheme}://{self.core.login_host}:{parts.port}"
 
     @property
     def ca_file(self) -> Path | None:

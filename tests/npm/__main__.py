@@ -1,6 +1,7 @@
-"""``python -m tests.npm``: clients from npm against a local org, and a table of what they could do.
+"""``python -m tests.npm [--cli]``: clients from npm against a local org, and a table of what they could do.
 
-Needs Node.js and npm. The packages come from npm's registry, into ``node_modules`` beside this file.
+Needs Node.js and npm; the Salesforce CLI needs Node.js 22.15 or newer. The packages come from npm's registry, into
+``node_modules`` beside this file.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_sfbulk.local_org import LocalOrg
+from tests.npm import salesforce_cli
 
 HERE = Path(__file__).parent
 
@@ -27,9 +29,13 @@ def main() -> int:
     if npm is None or node is None:
         print("npm-clients: npm and node are needed, and not on the PATH", file=sys.stderr)
         return 1
-    subprocess.run([npm, "install", "--no-audit", "--no-fund", "--silent", "--no-package-lock"], cwd=HERE, check=True)
+    with_cli = "--cli" in sys.argv[1:]
+    for folder in [HERE, salesforce_cli.HERE] if with_cli else [HERE]:
+        install = [npm, "install", "--no-audit", "--no-fund", "--silent", "--no-package-lock"]
+        subprocess.run(install, cwd=folder, check=True)
     whole, outcomes = run(node, [], page_records=None)
     paged, more = run(node, ["pages"], page_records=2)
+    more += salesforce_cli.outcomes(node) if with_cli else []
     for outcome in outcomes + more:
         verdict = f"not, and known: {outcome['known']}" if outcome["known"] else outcome["error"] or "pass"
         print(f"{outcome['client']:<16} {outcome['operation']:<44} {verdict}")
