@@ -1,4 +1,4 @@
-"""The page at ``/``: objects, jobs, faults and calls, for a person to look at. It changes nothing.
+"""The page at ``/``: jobs, faults, objects and calls, for a person to look at. It changes nothing.
 
 One text without scripts and without anything loaded from elsewhere. Every value goes through :func:`_cell`, which
 escapes it: names and values are whatever somebody has loaded.
@@ -57,9 +57,9 @@ def render(core: Core) -> str:
             f'<p class="quiet">A local org for tests and development, not Salesforce. It is '
             f"{_text(clock.in_csv(core.clock.now()))} here. API calls in 24 hours: {usage.api_requests.used:,} of "
             f"{usage.api_requests.maximum:,}. Reload to see more.</p>",
-            *_objects(core),
             *_jobs(core),
             *_faults(core),
+            *_objects(core),
             *_calls(core),
             "</body></html>",
         ]
@@ -159,7 +159,8 @@ def _count(connection: sqlite3.Connection, sobject: SObject) -> tuple[int, int]:
 
 def _first_rows(connection: sqlite3.Connection, sobject: SObject) -> tuple[list[str], list[list[Any]]]:
     """Return the first records, with those of their columns that hold something."""
-    names = [f.name for f in sobject.fields.values() if not f.is_compound and f.name not in _SYSTEM]
+    fields = [f for f in sobject.fields.values() if not f.is_compound and f.name not in _SYSTEM]
+    names = [field.name for field in fields]
     sql = (
         f"SELECT {', '.join(map(quoted, names))} FROM {quoted(sobject.name)} "  # noqa: S608 - names of the schema, quoted
         f"WHERE IsDeleted = 0 ORDER BY Id LIMIT {FIRST_ROWS}"
@@ -167,7 +168,14 @@ def _first_rows(connection: sqlite3.Connection, sobject: SObject) -> tuple[list[
     found = connection.execute(sql).fetchall()
     told = [place for place in range(len(names)) if any(row[place] not in (None, 0, "") for row in found)]
     shown = told[:ROW_COLUMNS]
-    return [names[place] for place in shown], [[row[place] for place in shown] for row in found]
+    rows = [
+        [_boolean(row[place]) if fields[place].type == "boolean" else row[place] for place in shown] for row in found
+    ]
+    return [names[place] for place in shown], rows
+
+
+def _boolean(value: int) -> str:
+    return "true" if value else "false"
 
 
 # --- HTML ---
