@@ -1,7 +1,7 @@
 """The org's own addresses: ``/`` and what is below ``/local-org``. Nothing of it is Salesforce's.
 
 ================================ ===============================================================================
-``GET /``, ``GET /local-org``    a page to look at
+``GET /``, ``GET /local-org``    a page to look at; also at the address of a job's page in Salesforce Setup
 ``GET /local-org/state``         jobs, calls and faults, as JSON
 ``GET /local-org/records/NAME``  the records of an object, as JSON
 ``POST /local-org/NAME``         what ``org.NAME(...)`` does, its arguments as a JSON object: see ``control.Control``
@@ -30,6 +30,9 @@ from airflow_provider_sfbulk.local_org.fault_kinds import AskedFault
 from airflow_provider_sfbulk.local_org.replies import reply
 
 PREFIX: Final = "/local-org"
+PAGE_PATHS: Final = frozenset({"", "/", PREFIX, f"{PREFIX}/", "/lightning/setup/AsyncApiJobStatus/page"})
+"""Where the page is. The last is a job's page in Salesforce Setup, which links in Airflow and the CLI lead to."""
+
 LEVERS: Final = frozenset(name for name, value in vars(Control).items() if callable(value) and name[0] != "_")
 """Methods that can be called over HTTP."""
 
@@ -45,14 +48,14 @@ CALLS_SHOWN: Final = 1_000
 
 def is_own(path: str) -> bool:
     """Whether an address is the org's own, and not Salesforce's."""
-    return path in ("", "/", PREFIX) or path.startswith(f"{PREFIX}/")
+    return path in PAGE_PATHS or path.startswith(f"{PREFIX}/")
 
 
 async def answer(control: Control, request: Request) -> Response:
     """Answer a call to one of these addresses."""
     if urlsplit(f"//{request.headers.get('host', '')}").hostname not in ("127.0.0.1", "localhost", "::1"):
         return _refused(403, "this address is for callers on this machine, by its own name")
-    name = request.url.path.removeprefix(PREFIX).strip("/")
+    name = "" if request.url.path in PAGE_PATHS else request.url.path.removeprefix(f"{PREFIX}/").rstrip("/")
     if request.method == "GET":
         return await _look(control, name)
     if request.method == "POST" and name in LEVERS:

@@ -120,8 +120,9 @@ def test_the_page_has_no_secrets(org: LocalOrg, witness: Witness) -> None:
         assert secret not in text
 
 
-def test_the_page_is_there_under_two_addresses_and_looking_is_no_call(org: LocalOrg, witness: Witness) -> None:
-    for path in ("/", "/local-org", "/local-org/"):
+def test_the_page_is_where_people_are_led_and_looking_is_no_call(org: LocalOrg, witness: Witness) -> None:
+    setup = "/lightning/setup/AsyncApiJobStatus/page?address=%2F7508d000003QaLpAAK"
+    for path in ("/", "/local-org", "/local-org/", setup):
         answer = look(witness, path)
         assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert org.calls == []
