@@ -112,6 +112,9 @@ class StatusFault(_Answer):
         self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
 
     def answer(self, exchange: Exchange) -> Response:
+        if exchange.route.startswith("soap."):
+            # Its own faults are of status 500 and about the login; what stands before it answers as to a browser.
+            return HTMLResponse(PAGE, status_code=self.status, headers=self.headers)
         code, message = ERRORS.get(self.status, ("UNKNOWN_EXCEPTION", f"The local org was asked for a {self.status}"))
         raise _refusal(exchange, self.status, code, message, headers=self.headers)
 

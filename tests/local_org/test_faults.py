@@ -89,6 +89,21 @@ def test_each_part_of_salesforce_fails_in_its_own_format(org: LocalOrg, witness:
     assert "<exceptionCode>InvalidSessionId</exceptionCode>" in answer.text
 
 
+def test_a_login_by_soap_fails_as_to_a_browser(org: LocalOrg, witness: Witness) -> None:
+    org.fault("soap.login", "status", status=503)
+    answer = witness.call("POST", "/services/Soap/u/64.0", "<x/>", authorization="", content_type="text/xml")
+    assert (answer.status, answer.headers["Content-Type"]) == (503, "text/html; charset=utf-8")
+
+
+def test_whoever_sends_much_gets_to_read_the_answer(org: LocalOrg, witness: Witness) -> None:
+    job_id = witness.create()
+    org.fault("ingest.upload", "status", status=503)
+    rows = b"a row of twenty bytes\n" * 1_000_000
+    assert witness.put(job_id, rows).status == 503
+    assert witness.info(job_id)["state"] == "Open"
+    assert "numberRecordsProcessed" not in witness.info(job_id)
+
+
 def test_html_may_come_with_any_status(org: LocalOrg, witness: Witness) -> None:
     for options, status in (({}, 200), ({"status": 503}, 503)):
         org.fault("ingest.create", "html", **options)
