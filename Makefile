@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo ui test lint campaign npm-clients clean
+.PHONY: help demo ui test lint campaign bench npm-clients clean
 
 help:
 	@echo "make demo   a local org, a real Airflow, a load and an extract, and a report"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint   lint and types alone"
 	@echo "make campaign  100,000 schedules of faults and kills against the ingest protocol"
 	@echo "make npm-clients  jsforce against the local org; with CLI=1 also the Salesforce CLI; needs node and npm"
+	@echo "make bench  who moves the same rows how fast: this provider, bare scripts, other clients"
 	@echo "make clean  remove the virtual environment and the demo's files"
 
 demo: $(READY)
@@ -34,6 +35,13 @@ campaign: $(READY)
 
 npm-clients: $(READY)
 	$(BIN)/python -m tests.npm $(if $(CLI),--cli)
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks
+
+$(VENV)/.bench: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
 
 # The stamp is written last, so a set-up that failed is done again.
 $(READY): pyproject.toml

@@ -27,7 +27,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [_modules("hooks.salesforce_bulk")],
         "operators": [_modules("operators.ingest", "operators.query")],
         "sensors": [_modules("sensors.job")],
-        "triggers": [_modules("triggers.job")],
+        "triggers": [_modules("triggers.job", "triggers.reserve")],
         "extra-links": ["airflow_provider_sfbulk.links.job.BulkJobLink"],
         "connection-types": [
             {

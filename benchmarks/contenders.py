@@ -7,6 +7,7 @@ script needs with common tools and without any guarantee: one job, one upload, n
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import shutil
@@ -87,12 +88,11 @@ def _connect(place: Place) -> None:
 
 
 def _import_what_is_imported_late() -> None:
-    import pandas  # noqa: F401, ICN001
-    import pyarrow.csv
-    import pyarrow.parquet
+    from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 
-    import airflow_provider_sfbulk.operators.query
-    import airflow_provider_sfbulk.storage  # noqa: F401
+    for module in ("pandas", "pyarrow.csv", "pyarrow.parquet", "airflow_provider_sfbulk.storage"):
+        importlib.import_module(module)
+    SalesforceBulkHook().get_conn().close()  # Airflow's own, to read a connection
 
 
 def _ours_in(place: Place, source: Any) -> Run:
@@ -114,9 +114,7 @@ def _ours_out(place: Place, output_format: str) -> Run:
     _connect(place)
     _import_what_is_imported_late()
     output = str(place.out("extract"))
-    return lambda: run(
-        BulkQueryOperator(task_id="extract", soql=SOQL, output_path=output, output_format=output_format)
-    )
+    return lambda: run(BulkQueryOperator(task_id="extract", soql=SOQL, output_path=output, output_format=output_format))
 
 
 @contender(DICTS, OURS)
@@ -448,7 +446,7 @@ def _(place: Place) -> Run:
     records = [{**row, "AnnualRevenue": float(row["AnnualRevenue"])} for row in rows(place.count)]  # knows no Decimal
 
     class Token(Auth):
-        async def _acquire_new_access_token(self, client: Salesforce) -> str:
+        async def _acquire_new_access_token(self, _client: Salesforce) -> str:
             return TOKEN
 
     class ToSink(httpx.AsyncHTTPTransport):

@@ -48,7 +48,7 @@ SCHEMA = pa.schema([
     ("Remark__c", pa.string()),
 ])  # fmt: skip
 
-SOQL = f"SELECT Id, {', '.join(COLUMNS)} FROM {SOBJECT}"
+SOQL = " ".join(("SELECT", ", ".join(("Id", *COLUMNS)), "FROM", SOBJECT))
 
 _NAMES = ("Müller & Söhne", "Umbrella Stand", "Acme, Inc.", "Initech", "Žižka Trans", 'The "Best" Shop', "Globex")
 _REMARKS = ("calls on Mondays", "pays late, is nice", "", "moved to Kraków", "asked for a new offer", "do not call")

@@ -80,24 +80,26 @@ class Handler(BaseHTTPRequestHandler):
         lines = self._discard_body()
         if path == "/calls":
             calls, Handler.calls = Handler.calls, 0
-            return self._json({"calls": calls})
+            self._json({"calls": calls})
+            return
         with self.lock:
             Handler.calls += 1
             job_id = self._job_id(path, new=method == "POST")
             if method == "PUT":
                 Handler.uploaded[job_id] = lines - 1
         if path.endswith("/describe"):
-            return self._json({"name": SOBJECT, "fields": [_described(field) for field in FIELDS]})
-        if method == "PUT":
-            return self._send(201, b"", [])
-        if path.endswith("Results"):
+            self._json({"name": SOBJECT, "fields": [_described(field) for field in FIELDS]})
+        elif method == "PUT":
+            self._send(201, "", [])
+        elif path.endswith("Results"):
             headers = [("Sforce-NumberOfRecords", "0"), ("Sforce-Locator", "null")]
-            return self._send(200, b"text/csv", headers, [b'"sf__Id","sf__Created"\n'])
-        if path.endswith("/resultPages"):
-            return self._json(self._pages(int(query.get("locator", ["0"])[0]), path))
-        if path.endswith("/results"):
-            return self._page(query)
-        return self._json(self._job(method, path, job_id))
+            self._send(200, "text/csv", headers, [b'"sf__Id","sf__Created"\n'])
+        elif path.endswith("/resultPages"):
+            self._json(self._pages(int(query.get("locator", ["0"])[0]), path))
+        elif path.endswith("/results"):
+            self._page(query)
+        else:
+            self._json(self._job(method, path, job_id))
 
     def _job_id(self, path: str, *, new: bool) -> str:
         if new:
@@ -139,7 +141,9 @@ class Handler(BaseHTTPRequestHandler):
             "createdById": "005000000000001AAA",
             "createdDate": "2026-01-01T00:00:00.000+0000",
             "systemModstamp": "2026-01-01T00:00:00.000+0000",
-            "state": {"POST": "UploadComplete" if query else "Open", "PATCH": "UploadComplete"}.get(method, "JobComplete"),
+            "state": {"POST": "UploadComplete" if query else "Open", "PATCH": "UploadComplete"}.get(
+                method, "JobComplete"
+            ),
             "concurrencyMode": "Parallel",
             "contentType": "CSV",
             "apiVersion": 66.0,
@@ -172,18 +176,18 @@ class Handler(BaseHTTPRequestHandler):
         records = min(asked, self.total - first)
         following = str(first + records) if first + records < self.total else "null"
         headers = [("Sforce-NumberOfRecords", str(records)), ("Sforce-Locator", following)]
-        self._send(200, b"text/csv", headers, [_HEADER, *Handler.result.pieces(first, records)])
+        self._send(200, "text/csv", headers, [_HEADER, *Handler.result.pieces(first, records)])
 
     def _json(self, answer: dict[str, Any]) -> None:
-        self._send(200, b"application/json", [], [json.dumps(answer).encode()])
+        self._send(200, "application/json", [], [json.dumps(answer).encode()])
 
     def _send(
-        self, status: int, content_type: bytes, headers: list[tuple[str, str]], pieces: list[Any] | None = None
+        self, status: int, content_type: str, headers: list[tuple[str, str]], pieces: list[Any] | None = None
     ) -> None:
         body = pieces or []
         self.send_response(status)
         if content_type:
-            self.send_header("Content-Type", content_type.decode() + ";charset=UTF-8")
+            self.send_header("Content-Type", content_type + ";charset=UTF-8")
         for name, value in headers:
             self.send_header(name, value)
         self.send_header("Content-Length", str(sum(len(piece) for piece in body)))
@@ -191,7 +195,7 @@ class Handler(BaseHTTPRequestHandler):
         for piece in body:
             self.wfile.write(piece)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+    def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
 

@@ -24,7 +24,7 @@ class Task:
         """Read the task state store."""
         return self._states.get(key, default)
 
-    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+    def set(self, key: str, value: Any, **_retention: Any) -> None:
         """Write it."""
         self._states[key] = value
 

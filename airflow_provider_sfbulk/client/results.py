@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+AT_ONCE: Final = 4
+"""Pages that are read at the same time for a DataFrame."""
+
 PAGE_RECORDS: Final = 50_000
 """Records of one page when rows are streamed. What other clients ask for, too; a page lies in memory."""
 
@@ -194,7 +197,7 @@ class BulkQueryResult:
             made[index] = self._page(types)
             return made[index]
 
-        flow = fetch(self._jobs, self.job, make_page, typed=True, page_records=self._page_records, at_once=1)
+        flow = fetch(self._jobs, self.job, make_page, typed=True, page_records=self._page_records, at_once=AT_ONCE)
         pages = [made[index] for index in range(self._client.run(flow))]
         schema = pages[0].schema
         assert schema is not None, "a page that is finished has a schema"

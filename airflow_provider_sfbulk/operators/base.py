@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 from airflow.sdk import BaseOperator, conf
 from airflow.sdk.exceptions import AirflowRuntimeError
 
-from airflow_provider_sfbulk.client.errors import JobTimeoutError, SfBulkError, StoppedError, TransientError
+from airflow_provider_sfbulk.client.errors import (
+    JobTimeoutError,
+    RequestLimitError,
+    SfBulkError,
+    SourceError,
+    StoppedError,
+    TransientError,
+)
 from airflow_provider_sfbulk.client.flows.job import Jobs, jobs_of
+from airflow_provider_sfbulk.client.flows.org import read_api_usage
+from airflow_provider_sfbulk.client.flows.reserve import ApiReserve
 from airflow_provider_sfbulk.client.flows.wait import Schedule, look, wait_until_final
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.wire import Flow, Ledger, Together
@@ -21,6 +30,7 @@ from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.operators.arguments import check_seconds
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
+from airflow_provider_sfbulk.triggers.reserve import ApiReserveTrigger
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
 if TYPE_CHECKING:
@@ -52,6 +62,9 @@ class BulkJobOperator(BaseOperator):
     :param timeout: of one try's waiting, in seconds or as a timedelta. Its end fails the try, the jobs go on, and the
         next try adopts them
     :param cancel_on_kill: whether a person's kill aborts the jobs; a deploy, a timeout or a lost worker never does
+    :param api_reserve: API calls to leave in the org, a number or a float below 1 as fraction of the day's: with fewer
+        left nothing is begun. What was begun is brought to its end
+    :param on_api_reserve: what the task does then: ``wait`` (deferred, until its ``timeout``) or ``fail``
     :param salesforce_conn_id: the connection
     :param api_version: instead of the connection's, as ``66.0``
     """
@@ -65,9 +78,11 @@ class BulkJobOperator(BaseOperator):
         *,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float = 60.0,
+        poll_interval: float = 30.0,
         timeout: float | timedelta | None = None,
         cancel_on_kill: bool = True,
+        api_reserve: float | None = None,
+        on_api_reserve: str = "wait",
         salesforce_conn_id: str = SalesforceBulkHook.default_conn_name,
         api_version: str | None = None,
         **kwargs: Any,
@@ -78,6 +93,11 @@ class BulkJobOperator(BaseOperator):
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.cancel_on_kill = cancel_on_kill
+        self.api_reserve = api_reserve
+        self.on_api_reserve = on_api_reserve
+        self._reserve = None if api_reserve is None else ApiReserve.of(api_reserve)
+        if on_api_reserve not in ("wait", "fail"):
+            raise SourceError(f"on_api_reserve is 'wait' or 'fail', not {on_api_reserve!r:.40}")
         self.salesforce_conn_id = salesforce_conn_id
         self.api_version = api_version
         self.job_link: str | None = None
@@ -140,7 +160,7 @@ class BulkJobOperator(BaseOperator):
     def _wait_again(
         self, context: Context, client: BulkClient, event: Mapping[str, Any] | None, job_ids: Sequence[str]
     ) -> list[JobInfo]:
-        """Look at the jobs after a deferral; the event is a hint, and the state is read again.
+        """Go on after a deferral. The event is a hint: unless it tells of the end of every job, they are read again.
 
         :raises TaskDeferred: when the event was an old trigger's and the jobs still run
         :raises JobTimeoutError: when the time is up; the jobs go on
@@ -148,7 +168,9 @@ class BulkJobOperator(BaseOperator):
         """
         wake_up = WakeUp.from_dict(event)
         self._calls_before = wake_up.api_calls
-        infos = self._run(context, client, look(self._jobs(client), job_ids, pauses=(0.0,)))
+        infos = wake_up.final_jobs(job_ids) or self._run(
+            context, client, look(self._jobs(client), job_ids, pauses=(0.0,))
+        )
         if all(info.is_final for info in infos):
             return infos
         if wake_up.is_about(job_ids) and wake_up.outcome is WaitOutcome.TIMEOUT:
@@ -182,6 +204,65 @@ class BulkJobOperator(BaseOperator):
             kwargs={"deadline": self._deadline()},
         )
         raise AssertionError("defer() came back")
+
+    def execute_after_reserve(
+        self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
+    ) -> Any:
+        """Begin after a deferral for API calls to spare.
+
+        :raises RequestLimitError: when the time is up
+        """
+        wake_up = WakeUp.from_dict(event)
+        self._begin_waits(deadline)
+        self._calls_before = wake_up.api_calls
+        if wake_up.outcome is WaitOutcome.TIMEOUT:
+            raise _no_calls("the task's timeout has passed while it waited for API calls to spare: nothing was sent")
+        return self._start(context)
+
+    def _start(self, context: Context) -> Any:
+        """Do the task's work from its beginning."""
+        raise NotImplementedError
+
+    def _keep_reserve(self, context: Context, client: BulkClient) -> None:
+        """Make sure, before anything is begun, that the org has more calls left than are to be left.
+
+        Salesforce says so with every reply; where there was none yet, it is asked.
+
+        :raises TaskDeferred: to go on in :meth:`execute_after_reserve`
+        :raises RequestLimitError: when it has not, and the task shall fail
+        """
+        if self._reserve is None:
+            return
+        try:
+            usage = client.api_usage or self._run(context, client, read_api_usage(api_version=client.api_version))
+        except RequestLimitError as error:
+            if not error.daily:
+                raise
+            said = "the org has no API calls left"
+        else:
+            if usage is None:
+                self.log.warning("Salesforce does not say how many API calls are left: api_reserve is not kept")
+                return
+            if self._reserve.is_kept(usage):
+                return
+            said = (
+                f"the org has {usage.left} of its {usage.allowed} API calls left, fewer than the "
+                f"{self._reserve.calls(usage)} that api_reserve={self.api_reserve} leaves to others"
+            )
+        if self.on_api_reserve == "fail":
+            raise _no_calls(f"{said}: nothing was sent. Try later, or lower api_reserve")
+        self.log.info("%s: waiting in the triggerer until there are more", said)
+        self.defer(
+            trigger=ApiReserveTrigger(
+                api_reserve=self._reserve.given,
+                salesforce_conn_id=self.salesforce_conn_id,
+                api_version=self.api_version,
+                deadline=self._deadline(),
+                api_calls=self._api_calls(client),
+            ),
+            method_name="execute_after_reserve",
+            kwargs={"deadline": self._deadline()},
+        )
 
     def _begin_waits(self, deadline: float | None = None) -> None:
         """Forget the waits of another try; after a deferral, go on with this one's deadline."""
@@ -267,6 +348,12 @@ class BulkJobOperator(BaseOperator):
 
 def _together(flows: Iterable[Flow[None]]) -> Flow[None]:
     yield Together(flows, ABORTS_AT_ONCE)
+
+
+def _no_calls(message: str) -> RequestLimitError:
+    error = RequestLimitError(message)
+    error.daily = True
+    return error
 
 
 def _named(job_ids: Sequence[str]) -> str:

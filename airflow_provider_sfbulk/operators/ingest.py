@@ -184,8 +184,11 @@ class BulkIngestOperator(BulkJobOperator):
 
     def execute(self, context: Context) -> dict[str, Any] | list[str]:
         """Fill, decide, close; then wait, settle, and send again what may be."""
-        rules = self._rules()
         self._begin_waits()
+        return self._start(context)
+
+    def _start(self, context: Context) -> dict[str, Any] | list[str]:
+        rules = self._rules()
         ledger = self._ledger(context)
         given_up = ledger.begin(self._plan(rules))
         if not ledger.is_resumed:
@@ -198,6 +201,8 @@ class BulkIngestOperator(BulkJobOperator):
                 self._publish(context, client, load.rounds())
                 load.forget_parts()
                 return cast("dict[str, Any] | list[str]", ledger.result)
+            if not ledger.is_resumed:
+                self._keep_reserve(context, client)
             rounds = load.fill_first() if not ledger.is_resumed else load.close_last()
             job_ids = self._publish(context, client, rounds)
             if not self.wait_for_completion:

@@ -91,8 +91,11 @@ class BulkQueryOperator(BulkJobOperator):
 
     def execute(self, context: Context) -> Any:
         """Submit the query, or find the job of an earlier try; wait; then fetch."""
-        self._check()
         self._begin_waits()
+        return self._start(context)
+
+    def _start(self, context: Context) -> Any:
+        self._check()
         ledger = self._ledger(context)
         with self.hook.get_conn() as client:
             submitted = self._submitted(context, client, ledger)
@@ -169,6 +172,8 @@ class BulkQueryOperator(BulkJobOperator):
         given = self._given_job()
         if given is not None:
             return given
+        if self.api_reserve is not None and self._run(context, client, recorded_job(), ledger=ledger) is None:
+            self._keep_reserve(context, client)
         flow = submit(
             QueryJobs(client.api_version),
             str(self.soql),

@@ -1,22 +1,22 @@
-"""Waiting for jobs in the triggerer."""
+"""Waiting for jobs in the triggerer: all triggers of a connection share one watcher (``triggers/watcher.py``)."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from typing import Any, Final
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
-from airflow_provider_sfbulk.client.errors import JobTimeoutError, SfBulkError
-from airflow_provider_sfbulk.client.flows.job import Jobs, jobs_of
-from airflow_provider_sfbulk.client.flows.wait import Schedule, wait_until_final
-from airflow_provider_sfbulk.client.models import JobType
-from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
+from airflow_provider_sfbulk.client.errors import SfBulkError
+from airflow_provider_sfbulk.client.flows.job import jobs_of
+from airflow_provider_sfbulk.client.models import JobInfo, JobType
+from airflow_provider_sfbulk.client.wire import Flow
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
+from airflow_provider_sfbulk.triggers.watcher import Watcher, watcher_of
 
 SHORTEST_DEFERRAL_SECONDS: Final = 8.0
 """A trigger never fires sooner: the scheduler may take the end of the task's first half for its failure when the
@@ -35,7 +35,7 @@ class BulkJobTrigger(BaseTrigger):
     :param job_type: ``ingest`` or ``query``
     :param salesforce_conn_id: the connection to sign in with
     :param api_version: instead of the connection's
-    :param poll_interval: longest time between two looks at a job, in seconds
+    :param poll_interval: longest time between two looks at a job, in seconds, as far as the budget of calls allows
     :param deadline: when the wait ends, in seconds since 1970; None for no end
     :param cancel_on_kill: whether a person's kill (mark failed, clear) aborts the jobs
     :param api_calls: calls the task has made before, to be told with the event's own
@@ -82,28 +82,27 @@ class BulkJobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait. The event says that the wait is over and why; what became of the jobs the task reads for itself."""
         await asyncio.sleep(SHORTEST_DEFERRAL_SECONDS)
-        outcome = WaitOutcome.FINAL
-        calls = 0
-        try:
-            async with await self._driver() as driver:
-                try:
-                    await driver.run(
-                        wait_until_final(
-                            self._jobs(driver),
-                            self.job_ids,
-                            schedule=Schedule(first=12.0, growth=1.0, longest=self.poll_interval),
-                            timeout=self._seconds_left(),
-                        )
-                    )
-                finally:
-                    calls = driver.calls
-        except JobTimeoutError:
-            outcome = WaitOutcome.TIMEOUT
-        except SfBulkError as error:
-            self.log.warning("the wait in the triggerer ended with an error: %s", error)
-            outcome = WaitOutcome.ERROR
-        wake_up = WakeUp(outcome=outcome, job_ids=tuple(self.job_ids), api_calls=self.api_calls + calls)
+        async with self._watcher() as watcher:
+            end = await watcher.wait_for_jobs(
+                self.job_ids,
+                JobType(self.job_type),
+                longest=self.poll_interval,
+                age=SHORTEST_DEFERRAL_SECONDS,
+                deadline=self.deadline,
+                on_progress=self._log_progress,
+            )
+        if end.outcome is WaitOutcome.ERROR:
+            self.log.warning("the wait in the triggerer ended with an error: %s", end.error)
+        wake_up = WakeUp(
+            outcome=end.outcome,
+            job_ids=tuple(self.job_ids),
+            api_calls=self.api_calls + end.api_calls,
+            jobs=end.jobs,
+        )
         yield TriggerEvent(wake_up.to_dict())  # type: ignore[no-untyped-call]
+
+    async def _log_progress(self, info: JobInfo) -> None:
+        self.log.info("job %s is %s: %d records processed, %d failed", info.id, info.state, info.processed, info.failed)
 
     async def on_kill(self) -> None:
         """Abort the jobs: a person marked the task or cleared it. Not called for a restart of the triggerer.
@@ -121,19 +120,16 @@ class BulkJobTrigger(BaseTrigger):
                 await asyncio.shield(aborting)
 
     async def _abort(self) -> None:
-        async with await self._driver() as driver:
+        async with self._watcher() as watcher:
             for job_id in self.job_ids:
                 try:
-                    await driver.run(self._jobs(driver).abort(job_id))
+                    await watcher.run(partial(self._abort_one, job_id))
                     self.log.info("job %s is aborted, since the task was killed", job_id)
                 except SfBulkError as error:
                     self.log.warning("job %s could not be aborted: %s", job_id, error)
 
-    async def _driver(self) -> AsyncDriver:
-        return await SalesforceBulkHook(self.salesforce_conn_id, api_version=self.api_version).get_async_driver()
+    def _abort_one(self, job_id: str, driver: AsyncDriver) -> Flow[JobInfo]:
+        return jobs_of(JobType(self.job_type), driver.api_version).abort(job_id)
 
-    def _jobs(self, driver: AsyncDriver) -> Jobs:
-        return jobs_of(JobType(self.job_type), driver.api_version)
-
-    def _seconds_left(self) -> float | None:
-        return None if self.deadline is None else max(0.0, self.deadline - time.time())
+    def _watcher(self) -> AbstractAsyncContextManager[Watcher]:
+        return watcher_of(self.salesforce_conn_id, self.api_version)

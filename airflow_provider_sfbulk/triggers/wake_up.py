@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from airflow_provider_sfbulk.client.errors import ProtocolError
+from airflow_provider_sfbulk.client.models import JobInfo
+
+CARRIED_JOBS: Final = 10
+"""Jobs that an event tells of, some 600 bytes each: it is a row in Airflow's database."""
 
 
 class WaitOutcome(StrEnum):
     """Why a wait in the triggerer is over."""
 
     FINAL = "final"
-    """Every job is final."""
+    """Every job is final; or the org has API calls to spare."""
     TIMEOUT = "timeout"
     """The deadline has passed; the jobs go on."""
     ERROR = "error"
@@ -23,19 +27,25 @@ class WaitOutcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class WakeUp:
-    """The event of :class:`~airflow_provider_sfbulk.triggers.job.BulkJobTrigger`: a hint, never the truth about a job.
+    """The event of this package's triggers: why the wait is over, a hint and not the truth.
 
-    :param job_ids: the jobs that were waited for
+    What it says of a job that has ended is true for good, and saves the task a call: such a job changes no more.
+
+    :param job_ids: the jobs that were waited for; none when it was for API calls to spare
     :param api_calls: calls made so far, by the task before it was deferred and by the trigger
+    :param jobs: those that were read after their ends, unless they are many
     """
 
     outcome: WaitOutcome
     job_ids: tuple[str, ...]
     api_calls: int
+    jobs: tuple[JobInfo, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give the event's payload."""
-        return {"outcome": str(self.outcome), "job_ids": list(self.job_ids), "api_calls": self.api_calls}
+        payload = {"outcome": str(self.outcome), "job_ids": list(self.job_ids), "api_calls": self.api_calls}
+        ended = [job.to_dict() for job in self.jobs if job.is_final][:CARRIED_JOBS]
+        return {**payload, "jobs": ended} if ended else payload
 
     @classmethod
     def from_dict(cls, event: Mapping[str, Any] | None) -> Self:
@@ -49,12 +59,22 @@ class WakeUp:
             api_calls = payload["api_calls"]
             if not isinstance(job_ids, (list, tuple)) or not isinstance(api_calls, int):
                 raise TypeError
-            return cls(outcome=WaitOutcome(payload["outcome"]), job_ids=tuple(map(str, job_ids)), api_calls=api_calls)
+            return cls(
+                outcome=WaitOutcome(payload["outcome"]),
+                job_ids=tuple(map(str, job_ids)),
+                api_calls=api_calls,
+                jobs=tuple(JobInfo.from_dict(job) for job in payload.get("jobs", ())),  # an older version's has none
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(
                 "the deferred task was woken by an event that is not one of BulkJobTrigger's; the jobs go on, and a retry "
                 "adopts them"
             ) from error
+
+    def final_jobs(self, job_ids: Sequence[str]) -> list[JobInfo] | None:
+        """Give what it says of these jobs, in their order; None unless it says of each how it ended."""
+        known = {job.id: job for job in self.jobs if job.is_final}
+        return [known[job_id] for job_id in job_ids] if known.keys() >= set(job_ids) else None
 
     def is_about(self, job_ids: Sequence[str]) -> bool:
         """Whether it speaks of these jobs. After a clear an old trigger's event may reach the new try."""

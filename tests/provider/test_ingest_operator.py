@@ -213,6 +213,24 @@ def test_changed_parameters_stop_an_unfinished_load(
         task.start().run(operator(source=ROWS, operation="upsert", external_id_field="External_Key__c"))
 
 
+@pytest.mark.parametrize("part_records", [1, 2, 100])
+def test_other_records_of_the_same_number_stop_an_unfinished_load(
+    org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch, part_records: int
+) -> None:
+    dying = operator(source=ROWS, part_records=part_records)
+    monkeypatch.setattr(dying, "_wait", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        task.start().run(dying)
+    others = [*ROWS[:-1], {**ROWS[-1], "Name": "Somebody Else"}]
+    jobs = len(org.jobs)
+    with pytest.raises(InputChangedError, match="source changed") as caught:
+        task.start().run(operator(source=others, part_records=part_records))
+    assert "Somebody" not in str(caught.value)
+    assert task.start().run(operator(source=list(ROWS), part_records=part_records))["successful"] == 3
+    assert stored(org) == EXPECTED
+    assert len(org.jobs) == jobs
+
+
 # --- bad input: an error that says what, where and what to do, and nothing half-done is left ------------------------
 
 

@@ -7,7 +7,6 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +16,6 @@ from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.drivers import aio
 from airflow_provider_sfbulk.client.errors import ProtocolError
-from airflow_provider_sfbulk.hooks import salesforce_bulk
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
@@ -62,19 +60,13 @@ def job_id(org: LocalOrg) -> str:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that the trigger asks of its event loop, none of which is made."""
-    return asked_pauses(monkeypatch, lambda number: None)
-
-
-def asked_pauses(monkeypatch: pytest.MonkeyPatch, at_pause: Callable[[int], None]) -> list[float]:
+    """The pauses that the trigger itself asks of its event loop, none of which is made."""
     asked: list[float] = []
 
     async def sleep(seconds: float) -> None:
         asked.append(seconds)
-        at_pause(len(asked))
 
     monkeypatch.setattr(job_trigger, "asyncio", SimpleNamespace(sleep=sleep))
-    monkeypatch.setattr(salesforce_bulk, "AsyncDriver", partial(aio.AsyncDriver, sleep=sleep))
     return asked
 
 
@@ -131,23 +123,31 @@ def test_it_fires_once_when_every_job_is_final(slow_org: LocalOrg, job_id: str, 
     before = len(slow_org.calls)
     events = asyncio.run(run())
     looks = sum("/jobs/query/" in call.path for call in slow_org.calls[before:])
-    assert events == [{"outcome": "final", "job_ids": [job_id, other], "api_calls": 5 + looks}]
+    (event,) = events
+    ended = {job["id"]: job["state"] for job in event.pop("jobs")}
+    assert event == {"outcome": "final", "job_ids": [job_id, other], "api_calls": 5 + looks}
+    assert ended == {job_id: "JobComplete", other: "Aborted"}
 
 
-def test_it_keeps_looking_until_the_job_is_final(
-    slow_org: LocalOrg, job_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def pass_time(pause: int) -> None:
-        if pause == 5:
-            slow_org.advance(61)
-            slow_org.wait_until_idle()
+class EndAt(Fault):
+    """Let the job end at the given look."""
 
-    asked = asked_pauses(monkeypatch, pass_time)
+    def __init__(self, org: LocalOrg, number: int) -> None:
+        self._org, self._number = org, number
+
+    async def before(self, exchange: Exchange) -> Response | None:
+        if exchange.number == self._number:
+            self._org.advance(61)
+            await asyncio.to_thread(self._org.wait_until_idle)
+        return None
+
+
+def test_it_keeps_looking_until_the_job_is_final(slow_org: LocalOrg, job_id: str) -> None:
+    slow_org.core.faults.add("query.get", EndAt(slow_org, 3))
     before = len(slow_org.calls)
-    assert fire(trigger(job_id, poll_interval=30.0))["outcome"] == "final"
+    assert fire(trigger(job_id, poll_interval=0.01))["outcome"] == "final"
     looks = [call for call in slow_org.calls[before:] if call.path.endswith(job_id)]
-    assert len(looks) >= 4
-    assert all(pause <= 33.0 for pause in asked), "no pause is longer than poll_interval and its jitter"
+    assert len(looks) >= 3
 
 
 def test_it_never_fires_within_the_first_seconds(

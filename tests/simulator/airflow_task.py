@@ -23,6 +23,7 @@ from tests.simulator.hook import API_VERSION, Hook
 from tests.simulator.processes import Process, World
 from tests.simulator.store import Killed, Store, Values, failed
 from tests.simulator.subjects import Subject
+from tests.simulator.watcher import SimulatedWatcher
 
 
 class Runner(World, Protocol):
@@ -339,12 +340,8 @@ class AirflowTask:
     def _trigger(self, process: Process, deferral: Deferral) -> BulkJobTrigger:
         trigger = BulkJobTrigger(**deferral.arguments)
         trigger._log = Log(self._runner)  # type: ignore[assignment]
-        driver = TriggerersDriver(SimulatedDriver(process, self._runner), API_VERSION)
-
-        async def signed_in() -> TriggerersDriver:
-            return driver
-
-        trigger._driver = signed_in  # type: ignore[method-assign, assignment]
+        watcher = SimulatedWatcher(TriggerersDriver(SimulatedDriver(process, self._runner), API_VERSION))
+        trigger._watcher = lambda: watcher  # type: ignore[method-assign, assignment, return-value]
         return trigger
 
     def _fire(self, deferral: Deferral, payload: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from airflow_provider_sfbulk.client.records import parts
 from airflow_provider_sfbulk.client.wire import Reply, Request
 from airflow_provider_sfbulk.operators import base, ingest, load, query, staging
 from airflow_provider_sfbulk.triggers import job as job_trigger
+from tests.simulator import watcher
 from tests.simulator.airflow_task import AirflowTask, drive
 from tests.simulator.faults import OPERATOR_EVERY, OPERATOR_FAULTS
 from tests.simulator.invariants import Violation, claim
@@ -419,7 +420,7 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
     clock = SimpleNamespace(time=lambda: schedule.clock)
     places: list[tuple[Any, str, Any]] = [
         (base, "time", clock),
-        (job_trigger, "time", clock),
+        (watcher, "time", clock),
         (
             job_trigger,
             "asyncio",

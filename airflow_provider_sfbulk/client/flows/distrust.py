@@ -45,8 +45,13 @@ class CsvSink:
 
 
 def same_id(one: str, other: str) -> bool:
-    """Whether two ids are the same, of 15 or 18 characters. The last three only repeat what the others say."""
-    return one[:15] == other[:15]
+    """Whether two ids are the same, of 15 or 18 characters."""
+    return short_id(one) == short_id(other)
+
+
+def short_id(given: str) -> str:
+    """Give the 15 characters by which ids are told apart. The last three of 18 only repeat what the others say."""
+    return given[:15]
 
 
 def locator_of(url: object, parameter: str, *, path: str) -> str:

@@ -7,9 +7,10 @@ know which call may be repeated. Source: Bulk API 2.0 guide, reference pages of 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from airflow_provider_sfbulk.client.errors import (
     NotFoundError,
@@ -20,7 +21,7 @@ from airflow_provider_sfbulk.client.errors import (
     TransportError,
 )
 from airflow_provider_sfbulk.client.flows.call import CSV, ApiCall, call, call_object, data_path, fetch, json_body
-from airflow_provider_sfbulk.client.flows.distrust import CsvSink, locator_of, note, same_id
+from airflow_provider_sfbulk.client.flows.distrust import CsvSink, locator_of, note, same_id, short_id
 from airflow_provider_sfbulk.client.flows.retry import CREATE, DOWNLOAD, ONCE, SAFE, repeat
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec, member
 from airflow_provider_sfbulk.client.models import (
@@ -55,6 +56,14 @@ class JobPage:
     """One page of a job list. ``next_locator`` is None on the last."""
 
     jobs: tuple[JobInfo, ...]
+    next_locator: str | None
+
+
+@dataclass(frozen=True)
+class StatesPage:
+    """The states of the jobs on one page of a job list, by their ids' 15 characters (``short_id``)."""
+
+    states: Mapping[str, JobState]
     next_locator: str | None
 
 
@@ -114,6 +123,24 @@ class Jobs:
             note(locator, seen, "the list of jobs")
         raise ProtocolError(f"the list of jobs has no end after {MANY_PAGES} pages")
 
+    def list_states(self, *, locator: str | None = None) -> Flow[StatesPage]:
+        """Read the states on one page of the list of jobs, with one call: for those who wait, and look again anyway.
+
+        Most jobs on it are other people's, so a row that cannot be read is left out.
+
+        :raises ProtocolError: the page is none
+        """
+        query = [("jobType", _V2_TYPE[self.type])]
+        if locator is not None:
+            query.append(("queryLocator", check_locator(locator)))
+        records, following = yield from self._list_records(tuple(query))
+        states: dict[str, JobState] = {}
+        for record in records:
+            if isinstance(record, Mapping) and isinstance(job_id := record.get("id"), str):
+                with suppress(ValueError):
+                    states[short_id(job_id)] = JobState(str(record.get("state")))
+        return StatesPage(states, following)
+
     def abort(self, job_id: str) -> Flow[JobInfo]:
         """Abort a job. What it has committed stays. Aborting an aborted job is no error.
 
@@ -164,6 +191,10 @@ class Jobs:
         return job
 
     def _list_page(self, query: tuple[tuple[str, str], ...]) -> Flow[JobPage]:
+        records, following = yield from self._list_records(query)
+        return JobPage(tuple(JobInfo.from_json(record) for record in records), following)
+
+    def _list_records(self, query: tuple[tuple[str, str], ...]) -> Flow[tuple[list[Any], str | None]]:
         data = yield from call_object(ApiCall("GET", self.path(), query=query))
         records = data.get("records")
         if not isinstance(records, list):
@@ -171,9 +202,8 @@ class Jobs:
         url = data.get("nextRecordsUrl")
         if (url is None) is not bool(data.get("done")):
             raise ProtocolError(f"GET {self.path()}: a list of jobs that is done and goes on, or neither")
-        jobs = tuple(JobInfo.from_json(record) for record in records)
         # The query page's printed sample leads to /jobs/ingest: any job list's path is taken, only its locator is used.
-        return JobPage(jobs, None if url is None else locator_of(url, "queryLocator", path=r"/jobs/(ingest|query)/?"))
+        return records, None if url is None else locator_of(url, "queryLocator", path=r"/jobs/(ingest|query)/?")
 
 
 class IngestJobs(Jobs):

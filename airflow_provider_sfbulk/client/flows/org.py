@@ -34,6 +34,11 @@ class ApiUsage:
     used: int
     allowed: int
 
+    @property
+    def left(self) -> int:
+        """Calls that are left, never below 0: Salesforce lets orgs go somewhat over."""
+        return max(0, self.allowed - self.used)
+
 
 def describe(sobject: str, *, api_version: str) -> Flow[dict[str, Any]]:
     """Read what an object and its fields are, as Salesforce's JSON.
@@ -62,6 +67,12 @@ def read_limits(*, api_version: str) -> Flow[dict[str, Allowance]]:
             if isinstance(most, int) and isinstance(left, int):
                 found[name] = Allowance(most, left)
     return found
+
+
+def read_api_usage(*, api_version: str) -> Flow[ApiUsage | None]:
+    """Read how many API calls the org has used, and may make; None when Salesforce does not say."""
+    calls = (yield from read_limits(api_version=api_version)).get("DailyApiRequests")
+    return None if calls is None else ApiUsage(calls.max - calls.remaining, calls.max)
 
 
 def user_info() -> Flow[dict[str, Any]]:

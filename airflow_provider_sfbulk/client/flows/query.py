@@ -13,6 +13,7 @@ together must have as many records as the job says. A page that fails is read ag
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -190,12 +191,12 @@ def fetch_page(
     index: int = 0,
     locator: str | None = None,
     max_records: int | None = None,
-    header: bytes | None = None,
+    header: HeaderRow | None = None,
     in_order: bool = True,
 ) -> Flow[Page]:
     """Fetch one page into ``sink``, again from its beginning while it comes in pieces.
 
-    :param header: the first page's header row, which this page's must equal
+    :param header: of the job's pages, which this page's must equal
     :param in_order: whether the page must name the next one
     :raises TransportError: no whole page came
     """
@@ -207,11 +208,14 @@ def fetch_page(
     path = jobs.path(check_id(job_id), "results")
     api = ApiCall("GET", path, query=tuple(query), accept=CSV, job_id=job_id)
 
+    row = header or HeaderRow()
+
     def attempt() -> Flow[Page]:
-        proven = PageSink(sink, header=header, in_order=in_order)
+        proven = PageSink(sink, header=row.known, in_order=in_order)
         reply = yield from fetch(api, proven)
         if reply.status != 200:
             raise TransportError(f"GET {path}: {reply.status} in place of a page", status=reply.status, job_id=job_id)
+        row.agree(proven.header)
         following = proven.next_locator if in_order else None
         return Page(index, locator, following, proven.records, proven.header, in_order)
 
@@ -227,12 +231,37 @@ def next_page(
     """
     if locator is not None and locator in {page.locator for page in before}:
         raise ProtocolError(f"query job {job_id}: a page was named twice, so it would never end", job_id=job_id)
-    header = before[0].header if before else None
+    header = HeaderRow(before[0].header if before else None)
     return fetch_page(jobs, job_id, sink, index=len(before), locator=locator, max_records=max_records, header=header)
 
 
+_OTHER_HEADER: Final = "a page of results whose header row is not the other pages'"
+
+
 class OtherHeaderError(TransportError):
-    """A page's header row is not the first page's. Mostly this page is wrong; when it stays so, the first one may be."""
+    """A page's header row is not that of the pages before. Mostly this page is wrong; when it stays so, they may be."""
+
+
+class HeaderRow:
+    """The header row of a job's pages: that of the first one that is proven. May be used by several threads.
+
+    :param known: the row, when a page was proven before
+    """
+
+    def __init__(self, known: bytes | None = None) -> None:
+        self._lock = threading.Lock()
+        self.known = known
+
+    def agree(self, header: bytes) -> None:
+        """Take a proven page's header row.
+
+        :raises OtherHeaderError: it is another one
+        """
+        with self._lock:
+            if self.known is None:
+                self.known = header
+            if header != self.known:
+                raise OtherHeaderError(_OTHER_HEADER)
 
 
 class PageSink(CsvSink):
@@ -286,7 +315,7 @@ class PageSink(CsvSink):
         if not self.header:
             raise TransportError("a page of results without a header row")
         if self._wanted is not None and self.header != self._wanted:
-            raise OtherHeaderError("a page of results whose header row is not the first page's")
+            raise OtherHeaderError(_OTHER_HEADER)
         super().finish()
 
 
@@ -301,7 +330,7 @@ class _Reader:
 
     def in_order(self, max_records: int | None, done: Sequence[Page]) -> Flow[list[Page]]:
         kept = {page.index: page for page in done if page.in_order}
-        header = next((page.header for page in kept.values()), None)
+        header = HeaderRow(next((page.header for page in kept.values()), None))
         found: list[Page] = []
         seen: set[str] = set()
         locator: str | None = None
@@ -309,7 +338,6 @@ class _Reader:
             page = kept.get(index)
             if page is None or page.locator != locator:
                 page = yield from self._page(index, locator, header, max_records=max_records)
-            header = page.header
             found.append(page)
             locator = page.next_locator
             if locator is None:
@@ -321,18 +349,18 @@ class _Reader:
         places = list(enumerate(locators))
         kept = {(page.index, page.locator): page for page in done if not page.in_order}
         found = [kept[place] for place in places if place in kept]
-        todo = [place for place in places if place not in kept]
-        if not found:  # one page alone: the others are compared with its header row
-            found.append((yield from self._page(*todo.pop(0), None, in_order=False)))
-        header = found[0].header
-        found += yield Together((self._page(*each, header, in_order=False) for each in todo), limit)
+        # All pages at once: whichever is proven first, the others must have its header row.
+        header = HeaderRow(found[0].header if found else None)
+        found += yield Together(
+            (self._page(*place, header, in_order=False) for place in places if place not in kept), limit
+        )
         return sorted(found, key=lambda page: page.index)
 
     def _page(
         self,
         index: int,
         locator: str | None,
-        header: bytes | None,
+        header: HeaderRow,
         *,
         max_records: int | None = None,
         in_order: bool = True,

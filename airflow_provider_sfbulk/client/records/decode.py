@@ -49,7 +49,7 @@ _FIELD_CHARACTERS: Final = 8 * limits.FIELD_CHARACTERS
 """Characters that :func:`read_rows` takes as one value: the ``csv`` module's own limit is exactly Salesforce's, but
 ``sf__Error`` is not a field and knows no limit."""
 
-BLOCK_BYTES: Final = 4 * 1024 * 1024
+BLOCK_BYTES: Final = 2 * 1024 * 1024
 """Bytes of CSV that are decoded in one go: enough for Arrow to be quick, little enough for several pages at once."""
 
 

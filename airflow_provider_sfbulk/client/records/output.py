@@ -9,7 +9,12 @@ import glob
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Final, Protocol
+
+from airflow_provider_sfbulk.client.records.ahead import Behind
+
+SYNC_BYTES: Final = 8 * 1024 * 1024
+"""Bytes after which the disk begins to write, so that it does not begin with all of a file at its end. Ours."""
 
 
 class OutputFile(Protocol):
@@ -105,21 +110,32 @@ class LocalFile:
         self._path = path
         self._part = path.with_name(f"{path.name}.{os.getpid()}.part")
         self._file: IO[bytes] = self._part.open("wb")
+        self._behind = Behind()
+        self._since_sync = 0
 
     def write(self, data: bytes, /) -> int:
         """Take the next bytes."""
+        self._since_sync += len(data)
+        if self._since_sync >= SYNC_BYTES:
+            self._since_sync = 0
+            self._behind.do(self._sync)
         return self._file.write(data)
 
     def commit(self) -> str:
         """Flush to the disk and move into place."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._behind.finish()
+        self._sync()
         self._file.close()
         self._part.replace(self._path)
         return str(self._path)
 
+    def _sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
     def discard(self) -> None:
         """Remove what was written."""
+        self._behind.close()
         self._file.close()
         with suppress(FileNotFoundError):
             self._part.unlink()

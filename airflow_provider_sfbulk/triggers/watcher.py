@@ -1,0 +1,372 @@
+"""One watcher per org: all triggers of a connection in this process share a client, a token and a cycle of polls.
+
+A watcher is made by the first that needs it and ends with the last. It runs as a task of its own, outside the log context
+of any trigger; each trigger waits in its own task and is told there. What is looked at when: ``client/flows/polls.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
+from airflow_provider_sfbulk.client.errors import LoginError, SfBulkError, StoppedError, TransientError
+from airflow_provider_sfbulk.client.flows.distrust import short_id
+from airflow_provider_sfbulk.client.flows.job import jobs_of
+from airflow_provider_sfbulk.client.flows.org import ApiUsage, read_api_usage
+from airflow_provider_sfbulk.client.flows.polls import Look, Poll, Polls, ReadPage, ReadUsage, Rest
+from airflow_provider_sfbulk.client.flows.reserve import ApiReserve
+from airflow_provider_sfbulk.client.flows.wait import BLIND_SECONDS
+from airflow_provider_sfbulk.client.models import JobInfo, JobType
+from airflow_provider_sfbulk.client.wire import Flow
+from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
+from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome
+
+T = TypeVar("T")
+
+CALL_SECONDS: Final = 20.0
+"""Longest time of one poll: all wait for it."""
+
+LAST_LOOK_SECONDS: Final = 30.0
+"""How long a wait whose deadline has passed may still go on for its first look."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WaitEnd:
+    """How a wait ended.
+
+    :param api_calls: calls that were made for it. A call for many is counted for one of them, in turn
+    :param jobs: those that were read after their ends
+    :param error: what went wrong, for an outcome that says so
+    """
+
+    outcome: WaitOutcome
+    api_calls: int
+    jobs: tuple[JobInfo, ...] = ()
+    error: SfBulkError | None = None
+
+
+@dataclass(eq=False)
+class _Wait:
+    """What one trigger waits for: jobs, or API calls to spare."""
+
+    left: dict[str, str] = field(default_factory=dict)
+    """Jobs that are not final, by their short ids."""
+    job_type: JobType = JobType.INGEST
+    reserve: ApiReserve | None = None
+    calls: int = 0
+    is_seen: bool = False
+    """Whether there was a look since the wait began."""
+    news: dict[str, JobInfo] = field(default_factory=dict)
+    ended: list[JobInfo] = field(default_factory=list)
+    outcome: WaitOutcome | None = None
+    error: SfBulkError | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def settle(self, outcome: WaitOutcome, error: SfBulkError | None = None) -> None:
+        """End the wait; the first end stands."""
+        if self.outcome is None:
+            self.outcome, self.error = outcome, error
+        self.changed.set()
+
+
+async def _say_nothing(_: JobInfo) -> None:
+    """Do nothing with progress."""
+
+
+class Watcher:
+    """Looks at the jobs of one connection for all who wait. Get one from :func:`watcher_of`.
+
+    :param salesforce_conn_id: the connection
+    :param api_version: instead of the connection's
+    """
+
+    def __init__(self, salesforce_conn_id: str, api_version: str | None) -> None:
+        self._hook = SalesforceBulkHook(salesforce_conn_id, api_version=api_version)
+        self._polls = Polls(random.random)
+        self._waits: list[_Wait] = []
+        self._turn = 0
+        self._driver: AsyncDriver | None = None
+        self._clients = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._is_proven = False
+        self._changed = asyncio.Event()
+        self._failure: SfBulkError | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.members = 0
+        """Who holds it, see :func:`watcher_of`."""
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it has ended with an error: who comes now needs another."""
+        return self._failure is not None
+
+    async def wait_for_jobs(
+        self,
+        job_ids: Sequence[str],
+        job_type: JobType,
+        *,
+        longest: float,
+        age: float = 0.0,
+        deadline: float | None = None,
+        on_progress: Callable[[JobInfo], Awaitable[None]] = _say_nothing,
+    ) -> WaitEnd:
+        """Wait until every job is final.
+
+        :param longest: seconds between two looks at a job at most, as far as the budget of calls allows
+        :param age: seconds that the jobs are old, as far as is known
+        :param deadline: when to give up, in seconds since 1970
+        :param on_progress: is given a job whose counters were read, in the caller's own task
+        """
+        wait = _Wait(left={short_id(job_id): job_id for job_id in job_ids}, job_type=job_type)
+        if not wait.left:
+            return WaitEnd(WaitOutcome.FINAL, 0)
+        with self._waiting(wait):
+            for job_id in wait.left.values():
+                self._polls.add(job_id, job_type, now=time.monotonic(), age=age, longest=longest)
+            return await self._end_of(wait, deadline, on_progress)
+
+    async def wait_for_reserve(self, reserve: ApiReserve, *, deadline: float | None = None) -> WaitEnd:
+        """Wait until the org has as many API calls left.
+
+        :param deadline: when to give up, in seconds since 1970
+        """
+        wait = _Wait(reserve=reserve, is_seen=True)
+        with self._waiting(wait):
+            return await self._end_of(wait, deadline, _say_nothing)
+
+    async def run(self, flow: Callable[[AsyncDriver], Flow[T]]) -> T:
+        """Run a flow with the shared client, beside the polls.
+
+        :raises SfBulkError: what the flow raises
+        """
+        driver = await self._opened()
+        return await driver.run(flow(driver))
+
+    async def close(self) -> None:
+        """End. Goes on by itself when its caller is cancelled."""
+        ending = asyncio.create_task(self._close(), context=contextvars.Context())
+        _ending.add(ending)
+        ending.add_done_callback(_ending.discard)
+        await asyncio.shield(ending)
+
+    # --- those who wait ---
+
+    @contextmanager
+    def _waiting(self, wait: _Wait) -> Iterator[None]:
+        self._waits.append(wait)
+        if self._failure is not None:
+            wait.settle(WaitOutcome.ERROR, self._failure)
+        elif self._task is None:
+            # In no trigger's log context, which its logs would otherwise be written to as long as it lives.
+            self._task = asyncio.create_task(self._watch(), context=contextvars.Context())
+        self._changed.set()
+        try:
+            yield
+        finally:
+            self._waits.remove(wait)
+            self._forget(wait.left, wait.job_type)
+
+    def _forget(self, job_ids: dict[str, str], job_type: JobType) -> None:
+        for key in job_ids:
+            if not any(other.job_type is job_type and key in other.left for other in self._waits):
+                self._polls.discard(key, job_type)
+
+    async def _end_of(
+        self, wait: _Wait, deadline: float | None, on_progress: Callable[[JobInfo], Awaitable[None]]
+    ) -> WaitEnd:
+        started = time.time()
+        while wait.outcome is None:
+            until = None
+            if deadline is not None:
+                until = deadline if wait.is_seen else max(deadline, started + LAST_LOOK_SECONDS)
+            try:
+                async with asyncio.timeout(None if until is None else until - time.time()):
+                    await wait.changed.wait()
+            except TimeoutError:
+                wait.settle(WaitOutcome.TIMEOUT)
+            wait.changed.clear()
+            while wait.news and wait.outcome is None:
+                await on_progress(wait.news.pop(next(iter(wait.news))))
+        return WaitEnd(wait.outcome, wait.calls, tuple(wait.ended), wait.error)
+
+    # --- the watch ---
+
+    async def _watch(self) -> None:
+        """Poll until nobody is left or something ends it, and tell all who wait."""
+        try:
+            while True:
+                self._polls.want_usage(any(wait.reserve for wait in self._waits), now=time.monotonic())
+                poll = self._polls.next(time.monotonic())
+                if isinstance(poll, Rest):
+                    await self._rest(poll.seconds)
+                else:
+                    await self._make(poll)
+                self._give_up_blind()
+        except SfBulkError as error:
+            self._fail(error)
+        except Exception as error:
+            log.exception("the watch of connection %s broke", self._hook.salesforce_conn_id)
+            self._fail(StoppedError(f"the watch in the triggerer broke ({type(error).__name__})"))
+
+    def _fail(self, error: SfBulkError) -> None:
+        self._failure = error
+        for wait in self._waits:
+            wait.settle(WaitOutcome.ERROR, error)
+
+    async def _rest(self, seconds: float) -> None:
+        self._changed.clear()
+        with suppress(TimeoutError):
+            # Beyond a day there is nothing to wait for but a change.
+            async with asyncio.timeout(min(seconds, BLIND_SECONDS)):
+                await self._changed.wait()
+
+    async def _make(self, poll: Poll) -> None:
+        driver = await self._opened()
+        calls = driver.calls
+        concerned = self._concerned(poll)
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                await self._perform(poll, driver)
+            self._is_proven = True
+            self._hear(driver.usage)
+        except TimeoutError:
+            self._polls.troubled(poll, TransientError(f"no answer in {CALL_SECONDS:g} s"), now=time.monotonic())
+        except TransientError as error:
+            log.warning(
+                "a look at the jobs of %s failed, and will be repeated: %s", self._hook.salesforce_conn_id, error
+            )
+            self._polls.troubled(poll, error, now=time.monotonic())
+        except LoginError:
+            # Somebody may have mended the connection since it was read.
+            if not self._is_proven:
+                raise
+            self._is_proven = False
+            self._driver = None
+        except SfBulkError as error:
+            self._refused(poll, error)
+        finally:
+            made = driver.calls - calls
+            self._polls.sent(time.monotonic(), made)
+            self._charge(concerned, made)
+
+    async def _perform(self, poll: Poll, driver: AsyncDriver) -> None:
+        match poll:
+            case Look(job_id, job_type):
+                job = await driver.run(jobs_of(job_type, driver.api_version).get_once(job_id))
+                for wait in self._concerned(poll):
+                    if job.is_final:
+                        wait.ended.append(job)
+                    else:
+                        wait.news[short_id(job_id)] = job
+                    self._seen(wait, short_id(job_id), is_final=job.is_final)
+                age = 0.0 if job.created_date is None else time.time() - job.created_date.timestamp()
+                self._polls.seen(poll, now=time.monotonic(), age=age, processed=job.processed)
+            case ReadPage(job_type, locator):
+                page = await driver.run(jobs_of(job_type, driver.api_version).list_states(locator=locator))
+                self._polls.read(poll, page.states, page.next_locator, now=time.monotonic())
+                for wait in self._concerned(poll):
+                    for key in wait.left.keys() & page.states.keys():
+                        self._seen(wait, key, is_final=page.states[key].is_final)
+            case ReadUsage():
+                self._hear(await driver.run(read_api_usage(api_version=driver.api_version)))
+                self._polls.read_usage(now=time.monotonic())
+
+    def _seen(self, wait: _Wait, key: str, *, is_final: bool) -> None:
+        wait.is_seen = True
+        if is_final:
+            job_id = wait.left.pop(key)
+            self._forget({key: job_id}, wait.job_type)
+            if not wait.left:
+                wait.settle(WaitOutcome.FINAL)
+        wait.changed.set()
+
+    def _hear(self, usage: ApiUsage | None) -> None:
+        """Take what Salesforce says of the org's API calls, with this reply or asked for it."""
+        if usage is not None:
+            self._polls.read_usage(now=time.monotonic())
+        for wait in self._waits:
+            if wait.reserve is not None and usage is not None and wait.reserve.is_kept(usage):
+                wait.settle(WaitOutcome.FINAL)
+
+    def _refused(self, poll: Poll, error: SfBulkError) -> None:
+        """Take an error that will not pass: it is one job's, or the list's."""
+        match poll:
+            case Look(job_id, job_type):
+                for wait in self._concerned(poll):
+                    wait.settle(WaitOutcome.ERROR, error)
+                self._polls.discard(job_id, job_type)
+            case ReadPage():
+                log.warning("the list of jobs cannot be read, so jobs are read one by one: %s", error)
+                self._polls.refused(poll, now=time.monotonic())
+            case ReadUsage():
+                for wait in self._concerned(poll):
+                    wait.settle(WaitOutcome.ERROR, error)
+
+    def _concerned(self, poll: Poll) -> list[_Wait]:
+        match poll:
+            case Look(job_id, job_type):
+                return [each for each in self._waits if each.job_type is job_type and short_id(job_id) in each.left]
+            case ReadPage(job_type, _):
+                return [each for each in self._waits if each.job_type is job_type and each.left]
+            case ReadUsage():
+                return [each for each in self._waits if each.reserve is not None]
+
+    def _charge(self, concerned: Sequence[_Wait], calls: int) -> None:
+        """Count calls for one of those they were made for, so that the sum over all is the number of calls."""
+        if concerned:
+            self._turn += 1
+            concerned[self._turn % len(concerned)].calls += calls
+
+    def _give_up_blind(self) -> None:
+        for job_id, job_type in self._polls.unseen_since(time.monotonic() - BLIND_SECONDS):
+            error = TransientError(f"job {job_id} could not be read for {BLIND_SECONDS / 3600:g} hours", job_id=job_id)
+            self._refused(Look(job_id, job_type), error)
+
+    # --- the client ---
+
+    async def _opened(self) -> AsyncDriver:
+        async with self._opening:
+            if self._driver is None:
+                self._driver = await self._clients.enter_async_context(await self._hook.get_async_driver())
+            return self._driver
+
+    async def _close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._clients.aclose()
+
+
+_watchers: Final[dict[tuple[asyncio.AbstractEventLoop, str, str | None], Watcher]] = {}
+"""The watchers at work. Each goes with its last member."""
+
+_ending: Final[set[asyncio.Task[None]]] = set()
+"""Ends under way: an event loop by itself does not keep a task from being collected."""
+
+
+@asynccontextmanager
+async def watcher_of(salesforce_conn_id: str, api_version: str | None) -> AsyncIterator[Watcher]:
+    """Join the watcher of a connection in this event loop, or make it; the last who leaves ends it."""
+    key = (asyncio.get_running_loop(), salesforce_conn_id, api_version)
+    watcher = _watchers.get(key)
+    if watcher is None or watcher.is_broken:
+        watcher = _watchers[key] = Watcher(salesforce_conn_id, api_version)
+    watcher.members += 1
+    try:
+        yield watcher
+    finally:
+        watcher.members -= 1
+        if not watcher.members:
+            if _watchers.get(key) is watcher:
+                del _watchers[key]
+            await watcher.close()

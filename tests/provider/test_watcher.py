@@ -1,0 +1,482 @@
+"""One watcher per connection: what many triggers share, and what each of them gets. Real triggers, a local org."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.responses import Response
+
+from airflow_provider_sfbulk.client.flows import polls
+from airflow_provider_sfbulk.client.models import JobType
+from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
+from airflow_provider_sfbulk.local_org.jobs import Entry, Kind, State
+from airflow_provider_sfbulk.operators import base
+from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+from airflow_provider_sfbulk.triggers import watcher as watcher_module
+from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
+from airflow_provider_sfbulk.triggers.watcher import Watcher, watcher_of
+from tests.provider.conftest import FakeTask, first_event
+
+CONN_ID = "salesforce_bulk_default"
+KINDS = {Kind.INGEST: "ingest", Kind.QUERY: "query"}
+
+
+def add_jobs(org: LocalOrg, number: int, kind: Kind = Kind.INGEST, state: State = State.IN_PROGRESS) -> list[Entry]:
+    """Put jobs into the org, which end when the test says so."""
+    now = datetime.now(UTC)
+    return [
+        org.core.jobs.add(
+            kind=kind,
+            operation="insert" if kind is Kind.INGEST else "query",
+            object="Account",
+            created_by_id=org.user_id,
+            state=state,
+            api_version="66.0",
+            closed=now,
+        )
+        for _ in range(number)
+    ]
+
+
+def end(org: LocalOrg, *entries: Entry, state: State = State.JOB_COMPLETE) -> None:
+    for entry in entries:
+        org.core.jobs.set_state(entry, state)
+        entry.settle()
+
+
+def trigger(*entries: Entry, **arguments: Any) -> BulkJobTrigger:
+    defaults: dict[str, Any] = {
+        "job_type": KINDS[entries[0].job.kind],
+        "salesforce_conn_id": CONN_ID,
+        "poll_interval": 0.2,
+        "job_ids": [entry.job.id for entry in entries],
+    }
+    return BulkJobTrigger(**{**defaults, **arguments})
+
+
+def start(*triggers: BulkJobTrigger) -> list[asyncio.Task[Any]]:
+    return [asyncio.create_task(first_event(each)) for each in triggers]
+
+
+async def outcomes(waits: list[asyncio.Task[Any]]) -> list[str]:
+    return [event.payload["outcome"] for event in await asyncio.gather(*waits)]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
+def run(test: Callable[[], Awaitable[Any]]) -> Any:
+    """Run a test's coroutine, after which nothing of a watcher may be left."""
+
+    async def whole() -> Any:
+        result = await asyncio.wait_for(test(), 30)
+        await asyncio.sleep(0)
+        assert not watcher_module._watchers
+        assert asyncio.all_tasks() == {asyncio.current_task()}, "a task is left"
+        return result
+
+    return asyncio.run(whole())
+
+
+def paths(org: LocalOrg) -> Counter[str]:
+    return Counter(call.path.removeprefix("/services/data/v66.0").partition("?")[0] for call in org.calls)
+
+
+@pytest.fixture
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute that is a second: what a watch does in minutes is seen in seconds."""
+    monkeypatch.setattr(polls, "WINDOW_SECONDS", 1.0)
+    monkeypatch.setattr(polls, "SHORTEST_PERIOD_SECONDS", 0.2)
+    monkeypatch.setattr(polls, "_TROUBLE_SECONDS", 0.1)
+
+
+# --- what is shared ---------------------------------------------------------------------------------------------------
+
+
+def test_many_triggers_share_one_login_and_few_calls(org: LocalOrg, roomy: None) -> None:
+    entries = add_jobs(org, 100)
+
+    async def test() -> list[str]:
+        waits = start(*(trigger(entry) for entry in entries))
+        await until(lambda: paths(org)["/jobs/ingest"] >= 2)
+        end(org, *entries)
+        return await outcomes(waits)
+
+    assert run(test) == ["final"] * 100
+    assert paths(org)["/services/oauth2/token"] == 1
+    assert len(org.calls) < 30
+
+
+def test_few_triggers_read_their_jobs_one_by_one_and_tell_progress(org: LocalOrg, roomy: None) -> None:
+    entries = add_jobs(org, 2)
+    seen: list[str] = []
+
+    async def progress(info: Any) -> None:
+        seen.append(info.id)
+        if len(set(seen)) == 2:
+            end(org, *entries)
+
+    async def test() -> None:
+        async with watcher_of(CONN_ID, None) as watcher:
+            ids = [entry.job.id for entry in entries]
+            result = await watcher.wait_for_jobs(ids, JobType.INGEST, longest=0.2, on_progress=progress)
+            assert {job.id: str(job.state) for job in result.jobs} == dict.fromkeys(ids, "JobComplete")
+
+    run(test)
+    assert not paths(org)["/jobs/ingest"]
+
+
+def test_both_halves_of_the_api_are_watched_at_once(org: LocalOrg, roomy: None) -> None:
+    entries = [*add_jobs(org, 20), *add_jobs(org, 20, Kind.QUERY)]
+
+    async def test() -> list[str]:
+        waits = start(*(trigger(entry) for entry in entries))
+        await until(lambda: bool(paths(org)["/jobs/ingest"] and paths(org)["/jobs/query"]))
+        end(org, *entries)
+        return await outcomes(waits)
+
+    assert run(test) == ["final"] * 40
+
+
+def test_connections_have_watchers_of_their_own(org: LocalOrg, monkeypatch: pytest.MonkeyPatch, roomy: None) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", org.connection)
+    one, other = add_jobs(org, 2, state=State.JOB_COMPLETE)
+
+    async def test() -> list[str]:
+        return await outcomes(start(trigger(one), trigger(other, salesforce_conn_id="other")))
+
+    assert run(test) == ["final", "final"]
+    assert paths(org)["/services/oauth2/token"] == 2
+
+
+def test_the_calls_of_all_are_counted_once(org: LocalOrg, roomy: None) -> None:
+    entries = add_jobs(org, 30)
+
+    async def test() -> int:
+        waits = start(*(trigger(entry) for entry in entries))
+        for n, entry in enumerate(entries):
+            if n % 10 == 0:
+                await asyncio.sleep(0.3)
+            end(org, entry)
+        return sum(event.payload["api_calls"] for event in await asyncio.gather(*waits))
+
+    counted = run(test)
+    assert counted == sum(call.path.startswith("/services/data/") for call in org.calls)
+
+
+class EndAt(Fault):
+    """Let the org's jobs end at the given look at one of them."""
+
+    def __init__(self, org: LocalOrg, number: int) -> None:
+        self._org, self._number = org, number
+
+    async def before(self, exchange: Exchange) -> Response | None:
+        if exchange.number == self._number:
+            self._org.advance(61)
+            await asyncio.to_thread(self._org.wait_until_idle)
+        return None
+
+
+def test_a_load_of_one_job_that_takes_a_minute_costs_twelve_calls(
+    org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Three looks by the task; three more in the triggerer, as the plan of polls makes for a minute (tests/client).
+    monkeypatch.setattr(base, "LOOKS", (0.0, 0.05, 0.05))
+    org.core.job_seconds = 60
+    org.core.faults.add("ingest.get", EndAt(org, 6))
+    rows = [{"Name": f"Company {n}"} for n in range(20)]
+    operator = BulkIngestOperator(
+        task_id="t",
+        sobject="Account",
+        operation="insert",
+        source=rows,
+        results_path=str(tmp_path),
+        deferrable=True,
+        poll_interval=0.05,
+    )
+    result = task.start().run(operator)
+    assert result["successful"] == 20
+    assert result["api_calls"] == sum(call.path.startswith("/services/data/") for call in org.calls) == 12
+
+
+# --- each gets its own ------------------------------------------------------------------------------------------------
+
+
+def test_each_is_told_of_its_own_jobs_and_once(org: LocalOrg, roomy: None) -> None:
+    entries = add_jobs(org, 12)
+    fired: list[str] = []
+
+    async def wait(entry: Entry) -> None:
+        async for event in trigger(entry).run():
+            fired.append(event.payload["job_ids"][0])
+
+    async def test() -> None:
+        waits = [asyncio.create_task(wait(entry)) for entry in entries]
+        for entry in reversed(entries):
+            before = list(fired)
+            end(org, entry)
+            await until(lambda known=before: len(fired) > len(known))  # type: ignore[misc]
+            assert fired == [*before, entry.job.id]
+        await asyncio.gather(*waits)
+
+    run(test)
+    assert len(fired) == 12
+
+
+def test_two_who_wait_for_one_job_are_both_told(org: LocalOrg, roomy: None) -> None:
+    (entry,) = add_jobs(org, 1)
+
+    async def test() -> list[str]:
+        waits = start(trigger(entry), trigger(entry, job_ids=[entry.job.id[:15]]))
+        await until(lambda: len(org.calls) > 2)
+        end(org, entry)
+        return await outcomes(waits)
+
+    assert run(test) == ["final", "final"]
+
+
+def test_a_job_that_is_gone_is_an_error_for_its_trigger_alone(org: LocalOrg, roomy: None) -> None:
+    entries = add_jobs(org, 8)
+    org.core.jobs.remove(entries[3])
+
+    async def test() -> list[str]:
+        waits = start(*(trigger(entry) for entry in entries))
+        await until(waits[3].done)
+        assert not any(wait.done() for wait in waits if wait is not waits[3])
+        end(org, *(entry for entry in entries if entry is not entries[3]))
+        return await outcomes(waits)
+
+    assert Counter(run(test)) == {"final": 7, "error": 1}
+
+
+def test_a_deadline_ends_one_wait_and_not_the_others(org: LocalOrg, roomy: None) -> None:
+    entries = add_jobs(org, 5)
+    soon = datetime.now(UTC).timestamp() + 0.5
+
+    async def test() -> list[str]:
+        waits = start(trigger(entries[0], deadline=soon), *(trigger(entry) for entry in entries[1:]))
+        await until(waits[0].done)
+        end(org, *entries)
+        return await outcomes(waits)
+
+    assert run(test) == ["timeout", *["final"] * 4]
+
+
+# --- coming and going -------------------------------------------------------------------------------------------------
+
+
+def test_one_that_is_cancelled_leaves_and_the_last_ends_the_watch(org: LocalOrg, roomy: None) -> None:
+    entries = add_jobs(org, 3)
+
+    async def test() -> None:
+        waits = start(*(trigger(entry) for entry in entries))
+        await until(lambda: len(org.calls) > 3)
+        waits[0].cancel()
+        await asyncio.wait([waits[0]])
+        (watcher,) = watcher_module._watchers.values()
+        assert watcher.members == 2
+        end(org, entries[1])
+        assert await outcomes([waits[1]]) == ["final"]
+        waits[2].cancel()
+        await asyncio.wait([waits[2]])
+
+    run(test)
+
+
+def test_who_comes_after_the_last_has_left_gets_another_watch(org: LocalOrg, roomy: None) -> None:
+    one, other = add_jobs(org, 2, state=State.JOB_COMPLETE)
+
+    async def test() -> list[str]:
+        return [*await outcomes(start(trigger(one))), *await outcomes(start(trigger(other)))]
+
+    assert run(test) == ["final", "final"]
+    assert paths(org)["/services/oauth2/token"] == 2
+
+
+def test_one_that_is_cancelled_again_and_again_leaves_no_client(org: LocalOrg, roomy: None) -> None:
+    (entry,) = add_jobs(org, 1)
+
+    async def test() -> None:
+        (wait,) = start(trigger(entry))
+        await until(lambda: len(org.calls) > 1)
+        for _ in range(5):
+            wait.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait([wait])
+        await until(lambda: not watcher_module._ending)
+
+    run(test)
+
+
+# --- trouble ----------------------------------------------------------------------------------------------------------
+
+
+class Answer(Fault):
+    """Answer so in the org's place, for the first calls of a route."""
+
+    def __init__(self, response: Callable[[], Response], times: int) -> None:
+        self._response, self.left = response, times
+
+    async def before(self, exchange: Exchange) -> Response | None:
+        self.left -= 1
+        return self._response() if self.left >= 0 else None
+
+
+def busy() -> Response:
+    return Response("<html>", status_code=503, media_type="text/html")
+
+
+def concurrent() -> Response:
+    text = '[{"errorCode":"REQUEST_LIMIT_EXCEEDED","message":"ConcurrentRequests (Concurrent API) Limit exceeded."}]'
+    return Response(text, status_code=403, media_type="application/json")
+
+
+@pytest.mark.parametrize("response", [busy, concurrent])
+@pytest.mark.parametrize("number", [1, 20])
+def test_a_bad_moment_of_salesforce_fails_nobody(
+    response: Callable[[], Response], number: int, org: LocalOrg, roomy: None
+) -> None:
+    entries = add_jobs(org, number)
+    for route in ("ingest.get", "ingest.list"):
+        org.core.faults.add(route, Answer(response, 2))
+
+    async def test() -> list[str]:
+        waits = start(*(trigger(entry) for entry in entries))
+        await asyncio.sleep(0.3)
+        end(org, *entries)
+        return await outcomes(waits)
+
+    assert run(test) == ["final"] * number
+
+
+def test_a_session_that_ends_is_renewed_once_for_all(org: LocalOrg, roomy: None) -> None:
+    entries = add_jobs(org, 20)
+
+    async def test() -> list[str]:
+        waits = start(*(trigger(entry) for entry in entries))
+        await until(lambda: paths(org)["/jobs/ingest"] >= 1)
+        org.expire_tokens()
+        end(org, *entries)
+        return await outcomes(waits)
+
+    assert run(test) == ["final"] * 20
+    assert paths(org)["/services/oauth2/token"] == 2
+
+
+def test_a_list_that_is_no_list_is_read_no_more(org: LocalOrg, roomy: None) -> None:
+    entries = add_jobs(org, 5)
+    org.core.faults.add("ingest.list", Answer(lambda: Response("{}", media_type="application/json"), 100))
+
+    async def test() -> list[str]:
+        waits = start(*(trigger(entry) for entry in entries))
+        await until(lambda: len(org.calls) > 4)
+        end(org, *entries)
+        return await outcomes(waits)
+
+    assert run(test) == ["final"] * 5
+    assert paths(org)["/jobs/ingest"] == 1
+
+
+def test_other_peoples_strange_jobs_in_the_list_do_no_harm(org: LocalOrg, roomy: None) -> None:
+    entries = add_jobs(org, 20)
+
+    class Strange(Fault):
+        async def after(self, exchange: Exchange, response: Response) -> Response:
+            body = bytes(response.body).replace(
+                b'"records":[', b'"records":[{"id":7},{"id":"x","state":"New"},null,', 1
+            )
+            return Response(body, media_type="application/json")
+
+    org.core.faults.add("ingest.list", Strange())
+
+    async def test() -> list[str]:
+        waits = start(*(trigger(entry) for entry in entries))
+        await until(lambda: paths(org)["/jobs/ingest"] >= 1)
+        end(org, *entries)
+        return await outcomes(waits)
+
+    assert run(test) == ["final"] * 20
+
+
+def test_a_login_that_is_mended_in_the_connection_meanwhile_is_taken_up(
+    org: LocalOrg, monkeypatch: pytest.MonkeyPatch, roomy: None
+) -> None:
+    entries = add_jobs(org, 2)
+
+    class Refuse(Fault):
+        async def before(self, exchange: Exchange) -> Response | None:
+            if exchange.number != 2:
+                return None
+            text = '{"error":"invalid_grant","error_description":"expired authorization code"}'
+            return Response(text, status_code=400, media_type="application/json")
+
+    org.core.faults.add("oauth.token", Refuse())
+
+    async def test() -> list[str]:
+        waits = start(*(trigger(entry) for entry in entries))
+        await until(lambda: len(org.calls) > 2)
+        org.expire_tokens()
+        end(org, *entries)
+        return await outcomes(waits)
+
+    assert run(test) == ["final", "final"]
+    assert paths(org)["/services/oauth2/token"] == 3
+
+
+def test_a_watch_that_breaks_tells_everybody(
+    org: LocalOrg, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, roomy: None
+) -> None:
+    entries = add_jobs(org, 3)
+
+    async def broken(self: Watcher, *_: Any) -> None:
+        raise ZeroDivisionError
+
+    async def test() -> list[str]:
+        waits = start(*(trigger(entry) for entry in entries))
+        await until(lambda: len(org.calls) > 2)
+        monkeypatch.setattr(Watcher, "_perform", broken)
+        return await outcomes(waits)
+
+    with caplog.at_level(logging.ERROR):
+        assert run(test) == ["error"] * 3
+    assert "the watch of connection salesforce_bulk_default broke" in caplog.text
+
+
+def test_after_a_break_who_comes_gets_a_watch_that_works(
+    org: LocalOrg, monkeypatch: pytest.MonkeyPatch, roomy: None
+) -> None:
+    (entry,) = add_jobs(org, 1, state=State.JOB_COMPLETE)
+
+    async def test() -> list[str]:
+        with monkeypatch.context() as patch:
+            patch.setattr(Watcher, "_perform", None)
+            async with watcher_of(CONN_ID, None) as broken:
+                first = await broken.wait_for_jobs([entry.job.id], JobType.INGEST, longest=1)
+                assert str(first.outcome) == "error"
+                again = await broken.wait_for_jobs([entry.job.id], JobType.INGEST, longest=1)
+                assert str(again.outcome) == "error"
+                patch.undo()
+                return await outcomes(start(trigger(entry)))
+
+    assert run(test) == ["final"]
+
+
+def test_many_killed_at_once_share_a_login(org: LocalOrg, roomy: None) -> None:
+    entries = add_jobs(org, 20)
+
+    async def test() -> None:
+        await asyncio.gather(*(trigger(entry).on_kill() for entry in entries))
+
+    run(test)
+    assert {entry.job.state for entry in entries} == {State.ABORTED}
+    assert paths(org)["/services/oauth2/token"] == 1

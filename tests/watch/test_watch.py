@@ -1,0 +1,19 @@
+"""The big run, short: 150 jobs in 20 seconds. Its figures are those of ``python -m tests.watch``."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.watch.__main__ import watch
+
+
+def test_many_jobs_in_one_triggerer_cost_little_and_each_event_comes_once() -> None:
+    figures = watch(jobs=150, others=100, seconds=20, restart=False)
+    assert not figures.failures
+    assert {number: len(events) for number, events in figures.events.items()} == dict.fromkeys(range(150), 1)
+    assert Counter(events[0][1]["outcome"] for events in figures.events.values()) == {"final": 150}
+    assert max(figures.late(number) for number in range(150)) <= 30
+    assert figures.most_calls_in_a_minute <= 12
+    assert figures.logins == 1
+    assert figures.lag_p99 < 0.1
+    assert figures.growth < 150e6
