@@ -6,12 +6,18 @@ wait is there to be seen, however slow the machine is.
 
 from __future__ import annotations
 
+import json
+import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
+from uuid import uuid4
 
+import jwt
 import pytest
 
 from airflow_provider_sfbulk.demo.airports import SCHEMA
@@ -21,6 +27,7 @@ from airflow_provider_sfbulk.local_org import LocalOrg
 
 ROOT = Path(__file__).resolve().parents[2]
 HELD_SECONDS = 3600.0
+JWT_SECRET = secrets.token_hex(32)
 
 
 @dataclass
@@ -33,6 +40,14 @@ class Stage:
     stack: AirflowStack
     org: LocalOrg
     lake: Path
+
+    def token(self, role: str | None) -> str:
+        """Give what a user with a role would be given at sign-in; None is a role that may do nothing."""
+        with urlopen(f"{self.stack.url}/auth/token", timeout=30) as reply:
+            theirs = json.load(reply)["access_token"]
+        header, claims = jwt.get_unverified_header(theirs), jwt.decode(theirs, options={"verify_signature": False})
+        claims |= {"sub": f"a {role}", "role": role, "jti": uuid4().hex}
+        return jwt.encode(claims, JWT_SECRET, algorithm=header["alg"], headers=header)
 
     def hold_jobs(self) -> None:
         """Jobs from now on stay at work until :meth:`let_jobs_end`."""
@@ -57,8 +72,14 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Start a local org and Airflow."""
+    with set_up(tmp_path_factory.mktemp("airflow")) as stage:
+        yield stage
+
+
+@contextmanager
+def set_up(home: Path) -> Iterator[Stage]:
     """Start a local org and Airflow with the example DAGs and those of this folder."""
-    home = tmp_path_factory.mktemp("airflow")
     dags = home / "dags"
     for folder in (ROOT / "example_dags", Path(__file__).parent / "dags"):
         shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -67,6 +88,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         environment = {
             "AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT": org.connection,
             "AIRFLOW_VAR_LAKE": str(home / "lake"),
+            "AIRFLOW__API_AUTH__JWT_SECRET": JWT_SECRET,
             # How long a lost triggerer's waits lie unattended: 30 s by default, which is 30 s of every run of these tests.
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
