@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo ui test lint campaign bench clean
+.PHONY: help demo ui test lint campaign bench npm-clients clean
 
 help:
 	@echo "make demo   a local org, a real Airflow, a load and an extract, and a report"
@@ -12,6 +12,7 @@ help:
 	@echo "make test   lint, types and tests"
 	@echo "make lint   lint and types alone"
 	@echo "make campaign  100,000 schedules of faults and kills against the ingest protocol"
+	@echo "make npm-clients  jsforce against the local org; with CLI=1 also the Salesforce CLI; needs node and npm"
 	@echo "make bench  who moves the same rows how fast: this provider, bare scripts, other clients"
 	@echo "make clean  remove the virtual environment and the demo's files"
 
@@ -31,6 +32,9 @@ lint: $(READY)
 
 campaign: $(READY)
 	$(BIN)/python -m tests.simulator --schedules 100000
+
+npm-clients: $(READY)
+	$(BIN)/python -m tests.npm $(if $(CLI),--cli)
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pytest
 
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.fault_kinds import Kind
+from airflow_provider_sfbulk.local_org.loopback_routes import LEVERS
+from airflow_provider_sfbulk.local_org.routes import ROUTES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+PLUGIN = ["-p", "airflow_provider_sfbulk.local_org.pytest_plugin"]
+"""For runs in which the package is not installed, so that pytest does not find its plugin."""
 
 _BLOCK = re.compile(r"^(?P<indent> *)```(?P<language>\w+)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -90,6 +100,46 @@ def test_the_hook_s_snippets_do_what_their_pages_say(
     exec(compile(query.text, query.page, "exec"), names)
     assert {"Umbrella Stand Co", "Parasol Works"} <= set(capsys.readouterr().out.splitlines())
     assert sorted(names["frame"]["Id"]) == sorted(ids.values())
+
+
+def test_the_complete_example_runs_in_an_airflow_of_its_own(tmp_path: Path) -> None:
+    """Blocks in ``py`` are files: their first line is a comment with the name."""
+    for block in blocks("py"):
+        name = re.match("# (.+)\n", block.text)
+        assert name is not None, block
+        path = tmp_path / name[1]
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(block.text, encoding="utf-8")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "accounts.csv").write_text(
+        "Name,External_Key__c\nUmbrella Stand Co,A-1\nParasol Works,A-2\n", encoding="utf-8"
+    )
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
+        "AIRFLOW_HOME": str(tmp_path / ".airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "PYTHONPATH": str(ROOT),
+    }
+    migrated = subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"], env=environment, capture_output=True, check=False
+    )
+    assert migrated.returncode == 0, migrated.stderr[-2000:]
+    plugin = [] if "salesforce_org" in {point.name for point in entry_points(group="pytest11")} else PLUGIN
+    command = [sys.executable, "-m", "pytest", "tests", "-p", "no:cacheprovider", *plugin]
+    run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert re.search(r"\b2 passed\b", run.stdout), run.stdout[-4000:]
+
+
+def test_every_route_is_in_the_local_org_s_page() -> None:
+    page = (ROOT / "docs" / "local-org.md").read_text(encoding="utf-8")
+    assert [route.name for route in ROUTES if f"`{route.name}`" not in page] == []
+
+
+def test_every_lever_and_kind_of_fault_is_in_the_local_org_s_page() -> None:
+    page = (ROOT / "docs" / "local-org.md").read_text(encoding="utf-8")
+    assert [name for name in LEVERS if f"`{name}`" not in page or f"org.{name}(" not in page] == []
+    assert [kind for kind in get_args(Kind) if f"| `{kind}` |" not in page] == []
 
 
 @pytest.mark.parametrize("block", blocks("json"), ids=str)

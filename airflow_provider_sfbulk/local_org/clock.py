@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_ROOM: Final = timedelta(days=366)
+"""Beyond the present that the org counts with moments: jobs, sessions, limits."""
 
 
 class Clock:
@@ -18,11 +22,17 @@ class Clock:
         return datetime.now(UTC) + self._ahead
 
     def advance(self, seconds: float) -> None:
-        """Push the time forward, and wake whoever waits on :attr:`lock`."""
+        """Push the time forward, and wake whoever waits on :attr:`lock`.
+
+        :raises ValueError: for less than nothing
+        :raises OverflowError: beyond the year 9999
+        """
         if seconds < 0:
             raise ValueError("time only goes forward")
         with self._moved:
-            self._ahead += timedelta(seconds=seconds)
+            ahead = self._ahead + timedelta(seconds=seconds)
+            _ = datetime.now(UTC) + ahead + _ROOM
+            self._ahead = ahead
             self._moved.notify_all()
 
     @property

@@ -14,6 +14,7 @@ from airflow_provider_sfbulk.local_org.jobs import Jobs
 from airflow_provider_sfbulk.local_org.locks import Locks
 from airflow_provider_sfbulk.local_org.schema import Schema
 from airflow_provider_sfbulk.local_org.store import Store
+from airflow_provider_sfbulk.local_org.troubles import Troubles
 from airflow_provider_sfbulk.local_org.usage import Usage
 from airflow_provider_sfbulk.local_org.worker import Worker
 
@@ -34,12 +35,15 @@ class Core:
 
     :ivar url: where the org is reached; no slash at the end
     :ivar job_seconds: how long a job takes, by the org's clock
+    :ivar batch_records: records of one batch of an ingest job; fewer than Salesforce's let small tests have several
     :ivar page_records: records of a query result page when the caller does not say
     :ivar hard_delete: whether the user has the permission "Bulk API Hard Delete"
     :ivar result_file_bytes: how large a result file of a Bulk API 1.0 query grows
     :ivar not_processed: how batches of Bulk API 1.0 spell that state: the documentation also has ``Not Processed``
     :ivar soap_login: whether the org lets users log in by SOAP; new orgs do not
     :ivar trusted_network: whether SOAP takes the password without the security token, as from a trusted address
+    :ivar login_host: host name under which the org is as ``login.salesforce.com``: good for logging in, by other flows
+        than client credentials, and for nothing else. None: there is no such host
     :ivar compress: whether answers are compressed for callers that accept it
     :ivar mistakes: exceptions inside the org; each is a mistake in this package
     """
@@ -57,11 +61,14 @@ class Core:
     query_worker: Worker
     locks: Locks = field(default_factory=Locks)
     faults: Faults = field(default_factory=Faults)
+    troubles: Troubles = field(default_factory=Troubles)
     calls: list[Call] = field(default_factory=list)
     mistakes: list[Exception] = field(default_factory=list)
     job_seconds: float = 0.0
+    batch_records: int = limits.BATCH_RECORDS
     page_records: int = 100_000
     hard_delete: bool = True
+    login_host: str | None = None
     compress: bool = True
     result_file_bytes: int = limits.RESULT_FILE_BYTES
     not_processed: str = "NotProcessed"

@@ -104,9 +104,9 @@ def _record(delimiter: str) -> bytes:
 
 
 @cache
-def _batch_pattern(delimiter: str, *, whole: bool) -> re.Pattern[bytes]:
+def _batch_pattern(delimiter: str, records: int, *, whole: bool) -> re.Pattern[bytes]:
     """Return the pattern of a batch of the full number of records, or of up to as many."""
-    count = b"%d" % limits.BATCH_RECORDS if whole else b"0,%d" % limits.BATCH_RECORDS
+    count = b"%d" % records if whole else b"0,%d" % records
     blank_lines = rb"(?:\r?+\n)*+"
     return re.compile(rb"(?:" + blank_lines + _record(delimiter) + rb"\r?+\n){" + count + rb"}+" + blank_lines)
 
@@ -125,9 +125,10 @@ def _value_pattern(dialect: Dialect) -> re.Pattern[str]:
     return re.compile(rf'(?:"({body})"(?={mark}|{newline})|( *+"{body}" *+)|({bare}))({mark}|{newline})')
 
 
-def read(path: Path, dialect: Dialect) -> Contents:
+def read(path: Path, dialect: Dialect, *, batch_records: int = limits.BATCH_RECORDS) -> Contents:
     """Find the header and the batches of an upload.
 
+    :param batch_records: records of a batch; the last one may have fewer
     :raises JobFailedError: when the file is malformed
     """
     if path.stat().st_size == 0:
@@ -136,9 +137,8 @@ def read(path: Path, dialect: Dialect) -> Contents:
     header = _by_row(header_line + dialect.newline, dialect, width=None)
     if header.malformed:
         raise _unescaped_quote()
-    return Contents(
-        header_line, tuple(column[0] for column in header.columns), tuple(_spans(path, dialect, header_end))
-    )
+    spans = tuple(_spans(path, dialect, header_end, batch_records))
+    return Contents(header_line, tuple(column[0] for column in header.columns), spans)
 
 
 def table(path: Path, dialect: Dialect, span: Span, width: int) -> Table:
@@ -226,9 +226,9 @@ def _read_header(path: Path, dialect: Dialect) -> tuple[str, int]:
     return line, matched.end()
 
 
-def _spans(path: Path, dialect: Dialect, start: int) -> Iterator[Span]:
+def _spans(path: Path, dialect: Dialect, start: int, batch_records: int) -> Iterator[Span]:
     """Yield where the batches lie, having checked line endings, quotes and encoding of everything in them."""
-    whole = _batch_pattern(dialect.delimiter, whole=True)
+    whole = _batch_pattern(dialect.delimiter, batch_records, whole=True)
     with path.open("rb") as file:
         file.seek(start)
         held = b""
@@ -245,7 +245,7 @@ def _spans(path: Path, dialect: Dialect, start: int) -> Iterator[Span]:
         _check(held, dialect)
         return
     ended = held if held.endswith(b"\n") else held + dialect.newline.encode()  # the last record needs no line ending
-    if not _batch_pattern(dialect.delimiter, whole=False).fullmatch(ended):
+    if not _batch_pattern(dialect.delimiter, batch_records, whole=False).fullmatch(ended):
         _check(ended, dialect)
         raise _unescaped_quote()
     _check(ended, dialect)

@@ -1,15 +1,19 @@
-"""The rest of the REST API that a bulk client needs: versions, resources, limits, describe."""
+"""The rest of the REST API that a bulk client needs: versions, resources, limits, describe, one record."""
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 from starlette.responses import Response
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.local_org import clock, ids
 from airflow_provider_sfbulk.local_org.describe import describe, describe_summary
 from airflow_provider_sfbulk.local_org.incoming import Incoming
 from airflow_provider_sfbulk.local_org.replies import NotFoundError, reply
+from airflow_provider_sfbulk.local_org.schema import Field
+from airflow_provider_sfbulk.local_org.store import quoted
 
 SEASONS: Final = ("Spring", "Summer", "Winter")
 """Of releases, by API version modulo 3: 66 is Spring '26, 67 Summer '26, 65 Winter '26."""
@@ -62,3 +66,31 @@ async def describe_sobject(call: Incoming) -> Response:
     if sobject is None:
         raise NotFoundError
     return reply(describe(sobject, call.core.schema, call.version))
+
+
+async def record(call: Incoming) -> Response:
+    """``GET /services/data/vXX.X/sobjects/{Object}/{Id}``: one record, which clients read to know the user they are."""
+    sobject = call.core.schema.get(call.parts["sobject"])
+    try:
+        record_id = ids.normalize(call.parts["record_id"])
+    except ids.MalformedIdError:
+        raise NotFoundError from None
+    if sobject is None:
+        raise NotFoundError
+    fields = [field for field in sobject.fields.values() if not field.is_compound]
+    names = ", ".join(quoted(field.name) for field in fields)
+    sql = f"SELECT {names} FROM {quoted(sobject.name)} WHERE Id = ? AND IsDeleted = 0"  # noqa: S608 - names of the schema, quoted
+    rows = call.core.store.select(sql, (record_id,))
+    if not rows:
+        raise NotFoundError
+    url = f"/services/data/v{call.version}/sobjects/{sobject.name}/{record_id}"
+    found = {field.name: _in_json(field, value) for field, value in zip(fields, rows[0], strict=True)}
+    return reply({"attributes": {"type": sobject.name, "url": url}, **found})
+
+
+def _in_json(field: Field, value: Any) -> Any:
+    if value is not None and field.type == "boolean":
+        return bool(value)
+    if value is not None and field.type == "datetime":
+        return clock.in_json(datetime.fromisoformat(value))
+    return value

@@ -14,7 +14,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from airflow_provider_sfbulk.local_org import routes
+from airflow_provider_sfbulk.local_org import loopback_routes, routes
+from airflow_provider_sfbulk.local_org.control import Control
 from airflow_provider_sfbulk.local_org.core import Call, Core
 from airflow_provider_sfbulk.local_org.faults import Dropped, Exchange, Fault
 from airflow_provider_sfbulk.local_org.incoming import Incoming
@@ -29,7 +30,7 @@ _COMPRESSION_LEVEL = 1
 """The lowest: time matters more here than size."""
 
 
-def application(core: Core) -> ASGIApp:
+def application(core: Core, control: Control) -> ASGIApp:
     """Return the org as an ASGI application."""
 
     async def plain(scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,6 +40,10 @@ def application(core: Core) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
+            return
+        if loopback_routes.is_own(scope["path"]):
+            response = await loopback_routes.answer(control, Request(scope, receive))
+            await response(scope, receive, send)
             return
         try:
             await (compressing if core.compress else plain)(scope, receive, send)
@@ -80,7 +85,7 @@ async def _answer(core: Core, request: Request) -> Response:
     exchange = None
     try:
         route, call.parts = routes.find(request.method, request.url.path)
-        exchange = core.faults.exchange(route.name, request.method, request.url.path)
+        exchange = core.faults.exchange(route.name, request.method, request.url.path, request.query_params)
         faults = core.faults.of(exchange)
         response = await _before(faults, exchange) or await _handle(call, route)
     except (ApiError, OAuthError) as refusal:
@@ -93,8 +98,7 @@ async def _answer(core: Core, request: Request) -> Response:
         message = "An unexpected error occurred. Please include this ErrorId if you contact support: local-org"
         response = ApiError(500, "UNKNOWN_EXCEPTION", message).response()
     if exchange is not None:
-        for fault in faults:
-            response = await fault.after(exchange, response)
+        response = await _after(faults, exchange, response)
     if "version" in call.parts:
         response.headers["Sforce-Limit-Info"] = core.usage.header
     return response if exchange is None else _with_body_faults(faults, exchange, response)
@@ -108,8 +112,20 @@ async def _before(faults: list[Fault], exchange: Exchange) -> Response | None:
     return None
 
 
+async def _after(faults: list[Fault], exchange: Exchange, response: Response) -> Response:
+    for fault in faults:
+        try:
+            response = await fault.after(exchange, response)
+        except (ApiError, OAuthError) as refusal:
+            response = refusal.response()
+    return response
+
+
 async def _handle(call: Incoming, route: routes.Route) -> Response:
     if "version" in call.parts:
+        if call.is_on_login_host:
+            message = "Destination URL not reset. The URL returned from login must be set"
+            raise ApiError(400, "URL_NOT_RESET", message)
         routes.check_version(route, call.version)
     if not route.is_open:
         call.session()
@@ -125,7 +141,8 @@ def _with_body_faults(faults: list[Fault], exchange: Exchange, response: Respons
     chunks = response.body_iterator if isinstance(response, StreamingResponse) else _one(bytes(response.body))
     for fault in changing:
         chunks = fault.body(exchange, _as_bytes(chunks))
-    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    keeps_length = all(fault.keeps_length for fault in changing)
+    headers = {name: value for name, value in response.headers.items() if keeps_length or name != "content-length"}
     return StreamingResponse(chunks, status_code=response.status_code, headers=headers)
 
 

@@ -37,6 +37,11 @@ class Incoming:
         """The ``Content-Type`` without parameters, in lower case."""
         return self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
+    @property
+    def is_on_login_host(self) -> bool:
+        """Whether the caller named the host that is for logging in only."""
+        return self.core.login_host is not None and self.request.url.hostname == self.core.login_host
+
     def session(self) -> Session:
         """Return the session of the call's token.
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -40,18 +40,21 @@ def work(core: Core, entry: Entry) -> Iterator[datetime]:
     if job.state not in (State.UPLOAD_COMPLETE, State.IN_PROGRESS):
         return
     core.jobs.set_state(entry, State.IN_PROGRESS)
+    core.troubles.start(job)
     sobject = core.schema.get(job.object)
     if sobject is None:
         raise LookupError(f"object {job.object} of job {job.id} is not in the schema")
     try:
-        contents = csv_in.read(core.jobs.upload_path(job), job.dialect)
+        contents = csv_in.read(core.jobs.upload_path(job), job.dialect, batch_records=core.batch_records)
         plan = columns.plan(core.schema, sobject, job.operation, job.external_id_field, contents.header)
     except csv_in.JobFailedError as error:
         _remember_spans(core, job, error)
         core.jobs.set_state(entry, State.FAILED)
         return
     job.header_line = contents.header_line
-    job.spans = [(span.start, span.end) for span in contents.spans]
+    if not job.done:
+        # Else it is taken up again, perhaps by an org with batches of another size: what was saved counts by the first.
+        job.spans = [(span.start, span.end) for span in contents.spans]
     _cut_results(core, job)
     order = list(range(len(job.spans)))
     if len(order) > 1:
@@ -61,22 +64,34 @@ def work(core: Core, entry: Entry) -> Iterator[datetime]:
     left = [index for index in order if index not in job.done]
     for number, index in enumerate(left, start=1):
         yield begun + timedelta(seconds=core.job_seconds * number / len(left))
-        if job.state is not State.IN_PROGRESS:
+        if _stopped(core, entry):
             return
         if not core.usage.take_batch():
             job.error_message = "ExceededQuota : ApiBatchItems Limit exceeded"
             core.jobs.set_state(entry, State.FAILED)
             return
-        _save_batch(core, job, plan, index)
+        _save_batch(core, job, plan, contents.header, index)
     if not left:
         yield begun + timedelta(seconds=core.job_seconds)
-        if job.state is not State.IN_PROGRESS:
-            return
+    if _stopped(core, entry, at_end=True):
+        return
     job.total_ms = max(job.active_ms, int((core.clock.now() - (job.closed or begun)).total_seconds() * 1000))
     core.jobs.set_state(entry, State.JOB_COMPLETE)
 
 
-def _save_batch(core: Core, job: Job, plan: columns.Plan, index: int) -> None:
+def _stopped(core: Core, entry: Entry, *, at_end: bool = False) -> bool:
+    """Whether the job ends or waits here: somebody changed its state, or a test asked for it. A stuck job is taken up
+    again when it is released."""
+    if entry.job.state is not State.IN_PROGRESS:
+        return True
+    trouble = core.troubles.stops(entry, at_end=at_end)
+    if trouble is not None and trouble.error_message is not None:
+        entry.job.error_message = trouble.error_message
+        core.jobs.set_state(entry, State.FAILED)
+    return trouble is not None
+
+
+def _save_batch(core: Core, job: Job, plan: columns.Plan, header: Sequence[str], index: int) -> None:
     started = time.perf_counter()
     dialect = job.dialect
     table = csv_in.table(core.jobs.upload_path(job), dialect, csv_in.Span(*job.spans[index]), len(plan.columns))
@@ -91,6 +106,7 @@ def _save_batch(core: Core, job: Job, plan: columns.Plan, index: int) -> None:
             now=core.clock.now(),
             user_id=job.created_by_id,
             held=(held := core.locks.held),
+            refused=core.troubles.refused(job.object, header, table.columns),
         )
         core.locks.met(each for each in held if any(each in error for error in outcome.errors.values()))
         texts = _result_texts(plan, table, outcome, dialect)

@@ -44,6 +44,9 @@ async def token(call: Incoming) -> Response:
     grant = GRANTS.get(form.get("grant_type", ""))
     if grant is None:
         raise OAuthError("unsupported_grant_type", "grant type not supported")
+    if grant is _client_credentials and call.is_on_login_host:
+        # "Only on the org's My Domain host."
+        raise OAuthError("invalid_grant", "request not supported on this domain")
     return reply(grant(call.core, form))
 
 

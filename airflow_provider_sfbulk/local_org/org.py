@@ -9,17 +9,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
-from airflow_provider_sfbulk.local_org import clock, credentials, ids, ingest_work, query_work, seed
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.local_org import clock, credentials, ids, seed
 from airflow_provider_sfbulk.local_org.bulk1 import work as bulk1_work
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Job as Bulk1Job
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Jobs as Bulk1Jobs
 from airflow_provider_sfbulk.local_org.clock import Clock
+from airflow_provider_sfbulk.local_org.control import Control, take_up
 from airflow_provider_sfbulk.local_org.core import Call, Core
 from airflow_provider_sfbulk.local_org.credentials import Sessions
 from airflow_provider_sfbulk.local_org.describe import sobject_of, sobjects_in
 from airflow_provider_sfbulk.local_org.http import application
-from airflow_provider_sfbulk.local_org.jobs import Entry, Job, Jobs, Kind, State
+from airflow_provider_sfbulk.local_org.jobs import Entry, Job, Jobs, State
 from airflow_provider_sfbulk.local_org.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.server import HOST, Server
 from airflow_provider_sfbulk.local_org.standard_objects import standard_objects, with_system_fields
@@ -29,7 +32,7 @@ from airflow_provider_sfbulk.local_org.usage import Usage
 from airflow_provider_sfbulk.local_org.worker import AnyEntry, Worker
 
 
-class LocalOrg:
+class LocalOrg(Control):
     """A strict local Salesforce. Use it as a context manager, or call :meth:`start` and :meth:`close`.
 
     :param seed: folder with one ``<sObject>.csv`` each, loaded into a new org; a data file that has been seeded is
@@ -38,6 +41,8 @@ class LocalOrg:
     :param data: SQLite file that outlives the process, with records, jobs, credentials and sessions; its job files
         lie in a folder beside it. None: everything is thrown away at the end
     :param job_seconds: how long a job takes, by the org's clock; 0 is at once
+    :param batch_records: records of one batch of an ingest job, 10,000 as in Salesforce; fewer let a small test have
+        several
     :param tls: answer https, with a certificate in :attr:`ca_file`
     :param port: 0 takes a free one
     """
@@ -49,6 +54,7 @@ class LocalOrg:
         schema: str | Path | Mapping[str, Any] | list[Any] | None = None,
         data: str | Path | None = None,
         job_seconds: float = 0.0,
+        batch_records: int = limits.BATCH_RECORDS,
         tls: bool = False,
         port: int = 0,
     ) -> None:
@@ -56,6 +62,7 @@ class LocalOrg:
         self._schema = schema
         self._data = data
         self._job_seconds = job_seconds
+        self._batch_records = batch_records
         self._tls = tls
         self._port = port
         self._folder: Path | None = None
@@ -104,6 +111,7 @@ class LocalOrg:
             ingest_worker=Worker("local-org-ingest", time, self._failed),
             query_worker=Worker("local-org-query", time, self._failed),
             job_seconds=self._job_seconds,
+            batch_records=self._batch_records,
         )
         for sobject in standard_objects():
             self._add(sobject)
@@ -117,7 +125,7 @@ class LocalOrg:
         core.ingest_worker.start()
         core.query_worker.start()
         self._resume(core)
-        server.start(application(core), certificate=certificate)
+        server.start(application(core, self), certificate=certificate)
 
     def close(self) -> None:
         """Stop the org. What is in ``data`` stays, everything else is gone.
@@ -169,6 +177,14 @@ class LocalOrg:
     def url(self) -> str:
         """Where it answers: login host and instance in one."""
         return self.core.url
+
+    @property
+    def login_url(self) -> str:
+        """The org under another name, which is as ``login.salesforce.com``: good for logging in, by other flows than
+        client credentials, and for nothing else. There is such a host from the first time that this is asked for."""
+        parts = urlsplit(self.url)
+        self.core.login_host = "localhost" if parts.hostname == HOST else HOST
+        return f"{parts.scheme}://{self.core.login_host}:{parts.port}"
 
     @property
     def ca_file(self) -> Path | None:
@@ -311,32 +327,7 @@ class LocalOrg:
         """Every job of Bulk API 1.0, oldest first."""
         return [entry.job for entry in self.core.bulk1]
 
-    # --- what a test can do to it ---
-
-    def advance(self, seconds: float) -> None:
-        """Push the org's clock forward."""
-        self.core.clock.advance(seconds)
-
-    def hold(self, record_id: str, *, batches: int | None = None) -> None:
-        """Hold a record, as another transaction does: rows that change it or name it as a parent fail with
-        ``UNABLE_TO_LOCK_ROW``.
-
-        :param batches: let go after rows of so many batches have met it; None: until :meth:`release`
-        """
-        self.core.locks.hold(record_id, batches=batches)
-
-    def contend(self, record_id: str) -> None:
-        """Let rows that change a record, or name it as a parent, fail with ``UNABLE_TO_LOCK_ROW`` in everything that runs
-        in parallel, until :meth:`release`. In serial jobs of Bulk API 1.0 they do not fail."""
-        self.core.locks.contend(record_id)
-
-    def release(self, record_id: str) -> None:
-        """Let go of a record."""
-        self.core.locks.release(record_id)
-
-    def expire_tokens(self) -> None:
-        """End every session, so that the next call with its token is answered 401."""
-        self.core.sessions.expire_all()
+    # --- what a test can do to it: see Control ---
 
     def wait_until_idle(self) -> None:
         """Wait until no job has anything left to do. With ``job_seconds`` somebody has to advance the clock."""
@@ -383,12 +374,8 @@ class LocalOrg:
     def _resume(self, core: Core) -> None:
         """Take up the jobs that an earlier process left undone."""
         for entry in core.jobs:
-            if entry.job.state not in (State.UPLOAD_COMPLETE, State.IN_PROGRESS):
-                continue
-            if entry.job.kind is Kind.QUERY:
-                core.query_worker.submit(entry, query_work.work(core, entry))
-            else:
-                core.ingest_worker.submit(entry, ingest_work.work(core, entry))
+            if entry.job.state in (State.UPLOAD_COMPLETE, State.IN_PROGRESS):
+                take_up(core, entry)
         for older in core.bulk1:
             bulk1_work.resume(core, older)
 

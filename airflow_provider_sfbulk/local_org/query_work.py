@@ -36,8 +36,16 @@ def work(core: Core, entry: Entry) -> Iterator[datetime]:
     if job.state not in (State.UPLOAD_COMPLETE, State.IN_PROGRESS):
         return
     core.jobs.set_state(entry, State.IN_PROGRESS)
+    core.troubles.start(job)
     yield begun + timedelta(seconds=core.job_seconds)
     if job.state is not State.IN_PROGRESS:
+        return
+    trouble = core.troubles.stops(entry, at_end=True)
+    if trouble is not None:
+        # A stuck job is taken up again when it is released.
+        if trouble.error_message is not None:
+            job.error_message = trouble.error_message
+            core.jobs.set_state(entry, State.FAILED)
         return
     started = time.perf_counter()
     query = compiled(core, job)

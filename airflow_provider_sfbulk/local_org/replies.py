@@ -5,7 +5,7 @@ Errors are a JSON **array** of ``{"errorCode", "message"}``; only the token endp
     ApiError                 any refusal: status, code, message
     ├── NotFoundError        404 NOT_FOUND
     └── SessionError         401 INVALID_SESSION_ID, with ``WWW-Authenticate: Token``
-    OAuthError               400 {"error", "error_description"}
+    OAuthError               {"error", "error_description"}, 400 unless a test asks for another status
 """
 
 from __future__ import annotations
@@ -54,16 +54,21 @@ class SessionError(ApiError):
 
 
 class OAuthError(Exception):
-    """A refusal of the token endpoint, always 400."""
+    """A refusal of the token endpoint, which Salesforce gives as 400."""
 
-    def __init__(self, error: str, description: str) -> None:
+    def __init__(
+        self, error: str, description: str, *, status: int = 400, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(error, description)
         self.error = error
         self.description = description
+        self.status = status
+        self.headers = dict(headers or {})
 
     def response(self) -> Response:
         """Return the answer that says so."""
-        return reply({"error": self.error, "error_description": self.description}, status=400)
+        body = {"error": self.error, "error_description": self.description}
+        return reply(body, status=self.status, headers=self.headers)
 
 
 def reply(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -26,6 +26,7 @@ _CAPTURED: Final = {
     "async_version": r"(?P<async_version>\d{1,3}\.\d)",
     "soap_version": r"(?P<soap_version>\d{1,3}\.\d)",
     "batch_id": r"(?P<batch_id>\w{15}(?:\w{3})?)",
+    "record_id": r"(?P<record_id>\w{15}(?:\w{3})?)",
     "result_id": r"(?P<result_id>\w{15}(?:\w{3})?)",
     "version": r"v(?P<version>\d{1,3}\.\d)",
     "job_id": r"(?P<job_id>\w{15}(?:\w{3})?)",
@@ -75,6 +76,7 @@ ROUTES: Final = (
     Route("data.limits", "GET", "/services/data/{version}/limits", data_routes.show_limits),
     Route("data.sobjects", "GET", "/services/data/{version}/sobjects", data_routes.sobjects),
     Route("data.describe", "GET", "/services/data/{version}/sobjects/{sobject}/describe", data_routes.describe_sobject),
+    Route("data.record", "GET", "/services/data/{version}/sobjects/{sobject}/{record_id}", data_routes.record),
     Route("ingest.create", "POST", _INGEST, ingest_routes.create, _V2),
     Route("ingest.list", "GET", _INGEST, ingest_routes.list_jobs, _V2),
     Route("ingest.get", "GET", f"{_INGEST}/{{job_id}}", ingest_routes.get, _V2),
@@ -114,6 +116,8 @@ def find(method: str, path: str) -> tuple[Route, Mapping[str, str]]:
 
     :raises ApiError: 404 for an unknown path, 405 for a method that the path does not have
     """
+    # The Salesforce CLI doubles the slash, as a recording of Bulk API 1.0 does; both were served.
+    path = "/" + path.lstrip("/")
     allowed: list[str] = []
     for route in ROUTES:
         matched = route.pattern.fullmatch(path)
@@ -122,7 +126,7 @@ def find(method: str, path: str) -> tuple[Route, Mapping[str, str]]:
         if route.method == method:
             return route, matched.groupdict()
         allowed.append(route.method)
-    if path.lstrip("/").startswith("services/async/"):
+    if path.startswith("/services/async/"):
         raise bulk1.unknown(allowed)
     if not allowed:
         raise NotFoundError

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
@@ -96,25 +96,37 @@ def decide(
     now: datetime,
     user_id: str,
     held: Collection[str] = (),
+    refused: Mapping[int, RowError] | None = None,
 ) -> Outcome:
     """Check one batch and say what it does.
 
     :param raw: one list of texts per column of the upload, not empty
     :param user_id: who does it
     :param held: ids of records that somebody else holds
+    :param refused: rows that fail because a test asked for it
     """
-    rows = _Rows(store, plan, Cells(store, schema, plan, raw), clock.in_csv(now), user_id, held)
+    rows = _Rows(store, plan, Cells(store, schema, plan, raw), clock.in_csv(now), user_id, held, refused or {})
     return rows.delete() if plan.operation in DELETES else rows.save()
 
 
 class _Rows:
-    def __init__(self, store: Store, plan: Plan, cells: Cells, now: str, user_id: str, held: Collection[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        plan: Plan,
+        cells: Cells,
+        now: str,
+        user_id: str,
+        held: Collection[str],
+        refused: Mapping[int, RowError],
+    ) -> None:
         self._store = store
         self._plan = plan
         self._cells = cells
         self._now = now
         self._user_id = user_id
         self._held = held
+        self._refused = refused
         self._sobject = plan.sobject
         self._record_ids: list[str | None] = [None] * cells.count
         self._created = [False] * cells.count
@@ -129,8 +141,9 @@ class _Rows:
         for row, record_id in enumerate(self._record_ids):
             if record_id is None or row in self._cells.errors:
                 continue
-            if record_id in gone or record_id in self._held:
-                self._cells.fail(row, gone[record_id] if record_id in gone else _locked(record_id))
+            unfit = gone.get(record_id) or self._refused.get(row) or self._lock_error(row, record_id)
+            if unfit is not None:
+                self._cells.fail(row, unfit)
                 continue
             done.append(record_id)
             gone[record_id] = RowError("ENTITY_IS_DELETED", "entity is deleted")
@@ -165,7 +178,7 @@ class _Rows:
                 unfit = (unfit_to_create if creates else unfit_to_update).get(row) or refused.get(row)
                 self._record_ids[row] = record_id
                 if unfit is None:
-                    unfit = self._lock_error(row, record_id)
+                    unfit = self._refused.get(row) or self._lock_error(row, record_id)
                 if unfit is None:
                     unfit = next((error for unique in uniques if (error := unique.error(row, record_id))), None)
                 if unfit is not None:
@@ -189,7 +202,9 @@ class _Rows:
         if not self._held:
             return None
         parents = (
-            self._column(field.name)[row] for field in self._sobject.fields.values() if field.type == "reference"
+            self._cells.values[field.name][row]
+            for field in self._sobject.fields.values()
+            if field.type == "reference" and field.name in self._cells.values
         )
         return next((_locked(each) for each in (record_id, *parents) if each in self._held), None)
 

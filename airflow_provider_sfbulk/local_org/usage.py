@@ -52,6 +52,7 @@ class Allocation:
 class Usage:
     """All allocations of the org.
 
+    :ivar app: name and quota of the connected app, for orgs that have quotas by app; the header then tells them too
     :ivar refuse_calls: whether calls beyond the day's allocation are refused. Off unless a test asks: "Salesforce
         lets orgs go somewhat over before refusing", and a local org that is left running should go on.
     """
@@ -61,6 +62,7 @@ class Usage:
         self.batches = Allocation(clock, limits.BATCHES_PER_DAY)
         self.query_jobs = Allocation(clock, limits.QUERY_JOBS_PER_DAY)
         self.refuse_calls = False
+        self.app: tuple[str, int] | None = None
 
     def take_batch(self) -> bool:
         """Count one batch of 10,000 records; return whether it was still allowed."""
@@ -69,7 +71,12 @@ class Usage:
     @property
     def header(self) -> str:
         """``Sforce-Limit-Info``: used, then allowed."""
-        return f"api-usage={self.api_requests.used}/{self.api_requests.maximum}"
+        used = self.api_requests.used
+        usage = f"api-usage={used}/{self.api_requests.maximum}"
+        if self.app is None:
+            return usage
+        name, maximum = self.app
+        return f"{usage}; per-app-api-usage={used}/{maximum}(appName={name})"
 
     def body(self) -> dict[str, Any]:
         """Return the ``/limits`` answer, nested entries included."""

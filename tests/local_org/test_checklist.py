@@ -284,3 +284,59 @@ def test_answers_are_compressed_only_when_asked_for_and_switched_on(org: LocalOr
     assert gzip.decompress(packed.body) == plain.body
     org.core.compress = False
     assert witness.call("GET", path, accept_encoding="gzip").headers["Content-Encoding"] is None
+
+
+def test_a_query_job_tells_of_itself_in_the_recorded_order(witness: Witness) -> None:
+    """Facts: "No ``numberRecordsFailed``, no Apex times"; "Automatic PK chunking: the server decides.
+    ``isPkChunkingSupported`` tells"; LIMIT and ORDER BY "switch off the automatic PK chunking"."""
+    info = witness.query("SELECT Id FROM Account")
+    head = ["id", "operation", "object", "createdById", "createdDate", "systemModstamp", "state", "concurrencyMode"]
+    middle = ["contentType", "apiVersion", "jobType", "lineEnding", "columnDelimiter"]
+    figures = ["numberRecordsProcessed", "retries", "totalProcessingTime", "isPkChunkingSupported"]
+    assert list(info) == head + middle + figures
+    assert (info["jobType"], info["isPkChunkingSupported"]) == ("V2Query", True)
+    for end in ("LIMIT 5", "ORDER BY Name"):
+        assert witness.query(f"SELECT Id FROM Account {end}")["isPkChunkingSupported"] is False
+    assert "query" not in info
+
+
+def test_rows_of_a_list_have_no_counters(witness: Witness) -> None:
+    """Facts: "No counters and no ``errorMessage`` in list rows"; "``nextRecordsUrl``: null (key present)"."""
+    info = witness.load("Nickname__c\nx\n")
+    page = witness.call("GET", f"{V}/jobs/ingest").json
+    assert (page["done"], page["nextRecordsUrl"]) == (True, None)
+    (row,) = page["records"]
+    assert (row["id"], row["state"]) == (info["id"], "Failed")
+    assert {"errorMessage", "numberRecordsProcessed", "numberRecordsFailed", "retries"}.isdisjoint(row)
+
+
+def test_times_are_there_from_the_start_and_errors_only_when_there_are_some(witness: Witness) -> None:
+    """Facts: "Open job before the upload: ``retries`` and the three times are 0"; "``errorMessage``: only present when
+    there is one"; "``apiVersion`` is a JSON number"."""
+    job_id = witness.create()
+    info = witness.info(job_id)
+    times = ("retries", "totalProcessingTime", "apiActiveProcessingTime", "apexProcessingTime")
+    assert [info[name] for name in times] == [0, 0, 0, 0]
+    assert "errorMessage" not in info
+    assert info["apiVersion"] == 66.0
+    assert info["id"].startswith("750")
+    assert info["concurrencyMode"] == "Parallel"
+
+
+def test_a_hidden_mark_in_front_spoils_the_first_name(witness: Witness) -> None:
+    """Facts: "with an unquoted header the first column is 'not found'"; quoted: "Found unescaped quote"."""
+    bare = witness.load("\ufeffName\nA\n")
+    assert bare["state"] == "Failed"
+    assert bare["errorMessage"].startswith("InvalidBatch : Field name not found : ")
+    quoted = witness.load('\ufeff"Name"\n"A"\n')
+    assert quoted["errorMessage"] == "InvalidBatch : Failed to parse CSV. Found unescaped quote"
+
+
+def test_compound_columns_cannot_be_written(witness: Witness) -> None:
+    """Facts: "Compound fields (addresses, names, geolocation) cannot be written; write the parts"."""
+    assert witness.load("Name,BillingAddress\nA,B\n")["state"] == "Failed"
+    assert witness.load("Name,BillingCity\nA,B\n")["numberRecordsFailed"] == 0
+    body = {"operation": "query", "query": "SELECT BillingAddress FROM Account"}
+    status, code, message = witness.call("POST", f"{V}/jobs/query", body).error
+    assert (status, code) == (400, "API_ERROR")
+    assert message == "Selecting compound data not supported in Bulk Query"

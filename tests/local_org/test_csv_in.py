@@ -29,11 +29,13 @@ def written(rows: list[list[str]], dialect: Dialect, quoting: int, *, last_endin
     return data if last_ending else data.removesuffix(dialect.newline.encode())
 
 
-def read(data: bytes, dialect: Dialect) -> tuple[list[str], list[list[str]], int]:
+def read(
+    data: bytes, dialect: Dialect, *, batch_records: int = limits.BATCH_RECORDS
+) -> tuple[list[str], list[list[str]], int]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "upload.csv"
         path.write_bytes(data)
-        contents = csv_in.read(path, dialect)
+        contents = csv_in.read(path, dialect, batch_records=batch_records)
         rows: list[list[str]] = []
         for span in contents.spans:
             table = csv_in.table(path, dialect, span, len(contents.header))
@@ -54,13 +56,8 @@ def test_what_another_writer_wrote_is_read_back(data: st.DataObject) -> None:
     upload = written([header, *rows], dialect, quoting, last_ending=data.draw(st.booleans()))
     with pytest.MonkeyPatch.context() as patch:
         batch = data.draw(st.integers(1, 5))
-        patch.setattr(limits, "BATCH_RECORDS", batch)
         patch.setattr(csv_in, "_BLOCK_BYTES", data.draw(st.integers(1, 40)))
-        csv_in._batch_pattern.cache_clear()
-        try:
-            found_header, found, batches = read(upload, dialect)
-        finally:
-            csv_in._batch_pattern.cache_clear()
+        found_header, found, batches = read(upload, dialect, batch_records=batch)
     assert (found_header, found) == (header, rows)
     assert batches == -(-len(rows) // batch)
 

@@ -8,6 +8,7 @@ import hmac
 import json
 import time
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -202,3 +203,33 @@ def test_userinfo_tells_who_the_token_is(org: LocalOrg, witness: Witness) -> Non
     assert body["preferred_username"] == org.username
     bad = witness.call("GET", "/services/oauth2/userinfo", authorization="Bearer x")
     assert (bad.status, bad.text) == (403, "Bad_OAuth_Token")
+
+
+def test_the_login_host_logs_in_and_does_nothing_else(org: LocalOrg, witness: Witness) -> None:
+    """Facts: client credentials "only on the org's My Domain host. On login/test: 400 ``invalid_grant`` /
+    ``request not supported on this domain``"; "data call sent to ``login.``: 400 ``URL_NOT_RESET``"."""
+    token = witness.log_in()
+    host = urlsplit(org.login_url).netloc
+    app = {"client_id": org.client_id, "client_secret": org.client_secret}
+    path = "/services/oauth2/token"
+    body = urlencode({"grant_type": "client_credentials", **app})
+    form = {"content_type": "application/x-www-form-urlencoded", "authorization": ""}
+    refused = witness.call("POST", path, body, host=host, **form)
+    assert (refused.status, refused.json) == (
+        400,
+        {"error": "invalid_grant", "error_description": "request not supported on this domain"},
+    )
+    password = org.password + org.security_token
+    body = urlencode({"grant_type": "password", "username": org.username, "password": password, **app})
+    answer = witness.call("POST", path, body, host=host, **form)
+    assert answer.json["instance_url"] == org.url
+    called = witness.call("GET", f"{V}/limits", host=host, authorization=f"Bearer {token}")
+    message = "Destination URL not reset. The URL returned from login must be set"
+    assert called.error == (400, "URL_NOT_RESET", message)
+    assert witness.call("GET", f"{V}/limits").status == 200
+
+
+def test_the_token_endpoint_fails_in_its_own_format(org: LocalOrg, witness: Witness) -> None:
+    org.fault("oauth.token", "status", status=503, retry_after=2)
+    answer = witness.form("/services/oauth2/token", grant_type="client_credentials")
+    assert (answer.status, answer.json["error"], answer.headers["Retry-After"]) == (503, "server_error", "2")

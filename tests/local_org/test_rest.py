@@ -192,3 +192,30 @@ def test_a_missing_package_is_named_with_the_extra_that_has_it() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout == "the local org needs uvicorn: install airflow-provider-sfbulk[local-org]\n"
+
+
+def test_an_org_may_tell_the_quota_of_the_app_too(org: LocalOrg, witness: Witness) -> None:
+    """Facts: "With a per-app quota: ``api-usage=25/5000; per-app-api-usage=17/250(appName=loader-app)``"."""
+    org.core.usage.app = ("loader-app", 250)
+    header = witness.call("GET", f"{V}/limits").headers["Sforce-Limit-Info"]
+    assert header == "api-usage=1/15000; per-app-api-usage=1/250(appName=loader-app)"
+
+
+def test_one_record_can_be_read_by_its_id(org: LocalOrg, witness: Witness) -> None:
+    path = f"{V}/sobjects/User/{org.user_id}"
+    record = witness.call("GET", path).json
+    assert record["attributes"] == {"type": "User", "url": path}
+    assert (record["Username"], record["IsActive"]) == (org.username, True)
+    assert record["CreatedDate"].endswith(".000+0000")
+    assert witness.call("GET", path[:-3]).json == record
+    gone = witness.load("Name\nA\n")
+    record_id = witness.results(gone, "successfulResults").rows[0]["sf__Id"]
+    assert witness.call("GET", f"{V}/sobjects/Account/{record_id}").json["Name"] == "A"
+    witness.load(f"Id\n{record_id}\n", operation="delete")
+    for missing in (f"Account/{record_id}", "Account/001LO0000000000000", f"Nothing/{record_id}"):
+        assert witness.call("GET", f"{V}/sobjects/{missing}").status == 404
+
+
+def test_a_doubled_slash_is_served(witness: Witness) -> None:
+    assert witness.call("GET", "//services/data", authorization="").status == 200
+    assert witness.call("GET", f"/{V}/limits").status == 200

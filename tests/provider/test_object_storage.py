@@ -22,7 +22,7 @@ from starlette.responses import Response
 from airflow_provider_sfbulk.client.errors import FailedRecordsError, SourceError, TransportError
 from airflow_provider_sfbulk.client.flows import retry
 from airflow_provider_sfbulk.local_org import LocalOrg
-from airflow_provider_sfbulk.local_org.faults import Dropped, Exchange, Fault
+from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from airflow_provider_sfbulk.storage import open_output
@@ -138,15 +138,9 @@ def test_a_page_that_never_proves_shows_no_object(
 def test_a_retry_takes_over_the_objects_of_finished_pages(
     s3: Any, folder: str, org: LocalOrg, task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class HangUp(Fault):
-        async def after(self, exchange: Exchange, response: Response) -> Response:
-            if exchange.number > 3:
-                raise Dropped
-            return response
-
     fill_readings(org, tmp_path, many(25))
     monkeypatch.setattr(retry, "FIRST_DELAY_SECONDS", 0.001)
-    org.core.faults.add("query.results", HangUp())
+    org.fault("query.results", "drop", when="after", call=4, times=None)
     extract = operator(output_path=f"s3://minio@{BUCKET}/{folder}", page_records=5, max_concurrent_pages=1)
     s3.put_object(Bucket=BUCKET, Key=f"{folder}/notes.txt", Body=b"mine")
     s3.put_object(Bucket=BUCKET, Key=f"{folder}/_part-7508d000003QaLpAAK-00009.csv.0123abcd", Body=b"of a job given up")

@@ -23,7 +23,7 @@ from airflow_provider_sfbulk.client.errors import FencedError, ProtocolError, Tr
 from airflow_provider_sfbulk.client.flows import retry
 from airflow_provider_sfbulk.client.records.output import LocalFolder
 from airflow_provider_sfbulk.local_org import LocalOrg
-from airflow_provider_sfbulk.local_org.faults import Dropped, Exchange, Fault
+from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from tests.provider.conftest import FakeTask
 from tests.provider.readings import SOQL, fill_readings, many
@@ -65,22 +65,9 @@ def extract(out: Path, **arguments: Any) -> BulkQueryOperator:
     )
 
 
-class HangUp(Fault):
-    """Give so many answers, then none."""
-
-    def __init__(self, answers: int) -> None:
-        self._left = answers
-
-    async def after(self, exchange: Exchange, response: Response) -> Response:
-        self._left -= 1
-        if self._left < 0:
-            raise Dropped
-        return response
-
-
 def break_from(org: LocalOrg, page: int, *, typed: bool = False) -> None:
     """Let no page come from that one on, counted from 1; typed extracts read a page of one record before."""
-    org.core.faults.add("query.results", HangUp(page - 1 + typed))
+    org.fault("query.results", "drop", when="after", call=page + typed, times=None)
 
 
 def fail(task: FakeTask, org: LocalOrg, operator: BulkQueryOperator, *, page: int) -> None:

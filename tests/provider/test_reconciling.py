@@ -99,11 +99,9 @@ def test_files_of_a_broken_off_job_that_do_not_add_up_stop_the_task(
     task: FakeTask,
     parents: list[str],
     small_batches: None,
-    monkeypatch: pytest.MonkeyPatch,
     route: str,
 ) -> None:
-    left = iter([True, True, False])
-    monkeypatch.setattr(org.core.usage, "take_batch", lambda: next(left, True))
+    org.fail_jobs(after_batches=2)
     org.core.faults.add(route, Edited(lambda rows: rows[1:]))
     operator = load(children(parents))
     for _ in range(2):

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import FailedRecordsError, InputChangedError, JobFailedError, SourceError
 from airflow_provider_sfbulk.local_org import LocalOrg, csv_in
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
@@ -169,13 +168,9 @@ def test_a_column_that_is_not_there_is_refused_before_anything_is_sent(
 
 
 @pytest.fixture
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_batches(org: LocalOrg) -> None:
     """Jobs of several batches with few rows."""
-    csv_in._batch_pattern.cache_clear()
-    with monkeypatch.context() as patch:
-        patch.setattr(limits, "BATCH_RECORDS", 2)
-        yield
-    csv_in._batch_pattern.cache_clear()
+    org.core.batch_records = 2
 
 
 def test_rows_that_a_failed_job_left_are_sent_by_the_next_try(
@@ -184,11 +179,9 @@ def test_rows_that_a_failed_job_left_are_sent_by_the_next_try(
     parents: list[str],
     tmp_path: Path,
     small_batches: None,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = children(parents)
-    left = iter([True, True, False])
-    monkeypatch.setattr(org.core.usage, "take_batch", lambda: next(left, True))
+    org.fail_jobs(after_batches=2, error_message="ExceededQuota : ApiBatchItems Limit exceeded")
     operator = load(rows, results_path=tmp_path)
     with pytest.raises(JobFailedError, match=r"ExceededQuota.*5 records were not processed.*retry"):
         task.start().run(operator)

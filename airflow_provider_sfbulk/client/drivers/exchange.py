@@ -28,8 +28,8 @@ CONNECT_SECONDS: Final = 10.0
 BODY_SECONDS: Final = float(limits.RESULT_PAGE_SECONDS)
 """Seconds in which a reply's body must have come: a server that drips would hold a task for ever."""
 
-RAW_BYTES: Final = 256 * 1024
-"""Bytes read from the socket at a time."""
+RAW_BYTES: Final = 1024 * 1024
+"""Bytes read from the socket at a time. Measured: with a quarter of it a query takes a fifth longer."""
 
 USER_AGENT: Final = "airflow-provider-sfbulk"
 _COUNTED: Final = ("/services/data/v", "/services/async/", "/services/Soap/")

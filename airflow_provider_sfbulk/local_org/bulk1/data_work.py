@@ -49,6 +49,7 @@ def save(core: Core, entry: JobEntry, batch: Batch) -> bool:
             now=core.clock.now(),
             user_id=job.created_by_id,
             held=held,
+            refused=core.troubles.refused(job.object, records.header, records.columns),
         )
         core.locks.met(each for each in held if any(each in error for error in outcome.errors.values()))
     batch.attempts += 1

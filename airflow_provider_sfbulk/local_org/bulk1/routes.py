@@ -26,8 +26,8 @@ from airflow_provider_sfbulk.local_org.incoming import Incoming
 
 Handler = Callable[[Incoming], Awaitable[Response]]
 
-PATH: Final = "/+services/async/{async_version}/job"
-"""Of all calls, as the table of routes writes it. "A recording shows a doubled slash being served"."""
+PATH: Final = "/services/async/{async_version}/job"
+"""Of all calls, as the table of routes writes it."""
 
 _JOB_BODY_BYTES: Final = 64 * 1024
 """What a jobInfo may have; ours."""
