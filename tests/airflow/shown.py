@@ -136,8 +136,8 @@ def look(browser: Browser, url: str, awaited: str) -> str:
 
 def read(browser: Browser, awaited: str) -> str:
     """Give the text in the frame, once a word is there."""
-    body = "document.querySelector('iframe')?.contentDocument?.body?.innerText ?? ''"
-    found: str = browser.wait_for(f"(({body}).includes({json.dumps(awaited)}) && {body})")
+    body = "(document.querySelector('iframe')?.contentDocument?.body?.innerText ?? '')"
+    found: str = browser.wait_for(f"{body}.includes({json.dumps(awaited)}) && {body}")
     return found
 
 
