@@ -6,18 +6,13 @@ wait is there to be seen, however slow the machine is.
 
 from __future__ import annotations
 
-import json
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
-from uuid import uuid4
 
-import jwt
 import pytest
 
 from airflow_provider_sfbulk.demo.airports import SCHEMA
@@ -27,7 +22,8 @@ from airflow_provider_sfbulk.local_org import LocalOrg
 
 ROOT = Path(__file__).resolve().parents[2]
 HELD_SECONDS = 3600.0
-JWT_SECRET = secrets.token_hex(32)
+ROLES = {"admin": "admin", "olga": "op", "uma": "user", "vera": "viewer", "ned": ""}
+"""Users by name. Ned may do nothing."""
 
 
 @dataclass
@@ -40,14 +36,6 @@ class Stage:
     stack: AirflowStack
     org: LocalOrg
     lake: Path
-
-    def token(self, role: str | None) -> str:
-        """Give what a user with a role would be given at sign-in; None is a role that may do nothing."""
-        with urlopen(f"{self.stack.url}/auth/token", timeout=30) as reply:
-            theirs = json.load(reply)["access_token"]
-        header, claims = jwt.get_unverified_header(theirs), jwt.decode(theirs, options={"verify_signature": False})
-        claims |= {"sub": f"a {role}", "role": role, "jti": uuid4().hex}
-        return jwt.encode(claims, JWT_SECRET, algorithm=header["alg"], headers=header)
 
     def hold_jobs(self) -> None:
         """Jobs from now on stay at work until :meth:`let_jobs_end`."""
@@ -88,7 +76,6 @@ def set_up(home: Path) -> Iterator[Stage]:
         environment = {
             "AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT": org.connection,
             "AIRFLOW_VAR_LAKE": str(home / "lake"),
-            "AIRFLOW__API_AUTH__JWT_SECRET": JWT_SECRET,
             # How long a lost triggerer's waits lie unattended: 30 s by default, which is 30 s of every run of these tests.
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
@@ -103,7 +90,7 @@ def set_up(home: Path) -> Iterator[Stage]:
             # The DAG files stay as they are: reading them again and again takes what the tasks could use.
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
         }
-        with AirflowStack(home / "home", dags, environment) as stack:
+        with AirflowStack(home / "home", dags, environment, roles=ROLES) as stack:
             yield Stage(stack, org, home / "lake")
 
 

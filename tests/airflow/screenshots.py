@@ -20,7 +20,7 @@ def main(folder: Path) -> None:
         sys.exit("no Chromium was found: set CHROMIUM to its path")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home, set_up(Path(home)) as stage, Browser(path) as browser:
-        browser.sign_in(stage.stack.url, stage.token("admin"))
+        browser.sign_in(stage.stack.url, stage.stack.sign_in("admin"))
         _take(stage, browser, folder)
 
 

@@ -78,7 +78,7 @@ def browser(stage: Stage) -> Iterator[Browser | None]:
         yield None
         return
     with Browser(path) as running:
-        running.sign_in(stage.stack.url, stage.token("admin"))
+        running.sign_in(stage.stack.url, stage.stack.sign_in("admin"))
         yield running
 
 
@@ -148,9 +148,9 @@ def test_the_log_tells_how_far_the_jobs_are(seen: Seen) -> None:
 # --- who may read it --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", ["viewer", "user", "op", "admin"])
-def test_who_may_read_the_run_may_read_the_page(role: str, seen: Seen) -> None:
-    shown, token = seen.shown, seen.shown.stage.token(role)
+@pytest.mark.parametrize("user", ["vera", "uma", "olga", "admin"])
+def test_who_may_read_the_run_may_read_the_page(user: str, seen: Seen) -> None:
+    shown, token = seen.shown, seen.shown.stage.stack.sign_in(user)
     for path in (shown.frame, f"/{PREFIX}/run/{DAG_ID}/{shown.run_id}", f"/{PREFIX}/jobs"):
         status, headers, text = fetch(f"{shown.stage.stack.url}{path}", token)
         assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
@@ -160,10 +160,10 @@ def test_who_may_read_the_run_may_read_the_page(role: str, seen: Seen) -> None:
     assert (status, PROGRESS_XCOM_KEY in entry) == (200, True)
 
 
-@pytest.mark.parametrize(("role", "refused"), [(None, 403), ("nobody is signed in", 401)])
-def test_who_may_not_read_the_run_gets_neither_page_nor_data(role: str | None, refused: int, seen: Seen) -> None:
+@pytest.mark.parametrize(("user", "refused"), [("ned", 403), (None, 401)])
+def test_who_may_not_read_the_run_gets_neither_page_nor_data(user: str | None, refused: int, seen: Seen) -> None:
     shown = seen.shown
-    token = shown.stage.token(None) if role is None else None
+    token = None if user is None else shown.stage.stack.sign_in(user)
     entry = f"{shown.task_path}/xcomEntries/{PROGRESS_XCOM_KEY}"
     for path in (shown.frame, f"/{PREFIX}/run/{DAG_ID}/{shown.run_id}", f"/{PREFIX}/jobs", entry):
         status, _, text = fetch(f"{shown.stage.stack.url}{path}", token)
@@ -173,16 +173,15 @@ def test_who_may_not_read_the_run_gets_neither_page_nor_data(role: str | None, r
 
 
 def test_a_forged_session_is_refused(seen: Seen) -> None:
-    status, _, _ = fetch(
-        f"{seen.shown.stage.stack.url}{seen.shown.frame}", seen.shown.stage.token("admin")[:-8] + "forgery_"
-    )
+    stack = seen.shown.stage.stack
+    status, _, _ = fetch(f"{stack.url}{seen.shown.frame}", stack.sign_in("admin")[:-8] + "forgery_")
     assert status == 403
 
 
 @pytest.mark.parametrize("path", ["jobs", "static/page.js", "static/page.css"])
 def test_every_reply_forbids_what_the_page_does_not_need(path: str, seen: Seen) -> None:
     stage = seen.shown.stage
-    _, headers, _ = fetch(f"{stage.stack.url}/{PREFIX}/{path}", stage.token("viewer"))
+    _, headers, _ = fetch(f"{stage.stack.url}/{PREFIX}/{path}", stage.stack.sign_in("vera"))
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -299,9 +298,9 @@ def test_the_browser_itself_would_refuse_markup(chromium: Browser, seen: Seen) -
 def test_a_session_that_has_ended_is_told(chromium: Browser, seen: Seen) -> None:
     stage = seen.shown.stage
     look(chromium, seen.shown.overview, seen.shown.run_id)
-    chromium.sign_in(stage.stack.url, stage.token(None))
+    chromium.sign_in(stage.stack.url, stage.stack.sign_in("ned"))
     try:
         chromium.run(f"{FRAME}.dispatchEvent(new Event('visibilitychange'))")
         assert "You may not read this" in read(chromium, "You may not read this")
     finally:
-        chromium.sign_in(stage.stack.url, stage.token("admin"))
+        chromium.sign_in(stage.stack.url, stage.stack.sign_in("admin"))
