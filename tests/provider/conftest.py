@@ -126,14 +126,6 @@ def no_old_secrets() -> None:
 
 
 @pytest.fixture
-def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A minute that is a second: what a watch does in minutes is seen in seconds."""
-    monkeypatch.setattr(polls, "WINDOW_SECONDS", 1.0)
-    monkeypatch.setattr(polls, "SHORTEST_PERIOD_SECONDS", 0.2)
-    monkeypatch.setattr(polls, "_TROUBLE_SECONDS", 0.1)
-
-
-@pytest.fixture
 def task() -> FakeTask:
     return FakeTask()
 
