@@ -23,7 +23,7 @@ from typing import Any, Final, Self
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 0.2
-WIDTH, HEIGHT = 1400, 860
+WIDTH, HEIGHT = 1400, 1100
 
 LAUNCH: Final = """
 import os, sys

@@ -41,6 +41,12 @@ function secondsOf(task) {
   return Math.max(0, (end - Date.parse(task.start_date)) / 1000);
 }
 
+// As the task tells it; of one that has ended too soon for that, over its whole time.
+function rateOf(task, told, processed) {
+  const seconds = ENDED.has(task?.state) ? secondsOf(task) : null;
+  return count(told.rate) ?? (seconds && processed ? processed / seconds : null);
+}
+
 function safeUrl(address) {
   try {
     const url = new URL(address);
@@ -107,12 +113,12 @@ function figuresOf(told) {
   return { processed, failed, records };
 }
 
-function badge(task, told) {
+function badge(task, told, { short = false } = {}) {
   const state = text(task?.state) || "none";
   const phase = PHASES[text(told?.phase)] ?? "";
   const words = {
     running: phase || "running",
-    deferred: told?.phase === "waiting" ? "Salesforce is at work (deferred)" : "deferred",
+    deferred: told?.phase === "waiting" && !short ? "Salesforce is at work (deferred)" : "deferred",
     ...SOON,
   };
   return make("span", { class: `badge ${/^[a-z_]+$/.test(state) ? state : ""}` }, words[state] ?? state);
@@ -152,7 +158,7 @@ function taskPage(task, told) {
   const figures = [
     ["Rows processed", records === null ? shown(processed) : `${shown(processed)} of ${shown(records)}${share}`],
     ["Rows failed", failed ? make("span", { class: "bad" }, shown(failed)) : "0"],
-    ["Rows a second", count(told.rate) === null ? "–" : shown(told.rate)],
+    ["Rows a second", shown(rateOf(task, told, processed))],
     ["Time", span(secondsOf(task))],
     ["Time left, about", isActive ? span(count(told.seconds_left)) : "–"],
     ["API calls", shown(count(told.api_calls))],
@@ -255,8 +261,8 @@ async function showMany() {
   const title = make("div", { class: "head" }, make("h1", {}, view === "run" ? "Salesforce jobs of this run" : "Salesforce jobs"));
   if (!all.length) return { parts: [title, make("p", { class: "quiet" }, "No task has told of Salesforce jobs here.")], isActive };
   const headings = [
-    ["Task", "text"], ["What", "text"], ["State"], ["Progress"], ["Rows", "number"], ["Failed", "number"],
-    ["Rows a second", "number"], ["Time", "number"], ["API calls", "number"], ["Jobs", "number"], ["Failures by code", "text"],
+    ["Task", "task"], ["What", "text"], ["State"], ["Progress"], ["Rows", "number"], ["Failed", "number"],
+    ["Failures by code", "text"], ["Rows a second", "number"], ["Time", "number"], ["API calls", "number"], ["Jobs", "number"],
   ];
   return { parts: [title, rows(headings, all.map(overviewCells)), pager(count(found.total_entries) ?? all.length)], isActive };
 }
@@ -267,13 +273,13 @@ function overviewCells({ entry, task, told }) {
   const address = `${base}dags/${at(entry.dag_id)}/runs/${at(entry.run_id)}/tasks/${at(entry.task_id)}${index}`;
   const label = entry.map_index >= 0 ? `${text(entry.task_id)} [${entry.map_index}]` : text(entry.task_id);
   const codes = errorsOf(told).map(([code, number]) => `${code} ${shown(number)}`);
-  const where = view === "run" ? null : make("div", { class: "quiet" }, `${text(entry.dag_id)} · ${text(entry.run_id)}`);
+  const where = view === "run" ? null : make("div", { class: "quiet" }, text(entry.dag_id), make("br"), text(entry.run_id));
   return [
-    make("div", {}, link(address, label), where), titleOf(told), badge(task, told), bar(processed, failed, records),
+    make("div", {}, link(address, label), where), titleOf(told), badge(task, told, { short: true }), bar(processed, failed, records),
     records === null ? shown(processed) : `${shown(processed)} of ${shown(records)}`,
-    failed ? make("span", { class: "bad" }, shown(failed)) : "0", count(told.rate) === null ? "–" : shown(told.rate),
+    failed ? make("span", { class: "bad" }, shown(failed)) : "0",
+    codes.slice(0, 3).join(", ") + (codes.length > 3 ? ` and ${codes.length - 3} more` : ""), shown(rateOf(task, told, processed)),
     span(secondsOf(task)), shown(count(told.api_calls)), shown(list(told.jobs).length + (count(told.more_jobs) ?? 0)),
-    codes.slice(0, 3).join(", ") + (codes.length > 3 ? ` and ${codes.length - 3} more` : ""),
   ];
 }
 
