@@ -51,7 +51,7 @@ from airflow_provider_sfbulk.client.errors import (
     TransientError,
 )
 from airflow_provider_sfbulk.client.flows.bulk1 import INVALID_STATE, Jobs1, JobSpec1, is_in_doubt
-from airflow_provider_sfbulk.client.flows.ingest import DECISION, GIVEN_UP, NOTHING, Filled
+from airflow_provider_sfbulk.client.flows.ingest import DECISION, GIVEN_UP, NOTHING, Filled, OnJob, tell_nobody
 from airflow_provider_sfbulk.client.models import ColumnDelimiter
 from airflow_provider_sfbulk.client.models1 import JobState1
 from airflow_provider_sfbulk.client.records.kept_parts import KeptParts
@@ -144,6 +144,7 @@ def load(
     number: int = 0,
     note: Mapping[str, Any] = NOTHING,
     compress: bool = False,
+    on_job: OnJob = tell_nobody,
 ) -> Flow[list[Sent]]:
     """Read a round to its end, decide, send every part as a batch, once, and close the jobs.
 
@@ -151,16 +152,17 @@ def load(
     :param number: the round's; 0 is the input
     :param note: recorded with the decision
     :param compress: send batches gzipped
+    :param on_job: is told of each job that is made, with the records that it may be sent
     :return: what was sent, in the order of the parts; the batches run, or have run
     :raises SourceError: when the input is wrong or empty; nothing was sent
     :raises InputChangedError: when the round is decided, and the input gives other records now
     """
     plan = yield from planned(number)
     if plan is not None:
-        return (yield from _Sending(jobs, spec, number, plan, compress).all(parts))
+        return (yield from _Sending(jobs, spec, number, plan, compress, on_job).all(parts))
     with KeptParts() as kept:
         plan = yield from _decide(kept, parts, number, note)
-        return (yield from _Sending(jobs, spec, number, plan, compress).all(kept))
+        return (yield from _Sending(jobs, spec, number, plan, compress, on_job).all(kept))
 
 
 def _decide(kept: KeptParts, parts: Iterable[Part], number: int, note: Mapping[str, Any]) -> Flow[list[Planned]]:
@@ -239,6 +241,7 @@ class _Sending:
     number: int
     plan: Sequence[Planned]
     compress: bool
+    on_job: OnJob
     sent: dict[int, Sent] = field(default_factory=dict)
     jobs_made: int = 0
     open_job: str | None = None
@@ -341,6 +344,8 @@ class _Sending:
                 raise FencedError(f"another try of this load goes on with job {stands['job_id']}", job_id=job.id)
             self.jobs_made += 1
             self.open_job = job.id
+            left = sum(part.records for part in self.plan if part.number not in self.sent)
+            self.on_job(job.id, number=self.number, records=left)
         return self.open_job
 
     def _record(self, part: Planned, job_id: str, batch_id: str) -> Flow[None]:
