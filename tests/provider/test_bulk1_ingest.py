@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import time
@@ -12,14 +13,16 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from starlette.responses import Response
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import FailedRecordsError, InputChangedError, JobFailedError, SourceError
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.bulk1.jobs import JobState
+from airflow_provider_sfbulk.local_org.faults import Exchange
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.sensors.job import BulkJobSensor
-from tests.client.bulk1.conftest import LostReply, LostRequest
+from tests.client.bulk1.conftest import LostReply, LostRequest, Once
 from tests.provider.conftest import FakeTask, Try
 
 
@@ -51,6 +54,11 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def batches(org: LocalOrg) -> list[list[int]]:
+    """The records processed of each batch, by job."""
+    return [[each.batch.processed for each in entry.batches.values()] for entry in org.core.bulk1]
+
+
 def counts(summary: dict[str, Any]) -> dict[str, int]:
     return {kind: summary[kind] for kind in ("processed", "successful", "failed", "unprocessed")}
 
@@ -64,7 +72,8 @@ def test_a_load_arrives_in_batches_of_one_job(mode: str, deferrable: bool, org: 
     summary = task.start().run(load(rows(), concurrency_mode=mode, deferrable=deferrable))
     assert stored(org) == keys(rows())
     (job,) = org.bulk1_jobs
-    assert (str(job.concurrency_mode), job.state, len(job.batches)) == (mode, JobState.CLOSED, 3)
+    assert (str(job.concurrency_mode), job.state) == (mode, JobState.CLOSED)
+    assert batches(org) == [[10, 10, 5]]
     assert summary["job_ids"] == [job.id]
     assert counts(summary) == {"processed": 25, "successful": 25, "failed": 0, "unprocessed": 0}
     assert org.jobs == [], "no job of Bulk API 2.0"
@@ -97,6 +106,8 @@ def test_results_are_the_same_files_as_by_2_0(org: LocalOrg, tmp_path: Path) -> 
         records[bad]["Name"] = ""
     found: dict[str, tuple[Any, Any, Any]] = {}
     for api in ("1.0", "2.0"):
+        with org.core.store.writing() as connection:
+            connection.execute("DELETE FROM Account")
         folder = tmp_path / api
         task = FakeTask().start()
         summary = task.run(load(records, api=api, results_path=str(folder), max_failed_records=3))
@@ -123,7 +134,7 @@ def test_failed_rows_fail_the_task_and_a_clear_sends_them_again(org: LocalOrg, t
     assert "K-3" not in str(caught.value)
     with pytest.raises(FailedRecordsError):
         task.start(cleared=True).run(operator)
-    assert [len(job.batches) for job in org.bulk1_jobs] == [3, 1]
+    assert batches(org) == [[10, 10, 5], [1]]
     del records[3]
     assert stored(org) == keys(records)
 
@@ -132,7 +143,7 @@ def test_the_limits_of_a_batch_are_kept(org: LocalOrg, task: FakeTask) -> None:
     count = limits.BATCH_RECORDS + 1
     summary = task.start().run(load(rows(count), part_records=limits.RECORDS_PER_DAY))
     assert summary["successful"] == count
-    assert sorted(batch.records_processed for batch in org.bulk1_jobs[0].batches) == [1, limits.BATCH_RECORDS]
+    assert batches(org) == [[limits.BATCH_RECORDS, 1]]
     long = [{"Name": "x", "Description": "y" * (limits.FIELD_CHARACTERS + 1)}]
     with pytest.raises((SourceError, AirflowFailException), match=f"{limits.FIELD_CHARACTERS}"):
         FakeTask().start().run(load(long))
@@ -150,7 +161,7 @@ def test_a_hundred_thousand_records_go_by_a_serial_job(org: LocalOrg, task: Fake
         **{"failed": 0, "unprocessed": 0},
     }
     assert len(stored(org)) == 100_000
-    assert len(org.bulk1_jobs[0].batches) == 10
+    assert batches(org) == [[limits.BATCH_RECORDS] * 10]
 
 
 # --- what stops it ----------------------------------------------------------------------------------------------------
@@ -162,8 +173,6 @@ def test_a_hundred_thousand_records_go_by_a_serial_job(org: LocalOrg, task: Fake
         ({"api": "3.0"}, "api is '2.0' or '1.0', not '3.0'"),
         ({"api": "2.0", "concurrency_mode": "Serial"}, "concurrency_mode Serial is there with api='1.0' only"),
         ({"concurrency_mode": "serially"}, "concurrency_mode"),
-        ({"serial_fallback": True}, "serial_fallback"),
-        ({"column_delimiter": "TAB"}, "column_delimiter|commas"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_name(
@@ -175,14 +184,22 @@ def test_what_cannot_be_is_refused_with_its_name(
     assert org.jobs == []
 
 
+def test_a_file_with_other_delimiters_is_refused_before_a_job_is_made(
+    org: LocalOrg, task: FakeTask, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("Name\tExternal_Key__c\nA\tK-1\n")
+    with pytest.raises((SourceError, AirflowFailException), match="takes commas between columns only, not TAB"):
+        task.start().run(load(str(path), column_delimiter="TAB"))
+    assert org.bulk1_jobs == []
+
+
 def test_a_person_s_kill_aborts_the_job(org: LocalOrg, task: FakeTask) -> None:
     org.core.job_seconds = 3600.0
     attempt = task.start()
     operator = load(rows())
     with pytest.raises(TaskDeferred) as deferral:
         attempt.run_once(operator)
-    import asyncio  # noqa: PLC0415
-
     asyncio.run(deferral.value.trigger.on_kill())
     assert [job.state for job in org.bulk1_jobs] == [JobState.ABORTED]
 
@@ -191,7 +208,7 @@ def test_a_sensor_waits_for_jobs_that_were_submitted_before(org: LocalOrg, task:
     job_ids = task.start().run(load(rows(), wait_for_completion=False))
     sensor = BulkJobSensor(task_id="sense", job_ids=job_ids, api="1.0", deferrable=True, poke_interval=0.1)
     (told,) = FakeTask().start().run(sensor)
-    assert (told["state"], told["numberRecordsProcessed"]) == ("JobComplete", 25)
+    assert (told["state"], told["number_records_processed"]) == ("JobComplete", 25)
     assert stored(org) == keys(rows())
 
 
@@ -258,38 +275,48 @@ def test_a_retry_with_another_input_sends_nothing_more(org: LocalOrg, task: Fake
     operator = load(str(path))
     with pytest.raises(Killed):
         DyingTry(task, 5, after=True).run(operator)
-    sent = len(org.bulk1_jobs[0].batches)
+    sent = batches(org)
     path.write_text("Name,External_Key__c\n" + "".join(f"B{n},K-{n}\n" for n in range(25)))
     with pytest.raises((InputChangedError, AirflowFailException)):
         task.start().run(operator)
-    assert [len(job.batches) for job in org.bulk1_jobs] == [sent]
+    org.wait_until_idle()
+    assert [len(each) for each in batches(org)] == [len(each) for each in sent] == [1]
 
 
-def test_a_session_that_ends_in_the_middle_is_renewed(org: LocalOrg, task: FakeTask) -> None:
-    org.expire_sessions_after(4)
+class Expire(Once):
+    """The session ends when the call comes."""
+
+    def __init__(self, org: LocalOrg, number: int) -> None:
+        super().__init__(number)
+        self._org = org
+
+    async def before(self, exchange: Exchange) -> Response | None:
+        if self.is_due():
+            self._org.expire_tokens()
+        return None
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_a_session_that_ends_in_the_middle_is_renewed(number: int, org: LocalOrg, task: FakeTask) -> None:
+    org.core.faults.add("bulk1.*", Expire(org, number))
     assert task.start().run(load(rows()))["successful"] == 25
     assert stored(org) == keys(rows())
 
 
 def test_batches_that_never_ran_are_sent_by_the_next_try(org: LocalOrg, task: FakeTask) -> None:
     org.core.job_seconds = 3600.0
-    operator = load(rows(), deferrable=True, concurrency_mode="Serial")
+    operator, attempt = load(rows(), concurrency_mode="Serial"), task.start()
     with pytest.raises(TaskDeferred) as deferral:
-        task.start().run_once(operator)
-    client = operator.hook.get_client()
-    client.bulk1.abort_job(org.bulk1_jobs[0].id)
-    org.advance(3601)
+        attempt.run_once(operator)
+    (job,) = org.bulk1_jobs
+    with operator.hook.get_conn() as client:
+        client.bulk1.abort(job.id)
     with pytest.raises(JobFailedError):
-        operator.execute_complete(_context(task), event=None)
-    assert deferral.value.method_name == "execute_complete"
+        attempt.resume(operator, deferral.value)
     org.core.job_seconds = 0.0
-    summary = task.start().run(operator)
-    assert summary["successful"] == 25
+    assert task.start().run(operator)["successful"] == 25
     assert stored(org) == keys(rows())
-
-
-def _context(task: FakeTask) -> Any:
-    return Try(task, task.current).context
+    assert batches(org) == [[0, 0, 0], [10, 10, 5]]
 
 
 # --- the serial job after the locks -----------------------------------------------------------------------------------
@@ -319,8 +346,8 @@ def test_rows_that_stay_locked_go_by_one_serial_job(
     summary = task.start().run(fallback(records, results_path=str(tmp_path)))
     assert stored(org, "Contact", "LastName") == Counter(row["LastName"] for row in records)
     assert (summary["successful"], summary["failed"]) == (9, 0)
-    (job,) = org.bulk1_jobs
-    assert (str(job.concurrency_mode), [batch.records_processed for batch in job.batches]) == ("Serial", [3])
+    assert [str(job.concurrency_mode) for job in org.bulk1_jobs] == ["Serial"]
+    assert batches(org) == [[3]]
     saved = read(tmp_path / "successful.csv")
     assert sorted((int(row["sf__Row"]), row["LastName"]) for row in saved) == [
         (n, row["LastName"]) for n, row in enumerate(records, start=1)
