@@ -87,7 +87,11 @@ def test_every_operation_goes_by_it(org: LocalOrg) -> None:
         assert summary["successful"] == len(records)
 
     run("insert", rows(4))
-    run("upsert", [{"External_Key__c": f"K-{n}", "Name": f"New {n}"} for n in range(6)], external_id_field="External_Key__c")
+    run(
+        "upsert",
+        [{"External_Key__c": f"K-{n}", "Name": f"New {n}"} for n in range(6)],
+        external_id_field="External_Key__c",
+    )
     by_key = {record["External_Key__c"]: record for record in org.records("Account")}
     assert sorted(record["Name"] for record in by_key.values()) == [f"New {n}" for n in range(6)]
     run("update", [{"Id": by_key["K-0"]["Id"], "Name": "Updated"}])
@@ -113,7 +117,10 @@ def test_results_are_the_same_files_as_by_2_0(org: LocalOrg, tmp_path: Path) -> 
         summary = task.run(load(records, api=api, results_path=str(folder), max_failed_records=3))
         files = {
             kind: sorted(
-                [{name: value for name, value in row.items() if name != "sf__Id"} for row in read(folder / f"{kind}.csv")],
+                [
+                    {name: value for name, value in row.items() if name != "sf__Id"}
+                    for row in read(folder / f"{kind}.csv")
+                ],
                 key=lambda row: int(row["sf__Row"]),
             )
             for kind in ("successful", "failed", "unprocessed")
@@ -363,9 +370,7 @@ def test_without_the_user_s_word_there_is_no_serial_job(org: LocalOrg, task: Fak
     assert org.bulk1_jobs == []
 
 
-def test_a_lock_that_the_serial_job_meets_too_fails_the_task(
-    org: LocalOrg, task: FakeTask, parents: list[str]
-) -> None:
+def test_a_lock_that_the_serial_job_meets_too_fails_the_task(org: LocalOrg, task: FakeTask, parents: list[str]) -> None:
     org.hold(parents[1])
     with pytest.raises(FailedRecordsError, match="UNABLE_TO_LOCK_ROW 3"):
         task.start().run(fallback(children(parents)))
