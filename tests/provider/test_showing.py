@@ -56,18 +56,27 @@ class Uploads(Fault):
         return response
 
 
-def test_jobs_and_link_are_shown_before_the_first_upload_is_through(org: LocalOrg, task: FakeTask) -> None:
+def seen_at_uploads(org: LocalOrg, task: FakeTask, **arguments: Any) -> list[dict[str, Any]]:
     attempt = task.start()
     uploads = Uploads(attempt)
     org.core.faults.add("ingest.upload", uploads)
-    attempt.run(load(part_records=1))
-    first, *_, last = uploads.seen
-    told = first[PROGRESS_XCOM_KEY]
+    attempt.run(load(**arguments))
+    return uploads.seen
+
+
+def test_job_and_link_are_shown_before_the_upload_is_through(org: LocalOrg, task: FakeTask) -> None:
+    (seen,) = seen_at_uploads(org, task)
+    told = seen[PROGRESS_XCOM_KEY]
     assert (told["phase"], told["sobject"], told["operation"]) == ("sending", "Account", "insert")
     (job,) = told["jobs"]
-    assert (job["state"], job["records"]) == ("Open", 1)
-    assert job["id"] in {each.id for each in org.jobs}
-    assert first[LINK_XCOM_KEY] == job_url(org.url, [job["id"]])
+    assert (job["state"], job["records"]) == ("Open", 3)
+    assert job["id"] == org.jobs[0].id
+    assert seen[LINK_XCOM_KEY] == job_url(org.url, [job["id"]])
+
+
+def test_the_link_of_several_jobs_is_shown_before_the_last_upload_is_through(org: LocalOrg, task: FakeTask) -> None:
+    first, *_, last = seen_at_uploads(org, task, part_records=1)
+    assert first[PROGRESS_XCOM_KEY]["jobs"]  # how many is up to the threads that send them
     assert last[LINK_XCOM_KEY] == job_url(org.url, ["several", "jobs"])
 
 

@@ -42,6 +42,7 @@ np.full(
 MADE: Final = """\
         info = yield from jobs.create(written)
         try:
+            on_job(info.id, number=number, records=part.records)
             yield from jobs.upload(info.id, part.body)
 """
 MADE_WITH_DATA: Final = """\
@@ -65,6 +66,7 @@ NO_PAGE: Final = """\
 """
 
 FAVOURED: Final = {
+    "aborts on a deploy": ("ask_state", "error"),
     "takes a result file with fewer rows": ("download", "rows_missing"),
     "aborts when Airflow does not say why it ends": ("ask_state", "error"),
 }
