@@ -55,10 +55,11 @@ ALLOWED: Final[dict[str, set[str]]] = {
     CLIENT: {CLIENT, f"{PACKAGE}.limits"},
     f"{CLIENT}.wire": {f"{CLIENT}.errors"},
     f"{CLIENT}.errors": set(),
+    f"{CLIENT}.safe_xml": set(),
     f"{CLIENT}.models": {f"{PACKAGE}.limits", f"{CLIENT}.errors"},
     f"{CLIENT}.auth": {
         f"{PACKAGE}.limits",
-        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "settings", "auth")),
+        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "safe_xml", "settings", "auth")),
     },
     f"{CLIENT}.settings": {
         f"{PACKAGE}.limits",
