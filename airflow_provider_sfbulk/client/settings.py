@@ -204,9 +204,9 @@ class Settings:
         by line (measured on Airflow 3.3.2), so each is listed. Texts under ``MASK_CHARACTERS`` are not.
         """
         own = (self.password, self.client_secret, self.refresh_token, self.security_token, self.access_token)
-        given = [*own, self.full_password, self.private_key, *_proxy_passwords(self.proxy)]
+        given = [*own, self.full_password, *_proxy_passwords(self.proxy)]
         if self.private_key is not None:
-            given += [_unfolded(self.private_key), *_key_lines(_unfolded(self.private_key))]
+            given += list(_key_lines(_unfolded(self.private_key))) or [self.private_key]
         return spellings(*(text for text in given if text))
 
 

@@ -183,9 +183,9 @@ class Control(ABC):
 def take_up(core: Core, entry: Entry) -> None:
     """Go on with a job that somebody left in the middle."""
     if entry.job.kind is JobKind.QUERY:
-        core.query_worker.submit(entry, query_work.work(core, entry))
+        core.query_worker.submit(entry, query_work.work(core, entry, core.clock.now()))
     else:
-        core.ingest_worker.submit(entry, ingest_work.work(core, entry))
+        core.ingest_worker.submit(entry, ingest_work.work(core, entry, core.clock.now()))
 
 
 def _is_route(pattern: str) -> bool:

@@ -198,7 +198,7 @@ def _close(call: Incoming, entry: Entry) -> None:
         path.touch()
     entry.job.closed = core.clock.now()
     core.jobs.set_state(entry, State.UPLOAD_COMPLETE)
-    core.ingest_worker.submit(entry, ingest_work.work(core, entry))
+    core.ingest_worker.submit(entry, ingest_work.work(core, entry, entry.job.closed))
 
 
 def _invalid_job(text: str) -> ApiError:

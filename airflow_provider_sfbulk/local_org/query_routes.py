@@ -60,7 +60,7 @@ async def create(call: Incoming) -> Response:
         **csv_format,
     )
     answer = job_bodies.created(entry.job)
-    core.query_worker.submit(entry, query_work.work(core, entry))
+    core.query_worker.submit(entry, query_work.work(core, entry, core.clock.now()))
     return reply(answer)
 
 

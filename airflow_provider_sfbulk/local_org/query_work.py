@@ -29,10 +29,12 @@ def compiled(core: Core, job: Job) -> CompiledQuery:
     )
 
 
-def work(core: Core, entry: Entry) -> Iterator[datetime]:
-    """Do the job, yielding the moments at which it goes on."""
+def work(core: Core, entry: Entry, begun: datetime) -> Iterator[datetime]:
+    """Do the job, yielding the moments at which it goes on.
+
+    :param begun: when it was handed in: its time runs from there, however late a busy machine takes it up
+    """
     job = entry.job
-    begun = core.clock.now()
     if job.state not in (State.UPLOAD_COMPLETE, State.IN_PROGRESS):
         return
     core.jobs.set_state(entry, State.IN_PROGRESS)

@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk import BaseOperator
+from airflow.sdk._shared.secrets_masker import reset_secrets_masker
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_sfbulk.client.flows import polls
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators import base
 from airflow_provider_sfbulk.triggers import job as job_trigger
@@ -96,8 +98,22 @@ async def first_event(trigger: BaseTrigger) -> TriggerEvent:
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at jobs without pausing: the local org shows every state for one look, whatever the time."""
-    monkeypatch.setattr(base, "LOOKS", (0.0, 0.05, 0.05, 0.1, 0.2))
+    monkeypatch.setattr(base, "LOOKS", (0.0, 0.01, 0.01, 0.02, 0.05))
     monkeypatch.setattr(job_trigger, "SHORTEST_DEFERRAL_SECONDS", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def no_old_secrets() -> None:
+    """Forget what earlier tests had masked: Airflow compiles all of it anew for each secret that is added."""
+    reset_secrets_masker()
+
+
+@pytest.fixture
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute that is a second: what a watch does in minutes is seen in seconds."""
+    monkeypatch.setattr(polls, "WINDOW_SECONDS", 1.0)
+    monkeypatch.setattr(polls, "SHORTEST_PERIOD_SECONDS", 0.2)
+    monkeypatch.setattr(polls, "_TROUBLE_SECONDS", 0.1)
 
 
 @pytest.fixture

@@ -174,7 +174,7 @@ def test_a_deadline_that_has_passed_is_a_timeout_after_one_look(
     assert event["outcome"] == "timeout"
     assert event["job_ids"] == [job_id]
     assert event["api_calls"] == 1
-    assert slow_org.jobs[0].state == "InProgress", "the job goes on"
+    assert slow_org.jobs[0].state in ("UploadComplete", "InProgress"), "the job goes on"
 
 
 def test_a_job_that_is_final_at_its_deadline_is_final(org: LocalOrg, job_id: str) -> None:
@@ -269,7 +269,7 @@ def test_a_triggerer_that_cancels_again_and_again_does_not_keep_a_kill_from_abor
             killing.cancel()
             await asyncio.sleep(0.01)
         slow.let_go.set()
-        while slow_org.jobs[0].state == "InProgress":
+        while slow_org.jobs[0].state != "Aborted":
             await asyncio.sleep(0.01)
         await asyncio.gather(killing, return_exceptions=True)
 
@@ -283,7 +283,7 @@ def test_a_triggerer_that_cancels_again_and_again_does_not_keep_a_kill_from_abor
 def test_a_kill_aborts_nothing_when_that_is_not_wanted(slow_org: LocalOrg, job_id: str) -> None:
     before = len(slow_org.calls)
     asyncio.run(stored(trigger(job_id, cancel_on_kill=False)).on_kill())
-    assert slow_org.jobs[0].state == "InProgress"
+    assert slow_org.jobs[0].state in ("UploadComplete", "InProgress")
     assert len(slow_org.calls) == before
 
 
@@ -297,7 +297,7 @@ def test_a_restart_of_the_triggerer_aborts_nothing(slow_org: LocalOrg, job_id: s
             await waiting
 
     asyncio.run(run())
-    assert slow_org.jobs[0].state == "InProgress"
+    assert slow_org.jobs[0].state in ("UploadComplete", "InProgress")
 
 
 # --- the event as the task reads it -----------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
-from airflow_provider_sfbulk.client.flows import polls
 from airflow_provider_sfbulk.client.models import JobType
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
@@ -90,14 +89,6 @@ def run(test: Callable[[], Awaitable[Any]]) -> Any:
 
 def paths(org: LocalOrg) -> Counter[str]:
     return Counter(call.path.removeprefix("/services/data/v66.0").partition("?")[0] for call in org.calls)
-
-
-@pytest.fixture
-def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A minute that is a second: what a watch does in minutes is seen in seconds."""
-    monkeypatch.setattr(polls, "WINDOW_SECONDS", 1.0)
-    monkeypatch.setattr(polls, "SHORTEST_PERIOD_SECONDS", 0.2)
-    monkeypatch.setattr(polls, "_TROUBLE_SECONDS", 0.1)
 
 
 # --- what is shared ---------------------------------------------------------------------------------------------------

@@ -31,22 +31,23 @@ def resume(core: Core, entry: JobEntry) -> None:
 
 def _submit(core: Core, entry: JobEntry, batch: Batch) -> None:
     worker = core.query_worker if entry.job.is_query else core.ingest_worker
-    worker.submit(entry, _work(core, entry, batch))
+    worker.submit(entry, _work(core, entry, batch, core.clock.now()))
 
 
-def _work(core: Core, entry: JobEntry, batch: Batch) -> Iterator[datetime]:
-    """Work on a batch, yielding the moments at which it goes on."""
+def _work(core: Core, entry: JobEntry, batch: Batch, begun: datetime) -> Iterator[datetime]:
+    """Work on a batch, whose time runs from ``begun``, yielding the moments at which it goes on."""
     try:
         while not batch.state.is_final:
             core.bulk1.set_batch_state(batch, BatchState.IN_PROGRESS)
-            yield core.clock.now() + timedelta(seconds=core.job_seconds)
+            yield begun + timedelta(seconds=core.job_seconds)
             if batch.id not in entry.batches:
                 return  # a chunk that its job was closed without
             if _goes_back(core, entry, batch):
                 core.bulk1.set_batch_state(batch, BatchState.QUEUED)
                 entry.job.retries += 1
                 core.bulk1.keep(entry.job)
-                yield core.clock.now()
+                begun = core.clock.now()
+                yield begun
     except BatchFailedError as error:
         core.bulk1.set_batch_state(batch, BatchState.FAILED, str(error))
     except Exception as error:
