@@ -229,6 +229,18 @@ def test_other_hosts_are_reached_through_the_proxy_of_the_environment(make, serv
     assert "acme.my.salesforce.com" in server.asked[0].target
 
 
+def test_the_connections_proxy_goes_before_the_environments(make, server, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "*")
+    server.answers = [reply(b"no", "502 Bad Gateway"), reply(b"{}")]
+    given = {"access_token": "00Dtoken", "instance_url": server.url, "proxy": server.url}
+    driver = make(Settings.from_mapping(given))
+    with pytest.raises(errors.TransportError):
+        one(driver, send(Request("GET", "https://acme.my.salesforce.com/services/data/")))
+    assert (server.asked[0].method, server.asked[0].target) == ("CONNECT", "acme.my.salesforce.com:443")
+    one(driver, call(GET))  # this machine is reached without it
+    assert server.asked[1].target.startswith("/services")
+
+
 def test_a_request_that_found_nobody_was_not_sent(make):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
