@@ -153,6 +153,12 @@ class TaskLedger:
         return "verdict" in self._head
 
     @property
+    def judged_round(self) -> int | None:
+        """Round in which the load has ended with failed records, more than allowed; None when it has not."""
+        verdict = self._head.get("verdict")
+        return None if verdict is None else int(verdict["round"])
+
+    @property
     def is_cleared_since_verdict(self) -> bool:
         """Whether a user has cleared the task since its load ended with failed records, and nothing was sent again."""
         verdict = self._head.get("verdict")

@@ -3,7 +3,7 @@
 ::
 
     limits, wire <- errors <- models <- auth, records <- flows <- drivers <- the public client
-        <- hooks <- triggers, links, storage, sql_source, ledger <- operators, sensors
+        <- hooks <- triggers, links, storage, sql_source, ledger, progress <- operators, sensors
 
 ``client`` and ``local_org`` share ``limits`` and nothing else, so that a mistake of one is seen by the other.
 """
@@ -36,19 +36,37 @@ ALLOWED: Final[dict[str, set[str]]] = {
     f"{PACKAGE}.ledger": {CLIENT},
     f"{PACKAGE}.storage": {CLIENT},
     f"{PACKAGE}.sql_source": {CLIENT},
+    f"{PACKAGE}.progress": {CLIENT},
+    f"{PACKAGE}.metrics": {CLIENT, f"{PACKAGE}.progress"},
+    f"{PACKAGE}.plugin": {f"{PACKAGE}.plugin"},
     f"{PACKAGE}.hooks": {CLIENT, f"{PACKAGE}.hooks"},
     f"{PACKAGE}.links": set(),
-    f"{PACKAGE}.triggers": {CLIENT, f"{PACKAGE}.hooks", f"{PACKAGE}.triggers"},
+    f"{PACKAGE}.triggers": {CLIENT, f"{PACKAGE}.hooks", f"{PACKAGE}.progress", f"{PACKAGE}.triggers"},
     f"{PACKAGE}.operators": {
         CLIENT,
         *(
             f"{PACKAGE}.{part}"
-            for part in ("limits", "hooks", "links", "triggers", "storage", "sql_source", "ledger", "operators")
+            for part in (
+                *("limits", "hooks", "links", "triggers", "storage", "sql_source", "ledger", "progress", "metrics"),
+                "operators",
+            )
         ),
     },
     f"{PACKAGE}.sensors": {
         CLIENT,
-        *(f"{PACKAGE}.{part}" for part in ("hooks", "links", "triggers", "operators.verdict", "sensors")),
+        *(
+            f"{PACKAGE}.{part}"
+            for part in (
+                "hooks",
+                "links",
+                "triggers",
+                "progress",
+                "metrics",
+                "operators.showing",
+                "operators.verdict",
+                "sensors",
+            )
+        ),
     },
     f"{PACKAGE}.demo": {LOCAL_ORG, f"{PACKAGE}.demo", CLIENT},
     LOCAL_ORG: {LOCAL_ORG, f"{PACKAGE}.limits"},

@@ -32,7 +32,8 @@ MARK: Final = ".sfbulk-demo"
 WHAT_TO_SEE: Final = """
 Airflow's UI   {ui}   (no login)
   what ran     {ui}/dags/airports/runs/{run}
-               click "load": the link "Salesforce job", the log with the job's progress, the XCom with its counts
+               click "load": the tab "Salesforce jobs", the link "Salesforce job", the log with the job's progress
+  all jobs     {ui}/plugin/salesforce_bulk_jobs
   other DAGs   {ui}/dags
                each can be started with its Trigger button; the files they need lie in {lake}
   connection   salesforce_bulk_default comes from the environment, so it is not in the list; another to the same org:

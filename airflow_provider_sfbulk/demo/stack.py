@@ -63,10 +63,16 @@ class AirflowStack:
     :param home: its folder, made when it is not there
     :param dags: folder of the DAG files
     :param environment: further variables, connections among them
+    :param roles: users by name with their roles, an administrator ``admin`` among them, who sign in; without any, whoever
+        comes is an administrator
     """
 
-    def __init__(self, home: Path, dags: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, home: Path, dags: Path, environment: Mapping[str, str], *, roles: Mapping[str, str] | None = None
+    ) -> None:
         self.home = home.resolve()
+        self._roles = roles or {}
+        self._password = secrets.token_hex(16)
         self.url = f"http://127.0.0.1:{_free_port()}"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._token: str | None = None
@@ -79,7 +85,11 @@ class AirflowStack:
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__PARALLELISM": "4",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": str(not self._roles),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(
+                f"{name}:{role}" for name, role in self._roles.items()
+            ),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self._passwords),
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database(LOCK_SECONDS),
@@ -99,6 +109,10 @@ class AirflowStack:
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         }
 
+    @property
+    def _passwords(self) -> Path:
+        return self.home / "passwords.json"
+
     # --- life ---
 
     def start(self) -> Self:
@@ -107,6 +121,7 @@ class AirflowStack:
         :raises StackError: when one ends, or is not healthy after ``START_SECONDS``; with the end of its log
         """
         self.home.mkdir(parents=True, exist_ok=True)
+        self._passwords.write_text(json.dumps(dict.fromkeys(self._roles, self._password)))
         try:
             self._migrate()
             for name in COMPONENTS:
@@ -222,6 +237,15 @@ class AirflowStack:
 
     # --- its REST API ---
 
+    def sign_in(self, name: str) -> str:
+        """Give a user's token, which is the cookie ``_token`` of the UI too."""
+        body = json.dumps({"username": name, "password": self._password}).encode() if self._roles else None
+        headers = {"Content-Type": "application/json"}
+        request = Request(f"{self.url}/auth/token", data=body, headers=headers)  # noqa: S310 - our own loopback URL
+        with urlopen(request, timeout=30) as reply:  # noqa: S310 - our own loopback URL
+            token: str = json.load(reply)["access_token"]
+        return token
+
     def call(self, method: str, path: str, body: Any = None, *, missing: Any = ...) -> Any:
         """Call the REST API and return the JSON of its reply.
 
@@ -229,8 +253,7 @@ class AirflowStack:
         :raises StackError: for any other status than a success
         """
         if self._token is None:
-            with urlopen(f"{self.url}/auth/token", timeout=30) as reply:  # noqa: S310 - our own loopback URL
-                self._token = json.load(reply)["access_token"]
+            self._token = self.sign_in("admin")
         request = Request(  # noqa: S310 - our own loopback URL
             f"{self.url}{path}",
             method=method,

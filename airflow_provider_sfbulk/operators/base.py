@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 
 from airflow.sdk import BaseOperator, conf
-from airflow.sdk.exceptions import AirflowRuntimeError
+from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
 from airflow_provider_sfbulk.client.errors import (
     JobTimeoutError,
@@ -28,7 +29,10 @@ from airflow_provider_sfbulk.client.wire import Flow, Ledger, Together
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
+from airflow_provider_sfbulk.metrics import count_api_calls
 from airflow_provider_sfbulk.operators.arguments import check_seconds
+from airflow_provider_sfbulk.operators.showing import ShownProgress
+from airflow_provider_sfbulk.progress import Phase, Progress
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from airflow_provider_sfbulk.triggers.reserve import ApiReserveTrigger
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
@@ -101,6 +105,7 @@ class BulkJobOperator(BaseOperator):
         self.salesforce_conn_id = salesforce_conn_id
         self.api_version = api_version
         self.job_link: str | None = None
+        self.shown: ShownProgress
         self._client: BulkClient | None = None
         self._is_told_to_end = False
         self._until: float | None = None
@@ -127,10 +132,49 @@ class BulkJobOperator(BaseOperator):
         ti = context["ti"]
         return TaskLedger(context["task_state_store"], try_number=ti.try_number, max_tries=ti.max_tries)
 
-    def _show(self, context: Context, client: BulkClient, job_ids: Sequence[str]) -> None:
+    def _show(self, client: BulkClient, job_ids: Sequence[str]) -> None:
         """Show the jobs in Airflow's UI, before anything is waited for."""
-        self.job_link = job_url(client.instance_url, job_ids)
-        context["ti"].xcom_push(LINK_XCOM_KEY, self.job_link)
+        self.shown.progress.setup_url = client.instance_url
+        self.shown.see_jobs(job_ids)
+        self._show_link(client, job_ids)
+
+    def _show_link(self, client: BulkClient, job_ids: Sequence[str]) -> None:
+        link = job_url(client.instance_url, job_ids)
+        if link != self.job_link:
+            self.job_link = link
+            self.shown.push(LINK_XCOM_KEY, link)
+
+    @contextmanager
+    def _showing(self, context: Context, client: BulkClient) -> Iterator[None]:
+        """Show how far this try is, from here to its end or its deferral."""
+        ti = context["ti"]
+        progress = Progress(
+            str(self.job_type),
+            operation=self._subject.get("operation", ""),
+            sobject=self._subject.get("sobject", ""),
+            try_number=ti.try_number,
+        )
+        self.shown = ShownProgress(progress, self.log, ti.xcom_push, lambda: self._api_calls(client))
+        try:
+            yield
+        except TaskDeferred:
+            raise
+        except BaseException as error:
+            self.shown.fail(error)
+            count_api_calls(self._api_calls(client), tags=self.metric_tags)
+            raise
+        self.shown.enter(Phase.DONE if self.wait_for_completion else Phase.SUBMITTED)
+        count_api_calls(self._api_calls(client), tags=self.metric_tags)
+
+    @property
+    def metric_tags(self) -> dict[str, str]:
+        """What this task's metrics are told apart by, where they are sent with tags."""
+        return {"dag_id": self.dag_id, "task_id": self.task_id, "job_type": str(self.job_type), **self._subject}
+
+    @property
+    def _subject(self) -> dict[str, str]:
+        """What is known of the jobs before there are any: ``operation`` and ``sobject``."""
+        return {}
 
     def _wait(self, context: Context, client: BulkClient, job_ids: Sequence[str]) -> list[JobInfo]:
         """Wait until all jobs are final: here for the first seconds, then in the triggerer or here.
@@ -138,6 +182,7 @@ class BulkJobOperator(BaseOperator):
         :raises TaskDeferred: to go on in :meth:`execute_complete`
         :raises JobTimeoutError: when the wait ends first; the jobs go on
         """
+        self.shown.enter(Phase.WAITING)
         jobs = self._jobs(client)
         infos = self._run(context, client, look(jobs, job_ids, pauses=LOOKS, on_progress=self._log_progress))
         if all(info.is_final for info in infos):
@@ -171,6 +216,7 @@ class BulkJobOperator(BaseOperator):
         infos = wake_up.final_jobs(job_ids) or self._run(
             context, client, look(self._jobs(client), job_ids, pauses=(0.0,))
         )
+        self.shown.see(infos)
         if all(info.is_final for info in infos):
             return infos
         if wake_up.is_about(job_ids) and wake_up.outcome is WaitOutcome.TIMEOUT:
@@ -188,6 +234,7 @@ class BulkJobOperator(BaseOperator):
         self._defer(client, job_ids)
 
     def _defer(self, client: BulkClient, job_ids: Sequence[str]) -> NoReturn:
+        self.shown.enter(Phase.WAITING)
         self.log.info("%s still at work: waiting in the triggerer", _named(job_ids))
         self.defer(
             trigger=BulkJobTrigger(
@@ -288,7 +335,7 @@ class BulkJobOperator(BaseOperator):
         return self._until
 
     def _log_progress(self, info: JobInfo) -> None:
-        self.log.info("job %s is %s: %d records processed, %d failed", info.id, info.state, info.processed, info.failed)
+        self.shown.take(info)
 
     def _run(self, context: Context, client: BulkClient, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow; when the task is told to end meanwhile, abort its jobs if a person did it."""

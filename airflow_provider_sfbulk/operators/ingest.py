@@ -193,18 +193,19 @@ class BulkIngestOperator(BulkJobOperator):
         given_up = ledger.begin(self._plan(rules))
         if not ledger.is_resumed:
             self.input(rules).find()
-        with self.hook.get_conn() as client:
+        with self.hook.get_conn() as client, self._showing(context, client):
             self._abort(client, given_up)
             load = self._load(context, client, ledger, rules)
             if ledger.result is not None:
                 self.log.info("the load is done since an earlier try, which Airflow took for failed: nothing is sent")
-                self._publish(context, client, load.rounds())
+                self._publish(client, load.rounds())
+                self.shown.found_before(ledger.result)
                 load.forget_parts()
                 return cast("dict[str, Any] | list[str]", ledger.result)
             if not ledger.is_resumed:
                 self._keep_reserve(context, client)
             rounds = load.fill_first() if not ledger.is_resumed else load.close_last()
-            job_ids = self._publish(context, client, rounds)
+            job_ids = self._publish(client, rounds)
             if not self.wait_for_completion:
                 ledger.finish(job_ids)
                 load.forget_parts()
@@ -218,10 +219,10 @@ class BulkIngestOperator(BulkJobOperator):
         self._begin_waits(deadline)
         ledger = self._ledger(context)
         ledger.resume()
-        with self.hook.get_conn() as client:
+        with self.hook.get_conn() as client, self._showing(context, client):
             load = self._load(context, client, ledger, self._rules())
             rounds = load.rounds()
-            job_ids = self._publish(context, client, rounds)
+            job_ids = self._publish(client, rounds)
             return self._finish(context, client, load, rounds, self._wait_again(context, client, event, job_ids))
 
     def _finish(
@@ -230,17 +231,28 @@ class BulkIngestOperator(BulkJobOperator):
         """Settle round after round until nothing is left to be sent again."""
         while (summary := load.settle(rounds, infos)) is None:
             rounds = load.rounds()
-            infos = self._wait(context, client, self._publish(context, client, rounds))
+            infos = self._wait(context, client, self._publish(client, rounds))
         return summary
 
     def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules) -> Load:
         run = partial(self._run, context, client, ledger=ledger)
-        return Load(self, context["ti"], client, ledger, rules, run, partial(self._api_calls, client))
+        on_job = partial(self._show_new_job, client)
+        return Load(self, context["ti"], client, ledger, rules, run, partial(self._api_calls, client), on_job)
 
-    def _publish(self, context: Context, client: BulkClient, rounds: Sequence[Round]) -> list[str]:
+    def _show_new_job(self, client: BulkClient, job_id: str, *, number: int, records: int) -> None:
+        """Show a job before anything is uploaded to it."""
+        self.shown.made(job_id, number=number, records=records, setup_url=client.instance_url)
+        self._show_link(client, list(self.shown.progress.jobs))
+
+    def _publish(self, client: BulkClient, rounds: Sequence[Round]) -> list[str]:
         job_ids = [each.job_id for each in rounds[-1].parts]
-        self._show(context, client, job_ids)
+        self.shown.at(rounds)
+        self._show(client, job_ids)
         return job_ids
+
+    @property
+    def _subject(self) -> dict[str, str]:
+        return {"operation": self.operation, "sobject": self.sobject}
 
     def _rules(self) -> Rules:
         """Check what can be checked without reading or sending anything.

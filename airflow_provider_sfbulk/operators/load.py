@@ -25,9 +25,12 @@ from airflow_provider_sfbulk.client.records.residue import Residue
 from airflow_provider_sfbulk.client.records.sources import Rules
 from airflow_provider_sfbulk.client.wire import Flow
 from airflow_provider_sfbulk.ledger import input_changed
+from airflow_provider_sfbulk.metrics import count_load
 from airflow_provider_sfbulk.operators.report import Report, ReportFiles
+from airflow_provider_sfbulk.operators.showing import log_group
 from airflow_provider_sfbulk.operators.staging import Staging
 from airflow_provider_sfbulk.operators.verdict import judge
+from airflow_provider_sfbulk.progress import Phase
 from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
@@ -49,6 +52,7 @@ class Load:
     :param operator: whose arguments say what to do
     :param run: runs a flow with the try's ledger, until a kill stops it
     :param api_calls: tells the calls of this try so far
+    :param on_job: is told of each job that is made, and with how many records, before they are uploaded
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Load:
         rules: Rules,
         run: Callable[[Flow[Any]], Any],
         api_calls: Callable[[], int],
+        on_job: ingest.OnJob,
     ) -> None:
         self._operator = operator
         self._ti = ti
@@ -68,6 +73,7 @@ class Load:
         self._rules = rules
         self._run = run
         self._api_calls = api_calls
+        self._on_job = on_job
         self._input = operator.input(rules)
         self._jobs = IngestJobs(client.api_version)
 
@@ -124,7 +130,9 @@ class Load:
         :raises JobFailedError: when records were not processed
         """
         rule = self._rule(rounds)
-        outcome, report = self._find_out(rounds, infos, rule)
+        self._operator.shown.enter(Phase.READING)
+        with log_group(log, "Reading the results"):
+            outcome, report = self._find_out(rounds, infos, rule)
         if outcome.again is not None:
             assert rule is not None
             with closing(outcome.again) as residue:
@@ -137,6 +145,13 @@ class Load:
             len(outcome.jobs),
             *(outcome.counts[kind] for kind in KINDS),
         )
+        self._operator.shown.found(
+            {kind: outcome.counts[kind] for kind in KINDS},
+            errors=outcome.errors,
+            files={kind: report.files[kind] for kind in KINDS},
+            manifest=report.manifest,
+        )
+        self._count(outcome)
         judge(
             outcome,
             self._ledger,
@@ -149,6 +164,16 @@ class Load:
         self._ledger.finish(summary)
         self.forget_parts(rounds)
         return summary
+
+    def _count(self, outcome: Outcome) -> None:
+        """Count the load for Airflow's metrics: of one that was judged before, what came since."""
+        judged = self._ledger.judged_round
+        new = [sent.job for number, sent in outcome.jobs if judged is None or number > judged]
+        if new:
+            counts: dict[str, int] = {kind: outcome.counts[kind] for kind in KINDS}
+            if judged is not None:
+                counts["successful"] = sum(job.successful for job in new)
+            count_load(counts, outcome.errors, new, tags=self._operator.metric_tags)
 
     def forget_parts(self, rounds: Sequence[Round] | None = None) -> None:
         """Remove the parts that were kept for a retry."""
@@ -170,7 +195,9 @@ class Load:
             assignment_rule_id=self._operator.assignment_rule_id,
         )
         limit = self._operator.max_concurrent_jobs
-        self._run(ingest.load(self._jobs, spec, parts, limit=limit, number=number, note=note))
+        self._operator.shown.enter(Phase.SENDING)
+        with log_group(log, f"Sending round {number}" if number else "Sending the input"):
+            self._run(ingest.load(self._jobs, spec, parts, limit=limit, number=number, note=note, on_job=self._on_job))
 
     def _send_again(self, number: int, residue: Residue, rule: Again) -> None:
         log.info(

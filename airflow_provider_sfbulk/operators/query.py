@@ -20,9 +20,11 @@ from airflow_provider_sfbulk.client.models import (
     check_id,
 )
 from airflow_provider_sfbulk.client.records.formats import FileFormat
+from airflow_provider_sfbulk.metrics import count_query
 from airflow_provider_sfbulk.operators.arguments import check_count
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.extract import extract_to_files, extract_to_rows
+from airflow_provider_sfbulk.progress import Phase
 from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
@@ -97,9 +99,9 @@ class BulkQueryOperator(BulkJobOperator):
     def _start(self, context: Context) -> Any:
         self._check()
         ledger = self._ledger(context)
-        with self.hook.get_conn() as client:
+        with self.hook.get_conn() as client, self._showing(context, client):
             submitted = self._submitted(context, client, ledger)
-            self._show(context, client, [submitted.job_id])
+            self._show(client, [submitted.job_id])
             if not self.wait_for_completion:
                 ledger.finish()
                 return submitted.job_id
@@ -113,11 +115,11 @@ class BulkQueryOperator(BulkJobOperator):
         self._begin_waits(deadline)
         ledger = self._ledger(context)
         ledger.resume()
-        with self.hook.get_conn() as client:
+        with self.hook.get_conn() as client, self._showing(context, client):
             submitted = self._given_job() or self._run(context, client, recorded_job(), ledger=ledger)
             if submitted is None:
                 raise LedgerError("no job is recorded for this try of the task, though it was deferred")
-            self._show(context, client, [submitted.job_id])
+            self._show(client, [submitted.job_id])
             (info,) = self._wait_again(context, client, event, [submitted.job_id])
             return self._fetch(context, client, ledger, info, generation=submitted.generation)
 
@@ -194,11 +196,14 @@ class BulkQueryOperator(BulkJobOperator):
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Fetch the rows of the finished job."""
         check_complete(info)
+        self.shown.enter(Phase.READING)
         if self.output_path is None:
             rows = self._run(
                 context, client, extract_to_rows(client.api_version, info, max_records=self.max_xcom_records)
             )
             ledger.finish()
+            self.shown.found({"records": len(rows)})
+            count_query(len(rows), info, tags=self.metric_tags)
             return rows
         extract = self._run(
             context,
@@ -217,6 +222,8 @@ class BulkQueryOperator(BulkJobOperator):
         )
         ledger.finish()
         self.log.info("job %s: %d records in %d file(s)", info.id, extract.records, len(extract.files))
+        self.shown.found({"records": extract.records}, files={"records": extract.files}, manifest=extract.manifest)
+        count_query(extract.records, info, tags=self.metric_tags)
         return {
             "job_id": info.id,
             "records": extract.records,

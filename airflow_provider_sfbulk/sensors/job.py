@@ -16,7 +16,10 @@ from airflow_provider_sfbulk.client.flows.wait import check_complete, look
 from airflow_provider_sfbulk.client.models import JobInfo, JobType, check_id
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
+from airflow_provider_sfbulk.metrics import count_api_calls
+from airflow_provider_sfbulk.operators.showing import ShownProgress
 from airflow_provider_sfbulk.operators.verdict import check_allowance, check_failed_records
+from airflow_provider_sfbulk.progress import Phase, Progress
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
@@ -83,6 +86,7 @@ class BulkJobSensor(BaseSensorOperator):
         :raises AirflowSensorTimeout: when the time is up; the jobs go on
         """
         wake_up = WakeUp.from_dict(event)
+        count_api_calls(wake_up.api_calls, tags=self._metric_tags)
         infos = self._look(context)
         if not all(info.is_final for info in infos):
             waiting = ", ".join(info.id for info in infos if not info.is_final)
@@ -127,12 +131,20 @@ class BulkJobSensor(BaseSensorOperator):
         with hook.get_conn() as client:
             infos = client.run(look(jobs_of(jobs_type, client.api_version), job_ids, pauses=(0.0,)))
             self.job_link = job_url(client.instance_url, job_ids)
-        context["ti"].xcom_push(LINK_XCOM_KEY, self.job_link)
-        for info in infos:
-            self.log.info(
-                "job %s is %s: %d records processed, %d failed", info.id, info.state, info.processed, info.failed
+            progress = Progress(
+                self.job_type, try_number=context["ti"].try_number, setup_url=client.instance_url, phase=Phase.WAITING
             )
+            shown = ShownProgress(progress, self.log, context["ti"].xcom_push, lambda: client.api_calls)
+        count_api_calls(client.api_calls, tags=self._metric_tags)
+        shown.push(LINK_XCOM_KEY, self.job_link)
+        for info in infos:
+            shown.take(info)
+        shown.enter(Phase.DONE if all(info.is_final for info in infos) else Phase.WAITING)
         return infos
+
+    @property
+    def _metric_tags(self) -> dict[str, str]:
+        return {"dag_id": self.dag_id, "task_id": self.task_id, "job_type": self.job_type}
 
     def _result(self, infos: Sequence[JobInfo]) -> list[dict[str, Any]]:
         for info in infos:

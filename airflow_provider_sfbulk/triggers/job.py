@@ -15,6 +15,7 @@ from airflow_provider_sfbulk.client.errors import SfBulkError
 from airflow_provider_sfbulk.client.flows.job import jobs_of
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.wire import Flow
+from airflow_provider_sfbulk.triggers.showing import ShownWait
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 from airflow_provider_sfbulk.triggers.watcher import Watcher, watcher_of
 
@@ -82,6 +83,7 @@ class BulkJobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait. The event says that the wait is over and why; what became of the jobs the task reads for itself."""
         await asyncio.sleep(SHORTEST_DEFERRAL_SECONDS)
+        shown = ShownWait(self.task_instance, self.log, self.job_ids, self.job_type)
         async with self._watcher() as watcher:
             end = await watcher.wait_for_jobs(
                 self.job_ids,
@@ -89,7 +91,7 @@ class BulkJobTrigger(BaseTrigger):
                 longest=self.poll_interval,
                 age=SHORTEST_DEFERRAL_SECONDS,
                 deadline=self.deadline,
-                on_progress=self._log_progress,
+                on_progress=shown.take,
             )
         if end.outcome is WaitOutcome.ERROR:
             self.log.warning("the wait in the triggerer ended with an error: %s", end.error)
@@ -100,9 +102,6 @@ class BulkJobTrigger(BaseTrigger):
             jobs=end.jobs,
         )
         yield TriggerEvent(wake_up.to_dict())  # type: ignore[no-untyped-call]
-
-    async def _log_progress(self, info: JobInfo) -> None:
-        self.log.info("job %s is %s: %d records processed, %d failed", info.id, info.state, info.processed, info.failed)
 
     async def on_kill(self) -> None:
         """Abort the jobs: a person marked the task or cleared it. Not called for a restart of the triggerer.

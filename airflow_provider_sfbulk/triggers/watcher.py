@@ -264,10 +264,9 @@ class Watcher:
             case Look(job_id, job_type):
                 job = await driver.run(jobs_of(job_type, driver.api_version).get_once(job_id))
                 for wait in self._concerned(poll):
+                    wait.news[short_id(job_id)] = job
                     if job.is_final:
                         wait.ended.append(job)
-                    else:
-                        wait.news[short_id(job_id)] = job
                     self._seen(wait, short_id(job_id), is_final=job.is_final)
                 age = 0.0 if job.created_date is None else time.time() - job.created_date.timestamp()
                 self._polls.seen(poll, now=time.monotonic(), age=age, processed=job.processed)

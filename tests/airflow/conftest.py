@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from airflow_provider_sfbulk.local_org import LocalOrg
 
 ROOT = Path(__file__).resolve().parents[2]
 HELD_SECONDS = 3600.0
+ROLES = {"admin": "admin", "olga": "op", "uma": "user", "vera": "viewer", "ned": ""}
+"""Users by name. Ned may do nothing."""
 
 
 @dataclass
@@ -57,8 +60,14 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Start a local org and Airflow."""
+    with set_up(tmp_path_factory.mktemp("airflow")) as stage:
+        yield stage
+
+
+@contextmanager
+def set_up(home: Path) -> Iterator[Stage]:
     """Start a local org and Airflow with the example DAGs and those of this folder."""
-    home = tmp_path_factory.mktemp("airflow")
     dags = home / "dags"
     for folder in (ROOT / "example_dags", Path(__file__).parent / "dags"):
         shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -81,7 +90,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             # The DAG files stay as they are: reading them again and again takes what the tasks could use.
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
         }
-        with AirflowStack(home / "home", dags, environment) as stack:
+        with AirflowStack(home / "home", dags, environment, roles=ROLES) as stack:
             yield Stage(stack, org, home / "lake")
 
 

@@ -64,7 +64,7 @@ class Campaign:
             assert whole.status == 0, whole.log
             case.check_steps(Counter(each.step.kind for each in whole.seen))
             case.check_end(scene.org, whole.outcome["result"])
-            return [each for each in whole.seen if case.only is None or each.step.kind in case.only]
+            return [each for each in whole.seen if case.is_about(each.step)]
 
     def visit(self, strike: Strike, *, forgets: bool = False) -> Visit:
         """Strike once, and say what came of it.

@@ -17,9 +17,11 @@ from airflow.sdk._shared.secrets_masker import reset_secrets_masker
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.flows import polls
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators import base
 from airflow_provider_sfbulk.triggers import job as job_trigger
 
@@ -74,9 +76,13 @@ class Try:
     def run(self, operator: BaseOperator) -> Any:
         """Run the operator to its end, over as many deferrals as it takes."""
         try:
-            return operator.execute(self.context)
+            return self.run_once(operator)
         except TaskDeferred as deferral:
             return self.resume(operator, deferral)
+
+    def run_once(self, operator: BaseOperator) -> Any:
+        """Run the operator until its end or its deferral."""
+        return operator.execute(self.context)
 
     def resume(self, operator: BaseOperator, pending: TaskDeferred) -> Any:
         """Run the trigger as the triggerer would, from what is stored of it, then the operator to its end."""
@@ -95,6 +101,17 @@ async def first_event(trigger: BaseTrigger) -> TriggerEvent:
     return await anext(aiter(trigger.run()))
 
 
+class Advancing(Fault):
+    """Lets the org's clock go on with each look."""
+
+    def __init__(self, org: LocalOrg, seconds: float) -> None:
+        self._org, self._seconds = org, seconds
+
+    async def before(self, exchange: Exchange) -> Response | None:
+        self._org.advance(self._seconds)
+        return None
+
+
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at jobs without pausing: the local org shows every state for one look, whatever the time."""
@@ -109,14 +126,6 @@ def no_old_secrets() -> None:
 
 
 @pytest.fixture
-def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A minute that is a second: what a watch does in minutes is seen in seconds."""
-    monkeypatch.setattr(polls, "WINDOW_SECONDS", 1.0)
-    monkeypatch.setattr(polls, "SHORTEST_PERIOD_SECONDS", 0.2)
-    monkeypatch.setattr(polls, "_TROUBLE_SECONDS", 0.1)
-
-
-@pytest.fixture
 def task() -> FakeTask:
     return FakeTask()
 
@@ -127,3 +136,11 @@ def org(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalOrg]:
     with LocalOrg() as running:
         monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT", running.connection)
         yield running
+
+
+@pytest.fixture
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute that is a second: what a watch does in minutes is seen in seconds."""
+    monkeypatch.setattr(polls, "WINDOW_SECONDS", 1.0)
+    monkeypatch.setattr(polls, "SHORTEST_PERIOD_SECONDS", 0.2)
+    monkeypatch.setattr(polls, "_TROUBLE_SECONDS", 0.1)

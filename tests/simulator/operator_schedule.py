@@ -21,7 +21,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow_provider_sfbulk.client.errors import InputChangedError
 from airflow_provider_sfbulk.client.records import parts
 from airflow_provider_sfbulk.client.wire import Reply, Request
-from airflow_provider_sfbulk.operators import base, ingest, load, query, staging
+from airflow_provider_sfbulk.operators import base, ingest, load, query, showing, staging
 from airflow_provider_sfbulk.triggers import job as job_trigger
 from tests.simulator import watcher
 from tests.simulator.airflow_task import AirflowTask, drive
@@ -420,6 +420,7 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
     clock = SimpleNamespace(time=lambda: schedule.clock)
     places: list[tuple[Any, str, Any]] = [
         (base, "time", clock),
+        (showing, "time", clock),
         (watcher, "time", clock),
         (
             job_trigger,

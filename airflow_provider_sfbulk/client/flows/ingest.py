@@ -31,7 +31,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from airflow_provider_sfbulk.client.errors import (
     JobFailedError,
@@ -71,6 +71,21 @@ CLOSE_LIMIT: Final = 5
 log = logging.getLogger(__name__)
 
 
+class OnJob(Protocol):
+    """What is told of a job that was made, before anything is uploaded to it. Called from several threads."""
+
+    def __call__(self, job_id: str, /, *, number: int, records: int) -> None:
+        """Take note.
+
+        :param number: the round's
+        :param records: of the part that the job is for
+        """
+
+
+def _tell_nobody(job_id: str, /, *, number: int, records: int) -> None:
+    """Do nothing with a new job."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Filled:
     """A part that lies uploaded in a job of its own.
@@ -105,6 +120,7 @@ def load(
     limit: int,
     number: int = 0,
     note: Mapping[str, Any] = NOTHING,
+    on_job: OnJob = _tell_nobody,
 ) -> Flow[list[Filled]]:
     """Fill a job for every part of a round, decide, and close them all.
 
@@ -113,12 +129,13 @@ def load(
     :param limit: jobs to fill at the same time
     :param number: the round's; 0 is the input
     :param note: recorded with the decision
+    :param on_job: is told of each job that is made
     :return: the closed jobs, in the order of the parts
     :raises SourceError: when the input is wrong or empty; every job made by this try is aborted, nothing was processed
     """
     decided = yield Recall(f"{DECISION}{number}")
     if decided is None:
-        filled = yield from _fill_all(jobs, spec, parts, limit, number)
+        filled = yield from _fill_all(jobs, spec, parts, limit, number, on_job)
         records = sum(each.records for each in filled)
         yield Record(f"{DECISION}{number}", {**note, "parts": len(filled), "records": records})
         looked = False
@@ -146,10 +163,12 @@ def recorded(number: int = 0) -> Flow[list[Filled]]:
     return filled
 
 
-def _fill_all(jobs: IngestJobs, spec: IngestSpec, parts: Iterable[Part], limit: int, number: int) -> Flow[list[Filled]]:
+def _fill_all(
+    jobs: IngestJobs, spec: IngestSpec, parts: Iterable[Part], limit: int, number: int, on_job: OnJob
+) -> Flow[list[Filled]]:
     made: list[str] = []
     try:
-        filled: list[Filled] = yield Together((_fill(jobs, spec, part, number, made) for part in parts), limit)
+        filled: list[Filled] = yield Together((_fill(jobs, spec, part, number, made, on_job) for part in parts), limit)
         if not filled:
             raise SourceError(
                 "the input has no records: there is nothing to load. Let the task be skipped in that case."
@@ -177,7 +196,7 @@ def _give_up(jobs: IngestJobs, made: Iterable[str]) -> Flow[None]:
         yield from _abort_quietly(jobs, job_id)
 
 
-def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, number: int, made: list[str]) -> Flow[Filled]:
+def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, number: int, made: list[str], on_job: OnJob) -> Flow[Filled]:
     """Bring one part into a job that is recorded, or find the recorded one that already holds it."""
     key = f"{number}.{part.number}"
     try:
@@ -187,7 +206,7 @@ def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, number: int, made: lis
             made.append(known["job_id"])
             yield Record(key, known)
             return Filled.of(part, known["job_id"])
-        job_id = yield from _upload(jobs, spec, part)
+        job_id = yield from _upload(jobs, spec, part, number, on_job)
         made.append(job_id)
         stands = yield Record(key, Filled.of(part, job_id).to_dict())
         if stands["job_id"] != job_id:
@@ -224,13 +243,14 @@ def _is_open(jobs: IngestJobs, job_id: str) -> Flow[bool]:
     )
 
 
-def _upload(jobs: IngestJobs, spec: IngestSpec, part: Part) -> Flow[str]:
+def _upload(jobs: IngestJobs, spec: IngestSpec, part: Part, number: int, on_job: OnJob) -> Flow[str]:
     """Make a job and upload the part to it, once. What is in doubt is given up: an ``Open`` job harms nobody."""
     dialect = part.dialect
     written = replace(spec, column_delimiter=dialect.column_delimiter, line_ending=dialect.line_ending)
     for attempt in range(1, FILL_TRIES + 1):
         info = yield from jobs.create(written)
         try:
+            on_job(info.id, number=number, records=part.records)
             yield from jobs.upload(info.id, part.body)
         except SfBulkError as error:
             yield from _abort_quietly(jobs, info.id)

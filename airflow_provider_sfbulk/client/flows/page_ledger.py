@@ -113,7 +113,8 @@ class PageLedger:
         return found
 
     def note(self, page: Page) -> Flow[None]:
-        """Remember a finished page. May run several times at once, except for the first page of all.
+        """Remember a finished page. May run several times at once; until one has noted the header row, each notes it: a
+        page's entry must never be there without it.
 
         :raises FencedError: a newer try has taken over
         """

@@ -1,0 +1,48 @@
+"""Takes the pictures of the documentation: ``python -m tests.airflow.screenshots [FOLDER]``, with a Chromium at hand."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.airflow.browser import Browser, find_chromium
+from tests.airflow.conftest import ROOT, Stage, set_up
+from tests.airflow.shown import look, start, theme
+
+OTHER_DAGS = ("airports", "soql_to_parquet")
+
+
+def main(folder: Path) -> None:
+    """Take them all."""
+    path = find_chromium()
+    if path is None:
+        sys.exit("no Chromium was found: set CHROMIUM to its path")
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home, set_up(Path(home)) as stage, Browser(path) as browser:
+        browser.sign_in(stage.stack.url, stage.stack.sign_in("admin"))
+        _take(stage, browser, folder)
+
+
+def _take(stage: Stage, browser: Browser, folder: Path) -> None:
+    stage.hurry_jobs()
+    for dag_id in OTHER_DAGS:
+        stage.stack.finish_run(dag_id, stage.stack.start_run(dag_id))
+    shown = start(stage)
+    look(browser, shown.tab, "Jobs at Salesforce")
+    browser.picture(folder / "jobs-running.png")
+    failed = start(stage)
+    failed.end()
+    look(browser, failed.tab, "Failures by code")
+    browser.picture(folder / "jobs-failed.png")
+    another = start(stage)
+    look(browser, another.overview, another.run_id)
+    browser.picture(folder / "jobs-overview.png")
+    with theme(browser, "dark"):
+        look(browser, failed.tab, "Failures by code")
+        browser.picture(folder / "jobs-dark.png")
+    another.end()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images")
