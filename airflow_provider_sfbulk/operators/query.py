@@ -48,8 +48,8 @@ class BulkQueryOperator(BulkJobOperator):
     retry goes on with the job of the try before, behind the pages that are finished; clearing the task starts a new query.
 
     :param soql: the query, or the name of a ``.soql`` file beside the DAG (templated)
-    :param soql_params: values for the ``:name`` in the query, by name (templated); see ``client.soql_params``. They are neither
-        shown nor stored by Airflow. In a template, ``{{ value | soql_literal }}`` writes one
+    :param soql_params: values for the ``:name`` in the query, by name (templated); see ``client.soql_params``. They are
+        neither shown nor stored by Airflow. In a template, ``{{ value | soql_literal }}`` writes one
     :param include_deleted: also records that are deleted (recycle bin) or archived
     :param job_id: instead of ``soql``: fetch the rows of a job that was submitted before (templated)
     :param output_path: folder for the part files and the manifest, for one extract at a time (templated)
