@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -91,6 +92,9 @@ def _single(value: Any) -> str:  # noqa: PLR0911 - one line a type
     if isinstance(value, (float, Decimal)):
         if not math.isfinite(value):
             raise SourceError("is not a finite number")
+        if isinstance(value, Decimal) and abs(value.adjusted()) > sys.float_info.max_10_exp:
+            # Salesforce's numbers are doubles; written out, 1E+999999999 would fill the memory.
+            raise SourceError("is a number beyond what a double holds")
         return format(value if isinstance(value, Decimal) else Decimal(float.__repr__(value)), "f")
     if isinstance(value, (datetime, time)):
         return _moment(value)

@@ -89,6 +89,7 @@ def test_literals(value: Any, literal: str) -> None:
         "s3cr3t\0",
         float("nan"),
         Decimal("Infinity"),
+        Decimal("1E+999999999"),
         datetime(2026, 1, 1),  # noqa: DTZ001 - without a timezone, to be refused
         time(1, tzinfo=timezone(timedelta(hours=1))),
     ],
