@@ -131,9 +131,7 @@ class BulkQueryOperator(BulkJobOperator):
 
         :raises SourceError: naming a name or a value that has no counterpart, or a value that is none of SOQL's
         """
-        if self.soql_params is None:
-            return str(self.soql)
-        params = self.soql_params.records
+        params = {} if self.soql_params is None else self.soql_params.records
         if not isinstance(params, Mapping):
             raise SourceError(f"soql_params is a dict of values by name, not a {type(params).__name__:.40}")
         return bind(str(self.soql), params)
