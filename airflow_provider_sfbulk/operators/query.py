@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import XComArg
+from jinja2 import StrictUndefined
 
 from airflow_provider_sfbulk.client.errors import LedgerError, ProtocolError, SourceError
 from airflow_provider_sfbulk.client.flows import extract1
@@ -22,17 +26,21 @@ from airflow_provider_sfbulk.client.models import (
     check_id,
 )
 from airflow_provider_sfbulk.client.records.formats import FileFormat
+from airflow_provider_sfbulk.client.soql_params import bind, soql_literal
 from airflow_provider_sfbulk.metrics import count_query
 from airflow_provider_sfbulk.operators.arguments import check_count
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.extract import Way, extract_to_files, extract_to_rows
+from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
 from airflow_provider_sfbulk.progress import Phase
 from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    import jinja2
+    from airflow.sdk import DAG, Context
 
     from airflow_provider_sfbulk.client import BulkClient
+    from airflow_provider_sfbulk.client.wire import Flow
     from airflow_provider_sfbulk.ledger import TaskLedger
 
 
@@ -43,6 +51,8 @@ class BulkQueryOperator(BulkJobOperator):
     retry goes on with the job of the try before, behind the pages that are finished; clearing the task starts a new query.
 
     :param soql: the query, or the name of a ``.soql`` file beside the DAG (templated)
+    :param soql_params: values for the ``:name`` in the query, by name (templated); see ``client.soql_params``. They are
+        neither shown nor stored by Airflow. In a template, ``{{ value | soql_literal }}`` writes one
     :param include_deleted: also records that are deleted (recycle bin) or archived
     :param job_id: instead of ``soql``: fetch the rows of a job that was submitted before (templated)
     :param output_path: folder for the part files and the manifest, for one extract at a time (templated)
@@ -63,7 +73,14 @@ class BulkQueryOperator(BulkJobOperator):
     """
 
     job_type: ClassVar[JobType] = JobType.QUERY
-    template_fields: Sequence[str] = ("soql", "job_id", "output_path", "output_conn_id", "salesforce_conn_id")
+    template_fields: Sequence[str] = (
+        "soql",
+        "soql_params",
+        "job_id",
+        "output_path",
+        "output_conn_id",
+        "salesforce_conn_id",
+    )
     template_ext: Sequence[str] = (".soql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {"soql": "sql"}
 
@@ -71,6 +88,7 @@ class BulkQueryOperator(BulkJobOperator):
         self,
         *,
         soql: str | None = None,
+        soql_params: Mapping[str, Any] | None = None,
         include_deleted: bool = False,
         job_id: str | None = None,
         output_path: str | os.PathLike[str] | None = None,
@@ -86,6 +104,7 @@ class BulkQueryOperator(BulkJobOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.soql = soql
+        self.soql_params = soql_params
         self.include_deleted = include_deleted
         self.job_id = job_id
         self.output_path = output_path
@@ -97,6 +116,33 @@ class BulkQueryOperator(BulkJobOperator):
         self.page_records = page_records
         self.max_concurrent_pages = max_concurrent_pages
         self.pk_chunking = pk_chunking
+
+    @property
+    def soql_params(self) -> Any:
+        """Values for the query's names, inside an :class:`UnshownTemplate`."""
+        return self._soql_params
+
+    @soql_params.setter
+    def soql_params(self, value: Any) -> None:
+        shown = isinstance(value, (Unshown, XComArg)) or value is None
+        self._soql_params = value if shown else UnshownTemplate(value)
+
+    def get_template_env(self, dag: DAG | None = None) -> jinja2.Environment:
+        """Give Airflow's environment with the filter ``soql_literal``; a name that nobody defined is an error here."""
+        env = super().get_template_env(dag)
+        env.filters["soql_literal"] = soql_literal
+        env.undefined = StrictUndefined
+        return env
+
+    def _bound_soql(self) -> str:
+        """Give the query with its values.
+
+        :raises SourceError: naming a name or a value that has no counterpart, or a value that is none of SOQL's
+        """
+        params = {} if self.soql_params is None else self.soql_params.records
+        if not isinstance(params, Mapping):
+            raise SourceError(f"soql_params is a dict of values by name, not a {type(params).__name__:.40}")
+        return bind(str(self.soql), params)
 
     def execute(self, context: Context) -> Any:
         """Submit the query, or find the job of an earlier try; wait; then fetch."""
@@ -155,6 +201,10 @@ class BulkQueryOperator(BulkJobOperator):
                 raise SourceError(
                     "a job_id is there to be waited for: wait_for_completion=False makes no sense with it"
                 )
+        if self.job_id is not None and self.soql_params is not None:
+            raise SourceError("soql_params belong to soql, which is None")
+        if self.soql is not None:
+            self._bound_soql()
         self._check_waiting()
         self._check_api()
         if self.mode is None and self.pk_chunking is not False:
@@ -178,6 +228,7 @@ class BulkQueryOperator(BulkJobOperator):
         operation = QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
         plan = {
             "soql": self.soql,
+            **self._identity_of_params(),
             "job_id": self.job_id,
             "operation": str(operation),
             "salesforce_conn_id": self.salesforce_conn_id,
@@ -190,24 +241,28 @@ class BulkQueryOperator(BulkJobOperator):
             return given
         if self.api_reserve is not None and self._run(context, client, recorded_job(), ledger=ledger) is None:
             self._keep_reserve(context, client)
-        if self.mode is not None:
-            spec = JobSpec1(
-                root_object(str(self.soql)),
-                operation,
-                concurrency_mode=self.mode,
-                pk_chunking=chunking_of(self.pk_chunking),
+        return self._run(context, client, self._submission(client, operation), ledger=ledger)
+
+    def _submission(self, client: BulkClient, operation: QueryOperation) -> Flow[Submitted]:
+        soql = self._bound_soql()
+        if self.mode is None:
+            return submit(
+                QueryJobs(client.api_version),
+                soql,
+                operation=operation,
+                column_delimiter=self.column_delimiter,
+                line_ending=self.line_ending,
             )
-            return self._run(
-                context, client, extract1.submit(Jobs1(client.api_version), spec, str(self.soql)), ledger=ledger
-            )
-        flow = submit(
-            QueryJobs(client.api_version),
-            str(self.soql),
-            operation=operation,
-            column_delimiter=self.column_delimiter,
-            line_ending=self.line_ending,
+        spec = JobSpec1(
+            root_object(soql), operation, concurrency_mode=self.mode, pk_chunking=chunking_of(self.pk_chunking)
         )
-        return self._run(context, client, flow, ledger=ledger)
+        return extract1.submit(Jobs1(client.api_version), spec, soql)
+
+    def _identity_of_params(self) -> dict[str, str]:
+        """Tell whether the values are others than before, without telling them: what a plan holds can be read."""
+        if self.soql_params is None:
+            return {}
+        return {"soql_params": hashlib.sha256(self._bound_soql().encode("utf-8", "surrogatepass")).hexdigest()}
 
     def _fetch(
         self,
