@@ -25,6 +25,8 @@ Layout, each value one JSON object:
                                   groups are its rounds, their entries the parts; a round by Bulk API 1.0 also has the
                                   groups ``plan<round>``, what is to be sent, and ``job<round>``, the jobs. A query's
                                   group 0 is its jobs, group ``n + 1`` the finished pages of job ``n``
+``sfbulk.t<try>.window``          the span of time that an incremental query reads. It outlives clears: what is run again
+                                  reads the same
 ================================  ==================================================================================
 """
 
@@ -36,6 +38,7 @@ from datetime import timedelta
 from typing import Any, Final, Protocol
 
 from airflow.sdk.exceptions import AirflowRuntimeError
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from airflow_provider_sfbulk.client.errors import FencedError, InputChangedError, LedgerError
 
@@ -61,8 +64,8 @@ class StateStore(Protocol):
     def get(self, key: str) -> Any:
         """Return the value, or None."""
 
-    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
-        """Write the value."""
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        """Write the value, to be kept for a timedelta or ``NEVER_EXPIRE``."""
 
 
 class TaskLedger:
@@ -205,6 +208,23 @@ class TaskLedger:
                 self._blocks[block] = entries
             return stands
 
+    def window(self) -> dict[str, Any] | None:
+        """Read the window that was kept last, in whichever load of this task."""
+        with self._lock:
+            for attempt in range(self._try, 0, -1):
+                known = self._get(self._window_key(attempt))
+                if known is not None:
+                    return dict(known)
+        return None
+
+    def keep_window(self, window: Mapping[str, Any]) -> None:
+        """Keep a window, for as long as Airflow keeps the task instance.
+
+        :raises FencedError: when a newer try has taken over
+        """
+        with self._lock:
+            self._put(self._window_key(self._try), dict(window), retention=NEVER_EXPIRE)
+
     def finish(self, result: Any = None) -> None:
         """Note the success: a user's clear begins a new load.
 
@@ -276,9 +296,9 @@ class TaskLedger:
         except AirflowRuntimeError as error:
             raise LedgerError(f"the task state store could not be read ({key}); nothing was sent since") from error
 
-    def _put(self, key: str, value: dict[str, Any]) -> None:
+    def _put(self, key: str, value: dict[str, Any], *, retention: Any = RETENTION) -> None:
         try:
-            self._store.set(key, value, retention=RETENTION)
+            self._store.set(key, value, retention=retention)
         except AirflowRuntimeError as error:
             if _is_not_found(error):
                 raise self._fenced() from error
@@ -297,6 +317,10 @@ class TaskLedger:
     @staticmethod
     def _head_key(number: int) -> str:
         return f"sfbulk.t{number}"
+
+    @staticmethod
+    def _window_key(number: int) -> str:
+        return f"sfbulk.t{number}.window"
 
     @staticmethod
     def _block_key(number: int, block: str) -> str:

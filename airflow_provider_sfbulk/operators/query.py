@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import XComArg
+from airflow.sdk.bases.xcom import BaseXCom
 from jinja2 import StrictUndefined
 
 from airflow_provider_sfbulk.client.errors import LedgerError, ProtocolError, SourceError
@@ -31,6 +32,7 @@ from airflow_provider_sfbulk.metrics import count_query
 from airflow_provider_sfbulk.operators.arguments import check_count
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.extract import Way, extract_to_files, extract_to_rows
+from airflow_provider_sfbulk.operators.incremental import BEGINNING, BOUND, Incremental, Window
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
 from airflow_provider_sfbulk.progress import Phase
 from airflow_provider_sfbulk.storage import open_output
@@ -53,6 +55,7 @@ class BulkQueryOperator(BulkJobOperator):
     :param soql: the query, or the name of a ``.soql`` file beside the DAG (templated)
     :param soql_params: values for the ``:name`` in the query, by name (templated); see ``client.soql_params``. They are
         neither shown nor stored by Airflow. In a template, ``{{ value | soql_literal }}`` writes one
+    :param incremental: read only what lies in the run's window, named by ``:since`` and ``:until`` in the query
     :param include_deleted: also records that are deleted (recycle bin) or archived
     :param job_id: instead of ``soql``: fetch the rows of a job that was submitted before (templated)
     :param output_path: folder for the part files and the manifest, for one extract at a time (templated)
@@ -68,7 +71,8 @@ class BulkQueryOperator(BulkJobOperator):
     :param pk_chunking: with ``api="1.0"``: cut the query by ranges of ids; True, or records of a range. (Bulk API 2.0
         does that by itself)
 
-    Returns ``{"job_id", "records", "files", "manifest", "columns", "api_calls"}``; without ``output_path`` the rows as a
+    Returns ``{"job_id", "records", "files", "manifest", "columns", "api_calls"}``, with ``incremental`` also ``"window":
+    {"since", "until"}``; without ``output_path`` the rows as a
     list of dicts; with ``wait_for_completion=False`` the job id.
     """
 
@@ -89,6 +93,7 @@ class BulkQueryOperator(BulkJobOperator):
         *,
         soql: str | None = None,
         soql_params: Mapping[str, Any] | None = None,
+        incremental: Incremental | None = None,
         include_deleted: bool = False,
         job_id: str | None = None,
         output_path: str | os.PathLike[str] | None = None,
@@ -105,6 +110,11 @@ class BulkQueryOperator(BulkJobOperator):
         super().__init__(**kwargs)
         self.soql = soql
         self.soql_params = soql_params
+        self.incremental = incremental
+        if incremental is not None and incremental.asset is not None:
+            names = {getattr(each, "name", None) for each in (*self.inlets, *self.outlets)}
+            if incremental.asset.name not in names:
+                self.outlets = [*self.outlets, incremental.asset]
         self.include_deleted = include_deleted
         self.job_id = job_id
         self.output_path = output_path
@@ -134,15 +144,33 @@ class BulkQueryOperator(BulkJobOperator):
         env.undefined = StrictUndefined
         return env
 
-    def _bound_soql(self) -> str:
+    def _bound_soql(self, window: Window | None) -> str:
         """Give the query with its values.
 
+        :param window: of an incremental query
         :raises SourceError: naming a name or a value that has no counterpart, or a value that is none of SOQL's
         """
         params = {} if self.soql_params is None else self.soql_params.records
         if not isinstance(params, Mapping):
             raise SourceError(f"soql_params is a dict of values by name, not a {type(params).__name__:.40}")
+        if window is not None:
+            if not params.keys().isdisjoint(BOUND):
+                raise SourceError("soql_params: :since and :until are bound by incremental")
+            params = {**params, "since": window.since, "until": window.until}
         return bind(str(self.soql), params)
+
+    def _window(self, context: Context, client: BulkClient, ledger: TaskLedger) -> Window | None:
+        """Give the window to read: the one this task instance has read or begun to read before, or a new one."""
+        if self.incremental is None:
+            return None
+        identity = self.incremental.identity
+        kept = ledger.window()
+        if kept is None or kept["of"] != identity:
+            kept = {**self.incremental.decide(context, client).to_dict(), "of": identity}
+            ledger.keep_window(kept)
+        window = Window.from_dict(kept)
+        self.log.info("%s from %s before %s", self.incremental.field, *window.to_dict().values())
+        return window
 
     def execute(self, context: Context) -> Any:
         """Submit the query, or find the job of an earlier try; wait; then fetch."""
@@ -203,8 +231,12 @@ class BulkQueryOperator(BulkJobOperator):
                 )
         if self.job_id is not None and self.soql_params is not None:
             raise SourceError("soql_params belong to soql, which is None")
+        if self.incremental is not None:
+            if self.soql is None or not self.wait_for_completion:
+                raise SourceError("incremental needs the soql, and a wait: what is not published moves no watermark on")
+            self.incremental.check(str(self.soql))
         if self.soql is not None:
-            self._bound_soql()
+            self._bound_soql(None if self.incremental is None else Window(BEGINNING, BEGINNING))
         self._check_waiting()
         self._check_api()
         if self.mode is None and self.pk_chunking is not False:
@@ -226,9 +258,11 @@ class BulkQueryOperator(BulkJobOperator):
         A retry goes on with its job. A user's clear starts over: reading twice harms nobody, and stale rows might.
         """
         operation = QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
+        window = self._window(context, client, ledger)
         plan = {
             "soql": self.soql,
-            **self._identity_of_params(),
+            **self._identity_of_params(window),
+            **({} if window is None else {"window": window.to_dict()}),
             "job_id": self.job_id,
             "operation": str(operation),
             "salesforce_conn_id": self.salesforce_conn_id,
@@ -241,10 +275,10 @@ class BulkQueryOperator(BulkJobOperator):
             return given
         if self.api_reserve is not None and self._run(context, client, recorded_job(), ledger=ledger) is None:
             self._keep_reserve(context, client)
-        return self._run(context, client, self._submission(client, operation), ledger=ledger)
+        return self._run(context, client, self._submission(client, operation, window), ledger=ledger)
 
-    def _submission(self, client: BulkClient, operation: QueryOperation) -> Flow[Submitted]:
-        soql = self._bound_soql()
+    def _submission(self, client: BulkClient, operation: QueryOperation, window: Window | None) -> Flow[Submitted]:
+        soql = self._bound_soql(window)
         if self.mode is None:
             return submit(
                 QueryJobs(client.api_version),
@@ -258,11 +292,11 @@ class BulkQueryOperator(BulkJobOperator):
         )
         return extract1.submit(Jobs1(client.api_version), spec, soql)
 
-    def _identity_of_params(self) -> dict[str, str]:
+    def _identity_of_params(self, window: Window | None) -> dict[str, str]:
         """Tell whether the values are others than before, without telling them: what a plan holds can be read."""
         if self.soql_params is None:
             return {}
-        return {"soql_params": hashlib.sha256(self._bound_soql().encode("utf-8", "surrogatepass")).hexdigest()}
+        return {"soql_params": hashlib.sha256(self._bound_soql(window).encode("utf-8", "surrogatepass")).hexdigest()}
 
     def _fetch(
         self,
@@ -284,6 +318,9 @@ class BulkQueryOperator(BulkJobOperator):
         )
         if self.output_path is None:
             rows = self._run(context, client, extract_to_rows(way, info, max_records=self.max_xcom_records))
+            if self.incremental is not None:
+                context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=rows)
+            self._advance(context, ledger)
             ledger.finish()
             self.shown.found({"records": len(rows)})
             count_query(len(rows), info, tags=self.metric_tags)
@@ -301,6 +338,7 @@ class BulkQueryOperator(BulkJobOperator):
             ),
             ledger=ledger,
         )
+        window = self._advance(context, ledger)
         ledger.finish()
         self.log.info("job %s: %d records in %d file(s)", info.id, extract.records, len(extract.files))
         self.shown.found({"records": extract.records}, files={"records": extract.files}, manifest=extract.manifest)
@@ -312,4 +350,16 @@ class BulkQueryOperator(BulkJobOperator):
             "manifest": extract.manifest,
             "columns": list(extract.columns),
             "api_calls": self._api_calls(client),
+            **({} if window is None else {"window": window.to_dict()}),
         }
+
+    def _advance(self, context: Context, ledger: TaskLedger) -> Window | None:
+        """Move the watermark on, now that the window's rows are where they belong. A crash in between reads them again."""
+        if self.incremental is None:
+            return None
+        kept = ledger.window()
+        if kept is None:
+            raise LedgerError("no window is recorded for this task, though it has read one")
+        window = Window.from_dict(kept)
+        self.incremental.advance(context, window)
+        return window

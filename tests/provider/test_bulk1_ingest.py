@@ -7,7 +7,6 @@ import csv
 import json
 import time
 from collections import Counter
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from airflow_provider_sfbulk.local_org.faults import Exchange
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.sensors.job import BulkJobSensor
 from tests.client.bulk1.conftest import LostReply, LostRequest, Once
-from tests.provider.conftest import FakeTask, Try
+from tests.provider.conftest import DyingTry, FakeTask, Killed
 
 
 def rows(count: int = 25) -> list[dict[str, Any]]:
@@ -222,27 +221,6 @@ def test_a_sensor_waits_for_jobs_that_were_submitted_before(org: LocalOrg, task:
 # --- once -------------------------------------------------------------------------------------------------------------
 
 
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class DyingTry(Try):
-    """A try whose process dies at one of its writes to the store, before it or after it."""
-
-    def __init__(self, task: FakeTask, write: int, *, after: bool) -> None:
-        task.current += 1
-        super().__init__(task, task.current)
-        self.left, self._after = write, after
-
-    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
-        self.left -= 1
-        if self.left == 0 and not self._after:
-            raise Killed
-        super().set(key, value, retention=retention)
-        if self.left == 0:
-            raise Killed
-
-
 @pytest.mark.parametrize("after", [False, True])
 def test_wherever_a_try_dies_the_next_brings_every_row_once(after: bool, org: LocalOrg, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
@@ -318,12 +296,13 @@ def test_batches_that_never_ran_are_sent_by_the_next_try(org: LocalOrg, task: Fa
     (job,) = org.bulk1_jobs
     with operator.hook.get_conn() as client:
         client.bulk1.abort(job.id)
+    org.advance(3600.0)  # if the first batch has begun, it ends
     with pytest.raises(JobFailedError):
         attempt.resume(operator, deferral.value)
     org.core.job_seconds = 0.0
     assert task.start().run(operator)["successful"] == 25
     assert stored(org) == keys(rows())
-    assert batches(org) == [[0, 0, 0], [10, 10, 5]]
+    assert batches(org) in ([[0, 0, 0], [10, 10, 5]], [[10, 0, 0], [10, 5]])
 
 
 # --- the serial job after the locks -----------------------------------------------------------------------------------

@@ -24,7 +24,6 @@ with DAG("bulk1_runs", schedule=None, params={name: Param("", type="string") for
         output_path="{{ params.folder }}/extract",
         output_format="parquet",
         api="1.0",
-        pk_chunking=25_000,
         deferrable=True,
     )
     load >> extract
