@@ -36,7 +36,6 @@ from airflow_provider_sfbulk.client.models1 import (
     JobState1,
     RecordResult,
 )
-from airflow_provider_sfbulk.client.records.results1 import read_results
 from airflow_provider_sfbulk.client.wire import Body, Flow, Reply, Sink
 
 INVALID_STATE: Final = "InvalidJobState"
@@ -278,6 +277,9 @@ class Jobs1:
         :param records: how many there must be: as many as the batch has
         :raises RequestRefusedError: ``InvalidBatch``: the batch failed as a whole, or is not done
         """
+        # With numpy in its wake, which the waits in a triggerer do without.
+        from airflow_provider_sfbulk.client.records.results1 import read_results  # noqa: PLC0415
+
         api = ApiCall("GET", self._batch_path(job_id, batch_id, "result"), accept="*/*", job_id=job_id)
 
         def attempt() -> Flow[list[RecordResult]]:
