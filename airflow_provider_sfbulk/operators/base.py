@@ -9,7 +9,8 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 
-from airflow.sdk import BaseOperator, conf
+from airflow.sdk import Asset, BaseOperator, conf
+from airflow.sdk.definitions.asset import AssetRef
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
 from airflow_provider_sfbulk.client.errors import (
@@ -30,6 +31,7 @@ from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.wire import Flow, Ledger, Together
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.ledger import TaskLedger
+from airflow_provider_sfbulk.lineage import Lineage, to_openlineage
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.metrics import count_api_calls
 from airflow_provider_sfbulk.operators.arguments import APIS, check_seconds
@@ -40,6 +42,7 @@ from airflow_provider_sfbulk.triggers.reserve import ApiReserveTrigger
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from airflow_provider_sfbulk.client import BulkClient
@@ -54,6 +57,9 @@ ENDED_STATES: Final = frozenset({"failed", "success", "skipped", "removed"})
 """States of a task instance in Airflow that tell, while its process still runs, that a person ended it. A deploy leaves
 it ``running``."""
 
+
+EVENT_FILES: Final = 50
+"""Files that an asset's event names."""
 
 ABORTS_AT_ONCE: Final = 10
 """Jobs to abort at the same time. An abort is one small call."""
@@ -116,6 +122,7 @@ class BulkJobOperator(BaseOperator):
         self.shown: ShownProgress
         self._client: BulkClient | None = None
         self._is_told_to_end = False
+        self.lineage: Lineage | None = None
         self._until: float | None = None
         self._waits_for: JobType | None = None
         self._calls_before = 0
@@ -200,6 +207,21 @@ class BulkJobOperator(BaseOperator):
             raise
         self.shown.enter(Phase.DONE if self.wait_for_completion else Phase.SUBMITTED)
         count_api_calls(self._api_calls(client), tags=self.metric_tags)
+
+    def tell_outlets(self, context: Context, facts: Mapping[str, Any]) -> None:
+        """Say in the events of the task's assets what is new in them: counts and places, never a value of a record."""
+        for outlet in self.outlets:
+            if isinstance(outlet, (Asset, AssetRef)):
+                event = context["outlet_events"][outlet]
+                event.extra = {**event.extra, **facts}
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:  # noqa: ARG002
+        """Tell OpenLineage what went where, when it asks."""
+        return None if self.lineage is None else to_openlineage(self.lineage)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Tell what a task has moved that failed for its failed records."""
+        return self.get_openlineage_facets_on_complete(task_instance)
 
     @property
     def metric_tags(self) -> dict[str, str]:
@@ -430,6 +452,11 @@ class BulkJobOperator(BaseOperator):
 
 def _together(flows: Iterable[Flow[None]]) -> Flow[None]:
     yield Together(flows, ABORTS_AT_ONCE)
+
+
+def few(files: Sequence[str]) -> dict[str, Any]:
+    """Give files for an asset's event: all of them when they are few, else how many; the manifest names all."""
+    return {"files": list(files) if len(files) <= EVENT_FILES else len(files)}
 
 
 def _no_calls(message: str) -> RequestLimitError:

@@ -32,11 +32,13 @@ class Extract:
 
     :param files: URIs of the part files, in the order of the rows
     :param manifest: URI of the manifest
+    :param length: bytes of all part files
     """
 
     files: list[str]
     manifest: str
     records: int
+    length: int
     columns: tuple[str, ...]
 
 
@@ -105,6 +107,7 @@ def extract_to_files(
         files=[file.uri for file in shown],
         manifest=manifest,
         records=sum(file.records for file in shown),
+        length=sum(file.length for file in shown),
         columns=shown[0].columns,
     )
 

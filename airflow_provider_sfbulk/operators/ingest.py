@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from airflow.sdk import XComArg
 
@@ -20,7 +20,7 @@ from airflow_provider_sfbulk.client.records.sources import Nulls, Rules
 from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.operators.arguments import check_count, check_names
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
-from airflow_provider_sfbulk.operators.load import Load
+from airflow_provider_sfbulk.operators.load import NAMED_JOB_IDS, Load
 from airflow_provider_sfbulk.operators.load_input import LoadInput
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
 from airflow_provider_sfbulk.operators.verdict import check_allowance
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_sfbulk.client import BulkClient
+
+
+EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest")
+"""Of the summary, what an asset's event tells."""
 
 
 class BulkIngestOperator(BulkJobOperator):
@@ -205,6 +209,7 @@ class BulkIngestOperator(BulkJobOperator):
                 self._publish(client, load.rounds())
                 self.shown.found_before(ledger.result)
                 load.forget_parts()
+                self._tell(context, ledger.result)
                 return cast("dict[str, Any] | list[str]", ledger.result)
             if not ledger.is_resumed:
                 self._keep_reserve(context, client)
@@ -213,6 +218,7 @@ class BulkIngestOperator(BulkJobOperator):
             if not self.wait_for_completion:
                 ledger.finish(job_ids)
                 load.forget_parts()
+                self._tell(context, job_ids)
                 return job_ids
             return self._finish(context, client, load, rounds, self._wait(context, client, job_ids))
 
@@ -236,7 +242,14 @@ class BulkIngestOperator(BulkJobOperator):
         while (summary := load.settle(rounds, infos)) is None:
             rounds = load.rounds()
             infos = self._wait(context, client, self._publish(client, rounds))
+        self._tell(context, summary)
         return summary
+
+    def _tell(self, context: Context, result: dict[str, Any] | list[str]) -> None:
+        """Tell the task's assets what was loaded."""
+        known = result if isinstance(result, dict) else {"job_ids": result[:NAMED_JOB_IDS]}
+        told = {name: known[name] for name in EVENT_FACTS if name in known}
+        self.tell_outlets(context, {"sobject": self.sobject, "operation": self.operation, **told})
 
     def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules) -> Load:
         run = partial(self._run, context, client, ledger=ledger)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
@@ -29,6 +30,7 @@ from airflow_provider_sfbulk.client.records.residue import Residue
 from airflow_provider_sfbulk.client.records.sources import Rules
 from airflow_provider_sfbulk.client.wire import Flow
 from airflow_provider_sfbulk.ledger import input_changed
+from airflow_provider_sfbulk.lineage import Lineage, field_types, file_place, is_wanted, object_place
 from airflow_provider_sfbulk.metrics import count_load
 from airflow_provider_sfbulk.operators.report import Report, ReportFiles
 from airflow_provider_sfbulk.operators.showing import log_group
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
 
 NAMED_JOB_IDS: Final = 100
 """Job ids that the returned summary names; the manifest has them all."""
+
+_COLUMNS: Final = "columns.0"
+"""Where the ledger keeps the columns' names, for OpenLineage: when the load ends, its input may be read no more."""
 
 LOCKED: Final = ("UNABLE_TO_LOCK_ROW",)
 """Code of failures that a serial job may mend: its batches do not compete with each other."""
@@ -106,6 +111,8 @@ class Load:
             if staging is not None:
                 staging.remove()
             raise
+        if is_wanted():
+            self._ledger.record(_COLUMNS, {"names": list(self._input.columns)})
         return self.rounds()
 
     def close_last(self) -> list[Round]:
@@ -189,6 +196,8 @@ class Load:
             manifest=report.manifest,
         )
         self._count(outcome)
+        if is_wanted():
+            self._operator.lineage = self._lineage(outcome, total)
         judge(
             outcome,
             self._ledger,
@@ -201,6 +210,22 @@ class Load:
         self._ledger.finish(summary)
         self.forget_parts(rounds)
         return summary
+
+    def _lineage(self, outcome: Outcome, total: int) -> Lineage:
+        names = (self._ledger.recall(_COLUMNS) or {"names": ()})["names"]
+        address, source = self._client.instance_url, self._operator.source
+        inputs = []
+        if isinstance(source, (str, os.PathLike)):
+            inputs = [file_place(os.fspath(source), columns=[(name, None) for name in names], records=total)]
+        saved = object_place(
+            address,
+            self._operator.sobject,
+            columns=field_types(self._describe, names),
+            records=outcome.counts["successful"],
+        )
+        counts: dict[str, int] = {kind: outcome.counts[kind] for kind in KINDS}
+        facts = {"operation": self._operator.operation, **counts, "errors": dict(outcome.errors)}
+        return Lineage(address, list(outcome.job_ids), inputs, [saved], statement=self._operator.sql, facts=facts)
 
     def _count(self, outcome: Outcome) -> None:
         """Count the load for Airflow's metrics: of one that was judged before, what came since."""

@@ -14,7 +14,7 @@ from jinja2 import StrictUndefined
 from airflow_provider_sfbulk.client.errors import LedgerError, ProtocolError, SourceError
 from airflow_provider_sfbulk.client.flows import extract1
 from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1, chunking_of, root_object
-from airflow_provider_sfbulk.client.flows.extract import Submitted, recorded_job, submit
+from airflow_provider_sfbulk.client.flows.extract import Submitted, describe_types, recorded_job, submit
 from airflow_provider_sfbulk.client.flows.job import QueryJobs
 from airflow_provider_sfbulk.client.flows.spec import member
 from airflow_provider_sfbulk.client.flows.wait import check_complete
@@ -28,10 +28,11 @@ from airflow_provider_sfbulk.client.models import (
 )
 from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.soql_params import bind, soql_literal
+from airflow_provider_sfbulk.lineage import Lineage, Place, file_place, is_wanted, object_place
 from airflow_provider_sfbulk.metrics import count_query
 from airflow_provider_sfbulk.operators.arguments import check_count
-from airflow_provider_sfbulk.operators.base import BulkJobOperator
-from airflow_provider_sfbulk.operators.extract import Way, extract_to_files, extract_to_rows
+from airflow_provider_sfbulk.operators.base import BulkJobOperator, few
+from airflow_provider_sfbulk.operators.extract import Extract, Way, extract_to_files, extract_to_rows
 from airflow_provider_sfbulk.operators.incremental import BEGINNING, BOUND, Incremental, Window
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
 from airflow_provider_sfbulk.progress import Phase
@@ -320,7 +321,8 @@ class BulkQueryOperator(BulkJobOperator):
             rows = self._run(context, client, extract_to_rows(way, info, max_records=self.max_xcom_records))
             if self.incremental is not None:
                 context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=rows)
-            self._advance(context, ledger)
+            window = self._advance(context, ledger)
+            self._tell(context, client, info, {"records": len(rows)}, window, columns=tuple(rows[0]) if rows else ())
             ledger.finish()
             self.shown.found({"records": len(rows)})
             count_query(len(rows), info, tags=self.metric_tags)
@@ -339,6 +341,8 @@ class BulkQueryOperator(BulkJobOperator):
             ledger=ledger,
         )
         window = self._advance(context, ledger)
+        facts = {"records": extract.records, "manifest": extract.manifest, **few(extract.files)}
+        self._tell(context, client, info, facts, window, columns=extract.columns, extract=extract)
         ledger.finish()
         self.log.info("job %s: %d records in %d file(s)", info.id, extract.records, len(extract.files))
         self.shown.found({"records": extract.records}, files={"records": extract.files}, manifest=extract.manifest)
@@ -352,6 +356,32 @@ class BulkQueryOperator(BulkJobOperator):
             "api_calls": self._api_calls(client),
             **({} if window is None else {"window": window.to_dict()}),
         }
+
+    def _tell(
+        self,
+        context: Context,
+        client: BulkClient,
+        info: JobInfo,
+        facts: Mapping[str, Any],
+        window: Window | None,
+        *,
+        columns: tuple[str, ...],
+        extract: Extract | None = None,
+    ) -> None:
+        """Tell the task's assets and OpenLineage what was read."""
+        span = {} if window is None else {"window": window.to_dict()}
+        self.tell_outlets(context, {"sobject": info.object, "job_ids": [info.id], **facts, **span})
+        if not is_wanted():
+            return
+        found = self._run(context, client, describe_types(info, columns, api_version=client.api_version))
+        types = [(each.name, str(each.kind)) for each in found]
+        outputs: list[Place] = []
+        if extract is not None:
+            length, files = extract.length, len(extract.files)
+            folder = os.fspath(str(self.output_path))
+            outputs = [file_place(folder, columns=types, records=extract.records, length=length, files=files)]
+        read = object_place(client.instance_url, str(info.object), columns=types, records=facts["records"])
+        self.lineage = Lineage(client.instance_url, [info.id], [read], outputs, statement=self.soql, facts=span)
 
     def _advance(self, context: Context, ledger: TaskLedger) -> Window | None:
         """Move the watermark on, now that the window's rows are where they belong. A crash in between reads them again."""
