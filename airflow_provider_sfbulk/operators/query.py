@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.wire import Flow
     from airflow_provider_sfbulk.ledger import TaskLedger
 
+__all__ = ["BulkQueryOperator", "Incremental"]
+
 
 class BulkQueryOperator(BulkJobOperator):
     """Run a SOQL query with Bulk API 2.0 (or 1.0: ``api``) and write its rows to files, or return them.
