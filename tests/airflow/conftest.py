@@ -101,10 +101,3 @@ def set_up(home: Path) -> Iterator[Stage]:
         }
         with AirflowStack(home / "home", dags, environment, roles=ROLES) as stack:
             yield Stage(stack, org, home / "lake", events)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all tests of this folder in one worker: Airflow is started once."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("airflow"))
