@@ -380,6 +380,33 @@ def test_records_that_cannot_be_loaded_leave_the_org_untouched(
     assert all(job.state == "Aborted" for job in org.jobs)
 
 
+@pytest.mark.parametrize(
+    ("operation", "records", "match"),
+    [
+        ("update", [{"Name": "no id"}], "Id"),
+        ("upsert", [{"Name": "no key"}], "External_Key__c"),
+        ("delete", ["no id"], "row 1"),
+    ],
+)
+def test_records_without_what_they_are_found_by_leave_the_org_untouched(
+    operation: str, records: Any, match: str, org: LocalOrg
+) -> None:
+    more = ("External_Key__c",) if operation == "upsert" else ()
+    with pytest.raises(ValueError, match=match):
+        getattr(SalesforceBulkHook(), operation)("Account", records, *more, schedule=QUICK)
+    assert all(job.state == "Aborted" for job in org.jobs)
+
+
+def test_a_load_whose_job_failed_can_be_looked_at(org: LocalOrg) -> None:
+    org.core.batch_records = 2
+    org.fail_jobs(after_batches=1)
+    result = SalesforceBulkHook().insert("Account", ROWS, schedule=QUICK)
+    (job,) = result.jobs
+    assert (str(job.state), bool(job.error_message), result.is_successful) == ("Failed", True, False)
+    assert (result.total_count, result.failed_count) == (5, 0)
+    assert len(list(result.unprocessed_records)) == result.unprocessed_count == 5 - result.successful_count > 0
+
+
 # --- whole queries ----------------------------------------------------------------------------------------------------
 
 

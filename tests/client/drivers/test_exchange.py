@@ -137,6 +137,17 @@ def test_no_cut_is_silent(make, server, answer):
     assert len(server.asked) == 1  # whether it is repeated is for the flow to say
 
 
+def test_what_salesforce_warns_of_is_logged_once(make, server, caplog):
+    warning = '299 - "This API is deprecated and will be removed by Summer \'27"'
+    server.answers = [reply(b"{}", Warning=warning), reply(b"{}", Warning=warning), reply(b"{}")]
+    driver = make(server.url)
+    for _ in server.answers[:]:
+        one(driver, call(GET))
+    (told,) = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert "Summer" in told
+    assert "/services/data/v66.0/x" in told
+
+
 def test_a_cut_page_is_fetched_again_by_its_flow(make, server):
     server.answers = [reply(CUT_GZIP, Content_Encoding="gzip"), reply(HALF, length=len(CSV)), reply(CSV)]
     sink = Counted(500)
