@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -31,7 +31,7 @@ from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.wire import Flow, Ledger, Together
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.ledger import TaskLedger
-from airflow_provider_sfbulk.lineage import Lineage, to_openlineage
+from airflow_provider_sfbulk.lineage import Lineage, is_wanted, to_openlineage
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.metrics import count_api_calls
 from airflow_provider_sfbulk.operators.arguments import APIS, check_seconds
@@ -214,6 +214,17 @@ class BulkJobOperator(BaseOperator):
             if isinstance(outlet, (Asset, AssetRef)):
                 event = context["outlet_events"][outlet]
                 event.extra = {**event.extra, **facts}
+
+    def note_lineage(self, gather: Callable[[], Lineage]) -> None:
+        """Keep what OpenLineage will ask for, when somebody listens; trouble with it fails no task that is done."""
+        if not is_wanted():
+            return
+        try:
+            self.lineage = gather()
+        except StoppedError:
+            raise
+        except SfBulkError as error:
+            self.log.warning("OpenLineage is told nothing of this task: %s", error)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:  # noqa: ARG002
         """Tell OpenLineage what went where, when it asks."""

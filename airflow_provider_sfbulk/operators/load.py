@@ -196,8 +196,7 @@ class Load:
             manifest=report.manifest,
         )
         self._count(outcome)
-        if is_wanted():
-            self._operator.lineage = self._lineage(outcome, total)
+        self._operator.note_lineage(lambda: self._lineage(outcome, total))
         judge(
             outcome,
             self._ledger,

@@ -28,7 +28,7 @@ from airflow_provider_sfbulk.client.models import (
 )
 from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.soql_params import bind, soql_literal
-from airflow_provider_sfbulk.lineage import Lineage, Place, file_place, is_wanted, object_place
+from airflow_provider_sfbulk.lineage import Lineage, Place, file_place, object_place
 from airflow_provider_sfbulk.metrics import count_query
 from airflow_provider_sfbulk.operators.arguments import check_count
 from airflow_provider_sfbulk.operators.base import BulkJobOperator, few
@@ -373,17 +373,19 @@ class BulkQueryOperator(BulkJobOperator):
         """Tell the task's assets and OpenLineage what was read."""
         span = {} if window is None else {"window": window.to_dict()}
         self.tell_outlets(context, {"sobject": info.object, "job_ids": [info.id], **facts, **span})
-        if not is_wanted():
-            return
-        found = self._run(context, client, describe_types(info, columns, api_version=client.api_version))
-        types = [(each.name, str(each.kind)) for each in found]
-        outputs: list[Place] = []
-        if extract is not None:
-            length, files = extract.length, len(extract.files)
-            folder = os.fspath(str(self.output_path))
-            outputs = [file_place(folder, columns=types, records=extract.records, length=length, files=files)]
-        read = object_place(client.instance_url, str(info.object), columns=types, records=facts["records"])
-        self.lineage = Lineage(client.instance_url, [info.id], [read], outputs, statement=self.soql, facts=span)
+
+        def gather() -> Lineage:
+            found = self._run(context, client, describe_types(info, columns, api_version=client.api_version))
+            types = [(each.name, str(each.kind)) for each in found]
+            outputs: list[Place] = []
+            if extract is not None:
+                length, files = extract.length, len(extract.files)
+                folder = str(self.output_path)
+                outputs = [file_place(folder, columns=types, records=extract.records, length=length, files=files)]
+            read = object_place(client.instance_url, str(info.object), columns=types, records=facts["records"])
+            return Lineage(client.instance_url, [info.id], [read], outputs, statement=self.soql, facts=span)
+
+        self.note_lineage(gather)
 
     def _advance(self, context: Context, ledger: TaskLedger) -> Window | None:
         """Move the watermark on, now that the window's rows are where they belong. A crash in between reads them again."""
