@@ -145,7 +145,7 @@ def test_an_extract_tells_object_folder_types_and_statement(
 @pytest.mark.usefixtures("listening")
 def test_an_object_that_cannot_be_described_any_more_fails_no_task(org: LocalOrg, source: Path, tmp_path: Path) -> None:
     FakeTask().start().run(load(str(source)))
-    org.fault("data.describe", "status", status=403, times=None)
+    org.fault("data.describe", "request_limit", times=None)
     operator = extract(output_path=str(tmp_path / "out"))
     assert FakeTask().start().run(operator)["records"] == 2
     assert operator.get_openlineage_facets_on_complete(None) is None
