@@ -52,6 +52,7 @@ def get_provider_info() -> dict[str, Any]:
                             "client_credentials",
                             "refresh_token",
                             "password",
+                            "soap_login",
                             "access_token",
                             None,
                         ],
@@ -73,6 +74,7 @@ def get_provider_info() -> dict[str, Any]:
                         "Added to the password unless the worker's address is trusted.",
                         format="password",
                     ),
+                    "organization_id": _text("Organization id", "Of a portal user's org, for soap_login."),
                     "access_token": _text("Access token", "A ready session; it cannot be renewed.", format="password"),
                     "instance_url": _text("Instance URL", "Only with an access token: https://acme.my.salesforce.com"),
                     "api_version": _text("API version", "As 66.0.", pattern=r"^\d\d\.0$"),
@@ -80,6 +82,9 @@ def get_provider_info() -> dict[str, Any]:
                         "Allowed hosts", "Hosts besides Salesforce's own that may get the token, separated by commas."
                     ),
                     "ca_file": _text("CA file", "Certificates to trust instead of the system's."),
+                    "proxy": _text(
+                        "Proxy", "http://proxy.example:3128, instead of the environment's.", format="password"
+                    ),
                     "timeout": {
                         "label": "Timeout",
                         "description": "Seconds between two bytes of one HTTP call.",

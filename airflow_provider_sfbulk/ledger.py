@@ -22,8 +22,11 @@ Layout, each value one JSON object:
                                   round of the load is decided; ``verdict`` once it has ended with failed records;
                                   ``given_up`` when it ended for good with nothing in the org; ``done`` once succeeded
 ``sfbulk.t<try>.<group>.<block>`` entries with keys ``<group>.<number>``, ``BLOCK_ENTRIES`` to a value. A load's
-                                  groups are its rounds, their entries the parts. A query's group 0 is its jobs, group
-                                  ``n + 1`` the finished pages of job ``n``
+                                  groups are its rounds, their entries the parts; a round by Bulk API 1.0 also has the
+                                  groups ``plan<round>``, what is to be sent, and ``job<round>``, the jobs. A query's
+                                  group 0 is its jobs, group ``n + 1`` the finished pages of job ``n``
+``sfbulk.t<try>.window``          the span of time that an incremental query reads. It outlives clears: what is run again
+                                  reads the same
 ================================  ==================================================================================
 """
 
@@ -35,6 +38,7 @@ from datetime import timedelta
 from typing import Any, Final, Protocol
 
 from airflow.sdk.exceptions import AirflowRuntimeError
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from airflow_provider_sfbulk.client.errors import FencedError, InputChangedError, LedgerError
 
@@ -43,6 +47,9 @@ RETENTION: Final = timedelta(days=30)
 
 BLOCK_ENTRIES: Final = 100
 """Entries that share one value. One takes some 150 to 400 bytes; values over 64 KiB are warned about."""
+
+_JOB_BLOCKS: Final = 1
+"""Blocks of a round's jobs: by Bulk API 1.0 a round has a second job only after a lost reply or a killed try."""
 
 HEAD_KEYS: Final = frozenset({"end", "given_up"})
 """Keys, up to their first dot, of what flows say about the load as a whole."""
@@ -57,8 +64,8 @@ class StateStore(Protocol):
     def get(self, key: str) -> Any:
         """Return the value, or None."""
 
-    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
-        """Write the value."""
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        """Write the value, to be kept for a timedelta or ``NEVER_EXPIRE``."""
 
 
 class TaskLedger:
@@ -201,6 +208,23 @@ class TaskLedger:
                 self._blocks[block] = entries
             return stands
 
+    def window(self) -> dict[str, Any] | None:
+        """Read the window that was kept last, in whichever load of this task."""
+        with self._lock:
+            for attempt in range(self._try, 0, -1):
+                known = self._get(self._window_key(attempt))
+                if known is not None:
+                    return dict(known)
+        return None
+
+    def keep_window(self, window: Mapping[str, Any]) -> None:
+        """Keep a window, for as long as Airflow keeps the task instance.
+
+        :raises FencedError: when a newer try has taken over
+        """
+        with self._lock:
+            self._put(self._window_key(self._try), dict(window), retention=NEVER_EXPIRE)
+
     def finish(self, result: Any = None) -> None:
         """Note the success: a user's clear begins a new load.
 
@@ -260,6 +284,10 @@ class TaskLedger:
         while found := [entries for each in tries if (entries := self._get(self._block_key(each, f"{group}.{block}")))]:
             jobs.update(entry["job_id"] for entries in found for entry in entries.values() if "job_id" in entry)
             block += 1
+        entries = (
+            self._get(self._block_key(each, f"job{group}.{block}")) for each in tries for block in range(_JOB_BLOCKS)
+        )
+        jobs.update(entry["job_id"] for known in entries if known for entry in known.values())
         return sorted(jobs)
 
     def _get(self, key: str) -> Any:
@@ -268,9 +296,9 @@ class TaskLedger:
         except AirflowRuntimeError as error:
             raise LedgerError(f"the task state store could not be read ({key}); nothing was sent since") from error
 
-    def _put(self, key: str, value: dict[str, Any]) -> None:
+    def _put(self, key: str, value: dict[str, Any], *, retention: Any = RETENTION) -> None:
         try:
-            self._store.set(key, value, retention=RETENTION)
+            self._store.set(key, value, retention=retention)
         except AirflowRuntimeError as error:
             if _is_not_found(error):
                 raise self._fenced() from error
@@ -289,6 +317,10 @@ class TaskLedger:
     @staticmethod
     def _head_key(number: int) -> str:
         return f"sfbulk.t{number}"
+
+    @staticmethod
+    def _window_key(number: int) -> str:
+        return f"sfbulk.t{number}.window"
 
     @staticmethod
     def _block_key(number: int, block: str) -> str:

@@ -21,7 +21,7 @@ def test_every_example_is_parsed_without_an_error_or_a_warning(bag: DagBag) -> N
     assert bag.import_errors == {}
     assert bag.captured_warnings == {}
     assert sorted(bag.dags) == [path.stem for path in FILES]
-    assert len(FILES) == 6
+    assert len(FILES) == 7
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -59,7 +59,7 @@ def test_no_example_holds_a_worker_while_salesforce_works(bag: DagBag) -> None:
         for task in waiting
         if not _argument(task, "deferrable") and _argument(task, "wait_for_completion") is not False
     ]
-    assert len(waiting) == 8
+    assert len(waiting) == 9
     assert held == []
 
 

@@ -11,9 +11,12 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +31,22 @@ HTTP_LIBRARIES: Final = frozenset(
     {"requests", "httpx", "urllib3", "aiohttp", "http.client", "urllib.request", "socket", "starlette", "uvicorn"}
 )
 
+WITH_OTHERS: Final = {"airflow", "fastapi", "starlette", "jinja2", "urllib3"}
+"""Packages that another one brings and is built on: Airflow, requests."""
+
+OPTIONAL: Final = {
+    f"{PACKAGE}.lineage": {"openlineage"},
+    f"{PACKAGE}.lineage_facet": {"openlineage", "attr"},
+    f"{PACKAGE}.client.records.compression": {"zstandard"},
+    f"{PACKAGE}.client.records.arrow_source": {"polars"},
+    f"{PACKAGE}.demo.airports": {"airportsdata"},
+}
+"""What is imported where it is there, or where an extra has brought it."""
+
+DISTRIBUTIONS: Final = packages_distributions()
+
+METADATA: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
 # What each part may import of this package. A module is of the longest part that it begins with.
 ALLOWED: Final[dict[str, set[str]]] = {
     f"{PACKAGE}": {PACKAGE, CLIENT, f"{PACKAGE}.ledger", f"{PACKAGE}.storage", f"{PACKAGE}.sql_source"},
@@ -38,6 +57,8 @@ ALLOWED: Final[dict[str, set[str]]] = {
     f"{PACKAGE}.sql_source": {CLIENT},
     f"{PACKAGE}.progress": {CLIENT},
     f"{PACKAGE}.metrics": {CLIENT, f"{PACKAGE}.progress"},
+    f"{PACKAGE}.lineage": {f"{PACKAGE}.lineage_facet"},
+    f"{PACKAGE}.lineage_facet": set(),
     f"{PACKAGE}.plugin": {f"{PACKAGE}.plugin"},
     f"{PACKAGE}.hooks": {CLIENT, f"{PACKAGE}.hooks"},
     f"{PACKAGE}.links": set(),
@@ -48,7 +69,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
             f"{PACKAGE}.{part}"
             for part in (
                 *("limits", "hooks", "links", "triggers", "storage", "sql_source", "ledger", "progress", "metrics"),
-                "operators",
+                *("lineage", "operators"),
             )
         ),
     },
@@ -63,6 +84,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
                 "progress",
                 "metrics",
                 "operators.showing",
+                "operators.arguments",
                 "operators.verdict",
                 "sensors",
             )
@@ -73,10 +95,12 @@ ALLOWED: Final[dict[str, set[str]]] = {
     CLIENT: {CLIENT, f"{PACKAGE}.limits"},
     f"{CLIENT}.wire": {f"{CLIENT}.errors"},
     f"{CLIENT}.errors": set(),
+    f"{CLIENT}.safe_xml": set(),
     f"{CLIENT}.models": {f"{PACKAGE}.limits", f"{CLIENT}.errors"},
+    f"{CLIENT}.models1": {f"{CLIENT}.errors", f"{CLIENT}.models"},
     f"{CLIENT}.auth": {
         f"{PACKAGE}.limits",
-        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "settings", "auth")),
+        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "safe_xml", "settings", "auth")),
     },
     f"{CLIENT}.settings": {
         f"{PACKAGE}.limits",
@@ -84,11 +108,17 @@ ALLOWED: Final[dict[str, set[str]]] = {
     },
     f"{CLIENT}.records": {
         f"{PACKAGE}.limits",
-        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "records")),
+        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "models1", "safe_xml", "records")),
     },
     f"{CLIENT}.flows": {
         f"{PACKAGE}.limits",
-        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "records", "flows", "auth.token_endpoint")),
+        *(
+            f"{CLIENT}.{part}"
+            for part in (
+                *("wire", "errors", "models", "models1", "safe_xml"),
+                *("records", "flows", "auth.token_endpoint"),
+            )
+        ),
     },
     f"{CLIENT}.drivers": {
         f"{PACKAGE}.limits",
@@ -133,6 +163,12 @@ def is_module(name: str) -> bool:
 
 def is_in(module: str, part: str) -> bool:
     return module == part or module.startswith(f"{part}.")
+
+
+def requirement_name(requirement: str) -> str:
+    found = re.match(r"[\w.-]+", requirement)
+    assert found is not None
+    return found[0].lower()
 
 
 def part_of(module: str) -> str:
@@ -182,6 +218,15 @@ def test_the_pytest_plugin_costs_other_projects_next_to_nothing() -> None:
         "assert not {'starlette', 'uvicorn', 'lark', 'pyarrow', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("module", [each for each in MODULES if not is_in(each, LOCAL_ORG)])
+def test_what_a_module_imports_is_installed_with_the_package(module: str) -> None:
+    """Every package that is imported is a dependency, or comes with Airflow itself, or is an extra that is looked for."""
+    declared = {requirement_name(each) for each in METADATA["project"]["dependencies"]}
+    tops = {each.partition(".")[0] for each in imports(MODULES[module])} - set(sys.stdlib_module_names) - {PACKAGE}
+    foreign = {each for each in tops if not declared & {name.lower() for name in DISTRIBUTIONS.get(each, ())}}
+    assert foreign - WITH_OTHERS <= OPTIONAL.get(module, set())
 
 
 def test_every_part_that_is_named_exists() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
+from airflow_provider_sfbulk.client.bulk1 import Bulk1Api
 from airflow_provider_sfbulk.client.drivers.blocking import BlockingDriver
 from airflow_provider_sfbulk.client.flows import org
 from airflow_provider_sfbulk.client.flows.org import Allowance, ApiUsage
@@ -58,6 +59,11 @@ class BulkClient:
     def query(self) -> QueryApi:
         """Query jobs, and whole queries."""
         return QueryApi(self)
+
+    @cached_property
+    def bulk1(self) -> Bulk1Api:
+        """Bulk API 1.0: serial mode, results in request order, XML, PK chunking by hand."""
+        return Bulk1Api(self)
 
     def describe(self, sobject: str) -> dict[str, Any]:
         """Read what an object and its fields are, as Salesforce's JSON.

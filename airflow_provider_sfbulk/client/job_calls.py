@@ -27,11 +27,28 @@ class JobCalls:
         """Read a job."""
         return self._client.run(self._jobs.get(job_id))
 
-    def list_jobs(self, *, job_type: str | None = None) -> Iterator[JobInfo]:
-        """Read all jobs of the org, of the last seven days, page by page. Rows of the list have no counters."""
+    def list_jobs(
+        self,
+        *,
+        job_type: str | None = None,
+        is_pk_chunking_enabled: bool | None = None,
+        concurrency_mode: str | None = None,
+    ) -> Iterator[JobInfo]:
+        """Read all jobs of the org, of the last seven days, page by page. Rows of the list have no counters.
+
+        :param job_type: ``BigObjectIngest``, say; by default the jobs of this half of Bulk API 2.0
+        :param is_pk_chunking_enabled: only jobs that Salesforce chunks by ids, or only the others
+        :param concurrency_mode: only jobs of this mode, ``Parallel`` or ``Serial``
+        """
         locator: str | None = None
         while True:
-            page = self._client.run(self._jobs.list_page(locator=locator, job_type=job_type))
+            flow = self._jobs.list_page(
+                locator=locator,
+                job_type=job_type,
+                is_pk_chunking_enabled=is_pk_chunking_enabled,
+                concurrency_mode=concurrency_mode,
+            )
+            page = self._client.run(flow)
             yield from page.jobs
             locator = page.next_locator
             if locator is None:

@@ -38,10 +38,12 @@ class QueryOperation(StrEnum):
 
 
 class JobType(StrEnum):
-    """Which half of Bulk API 2.0 a job belongs to; the value is the path segment."""
+    """Which half of Bulk API 2.0 a job belongs to; the value is the path segment. Or that it is of Bulk API 1.0."""
 
     INGEST = "ingest"
     QUERY = "query"
+    CLASSIC = "classic"
+    """Salesforce calls jobs of Bulk API 1.0 so; no path has it."""
 
 
 class LineEnding(StrEnum):
@@ -338,3 +340,8 @@ class BulkError:
             message, _, names = body.rpartition(":")
             return cls(code.strip(), message, tuple(names.split()))
         return cls(code.strip(), rest)
+
+    @property
+    def text(self) -> str:
+        """The parts as :meth:`parse` reads them."""
+        return f"{self.status_code}:{self.message}:{''.join(f'{name} ' for name in self.fields)}--"

@@ -6,12 +6,12 @@ import html
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.auth import hosts
@@ -26,6 +26,7 @@ MASK_CHARACTERS: Final = 5
 
 _VERSION: Final = re.compile(r"v?(\d{2,3})(?:\.0)?", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"[!-~]+")
+_ID: Final = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
 _ARMOUR: Final = "-----"
 
 
@@ -36,6 +37,7 @@ class AuthFlow(StrEnum):
     CLIENT_CREDENTIALS = "client_credentials"
     REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the name of a way to log in
     PASSWORD = "password"  # noqa: S105 - likewise
+    SOAP_LOGIN = "soap_login"
     ACCESS_TOKEN = "access_token"  # noqa: S105 - likewise
 
 
@@ -44,21 +46,33 @@ _NEEDS: Final[Mapping[AuthFlow, tuple[tuple[str, ...], ...]]] = {
     AuthFlow.CLIENT_CREDENTIALS: (("client_id",), ("client_secret",)),
     AuthFlow.REFRESH_TOKEN: (("client_id",), ("refresh_token",)),
     AuthFlow.PASSWORD: (("client_id",), ("client_secret",), ("login",), ("password",)),
+    AuthFlow.SOAP_LOGIN: (("login",), ("password",)),
     AuthFlow.ACCESS_TOKEN: (("access_token",), ("instance_url",)),
 }
 """What each way needs: of each group at least one."""
 
-_INFERRED: Final[tuple[tuple[str, AuthFlow], ...]] = (
-    ("private_key", AuthFlow.JWT_BEARER),
-    ("private_key_file", AuthFlow.JWT_BEARER),
-    ("refresh_token", AuthFlow.REFRESH_TOKEN),
-    ("access_token", AuthFlow.ACCESS_TOKEN),
-    ("password", AuthFlow.PASSWORD),
-    ("client_secret", AuthFlow.CLIENT_CREDENTIALS),
+_INFERRED: Final[tuple[tuple[tuple[str, ...], AuthFlow], ...]] = (
+    (("private_key",), AuthFlow.JWT_BEARER),
+    (("private_key_file",), AuthFlow.JWT_BEARER),
+    (("refresh_token",), AuthFlow.REFRESH_TOKEN),
+    (("access_token",), AuthFlow.ACCESS_TOKEN),
+    (("password", "client_id"), AuthFlow.PASSWORD),
+    (("password", "client_secret"), AuthFlow.PASSWORD),
+    (("password",), AuthFlow.SOAP_LOGIN),
+    (("client_secret",), AuthFlow.CLIENT_CREDENTIALS),
 )
-"""The first filled field decides. Ways that can renew a session stand before the one that cannot."""
+"""The first row whose fields are all filled decides. OAuth stands before SOAP, which ends."""
 
-_TITLES: Final = {"login": "login (username)"}
+_ENOUGH: Final = ("private_key", "private_key_file", "client_secret", "refresh_token", "password", "access_token")
+"""Fields of which every way to log in has one."""
+
+
+def _title(name: str) -> str:
+    return "login (username)" if name == "login" else name
+
+
+def _variable(name: str) -> str:
+    return f"{ENV_PREFIX}{name.upper()}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +86,12 @@ class Settings:
     :param private_key_file: path of that key instead
     :param audience: ``aud`` of the JWT; by default the login or test host, by ``host``
     :param security_token: is glued to the password when given
+    :param organization_id: of the org in whose scope ``soap_login`` looks for the user; for portal users
     :param access_token: a ready-made session, with ``instance_url``; it cannot be renewed
     :param api_version: ``"66.0"``
     :param allowed_hosts: hosts besides Salesforce's own, see :mod:`~airflow_provider_sfbulk.client.auth.hosts`
     :param ca_file: path of the certificate authorities to trust, in place of the usual ones
+    :param proxy: URL of the proxy to every host but this machine, in place of the environment's
     :param timeout: seconds between bytes of one HTTP call
     """
 
@@ -90,17 +106,20 @@ class Settings:
     audience: str | None = None
     refresh_token: str | None = field(default=None, repr=False)
     security_token: str | None = field(default=None, repr=False)
+    organization_id: str | None = None
     access_token: str | None = field(default=None, repr=False)
     instance_url: str | None = None
     api_version: str = limits.DEFAULT_API_VERSION
     allowed_hosts: tuple[str, ...] = ()
     ca_file: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     timeout: float = TIMEOUT_SECONDS
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+    def from_mapping(cls, values: Mapping[str, Any], *, title: Callable[[str], str] = _title) -> Self:
         """Read, complete and check settings. Keys without a value (None, blank) count as absent.
 
+        :param title: what a key is called where the values are from, for errors
         :raises SourceError: an unknown key, or a value that cannot be understood
         :raises LoginError: something that the way of login needs is missing, or a host is not allowed
         """
@@ -111,7 +130,7 @@ class Settings:
         given = {key: value for key, value in values.items() if value is not None and value not in ("", ())}
         texts = {key: str(value).strip() for key, value in given.items()}
         allowed = _patterns(given.get("allowed_hosts", ()))
-        flow = _flow(texts)
+        flow = _flow(texts, title)
         if "instance_url" in texts:
             url = hosts.complete(texts["instance_url"])
             texts["instance_url"] = hosts.check_url(url, allowed, what="instance_url")
@@ -125,19 +144,31 @@ class Settings:
             "allowed_hosts": allowed,
             "timeout": _seconds(texts.get("timeout", TIMEOUT_SECONDS)),
         }
+        if "organization_id" in texts and not _ID.fullmatch(texts["organization_id"]):
+            raise SourceError("organization_id must be the org's id: 15 or 18 letters and digits")
+        if "proxy" in texts:
+            checked["proxy"] = _proxy(texts["proxy"])
         if "password" in given:
             checked["password"] = str(given["password"])  # blanks at its ends may be meant
-        return cls(**checked)._checked()
+        return cls(**checked)._checked(title)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read ``SFBULK_HOST``, ``SFBULK_LOGIN``, ``SFBULK_CLIENT_ID`` … as :meth:`from_mapping` does."""
-        names = {f"{ENV_PREFIX}{each.name.upper()}": each.name for each in fields(cls)}
-        return cls.from_mapping({name: environ[variable] for variable, name in names.items() if variable in environ})
+        """Read ``SFBULK_HOST``, ``SFBULK_LOGIN``, ``SFBULK_CLIENT_ID`` … as :meth:`from_mapping` does.
 
-    def _checked(self) -> Self:
+        :raises SourceError: as there; also for a variable that begins so and is none of them, as a misspelt one
+        :raises LoginError: as there; names the variable that is missing
+        """
+        values = {key.removeprefix(ENV_PREFIX).lower(): environ[key] for key in environ if key.startswith(ENV_PREFIX)}
+        unknown = sorted(set(values) - {each.name for each in fields(cls)})
+        if unknown:
+            known = ", ".join(_variable(each.name) for each in fields(cls))
+            raise SourceError(f"unknown variables {', '.join(map(_variable, unknown))}; known are {known}")
+        return cls.from_mapping(values, title=_variable)
+
+    def _checked(self, title: Callable[[str], str]) -> Self:
         missing = [
-            " or ".join(_TITLES.get(name, name) for name in group)
+            " or ".join(map(title, group))
             for group in _NEEDS[self.auth_flow]
             if not any(getattr(self, name) for name in group)
         ]
@@ -173,7 +204,7 @@ class Settings:
         by line (measured on Airflow 3.3.2), so each is listed. Texts under ``MASK_CHARACTERS`` are not.
         """
         own = (self.password, self.client_secret, self.refresh_token, self.security_token, self.access_token)
-        given = [*own, self.full_password]
+        given = [*own, self.full_password, *_proxy_passwords(self.proxy)]
         if self.private_key is not None:
             given += list(_key_lines(_unfolded(self.private_key))) or [self.private_key]
         return spellings(*(text for text in given if text))
@@ -215,20 +246,35 @@ def check_token(token: object, *, what: str) -> str:
     raise LoginError(f"{what} is not a token: it must be one line of printable ASCII without blanks")
 
 
-def _flow(texts: Mapping[str, str]) -> AuthFlow:
+def _flow(texts: Mapping[str, str], title: Callable[[str], str]) -> AuthFlow:
     if "auth_flow" in texts:
         try:
             return AuthFlow(texts["auth_flow"])
         except ValueError:
             known = ", ".join(AuthFlow)
             raise SourceError(f"unknown auth_flow {texts['auth_flow'][:40]!r}; known are {known}") from None
-    for name, flow in _INFERRED:
-        if name in texts:
+    for names, flow in _INFERRED:
+        if all(name in texts for name in names):
             return flow
-    raise LoginError(
-        "the connection has nothing to log in with: fill in private_key or private_key_file, client_secret, "
-        "refresh_token, password or access_token"
-    )
+    *enough, last = map(title, _ENOUGH)
+    raise LoginError(f"the connection has nothing to log in with: fill in {', '.join(enough)} or {last}")
+
+
+def _proxy_passwords(proxy: str | None) -> tuple[str, ...]:
+    written = urlsplit(proxy).password if proxy is not None else None
+    return (written, unquote(written)) if written is not None else ()
+
+
+def _proxy(text: str) -> str:
+    """Check a proxy's URL. The text is not shown: it may hold a password."""
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise SourceError("proxy must be a URL as http://proxy.example:3128")
+    return parts.geturl()
 
 
 def _patterns(value: object) -> tuple[str, ...]:

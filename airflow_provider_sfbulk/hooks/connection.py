@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from airflow.sdk import Connection
 from airflow.sdk.log import mask_secret
 
+from airflow_provider_sfbulk.client.auth import hosts
 from airflow_provider_sfbulk.client.auth.session import Session
-from airflow_provider_sfbulk.client.settings import Settings
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.settings import AuthFlow, Settings
 
 OFFICIAL_TYPE: Final = "salesforce"
 """Connection type of the official Salesforce provider. Its connections work here as they are."""
@@ -24,10 +27,26 @@ _OFFICIAL_KEYS: Final[Mapping[str, str]] = {
     "security_token": "security_token",
     "session_id": "access_token",
     "instance_url": "instance_url",
+    "organization_id": "organization_id",
     "version": "api_version",
+    "auth_flow": "auth_flow",
 }
 """Extras of the official type, and the settings they are here. Its ``client_id`` is not among them: there it is the name
-sent in ``Sforce-Call-Options``, and the OAuth client is ``consumer_key``."""
+sent in ``Sforce-Call-Options``, and the OAuth client is ``consumer_key``. ``session_id`` and ``auth_flow`` are ours: there
+the first is an argument of the hook."""
+
+_OFFICIAL_NAMES: Final = (*_OFFICIAL_KEYS, "domain", "instance", "proxies")
+
+_OFFICIAL_FLOWS: Final[tuple[tuple[tuple[str, ...], AuthFlow], ...]] = (
+    (("login", "password", "security_token"), AuthFlow.SOAP_LOGIN),
+    (("access_token", "instance_url"), AuthFlow.ACCESS_TOKEN),
+    (("login", "password", "organization_id"), AuthFlow.SOAP_LOGIN),
+    (("login", "password", "client_id", "client_secret"), AuthFlow.PASSWORD),
+    (("login", "client_id", "private_key_file"), AuthFlow.JWT_BEARER),
+    (("login", "client_id", "private_key"), AuthFlow.JWT_BEARER),
+    (("client_id", "client_secret"), AuthFlow.CLIENT_CREDENTIALS),
+)
+"""How simple-salesforce, which the official hook hands all of it to, decides: the first row that is filled."""
 
 
 def connection_session(connection: Connection, *, api_version: str | None = None) -> Session:
@@ -39,12 +58,15 @@ def connection_session(connection: Connection, *, api_version: str | None = None
     :raises SourceError: when a value has not the form it must have
     :raises LoginError: when what its way of login needs is missing
     """
-    extra: dict[str, Any] = dict(connection.extra_dejson)
+    values: dict[str, Any] = {
+        **connection.extra_dejson,
+        "login": connection.login,
+        "password": connection.password,
+    }
     if connection.conn_type == OFFICIAL_TYPE:
-        extra = _from_official(extra)
+        values = _from_official(values)
     if connection.host:
-        extra.setdefault("host", connection.host)
-    values = {**extra, "login": connection.login, "password": connection.password}
+        values.setdefault("host", connection.host)
     if api_version is not None:
         values["api_version"] = api_version
     settings = Settings.from_mapping({key: value for key, value in values.items() if value not in (None, "")})
@@ -57,11 +79,49 @@ def _mask(secrets: Iterable[str]) -> None:
         mask_secret(secret)
 
 
-def _from_official(extra: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {key.removeprefix(_OFFICIAL_PREFIX): value for key, value in extra.items()}
-    values = {ours: plain[theirs] for theirs, ours in _OFFICIAL_KEYS.items() if plain.get(theirs)}
-    if plain.get("domain"):
+def _from_official(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the fields of the official type: extras by their name, or by the name with its old prefix."""
+    plain = {key: given[key] if key in given else given.get(_OFFICIAL_PREFIX + key) for key in _OFFICIAL_NAMES}
+    values = {"login": given.get("login"), "password": given.get("password")}
+    values |= {ours: plain[theirs] for theirs, ours in _OFFICIAL_KEYS.items()}
+    if plain["instance"] and not values["instance_url"]:
+        values["instance_url"] = f"https://{plain['instance']}"
+    values["proxy"] = _official_proxy(plain["proxies"])
+    values = {key: value for key, value in values.items() if value not in (None, "")}
+    flow = next((flow for names, flow in _OFFICIAL_FLOWS if values.keys() >= set(names)), None)
+    if flow is not None:
+        values.setdefault("auth_flow", flow)
+    if plain["domain"]:
         values["host"] = f"https://{plain['domain']}.salesforce.com"
-    if plain.get("instance"):
-        values.setdefault("instance_url", f"https://{plain['instance']}")
+    if values.get("auth_flow") == AuthFlow.JWT_BEARER:
+        values |= _official_jwt(plain)
+    if values.get("auth_flow") not in (None, AuthFlow.ACCESS_TOKEN):
+        values.pop("instance_url", None)  # the login tells it
+    if values.get("security_token"):
+        values.pop("organization_id", None)
     return values
+
+
+def _official_jwt(plain: Mapping[str, Any]) -> dict[str, str]:
+    """With a JWT, ``domain`` is the audience, and ``instance_url`` the host of the login, written as a domain is."""
+    values = {}
+    if plain["domain"]:
+        values["audience"] = f"https://{plain['domain']}.salesforce.com"
+    name = str(plain["instance_url"] or "")
+    if name:
+        values.setdefault("audience", hosts.LOGIN_HOST)
+        values["host"] = name if "://" in name else f"https://{name.removesuffix('.salesforce.com')}.salesforce.com"
+    return values
+
+
+def _official_proxy(proxies: Any) -> str | None:
+    """Read ``proxies``: a proxy by scheme, as requests takes it, or the same in JSON. Salesforce is reached by https."""
+    if isinstance(proxies, str) and proxies.lstrip().startswith("{"):
+        try:
+            proxies = json.loads(proxies)
+        except ValueError:
+            raise SourceError('proxies must be JSON as {"https": "http://proxy.example:3128"}') from None
+    found = (proxies.get("https") or proxies.get("all")) if isinstance(proxies, Mapping) else proxies
+    if found is not None and not isinstance(found, str):
+        raise SourceError("proxies must be a URL, or an object with one by scheme")
+    return found or None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from email.utils import format_datetime
 
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
@@ -99,6 +100,7 @@ async def _answer(core: Core, request: Request) -> Response:
         response = ApiError(500, "UNKNOWN_EXCEPTION", message).response()
     if exchange is not None:
         response = await _after(faults, exchange, response)
+    response.headers["Date"] = format_datetime(core.clock.now(), usegmt=True)
     if "version" in call.parts:
         response.headers["Sforce-Limit-Info"] = core.usage.header
     return response if exchange is None else _with_body_faults(faults, exchange, response)

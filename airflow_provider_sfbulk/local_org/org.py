@@ -239,14 +239,26 @@ class LocalOrg(Control):
     @property
     def connection(self) -> str:
         """The org as an Airflow connection in JSON, ready for ``AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT``."""
-        extra: dict[str, Any] = {
+        return json.dumps(
+            {"conn_type": "salesforce_bulk", "host": self.url, "login": self.username, "extra": self._application()}
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The org as environment variables, for ``BulkClient.from_env``."""
+        settings = {"host": self.url, "login": self.username, **self._application()}
+        # The prefix is the client's, which this package does not import.
+        return {f"SFBULK_{key.upper()}": value for key, value in settings.items()}
+
+    def _application(self) -> dict[str, str]:
+        values = {
             "auth_flow": "client_credentials",
             "client_id": self.client_id,
             "client_secret": self.client_secret,
         }
         if self.ca_file is not None:
-            extra["ca_file"] = str(self.ca_file)
-        return json.dumps({"conn_type": "salesforce_bulk", "host": self.url, "login": self.username, "extra": extra})
+            values["ca_file"] = str(self.ca_file)
+        return values
 
     def start_line(self) -> dict[str, Any]:
         """Return what the command prints when it starts."""

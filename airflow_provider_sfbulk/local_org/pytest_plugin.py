@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 def salesforce_org(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalOrg]:
     """Give a running local org with the standard objects; jobs take no time.
 
-    It is the Airflow connection ``salesforce_bulk_default`` while the test runs.
+    It is the Airflow connection ``salesforce_bulk_default`` and that of ``BulkClient.from_env`` while the test runs.
     """
     from airflow_provider_sfbulk.local_org import LocalOrg as Org  # noqa: PLC0415 - see the module
 
     with Org() as org:
         monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT", org.connection)
+        for name, value in org.environment.items():
+            monkeypatch.setenv(name, value)
         yield org

@@ -52,6 +52,7 @@ class Server:
             lifespan="off",
             ws="none",
             server_header=False,
+            date_header=False,  # the org has a clock of its own
             timeout_graceful_shutdown=1,
             timeout_keep_alive=75,
             ssl_certfile=str(certificate[0]) if certificate else None,

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from typing import Final
 
 from airflow_provider_sfbulk.client.errors import SourceError
+
+APIS: Final = ("2.0", "1.0")
+"""Generations of the Bulk API that a task may go by; the first is the usual one."""
 
 
 def check_count(name: str, value: object, *, least: int = 1, most: int | None = None) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 
-from airflow.sdk import BaseOperator, conf
+from airflow.sdk import Asset, BaseOperator, conf
+from airflow.sdk.definitions.asset import AssetRef
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
 from airflow_provider_sfbulk.client.errors import (
@@ -20,17 +21,20 @@ from airflow_provider_sfbulk.client.errors import (
     StoppedError,
     TransientError,
 )
-from airflow_provider_sfbulk.client.flows.job import Jobs, jobs_of
 from airflow_provider_sfbulk.client.flows.org import read_api_usage
 from airflow_provider_sfbulk.client.flows.reserve import ApiReserve
+from airflow_provider_sfbulk.client.flows.spec import member
 from airflow_provider_sfbulk.client.flows.wait import Schedule, look, wait_until_final
+from airflow_provider_sfbulk.client.flows.watched import WatchedJobs, watched_jobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
+from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.wire import Flow, Ledger, Together
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.ledger import TaskLedger
+from airflow_provider_sfbulk.lineage import Lineage, is_wanted, to_openlineage
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.metrics import count_api_calls
-from airflow_provider_sfbulk.operators.arguments import check_seconds
+from airflow_provider_sfbulk.operators.arguments import APIS, check_seconds
 from airflow_provider_sfbulk.operators.showing import ShownProgress
 from airflow_provider_sfbulk.progress import Phase, Progress
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
@@ -38,6 +42,7 @@ from airflow_provider_sfbulk.triggers.reserve import ApiReserveTrigger
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
     from airflow_provider_sfbulk.client import BulkClient
@@ -52,6 +57,9 @@ ENDED_STATES: Final = frozenset({"failed", "success", "skipped", "removed"})
 """States of a task instance in Airflow that tell, while its process still runs, that a person ended it. A deploy leaves
 it ``running``."""
 
+
+EVENT_FILES: Final = 50
+"""Files that an asset's event names."""
 
 ABORTS_AT_ONCE: Final = 10
 """Jobs to abort at the same time. An abort is one small call."""
@@ -71,6 +79,8 @@ class BulkJobOperator(BaseOperator):
     :param on_api_reserve: what the task does then: ``wait`` (deferred, until its ``timeout``) or ``fail``
     :param salesforce_conn_id: the connection
     :param api_version: instead of the connection's, as ``66.0``
+    :param api: ``2.0``, or ``1.0`` for what only that one can do
+    :param concurrency_mode: with ``api="1.0"``: ``Parallel``, or ``Serial`` for batches one after the other
     """
 
     job_type: ClassVar[JobType]
@@ -89,9 +99,13 @@ class BulkJobOperator(BaseOperator):
         on_api_reserve: str = "wait",
         salesforce_conn_id: str = SalesforceBulkHook.default_conn_name,
         api_version: str | None = None,
+        api: str = APIS[0],
+        concurrency_mode: str = "Parallel",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.api = api
+        self.concurrency_mode = concurrency_mode
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.poll_interval = poll_interval
@@ -108,7 +122,9 @@ class BulkJobOperator(BaseOperator):
         self.shown: ShownProgress
         self._client: BulkClient | None = None
         self._is_told_to_end = False
+        self.lineage: Lineage | None = None
         self._until: float | None = None
+        self._waits_for: JobType | None = None
         self._calls_before = 0
 
     @cached_property
@@ -125,8 +141,34 @@ class BulkJobOperator(BaseOperator):
         if self.timeout is not None:
             check_seconds("timeout", self.timeout)
 
-    def _jobs(self, client: BulkClient) -> Jobs:
-        return jobs_of(self.job_type, client.api_version)
+    @property
+    def mode(self) -> ConcurrencyMode | None:
+        """The mode of jobs of Bulk API 1.0; None when the task goes by 2.0."""
+        return None if self.api == APIS[0] else ConcurrencyMode(self.concurrency_mode)
+
+    def _check_api(self) -> None:
+        """Check which API the task goes by.
+
+        :raises SourceError: naming the argument
+        """
+        if self.api not in APIS:
+            raise SourceError(f"api is {' or '.join(map(repr, APIS))}, not {str(self.api)[:20]!r}")
+        member(ConcurrencyMode, self.concurrency_mode, "concurrency_mode")
+        if self.api == APIS[0] and self.concurrency_mode != ConcurrencyMode.PARALLEL:
+            raise SourceError(f"concurrency_mode {self.concurrency_mode} is there with api='1.0' only")
+
+    def waits_for(self, job_type: JobType) -> None:
+        """Say of which kind the jobs are that come now."""
+        self._waits_for = job_type
+
+    def _jobs(self, client: BulkClient) -> WatchedJobs:
+        return watched_jobs(self._type_now, client.api_version)
+
+    @property
+    def _type_now(self) -> JobType:
+        if self._waits_for is not None:
+            return self._waits_for
+        return self.job_type if self.mode is None else JobType.CLASSIC
 
     def _ledger(self, context: Context) -> TaskLedger:
         ti = context["ti"]
@@ -165,6 +207,32 @@ class BulkJobOperator(BaseOperator):
             raise
         self.shown.enter(Phase.DONE if self.wait_for_completion else Phase.SUBMITTED)
         count_api_calls(self._api_calls(client), tags=self.metric_tags)
+
+    def tell_outlets(self, context: Context, facts: Mapping[str, Any]) -> None:
+        """Say in the events of the task's assets what is new in them: counts and places, never a value of a record."""
+        for outlet in self.outlets:
+            if isinstance(outlet, (Asset, AssetRef)):
+                event = context["outlet_events"][outlet]
+                event.extra = {**event.extra, **facts}
+
+    def note_lineage(self, gather: Callable[[], Lineage]) -> None:
+        """Keep what OpenLineage will ask for, when somebody listens; trouble with it fails no task that is done."""
+        if not is_wanted():
+            return
+        try:
+            self.lineage = gather()
+        except StoppedError:
+            raise
+        except SfBulkError as error:
+            self.log.warning("OpenLineage is told nothing of this task: %s", error)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:  # noqa: ARG002
+        """Tell OpenLineage what went where, when it asks."""
+        return None if self.lineage is None else to_openlineage(self.lineage)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
+        """Tell what a task has moved that failed for its failed records."""
+        return self.get_openlineage_facets_on_complete(task_instance)
 
     @property
     def metric_tags(self) -> dict[str, str]:
@@ -239,7 +307,7 @@ class BulkJobOperator(BaseOperator):
         self.defer(
             trigger=BulkJobTrigger(
                 job_ids=list(job_ids),
-                job_type=str(self.job_type),
+                job_type=str(self._type_now),
                 salesforce_conn_id=self.salesforce_conn_id,
                 api_version=self.api_version,
                 poll_interval=self.poll_interval,
@@ -385,7 +453,7 @@ class BulkJobOperator(BaseOperator):
         # Together: Airflow ends a process for good five seconds after it was told to end.
         client.run(_together(self._abort_one(self._jobs(client), job_id) for job_id in job_ids))
 
-    def _abort_one(self, jobs: Jobs, job_id: str) -> Flow[None]:
+    def _abort_one(self, jobs: WatchedJobs, job_id: str) -> Flow[None]:
         try:
             yield from jobs.abort(job_id)
             self.log.info("job %s is aborted", job_id)
@@ -395,6 +463,11 @@ class BulkJobOperator(BaseOperator):
 
 def _together(flows: Iterable[Flow[None]]) -> Flow[None]:
     yield Together(flows, ABORTS_AT_ONCE)
+
+
+def few(files: Sequence[str]) -> dict[str, Any]:
+    """Give files for an asset's event: all of them when they are few, else how many; the manifest names all."""
+    return {"files": list(files) if len(files) <= EVENT_FILES else len(files)}
 
 
 def _no_calls(message: str) -> RequestLimitError:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_sfbulk.client.flows.extract import fetch
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1
+from airflow_provider_sfbulk.client.flows.extract import MakePage, fetch, fetch_by
+from airflow_provider_sfbulk.client.flows.extract1 import ByFiles
 from airflow_provider_sfbulk.client.flows.job import QueryJobs
 from airflow_provider_sfbulk.client.flows.page_ledger import PageLedger
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
 from airflow_provider_sfbulk.client.records.formats import FileFormat
-from airflow_provider_sfbulk.client.records.pages import RowsPage
+from airflow_provider_sfbulk.client.records.pages import Announcement, RowsPage, announced, unannounced
 from airflow_provider_sfbulk.operators.part_files import FilePage, PartFiles
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.models import JobInfo
     from airflow_provider_sfbulk.client.records.output import Output
     from airflow_provider_sfbulk.client.records.schema import ColumnType
-    from airflow_provider_sfbulk.client.wire import Flow
+    from airflow_provider_sfbulk.client.wire import Flow, Reply
 
 
 @dataclass(frozen=True)
@@ -29,24 +32,59 @@ class Extract:
 
     :param files: URIs of the part files, in the order of the rows
     :param manifest: URI of the manifest
+    :param length: bytes of all part files
     """
 
     files: list[str]
     manifest: str
     records: int
+    length: int
     columns: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Way:
+    """How the rows of a job are read.
+
+    :param is_classic: by Bulk API 1.0, whose pages are its result files
+    :param page_records: records of a page at most, by Bulk API 2.0 in order
+    :param at_once: pages to read at the same time
+    """
+
+    api_version: str
+    is_classic: bool
+    page_records: int
+    at_once: int
+
+    @property
+    def announce(self) -> Callable[[Reply], Announcement]:
+        """What reads the headers of a page's reply."""
+        return unannounced if self.is_classic else announced
+
+    def fetch(self, job: JobInfo, make_page: MakePage, *, typed: bool, ledger: PageLedger | None = None) -> Flow[int]:
+        """Fetch all pages."""
+        if self.is_classic:
+            reader = ByFiles(Jobs1(self.api_version), job.id, at_once=self.at_once)
+            return fetch_by(reader, job, make_page, typed=typed, ledger=ledger)
+        return fetch(
+            QueryJobs(self.api_version),
+            job,
+            make_page,
+            typed=typed,
+            page_records=self.page_records,
+            at_once=self.at_once,
+            ledger=ledger,
+        )
+
+
 def extract_to_files(
-    api_version: str,
+    way: Way,
     job: JobInfo,
     output: Output,
     *,
     generation: int,
     folder: Sequence[str | None],
     file_format: FileFormat,
-    page_records: int,
-    at_once: int,
 ) -> Flow[Extract]:
     """Write every page into a file of its own that is hidden, and show them all when all are proven; see ``part_files``.
 
@@ -56,32 +94,25 @@ def extract_to_files(
     :param folder: what names ``output``: in another folder all pages are fetched anew
     :raises FencedError: when a newer try has taken over
     """
-    files = PartFiles(output, job, file_format)
+    files = PartFiles(output, job, file_format, announce=way.announce)
     ledger = PageLedger(job, generation, files, setup={"format": str(file_format), "folder": list(folder)})
 
     def make_page(index: int, types: Sequence[ColumnType]) -> FilePage:
         return files.page(index, types, ledger.setup)
 
-    pages = yield from fetch(
-        QueryJobs(api_version),
-        job,
-        make_page,
-        typed=file_format is not FileFormat.CSV,
-        page_records=page_records,
-        at_once=at_once,
-        ledger=ledger,
-    )
+    pages = yield from way.fetch(job, make_page, typed=file_format is not FileFormat.CSV, ledger=ledger)
     yield from ledger.publish()
-    shown, manifest = yield from files.publish(pages, at_once=at_once)
+    shown, manifest = yield from files.publish(pages, at_once=way.at_once)
     return Extract(
         files=[file.uri for file in shown],
         manifest=manifest,
         records=sum(file.records for file in shown),
+        length=sum(file.length for file in shown),
         columns=shown[0].columns,
     )
 
 
-def extract_to_rows(api_version: str, job: JobInfo, *, max_records: int) -> Flow[list[dict[str, Any]]]:
+def extract_to_rows(way: Way, job: JobInfo, *, max_records: int) -> Flow[list[dict[str, Any]]]:
     """Read the rows into memory, typed by describe.
 
     :raises SourceError: when there are more than ``max_records``
@@ -89,12 +120,16 @@ def extract_to_rows(api_version: str, job: JobInfo, *, max_records: int) -> Flow
     made: dict[int, RowsPage] = {}
 
     def make_page(index: int, types: Sequence[ColumnType]) -> RowsPage:
-        made[index] = RowsPage(dialect_of(job), max_records=max_records, types=lambda _: types)
+        made[index] = RowsPage(dialect_of(job), max_records=max_records, types=lambda _: types, announce=way.announce)
         return made[index]
 
-    count = yield from fetch(
-        QueryJobs(api_version), job, make_page, typed=True, page_records=max_records + 1, at_once=1
-    )
+    if way.is_classic and job.processed > max_records:
+        # Each page for itself may have fewer.
+        raise SourceError(
+            f"the query gives more than {max_records} records: set output_path, or raise max_xcom_records"
+        )
+    way = replace(way, page_records=max_records + 1, at_once=1)
+    count = yield from way.fetch(job, make_page, typed=True)
     return [
         {name: _for_xcom(value) for name, value in row.items()} for index in range(count) for row in made[index].rows
     ]

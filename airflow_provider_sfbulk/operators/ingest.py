@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from airflow.sdk import XComArg
 
@@ -14,12 +14,13 @@ from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.flows.rounds import Round
 from airflow_provider_sfbulk.client.flows.spec import E, member
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobType, LineEnding, Operation
+from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.sources import Nulls, Rules
 from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.operators.arguments import check_count, check_names
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
-from airflow_provider_sfbulk.operators.load import Load
+from airflow_provider_sfbulk.operators.load import NAMED_JOB_IDS, Load
 from airflow_provider_sfbulk.operators.load_input import LoadInput
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
 from airflow_provider_sfbulk.operators.verdict import check_allowance
@@ -32,8 +33,12 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client import BulkClient
 
 
+EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest")
+"""Of the summary, what an asset's event tells."""
+
+
 class BulkIngestOperator(BulkJobOperator):
-    """Insert, update, upsert or delete records with Bulk API 2.0, every row once.
+    """Insert, update, upsert or delete records with Bulk API 2.0 (or 1.0: ``api``), every row once.
 
     The input is read to its end and uploaded in parts before Salesforce is told to process any of it; a mistake anywhere
     in it leaves the org untouched. A retry goes on with the jobs of the try before, and sends again what they left
@@ -75,6 +80,7 @@ class BulkIngestOperator(BulkJobOperator):
         new job
     :param max_record_retries: how often, in one try of the task
     :param sort_by: column that orders the records that are sent again, as the parent's id: Salesforce locks the parents
+    :param serial_fallback: send records that were locked in all these rounds once more, in a serial job of Bulk API 1.0
 
     Returns ``{"sobject", "operation", "job_ids", "processed", "successful", "failed", "unprocessed", "errors",
     "api_calls", "results", "manifest"}``, or the list of job ids with ``wait_for_completion=False``.
@@ -130,6 +136,7 @@ class BulkIngestOperator(BulkJobOperator):
         retry_codes: Sequence[str] = ("UNABLE_TO_LOCK_ROW",),
         max_record_retries: int = 3,
         sort_by: str | None = None,
+        serial_fallback: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -161,6 +168,7 @@ class BulkIngestOperator(BulkJobOperator):
         self.retry_codes = retry_codes
         self.max_record_retries = max_record_retries
         self.sort_by = sort_by
+        self.serial_fallback = serial_fallback
 
     @property
     def source(self) -> Any:
@@ -201,6 +209,7 @@ class BulkIngestOperator(BulkJobOperator):
                 self._publish(client, load.rounds())
                 self.shown.found_before(ledger.result)
                 load.forget_parts()
+                self._tell(context, ledger.result)
                 return cast("dict[str, Any] | list[str]", ledger.result)
             if not ledger.is_resumed:
                 self._keep_reserve(context, client)
@@ -209,6 +218,7 @@ class BulkIngestOperator(BulkJobOperator):
             if not self.wait_for_completion:
                 ledger.finish(job_ids)
                 load.forget_parts()
+                self._tell(context, job_ids)
                 return job_ids
             return self._finish(context, client, load, rounds, self._wait(context, client, job_ids))
 
@@ -232,7 +242,14 @@ class BulkIngestOperator(BulkJobOperator):
         while (summary := load.settle(rounds, infos)) is None:
             rounds = load.rounds()
             infos = self._wait(context, client, self._publish(client, rounds))
+        self._tell(context, summary)
         return summary
+
+    def _tell(self, context: Context, result: dict[str, Any] | list[str]) -> None:
+        """Tell the task's assets what was loaded."""
+        known = result if isinstance(result, dict) else {"job_ids": result[:NAMED_JOB_IDS]}
+        told = {name: known[name] for name in EVENT_FACTS if name in known}
+        self.tell_outlets(context, {"sobject": self.sobject, "operation": self.operation, **told})
 
     def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules) -> Load:
         run = partial(self._run, context, client, ledger=ledger)
@@ -245,7 +262,9 @@ class BulkIngestOperator(BulkJobOperator):
         self._show_link(client, list(self.shown.progress.jobs))
 
     def _publish(self, client: BulkClient, rounds: Sequence[Round]) -> list[str]:
-        job_ids = [each.job_id for each in rounds[-1].parts]
+        # After a deferral, too: the last round tells by which API it goes.
+        self.waits_for(JobType.INGEST if rounds[-1].mode is None else JobType.CLASSIC)
+        job_ids = list(dict.fromkeys(each.job_id for each in rounds[-1].parts))
         self.shown.at(rounds)
         self._show(client, job_ids)
         return job_ids
@@ -261,6 +280,9 @@ class BulkIngestOperator(BulkJobOperator):
         """
         member(FileFormat, self.results_format, "results_format")
         self._check_waiting()
+        self._check_api()
+        if self.serial_fallback and self.mode is ConcurrencyMode.SERIAL:
+            raise SourceError("serial_fallback is for loads that are not serial from their beginning")
         check_allowance("max_failed_records", self.max_failed_records)
         check_count("part_bytes", self.part_bytes, most=limits.PART_BYTES)
         check_count("part_records", self.part_records)
@@ -300,6 +322,8 @@ class BulkIngestOperator(BulkJobOperator):
             "nulls": self.nulls if isinstance(self.nulls, str) else dict(self.nulls),
             "timezone": self.timezone,
             "source": self.input(rules).identity(),
+            # Nothing for 2.0: a load that an earlier version of this package began has no such entry.
+            **({} if self.mode is None else {"api": self.api, "concurrency_mode": str(self.mode)}),
         }
 
     def input(self, rules: Rules) -> LoadInput:

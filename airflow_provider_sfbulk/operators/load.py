@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import NotFoundError, SourceError
-from airflow_provider_sfbulk.client.flows import ingest
+from airflow_provider_sfbulk.client.flows import ingest, load1
+from airflow_provider_sfbulk.client.flows.batches1 import ends_of
+from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1
 from airflow_provider_sfbulk.client.flows.job import IngestJobs
 from airflow_provider_sfbulk.client.flows.outcome import Input, Outcome, settle
 from airflow_provider_sfbulk.client.flows.rounds import Again, Cut, Round, recorded_rounds
 from airflow_provider_sfbulk.client.flows.settle import KINDS
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
 from airflow_provider_sfbulk.client.flows.wait import look
-from airflow_provider_sfbulk.client.models import JobInfo, Operation
+from airflow_provider_sfbulk.client.models import JobInfo, JobType, Operation
+from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.records.fingerprints import RowForm
 from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.parts import Part
@@ -25,6 +30,7 @@ from airflow_provider_sfbulk.client.records.residue import Residue
 from airflow_provider_sfbulk.client.records.sources import Rules
 from airflow_provider_sfbulk.client.wire import Flow
 from airflow_provider_sfbulk.ledger import input_changed
+from airflow_provider_sfbulk.lineage import Lineage, field_types, file_place, is_wanted, object_place
 from airflow_provider_sfbulk.metrics import count_load
 from airflow_provider_sfbulk.operators.report import Report, ReportFiles
 from airflow_provider_sfbulk.operators.showing import log_group
@@ -42,6 +48,12 @@ if TYPE_CHECKING:
 
 NAMED_JOB_IDS: Final = 100
 """Job ids that the returned summary names; the manifest has them all."""
+
+_COLUMNS: Final = "columns.0"
+"""Where the ledger keeps the columns' names, for OpenLineage: when the load ends, its input may be read no more."""
+
+LOCKED: Final = ("UNABLE_TO_LOCK_ROW",)
+"""Code of failures that a serial job may mend: its batches do not compete with each other."""
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +88,7 @@ class Load:
         self._on_job = on_job
         self._input = operator.input(rules)
         self._jobs = IngestJobs(client.api_version)
+        self._jobs1 = Jobs1(client.api_version)
 
     def rounds(self) -> list[Round]:
         """Read the decided rounds."""
@@ -83,31 +96,62 @@ class Load:
         return found
 
     def fill_first(self) -> list[Round]:
-        """Upload the input, decide, and close its jobs."""
+        """Upload the input, decide, and close its jobs; by Bulk API 1.0 read it, decide, and send its batches."""
         for earlier in range(self._ledger.load, self._ledger.attempt):
             if (left_behind := self._staging(earlier)) is not None:
                 left_behind.remove()
-        cut = self._cut
+        mode = self._operator.mode
+        cut = self._cut(mode)
         staging = self._staging(self._ledger.attempt)
+        note = Round.note(cut, attempt=self._ledger.attempt, mode=mode)
         try:
             with closing(self._input.parts(self._describe, cut)) as parts:
-                self._send(
-                    0, parts if staging is None else staging.keep(parts), Round.note(cut, attempt=self._ledger.attempt)
-                )
+                self._send(0, parts if staging is None else staging.keep(parts), note, mode)
         except SourceError:
             if staging is not None:
                 staging.remove()
             raise
+        if is_wanted():
+            self._ledger.record(_COLUMNS, {"names": list(self._input.columns)})
         return self.rounds()
 
     def close_last(self) -> list[Round]:
         """Close what an earlier try has decided."""
-        log.info("the whole input lies uploaded since an earlier try: going on with its jobs")
+        log.info("an earlier try has read the whole input: going on with its jobs")
         rounds = self.rounds()
-        if self._input.is_in_memory:
+        if self._input.is_in_memory and rounds[0].is_sent:
             self._check_unchanged(rounds[0])
-        self._send(rounds[-1].number, iter(()), {})
-        return rounds
+        last = rounds[-1]
+        with closing(self._unsent(rounds)) as parts:
+            self._send(last.number, parts, {}, last.mode)
+        return rounds if last.is_sent else self.rounds()
+
+    def _unsent(self, rounds: Sequence[Round]) -> Generator[Part]:
+        """Read the parts of the last round again, which an earlier try began to send by Bulk API 1.0."""
+        last = rounds[-1]
+        if last.is_sent:
+            return
+        if last.number == 0:
+            yield from self._parts_again(last)
+            return
+        assert last.rule is not None, "a later round has a rule"
+        with closing(self._chosen_again(rounds[:-1], last.rule)) as residue:
+            for each in residue.parts(
+                max_bytes=last.cut.part_bytes, max_records=last.cut.part_records, sort_by=last.rule.sort_by
+            ):
+                yield each.part
+
+    def _chosen_again(self, rounds: Sequence[Round], rule: Again) -> Residue:
+        """Choose the records of a round once more.
+
+        :raises InputChangedError: when its rule chooses none now
+        """
+        given = Input(parts=lambda: self._parts_again(rounds[0]), form=self._form)
+        outcome = self._run(settle(self._jobs, rounds, self._ends(rounds, ()), given=given, rule=rule))
+        if outcome.again is None:
+            raise input_changed(["source"], has_verdict=self._ledger.has_verdict)
+        residue: Residue = outcome.again
+        return residue
 
     def _check_unchanged(self, first: Round) -> None:
         """Compare records that a task before has given, maybe anew, with what was uploaded.
@@ -129,20 +173,20 @@ class Load:
         :raises FailedRecordsError: when more records failed than allowed
         :raises JobFailedError: when records were not processed
         """
-        rule = self._rule(rounds)
+        rule, mode = self._rule(rounds)
         self._operator.shown.enter(Phase.READING)
         with log_group(log, "Reading the results"):
             outcome, report = self._find_out(rounds, infos, rule)
         if outcome.again is not None:
             assert rule is not None
             with closing(outcome.again) as residue:
-                self._send_again(len(rounds), residue, rule)
+                self._send_again(len(rounds), residue, rule, mode)
             return None
         total = sum(part.records for part in rounds[0].parts)
         log.info(
             "%d records sent in %d job(s): %d saved, %d failed, %d not processed",
             total,
-            len(outcome.jobs),
+            len(outcome.job_ids),
             *(outcome.counts[kind] for kind in KINDS),
         )
         self._operator.shown.found(
@@ -152,6 +196,7 @@ class Load:
             manifest=report.manifest,
         )
         self._count(outcome)
+        self._operator.note_lineage(lambda: self._lineage(outcome, total))
         judge(
             outcome,
             self._ledger,
@@ -164,6 +209,22 @@ class Load:
         self._ledger.finish(summary)
         self.forget_parts(rounds)
         return summary
+
+    def _lineage(self, outcome: Outcome, total: int) -> Lineage:
+        names = (self._ledger.recall(_COLUMNS) or {"names": ()})["names"]
+        address, source = self._client.instance_url, self._operator.source
+        inputs = []
+        if isinstance(source, (str, os.PathLike)):
+            inputs = [file_place(os.fspath(source), columns=[(name, None) for name in names], records=total)]
+        saved = object_place(
+            address,
+            self._operator.sobject,
+            columns=field_types(self._describe, names),
+            records=outcome.counts["successful"],
+        )
+        counts: dict[str, int] = {kind: outcome.counts[kind] for kind in KINDS}
+        facts = {"operation": self._operator.operation, **counts, "errors": dict(outcome.errors)}
+        return Lineage(address, list(outcome.job_ids), inputs, [saved], statement=self._operator.sql, facts=facts)
 
     def _count(self, outcome: Outcome) -> None:
         """Count the load for Airflow's metrics: of one that was judged before, what came since."""
@@ -183,53 +244,82 @@ class Load:
 
     # Sending
 
-    @property
-    def _cut(self) -> Cut:
-        return Cut(part_bytes=self._operator.part_bytes, part_records=self._operator.part_records)
-
-    def _send(self, number: int, parts: Iterator[Part], note: dict[str, Any]) -> None:
-        spec = IngestSpec(
-            sobject=self._operator.sobject,
-            operation=self._rules.operation,
-            external_id_field=self._operator.external_id_field,
-            assignment_rule_id=self._operator.assignment_rule_id,
+    def _cut(self, mode: ConcurrencyMode | None) -> Cut:
+        part_bytes, part_records = self._operator.part_bytes, self._operator.part_records
+        if mode is None:
+            return Cut(part_bytes=part_bytes, part_records=part_records)
+        return Cut(
+            part_bytes=min(part_bytes, limits.BATCH_CHARACTERS), part_records=min(part_records, limits.BATCH_RECORDS)
         )
-        limit = self._operator.max_concurrent_jobs
+
+    def _send(self, number: int, parts: Iterator[Part], note: dict[str, Any], mode: ConcurrencyMode | None) -> None:
+        """Send a round, or go on with it.
+
+        :param mode: of a job of Bulk API 1.0; None for jobs of 2.0
+        """
+        self._operator.waits_for(JobType.INGEST if mode is None else JobType.CLASSIC)
         self._operator.shown.enter(Phase.SENDING)
         with log_group(log, f"Sending round {number}" if number else "Sending the input"):
-            self._run(ingest.load(self._jobs, spec, parts, limit=limit, number=number, note=note, on_job=self._on_job))
+            self._run(self._sending(number, parts, note, mode))
 
-    def _send_again(self, number: int, residue: Residue, rule: Again) -> None:
+    def _sending(
+        self, number: int, parts: Iterator[Part], note: dict[str, Any], mode: ConcurrencyMode | None
+    ) -> Flow[Any]:
+        operator = self._operator
+        if mode is not None:
+            spec1 = JobSpec1(
+                operator.sobject,
+                self._rules.operation,
+                operator.external_id_field,
+                operator.assignment_rule_id,
+                concurrency_mode=mode,
+            )
+            return load1.load(self._jobs1, spec1, parts, number=number, note=note, compress=True, on_job=self._on_job)
+        spec = IngestSpec(
+            sobject=operator.sobject,
+            operation=self._rules.operation,
+            external_id_field=operator.external_id_field,
+            assignment_rule_id=operator.assignment_rule_id,
+        )
+        limit = operator.max_concurrent_jobs
+        return ingest.load(self._jobs, spec, parts, limit=limit, number=number, note=note, on_job=self._on_job)
+
+    def _send_again(self, number: int, residue: Residue, rule: Again, mode: ConcurrencyMode | None) -> None:
         log.info(
-            "sending %d records again, in round %d: %s",
+            "sending %d records again, in round %d%s: %s",
             residue.records,
             number,
+            "" if mode is None else f", {mode.lower()} by Bulk API 1.0",
             "all that failed"
             if rule.codes is None
             else f"those that failed with {', '.join(rule.codes) or 'nothing'}"
             + (", and those that were not processed" if rule.unprocessed else ""),
         )
-        cut = self._cut
+        cut = self._cut(mode)
         numbered = residue.parts(max_bytes=cut.part_bytes, max_records=cut.part_records, sort_by=rule.sort_by)
-        note = Round.note(cut, attempt=self._ledger.attempt, rule=rule)
-        self._send(number, (each.part for each in numbered), note)
+        note = Round.note(cut, attempt=self._ledger.attempt, rule=rule, mode=mode)
+        self._send(number, (each.part for each in numbered), note, mode)
 
-    def _rule(self, rounds: Sequence[Round]) -> Again | None:
-        """Say what may be sent again now.
+    def _rule(self, rounds: Sequence[Round]) -> tuple[Again | None, ConcurrencyMode | None]:
+        """Say what may be sent again now, and in which mode of Bulk API 1.0 if not by 2.0.
 
         A user's clear of a load that ended with failed records asks for all of them. Otherwise some codes pass by
-        themselves, for so many rounds in one try. What no job has tried waits for another try: in this one the reason
-        is most likely still there.
+        themselves, for so many rounds in one try. Records that were locked in all of them go into one serial job, if
+        the user allows it. What no job has tried waits for another try: in this one the reason is most likely still
+        there.
         """
         operator, attempt = self._operator, self._ledger.attempt
-        made_here = sum(each.rule is not None and each.attempt == attempt for each in rounds)
+        made_here = [each for each in rounds if each.rule is not None and each.attempt == attempt]
         codes: tuple[str, ...] | None = ()
+        mode = operator.mode
         if self._ledger.is_cleared_since_verdict:
             codes = None
-        elif made_here < operator.max_record_retries:
+        elif len(made_here) < operator.max_record_retries:
             codes = tuple(operator.retry_codes)
+        elif operator.serial_fallback and all(each.mode is not ConcurrencyMode.SERIAL for each in made_here):
+            codes, mode = LOCKED, ConcurrencyMode.SERIAL
         rule = Again(codes=codes, unprocessed=rounds[-1].attempt < attempt, sort_by=self._sort_by)
-        return rule if rule.codes != () or rule.unprocessed else None
+        return (rule if rule.codes != () or rule.unprocessed else None), mode
 
     @property
     def _sort_by(self) -> str | None:
@@ -241,15 +331,12 @@ class Load:
     def _find_out(
         self, rounds: Sequence[Round], infos: Sequence[JobInfo], rule: Again | None
     ) -> tuple[Outcome, Report]:
-        by_id = {info.id: info for info in infos}
-        earlier = [part.job_id for each in rounds[:-1] for part in each.parts]
-        if earlier:
-            by_id.update((info.id, info) for info in self._run(look(self._jobs, earlier, pauses=(0.0,))))
+        ends = self._ends(rounds, infos)
         given = Input(parts=lambda: self._parts_again(rounds[0]), form=self._form)
         files = self._report_files()
         try:
             flow = settle(
-                self._jobs, rounds, by_id, given=given, rule=rule, files=None if files is None else files.by_kind
+                self._jobs, rounds, ends, given=given, rule=rule, files=None if files is None else files.by_kind
             )
             outcome = self._run(flow)
             report = Report()
@@ -264,6 +351,21 @@ class Load:
             if files is not None:
                 files.discard()
         return outcome, report
+
+    def _ends(self, rounds: Sequence[Round], infos: Sequence[JobInfo]) -> dict[str, JobInfo]:
+        """Read how the jobs of 2.0 and the batches of 1.0 have ended, by the keys of their parts.
+
+        :param infos: jobs that are known to have ended
+        """
+        ends = {info.id: info for info in infos}
+        parts = [part for each in rounds for part in each.parts]
+        batches = [part for part in parts if isinstance(part, load1.Sent)]
+        others = [part.job_id for part in parts if not isinstance(part, load1.Sent) and part.job_id not in ends]
+        if others:
+            ends.update((info.id, info) for info in self._run(look(self._jobs, others, pauses=(0.0,))))
+        if batches:
+            ends.update(self._run(ends_of(self._jobs1, batches)))
+        return ends
 
     def _report_files(self) -> ReportFiles | None:
         if self._operator.results_path is None:
@@ -310,7 +412,7 @@ class Load:
         return {
             "sobject": self._operator.sobject,
             "operation": self._operator.operation,
-            "job_ids": [sent.job.id for _, sent in outcome.jobs][:NAMED_JOB_IDS],
+            "job_ids": outcome.job_ids[:NAMED_JOB_IDS],
             "processed": counts["successful"] + counts["failed"],
             "successful": counts["successful"],
             "failed": counts["failed"],

@@ -46,6 +46,8 @@ class LoadInput:
         self._rules = rules
         self._source_format = source_format
         self._source_conn_id = source_conn_id
+        self.columns: tuple[str, ...] = ()
+        """Of the records, once the first was read."""
         self._needed_columns = [self.target(name) for name in needed_columns]
         self._one_header = one_header
 
@@ -129,7 +131,7 @@ class LoadInput:
                 operation=self._rules.operation,
                 external_id_field=self._rules.external_id_field,
             )
-            first = first or columns
+            first = self.columns = first or columns
             self._check_columns(stream.name, columns, first)
             for part in split(stream.with_columns(columns), max_bytes=cut.part_bytes, max_records=cut.part_records):
                 yield part.renumbered(number, row)

@@ -15,14 +15,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
 from airflow_provider_sfbulk.client.records.formats import FileFormat
-from airflow_provider_sfbulk.client.records.pages import CsvPage, JsonlPage, PageFile, ParquetPage, columns_of
-from airflow_provider_sfbulk.client.wire import Flow, Together
+from airflow_provider_sfbulk.client.records.pages import (
+    Announcement,
+    CsvPage,
+    JsonlPage,
+    PageFile,
+    ParquetPage,
+    announced,
+    columns_of,
+)
+from airflow_provider_sfbulk.client.wire import Flow, Reply, Together
 from airflow_provider_sfbulk.operators.report import MANIFEST, write_json
 
 if TYPE_CHECKING:
@@ -51,9 +59,19 @@ class PartFiles:
     """The part files of one job in a folder. A ``flows.page_ledger.PageFiles``.
 
     The final names carry the job's id, so the files of two queries never mix.
+
+    :param announce: reads what a reply's headers say of the page
     """
 
-    def __init__(self, output: Output, job: JobInfo, file_format: FileFormat) -> None:
+    def __init__(
+        self,
+        output: Output,
+        job: JobInfo,
+        file_format: FileFormat,
+        *,
+        announce: Callable[[Reply], Announcement] = announced,
+    ) -> None:
+        self._announce = announce
         self._output = output
         self._job = job
         self._format = file_format
@@ -67,11 +85,18 @@ class PartFiles:
         name = self._hidden_name(index, setup)
         page: FilePage
         if self._format is FileFormat.CSV:
-            page = CsvPage(self._output, name, self._dialect)
+            page = CsvPage(self._output, name, self._dialect, announce=self._announce)
         else:
             kind = ParquetPage if self._format is FileFormat.PARQUET else JsonlPage
             columns = tuple(each.name for each in types)
-            page = kind(self._output, name, self._dialect, types=lambda _: types, expect_header=columns)
+            page = kind(
+                self._output,
+                name,
+                self._dialect,
+                types=lambda _: types,
+                expect_header=columns,
+                announce=self._announce,
+            )
         self._restored.pop(index, None)
         self._made[index] = page
         return page

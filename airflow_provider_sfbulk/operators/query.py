@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.sdk import XComArg
+from airflow.sdk.bases.xcom import BaseXCom
+from jinja2 import StrictUndefined
+
 from airflow_provider_sfbulk.client.errors import LedgerError, ProtocolError, SourceError
-from airflow_provider_sfbulk.client.flows.extract import Submitted, recorded_job, submit
+from airflow_provider_sfbulk.client.flows import extract1
+from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1, chunking_of, root_object
+from airflow_provider_sfbulk.client.flows.extract import Submitted, describe_types, recorded_job, submit
 from airflow_provider_sfbulk.client.flows.job import QueryJobs
 from airflow_provider_sfbulk.client.flows.spec import member
 from airflow_provider_sfbulk.client.flows.wait import check_complete
@@ -20,27 +27,38 @@ from airflow_provider_sfbulk.client.models import (
     check_id,
 )
 from airflow_provider_sfbulk.client.records.formats import FileFormat
+from airflow_provider_sfbulk.client.soql_params import bind, soql_literal
+from airflow_provider_sfbulk.lineage import Lineage, Place, file_place, object_place
 from airflow_provider_sfbulk.metrics import count_query
 from airflow_provider_sfbulk.operators.arguments import check_count
-from airflow_provider_sfbulk.operators.base import BulkJobOperator
-from airflow_provider_sfbulk.operators.extract import extract_to_files, extract_to_rows
+from airflow_provider_sfbulk.operators.base import BulkJobOperator, few
+from airflow_provider_sfbulk.operators.extract import Extract, Way, extract_to_files, extract_to_rows
+from airflow_provider_sfbulk.operators.incremental import BEGINNING, BOUND, Incremental, Window
+from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
 from airflow_provider_sfbulk.progress import Phase
 from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    import jinja2
+    from airflow.sdk import DAG, Context
 
     from airflow_provider_sfbulk.client import BulkClient
+    from airflow_provider_sfbulk.client.wire import Flow
     from airflow_provider_sfbulk.ledger import TaskLedger
+
+__all__ = ["BulkQueryOperator", "Incremental"]
 
 
 class BulkQueryOperator(BulkJobOperator):
-    """Run a SOQL query with Bulk API 2.0 and write its rows to files, or return them.
+    """Run a SOQL query with Bulk API 2.0 (or 1.0: ``api``) and write its rows to files, or return them.
 
     Every page is proven whole before its file appears, and the manifest comes last: an extract is whole or absent. A
     retry goes on with the job of the try before, behind the pages that are finished; clearing the task starts a new query.
 
     :param soql: the query, or the name of a ``.soql`` file beside the DAG (templated)
+    :param soql_params: values for the ``:name`` in the query, by name (templated); see ``client.soql_params``. They are
+        neither shown nor stored by Airflow. In a template, ``{{ value | soql_literal }}`` writes one
+    :param incremental: read only what lies in the run's window, named by ``:since`` and ``:until`` in the query
     :param include_deleted: also records that are deleted (recycle bin) or archived
     :param job_id: instead of ``soql``: fetch the rows of a job that was submitted before (templated)
     :param output_path: folder for the part files and the manifest, for one extract at a time (templated)
@@ -51,14 +69,25 @@ class BulkQueryOperator(BulkJobOperator):
     :param line_ending: of the CSV, ``LF`` or ``CRLF``
     :param page_records: records of one page, that is of one part file, at most; when pages are read at the same time,
         Salesforce chooses
-    :param max_concurrent_pages: pages being read at the same time, when there are more than ``page_records`` records
+    :param max_concurrent_pages: pages being read at the same time, when there are more than ``page_records`` records;
+        with ``api="1.0"`` result files
+    :param pk_chunking: with ``api="1.0"``: cut the query by ranges of ids; True, or records of a range. (Bulk API 2.0
+        does that by itself)
 
-    Returns ``{"job_id", "records", "files", "manifest", "columns", "api_calls"}``; without ``output_path`` the rows as a
+    Returns ``{"job_id", "records", "files", "manifest", "columns", "api_calls"}``, with ``incremental`` also ``"window":
+    {"since", "until"}``; without ``output_path`` the rows as a
     list of dicts; with ``wait_for_completion=False`` the job id.
     """
 
     job_type: ClassVar[JobType] = JobType.QUERY
-    template_fields: Sequence[str] = ("soql", "job_id", "output_path", "output_conn_id", "salesforce_conn_id")
+    template_fields: Sequence[str] = (
+        "soql",
+        "soql_params",
+        "job_id",
+        "output_path",
+        "output_conn_id",
+        "salesforce_conn_id",
+    )
     template_ext: Sequence[str] = (".soql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {"soql": "sql"}
 
@@ -66,6 +95,8 @@ class BulkQueryOperator(BulkJobOperator):
         self,
         *,
         soql: str | None = None,
+        soql_params: Mapping[str, Any] | None = None,
+        incremental: Incremental | None = None,
         include_deleted: bool = False,
         job_id: str | None = None,
         output_path: str | os.PathLike[str] | None = None,
@@ -76,10 +107,17 @@ class BulkQueryOperator(BulkJobOperator):
         line_ending: str = "LF",
         page_records: int = 250_000,
         max_concurrent_pages: int = 4,
+        pk_chunking: bool | int = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.soql = soql
+        self.soql_params = soql_params
+        self.incremental = incremental
+        if incremental is not None and incremental.asset is not None:
+            names = {getattr(each, "name", None) for each in (*self.inlets, *self.outlets)}
+            if incremental.asset.name not in names:
+                self.outlets = [*self.outlets, incremental.asset]
         self.include_deleted = include_deleted
         self.job_id = job_id
         self.output_path = output_path
@@ -90,6 +128,52 @@ class BulkQueryOperator(BulkJobOperator):
         self.line_ending = line_ending
         self.page_records = page_records
         self.max_concurrent_pages = max_concurrent_pages
+        self.pk_chunking = pk_chunking
+
+    @property
+    def soql_params(self) -> Any:
+        """Values for the query's names, inside an :class:`UnshownTemplate`."""
+        return self._soql_params
+
+    @soql_params.setter
+    def soql_params(self, value: Any) -> None:
+        shown = isinstance(value, (Unshown, XComArg)) or value is None
+        self._soql_params = value if shown else UnshownTemplate(value)
+
+    def get_template_env(self, dag: DAG | None = None) -> jinja2.Environment:
+        """Give Airflow's environment with the filter ``soql_literal``; a name that nobody defined is an error here."""
+        env = super().get_template_env(dag)
+        env.filters["soql_literal"] = soql_literal
+        env.undefined = StrictUndefined
+        return env
+
+    def _bound_soql(self, window: Window | None) -> str:
+        """Give the query with its values.
+
+        :param window: of an incremental query
+        :raises SourceError: naming a name or a value that has no counterpart, or a value that is none of SOQL's
+        """
+        params = {} if self.soql_params is None else self.soql_params.records
+        if not isinstance(params, Mapping):
+            raise SourceError(f"soql_params is a dict of values by name, not a {type(params).__name__:.40}")
+        if window is not None:
+            if not params.keys().isdisjoint(BOUND):
+                raise SourceError("soql_params: :since and :until are bound by incremental")
+            params = {**params, "since": window.since, "until": window.until}
+        return bind(str(self.soql), params)
+
+    def _window(self, context: Context, client: BulkClient, ledger: TaskLedger) -> Window | None:
+        """Give the window to read: the one this task instance has read or begun to read before, or a new one."""
+        if self.incremental is None:
+            return None
+        identity = self.incremental.identity
+        kept = ledger.window()
+        if kept is None or kept["of"] != identity:
+            kept = {**self.incremental.decide(context, client).to_dict(), "of": identity}
+            ledger.keep_window(kept)
+        window = Window.from_dict(kept)
+        self.log.info("%s from %s before %s", self.incremental.field, *window.to_dict().values())
+        return window
 
     def execute(self, context: Context) -> Any:
         """Submit the query, or find the job of an earlier try; wait; then fetch."""
@@ -148,7 +232,20 @@ class BulkQueryOperator(BulkJobOperator):
                 raise SourceError(
                     "a job_id is there to be waited for: wait_for_completion=False makes no sense with it"
                 )
+        if self.job_id is not None and self.soql_params is not None:
+            raise SourceError("soql_params belong to soql, which is None")
+        if self.incremental is not None:
+            if self.soql is None or not self.wait_for_completion:
+                raise SourceError("incremental needs the soql, and a wait: what is not published moves no watermark on")
+            self.incremental.check(str(self.soql))
+        if self.soql is not None:
+            self._bound_soql(None if self.incremental is None else Window(BEGINNING, BEGINNING))
         self._check_waiting()
+        self._check_api()
+        if self.mode is None and self.pk_chunking is not False:
+            raise SourceError("pk_chunking is there with api='1.0' only: Bulk API 2.0 chunks by itself")
+        if self.mode is not None and (self.column_delimiter, self.line_ending) != ("COMMA", "LF"):
+            raise SourceError("column_delimiter and line_ending are there with api='2.0' only")
         if self.output_path is not None:
             open_output(self.output_path, conn_id=self.output_conn_id)
         member(FileFormat, self.output_format, "output_format")
@@ -164,11 +261,16 @@ class BulkQueryOperator(BulkJobOperator):
         A retry goes on with its job. A user's clear starts over: reading twice harms nobody, and stale rows might.
         """
         operation = QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
+        window = self._window(context, client, ledger)
         plan = {
             "soql": self.soql,
+            **self._identity_of_params(window),
+            **({} if window is None else {"window": window.to_dict()}),
             "job_id": self.job_id,
             "operation": str(operation),
             "salesforce_conn_id": self.salesforce_conn_id,
+            # Nothing for 2.0: a query that an earlier version of this package began has no such entry.
+            **({} if self.mode is None else {"api": self.api, "pk_chunking": self.pk_chunking}),
         }
         self._abort(client, ledger.begin(plan, restart_after_clear=True))
         given = self._given_job()
@@ -176,14 +278,28 @@ class BulkQueryOperator(BulkJobOperator):
             return given
         if self.api_reserve is not None and self._run(context, client, recorded_job(), ledger=ledger) is None:
             self._keep_reserve(context, client)
-        flow = submit(
-            QueryJobs(client.api_version),
-            str(self.soql),
-            operation=operation,
-            column_delimiter=self.column_delimiter,
-            line_ending=self.line_ending,
+        return self._run(context, client, self._submission(client, operation, window), ledger=ledger)
+
+    def _submission(self, client: BulkClient, operation: QueryOperation, window: Window | None) -> Flow[Submitted]:
+        soql = self._bound_soql(window)
+        if self.mode is None:
+            return submit(
+                QueryJobs(client.api_version),
+                soql,
+                operation=operation,
+                column_delimiter=self.column_delimiter,
+                line_ending=self.line_ending,
+            )
+        spec = JobSpec1(
+            root_object(soql), operation, concurrency_mode=self.mode, pk_chunking=chunking_of(self.pk_chunking)
         )
-        return self._run(context, client, flow, ledger=ledger)
+        return extract1.submit(Jobs1(client.api_version), spec, soql)
+
+    def _identity_of_params(self, window: Window | None) -> dict[str, str]:
+        """Tell whether the values are others than before, without telling them: what a plan holds can be read."""
+        if self.soql_params is None:
+            return {}
+        return {"soql_params": hashlib.sha256(self._bound_soql(window).encode("utf-8", "surrogatepass")).hexdigest()}
 
     def _fetch(
         self,
@@ -197,10 +313,18 @@ class BulkQueryOperator(BulkJobOperator):
         """Fetch the rows of the finished job."""
         check_complete(info)
         self.shown.enter(Phase.READING)
+        way = Way(
+            client.api_version,
+            is_classic=self.mode is not None,
+            page_records=self.page_records,
+            at_once=self.max_concurrent_pages,
+        )
         if self.output_path is None:
-            rows = self._run(
-                context, client, extract_to_rows(client.api_version, info, max_records=self.max_xcom_records)
-            )
+            rows = self._run(context, client, extract_to_rows(way, info, max_records=self.max_xcom_records))
+            if self.incremental is not None:
+                context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=rows)
+            window = self._advance(context, ledger)
+            self._tell(context, client, info, {"records": len(rows)}, window, columns=tuple(rows[0]) if rows else ())
             ledger.finish()
             self.shown.found({"records": len(rows)})
             count_query(len(rows), info, tags=self.metric_tags)
@@ -209,17 +333,18 @@ class BulkQueryOperator(BulkJobOperator):
             context,
             client,
             extract_to_files(
-                client.api_version,
+                way,
                 info,
                 open_output(self.output_path, conn_id=self.output_conn_id),
                 generation=generation,
                 folder=[os.fspath(self.output_path), self.output_conn_id],
                 file_format=FileFormat(self.output_format),
-                page_records=self.page_records,
-                at_once=self.max_concurrent_pages,
             ),
             ledger=ledger,
         )
+        window = self._advance(context, ledger)
+        facts = {"records": extract.records, "manifest": extract.manifest, **few(extract.files)}
+        self._tell(context, client, info, facts, window, columns=extract.columns, extract=extract)
         ledger.finish()
         self.log.info("job %s: %d records in %d file(s)", info.id, extract.records, len(extract.files))
         self.shown.found({"records": extract.records}, files={"records": extract.files}, manifest=extract.manifest)
@@ -231,4 +356,44 @@ class BulkQueryOperator(BulkJobOperator):
             "manifest": extract.manifest,
             "columns": list(extract.columns),
             "api_calls": self._api_calls(client),
+            **({} if window is None else {"window": window.to_dict()}),
         }
+
+    def _tell(
+        self,
+        context: Context,
+        client: BulkClient,
+        info: JobInfo,
+        facts: Mapping[str, Any],
+        window: Window | None,
+        *,
+        columns: tuple[str, ...],
+        extract: Extract | None = None,
+    ) -> None:
+        """Tell the task's assets and OpenLineage what was read."""
+        span = {} if window is None else {"window": window.to_dict()}
+        self.tell_outlets(context, {"sobject": info.object, "job_ids": [info.id], **facts, **span})
+
+        def gather() -> Lineage:
+            found = self._run(context, client, describe_types(info, columns, api_version=client.api_version))
+            types = [(each.name, str(each.kind)) for each in found]
+            outputs: list[Place] = []
+            if extract is not None:
+                length, files = extract.length, len(extract.files)
+                folder = str(self.output_path)
+                outputs = [file_place(folder, columns=types, records=extract.records, length=length, files=files)]
+            read = object_place(client.instance_url, str(info.object), columns=types, records=facts["records"])
+            return Lineage(client.instance_url, [info.id], [read], outputs, statement=self.soql, facts=span)
+
+        self.note_lineage(gather)
+
+    def _advance(self, context: Context, ledger: TaskLedger) -> Window | None:
+        """Move the watermark on, now that the window's rows are where they belong. A crash in between reads them again."""
+        if self.incremental is None:
+            return None
+        kept = ledger.window()
+        if kept is None:
+            raise LedgerError("no window is recorded for this task, though it has read one")
+        window = Window.from_dict(kept)
+        self.incremental.advance(context, window)
+        return window

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_sfbulk.client.flows import load1
 from airflow_provider_sfbulk.client.flows.settle import KINDS, Kind
 from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.output import Output
@@ -88,6 +89,7 @@ def _jobs(jobs: Sequence[tuple[int, Sent]]) -> list[dict[str, Any]]:
             "sha256": sent.part.sha256,
             "processed": sent.job.processed,
             "failed": sent.job.failed,
+            **({"batch": sent.part.batch_id} if isinstance(sent.part, load1.Sent) else {}),
         }
         for number, sent in jobs
     ]

@@ -84,10 +84,12 @@ class ShownProgress:
     def at(self, rounds: Sequence[Round]) -> None:
         """Take over the rounds that are decided: their jobs, and no others."""
         with self._lock:
+            sent: dict[str, int] = {}
             for each in rounds:
-                for part in each.parts:
-                    self.progress.add(part.job_id, number=each.number, records=part.records).records = part.records
-            self.progress.keep(part.job_id for each in rounds for part in each.parts)
+                for part in each.parts:  # a job of Bulk API 1.0 has many
+                    sent[part.job_id] = sent.get(part.job_id, 0) + part.records
+                    self.progress.add(part.job_id, number=each.number).records = sent[part.job_id]
+            self.progress.keep(sent)
 
     def take(self, info: JobInfo) -> None:
         """Show a job that was looked at."""

@@ -10,13 +10,14 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue, XComArg, conf
 from airflow.sdk.exceptions import AirflowSensorTimeout
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransientError
-from airflow_provider_sfbulk.client.flows.job import jobs_of
 from airflow_provider_sfbulk.client.flows.spec import member
 from airflow_provider_sfbulk.client.flows.wait import check_complete, look
+from airflow_provider_sfbulk.client.flows.watched import watched_jobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobType, check_id
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.metrics import count_api_calls
+from airflow_provider_sfbulk.operators.arguments import APIS
 from airflow_provider_sfbulk.operators.showing import ShownProgress
 from airflow_provider_sfbulk.operators.verdict import check_allowance, check_failed_records
 from airflow_provider_sfbulk.progress import Phase, Progress
@@ -35,6 +36,7 @@ class BulkJobSensor(BaseSensorOperator):
     :param job_id: one job (templated)
     :param job_ids: or several (templated), as :class:`BulkIngestOperator` returns with ``wait_for_completion=False``
     :param job_type: ``ingest`` or ``query``
+    :param api: ``2.0``; or ``1.0``, whose jobs have one kind for both: ``job_type`` says nothing then
     :param max_failed_records: failed records that are allowed, over all jobs: a number, or a float as fraction of the
         processed ones; None: they do not count
     :param deferrable: wait in the triggerer, without holding a worker
@@ -54,6 +56,7 @@ class BulkJobSensor(BaseSensorOperator):
         job_id: str | XComArg | None = None,
         job_ids: Sequence[str] | XComArg | None = None,
         job_type: str = "ingest",
+        api: str = APIS[0],
         max_failed_records: float | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         salesforce_conn_id: str = SalesforceBulkHook.default_conn_name,
@@ -65,6 +68,7 @@ class BulkJobSensor(BaseSensorOperator):
         # Rendering puts the ids in the XComArg's place before anything reads them.
         self.job_ids = cast("Sequence[str] | None", job_ids)
         self.job_type = job_type
+        self.api = api
         self.max_failed_records = max_failed_records
         self.deferrable = deferrable
         self.salesforce_conn_id = salesforce_conn_id
@@ -124,12 +128,22 @@ class BulkJobSensor(BaseSensorOperator):
         except ProtocolError as error:
             raise SourceError(str(error)) from error
 
+    @property
+    def _type(self) -> JobType:
+        """The kind of the jobs.
+
+        :raises SourceError: naming the argument
+        """
+        if self.api not in APIS:
+            raise SourceError(f"api is {' or '.join(map(repr, APIS))}, not {str(self.api)[:20]!r}")
+        return member(JobType, self.job_type, "job_type") if self.api == APIS[0] else JobType.CLASSIC
+
     def _look(self, context: Context) -> list[JobInfo]:
         job_ids = self._ids()
-        jobs_type = member(JobType, self.job_type, "job_type")
+        jobs_type = self._type
         hook = SalesforceBulkHook(self.salesforce_conn_id, api_version=self.api_version)
         with hook.get_conn() as client:
-            infos = client.run(look(jobs_of(jobs_type, client.api_version), job_ids, pauses=(0.0,)))
+            infos = client.run(look(watched_jobs(jobs_type, client.api_version), job_ids, pauses=(0.0,)))
             self.job_link = job_url(client.instance_url, job_ids)
             progress = Progress(
                 self.job_type, try_number=context["ti"].try_number, setup_url=client.instance_url, phase=Phase.WAITING
@@ -162,7 +176,7 @@ class BulkJobSensor(BaseSensorOperator):
         self.defer(
             trigger=BulkJobTrigger(
                 job_ids=self._ids(),
-                job_type=self.job_type,
+                job_type=str(self._type),
                 salesforce_conn_id=self.salesforce_conn_id,
                 api_version=self.api_version,
                 poll_interval=self.poke_interval,

@@ -12,7 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
 from airflow_provider_sfbulk.client.errors import SfBulkError
-from airflow_provider_sfbulk.client.flows.job import jobs_of
+from airflow_provider_sfbulk.client.flows.watched import watched_jobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.wire import Flow
 from airflow_provider_sfbulk.triggers.showing import ShownWait
@@ -33,7 +33,7 @@ class BulkJobTrigger(BaseTrigger):
     Its arguments are stored in Airflow's database in plain text: ids and settings only.
 
     :param job_ids: the jobs to wait for
-    :param job_type: ``ingest`` or ``query``
+    :param job_type: ``ingest`` or ``query``; ``classic`` for Bulk API 1.0
     :param salesforce_conn_id: the connection to sign in with
     :param api_version: instead of the connection's
     :param poll_interval: longest time between two looks at a job, in seconds, as far as the budget of calls allows
@@ -128,7 +128,7 @@ class BulkJobTrigger(BaseTrigger):
                     self.log.warning("job %s could not be aborted: %s", job_id, error)
 
     def _abort_one(self, job_id: str, driver: AsyncDriver) -> Flow[JobInfo]:
-        return jobs_of(JobType(self.job_type), driver.api_version).abort(job_id)
+        return watched_jobs(JobType(self.job_type), driver.api_version).abort(job_id)
 
     def _watcher(self) -> AbstractAsyncContextManager[Watcher]:
         return watcher_of(self.salesforce_conn_id, self.api_version)

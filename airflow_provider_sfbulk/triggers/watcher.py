@@ -24,6 +24,7 @@ from airflow_provider_sfbulk.client.flows.org import ApiUsage, read_api_usage
 from airflow_provider_sfbulk.client.flows.polls import Look, Poll, Polls, ReadPage, ReadUsage, Rest
 from airflow_provider_sfbulk.client.flows.reserve import ApiReserve
 from airflow_provider_sfbulk.client.flows.wait import BLIND_SECONDS
+from airflow_provider_sfbulk.client.flows.watched import watched_jobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.wire import Flow
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
@@ -262,7 +263,7 @@ class Watcher:
     async def _perform(self, poll: Poll, driver: AsyncDriver) -> None:
         match poll:
             case Look(job_id, job_type):
-                job = await driver.run(jobs_of(job_type, driver.api_version).get_once(job_id))
+                job = await driver.run(watched_jobs(job_type, driver.api_version).get_once(job_id))
                 for wait in self._concerned(poll):
                     wait.news[short_id(job_id)] = job
                     if job.is_final:

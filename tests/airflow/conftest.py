@@ -6,6 +6,7 @@ wait is there to be seen, however slow the machine is.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,11 +32,13 @@ class Stage:
     """What the tests play on.
 
     :ivar lake: folder for inputs and outputs, outside Airflow's home
+    :ivar events: where OpenLineage writes those of the tasks that are enabled for it
     """
 
     stack: AirflowStack
     org: LocalOrg
     lake: Path
+    events: Path
 
     def hold_jobs(self) -> None:
         """Jobs from now on stay at work until :meth:`let_jobs_end`."""
@@ -72,10 +75,16 @@ def set_up(home: Path) -> Iterator[Stage]:
     for folder in (ROOT / "example_dags", Path(__file__).parent / "dags"):
         shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     write_samples(home / "lake")
+    events = home / "events" / "lineage"
+    events.parent.mkdir()
     with LocalOrg(schema=SCHEMA, job_seconds=HELD_SECONDS) as org:
         environment = {
             "AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT": org.connection,
             "AIRFLOW_VAR_LAKE": str(home / "lake"),
+            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(
+                {"type": "file", "log_file_path": str(events), "append": True}
+            ),
+            "AIRFLOW__OPENLINEAGE__SELECTIVE_ENABLE": "True",
             # How long a lost triggerer's waits lie unattended: 30 s by default, which is 30 s of every run of these tests.
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
@@ -91,11 +100,4 @@ def set_up(home: Path) -> Iterator[Stage]:
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
         }
         with AirflowStack(home / "home", dags, environment, roles=ROLES) as stack:
-            yield Stage(stack, org, home / "lake")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all tests of this folder in one worker: Airflow is started once."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("airflow"))
+            yield Stage(stack, org, home / "lake", events)

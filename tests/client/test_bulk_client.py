@@ -153,6 +153,11 @@ def test_two_uploads_spoil_a_job(client):
 def test_jobs_are_listed_aborted_and_deleted(client):
     job = client.ingest.create_job("Account", "insert")
     assert job.id in {each.id for each in client.ingest.list_jobs()}
+    assert job.id in {each.id for each in client.ingest.list_jobs(concurrency_mode="Parallel")}
+    assert job.id not in {each.id for each in client.ingest.list_jobs(concurrency_mode="Serial")}
+    assert job.id not in {each.id for each in client.ingest.list_jobs(is_pk_chunking_enabled=True)}
+    with pytest.raises(errors.SourceError, match="Parallel, Serial"):
+        next(client.ingest.list_jobs(concurrency_mode="Sequential"))
     assert client.ingest.abort(job.id).state is JobState.ABORTED
     assert client.ingest.abort(job.id).state is JobState.ABORTED
     client.ingest.delete(job.id)

@@ -6,13 +6,15 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import BaseOperator
+from airflow.sdk import Asset, BaseOperator
 from airflow.sdk._shared.secrets_masker import reset_secrets_masker
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
@@ -28,8 +30,14 @@ from airflow_provider_sfbulk.triggers import job as job_trigger
 
 @dataclass
 class FakeTask:
-    """One task of one run, over all its tries."""
+    """One task of one run, over all its tries.
 
+    :ivar assets: Airflow's asset state store, by the asset's name and the key; runs may share it
+    :ivar run: what the run adds to the context
+    """
+
+    assets: dict[tuple[str, str], Any] = field(default_factory=dict)
+    run: dict[str, Any] = field(default_factory=dict)
     states: dict[str, Any] = field(default_factory=dict)
     current: int = 0
     retries: int = 2
@@ -51,10 +59,22 @@ class Try:
         self.task, self.try_number, self.max_tries = task, number, task.max_tries
         self.dag_id, self.task_id, self.run_id, self.map_index = "dag", "task", "run", -1
         self.xcoms: dict[str, Any] = {}
+        self.outlet_events: dict[str, SimpleNamespace] = {}
 
     @property
     def context(self) -> Any:
-        return {"ti": self, "task_state_store": self}
+        return self.context_of(())
+
+    def context_of(self, assets: Sequence[Any]) -> Any:
+        names = {asset.name for asset in assets}
+        self.outlet_events = {asset: SimpleNamespace(extra={}) for asset in assets}
+        return {
+            **self.task.run,
+            "ti": self,
+            "task_state_store": self,
+            "asset_state_store": AssetStates(self, names),
+            "outlet_events": self.outlet_events,
+        }
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = value
@@ -73,6 +93,10 @@ class Try:
             raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 404}))
         self.task.states[key] = copy.deepcopy(value)
 
+    def set_of_asset(self, name: str, key: str, value: Any) -> None:
+        assert value is not None
+        self.task.assets[name, key] = copy.deepcopy(value)
+
     def run(self, operator: BaseOperator) -> Any:
         """Run the operator to its end, over as many deferrals as it takes."""
         try:
@@ -82,7 +106,7 @@ class Try:
 
     def run_once(self, operator: BaseOperator) -> Any:
         """Run the operator until its end or its deferral."""
-        return operator.execute(self.context)
+        return operator.execute(self.context_of([*operator.inlets, *operator.outlets]))
 
     def resume(self, operator: BaseOperator, pending: TaskDeferred) -> Any:
         """Run the trigger as the triggerer would, from what is stored of it, then the operator to its end."""
@@ -91,9 +115,70 @@ class Try:
             trigger = type(pending.trigger)(**json.loads(json.dumps(kwargs)))
             event = asyncio.run(first_event(trigger))
             try:
-                return getattr(operator, pending.method_name)(self.context, event=event.payload)
+                context = self.context_of([*operator.inlets, *operator.outlets])
+                return getattr(operator, pending.method_name)(context, event=event.payload)
             except TaskDeferred as deferral:
                 pending = deferral
+
+
+@dataclass
+class AssetStates:
+    """Airflow's asset state store as a try of one task sees it.
+
+    :param names: of the task's outlets and inlets
+    """
+
+    attempt: Try
+    names: set[str]
+
+    def __getitem__(self, asset: Asset) -> AssetState:
+        if asset.name not in self.names:
+            raise KeyError(f"{asset!r} is not in this task's inlets or outlets")
+        return AssetState(self.attempt, asset.name)
+
+
+@dataclass
+class AssetState:
+    """The store of one asset: no retention, no compare-and-set, no fence."""
+
+    attempt: Try
+    name: str
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return copy.deepcopy(self.attempt.task.assets.get((self.name, key), default))
+
+    def set(self, key: str, value: Any) -> None:
+        self.attempt.set_of_asset(self.name, key, value)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class DyingTry(Try):
+    """A try whose process dies at one of its writes to the stores, before it or after it."""
+
+    def __init__(self, task: FakeTask, write: int, *, after: bool) -> None:
+        task.current += 1
+        super().__init__(task, task.current)
+        self.left, self._after = write, after
+
+    def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
+        with self._dying():
+            super().set(key, value, retention=retention)
+
+    def set_of_asset(self, name: str, key: str, value: Any) -> None:
+        with self._dying():
+            super().set_of_asset(name, key, value)
+
+    @contextmanager
+    def _dying(self) -> Iterator[None]:
+        self.left -= 1
+        if self.left == 0 and not self._after:
+            raise Killed
+        yield
+        if self.left == 0:
+            raise Killed
 
 
 async def first_event(trigger: BaseTrigger) -> TriggerEvent:

@@ -109,7 +109,9 @@ def test_the_api_version_of_the_hook_wins(org: LocalOrg) -> None:
     assert any("/v60.0/limits" in call.path for call in org.calls)
 
 
-@pytest.mark.parametrize("flow", ["client_credentials", "jwt_bearer", "refresh_token", "password", "access_token"])
+@pytest.mark.parametrize(
+    "flow", ["client_credentials", "jwt_bearer", "refresh_token", "password", "soap_login", "access_token"]
+)
 def test_every_way_of_login_works(flow: str, org: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> None:
     token = token_of(SalesforceBulkHook().get_conn()) if flow == "access_token" else ""
     app = {"client_id": org.client_id}
@@ -121,6 +123,11 @@ def test_every_way_of_login_works(flow: str, org: LocalOrg, monkeypatch: pytest.
             "login": org.username,
             "password": org.password,
             "extra": app | {"client_secret": org.client_secret, "security_token": org.security_token},
+        },
+        "soap_login": {
+            "login": org.username,
+            "password": org.password,
+            "extra": {"security_token": org.security_token},
         },
         "access_token": {"extra": {"access_token": token, "instance_url": org.url}},
     }[flow]
@@ -141,49 +148,85 @@ def test_a_connection_may_be_a_uri(org: LocalOrg, monkeypatch: pytest.MonkeyPatc
 # --- connections of the official type ---------------------------------------------------------------------------------
 
 
+OFFICIAL_FLOWS = [
+    "soap_login",
+    "soap_login by organization",
+    "jwt_bearer",
+    "client_credentials",
+    "password",
+    "access_token",
+]
+
+
 @pytest.mark.parametrize("prefix", ["", "extra__salesforce__"])
-@pytest.mark.parametrize("flow", ["jwt_bearer", "client_credentials", "password", "access_token"])
+@pytest.mark.parametrize("flow", OFFICIAL_FLOWS)
 def test_a_connection_of_the_official_type_works_as_it_is(
     flow: str, prefix: str, org: LocalOrg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The form of the official type stores every field, the empty ones too."""
+    blank = ("security_token", "domain", "consumer_key", "consumer_secret", "private_key", "private_key_file_path")
+    blank += ("organization_id", "instance", "instance_url", "proxies", "version", "client_id")
     token = token_of(SalesforceBulkHook().get_conn()) if flow == "access_token" else ""
+    org.core.trusted_network = flow == "soap_login by organization"
     app = {"consumer_key": org.client_id, "client_id": "my-load"}
     secret = {"consumer_secret": org.client_secret}
     login = {"login": org.username, "password": org.password}
     connection: dict[str, Any] = {
+        "soap_login": {**login, "extra": app | secret | {"security_token": org.security_token}},
+        "soap_login by organization": {**login, "extra": {"organization_id": org.org_id, "client_id": "my-load"}},
         "jwt_bearer": {"login": org.username, "extra": app | {"private_key": org.private_key}},
         "client_credentials": {"extra": app | secret},
-        "password": {**login, "extra": app | secret | {"security_token": org.security_token}},
+        "password": {"login": org.username, "password": org.password + org.security_token, "extra": app | secret},
         "access_token": {"extra": {"session_id": token, "instance_url": org.url}},
     }[flow]
-    extra = {f"{prefix}{key}": value for key, value in connection.pop("extra").items()} | {
-        f"{prefix}version": "65.0",
-        f"{prefix}domain": "",
-    }
+    extra = {f"{prefix}{key}": value for key, value in (dict.fromkeys(blank, "") | connection.pop("extra")).items()}
+    extra[f"{prefix}version"] = "65.0"
     hook = connect(monkeypatch, conn_type="salesforce", host=org.url, extra=extra, **connection)
     with hook.get_conn() as client:
-        assert client.settings.auth_flow == flow
+        assert client.settings.auth_flow == flow.partition(" ")[0]
         assert client.api_version == "65.0"
     good, message = hook.test_connection()
     assert good, message
 
 
 @pytest.mark.parametrize(
-    ("extra", "host", "instance_url"),
+    ("extra", "expected"),
     [
-        ({"domain": "test"}, "https://test.salesforce.com", None),
-        ({"domain": "acme.my"}, "https://acme.my.salesforce.com", None),
-        ({}, "https://login.salesforce.com", None),
-        ({"instance": "eu1.salesforce.com"}, "https://login.salesforce.com", "https://eu1.salesforce.com"),
+        ({"domain": "test"}, {"host": "https://test.salesforce.com", "audience": "https://test.salesforce.com"}),
+        ({"domain": "acme.my"}, {"host": "https://acme.my.salesforce.com"}),
+        ({}, {"host": "https://login.salesforce.com", "audience": None}),
+        # "Non-standard instance url (instance.my) used for connecting to Salesforce with JWT tokens"
+        ({"instance_url": "acme.my"}, {"host": "https://acme.my.salesforce.com", "instance_url": None}),
+        (
+            {"instance_url": "acme--uat.sandbox.my", "domain": "test"},
+            {"host": "https://acme--uat.sandbox.my.salesforce.com", "audience": "https://test.salesforce.com"},
+        ),
+        (
+            {"session_id": "00D!abcdef", "instance": "eu1.salesforce.com"},
+            {"host": "https://login.salesforce.com", "instance_url": "https://eu1.salesforce.com"},
+        ),
+        ({"proxies": {"http": "http://a.example", "https": "http://b.example:3128"}}, {"proxy": "http://b.example:3128"}),
+        ({"proxies": '{"https": "http://b.example:3128"}'}, {"proxy": "http://b.example:3128"}),
+        ({"proxies": "http://b.example:3128"}, {"proxy": "http://b.example:3128"}),
+        ({"private_key": "", "extra__salesforce__private_key": "old", "auth_flow": "client_credentials", "domain": "a.my",
+          "consumer_secret": "s"}, {"private_key": None}),
     ],
-)
-def test_domain_and_instance_of_the_official_type(
-    extra: dict[str, str], host: str, instance_url: str | None, monkeypatch: pytest.MonkeyPatch
+)  # fmt: skip
+def test_the_other_fields_of_the_official_type(
+    extra: dict[str, Any], expected: dict[str, str | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    login = {"session_id": "00D!abcdef"} if "instance" in extra else {"consumer_key": "key", "private_key": "pem"}
-    hook = connect(monkeypatch, conn_type="salesforce", login="me@acme.example", extra=extra | login)
+    login = {} if "session_id" in extra else {"consumer_key": "key", "private_key": "pem"}
+    hook = connect(monkeypatch, conn_type="salesforce", login="me@acme.example", extra=login | extra)
     settings = hook.get_conn().settings
-    assert (settings.host, settings.instance_url) == (host, instance_url)
+    assert {name: getattr(settings, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("proxies", ["{not json: secret", {"https": 7}, ["secret"]])
+def test_proxies_that_cannot_be_read_are_refused(proxies: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = {"session_id": "00D!abcdef", "instance": "eu1.salesforce.com", "proxies": proxies}
+    with pytest.raises(SourceError, match="proxies must be") as caught:
+        connect(monkeypatch, conn_type="salesforce", extra=extra).get_conn()
+    assert "secret" not in str(caught.value)
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------
@@ -335,6 +378,33 @@ def test_records_that_cannot_be_loaded_leave_the_org_untouched(
         SalesforceBulkHook().insert("Account", records, schedule=QUICK)
     assert not org.records("Account")
     assert all(job.state == "Aborted" for job in org.jobs)
+
+
+@pytest.mark.parametrize(
+    ("operation", "records", "match"),
+    [
+        ("update", [{"Name": "no id"}], "Id"),
+        ("upsert", [{"Name": "no key"}], "External_Key__c"),
+        ("delete", ["no id"], "row 1"),
+    ],
+)
+def test_records_without_what_they_are_found_by_leave_the_org_untouched(
+    operation: str, records: Any, match: str, org: LocalOrg
+) -> None:
+    more = ("External_Key__c",) if operation == "upsert" else ()
+    with pytest.raises(ValueError, match=match):
+        getattr(SalesforceBulkHook(), operation)("Account", records, *more, schedule=QUICK)
+    assert all(job.state == "Aborted" for job in org.jobs)
+
+
+def test_a_load_whose_job_failed_can_be_looked_at(org: LocalOrg) -> None:
+    org.core.batch_records = 2
+    org.fail_jobs(after_batches=1)
+    result = SalesforceBulkHook().insert("Account", ROWS, schedule=QUICK)
+    (job,) = result.jobs
+    assert (str(job.state), bool(job.error_message), result.is_successful) == ("Failed", True, False)
+    assert (result.total_count, result.failed_count) == (5, 0)
+    assert len(list(result.unprocessed_records)) == result.unprocessed_count == 5 - result.successful_count > 0
 
 
 # --- whole queries ----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -50,6 +51,9 @@ def test_a_number_that_makes_no_sense_is_refused_before_a_call(argument: str, va
 # --- pages that are none ----------------------------------------------------------------------------------------------
 
 HTML: Final = b"<!DOCTYPE html><html><body>Down for maintenance</body></html>"
+
+
+NUMBERS = itertools.count(1)
 
 
 class Spoiled(Fault):
@@ -100,7 +104,8 @@ def no_locator(whole: bytes, headers: dict[str, str]) -> bytes:
 
 
 def another_header(whole: bytes, headers: dict[str, str]) -> bytes:
-    return whole.replace(b'"Name","External_Key__c"', b'"External_Key__c","Name"', 1)
+    """Another one each time: pages that are read at the same time would else agree on the wrong one."""
+    return whole.replace(b'"Name","External_Key__c"', b'"External_Key__c","Name_%d__c"' % next(NUMBERS), 1)
 
 
 def no_header(whole: bytes, headers: dict[str, str]) -> bytes:

@@ -84,7 +84,7 @@ def test_the_form_offers_every_way_of_login() -> None:
 
 def test_secret_fields_are_shown_as_dots() -> None:
     hidden = {name for name, field in CONNECTION["conn-fields"].items() if field["schema"].get("format") == "password"}
-    assert hidden == {"client_secret", "private_key", "refresh_token", "security_token", "access_token"}
+    assert hidden == {"client_secret", "private_key", "refresh_token", "security_token", "access_token", "proxy"}
 
 
 def test_the_package_is_named_as_it_is_installed() -> None:

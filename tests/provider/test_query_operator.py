@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
+from jinja2 import UndefinedError
 from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.errors import (
@@ -594,3 +595,52 @@ def test_a_triggerer_that_could_not_ask_says_so(readings: LocalOrg, task: FakeTa
     with pytest.raises(TransientError, match="triggerer"):
         waiting.execute_complete(attempt.context, event=event)
     assert readings.jobs[0].state in ("UploadComplete", "InProgress")
+
+
+# --- soql_params ------------------------------------------------------------------------------------------------------
+
+
+def test_values_are_bound_and_neither_shown_nor_stored(readings: LocalOrg, task: FakeTask) -> None:
+    with DAG("extracts"):
+        extract = BulkQueryOperator(
+            task_id="extract",
+            soql="SELECT External_Key__c FROM Reading__c WHERE External_Key__c IN :keys",
+            soql_params={"keys": ["{{ key }}", "s3cr3t"]},
+        )
+    extract.render_template_fields({"key": "R-2"})  # type: ignore[typeddict-unknown-key]
+    assert "R-2" not in str(extract.soql_params)
+    attempt = task.start()
+    assert attempt.run(extract) == [{"External_Key__c": "R-2"}]
+    assert "soql_params" in str(task.states)
+    assert "s3cr3t" not in str(task.states)
+
+
+def test_the_filter_writes_a_literal_and_undefined_variables_are_errors(readings: LocalOrg, task: FakeTask) -> None:
+    with DAG("extracts"):
+        extract = BulkQueryOperator(
+            task_id="extract", soql="SELECT Name FROM Reading__c WHERE Name = {{ name | soql_literal }}"
+        )
+        undefined = BulkQueryOperator(task_id="undefined", soql="SELECT {{ nothing }} FROM Reading__c")
+    extract.render_template_fields({"name": "O'Hara"})  # type: ignore[typeddict-unknown-key]
+    assert extract.soql == r"SELECT Name FROM Reading__c WHERE Name = 'O\'Hara'"
+    assert task.start().run(extract) == []
+    with pytest.raises(UndefinedError, match="nothing"):
+        undefined.render_template_fields({})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"soql": "SELECT Id FROM Reading__c WHERE Name = :name", "soql_params": {}}, ":name"),
+        ({"soql": "SELECT Id FROM Reading__c WHERE Name = :name"}, ":name"),
+        ({"soql": "SELECT Id FROM Reading__c", "soql_params": {"name": "s3cr3t"}}, "name, which"),
+        ({"soql": "SELECT Id FROM Reading__c", "soql_params": ["s3cr3t"]}, "dict"),
+    ],
+)
+def test_values_that_do_not_fit_the_query_send_nothing(
+    arguments: dict[str, Any], match: str, org: LocalOrg, task: FakeTask
+) -> None:
+    with pytest.raises(SourceError, match=match) as refused:
+        task.start().run(operator(**arguments))
+    assert "s3cr3t" not in str(refused.value)
+    assert not org.calls

@@ -23,11 +23,13 @@ SCHEDULES: Final = 1200
 """In which a mutant must be caught."""
 
 CLOSE: Final = """\
-    self._send(rounds[-1].number, iter(()), {})
+    with closing(self._unsent(rounds)) as parts:
+        self._send(last.number, parts, {}, last.mode)
 """
 CLOSE_OR_SEND: Final = """\
     try:
-        self._send(rounds[-1].number, iter(()), {})
+        with closing(self._unsent(rounds)) as parts:
+            self._send(last.number, parts, {}, last.mode)
     except NotFoundError:
         self._ledger._head = {key: value for key, value in self._ledger._head.items() if not key.startswith("end")}
         return self.fill_first()

@@ -28,6 +28,7 @@ from airflow_provider_sfbulk.client.auth import (
     jwt_bearer,
     password,
     refresh_token,
+    soap_login,
 )
 from airflow_provider_sfbulk.client.auth.token_endpoint import Grant
 from airflow_provider_sfbulk.client.errors import LoginError, SfBulkError
@@ -43,6 +44,7 @@ LOGINS: Final[Mapping[AuthFlow, Login]] = {
     AuthFlow.CLIENT_CREDENTIALS: client_credentials.login,
     AuthFlow.REFRESH_TOKEN: refresh_token.login,
     AuthFlow.PASSWORD: password.login,
+    AuthFlow.SOAP_LOGIN: soap_login.login,
     AuthFlow.ACCESS_TOKEN: access_token.login,
 }
 
@@ -114,6 +116,8 @@ class Session:
                 "into the connection, or use a way of login that renews itself (jwt_bearer, client_credentials)",
                 status=401,
             )
+        if self.logins == 0 and self._settings.auth_flow is AuthFlow.SOAP_LOGIN:
+            log.warning(soap_login.DEPRECATION)
         settings = self._settings.with_private_key()
         self._on_secrets(settings.secrets())
         grant = yield from LOGINS[settings.auth_flow](settings, self._clock)

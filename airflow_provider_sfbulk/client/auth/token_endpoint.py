@@ -63,9 +63,18 @@ def request_grant(settings: Settings, form: Callable[[], Mapping[str, str]]) -> 
     :raises LoginError: Salesforce refuses; trying again cannot help
     :raises TransientError: no proper answer in ``LOGIN_TRIES`` tries
     """
+    return tried(lambda: _attempt(settings, form()))
+
+
+def tried(attempt: Callable[[], Flow[Grant]]) -> Flow[Grant]:
+    """Try a login until there is a proper answer.
+
+    :raises LoginError: Salesforce refuses; trying again cannot help
+    :raises TransientError: no proper answer in ``LOGIN_TRIES`` tries
+    """
     for earlier in range(LOGIN_TRIES):
         try:
-            return (yield from _attempt(settings, form()))
+            return (yield from attempt())
         except TransientError:
             if earlier + 1 == LOGIN_TRIES:
                 raise
@@ -114,15 +123,20 @@ def _refusal(reply: Reply, data: Mapping[str, Any] | None, settings: Settings) -
 
 def _grant(data: Mapping[str, Any], settings: Settings) -> Grant:
     access_token = check_token(data.get("access_token"), what="the access_token that Salesforce gave")
-    loopback = is_loopback(settings.host.partition("://")[2].rpartition(":")[0] or settings.host.partition("://")[2])
-    url = data.get("instance_url")
-    instance_url = check_url(
-        url, settings.allowed_hosts, loopback=loopback, what="the instance_url that Salesforce gave"
-    )
+    instance_url = check_instance(data.get("instance_url"), settings, what="the instance_url that Salesforce gave")
     rotated = data.get("refresh_token")
     if rotated is not None:
         rotated = check_token(rotated, what="the refresh_token that Salesforce gave")
     return Grant(Token(access_token, instance_url), refresh_token=rotated)
+
+
+def check_instance(url: object, settings: Settings, *, what: str) -> str:
+    """Return the scheme and host that a login's reply names, when the session may be sent there.
+
+    :raises LoginError: when it may not: only a login on this machine may name this machine
+    """
+    name = settings.host.partition("://")[2]
+    return check_url(url, settings.allowed_hosts, loopback=is_loopback(name.rpartition(":")[0] or name), what=what)
 
 
 def _text(data: Mapping[str, Any] | None, key: str) -> str:

@@ -262,14 +262,15 @@ class AsyncDriver:
                 context = await asyncio.to_thread(
                     ssl.create_default_context, cafile=authorities(self._settings.ca_file) or certifi.where()
                 )
-                # The environment's proxies are used, but not on the way to this machine; httpx reads no .netrc unless
-                # told to. No cookie is kept, no redirect followed and nothing repeated.
+                # The connection's proxy or the environment's are used, but not on the way to this machine; httpx reads no
+                # .netrc unless told to. No cookie is kept, no redirect followed and nothing repeated.
                 self._client = httpx.AsyncClient(
                     verify=context,
                     timeout=httpx.Timeout(self._settings.timeout, connect=CONNECT_SECONDS),
                     follow_redirects=False,
                     http2=False,
                     trust_env=True,
+                    proxy=self._settings.proxy,
                     cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                     mounts=dict.fromkeys(_LOCAL),
                 )

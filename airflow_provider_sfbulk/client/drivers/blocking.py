@@ -250,7 +250,7 @@ class BlockingDriver:
                 stream=True,
                 timeout=(CONNECT_SECONDS, self._settings.timeout),
                 verify=authorities(self._settings.ca_file) or True,
-                proxies={} if is_local(request) else get_environ_proxies(url),
+                proxies=self._proxies(request, url),
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise no_reply(request, error, sent=_was_sent(error)) from error
@@ -258,6 +258,12 @@ class BlockingDriver:
             yield response
         finally:
             response.close()
+
+    def _proxies(self, request: Request, url: str) -> dict[str, str]:
+        if is_local(request):
+            return {}
+        proxy = self._settings.proxy
+        return get_environ_proxies(url) if proxy is None else {"http": proxy, "https": proxy}
 
     def _body(self, request: Request, response: requests.Response) -> Iterator[bytes]:
         try:

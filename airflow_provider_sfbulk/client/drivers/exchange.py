@@ -32,6 +32,10 @@ RAW_BYTES: Final = 1024 * 1024
 """Bytes read from the socket at a time. Measured: with a quarter of it a query takes a fifth longer."""
 
 USER_AGENT: Final = "airflow-provider-sfbulk"
+_WARNING_CHARACTERS: Final = 300
+_WARNINGS: Final = 20
+"""Different warnings that one client logs: Salesforce sends one with each call of a version that ends soon."""
+
 _COUNTED: Final = ("/services/data/v", "/services/async/", "/services/Soap/")
 """Paths whose calls count against the org's API calls; logins and the list of versions do not."""
 
@@ -43,6 +47,7 @@ class Meter:
         self._lock = threading.Lock()
         self.calls = 0
         self.usage: ApiUsage | None = None
+        self._warned: set[str] = set()
 
     def sent(self, request: Request) -> None:
         """Count a request that is about to be sent."""
@@ -56,6 +61,10 @@ class Meter:
         usage = read_usage(reply.headers)
         if usage is not None:
             self.usage = usage
+        warning = reply.headers.get("warning", "")[:_WARNING_CHARACTERS]
+        if warning and warning not in self._warned and len(self._warned) < _WARNINGS:
+            self._warned.add(warning)
+            log.warning("Salesforce warns (%s): %r", urlsplit(request.url).path, warning)
 
 
 class Upload:

@@ -22,6 +22,7 @@ from airflow_provider_sfbulk.client.wire import Authorize, Body, Fetch, Flow, Re
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
 _JSON_BODY: Final = "application/json; charset=UTF-8"
+_ASYNC: Final = "/services/async/"
 _SUCCESS: Final = frozenset({200, 201, 204})
 _SOBJECT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,120}")
 
@@ -34,6 +35,7 @@ class ApiCall:
     :param body: what to send; of JSON, see :func:`json_body`
     :param accept: media type wanted
     :param job_id: the job concerned, for errors
+    :param headers: further headers
     :param resend: whether to send again after a new login. An upload must not be: its job gets one PUT, ever
     """
 
@@ -42,6 +44,7 @@ class ApiCall:
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: Body | None = None
     accept: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
     job_id: str | None = None
     resend: bool = True
 
@@ -49,6 +52,11 @@ class ApiCall:
 def data_path(api_version: str, *segments: str) -> str:
     """Make a path below ``/services/data/vXX.X``. The segments are quoted."""
     return "/".join((f"/services/data/v{api_version}", *(quote(segment, safe="") for segment in segments)))
+
+
+def async_path(api_version: str, *segments: str) -> str:
+    """Make a path of Bulk API 1.0, below ``/services/async/XX.X``: no ``v`` before the version."""
+    return "/".join((f"{_ASYNC}{api_version}", *(quote(segment, safe="") for segment in segments)))
 
 
 def check_sobject(name: str) -> str:
@@ -135,7 +143,12 @@ def _exchange(api: ApiCall, effect: Callable[[Request], Send | Fetch]) -> Flow[R
 
 
 def _request(api: ApiCall, token: Token) -> Request:
-    headers = {"Authorization": f"Bearer {token.access_token}", "Accept": api.accept}
+    headers = {"Accept": api.accept, **api.headers}
+    if api.path.startswith(_ASYNC):
+        # Bulk API 1.0; that it takes the token as the others do is not documented.
+        headers["X-SFDC-Session"] = token.access_token
+    else:
+        headers["Authorization"] = f"Bearer {token.access_token}"
     return Request(
         method=api.method, url=token.instance_url + api.path, query=api.query, headers=headers, body=api.body
     )

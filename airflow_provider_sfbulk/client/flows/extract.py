@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from airflow_provider_sfbulk.client.errors import NotFoundError, ProtocolError, RequestRefusedError, SfBulkError
 from airflow_provider_sfbulk.client.flows.job import QueryJobs
 from airflow_provider_sfbulk.client.flows.org import describe
 from airflow_provider_sfbulk.client.flows.page_ledger import PageLedger
-from airflow_provider_sfbulk.client.flows.query import OtherHeaderError, fetch_page, pages
+from airflow_provider_sfbulk.client.flows.query import MakeSink, OtherHeaderError, fetch_page, pages
+from airflow_provider_sfbulk.client.flows.query import Page as ReadPage
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobState, LineEnding, QueryOperation
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
 from airflow_provider_sfbulk.client.records.pages import Page
@@ -114,27 +115,79 @@ def fetch(
     :return: how many pages there are
     :raises ProtocolError: when the pages do not add up to the job's own count
     """
-    if job.processed <= page_records:
-        at_once = 1  # one page: asking for the list of pages would only cost a call
-    paging = {"api_version": jobs.api_version, "page_records": page_records, "in_order": at_once == 1}
+    return fetch_by(_ByPages(jobs, job, page_records, at_once), job, make_page, typed=typed, ledger=ledger)
+
+
+class Reader(Protocol):
+    """A way to read the result of a query."""
+
+    @property
+    def api_version(self) -> str:
+        """The version of all calls."""
+
+    @property
+    def paging(self) -> Mapping[str, Any]:
+        """What decides where pages begin and end, JSON."""
+
+    def columns(self) -> Flow[tuple[str, ...]]:
+        """Read the columns of the result."""
+
+    def pages(
+        self, make_sink: MakeSink, done: Sequence[ReadPage], on_page: Callable[[ReadPage], Flow[None]] | None
+    ) -> Flow[list[ReadPage]]:
+        """Read all pages but those of ``done``; see ``flows.query.pages``."""
+
+
+class _ByPages:
+    """The pages of a query job of Bulk API 2.0."""
+
+    def __init__(self, jobs: QueryJobs, job: JobInfo, page_records: int, at_once: int) -> None:
+        self.api_version = jobs.api_version
+        self._jobs = jobs
+        self._job = job
+        self._page_records = page_records
+        # Of one page, asking for the list of pages would only cost a call.
+        self._at_once = 1 if job.processed <= page_records else at_once
+        self.paging = {
+            "api_version": jobs.api_version,
+            "page_records": page_records,
+            "in_order": self._at_once == 1,
+        }
+
+    def columns(self) -> Flow[tuple[str, ...]]:
+        return header_columns(self._jobs, self._job)
+
+    def pages(
+        self, make_sink: MakeSink, done: Sequence[ReadPage], on_page: Callable[[ReadPage], Flow[None]] | None
+    ) -> Flow[list[ReadPage]]:
+        return pages(
+            self._jobs,
+            self._job,
+            make_sink,
+            max_records=self._page_records,
+            at_once=self._at_once,
+            done=done,
+            on_page=on_page,
+        )
+
+
+def fetch_by(
+    reader: Reader, job: JobInfo, make_page: MakePage, *, typed: bool, ledger: PageLedger | None = None
+) -> Flow[int]:
+    """Fetch all pages of a finished job as :func:`fetch`, in a way that is given."""
     if ledger is not None:
         yield from ledger.open()
     types: tuple[ColumnType, ...] = ()
     if typed:
-        types = yield from describe_columns(jobs, job, columns=ledger.columns if ledger is not None else ())
+        columns = ledger.columns if ledger is not None else ()
+        types = yield from describe_types(job, columns or (yield from reader.columns()), api_version=reader.api_version)
         for column in ledger.widened if ledger is not None else ():
             types = tuple(widen(types, column))
     while True:
         try:
-            found = yield from pages(
-                jobs,
-                job,
-                partial(_make, make_page, types),
-                max_records=page_records,
-                at_once=at_once,
-                done=[] if ledger is None else (yield from ledger.begin(types, paging=paging)),
-                on_page=None if ledger is None else ledger.note,
-            )
+            done = [] if ledger is None else (yield from ledger.begin(types, paging=reader.paging))
+            on_page = None if ledger is None else ledger.note
+            found = yield from reader.pages(partial(_make, make_page, types), done, on_page)
         except MisfitError as misfit:
             types = widen_for(types, misfit)
             log.warning("job %s: %s; reading the pages again with that column as a float", job.id, misfit)
@@ -158,16 +211,26 @@ def describe_columns(jobs: QueryJobs, job: JobInfo, *, columns: tuple[str, ...] 
 
     :param columns: the result's header, when it is known; otherwise it comes from a page of one record
     """
-    if not columns:
-        header = Page(dialect_of(job))
-        yield from fetch_page(jobs, job.id, header, max_records=1)
-        columns = header.columns
+    return (
+        yield from describe_types(job, columns or (yield from header_columns(jobs, job)), api_version=jobs.api_version)
+    )
+
+
+def header_columns(jobs: QueryJobs, job: JobInfo) -> Flow[tuple[str, ...]]:
+    """Read the result's header, with a page of one record."""
+    header = Page(dialect_of(job))
+    yield from fetch_page(jobs, job.id, header, max_records=1)
+    return header.columns
+
+
+def describe_types(job: JobInfo, columns: tuple[str, ...], *, api_version: str) -> Flow[tuple[ColumnType, ...]]:
+    """Type these columns by describe."""
     sobject = str(job.object)
     describes: dict[str, Mapping[str, Any]] = {}
     while missing := needed_describes(sobject, columns, describes):
         for name in sorted(missing):
             try:
-                describes[name] = yield from describe(name, api_version=jobs.api_version)
+                describes[name] = yield from describe(name, api_version=api_version)
             except NotFoundError:
                 describes[name] = {}  # this login may not see it: its columns stay text
     return tuple(column_types(sobject, columns, describes))

@@ -82,7 +82,7 @@ class OnJob(Protocol):
         """
 
 
-def _tell_nobody(job_id: str, /, *, number: int, records: int) -> None:
+def tell_nobody(job_id: str, /, *, number: int, records: int) -> None:
     """Do nothing with a new job."""
 
 
@@ -102,6 +102,11 @@ class Filled:
     length: int
     sha256: str
 
+    @property
+    def key(self) -> str:
+        """By what its end is looked up."""
+        return self.job_id
+
     @classmethod
     def of(cls, part: Part, job_id: str) -> Self:
         """Say that this job holds this part."""
@@ -120,7 +125,7 @@ def load(
     limit: int,
     number: int = 0,
     note: Mapping[str, Any] = NOTHING,
-    on_job: OnJob = _tell_nobody,
+    on_job: OnJob = tell_nobody,
 ) -> Flow[list[Filled]]:
     """Fill a job for every part of a round, decide, and close them all.
 

@@ -34,6 +34,7 @@ from airflow_provider_sfbulk.client.models import (
     check_id,
     check_locator,
 )
+from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.wire import Body, Flow, Reply, Sink
 
 INVALID_STATE: Final = "INVALIDJOBSTATE"
@@ -92,16 +93,29 @@ class Jobs:
         """Read a job with one call: for those who wait, and look again anyway."""
         return self._info(ApiCall("GET", self.path(check_id(job_id)), job_id=job_id))
 
-    def list_page(self, *, locator: str | None = None, job_type: str | None = None) -> Flow[JobPage]:
+    def list_page(
+        self,
+        *,
+        locator: str | None = None,
+        job_type: str | None = None,
+        is_pk_chunking_enabled: bool | None = None,
+        concurrency_mode: str | None = None,
+    ) -> Flow[JobPage]:
         """Read one page of the list of jobs, 1,000 at most, in no order. Its rows have no counters.
 
         :param locator: ``next_locator`` of the page before
         :param job_type: ``BigObjectIngest``, say; by default the jobs of this half of Bulk API 2.0. (``Classic`` jobs
             have other states: they belong to Bulk API 1.0.)
+        :param is_pk_chunking_enabled: only jobs that Salesforce chunks by ids, or only the others
+        :param concurrency_mode: only jobs of this mode, ``Parallel`` or ``Serial``
         """
         if job_type == "Classic":
             raise SourceError("Classic jobs belong to Bulk API 1.0")
         query = [("jobType", job_type or _V2_TYPE[self.type])]
+        if is_pk_chunking_enabled is not None:
+            query.append(("isPkChunkingEnabled", str(is_pk_chunking_enabled).lower()))
+        if concurrency_mode is not None:
+            query.append(("concurrencyMode", str(member(ConcurrencyMode, concurrency_mode, "concurrency_mode"))))
         if locator is not None:
             query.append(("queryLocator", check_locator(locator)))
         return repeat(lambda: self._list_page(tuple(query)))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from airflow_provider_sfbulk.client.errors import ProtocolError
-from airflow_provider_sfbulk.client.flows.call import ApiCall, call_json, call_object, check_sobject, data_path
+from airflow_provider_sfbulk.client.flows.call import ApiCall, call, call_json, call_object, check_sobject, data_path
 from airflow_provider_sfbulk.client.flows.retry import repeat
 from airflow_provider_sfbulk.client.wire import Flow
 
@@ -86,6 +88,18 @@ def versions() -> Flow[list[str]]:
     if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
         raise ProtocolError(f"GET {VERSIONS_PATH}: a list of versions is due", path=VERSIONS_PATH)
     return [str(entry.get("version")) for entry in data]
+
+
+def server_time() -> Flow[datetime | None]:
+    """Ask what time it is by the org's clock, to the second that has begun; None when a reply does not say.
+
+    Its ``Date`` header says it (RFC 9110, 6.6.1).
+    """
+    reply = yield from repeat(lambda: call(ApiCall("GET", VERSIONS_PATH)))
+    try:
+        return parsedate_to_datetime(reply.headers.get("date", "")).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def read_usage(headers: Mapping[str, str]) -> ApiUsage | None:

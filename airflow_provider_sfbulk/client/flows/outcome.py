@@ -9,6 +9,9 @@ The pass is as cheap as it can be while proven. A job that is ``JobComplete`` wi
 counted by its own counters. Its failed records are fetched for their codes. Everything else is fetched, and the input
 read again, only for result files or when records are about to be sent again; before that the three files of a part
 must add up to what was uploaded.
+
+A round that went by Bulk API 1.0 needs neither matching nor the input: results come in the order of the request, and
+what was sent is read back (``flows/outcome1.py``).
 """
 
 from __future__ import annotations
@@ -25,12 +28,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airflow_provider_sfbulk.client.errors import InputChangedError, ProtocolError, SourceError
+from airflow_provider_sfbulk.client.flows import load1
+from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1
 from airflow_provider_sfbulk.client.flows.ingest import Filled
 from airflow_provider_sfbulk.client.flows.job import IngestJobs
+from airflow_provider_sfbulk.client.flows.outcome1 import BatchOutcome, read_back, read_outcome
 from airflow_provider_sfbulk.client.flows.rounds import Again, Round, is_refused_input
 from airflow_provider_sfbulk.client.flows.settle import KINDS, Kind
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.records.arrow import read_text
+from airflow_provider_sfbulk.client.records.batch_rows import BatchRows
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
 from airflow_provider_sfbulk.client.records.fingerprints import RowForm, fingerprint
 from airflow_provider_sfbulk.client.records.matching import match
@@ -95,6 +102,11 @@ class Outcome:
     jobs: list[tuple[int, Sent]] = field(default_factory=list)
     again: Residue | None = None
 
+    @property
+    def job_ids(self) -> list[str]:
+        """Ids of the jobs, in order, each once: a job of Bulk API 1.0 has many parts."""
+        return list(dict.fromkeys(sent.job.id for _, sent in self.jobs))
+
 
 def settle(
     jobs: IngestJobs,
@@ -108,7 +120,7 @@ def settle(
     """Find out what became of every record.
 
     :param rounds: of the load, from the first
-    :param infos: the final state of every job, by id
+    :param infos: the final state of every job, by id; of every batch of Bulk API 1.0, by its short id
     :param given: the input, read again only when it is needed
     :param rule: what may be sent again
     :param files: where the rows go, by kind. They are left uncommitted, and are worthless when records are sent again
@@ -198,17 +210,20 @@ class _Pass:
     def _round(self, one: Round) -> Flow[None]:
         with self._rows_of(one) as rows:
             for part in one.parts:
-                sent = Sent(part, self._infos[part.job_id])
+                sent = Sent(part, self._infos[part.key])
                 self.outcome.jobs.append((one.number, sent))
                 with ExitStack() as stack:
                     numbered = self._next(rows, part)
                     if numbered is not None:
                         stack.callback(numbered.part.close)
-                    yield from self._part(one.number, sent, numbered, stack)
+                    if isinstance(part, load1.Sent):
+                        yield from self._batch(one.number, part, sent, numbered)
+                    else:
+                        yield from self._part(one.number, sent, numbered, stack)
 
     @contextmanager
     def _rows_of(self, one: Round) -> Iterator[Iterator[Numbered] | None]:
-        if self._given is None:
+        if self._given is None or (one.number == 0 and one.mode is not None):
             yield None
         elif one.number == 0:
             with closing(self._given.parts()) as parts:
@@ -260,7 +275,10 @@ class _Pass:
 
         for kind in ("failed", "unprocessed"):
             yield from fetch(kind)
-        goes_to = {kind: self._destinations(number, sent, result) for kind, result in results.items()}
+        codes = error_codes(results["failed"]) if "failed" in results else []
+        goes_to = {
+            kind: self._destinations(number, sent, kind, result.records, codes) for kind, result in results.items()
+        }
         goes_on = any(places.any() for places in goes_to.values())
         if self._files is not None or not sent.is_told or (goes_on and self._given is not None):
             yield from fetch("successful")
@@ -272,19 +290,51 @@ class _Pass:
         indexes = self._match(results, numbered)
         if self._given is not None:
             self._send_on(sent, numbered, goes_to, indexes)
-        self._count(results, goes_to)
+        self._count(goes_to, codes)
         if self._files is not None:
             for kind, result in results.items():
                 self._files[kind].add(result, goes_to[kind] == 0, _input_rows(numbered, indexes.get(kind), result))
 
-    def _destinations(self, number: int, sent: Sent, result: JobResult) -> NDArray[np.int64]:
-        """Tell for each row of a result file which later round takes it up; 0 for none."""
+    def _batch(self, number: int, batch: load1.Sent, sent: Sent, numbered: Numbered | None) -> Flow[None]:
+        """Find out what became of a batch of Bulk API 1.0."""
+        if sent.is_told and not sent.job.failed and self._files is None:
+            self.outcome.counts["successful"] += batch.records
+            return
+        jobs = Jobs1(self._jobs.api_version)
+        outcome: BatchOutcome = yield from read_outcome(jobs, batch, sent.job)
+        indexes = {kind: places for kind in KINDS if len(places := outcome.places(kind))}
+        goes_to = {
+            kind: np.zeros(len(places), dtype=np.int64)
+            if kind == "successful" or outcome.is_partly
+            else self._destinations(number, sent, kind, len(places), outcome.codes)
+            for kind, places in indexes.items()
+        }
+        goes_on = any(places.any() for places in goes_to.values())
+        if self._files is not None or (goes_on and self._given is not None):
+            part = yield from read_back(jobs, batch)
+            # Of a later round the input's numbers are known from the rounds before, unless these could not be read.
+            known = _numbers(part) if number == 0 else np.zeros(part.records, dtype=np.int64)
+            read = Numbered(part, known if numbered is None else numbered.numbers)
+            if goes_on and self._given is not None:
+                self._send_on(sent, read, goes_to, indexes)
+            if self._files is not None:
+                for kind, places in indexes.items():
+                    rows = BatchRows(batch.job_id, kind, part, outcome.results, places)
+                    self._files[kind].add(rows, goes_to[kind] == 0, read.numbers[places])
+        self._count(goes_to, outcome.codes)
+
+    def _destinations(
+        self, number: int, sent: Sent, kind: Kind, records: int, codes: Sequence[str]
+    ) -> NDArray[np.int64]:
+        """Tell for each row of a kind which later round takes it up; 0 for none.
+
+        :param codes: of the failed rows
+        """
         later = [(at, rule) for at, rule in sorted(self._rules.items()) if at > number]
-        if result.kind == "unprocessed":
+        if kind == "unprocessed":
             refused = is_refused_input(sent.job)
             place = next((at for at, rule in later if rule.unprocessed and not refused), 0)
-            return np.full(result.records, place, dtype=np.int64)
-        codes = error_codes(result)
+            return np.full(records, place, dtype=np.int64)
         places = {code: next((at for at, rule in later if rule.takes(code)), 0) for code in set(codes)}
         return np.fromiter((places[code] for code in codes), dtype=np.int64, count=len(codes))
 
@@ -341,13 +391,12 @@ class _Pass:
             blocks = records_at(numbered.part.body.chunks(), numbered.part.dialect, rows)
             self._residues[place].add(columns, numbered.part.dialect, blocks, numbered.numbers[rows])
 
-    def _count(self, results: Mapping[Kind, JobResult], goes_to: Mapping[Kind, NDArray[np.int64]]) -> None:
-        for kind, result in results.items():
-            stays = goes_to[kind] == 0
+    def _count(self, goes_to: Mapping[Kind, NDArray[np.int64]], codes: Sequence[str]) -> None:
+        for kind, places in goes_to.items():
+            stays = places == 0
             self.outcome.counts[kind] += int(stays.sum())
-            self.chosen += int((goes_to[kind] == len(self._rounds)).sum())
+            self.chosen += int((places == len(self._rounds)).sum())
             if kind == "failed":
-                codes = error_codes(result)
                 self.outcome.errors.update(code for code, counts in zip(codes, stays, strict=True) if counts)
 
 

@@ -194,6 +194,8 @@ class Polls:
     def __init__(self, chance: Callable[[], float]) -> None:
         self._chance = chance
         self._groups = {each: _Group() for each in JobType}
+        # The job list tells of a job of Bulk API 1.0 that it is closed, never that it is done.
+        self._groups[JobType.CLASSIC].refused_until = math.inf
         self._sent: deque[float] = deque()
         self._eager: deque[float] = deque()
         self._hold = -math.inf

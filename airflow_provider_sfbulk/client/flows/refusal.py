@@ -1,9 +1,10 @@
 """From a reply that is not a success to the exception that says what to do about it.
 
 Facts. REST and Bulk API 2.0 answer errors with a JSON array of ``{"errorCode", "message"}``; Bulk API 1.0 with one
-``{"exceptionCode", "exceptionMessage"}``; the token endpoint with ``{"error", "error_description"}``. The edge, a
-maintenance page or a host that moved answer HTML with any status. So a body is never trusted to be JSON. (REST API
-guide, "Status Codes and Error Responses"; Bulk API 2.0 guide, "Errors"; bodies captured by other clients.)
+``{"exceptionCode", "exceptionMessage"}`` or an XML ``<error>`` of the same, and nearly always with 400; the token
+endpoint with ``{"error", "error_description"}``. The edge, a maintenance page or a host that moved answer HTML with any
+status. So a body is never trusted to be what it should be. (REST API guide, "Status Codes and Error Responses"; Bulk
+API guides, "Errors"; bodies captured by other clients.)
 
 Theory. The error code decides, when there is one that is known; else the status does. Both are tables below.
 """
@@ -25,6 +26,7 @@ from airflow_provider_sfbulk.client.errors import (
     ServerBusyError,
     SfBulkError,
 )
+from airflow_provider_sfbulk.client.safe_xml import local_name, parse, texts_of
 from airflow_provider_sfbulk.client.wire import Reply
 
 _MESSAGE_CHARACTERS: Final = 500
@@ -33,13 +35,19 @@ _ERRORS_SHOWN: Final = 3
 BY_CODE: Final[Mapping[str, type[SfBulkError]]] = {
     "API_CURRENTLY_DISABLED": LoginError,
     "API_DISABLED_FOR_ORG": LoginError,
+    "InvalidSessionId": LoginError,
+    "InvalidUser": LoginError,
     "INVALID_AUTH_HEADER": LoginError,
     "INVALID_SESSION_ID": LoginError,
     "URL_NOT_RESET": LoginError,
     "NOT_FOUND": NotFoundError,
     "EXCEEDEDQUOTA": RequestLimitError,
+    "ExceededQuota": RequestLimitError,
     "LIMIT_EXCEEDED": RequestLimitError,
     "REQUEST_LIMIT_EXCEEDED": RequestLimitError,
+    "InternalServerError": ServerBusyError,
+    "Timeout": ServerBusyError,
+    "TooManyLockFailure": ServerBusyError,
     "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE": ServerBusyError,
     "ORG_IN_MAINTENANCE": ServerBusyError,
     "QUERY_TIMEOUT": ServerBusyError,
@@ -48,7 +56,7 @@ BY_CODE: Final[Mapping[str, type[SfBulkError]]] = {
     "UNABLE_TO_LOCK_ROW": ServerBusyError,
     "UNKNOWN_EXCEPTION": ServerBusyError,
 }
-"""Codes that mean the same whatever the status."""
+"""Codes that mean the same whatever the status. Those in mixed case are Bulk API 1.0's (wsc, ``AsyncExceptionCode``)."""
 
 BY_STATUS: Final[Mapping[int, type[SfBulkError]]] = {
     401: LoginError,
@@ -63,6 +71,11 @@ BY_STATUS: Final[Mapping[int, type[SfBulkError]]] = {
 _ADVICE_BY_CODE: Final[Mapping[str, str]] = {
     "API_CURRENTLY_DISABLED": "give the user the permission API Enabled",
     "API_DISABLED_FOR_ORG": "this edition of Salesforce has no API",
+    "ClientInputError": "correct what was sent",
+    "FeatureNotEnabled": "the user or the org lacks a permission for this",
+    "InvalidJob": "check the job's fields; jobs are deleted seven days after they end",
+    "InvalidVersion": "check api_version",
+    "UnsupportedContentType": "the batch must have its job's content type",
     "FEATURENOTENABLED": "the user or the org lacks a permission for this",
     "INSUFFICIENT_ACCESS": "the user lacks a permission for this",
     "INVALIDENTITY": "this object is not for the Bulk API",
@@ -102,9 +115,9 @@ class Refusal:
 
 
 def read_refusals(body: bytes) -> list[Refusal]:
-    """Read an error body of any of Salesforce's JSON shapes; give nothing for other bodies."""
+    """Read an error body of any of Salesforce's shapes; give nothing for other bodies."""
     try:
-        data = json.loads(body)
+        data = _from_xml(body) if body.lstrip().startswith(b"<") else json.loads(body)
     except (ValueError, RecursionError):
         return []
     entries = data if isinstance(data, list) else [data]
@@ -115,6 +128,11 @@ def read_refusals(body: bytes) -> list[Refusal]:
             if code:
                 refusals.append(Refusal(code, _text(entry, "message", "exceptionMessage", "error_description")))
     return refusals
+
+
+def _from_xml(body: bytes) -> Any:
+    root = parse(body)
+    return texts_of(root) if local_name(root) == "error" else None
 
 
 def is_session_over(reply: Reply) -> bool:

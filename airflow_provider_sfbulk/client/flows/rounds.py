@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, Self
 
+from airflow_provider_sfbulk.client.flows import load1
 from airflow_provider_sfbulk.client.flows.ingest import DECISION, Filled, recorded
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.wire import Flow, Recall
 
 REFUSED_INPUT: Final = ("InvalidBatch", "ClientInputError")
@@ -70,9 +72,11 @@ class Round:
     """A decided round: its jobs may be closed, and nothing about it changes any more.
 
     :param number: 0 for the input
-    :param parts: with their jobs, in order
+    :param parts: with their jobs, in order; by Bulk API 1.0 only those that were sent
     :param attempt: number of the try that decided it
     :param rule: what chose its records; None for the input
+    :param mode: of a round that goes by Bulk API 1.0; None for one by 2.0
+    :param planned: how many parts there are to be
     """
 
     number: int
@@ -80,15 +84,25 @@ class Round:
     attempt: int
     cut: Cut
     rule: Again | None = None
+    mode: ConcurrencyMode | None = None
+    planned: int = 0
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether every part is at Salesforce."""
+        return len(self.parts) >= self.planned
 
     @staticmethod
-    def note(cut: Cut, *, attempt: int, rule: Again | None = None) -> dict[str, Any]:
+    def note(
+        cut: Cut, *, attempt: int, rule: Again | None = None, mode: ConcurrencyMode | None = None
+    ) -> dict[str, Any]:
         """Give what is recorded with a round's decision, beside the number of its parts."""
         return {
             "attempt": attempt,
             "part_bytes": cut.part_bytes,
             "part_records": cut.part_records,
             **({} if rule is None else {"rule": rule.to_dict()}),
+            **({} if mode is None else {"mode": str(mode)}),
         }
 
     @classmethod
@@ -100,6 +114,8 @@ class Round:
             attempt=note["attempt"],
             cut=Cut(part_bytes=note["part_bytes"], part_records=note["part_records"]),
             rule=Again.from_dict(note["rule"]) if "rule" in note else None,
+            mode=ConcurrencyMode(note["mode"]) if "mode" in note else None,
+            planned=note["parts"],
         )
 
 
@@ -110,7 +126,8 @@ def recorded_rounds() -> Flow[list[Round]]:
         decided = yield Recall(f"{DECISION}{number}")
         if decided is None:
             return found
-        found.append(Round.of(number, (yield from recorded(number)), decided))
+        of_its_api = load1.recorded if "mode" in decided else recorded
+        found.append(Round.of(number, (yield from of_its_api(number)), decided))
     raise AssertionError("unreachable: the count has no end")
 
 

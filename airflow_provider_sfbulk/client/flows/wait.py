@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from airflow_provider_sfbulk.client.errors import JobFailedError, JobTimeoutError, RequestLimitError, TransientError
-from airflow_provider_sfbulk.client.flows.job import Jobs
 from airflow_provider_sfbulk.client.flows.retry import retry_after_of
+from airflow_provider_sfbulk.client.flows.watched import WatchedJobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.wire import Flow, Now, Sleep
 
@@ -50,7 +50,7 @@ DEFAULT_SCHEDULE: Final = Schedule()
 
 
 def wait_until_final(
-    jobs: Jobs,
+    jobs: WatchedJobs,
     job_ids: Iterable[str],
     *,
     schedule: Schedule = DEFAULT_SCHEDULE,
@@ -96,7 +96,7 @@ def wait_until_final(
                 raise trouble
         if timeout is not None and now - start >= timeout:
             raise _timed_out(order, found, timeout) from trouble
-        pause = _pause(schedule, now - start, trouble, troubles)
+        pause = next_pause(schedule, now - start, trouble, troubles)
         if timeout is not None and now + pause > start + timeout:
             yield Sleep(start + timeout - now)  # to the end itself: jitter would make a row of short last looks of it
         else:
@@ -104,7 +104,7 @@ def wait_until_final(
 
 
 def look(
-    jobs: Jobs,
+    jobs: WatchedJobs,
     job_ids: Iterable[str],
     *,
     pauses: Iterable[float],
@@ -146,7 +146,13 @@ def check_complete(job: JobInfo) -> JobInfo:
     )
 
 
-def _pause(schedule: Schedule, age: float, trouble: TransientError | None, troubles: int) -> float:
+def next_pause(schedule: Schedule, age: float, trouble: TransientError | None, troubles: int) -> float:
+    """Give the seconds until the next look.
+
+    :param age: of the wait, in seconds
+    :param trouble: what the last look failed with
+    :param troubles: looks that failed in a row
+    """
     pause = schedule.pause(age)
     if trouble is None:
         return pause

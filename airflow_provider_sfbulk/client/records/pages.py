@@ -72,6 +72,11 @@ def announced(reply: Reply) -> Announcement:
     return Announcement(int(number), None if locator.lower() == "null" else check_locator(locator))
 
 
+def unannounced(_: Reply) -> Announcement:
+    """Read the headers of a Bulk API 1.0 result file, which say nothing of what follows."""
+    return Announcement(None, None)
+
+
 def check_csv(reply: Reply) -> None:
     """Check that a reply carries CSV.
 

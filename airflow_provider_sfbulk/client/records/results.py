@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import IO, TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -152,6 +152,15 @@ def error_codes(result: JobResult) -> list[str]:
     return [error.status_code for batch in result.batches() for error in record_errors(batch, _ERROR)]
 
 
+class KindRows(Protocol):
+    """Rows of one kind of one job."""
+
+    job_id: str
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Read the rows, all values text."""
+
+
 class ResultFile:
     """The rows of one kind of many jobs, in one file. Nobody sees it before :meth:`commit`.
 
@@ -177,7 +186,7 @@ class ResultFile:
         self._file: OutputFile | None = None
         self._writer: RowWriter | None = None
 
-    def add(self, result: JobResult, keep: NDArray[np.bool_], numbers: NDArray[np.int64]) -> None:
+    def add(self, result: KindRows, keep: NDArray[np.bool_], numbers: NDArray[np.int64]) -> None:
         """Take rows of one job.
 
         :param keep: which rows of the result, one value for each of them

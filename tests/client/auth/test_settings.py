@@ -26,6 +26,7 @@ PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\nEFAASCBKcwggSjAg
         ({**APP, "login": "u", "private_key_file": "/k.pem"}, AuthFlow.JWT_BEARER),
         ({**APP, "refresh_token": "5Aep"}, AuthFlow.REFRESH_TOKEN),
         ({**APP, "login": "u", "password": "p"}, AuthFlow.PASSWORD),
+        ({"login": "u", "password": "p"}, AuthFlow.SOAP_LOGIN),
         ({"access_token": "00D!AQ", "instance_url": "https://acme.my.salesforce.com"}, AuthFlow.ACCESS_TOKEN),
         ({**APP, **DOMAIN}, AuthFlow.CLIENT_CREDENTIALS),
         ({**APP, **DOMAIN, "login": "u", "password": ""}, AuthFlow.CLIENT_CREDENTIALS),
@@ -43,6 +44,8 @@ def test_the_filled_fields_tell_the_way_to_log_in(given_, flow):
             "jwt_bearer needs client_id, login (username) and private_key or private_key_file",
         ),
         ({"auth_flow": "password", **APP, "login": "u"}, "password needs password"),
+        ({"password": "secret", "client_secret": "x"}, "password needs client_id and login (username)"),
+        ({"password": "secret"}, "soap_login needs login (username)"),
         ({"auth_flow": "refresh_token", **APP}, "refresh_token needs refresh_token"),
         ({"access_token": "00D!AQ"}, "access_token needs instance_url"),
         ({**DOMAIN, "client_secret": "x"}, "client_credentials needs client_id"),
@@ -67,7 +70,10 @@ def test_what_is_missing_or_wrong_for_a_login_is_said(given_, message):
     ("given_", "message"),
     [
         ({"consumer_key": "x"}, "unknown settings consumer_key; known are host, login"),
-        ({"auth_flow": "saml"}, "known are jwt_bearer, client_credentials, refresh_token, password, access_token"),
+        (
+            {"auth_flow": "saml"},
+            "known are jwt_bearer, client_credentials, refresh_token, password, soap_login, access_token",
+        ),
         ({"api_version": "40.0"}, "41.0 or later"),
         ({"api_version": "latest"}, "must be like '66.0'"),
         ({"timeout": "soon"}, "timeout"),
@@ -75,12 +81,17 @@ def test_what_is_missing_or_wrong_for_a_login_is_said(given_, message):
         ({"timeout": "nan"}, "timeout"),
         ({"timeout": "inf"}, "timeout"),
         ({"allowed_hosts": 7}, "allowed_hosts"),
+        ({"organization_id": "00D/x"}, "organization_id must be"),
+        ({"proxy": "socks5://secret@proxy.example"}, "proxy must be a URL"),
+        ({"proxy": "http://[secret"}, "proxy must be a URL"),
+        ({"proxy": "http://:3128"}, "proxy must be a URL"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(given_, message):
     with pytest.raises(SourceError) as caught:
         Settings.from_mapping({**APP, **DOMAIN, **given_})
     assert message in str(caught.value)
+    assert "secret" not in str(caught.value).replace("client_secret", "")
 
 
 @pytest.mark.parametrize("text", ["66.0", "66", "v66.0", "V66", 66, 66.0, " 66.0 "])
@@ -101,8 +112,32 @@ def test_settings_are_read_from_the_environment():
     assert Settings.from_env(environ) == Settings.from_mapping({**DOMAIN, "client_id": "3MVG9", "client_secret": "s"})
 
 
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({}, "fill in SFBULK_PRIVATE_KEY, SFBULK_PRIVATE_KEY_FILE, SFBULK_CLIENT_SECRET, SFBULK_REFRESH_TOKEN, "),
+        ({"SFBULK_LOGIN": "u", "SFBULK_PRIVATE_KEY_FILE": "/k"}, "jwt_bearer needs SFBULK_CLIENT_ID"),
+        ({"SFBULK_CLIENT_SECRET": "s"}, "client_credentials needs SFBULK_CLIENT_ID"),
+        ({"SFBULK_PASSWORD": "secret", "SFBULK_CLIENT_ID": "a"}, "needs SFBULK_CLIENT_SECRET and SFBULK_LOGIN"),
+        ({"SFBULK_AUTH_FLOW": "jwt_bearer"}, "SFBULK_LOGIN and SFBULK_PRIVATE_KEY or SFBULK_PRIVATE_KEY_FILE"),
+        ({"SFBULK_CLIENT_SECRT": "s"}, "unknown variables SFBULK_CLIENT_SECRT; known are SFBULK_HOST"),
+    ],
+)
+def test_the_variable_that_is_missing_or_misspelt_is_named(environ, message):
+    with pytest.raises(SfBulkError) as caught:
+        Settings.from_env(environ)
+    assert message in str(caught.value)
+
+
+def test_a_proxys_password_is_hidden():
+    made = Settings.from_mapping({**APP, **DOMAIN, "proxy": "http://me:p%40ssword@proxy.example:3128"})
+    assert {"p%40ssword", "p@ssword"} <= made.secrets()
+    assert "ssword" not in repr(made)
+    assert Settings.from_mapping({**APP, **DOMAIN, "proxy": "proxy.example:3128"}).proxy == "http://proxy.example:3128"
+
+
 def test_every_secret_field_is_hidden_from_repr():
-    secret = {"password", "client_secret", "private_key", "refresh_token", "security_token", "access_token"}
+    secret = {"password", "client_secret", "private_key", "refresh_token", "security_token", "access_token", "proxy"}
     assert {each.name for each in dataclasses.fields(Settings) if not each.repr} == secret
 
 

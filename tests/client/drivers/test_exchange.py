@@ -137,6 +137,17 @@ def test_no_cut_is_silent(make, server, answer):
     assert len(server.asked) == 1  # whether it is repeated is for the flow to say
 
 
+def test_what_salesforce_warns_of_is_logged_once(make, server, caplog):
+    warning = '299 - "This API is deprecated and will be removed by Summer \'27"'
+    server.answers = [reply(b"{}", Warning=warning), reply(b"{}", Warning=warning), reply(b"{}")]
+    driver = make(server.url)
+    for _ in server.answers[:]:
+        one(driver, call(GET))
+    (told,) = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert "Summer" in told
+    assert "/services/data/v66.0/x" in told
+
+
 def test_a_cut_page_is_fetched_again_by_its_flow(make, server):
     server.answers = [reply(CUT_GZIP, Content_Encoding="gzip"), reply(HALF, length=len(CSV)), reply(CSV)]
     sink = Counted(500)
@@ -227,6 +238,18 @@ def test_other_hosts_are_reached_through_the_proxy_of_the_environment(make, serv
     except errors.TransportError as error:
         assert error.sent is False  # noqa: PT017 - http has a reply, https has no tunnel
     assert "acme.my.salesforce.com" in server.asked[0].target
+
+
+def test_the_connections_proxy_goes_before_the_environments(make, server, monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "*")
+    server.answers = [reply(b"no", "502 Bad Gateway"), reply(b"{}")]
+    given = {"access_token": "00Dtoken", "instance_url": server.url, "proxy": server.url}
+    driver = make(Settings.from_mapping(given))
+    with pytest.raises(errors.TransportError):
+        one(driver, send(Request("GET", "https://acme.my.salesforce.com/services/data/")))
+    assert (server.asked[0].method, server.asked[0].target) == ("CONNECT", "acme.my.salesforce.com:443")
+    one(driver, call(GET))  # this machine is reached without it
+    assert server.asked[1].target.startswith("/services")
 
 
 def test_a_request_that_found_nobody_was_not_sent(make):

@@ -1,0 +1,179 @@
+"""SOAP ``login()``: username, password and security token, and no app in Salesforce. A legacy, soon to end.
+
+====================  ==========================================================================================
+API 65.0 and later    do not have it, so it is called in :data:`VERSION` at most; the session is good for every version
+new orgs              have it switched off until Setup allows it
+Summer '27            it ends for 31.0 to 64.0, too
+====================  ==========================================================================================
+
+Sources: Salesforce help, "Platform SOAP API login() Retirement" (005132110); *SOAP API Developer Guide*, "login()",
+"LoginScopeHeader" and "API Fault Element". A fault is HTTP 500, so the status alone tells nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+from urllib.parse import urlsplit
+from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client import safe_xml
+from airflow_provider_sfbulk.client.auth.token_endpoint import Grant, check_instance, tried
+from airflow_provider_sfbulk.client.errors import LoginError, ServerBusyError, TransientError, TransportError
+from airflow_provider_sfbulk.client.settings import Settings, check_token
+from airflow_provider_sfbulk.client.wire import Body, Flow, Reply, Request, Send, Token
+
+VERSION: Final = limits.NEWEST_SOAP_LOGIN_API_VERSION
+
+DEPRECATION: Final = (
+    "This connection signs in by SOAP login(), which Salesforce switches off with Summer '27 and which new orgs and API "
+    f"versions after {VERSION} do not have: move it to jwt_bearer or client_credentials."
+)
+
+REPLY_BYTES: Final = 256 * 1024
+"""Bytes of a reply at most; ours. One is 2 to 3 kB."""
+
+_ENVELOPE: Final = "http://schemas.xmlsoap.org/soap/envelope/"
+_PARTNER: Final = "urn:partner.soap.sforce.com"
+_CONTENT_TYPE: Final = "text/xml; charset=UTF-8"
+_NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,79}")
+_OLD_API_HOST: Final = re.compile(r"([a-z0-9]+)-api\.salesforce\.com")
+"""Instances once had a second name for SOAP, as ``na1-api.salesforce.com``; REST is at the first."""
+
+_TRANSIENT: Final = frozenset(
+    {"API_CURRENTLY_DISABLED", "LOGIN_RATE_EXCEEDED", "SERVER_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
+)
+_ADVICE: Final[dict[str, str]] = {
+    "INVALID_LOGIN": "check login, password and security_token, and that host is right (test for a sandbox); a user "
+    "with multi-factor authentication or locked out gets the same answer",
+    "LOGIN_MUST_USE_SECURITY_TOKEN": "fill in security_token, or let an administrator trust the worker's address",
+    "INVALID_OPERATION_WITH_EXPIRED_PASSWORD": "give the user a new password, which changes the security token, too",
+    "PASSWORD_LOCKOUT": "the user is locked out: an administrator can unlock them",
+    "LOGIN_DURING_RESTRICTED_DOMAIN": "the user may not log in from this address or at this host",
+    "LOGIN_DURING_RESTRICTED_TIME": "the user may not log in at this time of day",
+    "API_DISABLED_FOR_ORG": "the org's edition or the user's profile has no API: the permission is API Enabled",
+    "INVALID_OPERATION": "if SOAP login() is switched off in the org, use jwt_bearer or client_credentials instead",
+    "UNSUPPORTED_API_VERSION": "this server has no SOAP login() any more: use jwt_bearer or client_credentials",
+    "INVALID_SSO_GATEWAY_URL": "the user signs in elsewhere (single sign-on): use jwt_bearer or client_credentials",
+    "ORG_LOCKED": "the org is locked: ask Salesforce",
+    "TRIAL_EXPIRED": "the org's trial is over",
+}
+"""Exception codes of the partner WSDL, and what to do."""
+
+
+def login(settings: Settings, clock: Callable[[], float]) -> Flow[Grant]:  # noqa: ARG001 - all logins are called alike
+    """Exchange username and password for a session."""
+    message = _message(settings)
+    return tried(lambda: _attempt(settings, message))
+
+
+def _message(settings: Settings) -> bytes:
+    for name, text in (("login", settings.login), ("password", settings.full_password)):
+        if _NOT_IN_XML.search(text or ""):
+            raise LoginError(f"{name} has a character that XML, and so a SOAP login, cannot carry")
+    scope = ""
+    if settings.organization_id is not None:
+        organization = f"<s:organizationId>{settings.organization_id}</s:organizationId>"
+        scope = f"<e:Header><s:LoginScopeHeader>{organization}</s:LoginScopeHeader></e:Header>"
+    # A bare carriage return would be read as a line feed.
+    username, password = (escape(text, {"\r": "&#13;"}) for text in (settings.login or "", settings.full_password))
+    return (
+        f'<?xml version="1.0" encoding="utf-8"?><e:Envelope xmlns:e="{_ENVELOPE}" xmlns:s="{_PARTNER}">{scope}'
+        f"<e:Body><s:login><s:username>{username}</s:username><s:password>{password}</s:password></s:login></e:Body>"
+        "</e:Envelope>"
+    ).encode()
+
+
+def _attempt(settings: Settings, message: bytes) -> Flow[Grant]:
+    path = f"/services/Soap/u/{min(settings.api_version, VERSION, key=float)}"
+    request = Request(
+        method="POST",
+        url=settings.host + path,
+        headers={"Accept": "text/xml", "SOAPAction": "login"},
+        body=Body.of(message, _CONTENT_TYPE),
+    )
+    reply: Reply = yield Send(request)
+    root = _parsed(reply)
+    if reply.status != 200:
+        raise _refusal(reply, root, settings, path)
+    found = _find(root, "result")
+    if found is None:
+        raise TransportError("the login's reply is no SOAP reply", status=reply.status, method="POST", path=path)
+    return _grant(safe_xml.texts_of(found), settings)
+
+
+def _parsed(reply: Reply) -> Element | None:
+    if len(reply.body) > REPLY_BYTES:
+        return None
+    try:
+        return safe_xml.parse(reply.body)
+    except safe_xml.MalformedXmlError:
+        return None
+
+
+def _find(root: Element | None, name: str) -> Element | None:
+    if root is None:
+        return None
+    return next((each for each in root.iter() if safe_xml.local_name(each) == name), None)
+
+
+def _grant(result: dict[str, str], settings: Settings) -> Grant:
+    if result.get("passwordExpired", "").strip() == "true":
+        raise LoginError(
+            f"login ({settings.auth_flow}) at {settings.host}: the password has expired; "
+            f"{_ADVICE['INVALID_OPERATION_WITH_EXPIRED_PASSWORD']}",
+            error_code="INVALID_OPERATION_WITH_EXPIRED_PASSWORD",
+        )
+    token = check_token(result.get("sessionId", "").strip(), what="the sessionId that Salesforce gave")
+    url = _instance(result.get("serverUrl"))
+    return Grant(Token(token, check_instance(url, settings, what="the serverUrl that Salesforce gave")))
+
+
+def _instance(server_url: str | None) -> str | None:
+    """Give scheme and host of ``serverUrl``: the rest is the address of the SOAP API."""
+    if server_url is None:
+        return None
+    try:
+        parts = urlsplit(server_url.strip())
+    except ValueError:
+        return server_url  # for the check to refuse
+    host = parts.netloc
+    old = _OLD_API_HOST.fullmatch(host.lower())
+    return f"{parts.scheme}://{f'{old[1]}.salesforce.com' if old else host}"
+
+
+def _refusal(reply: Reply, root: Element | None, settings: Settings, path: str) -> LoginError | TransientError:
+    code, text = _fault(root, settings)
+    said = f"{reply.status}" + (f" {code}: {text}" if code else "")
+    place = f"login ({settings.auth_flow}) at {settings.host}"
+    facts: dict[str, Any] = {"error_code": code or None, "status": reply.status, "method": "POST", "path": path}
+    if code in _TRANSIENT or (not code and reply.status >= 500) or reply.status in (408, 420, 429):
+        return ServerBusyError(f"{place}: {said}; Salesforce cannot log in now, try later", **facts)
+    if 300 <= reply.status < 400:
+        return LoginError(f"{place}: {said}, a redirect; set host to the org's own My Domain", **facts)
+    if not code:
+        return LoginError(f"{place}: {said} without a reason; check that host is a Salesforce login host", **facts)
+    return LoginError(f"{place}: {said}" + (f"; {_ADVICE[code]}" if code in _ADVICE else ""), **facts)
+
+
+def _fault(root: Element | None, settings: Settings) -> tuple[str, str]:
+    """Read code and one-line text of a fault; empty when it is none. The host wrote them, so no secret is let through."""
+    fault = _find(root, "Fault")
+    if fault is None:
+        return "", ""
+    secrets = sorted(settings.secrets(), key=len, reverse=True)
+    code = _text(fault, "exceptionCode", secrets) or _text(fault, "faultcode", secrets).rpartition(":")[2]
+    text = _text(fault, "exceptionMessage", secrets) or _text(fault, "faultstring", secrets)
+    return code if _CODE.fullmatch(code) else "Fault", text[:200]
+
+
+def _text(fault: Element, name: str, secrets: Iterable[str]) -> str:
+    found = _find(fault, name)
+    text = "".join(found.itertext()) if found is not None else ""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return " ".join(text.split())

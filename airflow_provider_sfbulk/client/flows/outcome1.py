@@ -1,0 +1,103 @@
+"""What became of the records of one batch of Bulk API 1.0, and the batch itself, read back.
+
+The results of a batch come in the order of the request and without the records, so a row's place tells which record it
+is; the records are read back from Salesforce and held against the digest of what was sent. Neither needs the input.
+
+Facts (Bulk API guide, "Interpret Batch State"): "Even if the batch failed, some records could have been completed
+successfully. The numberRecordsProcessed field tells you how many records were processed." A failed batch has no results,
+so which records these are is nowhere to be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airflow_provider_sfbulk.client.errors import ProtocolError
+from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1
+from airflow_provider_sfbulk.client.flows.load1 import Sent, unpacked
+from airflow_provider_sfbulk.client.flows.settle import Kind
+from airflow_provider_sfbulk.client.models import BulkError, ColumnDelimiter, JobInfo, JobState, LineEnding
+from airflow_provider_sfbulk.client.models1 import ContentType, RecordResult
+from airflow_provider_sfbulk.client.records.dialect import Dialect
+from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE, Part, Spool
+from airflow_provider_sfbulk.client.wire import Body, Flow
+
+PARTLY: Final = "BATCH_FAILED_PARTLY"
+"""Code, ours, of records whose batch failed when some of them were saved: nobody can say which."""
+
+
+@dataclass(frozen=True)
+class BatchOutcome:
+    """The results of a batch, in the order of its records.
+
+    :param is_partly: whether it failed when some of its records were saved
+    """
+
+    results: Sequence[RecordResult]
+    is_partly: bool = False
+
+    def places(self, kind: Kind) -> NDArray[np.int64]:
+        """Give the places, from 0, of the records of that kind."""
+        return np.flatnonzero([_kind(each) == kind for each in self.results]).astype(np.int64)
+
+    @property
+    def codes(self) -> list[str]:
+        """Salesforce's code for each failed record."""
+        failed = (each for each in self.results if _kind(each) == "failed")
+        return [each.errors[0].status_code if each.errors else "" for each in failed]
+
+
+def _kind(result: RecordResult) -> Kind:
+    if result.success:
+        return "successful"
+    return "failed" if result.processed else "unprocessed"
+
+
+def read_outcome(jobs: Jobs1, batch: Sent, end: JobInfo) -> Flow[BatchOutcome]:
+    """Read what became of a batch's records.
+
+    :param end: of the batch, see ``flows.batches1.as_job``
+    """
+    if end.state is JobState.JOB_COMPLETE:
+        return BatchOutcome(
+            (yield from jobs.results(batch.job_id, batch.batch_id, ContentType.CSV, records=batch.records))
+        )
+    if not end.processed:
+        return BatchOutcome([RecordResult(None, False, False, processed=False)] * batch.records)
+    why = " ".join((end.error_message or f"it ended {end.state}").split())[:200]
+    error = BulkError(
+        PARTLY,
+        f"the batch failed after {end.processed} of {batch.records} records, and Salesforce does not say whether this one "
+        f"was saved ({why})",
+    )
+    return BatchOutcome([RecordResult(None, False, False, (error,))] * batch.records, is_partly=True)
+
+
+def read_back(jobs: Jobs1, batch: Sent) -> Flow[Part]:
+    """Read back what was sent as a batch.
+
+    :raises ProtocolError: it is not that
+    """
+    data = unpacked((yield from jobs.request(batch.job_id, batch.batch_id)))
+    if hashlib.sha256(data).hexdigest() != batch.sha256:
+        raise ProtocolError(
+            f"batch {batch.batch_id} of job {batch.job_id} is read back with other records than were sent",
+            job_id=batch.job_id,
+        )
+    ending = LineEnding.CRLF if data.partition(b"\n")[0].endswith(b"\r") else LineEnding.LF
+    return Part(
+        number=batch.number,
+        first_row=batch.first_row,
+        records=batch.records,
+        length=batch.length,
+        sha256=batch.sha256,
+        body=Body.of(data, CONTENT_TYPE),
+        dialect=Dialect(ColumnDelimiter.COMMA, ending),
+        spool=Spool(),
+    )

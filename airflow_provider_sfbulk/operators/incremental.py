@@ -1,0 +1,223 @@
+"""Extracts that go on where the one before ended.
+
+A window is half open: from ``since``, before ``until``. Windows that follow each other share their border and no record.
+
+* By *watermark* the border is kept in Airflow's state store of the asset, and is moved on only after an extract is
+  published. The store has no compare-and-set: of two runs at once each begins at a published border, so their windows may
+  overlap and never leave a gap.
+* A task instance keeps its window over retries and clears, for as long as Airflow keeps the task instance: what is run
+  again reads the same time again. A later run may have moved the watermark on; it never goes back.
+* ``until`` lies ``lag`` before the org's present, by the org's own clock: Salesforce stamps a record when its transaction
+  begins to save it and shows it when the transaction is through, some minutes later in a large load.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from airflow.sdk.exceptions import AirflowRuntimeError
+
+from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
+from airflow_provider_sfbulk.client.flows.org import server_time
+
+if TYPE_CHECKING:
+    from airflow.sdk import Asset, Context
+
+    from airflow_provider_sfbulk.client import BulkClient
+
+WATERMARK: Final = "watermark"
+DATA_INTERVAL: Final = "data_interval"
+WAYS: Final = (WATERMARK, DATA_INTERVAL)
+
+LAG: Final = timedelta(minutes=5)
+"""By watermark: longer than Salesforce's own limit of a batch's work, five minutes."""
+
+BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before every record of every org."""
+
+BOUND: Final = ("since", "until")
+"""Names in the SOQL."""
+
+_FIELD: Final = re.compile(r"[A-Za-z]\w*", re.ASCII)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A span of time, ``since`` inside and ``until`` outside of it."""
+
+    since: datetime
+    until: datetime
+
+    def to_dict(self) -> dict[str, str]:
+        """Give what is stored and shown."""
+        return {"since": _written(self.since), "until": _written(self.until)}
+
+    @classmethod
+    def from_dict(cls, known: dict[str, str]) -> Self:
+        """Read what was stored."""
+        return cls(datetime.fromisoformat(known["since"]), datetime.fromisoformat(known["until"]))
+
+
+@dataclass(frozen=True)
+class Incremental:
+    """Which records a run of a query is to read: those whose ``field`` lies in the run's window.
+
+    The SOQL names the window: ``WHERE SystemModstamp >= :since AND SystemModstamp < :until``.
+
+    :param field: a datetime of the object. ``SystemModstamp`` is set by every change, also by Salesforce's own
+    :param asset: in whose state store the watermark lies; it becomes one of the task's outlets. By data interval not needed
+    :param initial: where the first window begins, with a timezone; None for all records there are
+    :param lag: how long before the org's present a window ends; by default five minutes. By data interval: how much earlier
+        than the interval the window lies; by default nothing
+    :param by: ``watermark``, or ``data_interval`` for the run's own, which moves no watermark
+    :raises SourceError: one of them is not so
+    """
+
+    field: str = "SystemModstamp"
+    asset: Asset | None = None
+    initial: datetime | str | None = None
+    lag: timedelta | None = None
+    by: str = WATERMARK
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.field, str) or not _FIELD.fullmatch(self.field):
+            raise SourceError("Incremental: field is the API name of a datetime field, as SystemModstamp")
+        if self.by not in WAYS:
+            raise SourceError(f"Incremental: by is one of {', '.join(WAYS)}, not {str(self.by)[:40]!r}")
+        if self.by == WATERMARK and self.asset is None:
+            raise SourceError("Incremental: a watermark needs an asset, in whose state store it lies")
+        if self.lag is not None and not (isinstance(self.lag, timedelta) and self.lag >= timedelta()):
+            raise SourceError("Incremental: lag is a timedelta, not below 0")
+        if self.initial is not None:
+            _moment(self.initial, "initial")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a window depends on: with other values it is decided anew."""
+        return {
+            "field": self.field,
+            "asset": None if self.asset is None else self.asset.name,
+            "initial": None if self.initial is None else _written(_moment(self.initial, "initial")),
+            "lag": None if self.lag is None else self.lag.total_seconds(),
+            "by": self.by,
+        }
+
+    def check(self, soql: str) -> None:
+        """Check that a query reads the window, its begin and not its end.
+
+        :raises SourceError: it does not
+        """
+        for sign, name in zip((">=", "<"), BOUND, strict=True):
+            if not re.search(rf"(?<![\w.]){self.field}\s*{sign}\s*:{name}\b", soql, re.IGNORECASE | re.ASCII):
+                raise SourceError(
+                    f"incremental: the SOQL needs WHERE {self.field} >= :since AND {self.field} < :until, in these signs: "
+                    f"the border belongs to one window only; {self.field} {sign} :{name} is not in it"
+                )
+
+    def decide(self, context: Context, client: BulkClient) -> Window:
+        """Say which window a task instance reads that has none yet.
+
+        :raises SourceError: the run has no data interval
+        :raises LedgerError: the watermark cannot be read
+        """
+        if self.by == DATA_INTERVAL:
+            return self._interval(context)
+        since = read_watermark(context, self._asset) or _moment(self.initial or BEGINNING, "initial")
+        now = client.run(server_time())
+        if now is None:
+            log.warning("the org does not tell its time: the window ends by this machine's clock")
+            now = datetime.now(UTC)
+        # An empty window is read like every other: whoever comes next finds an extract, without rows.
+        return Window(since, max(since, now - (LAG if self.lag is None else self.lag)))
+
+    def advance(self, context: Context, window: Window) -> None:
+        """Move the watermark on to the end of a window that is published; it never goes back."""
+        if self.by != WATERMARK:
+            return
+        before = read_watermark(context, self._asset)
+        if before is None or before < window.until:
+            _write_watermark(context, self._asset, window.until)
+
+    @property
+    def _asset(self) -> Asset:
+        assert self.asset is not None
+        return self.asset
+
+    def _interval(self, context: Context) -> Window:
+        start, end = context.get("data_interval_start"), context.get("data_interval_end")
+        if start is None or end is None or start >= end:
+            raise SourceError(
+                "incremental by data_interval: this run has no data interval. Airflow 3 gives one to runs of "
+                "CronDataIntervalTimetable or DeltaDataIntervalTimetable, and to no manual run; for others go by watermark"
+            )
+        lag = self.lag or timedelta()
+        return Window(start.astimezone(UTC) - lag, end.astimezone(UTC) - lag)
+
+
+def watermark_key(context: Context) -> str:
+    """Give the name of a task's watermark in its asset's state store. Tasks that share an asset have one each."""
+    ti = context["ti"]
+    if ti.map_index is not None and ti.map_index >= 0:
+        raise SourceError(
+            "incremental: a mapped task has no watermark, since which slice an index gets may change from run to run. "
+            "Make a task of each slice, or go by data_interval"
+        )
+    return f"sfbulk.watermark.{ti.dag_id}.{ti.task_id}"
+
+
+def read_watermark(context: Context, asset: Asset) -> datetime | None:
+    """Read where the last published window ended; None before the first.
+
+    :raises LedgerError: it cannot be read, or is none
+    """
+    key = watermark_key(context)
+    try:
+        known = _store(context, asset).get(key)
+    except AirflowRuntimeError as error:
+        raise LedgerError(f"the watermark {key} of asset {asset.name} could not be read; nothing was sent") from error
+    if known is None:
+        return None
+    try:
+        return _moment(known, key)
+    except SourceError as error:
+        raise LedgerError(
+            f"the watermark of asset {asset.name}: {error}. Set it anew in the asset's state store, or delete it to begin "
+            "with initial"
+        ) from error
+
+
+def _write_watermark(context: Context, asset: Asset, until: datetime) -> None:
+    key = watermark_key(context)
+    try:
+        _store(context, asset).set(key, _written(until))
+    except AirflowRuntimeError as error:
+        raise LedgerError(
+            f"the extract is published, but the watermark {key} of asset {asset.name} could not be moved on; a retry does"
+        ) from error
+
+
+def _store(context: Context, asset: Asset) -> Any:
+    try:
+        return context["asset_state_store"][asset]
+    except KeyError as error:
+        raise SourceError(f"incremental: asset {asset.name} has to be among the task's outlets or inlets") from error
+
+
+def _moment(value: Any, name: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        moment = None
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise SourceError(f"{name} is a point in time with a timezone, as 2026-01-31T00:00:00Z")
+    return moment.astimezone(UTC)
+
+
+def _written(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"

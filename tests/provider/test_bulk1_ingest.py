@@ -1,0 +1,383 @@
+"""Loads by Bulk API 1.0, and the serial job that comes after the locks: the operator against the local org."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from starlette.responses import Response
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.errors import FailedRecordsError, InputChangedError, JobFailedError, SourceError
+from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.bulk1.jobs import JobState
+from airflow_provider_sfbulk.local_org.faults import Exchange
+from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+from airflow_provider_sfbulk.sensors.job import BulkJobSensor
+from tests.client.bulk1.conftest import LostReply, LostRequest, Once
+from tests.provider.conftest import DyingTry, FakeTask, Killed
+
+
+def rows(count: int = 25) -> list[dict[str, Any]]:
+    return [{"Name": f"Account {n}", "External_Key__c": f"K-{n}", "NumberOfEmployees": n} for n in range(count)]
+
+
+def load(source: Any, **arguments: Any) -> BulkIngestOperator:
+    defaults: dict[str, Any] = {
+        **{"task_id": "task", "sobject": "Account", "operation": "insert", "source": source, "api": "1.0"},
+        **{"part_records": 10, "deferrable": True, "retries": 2},
+    }
+    return BulkIngestOperator(**{**defaults, **arguments})
+
+
+def stored(org: LocalOrg, sobject: str = "Account", field: str = "External_Key__c") -> Counter[str]:
+    org.wait_until_idle()
+    return Counter(record[field] for record in org.records(sobject))
+
+
+def keys(records: list[dict[str, Any]]) -> Counter[str]:
+    return Counter(record["External_Key__c"] for record in records)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def batches(org: LocalOrg) -> list[list[int]]:
+    """The records processed of each batch, by job."""
+    return [[each.batch.processed for each in entry.batches.values()] for entry in org.core.bulk1]
+
+
+def counts(summary: dict[str, Any]) -> dict[str, int]:
+    return {kind: summary[kind] for kind in ("processed", "successful", "failed", "unprocessed")}
+
+
+# --- what arrives -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["Parallel", "Serial"])
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_load_arrives_in_batches_of_one_job(mode: str, deferrable: bool, org: LocalOrg, task: FakeTask) -> None:
+    summary = task.start().run(load(rows(), concurrency_mode=mode, deferrable=deferrable))
+    assert stored(org) == keys(rows())
+    (job,) = org.bulk1_jobs
+    assert (str(job.concurrency_mode), job.state) == (mode, JobState.CLOSED)
+    assert batches(org) == [[10, 10, 5]]
+    assert summary["job_ids"] == [job.id]
+    assert counts(summary) == {"processed": 25, "successful": 25, "failed": 0, "unprocessed": 0}
+    assert org.jobs == [], "no job of Bulk API 2.0"
+
+
+def test_every_operation_goes_by_it(org: LocalOrg) -> None:
+    org.core.hard_delete = True
+
+    def run(operation: str, records: list[dict[str, Any]], **arguments: Any) -> None:
+        summary = FakeTask().start().run(load(records, operation=operation, **arguments))
+        assert summary["successful"] == len(records)
+
+    run("insert", rows(4))
+    run(
+        "upsert",
+        [{"External_Key__c": f"K-{n}", "Name": f"New {n}"} for n in range(6)],
+        external_id_field="External_Key__c",
+    )
+    by_key = {record["External_Key__c"]: record for record in org.records("Account")}
+    assert sorted(record["Name"] for record in by_key.values()) == [f"New {n}" for n in range(6)]
+    run("update", [{"Id": by_key["K-0"]["Id"], "Name": "Updated"}])
+    assert next(each["Name"] for each in org.records("Account") if each["External_Key__c"] == "K-0") == "Updated"
+    run("delete", [{"Id": by_key["K-0"]["Id"]}])
+    run("hardDelete", [{"Id": by_key["K-1"]["Id"]}])
+    assert stored(org) == Counter([f"K-{n}" for n in range(2, 6)])
+    assert {record["External_Key__c"] for record in org.records("Account", include_deleted=True)} == {
+        f"K-{n}" for n in (0, 2, 3, 4, 5)
+    }
+
+
+def test_results_are_the_same_files_as_by_2_0(org: LocalOrg, tmp_path: Path) -> None:
+    records = rows()
+    for bad in (3, 17, 24):
+        records[bad]["Name"] = ""
+    found: dict[str, tuple[Any, Any, Any]] = {}
+    for api in ("1.0", "2.0"):
+        with org.core.store.writing() as connection:
+            connection.execute("DELETE FROM Account")
+        folder = tmp_path / api
+        task = FakeTask().start()
+        summary = task.run(load(records, api=api, results_path=str(folder), max_failed_records=3))
+        files = {
+            kind: sorted(
+                [
+                    {name: value for name, value in row.items() if name != "sf__Id"}
+                    for row in read(folder / f"{kind}.csv")
+                ],
+                key=lambda row: int(row["sf__Row"]),
+            )
+            for kind in ("successful", "failed", "unprocessed")
+        }
+        manifest = json.loads((folder / "manifest.json").read_text())
+        found[api] = ({**counts(summary), "errors": summary["errors"]}, files, manifest["counts"])
+    assert found["1.0"] == found["2.0"]
+    assert [row["sf__Row"] for row in found["1.0"][1]["failed"]] == ["4", "18", "25"]
+    assert len(found["1.0"][1]["successful"]) == 22
+
+
+def test_failed_rows_fail_the_task_and_a_clear_sends_them_again(org: LocalOrg, task: FakeTask) -> None:
+    records = rows()
+    records[3]["Name"] = ""
+    operator = load(records)
+    with pytest.raises(FailedRecordsError, match="REQUIRED_FIELD_MISSING 1") as caught:
+        task.start().run(operator)
+    assert "K-3" not in str(caught.value)
+    with pytest.raises(FailedRecordsError):
+        task.start(cleared=True).run(operator)
+    assert batches(org) == [[10, 10, 5], [1]]
+    del records[3]
+    assert stored(org) == keys(records)
+
+
+def test_the_limits_of_a_batch_are_kept(org: LocalOrg, task: FakeTask) -> None:
+    count = limits.BATCH_RECORDS + 1
+    summary = task.start().run(load(rows(count), part_records=limits.RECORDS_PER_DAY))
+    assert summary["successful"] == count
+    assert batches(org) == [[limits.BATCH_RECORDS, 1]]
+    long = [{"Name": "x", "Description": "y" * (limits.FIELD_CHARACTERS + 1)}]
+    with pytest.raises((SourceError, AirflowFailException), match=f"{limits.FIELD_CHARACTERS}"):
+        FakeTask().start().run(load(long))
+    assert len(org.bulk1_jobs) == 1
+
+
+def test_a_hundred_thousand_records_go_by_a_serial_job(org: LocalOrg, task: FakeTask, tmp_path: Path) -> None:
+    path = tmp_path / "many.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        file.write("Name,External_Key__c\n")
+        file.writelines(f"Account {n},K-{n}\n" for n in range(100_000))
+    operator = load(str(path), concurrency_mode="Serial", part_records=limits.BATCH_RECORDS)
+    assert counts(task.start().run(operator)) == {
+        **{"processed": 100_000, "successful": 100_000},
+        **{"failed": 0, "unprocessed": 0},
+    }
+    assert len(stored(org)) == 100_000
+    assert batches(org) == [[limits.BATCH_RECORDS] * 10]
+
+
+# --- what stops it ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"api": "3.0"}, "api is '2.0' or '1.0', not '3.0'"),
+        ({"api": "2.0", "concurrency_mode": "Serial"}, "concurrency_mode Serial is there with api='1.0' only"),
+        ({"concurrency_mode": "serially"}, "concurrency_mode"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_name(
+    arguments: dict[str, Any], message: str, org: LocalOrg, task: FakeTask
+) -> None:
+    with pytest.raises((SourceError, AirflowFailException), match=message):
+        task.start().run(load(rows(), **arguments))
+    assert org.bulk1_jobs == []
+    assert org.jobs == []
+
+
+def test_a_file_with_other_delimiters_is_refused_before_a_job_is_made(
+    org: LocalOrg, task: FakeTask, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("Name\tExternal_Key__c\nA\tK-1\n")
+    with pytest.raises((SourceError, AirflowFailException), match="takes commas between columns only, not TAB"):
+        task.start().run(load(str(path), column_delimiter="TAB"))
+    assert org.bulk1_jobs == []
+
+
+def test_a_person_s_kill_aborts_the_job(org: LocalOrg, task: FakeTask) -> None:
+    org.core.job_seconds = 3600.0
+    attempt = task.start()
+    operator = load(rows())
+    with pytest.raises(TaskDeferred) as deferral:
+        attempt.run_once(operator)
+    asyncio.run(deferral.value.trigger.on_kill())
+    assert [job.state for job in org.bulk1_jobs] == [JobState.ABORTED]
+
+
+def test_a_sensor_waits_for_jobs_that_were_submitted_before(org: LocalOrg, task: FakeTask) -> None:
+    job_ids = task.start().run(load(rows(), wait_for_completion=False))
+    sensor = BulkJobSensor(task_id="sense", job_ids=job_ids, api="1.0", deferrable=True, poke_interval=0.1)
+    (told,) = FakeTask().start().run(sensor)
+    assert (told["state"], told["number_records_processed"]) == ("JobComplete", 25)
+    assert stored(org) == keys(rows())
+
+
+# --- once -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_wherever_a_try_dies_the_next_brings_every_row_once(after: bool, org: LocalOrg, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    deaths = 0
+    for write in range(1, 40):
+        records = [{**row, "External_Key__c": f"{write}-{row['External_Key__c']}"} for row in rows()]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(records[0]))
+            writer.writeheader()
+            writer.writerows(records)
+        operator, task = load(str(path), deferrable=False), FakeTask()
+        try:
+            DyingTry(task, write, after=after).run(operator)
+        except Killed:
+            deaths += 1
+        else:
+            break
+        summary = task.start().run(operator)
+        assert summary["successful"] == 25
+        mine = Counter({key: n for key, n in stored(org).items() if key.startswith(f"{write}-")})
+        assert mine == keys(records), f"killed at write {write}"
+    assert deaths >= 8, "the plan, the decision, the job, three batches, the end"
+
+
+@pytest.mark.parametrize("fault", [LostReply, LostRequest])
+@pytest.mark.parametrize("route", ["bulk1.create", "bulk1.add_batch", "bulk1.change", "bulk1.results"])
+def test_a_lost_reply_or_request_changes_nothing(route: str, fault: Any, org: LocalOrg, task: FakeTask) -> None:
+    org.core.faults.add(route, fault(1, 2))
+    summary = task.start().run(load(rows()))
+    assert summary["successful"] == 25
+    assert stored(org) == keys(rows())
+
+
+def test_a_retry_with_another_input_sends_nothing_more(org: LocalOrg, task: FakeTask, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("Name,External_Key__c\n" + "".join(f"A{n},K-{n}\n" for n in range(25)))
+    operator = load(str(path))
+    with pytest.raises(Killed):
+        DyingTry(task, 5, after=True).run(operator)
+    sent = batches(org)
+    path.write_text("Name,External_Key__c\n" + "".join(f"B{n},K-{n}\n" for n in range(25)))
+    with pytest.raises((InputChangedError, AirflowFailException)):
+        task.start().run(operator)
+    org.wait_until_idle()
+    assert [len(each) for each in batches(org)] == [len(each) for each in sent] == [1]
+
+
+class Expire(Once):
+    """The session ends when the call comes."""
+
+    def __init__(self, org: LocalOrg, number: int) -> None:
+        super().__init__(number)
+        self._org = org
+
+    async def before(self, exchange: Exchange) -> Response | None:
+        if self.is_due():
+            self._org.expire_tokens()
+        return None
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_a_session_that_ends_in_the_middle_is_renewed(number: int, org: LocalOrg, task: FakeTask) -> None:
+    org.core.faults.add("bulk1.*", Expire(org, number))
+    assert task.start().run(load(rows()))["successful"] == 25
+    assert stored(org) == keys(rows())
+
+
+def test_batches_that_never_ran_are_sent_by_the_next_try(org: LocalOrg, task: FakeTask) -> None:
+    org.core.job_seconds = 3600.0
+    operator, attempt = load(rows(), concurrency_mode="Serial"), task.start()
+    with pytest.raises(TaskDeferred) as deferral:
+        attempt.run_once(operator)
+    (job,) = org.bulk1_jobs
+    with operator.hook.get_conn() as client:
+        client.bulk1.abort(job.id)
+    org.advance(3600.0)  # if the first batch has begun, it ends
+    with pytest.raises(JobFailedError):
+        attempt.resume(operator, deferral.value)
+    org.core.job_seconds = 0.0
+    assert task.start().run(operator)["successful"] == 25
+    assert stored(org) == keys(rows())
+    assert batches(org) in ([[0, 0, 0], [10, 10, 5]], [[10, 0, 0], [10, 5]])
+
+
+# --- the serial job after the locks -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parents(org: LocalOrg) -> list[str]:
+    """Three accounts."""
+    FakeTask().start().run(load([{"Name": f"Parent {n}"} for n in range(3)], api="2.0"))
+    return [record["Id"] for record in sorted(org.records("Account"), key=lambda each: each["Name"])]
+
+
+def children(parents: list[str], count: int = 9) -> list[dict[str, str]]:
+    return [{"LastName": f"Child {n}", "AccountId": parents[n % len(parents)]} for n in range(count)]
+
+
+def fallback(source: Any, **arguments: Any) -> BulkIngestOperator:
+    defaults = {"sobject": "Contact", "api": "2.0", "serial_fallback": True, "max_record_retries": 1}
+    return load(source, **{**defaults, **arguments})
+
+
+def test_rows_that_stay_locked_go_by_one_serial_job(
+    org: LocalOrg, task: FakeTask, parents: list[str], tmp_path: Path
+) -> None:
+    records = children(parents)
+    org.contend(parents[1])
+    summary = task.start().run(fallback(records, results_path=str(tmp_path)))
+    assert stored(org, "Contact", "LastName") == Counter(row["LastName"] for row in records)
+    assert (summary["successful"], summary["failed"]) == (9, 0)
+    assert [str(job.concurrency_mode) for job in org.bulk1_jobs] == ["Serial"]
+    assert batches(org) == [[3]]
+    saved = read(tmp_path / "successful.csv")
+    assert sorted((int(row["sf__Row"]), row["LastName"]) for row in saved) == [
+        (n, row["LastName"]) for n, row in enumerate(records, start=1)
+    ]
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert [(each["round"], each["records"]) for each in manifest["jobs"]] == [(0, 9), (1, 3), (2, 3)]
+
+
+def test_without_the_user_s_word_there_is_no_serial_job(org: LocalOrg, task: FakeTask, parents: list[str]) -> None:
+    org.contend(parents[1])
+    with pytest.raises(FailedRecordsError, match="UNABLE_TO_LOCK_ROW 3"):
+        task.start().run(fallback(children(parents), serial_fallback=False))
+    assert org.bulk1_jobs == []
+
+
+def test_a_lock_that_the_serial_job_meets_too_fails_the_task(org: LocalOrg, task: FakeTask, parents: list[str]) -> None:
+    org.hold(parents[1])
+    with pytest.raises(FailedRecordsError, match="UNABLE_TO_LOCK_ROW 3"):
+        task.start().run(fallback(children(parents)))
+    assert len(org.bulk1_jobs) == 1
+    org.release(parents[1])
+    assert task.start().run(fallback(children(parents)))["successful"] == 9
+    assert len(stored(org, "Contact", "LastName")) == 9
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_wherever_a_try_with_a_serial_job_dies_the_next_brings_every_row_once(after: bool, org: LocalOrg) -> None:
+    FakeTask().start().run(load([{"Name": f"Parent {n}"} for n in range(3)], api="2.0"))
+    parents = [record["Id"] for record in org.records("Account")]
+    org.contend(parents[0])
+    started, deaths = time.monotonic(), 0
+    for write in range(1, 40):
+        records = [{**row, "LastName": f"{write}-{row['LastName']}"} for row in children(parents)]
+        operator, task = fallback(records, deferrable=False, part_records=5), FakeTask()
+        try:
+            DyingTry(task, write, after=after).run(operator)
+        except Killed:
+            deaths += 1
+        else:
+            break
+        assert task.start().run(operator)["successful"] == 9
+        found = stored(org, "Contact", "LastName")
+        assert Counter({name: n for name, n in found.items() if name.startswith(f"{write}-")}) == Counter(
+            row["LastName"] for row in records
+        ), f"killed at write {write}"
+    assert deaths >= 10, "two rounds by 2.0, one by 1.0, the end"
+    assert time.monotonic() - started < 60

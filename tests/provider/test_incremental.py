@@ -1,0 +1,374 @@
+"""Extracts that go on where the one before ended: the operator against the local org, whose clock the tests move."""
+
+from __future__ import annotations
+
+import csv
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import Asset
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
+from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
+from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.operators.incremental import BEGINNING
+from airflow_provider_sfbulk.operators.query import BulkQueryOperator, Incremental
+from tests.provider.conftest import DyingTry, FakeTask, Killed
+
+ACCOUNTS = Asset("accounts")
+SOQL = "SELECT Id, Name, External_Key__c FROM Account WHERE SystemModstamp >= :since AND SystemModstamp < :until"
+KEY = ("accounts", "sfbulk.watermark.dag.task")
+MINUTE = timedelta(minutes=1)
+
+
+def extract(folder: Path, incremental: Incremental | None = None, **arguments: Any) -> BulkQueryOperator:
+    given: dict[str, Any] = {"task_id": "task", "soql": SOQL, "output_path": str(folder), "deferrable": False}
+    return BulkQueryOperator(**{**given, "incremental": incremental or Incremental(asset=ACCOUNTS), **arguments})
+
+
+def change(org: LocalOrg, *numbers: int, name: str = "new") -> None:
+    """Insert or change accounts."""
+    data = "External_Key__c,Name\n" + "".join(f"K-{number},{name}\n" for number in numbers)
+    with SalesforceBulkHook().get_conn() as client:
+        client.ingest.create_job_with_data("Account", "upsert", data.encode(), external_id_field="External_Key__c")
+    org.wait_until_idle()
+
+
+def later(org: LocalOrg) -> None:
+    org.advance(600)
+
+
+def read(summary: dict[str, Any]) -> list[str]:
+    found: list[str] = []
+    for uri in summary["files"]:
+        with Path(uri).open(newline="", encoding="utf-8") as file:
+            found += [row["External_Key__c"] for row in csv.DictReader(file)]
+    return sorted(found)
+
+
+class Runs:
+    """Runs of one task: what Airflow keeps between them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.assets: dict[tuple[str, str], Any] = {}
+        self._folder = folder
+        self._count = 0
+
+    def task(self, **run: Any) -> tuple[FakeTask, Path]:
+        self._count += 1
+        return FakeTask(assets=self.assets, run=run), self._folder / str(self._count)
+
+    def run(self, **arguments: Any) -> dict[str, Any]:
+        task, folder = self.task()
+        summary: dict[str, Any] = task.start().run(extract(folder, **arguments))
+        return summary
+
+    @property
+    def watermark(self) -> Any:
+        return self.assets.get(KEY)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    return Runs(tmp_path / "lake")
+
+
+# --- what is read -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("api", ["2.0", "1.0"])
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_each_run_reads_what_changed_since_the_one_before(
+    api: str, deferrable: bool, org: LocalOrg, runs: Runs
+) -> None:
+    change(org, 1, 2, 3)
+    later(org)
+    first = runs.run(api=api, deferrable=deferrable)
+    change(org, 2, 4)
+    later(org)
+    second = runs.run(api=api, deferrable=deferrable)
+    third = runs.run(api=api, deferrable=deferrable)
+    assert [read(each) for each in (first, second, third)] == [["K-1", "K-2", "K-3"], ["K-2", "K-4"], []]
+    windows = [each["window"] for each in (first, second, third)]
+    assert windows[0]["since"] == "1970-01-01T00:00:00.000Z"
+    assert [each["until"] for each in windows[:2]] == [each["since"] for each in windows[1:]]
+    assert runs.watermark == windows[-1]["until"]
+    assert third["records"] == 0
+    assert Path(third["manifest"]).exists()
+
+
+def test_a_change_within_the_lag_is_left_to_the_next_run(org: LocalOrg, runs: Runs) -> None:
+    change(org, 1)
+    lag = Incremental(asset=ACCOUNTS, lag=10 * MINUTE)
+    assert read(runs.run(incremental=lag)) == []
+    org.advance(660)
+    assert read(runs.run(incremental=lag)) == ["K-1"]
+
+
+def test_the_window_ends_by_the_org_s_clock(org: LocalOrg, runs: Runs) -> None:
+    org.advance(86_400)
+    until = datetime.fromisoformat(runs.run()["window"]["until"])
+    assert timedelta(hours=23) < until - datetime.now(UTC) < timedelta(hours=24)
+
+
+def test_a_first_window_begins_with_initial(org: LocalOrg, runs: Runs) -> None:
+    change(org, 1)
+    later(org)
+    begin = datetime.now(UTC) + 5 * MINUTE
+    change(org, 2)
+    later(org)
+    assert read(runs.run(incremental=Incremental(asset=ACCOUNTS, initial=begin.isoformat()))) == ["K-2"]
+
+
+def test_rows_for_xcom_are_pushed_before_the_watermark_moves(org: LocalOrg, runs: Runs) -> None:
+    change(org, 1)
+    later(org)
+    task, _ = runs.task()
+    attempt = DyingTry(task, 10**6, after=False)
+    seen: list[Any] = []
+    attempt.set_of_asset = lambda *_: seen.append(dict(attempt.xcoms))  # type: ignore[method-assign]
+    rows = attempt.run(extract(Path(), output_path=None))
+    assert [row["External_Key__c"] for row in rows] == ["K-1"]
+    assert [each["return_value"] for each in seen] == [rows]
+
+
+def test_other_values_are_bound_beside_the_window(org: LocalOrg, runs: Runs) -> None:
+    change(org, 1, 2)
+    later(org)
+    summary = runs.run(soql=f"{SOQL} AND External_Key__c IN :keys", soql_params={"keys": ["K-2", "K-3"]})
+    assert read(summary) == ["K-2"]
+
+
+# --- run again --------------------------------------------------------------------------------------------------------
+
+
+def test_a_retry_reads_the_window_of_the_try_before(org: LocalOrg, runs: Runs) -> None:
+    change(org, 1)
+    later(org)
+    task, folder = runs.task()
+    with pytest.raises(Killed):
+        DyingTry(task, 4, after=True).run(extract(folder))
+    assert runs.watermark is None
+    change(org, 2)
+    later(org)
+    summary = task.start().run(extract(folder))
+    assert read(summary) == ["K-1"]
+    assert read(runs.run()) == ["K-2"]
+
+
+def test_a_clear_reads_the_same_window_and_moves_nothing(org: LocalOrg, runs: Runs) -> None:
+    change(org, 1)
+    later(org)
+    task, folder = runs.task()
+    first = task.start().run(extract(folder))
+    change(org, 2)
+    later(org)
+    second = runs.run()
+    assert read(second) == ["K-2"]
+    again = task.start(cleared=True).run(extract(folder))
+    assert (again["window"], read(again)) == (first["window"], ["K-1"])
+    assert again["job_id"] != first["job_id"]
+    assert runs.watermark == second["window"]["until"]
+
+
+def test_another_field_or_begin_makes_a_window_of_its_own(org: LocalOrg, runs: Runs) -> None:
+    change(org, 1)
+    later(org)
+    task, folder = runs.task()
+    task.start().run(extract(folder))
+    runs.assets.clear()
+    later(org)
+    other = Incremental(asset=ACCOUNTS, initial="2020-01-01T00:00:00Z")
+    again = task.start(cleared=True).run(extract(folder, other))
+    assert (again["window"]["since"], read(again)) == ("2020-01-01T00:00:00.000Z", ["K-1"])
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_wherever_a_try_dies_nothing_is_missed(after: bool, org: LocalOrg, runs: Runs) -> None:
+    deaths = 0
+    for write in range(1, 40):
+        change(org, write)
+        later(org)
+        task, folder = runs.task()
+        try:
+            DyingTry(task, write, after=after).run(extract(folder))
+        except Killed:
+            deaths += 1
+        else:
+            break
+        change(org, 100 + write)
+        later(org)
+        found = [*read(task.start().run(extract(folder))), *read(runs.run())]
+        assert {f"K-{write}", f"K-{100 + write}"} <= set(found), f"killed at write {write}"
+    assert deaths >= 5, "the window, the plan, the job, a page, the watermark, the end"
+
+
+def test_runs_at_once_overlap_and_leave_no_gap(org: LocalOrg, runs: Runs) -> None:
+    change(org, 1)
+    later(org)
+    task, folder = runs.task()
+    with pytest.raises(Killed):
+        DyingTry(task, 2, after=True).run(extract(folder))
+    change(org, 2)
+    later(org)
+    other = runs.run()
+    assert read(other) == ["K-1", "K-2"]
+    assert read(task.start().run(extract(folder))) == ["K-1"]
+    assert runs.watermark == other["window"]["until"]
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.just("change"), st.integers(0, 5)),
+            st.tuples(st.just("time"), st.integers(0, 900)),
+            st.tuples(st.just("run"), st.integers(0, 12)),
+        ),
+        max_size=12,
+    )
+)
+def test_whatever_happens_the_lake_ends_as_the_org(
+    steps: list[tuple[str, int]], org: LocalOrg, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    runs, lake = Runs(tmp_path_factory.mktemp("lake")), {}
+
+    def publish(summary: dict[str, Any]) -> None:
+        for uri in summary["files"]:
+            with Path(uri).open(newline="", encoding="utf-8") as file:
+                lake.update({row["External_Key__c"]: row["Name"] for row in csv.DictReader(file)})
+
+    for count, (step, number) in enumerate([*steps, ("time", 900), ("run", 0)]):
+        if step == "change":
+            change(org, number, name=f"version {count}")
+        elif step == "time":
+            org.advance(number)
+        else:
+            task, folder = runs.task()
+            try:
+                publish(DyingTry(task, number or 10**6, after=bool(count % 2)).run(extract(folder)))
+            except Killed:
+                publish(task.start().run(extract(folder)))
+    assert lake == {record["External_Key__c"]: record["Name"] for record in org.records("Account")}
+
+
+# --- by data interval -------------------------------------------------------------------------------------------------
+
+
+def test_a_data_interval_is_the_window_and_moves_no_watermark(org: LocalOrg, runs: Runs) -> None:
+    begin = datetime.now(UTC) - MINUTE
+    change(org, 1)
+    later(org)
+    change(org, 2)
+    end = begin + 10 * MINUTE
+    found = []
+    for start, stop in ((begin, end), (end, end + 10 * MINUTE)):
+        task, folder = runs.task(data_interval_start=start, data_interval_end=stop)
+        found.append(read(task.start().run(extract(folder, Incremental(by="data_interval")))))
+    assert found == [["K-1"], ["K-2"]]
+    assert runs.assets == {}
+
+
+def test_by_data_interval_the_lag_moves_the_window(org: LocalOrg, runs: Runs) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    task, folder = runs.task(data_interval_start=start, data_interval_end=start + 60 * MINUTE)
+    summary = task.start().run(extract(folder, Incremental(by="data_interval", lag=10 * MINUTE)))
+    assert summary["window"] == {"since": "2025-12-31T23:50:00.000Z", "until": "2026-01-01T00:50:00.000Z"}
+
+
+@pytest.mark.parametrize(
+    "run", [{}, {"data_interval_start": BEGINNING, "data_interval_end": BEGINNING}, {"data_interval_start": None}]
+)
+def test_a_run_without_data_interval_is_told(run: dict[str, Any], org: LocalOrg, runs: Runs) -> None:
+    task, folder = runs.task(**run)
+    with pytest.raises(SourceError, match="no data interval"):
+        task.start().run(extract(folder, Incremental(by="data_interval")))
+    assert org.jobs == []
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"soql": "SELECT Id FROM Account"}, "SystemModstamp >= :since is not in it"),
+        ({"soql": SOQL.replace(">=", ">")}, "SystemModstamp >= :since is not in it"),
+        ({"soql": SOQL.replace("< ", "<= ")}, "SystemModstamp < :until is not in it"),
+        ({"soql": SOQL.replace("SystemModstamp", "LastModifiedDate")}, "SystemModstamp >= :since is not in it"),
+        ({"soql": SOQL.replace("SystemModstamp", "Owner.SystemModstamp")}, "SystemModstamp >= :since is not in it"),
+        ({"soql_params": {"since": BEGINNING}}, "bound by incremental"),
+        ({"wait_for_completion": False}, "needs the soql, and a wait"),
+        ({"soql": None, "job_id": "750000000000001AAA"}, "needs the soql, and a wait"),
+    ],
+)
+def test_a_query_that_reads_no_window_is_told(
+    arguments: dict[str, Any], message: str, org: LocalOrg, runs: Runs
+) -> None:
+    with pytest.raises(SourceError, match=message):
+        runs.run(**arguments)
+    assert org.calls == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "needs an asset"),
+        ({"by": "weekday", "asset": ACCOUNTS}, "watermark, data_interval"),
+        ({"field": "a b", "asset": ACCOUNTS}, "API name"),
+        ({"lag": timedelta(-1), "asset": ACCOUNTS}, "not below 0"),
+        ({"initial": "yesterday", "asset": ACCOUNTS}, "initial is a point in time with a timezone"),
+        ({"initial": datetime(2026, 1, 1), "asset": ACCOUNTS}, "initial is a point in time"),  # noqa: DTZ001
+    ],
+)
+def test_a_wrong_incremental_is_told_where_it_is_made(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        Incremental(**arguments)
+
+
+def test_a_mapped_task_has_no_watermark(org: LocalOrg, runs: Runs) -> None:
+    task, folder = runs.task()
+    attempt = task.start()
+    attempt.map_index = 0
+    with pytest.raises(SourceError, match="mapped task"):
+        attempt.run(extract(folder))
+
+
+def test_the_asset_is_an_outlet_once() -> None:
+    assert extract(Path()).outlets == [ACCOUNTS]
+    assert extract(Path(), outlets=[ACCOUNTS]).outlets == [ACCOUNTS]
+    assert extract(Path(), inlets=[ACCOUNTS]).outlets == []
+
+
+def test_a_watermark_that_is_none_is_told(org: LocalOrg, runs: Runs) -> None:
+    runs.assets[KEY] = {"oops": 1}
+    with pytest.raises(LedgerError, match="Set it anew"):
+        runs.run()
+    runs.assets[KEY] = "2026-01-01T00:00:00+01:00"
+    assert runs.run()["window"]["since"] == "2025-12-31T23:00:00.000Z"
+
+
+def test_a_watermark_that_cannot_be_moved_is_moved_by_the_retry(org: LocalOrg, runs: Runs) -> None:
+    change(org, 1)
+    later(org)
+    task, folder = runs.task()
+    attempt = task.start()
+
+    def away(*_: Any) -> None:
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 500}))
+
+    attempt.set_of_asset = away  # type: ignore[method-assign]
+    with pytest.raises(LedgerError, match="is published, but the watermark"):
+        attempt.run(extract(folder))
+    assert runs.watermark is None
+    later(org)
+    summary = task.start().run(extract(folder))
+    assert runs.watermark == summary["window"]["until"]
+    assert json.loads(Path(summary["manifest"]).read_text())["records"] == 1
