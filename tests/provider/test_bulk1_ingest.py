@@ -132,7 +132,7 @@ def test_results_are_the_same_files_as_by_2_0(org: LocalOrg, tmp_path: Path) -> 
 
 
 def test_a_job_is_named_once_however_many_of_its_batches_have_failures(org: LocalOrg, task: FakeTask) -> None:
-    with pytest.raises(FailedRecordsError, match="25 of 25 in job \\w+. Set results_path"):
+    with pytest.raises(FailedRecordsError, match=r"25 of 25 in job \w+\. Set results_path"):
         task.start().run(load([{**row, "Name": ""} for row in rows()]))
 
 
