@@ -11,16 +11,17 @@ since the rules name no Salesforce.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-_LOCAL: Final = ("", "file")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,11 @@ def is_wanted() -> bool:
         from airflow.providers.openlineage.conf import is_disabled  # noqa: PLC0415 - not everybody has it
     except ImportError:
         return False
-    return not is_disabled()
+    try:
+        return not is_disabled()
+    except Exception as error:  # its configuration is not ours to fail for
+        log.warning("OpenLineage's configuration cannot be read (%s)", type(error).__name__)
+        return False
 
 
 def object_place(instance_url: str, sobject: str, **facts: Any) -> Place:
@@ -72,11 +77,12 @@ def object_place(instance_url: str, sobject: str, **facts: Any) -> Place:
 
 def file_place(uri: str, **facts: Any) -> Place:
     """Name a file or folder, by its path or URI; a connection in the URI is left out."""
-    parts = urlsplit(uri)
-    if parts.scheme in _LOCAL:
-        return Place("file", str(Path(parts.path if parts.scheme else uri).absolute()), **facts)
-    host = parts.netloc.rpartition("@")[2]
-    return Place(f"{parts.scheme}://{host}", parts.path.strip("/") or "/", **facts)
+    # By hand: a key may hold "#" and "?".
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme == "file":
+        return Place("file", str(Path(rest or uri).absolute()), **facts)
+    host, _, path = rest.partition("/")
+    return Place(f"{scheme}://{host.rpartition('@')[2]}", path.strip("/") or "/", **facts)
 
 
 def field_types(describe: Mapping[str, Any], columns: Iterable[str]) -> list[tuple[str, str | None]]:

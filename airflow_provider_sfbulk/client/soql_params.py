@@ -25,12 +25,14 @@ _ESCAPES: Final = str.maketrans(
     {"\\": r"\\", "'": r"\'", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\b": r"\b", "\f": r"\f"}
 )
 
+_INT_DIGITS: Final = sys.float_info.max_10_exp
+
 _IDENTIFIER: Final = re.compile(r"[A-Za-z]\w*(?:\.[A-Za-z]\w*)*", re.ASCII)
 """API names: letters, digits and underscores, first a letter; with dots for parents (``Owner.Name``)."""
 
 _TOKEN: Final = re.compile(
     r"(?P<text>'(?:[^'\\]|\\.)*')"
-    r"|\b(?P<counted>(?:LAST|NEXT)_N_[A-Z_]+|N_[A-Z_]+_AGO):(?P<count>[A-Za-z_]\w*)"
+    r"|\b(?P<counted>(?:LAST|NEXT)_N_[A-Z_]+|N_[A-Z_]+_AGO)\s*:\s*(?P<count>[A-Za-z_]\w*)"
     r"|:\s*(?P<name>[A-Za-z_]\w*)",
     re.ASCII | re.DOTALL | re.IGNORECASE,
 )
@@ -83,14 +85,16 @@ def _single(value: Any) -> str:  # noqa: PLR0911 - one line a type
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, str):
-        if "\0" in value:
+        if str.__contains__(value, "\0"):
             raise SourceError("is a text with a NUL character, which Salesforce cannot hold")
         # str() of a subclass may say something else than what it holds; translate() does not ask it.
         return f"'{str.translate(value, _ESCAPES)}'"
     if isinstance(value, int):
+        if not -(10**_INT_DIGITS) < value < 10**_INT_DIGITS:
+            raise SourceError("is a number beyond what a double holds")
         return int.__repr__(value)
     if isinstance(value, (float, Decimal)):
-        if not math.isfinite(value):
+        if not (value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)):
             raise SourceError("is not a finite number")
         if isinstance(value, Decimal) and abs(value.adjusted()) > sys.float_info.max_10_exp:
             # Salesforce's numbers are doubles; written out, 1E+999999999 would fill the memory.

@@ -223,8 +223,8 @@ class BulkJobOperator(BaseOperator):
             self.lineage = gather()
         except StoppedError:
             raise
-        except SfBulkError as error:
-            self.log.warning("OpenLineage is told nothing of this task: %s", error)
+        except Exception as error:
+            self.log.warning("OpenLineage is told nothing of this task (%s): %s", type(error).__name__, error)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:  # noqa: ARG002
         """Tell OpenLineage what went where, when it asks."""

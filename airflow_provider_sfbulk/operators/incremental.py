@@ -13,19 +13,21 @@ A window is half open: from ``since``, before ``until``. Windows that follow eac
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
 from airflow_provider_sfbulk.client.flows.org import server_time
 
 if TYPE_CHECKING:
-    from airflow.sdk import Asset, Context
+    from airflow.sdk import Context
 
     from airflow_provider_sfbulk.client import BulkClient
 
@@ -34,13 +36,22 @@ DATA_INTERVAL: Final = "data_interval"
 WAYS: Final = (WATERMARK, DATA_INTERVAL)
 
 LAG: Final = timedelta(minutes=5)
-"""By watermark: longer than Salesforce's own limit of a batch's work, five minutes."""
+"""As long as Salesforce's own limit of a batch's work."""
 
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Before every record of every org."""
 
 BOUND: Final = ("since", "until")
 """Names in the SOQL."""
+
+KEY_CHARACTERS: Final = 500
+"""Of a key in Airflow's asset state store: its column has 512."""
+
+_TEXT: Final = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
+_INNERMOST: Final = re.compile(r"\([^()]*\)")
+_ROOT: Final = re.compile(r"\bFROM\s+(\w+)(?:\s+(?:AS\s+)?(?!WHERE\b|USING\b|WITH\b)(\w+))?", re.IGNORECASE)
+_CUTTING: Final = re.compile(r"\b(?:LIMIT|OFFSET|OR)\b", re.IGNORECASE)
+"""Outside of parentheses: what takes rows from the window, or adds others to it."""
 
 _FIELD: Final = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
@@ -73,8 +84,8 @@ class Incremental:
     :param field: a datetime of the object. ``SystemModstamp`` is set by every change, also by Salesforce's own
     :param asset: in whose state store the watermark lies; it becomes one of the task's outlets. By data interval not needed
     :param initial: where the first window begins, with a timezone; None for all records there are
-    :param lag: how long before the org's present a window ends; by default five minutes. By data interval: how much earlier
-        than the interval the window lies; by default nothing
+    :param lag: how long before the org's present a window ends; by data interval how much earlier than the interval it
+        lies. By default five minutes
     :param by: ``watermark``, or ``data_interval`` for the run's own, which moves no watermark
     :raises SourceError: one of them is not so
     """
@@ -90,6 +101,8 @@ class Incremental:
             raise SourceError("Incremental: field is the API name of a datetime field, as SystemModstamp")
         if self.by not in WAYS:
             raise SourceError(f"Incremental: by is one of {', '.join(WAYS)}, not {str(self.by)[:40]!r}")
+        if self.asset is not None and not isinstance(self.asset, Asset):
+            raise SourceError(f"Incremental: asset is an Asset, not a {type(self.asset).__name__:.40}")
         if self.by == WATERMARK and self.asset is None:
             raise SourceError("Incremental: a watermark needs an asset, in whose state store it lies")
         if self.lag is not None and not (isinstance(self.lag, timedelta) and self.lag >= timedelta()):
@@ -99,65 +112,96 @@ class Incremental:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a window depends on: with other values it is decided anew."""
-        return {
-            "field": self.field,
-            "asset": None if self.asset is None else self.asset.name,
-            "initial": None if self.initial is None else _written(_moment(self.initial, "initial")),
-            "lag": None if self.lag is None else self.lag.total_seconds(),
-            "by": self.by,
-        }
+        """What makes a window another one: with another of these it is decided anew. A changed lag or begin is for runs to
+        come."""
+        return {"field": self.field, "asset": None if self.asset is None else self.asset.name, "by": self.by}
 
     def check(self, soql: str) -> None:
-        """Check that a query reads the window, its begin and not its end.
+        """Check that a query reads its whole window, the begin of it and not its end.
 
-        :raises SourceError: it does not
+        :raises SourceError: it does not, or it cannot be seen
         """
+        plain = _without_parentheses(_TEXT.sub("''", soql))
+        owner = _ROOT.search(plain)
+        prefix = "" if owner is None else rf"(?:(?:{'|'.join(filter(None, owner.groups()))})\.)?"
         for sign, name in zip((">=", "<"), BOUND, strict=True):
-            if not re.search(rf"(?<![\w.]){self.field}\s*{sign}\s*:{name}\b", soql, re.IGNORECASE | re.ASCII):
+            condition = rf"(?<![\w.]){prefix}{self.field}\s*{sign}\s*:\s*(?-i:{name})\b"
+            found = re.findall(condition, plain, re.IGNORECASE | re.ASCII)
+            negated = re.search(rf"\bNOT\s+{condition}", plain, re.IGNORECASE | re.ASCII)
+            if len(found) != 1 or negated or len(re.findall(rf":\s*{name}\b", soql)) != 1:
                 raise SourceError(
-                    f"incremental: the SOQL needs WHERE {self.field} >= :since AND {self.field} < :until, in these signs: "
-                    f"the border belongs to one window only; {self.field} {sign} :{name} is not in it"
+                    f"incremental: the SOQL needs WHERE {self.field} >= :since AND {self.field} < :until, in these signs, "
+                    f"once and outside of parentheses, so that the border belongs to one window only; "
+                    f"{self.field} {sign} :{name} is not so"
                 )
+        cut = _CUTTING.search(plain)
+        if cut is not None:
+            raise SourceError(
+                f"incremental: {cut[0].upper()} in the SOQL lets a run leave out what no other one will read; "
+                + ("put it into parentheses" if cut[0].upper() == "OR" else "take it out")
+            )
 
     def decide(self, context: Context, client: BulkClient) -> Window:
         """Say which window a task instance reads that has none yet.
 
-        :raises SourceError: the run has no data interval
+        :raises SourceError: the run has no data interval, or its window would begin in the future
         :raises LedgerError: the watermark cannot be read
         """
         if self.by == DATA_INTERVAL:
             return self._interval(context)
-        since = read_watermark(context, self._asset) or _moment(self.initial or BEGINNING, "initial")
+        since = self._begin(context)
         now = client.run(server_time())
         if now is None:
             log.warning("the org does not tell its time: the window ends by this machine's clock")
             now = datetime.now(UTC)
+        if since > now:
+            raise SourceError(f"incremental: the window would begin in the future, at {_written(since)}: mend initial")
         # An empty window is read like every other: whoever comes next finds an extract, without rows.
-        return Window(since, max(since, now - (LAG if self.lag is None else self.lag)))
+        return Window(since, max(since, now - self._lag))
 
     def advance(self, context: Context, window: Window) -> None:
-        """Move the watermark on to the end of a window that is published; it never goes back."""
+        """Move the watermark on to the end of a window that is published.
+
+        It never goes back, and never over time that no published window holds: somebody may have set it back since, to read
+        more.
+        """
         if self.by != WATERMARK:
             return
-        before = read_watermark(context, self._asset)
-        if before is None or before < window.until:
+        begin = self._begin(context)
+        if window.since <= begin < window.until:
             _write_watermark(context, self._asset, window.until)
+        elif begin < window.since:
+            log.warning("the watermark stays at %s, before this window: the next run reads from there", _written(begin))
+
+    @property
+    def _lag(self) -> timedelta:
+        return LAG if self.lag is None else self.lag
 
     @property
     def _asset(self) -> Asset:
         assert self.asset is not None
         return self.asset
 
+    def _begin(self, context: Context) -> datetime:
+        """Where the next window begins."""
+        return read_watermark(context, self._asset) or _moment(self.initial or BEGINNING, "initial")
+
     def _interval(self, context: Context) -> Window:
         start, end = context.get("data_interval_start"), context.get("data_interval_end")
         if start is None or end is None or start >= end:
             raise SourceError(
                 "incremental by data_interval: this run has no data interval. Airflow 3 gives one to runs of "
-                "CronDataIntervalTimetable or DeltaDataIntervalTimetable, and to no manual run; for others go by watermark"
+                "CronDataIntervalTimetable or DeltaDataIntervalTimetable, not to those of a plain cron schedule; for "
+                "others go by watermark"
             )
-        lag = self.lag or timedelta()
-        return Window(start.astimezone(UTC) - lag, end.astimezone(UTC) - lag)
+        return Window(start.astimezone(UTC) - self._lag, end.astimezone(UTC) - self._lag)
+
+
+def _without_parentheses(soql: str) -> str:
+    """Leave out what is in parentheses: sub-queries, lists, and conditions that do not hold for all rows."""
+    while (shorter := _INNERMOST.sub(" ", soql)) != soql:
+        soql = shorter
+    return soql
 
 
 def watermark_key(context: Context) -> str:
@@ -168,7 +212,8 @@ def watermark_key(context: Context) -> str:
             "incremental: a mapped task has no watermark, since which slice an index gets may change from run to run. "
             "Make a task of each slice, or go by data_interval"
         )
-    return f"sfbulk.watermark.{ti.dag_id}.{ti.task_id}"
+    key = f"sfbulk.watermark:{ti.dag_id}:{ti.task_id}"  # no id holds a colon
+    return key if len(key) <= KEY_CHARACTERS else f"sfbulk.watermark:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def read_watermark(context: Context, asset: Asset) -> datetime | None:
@@ -216,7 +261,8 @@ def _moment(value: Any, name: str) -> datetime:
         moment = None
     if not isinstance(moment, datetime) or moment.utcoffset() is None:
         raise SourceError(f"{name} is a point in time with a timezone, as 2026-01-31T00:00:00Z")
-    return moment.astimezone(UTC)
+    moment = moment.astimezone(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _written(moment: datetime) -> str:

@@ -7,8 +7,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import XComArg
+from airflow.sdk import Asset, XComArg
 from airflow.sdk.bases.xcom import BaseXCom
+from airflow.sdk.definitions.asset import AssetNameRef
 from jinja2 import StrictUndefined
 
 from airflow_provider_sfbulk.client.errors import LedgerError, ProtocolError, SourceError
@@ -115,8 +116,8 @@ class BulkQueryOperator(BulkJobOperator):
         self.soql_params = soql_params
         self.incremental = incremental
         if incremental is not None and incremental.asset is not None:
-            names = {getattr(each, "name", None) for each in (*self.inlets, *self.outlets)}
-            if incremental.asset.name not in names:
+            known = (each for each in (*self.inlets, *self.outlets) if isinstance(each, (Asset, AssetNameRef)))
+            if incremental.asset.name not in {each.name for each in known}:
                 self.outlets = [*self.outlets, incremental.asset]
         self.include_deleted = include_deleted
         self.job_id = job_id
@@ -203,6 +204,7 @@ class BulkQueryOperator(BulkJobOperator):
             submitted = self._given_job() or self._run(context, client, recorded_job(), ledger=ledger)
             if submitted is None:
                 raise LedgerError("no job is recorded for this try of the task, though it was deferred")
+            self._window_kept(ledger)
             self._show(client, [submitted.job_id])
             (info,) = self._wait_again(context, client, event, [submitted.job_id])
             return self._fetch(context, client, ledger, info, generation=submitted.generation)
@@ -237,6 +239,10 @@ class BulkQueryOperator(BulkJobOperator):
         if self.incremental is not None:
             if self.soql is None or not self.wait_for_completion:
                 raise SourceError("incremental needs the soql, and a wait: what is not published moves no watermark on")
+            if self.output_path is None and not self.do_xcom_push:
+                raise SourceError(
+                    "incremental without output_path and with do_xcom_push=False: the rows would be nowhere"
+                )
             self.incremental.check(str(self.soql))
         if self.soql is not None:
             self._bound_soql(None if self.incremental is None else Window(BEGINNING, BEGINNING))
@@ -323,9 +329,9 @@ class BulkQueryOperator(BulkJobOperator):
             rows = self._run(context, client, extract_to_rows(way, info, max_records=self.max_xcom_records))
             if self.incremental is not None:
                 context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=rows)
-            window = self._advance(context, ledger)
+            window = self._window_kept(ledger)
             self._tell(context, client, info, {"records": len(rows)}, window, columns=tuple(rows[0]) if rows else ())
-            ledger.finish()
+            self._finish(context, ledger, window)
             self.shown.found({"records": len(rows)})
             count_query(len(rows), info, tags=self.metric_tags)
             return rows
@@ -342,10 +348,10 @@ class BulkQueryOperator(BulkJobOperator):
             ),
             ledger=ledger,
         )
-        window = self._advance(context, ledger)
+        window = self._window_kept(ledger)
         facts = {"records": extract.records, "manifest": extract.manifest, **few(extract.files)}
         self._tell(context, client, info, facts, window, columns=extract.columns, extract=extract)
-        ledger.finish()
+        self._finish(context, ledger, window)
         self.log.info("job %s: %d records in %d file(s)", info.id, extract.records, len(extract.files))
         self.shown.found({"records": extract.records}, files={"records": extract.files}, manifest=extract.manifest)
         count_query(extract.records, info, tags=self.metric_tags)
@@ -387,13 +393,20 @@ class BulkQueryOperator(BulkJobOperator):
 
         self.note_lineage(gather)
 
-    def _advance(self, context: Context, ledger: TaskLedger) -> Window | None:
-        """Move the watermark on, now that the window's rows are where they belong. A crash in between reads them again."""
+    def _window_kept(self, ledger: TaskLedger) -> Window | None:
+        """Give the window that this try has asked for.
+
+        :raises SourceError: the DAG was changed while the task was deferred
+        """
         if self.incremental is None:
             return None
         kept = ledger.window()
-        if kept is None:
-            raise LedgerError("no window is recorded for this task, though it has read one")
-        window = Window.from_dict(kept)
-        self.incremental.advance(context, window)
-        return window
+        if kept is None or kept["of"] != self.incremental.identity:
+            raise SourceError("incremental was changed while the task waited; nothing is published. Clear the task")
+        return Window.from_dict(kept)
+
+    def _finish(self, context: Context, ledger: TaskLedger, window: Window | None) -> None:
+        """Move the watermark on, now that the rows are where they belong. A crash in between reads them again."""
+        if self.incremental is not None and window is not None:
+            self.incremental.advance(context, window)
+        ledger.finish()

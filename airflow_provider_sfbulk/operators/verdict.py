@@ -106,11 +106,15 @@ def check_failed_records(
         return
     # The counters of a job that did not complete may lag behind its files: then any of the jobs may hold the failures.
     with_failures = [job for job in jobs if job.failed] or list(jobs)
+    sums: dict[str, tuple[int, int]] = {}  # by job: the batches of one of Bulk API 1.0 come one by one
+    for job in with_failures:
+        bad, all_ = sums.get(job.id, (0, 0))
+        sums[job.id] = (bad + job.failed, all_ + job.processed)
     named = ", ".join(
-        f"{job.failed} of {job.processed} in job {job.id}" if job.failed else f"job {job.id}"
-        for job in with_failures[:NAMED_JOBS]
+        f"{bad} of {all_} in job {job_id}" if bad else f"job {job_id}"
+        for job_id, (bad, all_) in list(sums.items())[:NAMED_JOBS]
     )
-    more = f" and {len(with_failures) - NAMED_JOBS} more jobs" if len(with_failures) > NAMED_JOBS else ""
+    more = f" and {len(sums) - NAMED_JOBS} more jobs" if len(sums) > NAMED_JOBS else ""
     reasons = ", ".join(
         f"{code} {count}" for code, count in sorted(codes.items(), key=lambda item: (-item[1], item[0]))
     )

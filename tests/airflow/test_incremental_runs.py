@@ -50,7 +50,7 @@ def test_the_windows_follow_each_other(runs: list[dict[str, Any]]) -> None:
 def test_the_watermark_is_in_the_asset_s_state_store(stage: Stage, runs: list[dict[str, Any]]) -> None:
     assets = stage.stack.call("GET", f"/api/v2/assets?name_pattern={ASSET}")["assets"]
     (asset_id,) = [each["id"] for each in assets if each["name"] == ASSET]
-    stored = stage.stack.call("GET", f"/api/v2/assets/{asset_id}/state-store/sfbulk.watermark.{DAG_ID}.extract")
+    stored = stage.stack.call("GET", f"/api/v2/assets/{asset_id}/state-store/sfbulk.watermark:{DAG_ID}:extract")
     assert stored["value"] == runs[-1]["window"]["until"]
     events = stage.stack.call("GET", f"/api/v2/assets/events?asset_id={asset_id}")["asset_events"]
     assert [each["extra"]["window"] for each in sorted(events, key=lambda each: each["id"])] == [

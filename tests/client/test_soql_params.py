@@ -117,6 +117,17 @@ def test_a_count_of_days_is_bound() -> None:
         bind("WHERE D = LAST_N_DAYS:n", {"n": "30 OR Id != null"})
 
 
+@pytest.mark.parametrize("colon", [":", " :", ": ", " : "])
+def test_a_count_of_days_may_have_blanks_around_its_colon(colon: str) -> None:
+    assert bind(f"CreatedDate = LAST_N_DAYS{colon}days", {"days": 30}) == "CreatedDate = LAST_N_DAYS:30"
+
+
+@pytest.mark.parametrize("value", [10**5000, -(10**400), Decimal("sNaN")], ids=["huge", "low", "signal"])
+def test_a_number_that_is_none_is_told_by_its_name(value: Any) -> None:
+    with pytest.raises(SourceError, match="soql_params: x is"):
+        bind("A = :x", {"x": value})
+
+
 def test_names_and_values_belong_together() -> None:
     with pytest.raises(SourceError, match=":b,"):
         bind("WHERE A = :a AND B = :b", {"a": 1})

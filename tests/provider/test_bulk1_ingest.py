@@ -131,6 +131,11 @@ def test_results_are_the_same_files_as_by_2_0(org: LocalOrg, tmp_path: Path) -> 
     assert len(found["1.0"][1]["successful"]) == 22
 
 
+def test_a_job_is_named_once_however_many_of_its_batches_have_failures(org: LocalOrg, task: FakeTask) -> None:
+    with pytest.raises(FailedRecordsError, match=r"25 of 25 in job \w+\. Set results_path"):
+        task.start().run(load([{**row, "Name": ""} for row in rows()]))
+
+
 def test_failed_rows_fail_the_task_and_a_clear_sends_them_again(org: LocalOrg, task: FakeTask) -> None:
     records = rows()
     records[3]["Name"] = ""

@@ -6,11 +6,12 @@ import csv
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import Asset
-from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk import Asset, AssetAlias
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,13 +19,14 @@ from hypothesis import strategies as st
 from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
-from airflow_provider_sfbulk.operators.incremental import BEGINNING
+from airflow_provider_sfbulk.operators.incremental import BEGINNING, KEY_CHARACTERS, watermark_key
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator, Incremental
 from tests.provider.conftest import DyingTry, FakeTask, Killed
 
 ACCOUNTS = Asset("accounts")
 SOQL = "SELECT Id, Name, External_Key__c FROM Account WHERE SystemModstamp >= :since AND SystemModstamp < :until"
-KEY = ("accounts", "sfbulk.watermark.dag.task")
+KEY = ("accounts", "sfbulk.watermark:dag:task")
+NO_LAG = timedelta()
 MINUTE = timedelta(minutes=1)
 
 
@@ -178,16 +180,69 @@ def test_a_clear_reads_the_same_window_and_moves_nothing(org: LocalOrg, runs: Ru
     assert runs.watermark == second["window"]["until"]
 
 
-def test_another_field_or_begin_makes_a_window_of_its_own(org: LocalOrg, runs: Runs) -> None:
+def test_another_lag_or_begin_leaves_old_windows_as_they_are(org: LocalOrg, runs: Runs) -> None:
+    change(org, 1)
+    later(org)
+    task, folder = runs.task()
+    first = task.start().run(extract(folder))
+    change(org, 2)
+    later(org)
+    other = Incremental(asset=ACCOUNTS, initial="2020-01-01T00:00:00Z", lag=6 * MINUTE)
+    again = task.start(cleared=True).run(extract(folder, other))
+    assert (again["window"], read(again)) == (first["window"], ["K-1"])
+    assert read(runs.run()) == ["K-2"]
+
+
+def test_another_field_makes_a_window_of_its_own(org: LocalOrg, runs: Runs) -> None:
     change(org, 1)
     later(org)
     task, folder = runs.task()
     task.start().run(extract(folder))
-    runs.assets.clear()
+    change(org, 2)
     later(org)
-    other = Incremental(asset=ACCOUNTS, initial="2020-01-01T00:00:00Z")
-    again = task.start(cleared=True).run(extract(folder, other))
-    assert (again["window"]["since"], read(again)) == ("2020-01-01T00:00:00.000Z", ["K-1"])
+    soql = SOQL.replace("SystemModstamp", "LastModifiedDate")
+    other = Incremental("LastModifiedDate", asset=ACCOUNTS)
+    assert read(task.start(cleared=True).run(extract(folder, other, soql=soql))) == ["K-2"]
+
+
+@pytest.mark.parametrize("set_back", ["1970-01-01T00:00:00Z", None])
+def test_a_watermark_that_somebody_set_back_is_not_moved_by_an_old_run(
+    set_back: str | None, org: LocalOrg, runs: Runs
+) -> None:
+    change(org, 1)
+    later(org)
+    runs.run()
+    change(org, 2)
+    later(org)
+    task, folder = runs.task()
+    task.start().run(extract(folder))
+    if set_back is None:
+        del runs.assets[KEY]
+    else:
+        runs.assets[KEY] = set_back
+    assert read(task.start(cleared=True).run(extract(folder))) == ["K-2"]
+    assert runs.watermark == set_back
+    assert read(runs.run()) == ["K-1", "K-2"]
+
+
+@pytest.mark.parametrize("before", [None, Incremental(asset=ACCOUNTS)])
+def test_an_incremental_that_was_changed_while_the_task_waited_publishes_nothing(
+    before: Incremental | None, org: LocalOrg, runs: Runs
+) -> None:
+    change(org, 1)
+    later(org)
+    org.core.job_seconds = 60
+    task, folder = runs.task()
+    attempt = task.start()
+    given: dict[str, Any] = {"soql": SOQL if before else "SELECT Id FROM Account", "output_path": str(folder)}
+    with pytest.raises(TaskDeferred) as deferral:
+        attempt.run_once(BulkQueryOperator(task_id="task", incremental=before, deferrable=True, **given))
+    org.advance(60)
+    after = extract(folder, Incremental(asset=Asset("fresh")), deferrable=True)
+    with pytest.raises(SourceError, match="was changed while the task waited"):
+        attempt.resume(after, deferral.value)
+    assert not folder.exists() or not list(folder.glob("part-*"))
+    assert runs.assets == {}
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -271,7 +326,7 @@ def test_a_data_interval_is_the_window_and_moves_no_watermark(org: LocalOrg, run
     found = []
     for start, stop in ((begin, end), (end, end + 10 * MINUTE)):
         task, folder = runs.task(data_interval_start=start, data_interval_end=stop)
-        found.append(read(task.start().run(extract(folder, Incremental(by="data_interval")))))
+        found.append(read(task.start().run(extract(folder, Incremental(by="data_interval", lag=NO_LAG)))))
     assert found == [["K-1"], ["K-2"]]
     assert runs.assets == {}
 
@@ -299,11 +354,27 @@ def test_a_run_without_data_interval_is_told(run: dict[str, Any], org: LocalOrg,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"soql": "SELECT Id FROM Account"}, "SystemModstamp >= :since is not in it"),
-        ({"soql": SOQL.replace(">=", ">")}, "SystemModstamp >= :since is not in it"),
-        ({"soql": SOQL.replace("< ", "<= ")}, "SystemModstamp < :until is not in it"),
-        ({"soql": SOQL.replace("SystemModstamp", "LastModifiedDate")}, "SystemModstamp >= :since is not in it"),
-        ({"soql": SOQL.replace("SystemModstamp", "Owner.SystemModstamp")}, "SystemModstamp >= :since is not in it"),
+        ({"soql": "SELECT Id FROM Account"}, "SystemModstamp >= :since is not so"),
+        ({"soql": SOQL.replace(">=", ">")}, "SystemModstamp >= :since is not so"),
+        ({"soql": SOQL.replace("< ", "<= ")}, "SystemModstamp < :until is not so"),
+        ({"soql": SOQL.replace("SystemModstamp", "LastModifiedDate")}, "SystemModstamp >= :since is not so"),
+        ({"soql": SOQL.replace("SystemModstamp", "Owner.SystemModstamp")}, "SystemModstamp >= :since is not so"),
+        ({"soql": SOQL.replace("WHERE ", "WHERE NOT ")}, "SystemModstamp >= :since is not so"),
+        ({"soql": SOQL.replace("WHERE ", "WHERE NOT (") + ")"}, "SystemModstamp >= :since is not so"),
+        ({"soql": SOQL.replace(":since", ":Since")}, "SystemModstamp >= :since is not so"),
+        ({"soql": f"{SOQL} AND CreatedDate > :since"}, "SystemModstamp >= :since is not so"),
+        ({"soql": f"{SOQL} LIMIT 1"}, "LIMIT"),
+        ({"soql": SOQL.replace("AND", "OR")}, "put it into parentheses"),
+        ({"soql": SOQL.replace("WHERE ", "WHERE Name = 'x' OR ")}, "put it into parentheses"),
+        (
+            {"soql": f"SELECT Id FROM Account WHERE Id IN ({SOQL.replace('Id, Name, External_Key__c', 'Id')})"},
+            "SystemModstamp >= :since is not so",
+        ),
+        (
+            {"soql": "SELECT Id FROM Account WHERE Name = 'SystemModstamp >= :since' AND CreatedDate > :since"},
+            "SystemModstamp >= :since is not so",
+        ),
+        ({"output_path": None, "do_xcom_push": False}, "nowhere"),
         ({"soql_params": {"since": BEGINNING}}, "bound by incremental"),
         ({"wait_for_completion": False}, "needs the soql, and a wait"),
         ({"soql": None, "job_id": "750000000000001AAA"}, "needs the soql, and a wait"),
@@ -324,6 +395,8 @@ def test_a_query_that_reads_no_window_is_told(
         ({"by": "weekday", "asset": ACCOUNTS}, "watermark, data_interval"),
         ({"field": "a b", "asset": ACCOUNTS}, "API name"),
         ({"lag": timedelta(-1), "asset": ACCOUNTS}, "not below 0"),
+        ({"asset": "accounts"}, "asset is an Asset, not a str"),
+        ({"asset": AssetAlias("accounts")}, "asset is an Asset, not a AssetAlias"),
         ({"initial": "yesterday", "asset": ACCOUNTS}, "initial is a point in time with a timezone"),
         ({"initial": datetime(2026, 1, 1), "asset": ACCOUNTS}, "initial is a point in time"),  # noqa: DTZ001
     ],
@@ -331,6 +404,38 @@ def test_a_query_that_reads_no_window_is_told(
 def test_a_wrong_incremental_is_told_where_it_is_made(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(SourceError, match=message):
         Incremental(**arguments)
+
+
+@pytest.mark.parametrize(
+    "soql",
+    [
+        "SELECT Id, External_Key__c FROM Account a WHERE a.SystemModstamp >= :since AND a.SystemModstamp < :until",
+        "SELECT Id, External_Key__c FROM Account WHERE Account.SystemModstamp>=: since AND SYSTEMMODSTAMP < :until",
+        f"{SOQL} AND (Name = 'new' OR Name = 'LIMIT') AND Name NOT IN ('old') AND (NOT Name LIKE 'x') ORDER BY Name",
+    ],
+)
+def test_a_window_may_be_written_in_other_ways(soql: str, org: LocalOrg, runs: Runs) -> None:
+    change(org, 1)
+    later(org)
+    assert read(runs.run(soql=soql)) == ["K-1"]
+
+
+def test_a_begin_in_the_future_is_told_and_keeps_nothing(org: LocalOrg, runs: Runs) -> None:
+    change(org, 1)
+    later(org)
+    with pytest.raises(SourceError, match="begin in the future"):
+        runs.run(incremental=Incremental(asset=ACCOUNTS, initial="2062-01-01T00:00:00Z"))
+    assert runs.watermark is None
+    assert read(runs.run()) == ["K-1"]
+
+
+def test_tasks_with_dots_in_their_names_have_a_watermark_each() -> None:
+    def key(dag_id: str, task_id: str) -> str:
+        return watermark_key({"ti": SimpleNamespace(dag_id=dag_id, task_id=task_id, map_index=-1)})  # type: ignore[arg-type]
+
+    assert key("crm", "eu.extract") != key("crm.eu", "extract")
+    assert len(key("d" * 250, "t" * 250)) <= KEY_CHARACTERS
+    assert key("d" * 250, "t" * 250) != key("d" * 250, "u" * 250)
 
 
 def test_a_mapped_task_has_no_watermark(org: LocalOrg, runs: Runs) -> None:
@@ -345,6 +450,8 @@ def test_the_asset_is_an_outlet_once() -> None:
     assert extract(Path()).outlets == [ACCOUNTS]
     assert extract(Path(), outlets=[ACCOUNTS]).outlets == [ACCOUNTS]
     assert extract(Path(), inlets=[ACCOUNTS]).outlets == []
+    alias = AssetAlias("accounts")
+    assert extract(Path(), outlets=[alias]).outlets == [alias, ACCOUNTS]
 
 
 def test_a_watermark_that_is_none_is_told(org: LocalOrg, runs: Runs) -> None:

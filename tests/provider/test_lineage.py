@@ -151,6 +151,14 @@ def test_an_object_that_cannot_be_described_any_more_fails_no_task(org: LocalOrg
     assert operator.get_openlineage_facets_on_complete(None) is None
 
 
+def test_a_configuration_that_cannot_be_read_fails_no_task(
+    org: LocalOrg, source: Path, tmp_path: Path, listening: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__OPENLINEAGE__TRANSPORT", "{broken")
+    summary = FakeTask().start().run(load(str(source)))
+    assert summary["successful"] == 2
+
+
 @pytest.mark.usefixtures("listening")
 def test_rows_for_xcom_have_an_object_and_no_output(org: LocalOrg, source: Path) -> None:
     FakeTask().start().run(load(str(source)))
@@ -177,6 +185,7 @@ def test_where_nobody_listens_no_call_is_made_and_nothing_is_kept(org: LocalOrg,
         ("s3://minio@lake/accounts/a.csv", "s3://lake", "accounts/a.csv"),
         ("gs://lake/accounts/", "gs://lake", "accounts"),
         ("s3://lake", "s3://lake", "/"),
+        ("s3://lake/a#b?c.csv", "s3://lake", "a#b?c.csv"),
     ],
 )
 def test_files_are_named_as_openlineage_names_them(uri: str, namespace: str, name: str) -> None:

@@ -45,7 +45,7 @@ class Edit:
     def apply(self, found: Scan) -> bytes:
         """Give the bytes of the records, changed. Every record has the file's number of columns."""
         if self._nothing:
-            return found.data.tobytes()
+            return found.raw
         # Starts and stops of the values: a row a record, a column a column.
         after = found.separators.reshape(-1, self._columns)
         starts = np.empty_like(after)

@@ -155,12 +155,11 @@ class _Records:
             self._check_quotes(found)
             self._fail(found.row_of(int(found.quotes[-1])), "a quote is not closed when the file ends")
         if found.data.size and (not found.ends.size or found.ends[-1] != found.data.size - 1):
-            return scan(found.data.tobytes() + self._file_ending.characters.encode(), self._delimiter)
+            return scan(found.raw + self._file_ending.characters.encode(), self._delimiter)
         return found
 
     def _checked(self, found: Scan) -> Block | None:
-        data = found.data.tobytes()
-        self._check_characters(data, found)
+        self._check_characters(found.raw, found)
         self._check_quotes(found)
         self._check_line_breaks(found)
         found = self._without_empty_lines(found)
@@ -277,12 +276,10 @@ class _Records:
 
     def _check_sizes(self, found: Scan) -> None:
         separators = found.separators
-        lengths = np.diff(separators, prepend=-1) - 1
-        if int(lengths.max()) <= limits.FIELD_CHARACTERS:
-            too_long: NDArray[np.intp] = lengths[:0]
-        else:
-            too_long = np.flatnonzero(lengths > limits.FIELD_CHARACTERS)
-        for field in too_long:
+        records = np.diff(found.ends, prepend=-1)
+        if int(records.max()) <= limits.FIELD_CHARACTERS:  # and so is every field in them
+            return
+        for field in np.flatnonzero(np.diff(separators, prepend=-1) - 1 > limits.FIELD_CHARACTERS):
             if self._characters(found, int(field), int(field) + 1) > limits.FIELD_CHARACTERS:
                 self._fail(
                     found.row_of(int(separators[field])),
@@ -291,7 +288,7 @@ class _Records:
                     found=found,
                 )
         columns = len(self.header.names)
-        for index in np.flatnonzero(np.diff(found.ends, prepend=-1) > limits.RECORD_CHARACTERS):
+        for index in np.flatnonzero(records > limits.RECORD_CHARACTERS):
             if self._characters(found, int(index) * columns, (int(index) + 1) * columns) > limits.RECORD_CHARACTERS:
                 self._fail(
                     int(index),
