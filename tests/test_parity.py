@@ -39,6 +39,7 @@ def test_the_counts_are_those_of_the_lines() -> None:
     counts = Counter(line[4] for line in LINES)
     told = re.search(r"Of (\d+) lines \*\*(\d+) are done, (\d+) partly, (\d+) refused\*\*", PAGE)
     assert told is not None
+    assert f", {len(LINES)} lines of it" in (TESTS.parent / "docs" / "supported.md").read_text(encoding="utf-8")
     assert tuple(map(int, told.groups())) == (len(LINES), counts["done"], counts["partly"], counts["refused"])
 
 

@@ -10,7 +10,6 @@ from airflow_provider_sfbulk.client.caller import Caller
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.flows import load1
 from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1, PkChunking, chunking_of, root_object
-from airflow_provider_sfbulk.client.flows.org import describe
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule
 from airflow_provider_sfbulk.client.flows.wait1 import (
     OnProgress1,
@@ -18,6 +17,7 @@ from airflow_provider_sfbulk.client.flows.wait1 import (
     submit_query,
     wait_for_batches,
 )
+from airflow_provider_sfbulk.client.ingest import parts_of
 from airflow_provider_sfbulk.client.job_calls import Timeout, seconds_of
 from airflow_provider_sfbulk.client.models import Operation, QueryOperation
 from airflow_provider_sfbulk.client.models1 import (
@@ -28,10 +28,8 @@ from airflow_provider_sfbulk.client.models1 import (
     JobInfo1,
     RecordResult,
 )
-from airflow_provider_sfbulk.client.records.columns import check_against_describe
 from airflow_provider_sfbulk.client.records.object_rows import xml_records
-from airflow_provider_sfbulk.client.records.parts import Part, split
-from airflow_provider_sfbulk.client.records.sources import Rules, from_source
+from airflow_provider_sfbulk.client.records.sources import Rules
 from airflow_provider_sfbulk.client.result_file1 import ResultFile
 from airflow_provider_sfbulk.client.results1 import BulkQueryResult1, BulkResult1
 from airflow_provider_sfbulk.client.wire import Body
@@ -189,20 +187,10 @@ class Bulk1Api:
             concurrency_mode=concurrency_mode,
             batch_retry=batch_retry,
         )
-        parts = self._parts(sobject, records, made, batch_bytes, batch_records)
+        parts = parts_of(self._client, sobject, records, made, part_bytes=batch_bytes, part_records=batch_records)
         sent = self._client.run(load1.load(self._jobs, spec, parts, compress=compress))
         result = BulkResult1(self._client, sent)
         return result.wait(timeout=timeout, on_progress=on_progress, schedule=schedule) if wait else result
-
-    def _parts(self, sobject: str, records: Any, rules: Rules, most_bytes: int, most_records: int) -> Iterator[Part]:
-        stream = from_source(records, rules, name="records")
-        columns = check_against_describe(
-            stream.columns,
-            self._client.run(describe(sobject, api_version=self._client.api_version)),
-            operation=rules.operation,
-            external_id_field=rules.external_id_field,
-        )
-        yield from split(stream.with_columns(columns), max_bytes=most_bytes, max_records=most_records)
 
     def query(
         self,

@@ -97,20 +97,27 @@ class IngestApi(JobCalls):
         """
         made = Rules(operation=Operation(operation), external_id_field=external_id_field, **rules)
         spec = IngestSpec(sobject, made.operation, external_id_field, assignment_rule_id)
-        parts = self._parts(sobject, records, made, part_bytes, part_records)
+        parts = parts_of(self._client, sobject, records, made, part_bytes=part_bytes, part_records=part_records)
         filled = self._client.run(ingest.load(self._ingest, spec, parts, limit=max_concurrent_jobs))
         result = BulkResult(self._client, filled)
         return result.wait(timeout=timeout, on_progress=on_progress, schedule=schedule) if wait else result
 
-    def _parts(self, sobject: str, records: Any, rules: Rules, part_bytes: int, part_records: int) -> Iterator[Part]:
-        stream = from_source(records, rules, name="records")
-        columns = check_against_describe(
-            stream.columns,
-            self._client.run(describe(sobject, api_version=self._client.api_version)),
-            operation=rules.operation,
-            external_id_field=rules.external_id_field,
-        )
-        yield from split(stream.with_columns(columns), max_bytes=part_bytes, max_records=part_records)
+
+def parts_of(
+    client: Caller, sobject: str, records: Any, rules: Rules, *, part_bytes: int, part_records: int
+) -> Iterator[Part]:
+    """Cut records into parts, their columns checked against the object's describe. Nothing is read before the first.
+
+    :raises SourceError: when the records cannot be loaded as they are
+    """
+    stream = from_source(records, rules, name="records")
+    columns = check_against_describe(
+        stream.columns,
+        client.run(describe(sobject, api_version=client.api_version)),
+        operation=rules.operation,
+        external_id_field=rules.external_id_field,
+    )
+    yield from split(stream.with_columns(columns), max_bytes=part_bytes, max_records=part_records)
 
 
 def body_of(data: bytes | str | os.PathLike[str] | Body) -> Body:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from airflow_provider_sfbulk.client.errors import ServerBusyError, TransportError
 from airflow_provider_sfbulk.client.flows.refusal import is_html
@@ -12,16 +11,14 @@ from airflow_provider_sfbulk.client.models1 import ContentType
 from airflow_provider_sfbulk.client.records.decode import RecordCounter, find_dialect, read_rows
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.object_rows import json_rows, xml_rows
+from airflow_provider_sfbulk.client.spool import OnDisk
 from airflow_provider_sfbulk.client.wire import Reply
 
 NO_RECORDS: Final = b"Records not found for this query"
 """All that the CSV of a query without rows holds: no header, no line ending. Seen by many clients."""
 
-_MEMORY_BYTES: Final = 1024 * 1024
-_CHUNK_BYTES: Final = 1024 * 1024
 
-
-class ResultFile:
+class ResultFile(OnDisk):
     """A sink on disk; :meth:`rows` reads it once it is finished.
 
     CSV is proven whole when it ends, XML and JSON while they are read: both have an end of their own.
@@ -31,7 +28,6 @@ class ResultFile:
 
     def __init__(self, content_type: ContentType) -> None:
         self._content_type = content_type
-        self._file: IO[bytes] | None = None
         self._counter = RecordCounter(Dialect())
         self._start = b""
         self._dialect = Dialect()
@@ -43,8 +39,7 @@ class ResultFile:
         """
         if is_html(reply):
             raise ServerBusyError("a web page where rows are due, as in a maintenance", status=reply.status)
-        self.discard()
-        self._file = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 - closed by discard and rows
+        self._open()
         self._counter = RecordCounter(Dialect())
         self._start = b""
 
@@ -74,12 +69,6 @@ class ResultFile:
         """Whether it is the CSV of a query without rows."""
         return self._content_type is ContentType.CSV and self._start.strip() in (NO_RECORDS, b"")
 
-    def discard(self) -> None:
-        """Close the file, which removes it."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
     def rows(self) -> Iterator[dict[str, Any]]:
         """Read the rows, once: the file goes with them. CSV's are all text, the others' are trees."""
         file = self._opened()
@@ -92,15 +81,6 @@ class ResultFile:
             elif self._content_type is ContentType.JSON:
                 yield from json_rows(file)
             else:
-                yield from read_rows(iter(lambda: file.read(_CHUNK_BYTES), b""), self._dialect)
+                yield from read_rows(self._chunks(), self._dialect)
         finally:
             self.discard()
-
-    def __del__(self) -> None:
-        # Nobody read the rows, or not to their end.
-        self.discard()
-
-    def _opened(self) -> IO[bytes]:
-        if self._file is None:
-            raise RuntimeError("the file is not open: a sink is started first, and its rows are read once")
-        return self._file

@@ -16,7 +16,36 @@ _MEMORY_BYTES: Final = 1024 * 1024
 _CHUNK_BYTES: Final = 1024 * 1024
 
 
-class Spool:
+class OnDisk:
+    """What a sink writes to a file of its own: without a name, in memory while it is small, gone with the sink."""
+
+    _file: IO[bytes] | None = None
+
+    def discard(self) -> None:
+        """Close the file, which removes it."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> None:
+        self.discard()
+        self._file = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 - closed by discard
+
+    def _opened(self) -> IO[bytes]:
+        if self._file is None:
+            raise RuntimeError("the file is not open: a sink is started first, and its rows are read once")
+        return self._file
+
+    def _chunks(self) -> Iterator[bytes]:
+        file = self._opened()
+        return iter(lambda: file.read(_CHUNK_BYTES), b"")
+
+    def __del__(self) -> None:
+        # Nobody read the rows, or not to their end.
+        self.discard()
+
+
+class Spool(OnDisk):
     """A sink on disk; :meth:`rows` reads it once it is finished.
 
     :param dialect: the job's
@@ -25,7 +54,6 @@ class Spool:
     """
 
     def __init__(self, dialect: Dialect, *, records: int | None = None, required: Collection[str] = ()) -> None:
-        self._file: IO[bytes] | None = None
         self._given = dialect
         self._dialect = dialect
         self._records = records
@@ -35,8 +63,7 @@ class Spool:
 
     def start(self, reply: Reply) -> None:
         """Begin anew."""
-        self.discard()
-        self._file = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 - closed by discard and rows
+        self._open()
         self._counter = RecordCounter(self._given)
         said = reply.headers.get(RECORDS_HEADER, "")
         self._expected = int(said) if self._records is None and said.isdecimal() else self._records
@@ -60,26 +87,10 @@ class Spool:
         if self._expected not in (None, self._counter.records):
             raise TransportError(f"{self._counter.records} records came in place of {self._expected}")
 
-    def discard(self) -> None:
-        """Close the file, which removes it."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
     def rows(self) -> Iterator[dict[str, str]]:
         """Read the rows, once: the file goes with them."""
-        file = self._opened()
         try:
-            file.seek(0)
-            yield from read_rows(iter(lambda: file.read(_CHUNK_BYTES), b""), self._dialect)
+            self._opened().seek(0)
+            yield from read_rows(self._chunks(), self._dialect)
         finally:
             self.discard()
-
-    def __del__(self) -> None:
-        # Nobody read the rows, or not to their end.
-        self.discard()
-
-    def _opened(self) -> IO[bytes]:
-        if self._file is None:
-            raise RuntimeError("the file is not open: a sink is started first, and its rows are read once")
-        return self._file
