@@ -7,11 +7,14 @@ import csv
 import json
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.responses import Response
 
 from airflow_provider_sfbulk import limits
@@ -250,11 +253,52 @@ def test_wherever_a_try_dies_the_next_brings_every_row_once(after: bool, org: Lo
     assert deaths >= 8, "the plan, the decision, the job, three batches, the end"
 
 
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    count=st.integers(1, 40),
+    part_records=st.integers(1, 12),
+    deferrable=st.booleans(),
+    mode=st.sampled_from(["Serial", "Parallel"]),
+    lost=st.dictionaries(
+        st.sampled_from(["bulk1.create", "bulk1.add_batch", "bulk1.change", "bulk1.request", "bulk1.batches"]),
+        st.tuples(st.sampled_from([LostReply, LostRequest]), st.integers(1, 8)),
+    ),
+    deaths=st.lists(st.tuples(st.integers(1, 9), st.booleans()), max_size=5),
+)
+def test_whatever_dies_or_is_lost_every_row_is_there_once(
+    count: int,
+    part_records: int,
+    deferrable: bool,
+    mode: str,
+    lost: dict[str, tuple[Any, int]],
+    deaths: list[tuple[int, bool]],
+    org: LocalOrg,
+) -> None:
+    org.core.faults.clear()
+    before = stored(org)
+    for route, (fault, call) in lost.items():
+        org.core.faults.add(route, fault(call))
+    records = [{**row, "External_Key__c": f"{len(before)}-{row['External_Key__c']}"} for row in rows(count)]
+    operator = load(records, deferrable=deferrable, part_records=part_records, concurrency_mode=mode)
+    task, summary = FakeTask(), None
+    for write, after in deaths:
+        with suppress(Killed):
+            summary = DyingTry(task, write, after=after).run(operator)
+            break
+    summary = summary or task.start().run(operator)
+    assert summary["successful"] == count
+    assert stored(org) - before == keys(records)
+
+
 @pytest.mark.parametrize("fault", [LostReply, LostRequest])
-@pytest.mark.parametrize("route", ["bulk1.create", "bulk1.add_batch", "bulk1.change", "bulk1.results"])
-def test_a_lost_reply_or_request_changes_nothing(route: str, fault: Any, org: LocalOrg, task: FakeTask) -> None:
-    org.core.faults.add(route, fault(1, 2))
-    summary = task.start().run(load(rows()))
+@pytest.mark.parametrize("route", ["bulk1.create", "bulk1.add_batch", "bulk1.change", "bulk1.result"])
+def test_a_lost_reply_or_request_changes_nothing(
+    route: str, fault: Any, org: LocalOrg, task: FakeTask, tmp_path: Path
+) -> None:
+    struck = fault(1, 2)
+    org.core.faults.add(route, struck)
+    summary = task.start().run(load(rows(), results_path=tmp_path))
+    assert struck.seen >= 2
     assert summary["successful"] == 25
     assert stored(org) == keys(rows())
 
