@@ -14,8 +14,8 @@ import pytest
 from starlette.responses import PlainTextResponse, Response
 
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.data.seed import SeedError
 from airflow_provider_sfbulk.local_org.faults import Dropped, Exchange, Fault
-from airflow_provider_sfbulk.local_org.seed import SeedError
 from tests.local_org.org_witness import V, Witness
 
 

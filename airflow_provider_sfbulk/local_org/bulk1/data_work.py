@@ -7,15 +7,15 @@ import time
 from typing import Final
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org import columns, rows
 from airflow_provider_sfbulk.local_org.bulk1 import csv_records, object_records
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Batch, BatchState, Job, JobEntry
 from airflow_provider_sfbulk.local_org.bulk1.records import BatchFailedError, Records
 from airflow_provider_sfbulk.local_org.bulk1.results import WRITERS, RowResult
+from airflow_provider_sfbulk.local_org.bulk2.csv_in import JobFailedError
 from airflow_provider_sfbulk.local_org.core import Core
-from airflow_provider_sfbulk.local_org.csv_in import JobFailedError
-from airflow_provider_sfbulk.local_org.schema import SObject
-from airflow_provider_sfbulk.local_org.values import RowError
+from airflow_provider_sfbulk.local_org.data import columns, rows
+from airflow_provider_sfbulk.local_org.data.schema import SObject
+from airflow_provider_sfbulk.local_org.data.values import RowError
 
 _LINE_BREAK: Final = re.compile(r"\r\n|\n")
 _ENDINGS: Final = {"LF": "\n", "CRLF": "\r\n"}
