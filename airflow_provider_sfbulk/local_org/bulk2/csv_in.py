@@ -135,6 +135,12 @@ def read(path: Path, dialect: Dialect, *, batch_records: int = limits.BATCH_RECO
         return Contents()
     header_line, header_end = _read_header(path, dialect)
     header = _by_row(header_line + dialect.newline, dialect, width=None)
+    if not header.count:
+        with path.open("rb") as file:
+            if not any(block.strip(b"\r\n") for block in iter(lambda: file.read(_BLOCK_BYTES), b"")):
+                return Contents()  # blank lines are passed over everywhere, so this is like an upload of nothing
+        # What Salesforce makes of a blank line above the header is not known.
+        raise JobFailedError("InvalidBatch : Field name not found : ")
     if header.malformed:
         raise _unescaped_quote()
     spans = tuple(_spans(path, dialect, header_end, batch_records))

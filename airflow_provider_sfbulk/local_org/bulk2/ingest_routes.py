@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.responses import Response, StreamingResponse
 
 from airflow_provider_sfbulk import limits
@@ -180,8 +181,8 @@ async def _create_with_data(call: Incoming) -> Response:
                 )
             body = parse_json(described.encode(), PROPERTIES)
             data = await content.read()
-    except HTTPException as error:
-        raise _invalid_job(f"malformed multipart request: {error.detail}") from error
+    except (HTTPException, MultiPartException, ValueError, KeyError) as error:
+        raise _invalid_job(f"malformed multipart request: {error}") from error
     if len(data.decode(errors="replace")) > limits.MULTIPART_CHARACTERS:
         raise _too_long()
     entry = _new_job(call, body)

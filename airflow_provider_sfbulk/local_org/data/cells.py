@@ -15,20 +15,20 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.data.columns import Column, Plan
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.data.store import Store, key_of, quoted
-from airflow_provider_sfbulk.local_org.data.values import CLEAR, KEEP, RowError, is_plain_text, too_long
+from airflow_provider_sfbulk.local_org.data.values import CLEAR, KEEP, RowError, is_plain_text, null_checkbox, too_long
 
 
 class Cells:
     """The values of a batch.
 
     :ivar values: by field name, one per row: the stored value, KEEP for an empty one, None to clear
-    :ivar errors: ``sf__Error`` by row; a row keeps its first one. How Salesforce joins several is not known.
+    :ivar errors: by row; a row keeps its first one. How Salesforce joins several is not known.
     """
 
-    def __init__(self, store: Store, schema: Schema, plan: Plan, raw: Sequence[list[str]]) -> None:
+    def __init__(self, store: Store, schema: Schema, plan: Plan, raw: Sequence[list[str]], count: int) -> None:
         self.values: dict[str, list[Any]] = {}
-        self.errors: dict[int, str] = {}
-        self.count = len(raw[0])
+        self.errors: dict[int, RowError] = {}
+        self.count = count
         self._store = store
         self._schema = schema
         self._check_sizes(raw)
@@ -37,10 +37,10 @@ class Cells:
 
     def fail(self, row: int, error: RowError) -> None:
         """Record why a row fails, unless it has failed already."""
-        self.errors.setdefault(row, error.text)
+        self.errors.setdefault(row, error)
 
     def _check_sizes(self, raw: Sequence[list[str]]) -> None:
-        longest = sum(len(max(column, key=len)) for column in raw)
+        longest = sum(len(max(column, key=len)) for column in raw if column)
         if longest <= limits.RECORD_CHARACTERS:
             return
         for row in range(self.count):
@@ -57,6 +57,8 @@ class Cells:
             values = self._plain(column.field, raw)
         else:
             values = self._converted(column, raw)
+            if column.field.type == "boolean":
+                self._fail_where(values, {None: null_checkbox(column.field)} if None in values else {})
             if column.field.type == "reference":
                 self._check_references(column.field, values)
         self.values[name] = self._merged(column.field, self.values[name], values) if name in self.values else values

@@ -62,14 +62,27 @@ def plan(schema: Schema, sobject: SObject, operation: str, key: str | None, head
         raise _invalid(f"Records have more than {limits.RECORD_FIELDS} fields")  # ours
     prefixes = {other.name: other.key_prefix for other in schema}
     columns = tuple(_column(schema, prefixes, sobject, name, position) for position, name in enumerate(header))
-    if operation in DELETES and [column.field.name for column in columns] != ["Id"]:
-        raise _invalid("delete batch must contain only ids")  # ours
+    match_by = sobject.get(key) if key and operation == "upsert" else None
+    _check_key(operation, match_by, columns)
     seen: set[tuple[str, bool]] = set()
     for column, name in zip(columns, header, strict=True):
         if (column.field.name, column.parent is None) in seen:
             raise _invalid(f"Duplicate field name : {name}")  # ours
         seen.add((column.field.name, column.parent is None))
-    return Plan(sobject, operation, columns, sobject.get(key) if key and operation == "upsert" else None)
+    return Plan(sobject, operation, columns, match_by)
+
+
+def _check_key(operation: str, match_by: Field | None, columns: Sequence[Column]) -> None:
+    """Refuse a header without the column that says which records are meant (heroku/salesforce-bulk#101).
+
+    An upsert by ``Id`` goes without: every row is created (jsforce's live tests).
+    """
+    names = [column.field.name for column in columns if column.parent is None]
+    wanted = "Id" if operation != "upsert" else match_by.name if match_by else "Id"
+    if operation in DELETES and names != ["Id"] and "Id" in names:
+        raise _invalid(f"The '{operation}' batch must contain only ids")
+    if operation != "insert" and wanted not in names and not (operation == "upsert" and wanted == "Id"):
+        raise _not_found(wanted)
 
 
 def _column(schema: Schema, prefixes: Mapping[str, str], sobject: SObject, name: str, position: int) -> Column:

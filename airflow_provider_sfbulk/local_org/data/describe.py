@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES, Field, SObject
 
 SOAP_TYPES: Final = {
@@ -153,7 +154,7 @@ def describe_field(field: Field) -> dict[str, Any]:
     ]
     body["deprecatedAndHidden"] = False
     body["encrypted"] = field.type == "encryptedstring"
-    body["filterable"] = not field.is_compound and field.type not in ("base64", "textarea")
+    body["filterable"] = _is_filterable(field)
     body["sortable"] = body["filterable"]
     body["groupable"] = body["filterable"] and not is_number
     body["aggregatable"] = body["filterable"]
@@ -161,6 +162,12 @@ def describe_field(field: Field) -> dict[str, Any]:
     body["nameField"] = field.name == "Name"
     body["queryByDistance"] = field.type == "location"
     return dict(sorted(body.items()))
+
+
+def _is_filterable(field: Field) -> bool:
+    """Whether a query can ask for the field: long text areas cannot be, short ones as ``BillingStreet`` can."""
+    is_long = field.type == "textarea" and field.length > limits.FILTERABLE_TEXT_CHARACTERS
+    return not field.is_compound and field.type not in ("base64", "encryptedstring") and not is_long
 
 
 def describe_summary(sobject: SObject, version: str) -> dict[str, Any]:

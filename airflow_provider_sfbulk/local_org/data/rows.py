@@ -2,8 +2,8 @@
 
 Rows fail one by one: a row that fails changes nothing and its neighbours are saved. Rows take effect in the order of
 the upload, in chunks of 200, which shows in two places: two rows of one chunk with the same external id both fail an
-upsert ("Duplicate external id specified"), in different chunks the later one updates what the earlier one made; and
-one record can be updated 12 times in a chunk.
+upsert ("Duplicate external id specified"), in different chunks the later one updates what the earlier one made; and a
+chunk may repeat records 12 times in all.
 
 Nothing is written here: the statements are run later in one transaction. All reading can be trusted until then because
 one thread does all the writing.
@@ -42,14 +42,14 @@ class Outcome:
 
     :ivar record_ids: the record that a row concerns, or None: a failed row that named none
     :ivar created: whether the row makes it
-    :ivar errors: ``sf__Error`` of the rows that fail
+    :ivar errors: why the others fail
     :ivar statements: what has to be written for the others
     :ivar values: what the rows' texts became, by field name
     """
 
     record_ids: list[str | None]
     created: list[bool]
-    errors: dict[int, str]
+    errors: dict[int, RowError]
     statements: list[Statement]
     values: dict[str, list[Any]] = dataclasses.field(default_factory=dict)
 
@@ -95,17 +95,20 @@ def decide(
     *,
     now: datetime,
     user_id: str,
+    count: int | None = None,
     held: Collection[str] = (),
     refused: Mapping[int, RowError] | None = None,
 ) -> Outcome:
     """Check one batch and say what it does.
 
-    :param raw: one list of texts per column of the upload, not empty
+    :param raw: one list of texts per column of the upload
+    :param count: of rows, where there is no column to say so: JSON and XML have records without fields
     :param user_id: who does it
     :param held: ids of records that somebody else holds
     :param refused: rows that fail because a test asked for it
     """
-    rows = _Rows(store, plan, Cells(store, schema, plan, raw), clock.in_csv(now), user_id, held, refused or {})
+    cells = Cells(store, schema, plan, raw, len(raw[0]) if count is None else count)
+    rows = _Rows(store, plan, cells, clock.in_csv(now), user_id, held, refused or {})
     return rows.delete() if plan.operation in DELETES else rows.save()
 
 
@@ -299,19 +302,23 @@ class _Rows:
                 for row in chunk
                 if counts[self._keys[row]] > 1
             }
+        # A record that comes three times is repeated twice, and the repetitions of all records count together (help
+        # article 000386990). The article wants fewer than 12, the message allows 12: from the 13th on it is sure.
         refused: dict[int, RowError] = {}
-        seen: Counter[str] = Counter()
+        seen: set[str] = set()
+        repetitions = 0
         for row in chunk:
             record_id = self._record_ids[row]
             if record_id is None:
                 continue
-            seen[record_id] += 1
-            if seen[record_id] > limits.DUPLICATE_UPDATES:
+            repetitions += record_id in seen
+            if record_id in seen and repetitions > limits.DUPLICATE_UPDATES:
                 message = (
                     f"Maximum number of duplicate updates in one batch ({limits.DUPLICATE_UPDATES} allowed). "
                     f"Attempt to update Id more than once in this Api call: {record_id}"
                 )
                 refused[row] = RowError("DUPLICATE_VALUE", message, "Id")
+            seen.add(record_id)
         return refused
 
     def _unfit_to_create(self) -> dict[int, RowError]:
@@ -384,9 +391,8 @@ class _Rows:
         for field in self._written():
             default = self._default(field)
             values = self._cells.values[field.name]
-            nothing = default if field.type == "boolean" else None
             names.append(field.name)
-            columns.append([default if (v := values[r]) is KEEP else nothing if v is None else v for r in rows])
+            columns.append([default if (v := values[r]) is KEEP else v for r in rows])
         constants = {
             field.name: default
             for field in self._sobject.fields.values()
@@ -421,10 +427,7 @@ class _Rows:
                 values = [None if value is KEEP else value for value in values]
             else:
                 sets.append(f"{name} = ?")
-            # A checkbox has no null: cleared, it has its default.
-            columns.append(
-                [self._default(field) if v is None else v for v in values] if field.type == "boolean" else values
-            )
+            columns.append(values)
         for stamp in ("LastModifiedDate", "LastModifiedById", "SystemModstamp"):
             if self._sobject.get(stamp):
                 sets.append(f"{quoted(stamp)} = ?")

@@ -76,7 +76,7 @@ def _load_file(core: Core, sobject: SObject, path: Path) -> None:
         )
         for row, problem in sorted(outcome.errors.items()):
             raise SeedError(
-                f"{path}, a record of the batch of 10,000 at byte {span.start}, number {row + 1}: {problem}"
+                f"{path}, a record of the batch of 10,000 at byte {span.start}, number {row + 1}: {problem.text}"
             )
         with core.store.writing() as connection:
             for statement in outcome.statements:

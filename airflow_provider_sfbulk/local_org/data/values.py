@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
 from airflow_provider_sfbulk.local_org.data import ids
@@ -28,10 +27,16 @@ Convert = Callable[[str], Any]
 
 
 class RowError(Exception):
-    """Why a row fails, as ``sf__Error`` writes it: ``CODE:message:Field1 Field2 --``, or ``CODE:message:--``."""
+    """Why a row fails.
+
+    :ivar text: as ``sf__Error`` writes it: ``CODE:message:Field1 Field2 --``, or ``CODE:message:--``
+    """
 
     def __init__(self, code: str, message: str, *fields: str) -> None:
         super().__init__(code, message, *fields)
+        self.code = code
+        self.message = message
+        self.fields = fields
         self.text = f"{code}:{message}:{' '.join(fields)}{' ' if fields else ''}--"
 
 
@@ -74,6 +79,13 @@ def too_long(field: Field, value: str) -> RowError:
     """Return the error of a text that is longer than its field. The wording is the commonly reported one."""
     message = f"{field.label or field.name}: data value too large: {value} (max length={field.length})"
     return RowError("STRING_TOO_LONG", message, field.name)
+
+
+def null_checkbox(field: Field) -> RowError:
+    """Return the error of a checkbox set to null, as seen in an update (jetstreamapp/jetstream#712)."""
+    return RowError(
+        "INVALID_TYPE_ON_FIELD_IN_RECORD", f"{field.label or field.name}: value not of required type: ", field.name
+    )
 
 
 def _not_of_type(field: Field, column: int, value: str) -> RowError:
@@ -149,7 +161,6 @@ def _whole(field: Field, column: int) -> Convert:
 
 def _fraction(field: Field, column: int) -> Convert:
     bound = float(10 ** (field.precision - field.scale)) if field.precision else math.inf
-    smallest = Decimal(1).scaleb(-field.scale)
 
     def convert(value: str) -> float:
         if not _NUMBER.fullmatch(value):
@@ -157,10 +168,8 @@ def _fraction(field: Field, column: int) -> Convert:
         number = float(value)
         if not -bound < number < bound:
             raise _out_of_range(field, value)
-        # "Salesforce rounds on save": half up, to the field's decimal places.
-        if field.precision and number != (rounded := round(number, field.scale)):
-            exact = Decimal(value)
-            return float(exact.quantize(smallest, ROUND_HALF_UP)) if abs(exact) < 10**15 else rounded
+        # The field's decimal places count in the web pages only: "When you retrieve the value via API, no rounding
+        # occurs" (help article 000387302).
         return number
 
     return convert

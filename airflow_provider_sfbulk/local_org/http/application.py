@@ -13,7 +13,7 @@ from email.utils import format_datetime
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_provider_sfbulk.local_org.control import Control
 from airflow_provider_sfbulk.local_org.core import Call, Core
@@ -26,6 +26,17 @@ log = logging.getLogger(__name__)
 
 NO_ANSWER = 0
 """Status of a call that got none: the caller hung up first, or a fault did."""
+
+
+class _Spelled(dict[bytes, bytes]):
+    """A header's name in lower case to how Salesforce writes it, which some clients insist on."""
+
+    def __missing__(self, name: bytes) -> bytes:
+        self[name] = name.title()
+        return self[name]
+
+
+_SPELLED = _Spelled({b"sforce-numberofrecords": b"Sforce-NumberOfRecords", b"www-authenticate": b"WWW-Authenticate"})
 
 _COMPRESSION_LEVEL = 1
 """The lowest: time matters more here than size."""
@@ -46,8 +57,14 @@ def application(core: Core, control: Control) -> ASGIApp:
             response = await loopback_routes.answer(control, Request(scope, receive))
             await response(scope, receive, send)
             return
+
+        async def send_spelled(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [(_SPELLED[name], value) for name, value in message["headers"]]
+            await send(message)
+
         try:
-            await (compressing if core.compress else plain)(scope, receive, send)
+            await (compressing if core.compress else plain)(scope, receive, send_spelled)
         except Dropped:
             await _hang_up(receive, send)
 
