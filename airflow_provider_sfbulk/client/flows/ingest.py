@@ -31,6 +31,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Protocol, Self
 
 from airflow_provider_sfbulk.client.errors import (
@@ -46,7 +47,7 @@ from airflow_provider_sfbulk.client.flows.job import IngestJobs
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.records.parts import Part
-from airflow_provider_sfbulk.client.wire import Flow, Recall, Record, Sleep, Together
+from airflow_provider_sfbulk.client.wire import Aside, Flow, Recall, Record, Sleep, Together
 
 FILL_TRIES: Final = 5
 """Jobs to make for one part before its upload counts as failed."""
@@ -72,7 +73,7 @@ log = logging.getLogger(__name__)
 
 
 class OnJob(Protocol):
-    """What is told of a job that was made, before anything is uploaded to it. Called from several threads."""
+    """What is told of a job that was made, before anything is uploaded to it."""
 
     def __call__(self, job_id: str, /, *, number: int, records: int) -> None:
         """Take note.
@@ -255,7 +256,7 @@ def _upload(jobs: IngestJobs, spec: IngestSpec, part: Part, number: int, on_job:
     for attempt in range(1, FILL_TRIES + 1):
         info = yield from jobs.create(written)
         try:
-            on_job(info.id, number=number, records=part.records)
+            yield Aside(partial(on_job, info.id, number=number, records=part.records))
             yield from jobs.upload(info.id, part.body)
         except SfBulkError as error:
             yield from _abort_quietly(jobs, info.id)
