@@ -7,7 +7,7 @@ Everything goes through Airflow's ``ObjectStoragePath``, so any scheme that a pr
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +48,6 @@ class SourceFile:
         stream: BinaryIO = self.path.fs.open(self.path.path, "rb", block_size=READ_BLOCK_BYTES)
         return stream
 
-    def identity(self) -> dict[str, Any]:
-        """Tell this content from another under the same name, without reading it: size and entity tag or time."""
-        info: Mapping[str, Any] = self.path.fs.info(self.path.path)
-        tags = ("ETag", "etag", "md5Hash", "content_md5", "last_modified", "LastModified", "updated", "mtime")
-        tag = next((str(info[key]) for key in tags if info.get(key)), "")
-        return {"name": self.name, "bytes": info.get("size"), "tag": tag}
-
 
 def find_sources(source: str | os.PathLike[str] | ObjectStoragePath, *, conn_id: str | None = None) -> list[SourceFile]:
     """Find the file of that path or URI, or all files of a pattern (``*``, ``?``, ``[…]``), in the order of their names.
@@ -76,6 +69,14 @@ def find_sources(source: str | os.PathLike[str] | ObjectStoragePath, *, conn_id:
     if not path.is_file():
         raise SourceError(f"there is no file {source}. Check the path, and that this worker can see it.")
     return [SourceFile(path)]
+
+
+def named_sources(names: Sequence[str], *, conn_id: str | None = None) -> list[SourceFile]:
+    """Give files by their names, whether they are there or not.
+
+    :param names: as :attr:`SourceFile.name` has given them
+    """
+    return [SourceFile(_path(name, conn_id)) for name in names]
 
 
 def open_output(folder: str | os.PathLike[str] | ObjectStoragePath, *, conn_id: str | None = None) -> Output:

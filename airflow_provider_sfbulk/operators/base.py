@@ -13,6 +13,7 @@ from airflow.sdk import Asset, BaseOperator, conf
 from airflow.sdk.definitions.asset import AssetRef
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
+from airflow_provider_sfbulk.accepted import listen, states_of
 from airflow_provider_sfbulk.client.errors import (
     JobTimeoutError,
     RequestLimitError,
@@ -30,7 +31,7 @@ from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.wire import Flow, Ledger, Together
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
-from airflow_provider_sfbulk.ledger import TaskLedger
+from airflow_provider_sfbulk.ledger import RETENTION, TaskLedger
 from airflow_provider_sfbulk.lineage import Lineage, is_wanted, to_openlineage
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.metrics import count_api_calls
@@ -84,6 +85,7 @@ class BulkJobOperator(BaseOperator):
     """
 
     job_type: ClassVar[JobType]
+    ledger_retention: ClassVar[Any] = RETENTION
     operator_extra_links = (BulkJobLink(),)
     ui_color = "#d8edff"
 
@@ -170,9 +172,15 @@ class BulkJobOperator(BaseOperator):
             return self._waits_for
         return self.job_type if self.mode is None else JobType.CLASSIC
 
-    def _ledger(self, context: Context) -> TaskLedger:
-        ti = context["ti"]
-        return TaskLedger(context["task_state_store"], try_number=ti.try_number, max_tries=ti.max_tries)
+    def ledger(self, context: Context) -> TaskLedger:
+        """Give the ledger of a try."""
+        listen()
+        return TaskLedger(
+            context["task_state_store"],
+            try_number=context["ti"].try_number,
+            clears=getattr(context.get("dag_run"), "clear_number", None),
+            retention=self.ledger_retention,
+        )
 
     def _show(self, client: BulkClient, job_ids: Sequence[str]) -> None:
         """Show the jobs in Airflow's UI, before anything is waited for."""
@@ -430,15 +438,12 @@ class BulkJobOperator(BaseOperator):
         A person's kill and a deploy reach the worker as the same signal, but only after the first the task's state in
         Airflow is no longer ``running``. When it cannot be told, the jobs are left alone.
         """
-        ti = context["ti"]
         try:
-            states = ti.get_task_states(
-                dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
-            )
+            states = states_of(context["ti"])
         except (AirflowRuntimeError, OSError) as error:
             self.log.warning("could not ask Airflow why this task ends (%s): its jobs go on", type(error).__name__)
             return False
-        return any(state in ENDED_STATES for by_task in states.values() for state in by_task.values())
+        return any(state in ENDED_STATES for state in states)
 
     @property
     def _owns_jobs(self) -> bool:
@@ -447,7 +452,7 @@ class BulkJobOperator(BaseOperator):
 
     def _own_jobs(self, context: Context) -> list[str]:
         """Jobs that this task has recorded, of the load or query it is at."""
-        return self._ledger(context).recorded_jobs()
+        return self.ledger(context).recorded_jobs()
 
     def _abort(self, client: BulkClient, job_ids: Sequence[str]) -> None:
         # Together: Airflow ends a process for good five seconds after it was told to end.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.sdk import XComArg
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import SourceError
@@ -17,7 +18,7 @@ from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobT
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.sources import Nulls, Rules
-from airflow_provider_sfbulk.ledger import TaskLedger
+from airflow_provider_sfbulk.ledger import TaskLedger, check_plan
 from airflow_provider_sfbulk.operators.arguments import check_count, check_names
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.load import NAMED_JOB_IDS, Load
@@ -87,6 +88,7 @@ class BulkIngestOperator(BulkJobOperator):
     """
 
     job_type: ClassVar[JobType] = JobType.INGEST
+    ledger_retention: ClassVar[Any] = NEVER_EXPIRE
     template_fields: Sequence[str] = (
         "sobject",
         "source",
@@ -197,23 +199,23 @@ class BulkIngestOperator(BulkJobOperator):
 
     def _start(self, context: Context) -> dict[str, Any] | list[str]:
         rules = self._rules()
-        ledger = self._ledger(context)
-        given_up = ledger.begin(self._plan(rules))
-        if not ledger.is_resumed:
-            self.input(rules).find()
+        source = self.input(rules)
+        ledger = self.ledger(context)
+        ledger.begin_load()
+        done, decision = ledger.done, ledger.decision
+        if decision is None:
+            source.find()
+        elif done is None:
+            check_plan(decision, self._plan(source), has_verdict=ledger.judged_round is not None)
         with self.hook.get_conn() as client, self._showing(context, client):
-            self._abort(client, given_up)
-            load = self._load(context, client, ledger, rules)
-            if ledger.result is not None:
-                self.log.info("the load is done since an earlier try, which Airflow took for failed: nothing is sent")
-                self._publish(client, load.rounds())
-                self.shown.found_before(ledger.result)
-                load.forget_parts()
-                self._tell(context, ledger.result)
-                return cast("dict[str, Any] | list[str]", ledger.result)
-            if not ledger.is_resumed:
+            load = self._load(context, client, ledger, rules, source)
+            if done is not None:
+                return self._done_before(context, client, load, ledger, done["result"])
+            if decision is None:
                 self._keep_reserve(context, client)
-            rounds = load.fill_first() if not ledger.is_resumed else load.close_last()
+                rounds = load.fill_first(self._plan(source))
+            else:
+                rounds = load.close_last()
             job_ids = self._publish(client, rounds)
             if not self.wait_for_completion:
                 ledger.finish(job_ids)
@@ -222,15 +224,32 @@ class BulkIngestOperator(BulkJobOperator):
                 return job_ids
             return self._finish(context, client, load, rounds, self._wait(context, client, job_ids))
 
+    def _done_before(
+        self, context: Context, client: BulkClient, load: Load, ledger: TaskLedger, result: dict[str, Any] | list[str]
+    ) -> dict[str, Any] | list[str]:
+        """Return the result of a load that was done by a try whose success is not known to be taken."""
+        self.log.warning(
+            "an earlier try has done all of this load, but it is not recorded that Airflow took its success: it failed at "
+            "its very end, or its worker died there. Nothing is sent, and its result is returned. If you have cleared the "
+            "task to load everything once more, clear it again when this try has succeeded."
+        )
+        ledger.finish(result)
+        self._publish(client, load.rounds())
+        self.shown.found_before(result)
+        load.forget_parts()
+        self._tell(context, result)
+        return result
+
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> dict[str, Any]:
         """Settle after a deferral."""
         self._begin_waits(deadline)
-        ledger = self._ledger(context)
+        ledger = self.ledger(context)
         ledger.resume()
+        rules = self._rules()
         with self.hook.get_conn() as client, self._showing(context, client):
-            load = self._load(context, client, ledger, self._rules())
+            load = self._load(context, client, ledger, rules, self.input(rules))
             rounds = load.rounds()
             job_ids = self._publish(client, rounds)
             return self._finish(context, client, load, rounds, self._wait_again(context, client, event, job_ids))
@@ -251,10 +270,10 @@ class BulkIngestOperator(BulkJobOperator):
         told = {name: known[name] for name in EVENT_FACTS if name in known}
         self.tell_outlets(context, {"sobject": self.sobject, "operation": self.operation, **told})
 
-    def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules) -> Load:
+    def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules, source: LoadInput) -> Load:
         run = partial(self._run, context, client, ledger=ledger)
         on_job = partial(self._show_new_job, client)
-        return Load(self, context["ti"], client, ledger, rules, run, partial(self._api_calls, client), on_job)
+        return Load(self, context["ti"], client, ledger, rules, source, run, partial(self._api_calls, client), on_job)
 
     def _show_new_job(self, client: BulkClient, job_id: str, *, number: int, records: int) -> None:
         """Show a job before anything is uploaded to it."""
@@ -310,7 +329,7 @@ class BulkIngestOperator(BulkJobOperator):
         self.input(rules).check(self.results_path)
         return rules
 
-    def _plan(self, rules: Rules) -> dict[str, Any]:
+    def _plan(self, source: LoadInput) -> dict[str, Any]:
         """Give what makes this load what it is. From its decision on until its end none of it may change."""
         return {
             "sobject": self.sobject,
@@ -321,8 +340,8 @@ class BulkIngestOperator(BulkJobOperator):
             "column_mapping": dict(self.column_mapping) if self.column_mapping else None,
             "nulls": self.nulls if isinstance(self.nulls, str) else dict(self.nulls),
             "timezone": self.timezone,
-            "source": self.input(rules).identity(),
-            # Nothing for 2.0: a load that an earlier version of this package began has no such entry.
+            "source": source.identity(),
+            # Nothing for 2.0: a load that an earlier version of this package decided has no such entry.
             **({} if self.mode is None else {"api": self.api, "concurrency_mode": str(self.mode)}),
         }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from typing import Any, Final
 
 from airflow_provider_sfbulk.client.errors import SourceError
@@ -15,10 +14,10 @@ from airflow_provider_sfbulk.client.records.columns import check_against_describ
 from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.parts import Part, split
 from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_file, from_source
-from airflow_provider_sfbulk.ledger import UNKNOWN
+from airflow_provider_sfbulk.operators.callable_identity import callable_identity
 from airflow_provider_sfbulk.operators.unshown import Unshown
 from airflow_provider_sfbulk.sql_source import SqlQuery
-from airflow_provider_sfbulk.storage import SourceFile, find_sources
+from airflow_provider_sfbulk.storage import SourceFile, find_sources, named_sources
 
 RESULT_NAMES: Final = frozenset(f"{kind}.{suffix}" for kind in KINDS for suffix in FileFormat)
 """Names of result files. A load of failed records must not write over what it reads."""
@@ -46,6 +45,7 @@ class LoadInput:
         self._rules = rules
         self._source_format = source_format
         self._source_conn_id = source_conn_id
+        self._found: list[SourceFile] = []
         self.columns: tuple[str, ...] = ()
         """Of the records, once the first was read."""
         self._needed_columns = [self.target(name) for name in needed_columns]
@@ -81,7 +81,7 @@ class LoadInput:
         :raises SourceError: when they are not
         """
         if self._is_files:
-            self._files()
+            self._found = find_sources(self._source, conn_id=self._source_conn_id)
         if isinstance(self._source, SqlQuery):
             self._source.hook()
 
@@ -93,17 +93,15 @@ class LoadInput:
     def identity(self) -> Any:
         """Tell this input from another, alike in every process and without a value of a record.
 
-        Files by name, size and tag; a query by a digest of its text and parameters; records in memory only by type and
-        number, and a callable by its name: what these give is compared part by part. Files that cannot be found are
-        :data:`UNKNOWN`: a load whose parts all lie at Salesforce needs them no more, and any other one says what is
-        missing when it reads them.
+        It is what the user has written, and nothing is read or looked up for it: files by path or pattern, a query by a
+        digest of its text and parameters, a callable by its name and a digest of its arguments, records in memory only by
+        type and number. What these give is compared part by part, where it is read again at all.
         """
-        if not self._is_files:
-            return self._told()
-        try:
-            return [file.identity() for file in self._files()]
-        except SourceError:
-            return UNKNOWN
+        if self._is_files:
+            return os.fspath(self._source)
+        if isinstance(self._source, Unshown):
+            return str(self._source)
+        return self._source.identity() if isinstance(self._source, SqlQuery) else callable_identity(self._source)
 
     @property
     def is_in_memory(self) -> bool:
@@ -156,12 +154,24 @@ class LoadInput:
     def _is_files(self) -> bool:
         return isinstance(self._source, (str, os.PathLike))
 
-    def _files(self) -> list[SourceFile]:
-        return find_sources(self._source, conn_id=self._source_conn_id)
+    @property
+    def files(self) -> list[str] | None:
+        """Names of the files that were found; None for another source."""
+        return [file.name for file in self._found] if self._is_files else None
+
+    def pin(self, files: Sequence[str] | None) -> None:
+        """Read these files from now on, whatever is found where they came from.
+
+        :param files: as :attr:`files` has given them
+        """
+        if files is not None:
+            self._found = named_sources(files, conn_id=self._source_conn_id)
 
     def _streams(self) -> Generator[RecordStream]:
         if self._is_files:
-            for file in self._files():
+            if not self._found:
+                self.find()
+            for file in self._found:
                 yield from_file(file.open, self._rules, name=file.name, source_format=self._source_format)
             return
         if isinstance(self._source, SqlQuery):
@@ -170,12 +180,3 @@ class LoadInput:
             return
         records = self._source.records if isinstance(self._source, Unshown) else self._source()
         yield from_source(records, self._rules, name=f"the {type(records).__name__} given as source")
-
-    def _told(self) -> str:
-        if isinstance(self._source, Unshown):
-            return str(self._source)
-        if isinstance(self._source, SqlQuery):
-            return self._source.identity()
-        # str of a callable names its address in memory, and that of a partial shows its arguments.
-        function = self._source.func if isinstance(self._source, partial) else self._source
-        return f"<callable {getattr(function, '__qualname__', type(function).__name__)}>"

@@ -31,6 +31,7 @@ from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.soql_params import bind, soql_literal
 from airflow_provider_sfbulk.lineage import Lineage, Place, file_place, object_place
 from airflow_provider_sfbulk.metrics import count_query
+from airflow_provider_sfbulk.old_ledger import plan_digest
 from airflow_provider_sfbulk.operators.arguments import check_count
 from airflow_provider_sfbulk.operators.base import BulkJobOperator, few
 from airflow_provider_sfbulk.operators.extract import Extract, Way, extract_to_files, extract_to_rows
@@ -168,10 +169,10 @@ class BulkQueryOperator(BulkJobOperator):
         if self.incremental is None:
             return None
         identity = self.incremental.identity
-        kept = ledger.window()
-        if kept is None or kept["of"] != identity:
-            kept = {**self.incremental.decide(context, client).to_dict(), "of": identity}
-            ledger.keep_window(kept)
+        kept = ledger.window(identity) or self.incremental.window_of_run(context)
+        if kept is None:
+            kept = self.incremental.decide(context, client).to_dict()
+            ledger.keep_window(identity, kept)
         window = Window.from_dict(kept)
         self.log.info("%s from %s before %s", self.incremental.field, *window.to_dict().values())
         return window
@@ -183,7 +184,7 @@ class BulkQueryOperator(BulkJobOperator):
 
     def _start(self, context: Context) -> Any:
         self._check()
-        ledger = self._ledger(context)
+        ledger = self.ledger(context)
         with self.hook.get_conn() as client, self._showing(context, client):
             submitted = self._submitted(context, client, ledger)
             self._show(client, [submitted.job_id])
@@ -198,13 +199,13 @@ class BulkQueryOperator(BulkJobOperator):
     ) -> Any:
         """Fetch after the deferral."""
         self._begin_waits(deadline)
-        ledger = self._ledger(context)
+        ledger = self.ledger(context)
         ledger.resume()
         with self.hook.get_conn() as client, self._showing(context, client):
             submitted = self._given_job() or self._run(context, client, recorded_job(), ledger=ledger)
             if submitted is None:
                 raise LedgerError("no job is recorded for this try of the task, though it was deferred")
-            self._window_kept(ledger)
+            self._window_kept(context, ledger)
             self._show(client, [submitted.job_id])
             (info,) = self._wait_again(context, client, event, [submitted.job_id])
             return self._fetch(context, client, ledger, info, generation=submitted.generation)
@@ -266,6 +267,7 @@ class BulkQueryOperator(BulkJobOperator):
 
         A retry goes on with its job. A user's clear starts over: reading twice harms nobody, and stale rows might.
         """
+        self._abort(client, ledger.begin_query())
         operation = QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
         window = self._window(context, client, ledger)
         plan = {
@@ -278,15 +280,17 @@ class BulkQueryOperator(BulkJobOperator):
             # Nothing for 2.0: a query that an earlier version of this package began has no such entry.
             **({} if self.mode is None else {"api": self.api, "pk_chunking": self.pk_chunking}),
         }
-        self._abort(client, ledger.begin(plan, restart_after_clear=True))
         given = self._given_job()
         if given is not None:
             return given
         if self.api_reserve is not None and self._run(context, client, recorded_job(), ledger=ledger) is None:
             self._keep_reserve(context, client)
-        return self._run(context, client, self._submission(client, operation, window), ledger=ledger)
+        submission = self._submission(client, operation, window, plan_digest(plan))
+        return self._run(context, client, submission, ledger=ledger)
 
-    def _submission(self, client: BulkClient, operation: QueryOperation, window: Window | None) -> Flow[Submitted]:
+    def _submission(
+        self, client: BulkClient, operation: QueryOperation, window: Window | None, plan: str
+    ) -> Flow[Submitted]:
         soql = self._bound_soql(window)
         if self.mode is None:
             return submit(
@@ -295,11 +299,12 @@ class BulkQueryOperator(BulkJobOperator):
                 operation=operation,
                 column_delimiter=self.column_delimiter,
                 line_ending=self.line_ending,
+                plan=plan,
             )
         spec = JobSpec1(
             root_object(soql), operation, concurrency_mode=self.mode, pk_chunking=chunking_of(self.pk_chunking)
         )
-        return extract1.submit(Jobs1(client.api_version), spec, soql)
+        return extract1.submit(Jobs1(client.api_version), spec, soql, plan=plan)
 
     def _identity_of_params(self, window: Window | None) -> dict[str, str]:
         """Tell whether the values are others than before, without telling them: what a plan holds can be read."""
@@ -329,7 +334,7 @@ class BulkQueryOperator(BulkJobOperator):
             rows = self._run(context, client, extract_to_rows(way, info, max_records=self.max_xcom_records))
             if self.incremental is not None:
                 context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=rows)
-            window = self._window_kept(ledger)
+            window = self._window_kept(context, ledger)
             self._tell(context, client, info, {"records": len(rows)}, window, columns=tuple(rows[0]) if rows else ())
             self._finish(context, ledger, window)
             self.shown.found({"records": len(rows)})
@@ -348,7 +353,7 @@ class BulkQueryOperator(BulkJobOperator):
             ),
             ledger=ledger,
         )
-        window = self._window_kept(ledger)
+        window = self._window_kept(context, ledger)
         facts = {"records": extract.records, "manifest": extract.manifest, **few(extract.files)}
         self._tell(context, client, info, facts, window, columns=extract.columns, extract=extract)
         self._finish(context, ledger, window)
@@ -393,15 +398,15 @@ class BulkQueryOperator(BulkJobOperator):
 
         self.note_lineage(gather)
 
-    def _window_kept(self, ledger: TaskLedger) -> Window | None:
+    def _window_kept(self, context: Context, ledger: TaskLedger) -> Window | None:
         """Give the window that this try has asked for.
 
         :raises SourceError: the DAG was changed while the task was deferred
         """
         if self.incremental is None:
             return None
-        kept = ledger.window()
-        if kept is None or kept["of"] != self.incremental.identity:
+        kept = ledger.window(self.incremental.identity) or self.incremental.window_of_run(context)
+        if kept is None:
             raise SourceError("incremental was changed while the task waited; nothing is published. Clear the task")
         return Window.from_dict(kept)
 

@@ -1,4 +1,4 @@
-"""One thread for what lies outside: flows that run at the same time have their ledger read, and the like, by whoever runs them.
+"""One thread for what lies outside of flows that run at the same time: the one that runs them all.
 
 A ledger, a log's masker or a page that shows progress may belong to a framework that speaks to its server from one thread
 alone: Airflow's ``dag.test()`` takes its connection away while it is in use, and a call from a second thread at that moment

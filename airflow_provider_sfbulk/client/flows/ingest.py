@@ -28,8 +28,10 @@ aborted only after the ledger, read back, names another one in its place or give
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Protocol, Self
@@ -53,7 +55,8 @@ FILL_TRIES: Final = 5
 """Jobs to make for one part before its upload counts as failed."""
 
 DECISION: Final = "end."
-"""Key, followed by the round's number, under which the decision is recorded."""
+"""Key, followed by the round's number, under which the decision is recorded. It names all jobs that it is about: what
+another try has recorded of single parts, before or since, is no part of it."""
 
 GIVEN_UP: Final = "given_up"
 """Key under which is noted that the load ends undecided: the next try makes jobs of its own."""
@@ -117,6 +120,21 @@ class Filled:
         """Give what is recorded under the part's key."""
         return {"job_id": self.job_id, "records": self.records, "length": self.length, "sha256": self.sha256}
 
+    def to_list(self) -> list[Any]:
+        """Give what the decision names of it."""
+        return list(self.to_dict().values())
+
+    @classmethod
+    def from_list(cls, number: int, known: Sequence[Any]) -> Self:
+        """Read what a decision names.
+
+        :raises LedgerError: when that is nothing
+        """
+        job_id, records, length, sha256 = known
+        if job_id is None:
+            raise LedgerError(f"the load is decided, but nothing is recorded about its part {number}")
+        return cls(number=number, job_id=job_id, records=records, length=length, sha256=sha256)
+
 
 def load(
     jobs: IngestJobs,
@@ -143,7 +161,8 @@ def load(
     if decided is None:
         filled = yield from _fill_all(jobs, spec, parts, limit, number, on_job)
         records = sum(each.records for each in filled)
-        yield Record(f"{DECISION}{number}", {**note, "parts": len(filled), "records": records})
+        named = [each.to_list() for each in filled]
+        yield Record(f"{DECISION}{number}", {**note, "parts": len(filled), "records": records, "jobs": named})
         looked = False
     else:
         filled = yield from recorded(number)
@@ -160,13 +179,7 @@ def recorded(number: int = 0) -> Flow[list[Filled]]:
     decided = yield Recall(f"{DECISION}{number}")
     if decided is None:
         raise LedgerError("the load is not decided: its input has not been uploaded to its end")
-    filled = []
-    for part in range(decided["parts"]):
-        entry = yield Recall(f"{number}.{part}")
-        if entry is None:
-            raise LedgerError(f"the load has {decided['parts']} parts, but nothing is recorded about part {part}")
-        filled.append(Filled(number=part, **entry))
-    return filled
+    return [Filled.from_list(part, known) for part, known in enumerate(decided["jobs"])]
 
 
 def _fill_all(
@@ -205,16 +218,20 @@ def _give_up(jobs: IngestJobs, made: Iterable[str]) -> Flow[None]:
 def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, number: int, made: list[str], on_job: OnJob) -> Flow[Filled]:
     """Bring one part into a job that is recorded, or find the recorded one that already holds it."""
     key = f"{number}.{part.number}"
+
+    def entry(job_id: str) -> dict[str, Any]:
+        return {**Filled.of(part, job_id).to_dict(), "spec": _digest(spec)}
+
     try:
         known = yield Recall(key)
         waits = known is not None and (yield from _is_open(jobs, known["job_id"]))
-        if waits and known == Filled.of(part, known["job_id"]).to_dict():
+        if waits and known == entry(known["job_id"]):
             made.append(known["job_id"])
             yield Record(key, known)
             return Filled.of(part, known["job_id"])
         job_id = yield from _upload(jobs, spec, part, number, on_job)
         made.append(job_id)
-        stands = yield Record(key, Filled.of(part, job_id).to_dict())
+        stands = yield Record(key, entry(job_id))
         if stands["job_id"] != job_id:
             yield from _abort_quietly(jobs, job_id)
         elif waits:
@@ -226,6 +243,11 @@ def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, number: int, made: lis
         return Filled.of(part, stands["job_id"])
     finally:
         part.close()
+
+
+def _digest(spec: IngestSpec) -> str:
+    """Tell the jobs of one load from those of another, which the same bytes may be for."""
+    return hashlib.sha256(json.dumps(spec.to_json(), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _is_open(jobs: IngestJobs, job_id: str) -> Flow[bool]:

@@ -333,7 +333,7 @@ class _Pass:
         later = [(at, rule) for at, rule in sorted(self._rules.items()) if at > number]
         if kind == "unprocessed":
             refused = is_refused_input(sent.job)
-            place = next((at for at, rule in later if rule.unprocessed and not refused), 0)
+            place = next((at for at, rule in later if rule.unprocessed and (rule.refused or not refused)), 0)
             return np.full(records, place, dtype=np.int64)
         places = {code: next((at for at, rule in later if rule.takes(code)), 0) for code in set(codes)}
         return np.fromiter((places[code] for code in codes), dtype=np.int64, count=len(codes))

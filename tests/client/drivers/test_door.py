@@ -43,7 +43,9 @@ class Watched:
 
 @pytest.fixture
 def driver() -> Iterator[BlockingDriver]:
-    with BlockingDriver(Settings.from_mapping({"host": "http://127.0.0.1:9", "client_id": "a", "client_secret": "b"})) as driver:
+    with BlockingDriver(
+        Settings.from_mapping({"host": "http://127.0.0.1:9", "client_id": "a", "client_secret": "b"})
+    ) as driver:
         yield driver
 
 

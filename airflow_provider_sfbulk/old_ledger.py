@@ -1,0 +1,73 @@
+"""Reads what a try wrote with version 0.1.0 of this package: one value for all that was known of the load, rewritten with
+each step, and blocks of a hundred entries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+BLOCK_ENTRIES: Final = 100
+
+JOB: Final = ("job_id", "records", "length", "sha256")
+"""What a decision names of each of its jobs."""
+
+
+class OldTry:
+    """A try that began with that version.
+
+    :param head: its value under ``sfbulk.t<try>``
+    :param read: reads a value by its key
+    """
+
+    def __init__(self, number: int, head: Mapping[str, Any], read: Callable[[str], Any]) -> None:
+        self._number = number
+        self._head = head
+        self._read = read
+
+    def get(self, name: str) -> Any:
+        """Give what is known under a name of this version's ledger. How Airflow took the try's end was not noted."""
+        if name == "load":
+            return {"load": self._head["load"]}
+        group, _, number = name.partition(".")
+        if group == "end" and name in self._head:
+            return self._decided(name, number)
+        if group == "window":
+            kept = self._read(f"sfbulk.t{self._number}.window")
+            return kept if kept is not None and plan_digest(kept["of"]) == number else None
+        if name in self._head:
+            return self._head[name]
+        entry = self._entry(self._number, name) if number.isdigit() and group != "end" else None
+        if entry is None or "soql" not in self._head["plan"]:
+            return entry
+        known = {each: entry[each] for each in ("job_id", "batch_id") if each in entry}
+        return {**known, "plan": plan_digest(self._head["plan"])}
+
+    def _decided(self, name: str, number: str) -> dict[str, Any]:
+        """Give a decision with the jobs that it is about; of Bulk API 1.0 they are entries now as then."""
+        decided: dict[str, Any] = self._head[name]
+        jobs: dict[str, Any] = {}
+        if "mode" not in decided:
+            parts = (self._entry(decided["attempt"], f"{number}.{part}") or {} for part in range(decided["parts"]))
+            jobs = {"jobs": [[part.get(each) for each in JOB] for part in parts]}
+        return {**decided, **jobs, **(self._plan() if name == "end.0" else {})}
+
+    def _entry(self, attempt: int, name: str) -> Any:
+        group, _, number = name.partition(".")
+        return (self._read(f"sfbulk.t{attempt}.{group}.{int(number) // BLOCK_ENTRIES}") or {}).get(name)
+
+    def _plan(self) -> dict[str, Any]:
+        """Give the plan. It compared files by size and time, and callables without their arguments: that is left out."""
+        plan = dict(self._head["plan"])
+        source = plan.pop("source")
+        if isinstance(source, str) and source.startswith("<") and not source.startswith("<callable"):
+            return {"plan": {**plan, "source": source}}
+        files = [file["name"] for file in source] if isinstance(source, list) else None
+        return {"plan": plan, "unknown": ["source"], "files": files}
+
+
+def plan_digest(plan: Mapping[str, Any]) -> str:
+    """Tell a plan from another without its words."""
+    return hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()[:16]
