@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Jobs as Bulk1Jobs
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Jobs
 from airflow_provider_sfbulk.local_org.clock import Clock
-from airflow_provider_sfbulk.local_org.credentials import Credentials, Sessions
-from airflow_provider_sfbulk.local_org.faults import Faults
-from airflow_provider_sfbulk.local_org.jobs import Jobs
-from airflow_provider_sfbulk.local_org.locks import Locks
-from airflow_provider_sfbulk.local_org.schema import Schema
-from airflow_provider_sfbulk.local_org.store import Store
-from airflow_provider_sfbulk.local_org.troubles import Troubles
+from airflow_provider_sfbulk.local_org.data.schema import Schema
+from airflow_provider_sfbulk.local_org.data.store import Store
+from airflow_provider_sfbulk.local_org.faults.calls import Faults
+from airflow_provider_sfbulk.local_org.faults.locks import Locks
+from airflow_provider_sfbulk.local_org.faults.troubles import Troubles
+from airflow_provider_sfbulk.local_org.login.credentials import Credentials, Sessions
 from airflow_provider_sfbulk.local_org.usage import Usage
 from airflow_provider_sfbulk.local_org.worker import Worker
 

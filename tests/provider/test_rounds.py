@@ -13,7 +13,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_sfbulk.client.errors import FailedRecordsError, InputChangedError, JobFailedError, SourceError
-from airflow_provider_sfbulk.local_org import LocalOrg, csv_in
+from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.bulk2 import csv_in
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from tests.provider.conftest import FakeTask
 

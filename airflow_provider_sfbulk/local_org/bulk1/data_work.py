@@ -7,15 +7,15 @@ import time
 from typing import Final
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org import columns, rows
 from airflow_provider_sfbulk.local_org.bulk1 import csv_records, object_records
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Batch, BatchState, Job, JobEntry
 from airflow_provider_sfbulk.local_org.bulk1.records import BatchFailedError, Records
 from airflow_provider_sfbulk.local_org.bulk1.results import WRITERS, RowResult
+from airflow_provider_sfbulk.local_org.bulk2.csv_in import JobFailedError
 from airflow_provider_sfbulk.local_org.core import Core
-from airflow_provider_sfbulk.local_org.csv_in import JobFailedError
-from airflow_provider_sfbulk.local_org.schema import SObject
-from airflow_provider_sfbulk.local_org.values import RowError
+from airflow_provider_sfbulk.local_org.data import columns, rows
+from airflow_provider_sfbulk.local_org.data.schema import SObject
+from airflow_provider_sfbulk.local_org.data.values import RowError
 
 _LINE_BREAK: Final = re.compile(r"\r\n|\n")
 _ENDINGS: Final = {"LF": "\n", "CRLF": "\r\n"}
@@ -46,12 +46,13 @@ def save(core: Core, entry: JobEntry, batch: Batch) -> bool:
             core.schema,
             plan,
             records.columns,
+            count=len(records.places),
             now=core.clock.now(),
             user_id=job.created_by_id,
             held=held,
             refused=core.troubles.refused(job.object, records.header, records.columns),
         )
-        core.locks.met(each for each in held if any(each in error for error in outcome.errors.values()))
+        core.locks.met(each for each in held if any(each in error.text for error in outcome.errors.values()))
     batch.attempts += 1
     if _is_too_locked(job, batch, outcome):
         return True
@@ -113,7 +114,7 @@ def _is_too_locked(job: Job, batch: Batch, outcome: rows.Outcome) -> bool:
 
     :raises BatchFailedError: when it has been back often enough
     """
-    locked = sum(1 for error in outcome.errors.values() if error.startswith("UNABLE_TO_LOCK_ROW"))
+    locked = sum(1 for error in outcome.errors.values() if error.code == "UNABLE_TO_LOCK_ROW")
     if locked <= limits.BATCH_LOCK_FAILURES:
         return False
     if not job.batch_retry or batch.attempts > limits.BATCH_LOCK_RETRIES:
@@ -125,7 +126,7 @@ def _results(records: Records, outcome: rows.Outcome) -> list[RowResult]:
     """Return what became of the rows, in the order of the request."""
     found: dict[int, RowResult] = {}
     for index, place in enumerate(records.places):
-        error = outcome.errors.get(index, "")
+        error = outcome.errors[index].text if index in outcome.errors else ""
         found[place] = RowResult(None if error else outcome.record_ids[index], outcome.created[index], error)
     for place, problem in records.unreadable.items():
         found[place] = RowResult(None, False, RowError("INVALID_FIELD", problem).text)

@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.clock import Clock
-from airflow_provider_sfbulk.local_org.store import Store
+from airflow_provider_sfbulk.local_org.data.store import Store
 
 JOB_PREFIX: Final = "750"
 BATCH_PREFIX: Final = "751"

@@ -17,12 +17,12 @@ import anyio.to_thread
 from starlette.responses import Response, StreamingResponse
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org import csv_in
 from airflow_provider_sfbulk.local_org.bulk1 import bodies, job_in, work
 from airflow_provider_sfbulk.local_org.bulk1.errors import AsyncError
 from airflow_provider_sfbulk.local_org.bulk1.formats import CONTENT_TYPES, INFO_TYPES, JSON_TYPE, XML_TYPE, ZIP_TYPES
 from airflow_provider_sfbulk.local_org.bulk1.jobs import BatchEntry, BatchState, JobEntry, JobState
-from airflow_provider_sfbulk.local_org.incoming import Incoming
+from airflow_provider_sfbulk.local_org.bulk2 import csv_in
+from airflow_provider_sfbulk.local_org.http.incoming import Incoming
 
 Handler = Callable[[Incoming], Awaitable[Response]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from airflow_provider_sfbulk.local_org.schema import Field
+from airflow_provider_sfbulk.local_org.data.schema import Field
 from airflow_provider_sfbulk.local_org.soql.errors import Place, Refused, malformed, not_in_bulk, too_complicated
 from airflow_provider_sfbulk.local_org.soql.names import Named, Names
 from airflow_provider_sfbulk.local_org.soql.syntax import Call, ChildItem, FieldItem, Item, Path, TypeofItem

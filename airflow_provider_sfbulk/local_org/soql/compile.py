@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org.schema import Field, Schema, SObject
+from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.soql import literals
 from airflow_provider_sfbulk.local_org.soql.columns import AGGREGATES, select_list
 from airflow_provider_sfbulk.local_org.soql.errors import Place, Refused, malformed, not_in_bulk, too_complicated
