@@ -163,7 +163,17 @@ def test_two_connections_for_one_path_are_refused() -> None:
 
 @pytest.mark.parametrize(
     "one",
-    ["/d/x", "/d//x", "/d/./x", "/d/e/../x", "/d/x/", "file:///d/x", "file:/d/x", "file://localhost/d/x", "file:///%64/x"],
+    [
+        "/d/x",
+        "/d//x",
+        "/d/./x",
+        "/d/e/../x",
+        "/d/x/",
+        "file:///d/x",
+        "file:/d/x",
+        "file://localhost/d/x",
+        "file:///%64/x",
+    ],
 )
 def test_a_local_place_is_the_same_however_it_is_spelled(one: str) -> None:
     assert locate(one).resolved() == locate("/d/x").resolved()
