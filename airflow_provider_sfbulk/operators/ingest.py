@@ -11,26 +11,24 @@ from airflow.sdk import XComArg
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.flows.rounds import Round
 from airflow_provider_sfbulk.client.flows.spec import E, member
-from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobType, LineEnding, Operation
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, FileFormat, JobInfo, JobType, LineEnding, Operation
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
-from airflow_provider_sfbulk.client.records.formats import FileFormat
-from airflow_provider_sfbulk.client.records.sources import Nulls, Rules
+from airflow_provider_sfbulk.client.records.stream import Nulls, Rules
 from airflow_provider_sfbulk.ledger import TaskLedger
-from airflow_provider_sfbulk.operators.arguments import check_count, check_names
+from airflow_provider_sfbulk.operators.arguments import check_allowance, check_count, check_names
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
-from airflow_provider_sfbulk.operators.load import NAMED_JOB_IDS, Load
-from airflow_provider_sfbulk.operators.load_input import LoadInput
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
-from airflow_provider_sfbulk.operators.verdict import check_allowance
-from airflow_provider_sfbulk.sql_source import SqlQuery
 from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_sfbulk.client import BulkClient
+    from airflow_provider_sfbulk.client.flows.rounds import Round
+    from airflow_provider_sfbulk.operators.load import Load
+    from airflow_provider_sfbulk.operators.load_input import LoadInput
+    from airflow_provider_sfbulk.sql_source import SqlQuery
 
 
 EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest")
@@ -247,11 +245,15 @@ class BulkIngestOperator(BulkJobOperator):
 
     def _tell(self, context: Context, result: dict[str, Any] | list[str]) -> None:
         """Tell the task's assets what was loaded."""
+        from airflow_provider_sfbulk.operators.load import NAMED_JOB_IDS
+
         known = result if isinstance(result, dict) else {"job_ids": result[:NAMED_JOB_IDS]}
         told = {name: known[name] for name in EVENT_FACTS if name in known}
         self.tell_outlets(context, {"sobject": self.sobject, "operation": self.operation, **told})
 
     def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules) -> Load:
+        from airflow_provider_sfbulk.operators.load import Load
+
         run = partial(self._run, context, client, ledger=ledger)
         on_job = partial(self._show_new_job, client)
         return Load(self, context["ti"], client, ledger, rules, run, partial(self._api_calls, client), on_job)
@@ -328,6 +330,8 @@ class BulkIngestOperator(BulkJobOperator):
 
     def input(self, rules: Rules) -> LoadInput:
         """The input, to be read by these rules."""
+        from airflow_provider_sfbulk.operators.load_input import LoadInput
+
         return LoadInput(
             self.source if self.sql is None else self._query(self.sql),
             rules,
@@ -338,6 +342,8 @@ class BulkIngestOperator(BulkJobOperator):
         )
 
     def _query(self, statement: str) -> SqlQuery:
+        from airflow_provider_sfbulk.sql_source import SqlQuery
+
         given = self.sql_parameters
         return SqlQuery(statement, given.records if isinstance(given, Unshown) else given, self.sql_conn_id)
 

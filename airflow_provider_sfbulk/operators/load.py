@@ -21,10 +21,9 @@ from airflow_provider_sfbulk.client.flows.rounds import Again, Cut, Round, recor
 from airflow_provider_sfbulk.client.flows.settle import KINDS
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
 from airflow_provider_sfbulk.client.flows.wait import look
-from airflow_provider_sfbulk.client.models import JobInfo, JobType, Operation
+from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.records.fingerprints import RowForm
-from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.parts import Part
 from airflow_provider_sfbulk.client.records.residue import Residue
 from airflow_provider_sfbulk.client.records.sources import Rules

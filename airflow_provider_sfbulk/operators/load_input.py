@@ -11,8 +11,8 @@ from typing import Any, Final
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.flows.rounds import Cut
 from airflow_provider_sfbulk.client.flows.settle import KINDS
+from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.records.columns import check_against_describe
-from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.parts import Part, split
 from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_file, from_source
 from airflow_provider_sfbulk.ledger import UNKNOWN

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_sfbulk.client.errors import FailedRecordsError, JobFailedError, SourceError
+from airflow_provider_sfbulk.client.errors import FailedRecordsError, JobFailedError
 from airflow_provider_sfbulk.client.flows.ingest import GIVEN_UP
 from airflow_provider_sfbulk.client.flows.rounds import is_refused_input
 from airflow_provider_sfbulk.client.flows.wait import check_complete
@@ -19,20 +19,6 @@ if TYPE_CHECKING:
 
 NAMED_JOBS = 3
 """Jobs that a message names; the manifest has them all."""
-
-
-def check_allowance(name: str, value: object) -> None:
-    """Check a number of records, a float as fraction of all, or None for any number.
-
-    :raises SourceError: for another kind of value, and beyond the bounds
-    """
-    if value is None or (isinstance(value, float) and 0 <= value <= 1):
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise SourceError(
-            f"{name} is a whole number from 0, a float from 0.0 to 1.0 as fraction of all records, or None, "
-            f"not {value!r:.40}"
-        )
 
 
 class RefusedInputError(JobFailedError, AirflowFailException):
