@@ -299,6 +299,8 @@ class BulkIngestOperator(BulkJobOperator):
             raise SourceError("sql_parameters and sql_conn_id belong to sql, which is None")
         check_names("retry_codes", self.retry_codes)
         check_names("key_columns", self.key_columns)
+        if self.sort_by is not None and not (isinstance(self.sort_by, str) and self.sort_by):
+            raise SourceError(f"sort_by is the name of a column, not {self.sort_by!r:.40}")
         check_count("max_record_retries", self.max_record_retries, least=0)
         rules = Rules(
             operation=member(Operation, self.operation, "operation"),
@@ -339,6 +341,7 @@ class BulkIngestOperator(BulkJobOperator):
             source_conn_id=self.source_conn_id,
             needed_columns=(*self.key_columns, *((self.sort_by,) if self.sort_by else ())),
             one_header=self.results_path is not None,
+            commas=self.mode is not None,
         )
 
     def _query(self, statement: str) -> SqlQuery:
