@@ -64,7 +64,12 @@ class OldTry:
         source = plan.pop("source")
         if isinstance(source, str) and source.startswith("<") and not source.startswith("<callable"):
             return {"plan": {**plan, "source": source}}
-        files = [file["name"] for file in source] if isinstance(source, list) else None
+        # Their names are URIs, with the connection in it or not; what is told of a file now is its path.
+        files = (
+            [file["name"].rpartition("://")[2].rpartition("@")[2] for file in source]
+            if isinstance(source, list)
+            else None
+        )
         return {"plan": plan, "unknown": ["source"], "files": files}
 
 

@@ -131,7 +131,6 @@ class Scene:
                 states=str(self._states),
                 outcome=str(self._outcome(self._number)),
                 try_number=self._number,
-                max_tries=RETRIES,
                 halt=halt,
                 lingers=None if strike is None or strike.freezes else spec.LINGER_SECONDS,
             )

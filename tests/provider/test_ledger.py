@@ -389,7 +389,9 @@ def test_a_deferred_try_of_an_earlier_version_is_resumed() -> None:
 
 
 def test_a_success_of_an_earlier_version_is_returned_once_more_since_nobody_noted_that_it_was_taken() -> None:
-    states = old_states(**{"end.0": {"attempt": 1, "parts": 1, "records": 2}, "done": {"max_tries": 1, "result": {"n": 1}}})
+    states = old_states(
+        **{"end.0": {"attempt": 1, "parts": 1, "records": 2}, "done": {"max_tries": 1, "result": {"n": 1}}}
+    )
     assert new_try(states).done == {"max_tries": 1, "result": {"n": 1}}
 
 
