@@ -22,7 +22,7 @@ round. Which try a new one follows, and how, is recorded, never worked out of Ai
 ``given_up``  the load ended for good with nothing in the org
 ``verdict`` the load has ended in this round with records that are not in the org
 ``done``    the work is done, and this is its ``result``
-``taken``   Airflow has taken the end of the try, as ``success`` or as ``failed``: written after the fact (``accepted.py``)
+``taken``   Airflow has taken the end of the try, as ``success`` or as ``failed``: see ``operators/accepted.py``
 ==========  ===========================================================================================================
 
 All lie under ``sfbulk.try<n>.``. Keys that begin with a number are entries of parts and jobs: their absence costs work and

@@ -64,13 +64,14 @@ class OldTry:
         source = plan.pop("source")
         if isinstance(source, str) and source.startswith("<") and not source.startswith("<callable"):
             return {"plan": {**plan, "source": source}}
-        # Their names are URIs, with the connection in it or not; what is told of a file now is its path.
-        files = (
-            [file["name"].rpartition("://")[2].rpartition("@")[2] for file in source]
-            if isinstance(source, list)
-            else None
-        )
+        files = [_path_of(file["name"]) for file in source] if isinstance(source, list) else None
         return {"plan": plan, "unknown": ["source"], "files": files}
+
+
+def _path_of(name: str) -> str:
+    """Give a file's path; its name was a URI where it was in object storage, perhaps with the connection in it."""
+    scheme, _, rest = name.rpartition("://")
+    return rest.rpartition("@")[2] if scheme else rest
 
 
 def plan_digest(plan: Mapping[str, Any]) -> str:

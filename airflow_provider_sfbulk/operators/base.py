@@ -13,7 +13,6 @@ from airflow.sdk import Asset, BaseOperator, ObjectStoragePath, conf
 from airflow.sdk.definitions.asset import AssetRef
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
-from airflow_provider_sfbulk.accepted import listen, states_of
 from airflow_provider_sfbulk.client.errors import (
     JobTimeoutError,
     RequestLimitError,
@@ -35,6 +34,7 @@ from airflow_provider_sfbulk.ledger import RETENTION, TaskLedger
 from airflow_provider_sfbulk.lineage import Lineage, is_wanted, to_openlineage
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.metrics import count_api_calls
+from airflow_provider_sfbulk.operators.accepted import listen, states_of
 from airflow_provider_sfbulk.operators.arguments import APIS, check_seconds
 from airflow_provider_sfbulk.operators.showing import ShownProgress
 from airflow_provider_sfbulk.paths import is_path, rendered, text_of

@@ -21,11 +21,10 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from starlette.responses import Response
 
-from airflow_provider_sfbulk import accepted
 from airflow_provider_sfbulk.client.flows import polls
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
-from airflow_provider_sfbulk.operators import base
+from airflow_provider_sfbulk.operators import accepted, base
 from airflow_provider_sfbulk.triggers import job as job_trigger
 
 
@@ -49,13 +48,13 @@ class FakeTask:
         """Begin the next try: what follows a user's clear, when Airflow has taken the end of the try before; or a retry,
         when it is to try again, also because the try's success did not come through."""
         if cleared and self.last is not None and self.last.task is not None:
-            self.airflow_state = self.last.state
+            state, self.airflow_state = self.airflow_state, self.last.state
             (accepted.on_task_instance_failed if self.last.state == "failed" else accepted.on_task_instance_success)(
                 self.last
             )
+            self.airflow_state = state
         self.clears += cleared
         self.current += 1
-        self.airflow_state = "running"
         self.last = Try(self, self.current)
         return self.last
 

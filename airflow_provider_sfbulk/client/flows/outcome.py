@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_sfbulk.client.errors import InputChangedError, ProtocolError, SourceError
+from airflow_provider_sfbulk.client.errors import InputChangedError, ProtocolError, SourceError, StorageError
 from airflow_provider_sfbulk.client.flows import load1
 from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1
 from airflow_provider_sfbulk.client.flows.ingest import Filled
@@ -243,7 +243,7 @@ class _Pass:
             return None
         try:
             numbered = next(rows, None)
-        except (SourceError, OSError) as error:
+        except (SourceError, StorageError, OSError) as error:
             self._cannot_read(error, part)
             return None
         if numbered is None or numbered.part.sha256 != part.sha256:

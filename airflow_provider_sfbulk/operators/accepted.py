@@ -14,7 +14,6 @@ import sys
 from typing import Any
 
 from airflow.listeners import hookimpl
-from airflow.sdk.listener import get_listener_manager
 
 from airflow_provider_sfbulk.ledger import FAILED, SUCCESS
 
@@ -23,6 +22,8 @@ log = logging.getLogger(__name__)
 
 def listen() -> None:
     """Have the ends of this process's tasks recorded."""
+    from airflow.sdk.listener import get_listener_manager
+
     manager: Any = get_listener_manager()
     manager.add_listener(sys.modules[__name__])
 
@@ -47,7 +48,7 @@ def on_task_instance_failed(task_instance: Any) -> None:
 
 
 def _note(ti: Any, state: str) -> None:
-    from airflow_provider_sfbulk.operators.base import BulkJobOperator  # noqa: PLC0415 - it imports this module
+    from airflow_provider_sfbulk.operators.base import BulkJobOperator
 
     if not isinstance(getattr(ti, "task", None), BulkJobOperator):
         return
