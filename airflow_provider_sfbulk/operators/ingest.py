@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -24,15 +25,17 @@ from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from airflow_provider_sfbulk.client import BulkClient
     from airflow_provider_sfbulk.client.flows.rounds import Round
+    from airflow_provider_sfbulk.operators.folder import TaskFolder
     from airflow_provider_sfbulk.operators.load import Load
     from airflow_provider_sfbulk.operators.load_input import LoadInput
     from airflow_provider_sfbulk.sql_source import SqlQuery
 
 
-EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest")
+EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest", "conn_id")
 """Of the summary, what an asset's event tells."""
 
 
@@ -205,11 +208,19 @@ class BulkIngestOperator(BulkJobOperator):
             source.find()
         elif done is None:
             check_plan(decision, self._plan(source), has_verdict=ledger.judged_round is not None)
+        with self.results_folder(context["ti"]) or nullcontext() as folder:
+            if folder is not None and done is None:
+                folder.claim_for_results(self.results_format)
+            return self._go_on(context, ledger, rules, source)
+
+    def _go_on(
+        self, context: Context, ledger: TaskLedger, rules: Rules, source: LoadInput
+    ) -> dict[str, Any] | list[str]:
         with self.hook.get_conn() as client, self._showing(context, client):
             load = self._load(context, client, ledger, rules, source)
-            if done is not None:
+            if (done := ledger.done) is not None:
                 return self._done_before(context, client, load, ledger, done["result"])
-            if decision is None:
+            if ledger.decision is None:
                 self._keep_reserve(context, client)
                 rounds = load.fill_first(self._plan(source))
             else:
@@ -246,7 +257,11 @@ class BulkIngestOperator(BulkJobOperator):
         ledger = self.ledger(context)
         ledger.resume()
         rules = self._rules()
-        with self.hook.get_conn() as client, self._showing(context, client):
+        with (
+            self.results_folder(context["ti"]) or nullcontext(),
+            self.hook.get_conn() as client,
+            self._showing(context, client),
+        ):
             load = self._load(context, client, ledger, rules, self.input(rules))
             rounds = load.rounds()
             job_ids = self._publish(client, rounds)
@@ -269,6 +284,14 @@ class BulkIngestOperator(BulkJobOperator):
         known = result if isinstance(result, dict) else {"job_ids": result[:NAMED_JOB_IDS]}
         told = {name: known[name] for name in EVENT_FACTS if name in known}
         self.tell_outlets(context, {"sobject": self.sobject, "operation": self.operation, **told})
+
+    def results_folder(self, ti: RuntimeTaskInstanceProtocol) -> TaskFolder | None:
+        """Open the folder of the results, if there is one."""
+        if self.results_path is None:
+            return None
+        from airflow_provider_sfbulk.operators.folder import open_task_folder
+
+        return open_task_folder(self.results_path, ti, conn_id=self.results_conn_id, argument="results_path")
 
     def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules, source: LoadInput) -> Load:
         from airflow_provider_sfbulk.operators.load import Load
