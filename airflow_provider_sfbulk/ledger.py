@@ -345,7 +345,7 @@ class TaskLedger:
             value = self._store.get(key)
             if isinstance(value, dict) and value.keys() == {"pieces"}:
                 value = json.loads("".join(self._store.get(f"{key}~{at}")["piece"] for at in range(value["pieces"])))
-        except Exception as error:  # a site may keep values elsewhere, by a backend of its own
+        except AirflowRuntimeError as error:
             raise LedgerError(f"the task state store could not be read ({key}); nothing was sent since") from error
         return value
 

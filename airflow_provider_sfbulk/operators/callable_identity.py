@@ -19,9 +19,6 @@ PLAIN: Final = (
 )  # fmt: skip
 """Values whose ``repr`` tells all of them, and nothing that changes from process to process."""
 
-DEPTH: Final = 6
-"""How far objects within objects are looked at: what lies deeper, as a connection in a hook in a client, is no argument."""
-
 OWN: Final = "airflow."
 """Objects of Airflow itself, and loggers, have a state of their own that has nothing to do with what they read."""
 
@@ -30,17 +27,22 @@ def callable_identity(function: Any) -> str:
     """Give the name of a callable and a digest of what it was given: a partial's arguments, a method's object, a lambda's
     constants and what it has taken from around it, the attributes of an object that can be called.
 
-    A function's own code is not looked at: mending it makes no other input.
+    A function's own code is not looked at: correcting it makes no other input. Nor are objects within objects, such as a
+    client in a reader: what they hold changes as they work.
     """
     inner = function
     while isinstance(inner, partial):
         inner = inner.func
     name = getattr(inner, "__qualname__", type(inner).__name__)
-    digest = hashlib.sha256(_told(function, DEPTH).encode("utf-8", "backslashreplace"))
+    try:
+        told = _told(function)
+    except RecursionError:
+        told = ""
+    digest = hashlib.sha256(told.encode("utf-8", "backslashreplace"))
     return f"<callable {name} {digest.hexdigest()[:32]}>"
 
 
-def _told(value: Any, depth: int) -> str:
+def _told(value: Any, *, in_object: bool = False) -> str:
     """Write what a value is made of. Never shown: only its digest is."""
     if isinstance(value, Enum):
         return f"{_name(type(value))}.{value.name}"
@@ -50,37 +52,37 @@ def _told(value: Any, depth: int) -> str:
         return f"path {os.fspath(value)!r}"
     if isinstance(value, (type, ModuleType, BuiltinFunctionType)):
         return _name(value)
-    if depth == 0:
-        return _name(type(value))
-    return _made_of(value, depth - 1)
+    return _made_of(value, in_object)
 
 
-def _made_of(value: Any, depth: int) -> str:
+def _made_of(value: Any, in_object: bool) -> str:
     told: str
     match value:
         case partial():
-            told = _all(("partial", value.func, value.args, value.keywords), depth)
+            told = _all(("partial", value.func, value.args, value.keywords), in_object)
         case MethodType():
-            told = _all((value.__func__, value.__self__), depth)
+            told = _all((value.__func__, value.__self__), in_object)
         case FunctionType():
-            told = _of_function(value, depth)
+            told = _of_function(value, in_object)
         case CodeType():
-            told = _all((value.co_name, value.co_names, value.co_consts), depth)
+            told = _all((value.co_name, value.co_names, value.co_consts), in_object)
         case Mapping():
-            told = f"{{{','.join(sorted(_all(item, depth) for item in value.items()))}}}"
+            told = f"{{{','.join(sorted(_all(item, in_object) for item in value.items()))}}}"
         case list() | tuple():
-            told = _all(value, depth)
+            told = _all(value, in_object)
         case set() | frozenset():
-            told = f"{{{','.join(sorted(_told(each, depth) for each in value))}}}"
+            told = f"{{{','.join(sorted(_told(each, in_object=in_object) for each in value))}}}"
+        case _ if in_object:
+            told = _name(type(value))
         case _:
-            told = f"{_name(type(value))}{_all(_state_of(value), depth)}"
+            told = f"{_name(type(value))}{_all(_state_of(value), True)}"
     return told
 
 
-def _of_function(function: FunctionType, depth: int) -> str:
+def _of_function(function: FunctionType, in_object: bool) -> str:
     taken = [_content(cell) for cell in function.__closure__ or ()]
     code = function.__code__ if function.__name__ == "<lambda>" else None
-    return _all((_name(function), code, function.__defaults__, function.__kwdefaults__, taken), depth)
+    return _all((_name(function), code, function.__defaults__, function.__kwdefaults__, taken), in_object)
 
 
 def _content(cell: Any) -> Any:
@@ -105,8 +107,8 @@ def _slots(kind: type) -> Iterable[str]:
     return (slots,) if isinstance(slots, str) else slots
 
 
-def _all(values: Iterable[Any], depth: int) -> str:
-    return f"({','.join(_told(each, depth) for each in values)})"
+def _all(values: Iterable[Any], in_object: bool) -> str:
+    return f"({','.join(_told(each, in_object=in_object) for each in values)})"
 
 
 def _name(value: Any) -> str:

@@ -394,13 +394,14 @@ class Load:
         """Read again what was uploaded: the parts that were kept, or else the input."""
         staging = self._staging(first.attempt)
         kept = None if staging is None else staging.read()
-        if kept is None:
-            decision = self._ledger.decision
-            assert decision is not None, "a round was decided"
-            self._input.pin(decision.get("files"))
-            kept = self._input.parts(self._describe, first.cut)
-        with closing(kept):
-            yield from kept
+        return self._input_again(first.cut) if kept is None else kept
+
+    def _input_again(self, cut: Cut) -> Generator[Part]:
+        decision = self._ledger.decision
+        assert decision is not None, "a round was decided"
+        self._input.pin(decision.get("files"))
+        with closing(self._input.parts(self._describe, cut)) as parts:
+            yield from parts
 
     def _form(self, columns: Sequence[str]) -> RowForm:
         """Say how a record is told from others: by its id where it has one, else by what the user names, else whole."""

@@ -22,8 +22,8 @@ same, byte for byte.
 Records that are sent again form another *round* of the load, filled, decided and closed like the first
 (``flows/rounds.py``).
 
-A replaced try may wake up at any time, and an abort may arrive long after it was sent. So a job that the ledger names is
-aborted only after the ledger, read back, names another one in its place or gives the whole load up.
+A replaced try may wake up at any time, a write of its ledger and an abort may arrive long after they were sent. So a job
+that the ledger names is aborted only after the ledger, read back, has decided for others or gives the whole load up.
 """
 
 from __future__ import annotations
@@ -159,10 +159,13 @@ def load(
     """
     decided = yield Recall(f"{DECISION}{number}")
     if decided is None:
-        filled = yield from _fill_all(jobs, spec, parts, limit, number, on_job)
+        replaced: list[str] = []
+        filled = yield from _fill_all(jobs, spec, parts, limit, number, replaced, on_job)
         records = sum(each.records for each in filled)
         named = [each.to_list() for each in filled]
         yield Record(f"{DECISION}{number}", {**note, "parts": len(filled), "records": records, "jobs": named})
+        for job_id in replaced:  # only now can no other try take them up
+            yield from _abort_quietly(jobs, job_id)
         looked = False
     else:
         filled = yield from recorded(number)
@@ -183,11 +186,21 @@ def recorded(number: int = 0) -> Flow[list[Filled]]:
 
 
 def _fill_all(
-    jobs: IngestJobs, spec: IngestSpec, parts: Iterable[Part], limit: int, number: int, on_job: OnJob
+    jobs: IngestJobs,
+    spec: IngestSpec,
+    parts: Iterable[Part],
+    limit: int,
+    number: int,
+    replaced: list[str],
+    on_job: OnJob,
 ) -> Flow[list[Filled]]:
     made: list[str] = []
+
+    def fill(part: Part) -> Flow[Filled]:
+        return _fill(jobs, spec, part, number, made, replaced, on_job)
+
     try:
-        filled: list[Filled] = yield Together((_fill(jobs, spec, part, number, made, on_job) for part in parts), limit)
+        filled: list[Filled] = yield Together((fill(part) for part in parts), limit)
         if not filled:
             raise SourceError(
                 "the input has no records: there is nothing to load. Let the task be skipped in that case."
@@ -215,8 +228,20 @@ def _give_up(jobs: IngestJobs, made: Iterable[str]) -> Flow[None]:
         yield from _abort_quietly(jobs, job_id)
 
 
-def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, number: int, made: list[str], on_job: OnJob) -> Flow[Filled]:
-    """Bring one part into a job that is recorded, or find the recorded one that already holds it."""
+def _fill(
+    jobs: IngestJobs,
+    spec: IngestSpec,
+    part: Part,
+    number: int,
+    made: list[str],
+    replaced: list[str],
+    on_job: OnJob,
+) -> Flow[Filled]:
+    """Bring one part into a job that is recorded, or find the recorded one that already holds it.
+
+    :param made: is given the job
+    :param replaced: is given an earlier try's job that holds something else
+    """
     key = f"{number}.{part.number}"
 
     def entry(job_id: str) -> dict[str, Any]:
@@ -235,8 +260,7 @@ def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, number: int, made: lis
         if stands["job_id"] != job_id:
             yield from _abort_quietly(jobs, job_id)
         elif waits:
-            # Only now is it certain that no other try takes the earlier job up.
-            yield from _abort_quietly(jobs, known["job_id"])
+            replaced.append(known["job_id"])
         log.info(
             "part %d lies in job %s: %d records, %d bytes", part.number, stands["job_id"], part.records, part.length
         )
