@@ -38,8 +38,6 @@ from airflow_provider_sfbulk.metrics import count_api_calls
 from airflow_provider_sfbulk.operators.arguments import APIS, check_seconds
 from airflow_provider_sfbulk.operators.showing import ShownProgress
 from airflow_provider_sfbulk.progress import Phase, Progress
-from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
-from airflow_provider_sfbulk.triggers.reserve import ApiReserveTrigger
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
 if TYPE_CHECKING:
@@ -296,6 +294,8 @@ class BulkJobOperator(BaseOperator):
         self._defer(client, job_ids)
 
     def _defer(self, client: BulkClient, job_ids: Sequence[str]) -> NoReturn:
+        from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
+
         self.shown.enter(Phase.WAITING)
         self.log.info("%s still at work: waiting in the triggerer", _named(job_ids))
         self.defer(
@@ -365,6 +365,8 @@ class BulkJobOperator(BaseOperator):
             )
         if self.on_api_reserve == "fail":
             raise _no_calls(f"{said}: nothing was sent. Try later, or lower api_reserve")
+        from airflow_provider_sfbulk.triggers.reserve import ApiReserveTrigger
+
         self.log.info("%s: waiting in the triggerer until there are more", said)
         self.defer(
             trigger=ApiReserveTrigger(

@@ -21,10 +21,9 @@ from airflow_provider_sfbulk.client.flows.rounds import Again, Cut, Round, recor
 from airflow_provider_sfbulk.client.flows.settle import KINDS
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
 from airflow_provider_sfbulk.client.flows.wait import read_all
-from airflow_provider_sfbulk.client.models import JobInfo, JobType, Operation
+from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.records.fingerprints import RowForm
-from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.parts import Part
 from airflow_provider_sfbulk.client.records.residue import Residue
 from airflow_provider_sfbulk.client.records.sources import Rules
@@ -137,7 +136,10 @@ class Load:
         assert last.rule is not None, "a later round has a rule"
         with closing(self._chosen_again(rounds[:-1], last.rule)) as residue:
             for each in residue.parts(
-                max_bytes=last.cut.part_bytes, max_records=last.cut.part_records, sort_by=last.rule.sort_by
+                max_bytes=last.cut.part_bytes,
+                max_records=last.cut.part_records,
+                sort_by=last.rule.sort_by,
+                commas=True,
             ):
                 yield each.part
 
@@ -296,7 +298,12 @@ class Load:
             + (", and those that were not processed" if rule.unprocessed else ""),
         )
         cut = self._cut(mode)
-        numbered = residue.parts(max_bytes=cut.part_bytes, max_records=cut.part_records, sort_by=rule.sort_by)
+        numbered = residue.parts(
+            max_bytes=cut.part_bytes,
+            max_records=cut.part_records,
+            sort_by=rule.sort_by,
+            commas=mode is not None,
+        )
         note = Round.note(cut, attempt=self._ledger.attempt, rule=rule, mode=mode)
         self._send(number, (each.part for each in numbered), note, mode)
 

@@ -15,11 +15,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from airflow.sdk.exceptions import AirflowNotFoundException
 
-from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
 from airflow_provider_sfbulk.client.errors import LoginError, SfBulkError, SourceError, StoppedError, TransientError
 from airflow_provider_sfbulk.client.flows.distrust import short_id
 from airflow_provider_sfbulk.client.flows.job import jobs_of
@@ -34,6 +33,9 @@ from airflow_provider_sfbulk.client.wire import Flow
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.triggers.stored import seconds_of
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome
+
+if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
 
 T = TypeVar("T")
 

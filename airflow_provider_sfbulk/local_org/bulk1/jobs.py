@@ -296,6 +296,10 @@ class Jobs:
         """Return the file with what became of the rows of a data batch."""
         return self.folder(batch) / "result"
 
+    def has_results(self, batch: Batch) -> bool:
+        """Whether it is known what became of the rows of a data batch."""
+        return self.result_path(batch).exists()
+
     def query_result_path(self, batch: Batch, number: int) -> Path:
         """Return a result file of a query, counted from 0."""
         return self.folder(batch) / f"result.{number}"
