@@ -27,8 +27,11 @@ SHORTEST_DEFERRAL_SECONDS: Final = 8.0
 """A trigger never fires sooner: the scheduler may take the end of the task's first half for its failure when the
 deferral is shorter (apache/airflow#72716, seen with 3.3.2)."""
 
-ASKING_SECONDS: Final = 15.0
-"""How long Airflow may take to say whether a person ended the task; it stops ``on_kill`` after 30 s."""
+ASKING_SECONDS: Final = 120.0
+"""How long Airflow may take to say whether a person ended the task. The first such call in a triggerer takes 5 s on an idle
+machine, and a minute on a busy one (seen with 3.3.2)."""
+
+ASKING_PAUSES: Final = (0.0, 2.0, 10.0)
 
 _aborting: Final[set[asyncio.Task[None]]] = set()
 """Aborts under way: an event loop by itself does not keep a task from being collected."""
@@ -131,16 +134,21 @@ class BulkJobTrigger(BaseTrigger):
                 await asyncio.shield(aborting)
 
     async def _abort_if_ended(self) -> None:
-        try:
-            async with asyncio.timeout(ASKING_SECONDS):
-                is_ended = await asyncio.to_thread(is_ended_by_person, self.task_instance)
-        except Exception as error:
-            self.log.warning("Airflow does not say why this wait ends (%s): the jobs go on", type(error).__name__)
-            return
-        if is_ended:
+        if await self._is_ended_by_person():
             await self._abort()
         else:
             self.log.info("the wait ends here, but no person has ended the task: the jobs go on")
+
+    async def _is_ended_by_person(self) -> bool:
+        """Ask Airflow; when it does not say, the jobs are left alone."""
+        for pause in ASKING_PAUSES:
+            await asyncio.sleep(pause)
+            try:
+                async with asyncio.timeout(ASKING_SECONDS):
+                    return await asyncio.to_thread(is_ended_by_person, self.task_instance)
+            except Exception as error:
+                self.log.warning("Airflow does not say why this wait ends (%s)", type(error).__name__)
+        return False
 
     async def _abort(self) -> None:
         async with self._watcher() as watcher:

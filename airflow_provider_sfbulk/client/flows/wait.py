@@ -41,6 +41,9 @@ RUNNING_AT_ONCE: Final = 3
 REFUSALS: Final = 6
 """Looks in a row that are refused, each after a longer pause, before the wait ends with the refusal."""
 
+LOOK_TRIES: Final = 5
+"""The same where the job is read once, and not waited for."""
+
 OnLook: TypeAlias = Callable[[Sequence[JobInfo]], None]
 
 _JITTER: Final = 0.1
@@ -129,11 +132,25 @@ def first_looks(
     return None
 
 
+def look_now(jobs: WatchedJobs, job_ids: Iterable[str], *, on_look: OnLook | None = None) -> Flow[list[JobInfo]]:
+    """Look at jobs once, now; again after a few seconds when that fails for a passing reason.
+
+    :return: those that were read: all when all are final; when some are not, perhaps only these
+    """
+    looks = _Looks(jobs, job_ids, None, on_look)
+    while (trouble := (yield from looks.look())) is not None:
+        if looks.troubles == LOOK_TRIES:
+            raise trouble
+        yield Sleep(2.0**looks.troubles, jitter=_JITTER)
+    return [looks.found[job_id] for job_id in looks.order if job_id in looks.found]
+
+
 def read_all(jobs: WatchedJobs, job_ids: Iterable[str]) -> Flow[list[JobInfo]]:
     """Read every job once, final or not, in the order of ``job_ids``."""
-    infos = []
+    infos: list[JobInfo] = []
     for job_id in dict.fromkeys(job_ids):
-        infos.append((yield from jobs.get(job_id)))
+        (info,) = yield from look_now(jobs, [job_id])
+        infos.append(info)
     return infos
 
 
