@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
@@ -19,19 +19,22 @@ from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.operators.arguments import check_allowance, check_count, check_names
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
+from airflow_provider_sfbulk.paths import AnyPath, is_path
 from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from airflow_provider_sfbulk.client import BulkClient
     from airflow_provider_sfbulk.client.flows.rounds import Round
+    from airflow_provider_sfbulk.operators.folder import TaskFolder
     from airflow_provider_sfbulk.operators.load import Load
     from airflow_provider_sfbulk.operators.load_input import LoadInput
     from airflow_provider_sfbulk.sql_source import SqlQuery
 
 
-EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest")
+EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest", "conn_id")
 """Of the summary, what an asset's event tells."""
 
 
@@ -124,10 +127,10 @@ class BulkIngestOperator(BulkJobOperator):
         part_bytes: int = limits.PART_BYTES,
         part_records: int = limits.RECORDS_PER_DAY,
         max_concurrent_jobs: int = 4,
-        staging_path: str | os.PathLike[str] | None = None,
+        staging_path: AnyPath | None = None,
         staging_conn_id: str | None = None,
         key_columns: Sequence[str] | None = None,
-        results_path: str | os.PathLike[str] | None = None,
+        results_path: AnyPath | None = None,
         results_format: str = "csv",
         results_conn_id: str | None = None,
         max_failed_records: float | None = 0,
@@ -175,7 +178,7 @@ class BulkIngestOperator(BulkJobOperator):
 
     @source.setter
     def source(self, value: Any) -> None:
-        shown = isinstance(value, (str, os.PathLike, Unshown, XComArg)) or callable(value) or value is None
+        shown = is_path(value) or isinstance(value, (Unshown, XComArg)) or callable(value) or value is None
         self._source = value if shown else Unshown(value)
 
     @property
@@ -199,6 +202,14 @@ class BulkIngestOperator(BulkJobOperator):
         given_up = ledger.begin(self._plan(rules))
         if not ledger.is_resumed:
             self.input(rules).find()
+        with self.results_folder(context["ti"]) or nullcontext() as folder:
+            if folder is not None and ledger.result is None:
+                folder.claim_for_results(self.results_format)
+            return self._load_from_start(context, ledger, rules, given_up)
+
+    def _load_from_start(
+        self, context: Context, ledger: TaskLedger, rules: Rules, given_up: Sequence[str]
+    ) -> dict[str, Any] | list[str]:
         with self.hook.get_conn() as client, self._showing(context, client):
             self._abort(client, given_up)
             load = self._load(context, client, ledger, rules)
@@ -227,7 +238,11 @@ class BulkIngestOperator(BulkJobOperator):
         self._begin_waits(deadline)
         ledger = self._ledger(context)
         ledger.resume()
-        with self.hook.get_conn() as client, self._showing(context, client):
+        with (
+            self.results_folder(context["ti"]) or nullcontext(),
+            self.hook.get_conn() as client,
+            self._showing(context, client),
+        ):
             load = self._load(context, client, ledger, self._rules())
             rounds = load.rounds()
             job_ids = self._publish(client, rounds)
@@ -250,6 +265,14 @@ class BulkIngestOperator(BulkJobOperator):
         known = result if isinstance(result, dict) else {"job_ids": result[:NAMED_JOB_IDS]}
         told = {name: known[name] for name in EVENT_FACTS if name in known}
         self.tell_outlets(context, {"sobject": self.sobject, "operation": self.operation, **told})
+
+    def results_folder(self, ti: RuntimeTaskInstanceProtocol) -> TaskFolder | None:
+        """Open the folder of the results, if there is one."""
+        if self.results_path is None:
+            return None
+        from airflow_provider_sfbulk.operators.folder import open_task_folder
+
+        return open_task_folder(self.results_path, ti, conn_id=self.results_conn_id, argument="results_path")
 
     def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules) -> Load:
         from airflow_provider_sfbulk.operators.load import Load
@@ -290,9 +313,9 @@ class BulkIngestOperator(BulkJobOperator):
         check_count("part_records", self.part_records)
         check_count("max_concurrent_jobs", self.max_concurrent_jobs)
         if self.results_path is not None:
-            open_output(self.results_path, conn_id=self.results_conn_id)
+            open_output(self.results_path, conn_id=self.results_conn_id, argument="results_path")
         if self.staging_path is not None:
-            open_output(self.staging_path, conn_id=self.staging_conn_id)
+            open_output(self.staging_path, conn_id=self.staging_conn_id, argument="staging_path")
         if self.sql is not None and self.source is not None:
             raise SourceError("source and sql are both given: the records come from one of them")
         if self.sql is None and (self.sql_parameters is not None or self.sql_conn_id is not None):
