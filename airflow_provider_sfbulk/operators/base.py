@@ -120,6 +120,8 @@ class BulkJobOperator(BaseOperator):
         self.lineage: Lineage | None = None
         self._until: float | None = None
         self._waits_for: JobType | None = None
+        self.job_version: str | None = None
+        """API version of the jobs that are waited for, when it is known: ``api_version`` may have been raised since."""
         self._calls_before = 0
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
@@ -163,7 +165,7 @@ class BulkJobOperator(BaseOperator):
         self._waits_for = job_type
 
     def _jobs(self, client: BulkClient) -> WatchedJobs:
-        return watched_jobs(self._type_now, client.api_version)
+        return watched_jobs(self._type_now, self.job_version or client.api_version)
 
     @property
     def _type_now(self) -> JobType:
@@ -310,7 +312,7 @@ class BulkJobOperator(BaseOperator):
                 job_ids=list(job_ids),
                 job_type=str(self._type_now),
                 salesforce_conn_id=self.salesforce_conn_id,
-                api_version=self.api_version,
+                api_version=self.job_version or self.api_version,
                 poll_interval=self.poll_interval,
                 deadline=self._deadline(),
                 cancel_on_kill=self.cancel_on_kill and self._owns_jobs,

@@ -191,6 +191,7 @@ class BulkQueryOperator(BulkJobOperator):
     def _extract_from_start(self, context: Context, ledger: TaskLedger) -> Any:
         with self.hook.get_conn() as client, self._showing(context, client):
             submitted = self._submitted(context, client, ledger)
+            self.job_version = submitted.api_version
             self._show(client, [submitted.job_id])
             if not self.wait_for_completion:
                 ledger.finish()
@@ -211,6 +212,7 @@ class BulkQueryOperator(BulkJobOperator):
             submitted = self._given_job() or self._run(context, client, recorded_job(), ledger=ledger)
             if submitted is None:
                 raise LedgerError("no job is recorded for this try of the task, though it was deferred")
+            self.job_version = submitted.api_version
             self._window_kept(ledger)
             self._show(client, [submitted.job_id])
             (info,) = self._wait_again(context, client, event, [submitted.job_id])
