@@ -31,7 +31,7 @@ HTTP_LIBRARIES: Final = frozenset(
     {"requests", "httpx", "urllib3", "aiohttp", "http.client", "urllib.request", "socket", "starlette", "uvicorn"}
 )
 
-WITH_OTHERS: Final = {"airflow", "fastapi", "starlette", "jinja2", "upath", "urllib3"}
+WITH_OTHERS: Final = {"airflow", "fastapi", "fsspec", "starlette", "jinja2", "upath", "urllib3"}
 """Packages that another one brings and is built on: Airflow, requests."""
 
 OPTIONAL: Final = {
