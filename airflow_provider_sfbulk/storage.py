@@ -358,7 +358,7 @@ def _matching(place: Location) -> list[Location]:
     with named("list", place):
         fs = place.fs
         found: Mapping[str, Mapping[str, Any]] = fs.glob(pattern, detail=True)
-        files = sorted(name for name, info in found.items() if info["type"] == "file")
+        files = sorted(name for name, info in found.items() if _is_file(place.at(name), info["type"]))
         if not files:
             literal = place.path[: min(place.path.index(each) for each in WILDCARDS if each in place.path)]
             with suppress(FileNotFoundError, NotADirectoryError):
@@ -369,6 +369,11 @@ def _matching(place: Location) -> list[Location]:
             f"{place.argument}: no file matches {place.uri}. Check the path, and that this worker can see it."
         )
     return [place.at(name) for name in files]
+
+
+def _is_file(place: Location, kind: str) -> bool:
+    """Whether something that was listed is a file: in listings of a disk fsspec says of no link where it leads."""
+    return (_kind(place) if kind not in ("file", "directory") else kind) == "file"
 
 
 def _check_bucket(place: Location) -> None:

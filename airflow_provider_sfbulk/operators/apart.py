@@ -82,8 +82,8 @@ def _check_path(place: Location, target: Target) -> None:
             what = written.uri if target.names else f"files in {target.place.uri}"
             argument = target.place.argument
             raise SourceError(
-                f"source: the pattern {place.uri} matches {what}, too, which this load writes because of {argument}: a later "
-                f"run would load it again. Give a {argument} that the pattern does not cover"
+                f"source: the pattern {place.uri} matches {what}, too, which this load writes because of {argument}: a "
+                f"later run would load it again. Give a {argument} that the pattern does not cover"
             )
 
 

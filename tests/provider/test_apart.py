@@ -121,7 +121,8 @@ def test_input_and_results_side_by_side_are_fine(
 ) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
-    (folder / "in-1.csv").write_text("Name\nOne\n")
+    (tmp_path / "one.csv").write_text("Name\nOne\n")
+    (folder / "in-1.csv").symlink_to(tmp_path / "one.csv")
     for run in (1, 2):
         FakeTask().start().run(
             load(
