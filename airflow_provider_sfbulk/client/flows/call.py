@@ -17,6 +17,7 @@ from airflow_provider_sfbulk.client.errors import (
     TransportError,
 )
 from airflow_provider_sfbulk.client.flows.refusal import error_for, is_html, is_session_over
+from airflow_provider_sfbulk.client.safe_json import MalformedJsonError, parse
 from airflow_provider_sfbulk.client.wire import Authorize, Body, Fetch, Flow, Reply, Request, Send, Sink, Token
 
 JSON: Final = "application/json"
@@ -105,9 +106,9 @@ def call_json(api: ApiCall) -> Flow[Any]:
     if is_html(reply):
         raise ServerBusyError(f"{api.method} {api.path}: a web page where JSON is due, as in a maintenance", **facts)
     try:
-        return json.loads(reply.body)
-    except (ValueError, RecursionError) as error:
-        raise TransportError(f"{api.method} {api.path}: the reply is no whole JSON", **facts) from error
+        return parse(reply.body)
+    except MalformedJsonError as error:
+        raise TransportError(f"{api.method} {api.path}: the reply is {error}", **facts) from error
 
 
 def call_object(api: ApiCall) -> Flow[dict[str, Any]]:
