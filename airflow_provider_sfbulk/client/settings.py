@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import os
@@ -9,12 +10,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.auth import hosts
+from airflow_provider_sfbulk.client.auth import hosts, private_key
 from airflow_provider_sfbulk.client.errors import LoginError, SourceError
 
 ENV_PREFIX: Final = "SFBULK_"
@@ -24,7 +24,11 @@ TIMEOUT_SECONDS: Final = 120.0
 MASK_CHARACTERS: Final = 5
 """Shorter texts are not masked: Airflow's masker skips them, and they would black out ordinary words."""
 
-_VERSION: Final = re.compile(r"v?(\d{2,3})(?:\.0)?", re.IGNORECASE)
+BASE64_CHARACTERS: Final = 8
+"""Shorter pieces of base64 are not masked: they stand in other texts by chance."""
+
+_URL_SAFE: Final = str.maketrans("+/", "-_")
+_VERSION: Final = re.compile(r"v?([0-9]{2,3})(?:\.0)?", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"[!-~]+")
 _ID: Final = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
 _ARMOUR: Final = "-----"
@@ -190,12 +194,8 @@ class Settings:
         """
         text = self.private_key
         if text is None and self.private_key_file is not None:
-            try:
-                text = Path(self.private_key_file).read_text("utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                reason = error.strerror if isinstance(error, OSError) else "it is not text"
-                raise LoginError(f"cannot read private_key_file {self.private_key_file}: {reason}") from error
-        return self if text is None else replace(self, private_key=_unfolded(text))
+            text = private_key.read_key_file(self.private_key_file)
+        return self if text is None else replace(self, private_key=private_key.unfolded(text))
 
     def secrets(self) -> frozenset[str]:
         """Give every spelling in which a secret of this connection may turn up in a log.
@@ -206,12 +206,16 @@ class Settings:
         own = (self.password, self.client_secret, self.refresh_token, self.security_token, self.access_token)
         given = [*own, self.full_password, *_proxy_passwords(self.proxy)]
         if self.private_key is not None:
-            given += list(_key_lines(_unfolded(self.private_key))) or [self.private_key]
+            given += [*_key_lines(private_key.unfolded(self.private_key)), *_key_lines(self.private_key)]
         return spellings(*(text for text in given if text))
 
 
 def spellings(*secrets: str) -> frozenset[str]:
-    """Give each secret as it is and as ``repr``, JSON, XML, a URL and a CRLF file would show it."""
+    """Give each secret as it is and as ``repr``, JSON, XML, a URL, base64 and a CRLF file would show it.
+
+    In base64 a text looks different at each of three places; what is before and behind it changes its first and last
+    characters, so those are left out.
+    """
     found: set[str] = set()
     for written in {*secrets, *(secret.strip() for secret in secrets)}:
         lines = written.replace("\r\n", "\n")
@@ -219,7 +223,20 @@ def spellings(*secrets: str) -> frozenset[str]:
             found |= {text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
             found |= {quote(text), quote(text, safe=""), quote_plus(text)}
             found |= {html.escape(text), html.escape(text, quote=False)}
+        found |= set(_in_base64(written))
     return frozenset(text for text in found if len(text) >= MASK_CHARACTERS)
+
+
+def _in_base64(text: str) -> Iterator[str]:
+    data = text.encode("utf-8", "surrogatepass")
+    for before in range(3):
+        packed = base64.b64encode(bytes(before) + data).decode("ascii")
+        first = (0, 2, 3)[before]
+        last = (before + len(data)) * 8 // 6
+        core = packed[first:last]
+        if len(core) >= BASE64_CHARACTERS:
+            safe = core.translate(_URL_SAFE)
+            yield from (core, safe, quote(core, safe=""))
 
 
 def read_version(value: object) -> str:
@@ -292,12 +309,6 @@ def _seconds(value: object) -> float:
     if not 0 < seconds < float("inf"):
         raise SourceError("timeout must be a number of seconds above 0")
     return seconds
-
-
-def _unfolded(pem: str) -> str:
-    """Undo what JSON in a form field or an environment variable does to a key: ``\\n`` as two characters."""
-    text = pem.strip().replace("\r\n", "\n")
-    return text if "\n" in text else text.replace("\\r", "").replace("\\n", "\n")
 
 
 def _key_lines(pem: str) -> Iterator[str]:

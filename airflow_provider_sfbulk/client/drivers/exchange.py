@@ -20,6 +20,7 @@ from airflow_provider_sfbulk.client.drivers.gunzip import Decoder, Plain, decode
 from airflow_provider_sfbulk.client.drivers.pace import TooSlowError
 from airflow_provider_sfbulk.client.errors import LoginError, ProtocolError, SfBulkError, SourceError, TransportError
 from airflow_provider_sfbulk.client.flows.org import ApiUsage, read_usage
+from airflow_provider_sfbulk.client.safe_text import fit
 from airflow_provider_sfbulk.client.wire import ERROR_BYTES, FETCH_BYTES, REPLY_BYTES, Body, Reply, Request, Sink
 
 log = logging.getLogger("airflow_provider_sfbulk.client")
@@ -235,7 +236,7 @@ def name(error: BaseException, request: Request) -> None:
     """Write into an error of a body which request it was, if it does not say so yet."""
     if isinstance(error, SfBulkError) and error.path is None:
         error.method, error.path = request.method, urlsplit(request.url).path
-        error.args = (f"{error.method} {error.path}: {error}",)
+        error.args = (fit(f"{error.method} {error.path}: {error}"),)
 
 
 def _found(error: BaseException, kind: type[BaseException]) -> BaseException | None:

@@ -78,19 +78,19 @@ class _PacedSocket:
 
 
 class _Paced:
-    """Makes a connection's socket keep the pace of the exchange it is used for."""
+    """Makes a connection's socket keep the pace of the exchange it is used for. Mixed into a connection."""
 
     sock: Any
 
     def connect(self) -> None:
-        super().connect()  # type: ignore[misc] - of the connection it is mixed into
+        super().connect()  # type: ignore[misc]
         self.sock = _PacedSocket(self.sock, _current())
 
     def _tunnel(self) -> None:
         paced = _PacedSocket(self.sock, _current())
         self.sock = paced
         try:
-            super()._tunnel()  # type: ignore[misc] - likewise
+            super()._tunnel()  # type: ignore[misc]
         finally:
             if self.sock is paced:
                 self.sock = paced.inner
@@ -98,7 +98,7 @@ class _Paced:
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:  # it was used before
             self.sock.pace = _current()
-        super().request(*args, **kwargs)  # type: ignore[misc] - likewise
+        super().request(*args, **kwargs)  # type: ignore[misc]
 
 
 def _current() -> Pace:
