@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO := $(VENV)/.demo
 
 .PHONY: help demo ui test lint campaign bench npm-clients clean
 
@@ -16,11 +17,11 @@ help:
 	@echo "make bench  who moves the same rows how fast: this provider, bare scripts, other clients"
 	@echo "make clean  remove the virtual environment and the demo's files"
 
-demo: $(READY)
-	$(BIN)/python -m airflow_provider_sfbulk.demo
+demo: $(DEMO)
+	$(BIN)/sfbulk-demo
 
-ui: $(READY)
-	$(BIN)/python -m airflow_provider_sfbulk.demo --ui
+ui: $(DEMO)
+	$(BIN)/sfbulk-demo --ui
 
 test: lint
 	$(BIN)/python -m pytest
@@ -43,14 +44,20 @@ $(VENV)/.bench: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	@touch $@
 
-# The stamp is written last, so a set-up that failed is done again.
-$(READY): pyproject.toml
+# A stamp is written last, so a set-up that failed is done again. The demo needs a fraction of what the tests need.
+$(READY): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $(DEMO) $(READY)
+
+$(DEMO): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	@touch $(DEMO)
+
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 …" >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	@touch $(READY)
 
 clean:
 	rm -rf $(VENV) .demo

@@ -161,8 +161,8 @@ API_REQUESTS_PER_DAY: Final = 15_000
 """REST calls a day in a captured Developer Edition org; other editions have more. ``/limits`` tells the org's own."""
 
 DUPLICATE_UPDATES: Final = 12
-"""How often one record may be updated in one chunk of :data:`CHUNK_RECORDS` ("Maximum number of duplicate updates in
-one batch (12 allowed)", the server's own text)."""
+"""How often records may be repeated in one chunk of :data:`CHUNK_RECORDS`, all repetitions together ("Maximum number of
+duplicate updates in one batch (12 allowed)", the server's own text; help article 000386990 counts them)."""
 
 DOUBLE_SCIENTIFIC_FROM: Final = 10_000_000
 """Numbers with a fraction are written in scientific notation from here on (``1.0E7``), as Java's ``Double.toString``

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
@@ -20,12 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_sfbulk.demo.__main__ import MARK, main, make_empty
+from airflow_provider_sfbulk.demo.__main__ import DAG_FOLDERS, MARK, _example_dags, main, make_empty
 from airflow_provider_sfbulk.demo.airports import KEY, NUMBERS, PLANTED, SCHEMA, SOBJECT, airports, write_airports
 from airflow_provider_sfbulk.demo.org_process import OrgError, OrgProcess
 from airflow_provider_sfbulk.demo.report import Mismatch, check, show
 from airflow_provider_sfbulk.demo.samples import INCOMING_COUNTRIES, write_samples
 from airflow_provider_sfbulk.demo.stack import AirflowStack, StackError
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # --- the data ---
 
@@ -78,7 +81,14 @@ def test_the_demo_s_own_folder_is_emptied(tmp_path: Path) -> None:
 
 def test_a_missing_folder_of_dags_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--home", str(tmp_path / "demo"), "--dags", str(tmp_path / "no")]) == 1
-    assert "there is no folder" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_the_example_dags_come_along_where_nothing_is_cloned() -> None:
+    assert (_example_dags() / "airports.py").is_file()
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    carried = metadata["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert ROOT / carried["example_dags"] == DAG_FOLDERS[0]
 
 
 # --- the check at its end ---

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, get_args
 import pytest
 
 from airflow_provider_sfbulk.local_org import LocalOrg
-from airflow_provider_sfbulk.local_org.fault_kinds import Kind
-from airflow_provider_sfbulk.local_org.loopback_routes import LEVERS
-from airflow_provider_sfbulk.local_org.routes import ROUTES
+from airflow_provider_sfbulk.local_org.faults.kinds import Kind
+from airflow_provider_sfbulk.local_org.http.loopback_routes import LEVERS
+from airflow_provider_sfbulk.local_org.http.routes import ROUTES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

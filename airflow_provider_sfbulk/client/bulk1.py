@@ -187,7 +187,9 @@ class Bulk1Api:
             concurrency_mode=concurrency_mode,
             batch_retry=batch_retry,
         )
-        parts = parts_of(self._client, sobject, records, made, part_bytes=batch_bytes, part_records=batch_records)
+        parts = parts_of(
+            self._client, sobject, records, made, part_bytes=batch_bytes, part_records=batch_records, commas=True
+        )
         sent = self._client.run(load1.load(self._jobs, spec, parts, compress=compress))
         result = BulkResult1(self._client, sent)
         return result.wait(timeout=timeout, on_progress=on_progress, schedule=schedule) if wait else result

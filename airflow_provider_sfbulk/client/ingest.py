@@ -19,6 +19,7 @@ from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule
 from airflow_provider_sfbulk.client.job_calls import JobCalls, OnProgress, Timeout
 from airflow_provider_sfbulk.client.models import JobInfo, Operation
 from airflow_provider_sfbulk.client.records.columns import check_against_describe
+from airflow_provider_sfbulk.client.records.commas import with_commas
 from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE, Part, split
 from airflow_provider_sfbulk.client.records.sources import Rules, from_source
 from airflow_provider_sfbulk.client.results import BulkResult, read_results
@@ -104,10 +105,18 @@ class IngestApi(JobCalls):
 
 
 def parts_of(
-    client: Caller, sobject: str, records: Any, rules: Rules, *, part_bytes: int, part_records: int
+    client: Caller,
+    sobject: str,
+    records: Any,
+    rules: Rules,
+    *,
+    part_bytes: int,
+    part_records: int,
+    commas: bool = False,
 ) -> Iterator[Part]:
     """Cut records into parts, their columns checked against the object's describe. Nothing is read before the first.
 
+    :param commas: put commas between values, whatever the source has
     :raises SourceError: when the records cannot be loaded as they are
     """
     stream = from_source(records, rules, name="records")
@@ -117,7 +126,8 @@ def parts_of(
         operation=rules.operation,
         external_id_field=rules.external_id_field,
     )
-    yield from split(stream.with_columns(columns), max_bytes=part_bytes, max_records=part_records)
+    named = stream.with_columns(columns)
+    yield from split(with_commas(named) if commas else named, max_bytes=part_bytes, max_records=part_records)
 
 
 def body_of(data: bytes | str | os.PathLike[str] | Body) -> Body:

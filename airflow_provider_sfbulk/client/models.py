@@ -90,6 +90,14 @@ _DELIMITERS: Final = {
 }
 
 
+class FileFormat(StrEnum):
+    """Format of an output file; the value is also the end of its name."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    JSONL = "jsonl"
+
+
 class JobState(StrEnum):
     """State of a job. What may follow what: :data:`TRANSITIONS`."""
 

@@ -7,17 +7,16 @@ from typing import Any, Self
 
 from airflow_provider_sfbulk.client.caller import Caller
 from airflow_provider_sfbulk.client.errors import ProtocolError
-from airflow_provider_sfbulk.client.flows.batches1 import own_batches
+from airflow_provider_sfbulk.client.flows.batches1 import as_job, own_batches
 from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1
 from airflow_provider_sfbulk.client.flows.load1 import Sent
+from airflow_provider_sfbulk.client.flows.outcome1 import read_outcome
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule
 from airflow_provider_sfbulk.client.flows.wait1 import OnProgress1, wait_for_batches
 from airflow_provider_sfbulk.client.job_calls import Timeout, seconds_of
 from airflow_provider_sfbulk.client.models import BulkError
 from airflow_provider_sfbulk.client.models1 import BatchInfo, BatchState, ContentType, JobInfo1, RecordResult
 from airflow_provider_sfbulk.client.result_file1 import ResultFile
-
-_WHOLE_BATCH = "InvalidBatch"
 
 
 class BulkResult1:
@@ -122,12 +121,7 @@ class BulkResult1:
 
     def __iter__(self) -> Iterator[RecordResult]:
         for batch, sent in zip(self.batches, self._sent, strict=True):
-            if batch.state is BatchState.COMPLETED:
-                flow = self._jobs.results(batch.job_id, batch.id, ContentType.CSV, records=sent.records)
-                yield from self._client.run(flow)
-            else:
-                error = BulkError(_WHOLE_BATCH, batch.state_message or f"the batch ended {batch.state}")
-                yield from (RecordResult(None, False, False, (error,), processed=False) for _ in range(sent.records))
+            yield from self._client.run(read_outcome(self._jobs, sent, as_job(batch))).results
 
 
 class BulkQueryResult1:

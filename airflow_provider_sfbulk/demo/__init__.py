@@ -1,1 +1,1 @@
-"""The main job end to end, on a real Airflow, against the local org: ``python -m airflow_provider_sfbulk.demo``."""
+"""The main job end to end, on a real Airflow, against the local org: the command ``sfbulk-demo``."""

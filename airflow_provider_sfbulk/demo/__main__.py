@@ -1,4 +1,7 @@
-"""``python -m airflow_provider_sfbulk.demo``: a local org, a real Airflow, a load, an extract, a report, a check."""
+"""The command ``sfbulk-demo``: a local org, a real Airflow, a load, an extract, a report, a check.
+
+It needs the extra ``demo`` and no clone: the wheel carries the example DAGs.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,11 @@ JOB_SECONDS: Final = 12.0
 """How long the local org takes for a job: long enough to be seen waiting in the triggerer."""
 
 
+PACKAGE: Final = Path(__file__).resolve().parents[1]
+
+DAG_FOLDERS: Final = (PACKAGE / "example_dags", PACKAGE.parent / "example_dags")
+"""Where the example DAGs are: in an installed wheel, in a checkout."""
+
 MARK: Final = ".sfbulk-demo"
 """File that says that a folder is the demo's own, and may be emptied."""
 
@@ -50,11 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :return: 0 when everything is as it must be
     """
-    options = argparse.ArgumentParser(prog="python -m airflow_provider_sfbulk.demo", description=__doc__)
+    options = argparse.ArgumentParser(prog="sfbulk-demo", description=__doc__.partition(":")[2].strip())
     options.add_argument(
         "--home", type=Path, default=Path(".demo"), help="folder for everything it writes; emptied first"
     )
-    options.add_argument("--dags", type=Path, default=Path("example_dags"), help="folder of the DAG files")
+    options.add_argument("--dags", type=Path, default=_example_dags(), help="folder of the DAG files")
     options.add_argument("--ui", action="store_true", help="leave Airflow running until Ctrl-C")
     given = options.parse_args(arguments)
     # Ctrl-C, a plain kill and a closed terminal end alike: through the context managers, which end what was started.
@@ -70,9 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _example_dags() -> Path:
+    return next((folder for folder in DAG_FOLDERS if folder.is_dir()), DAG_FOLDERS[0])
+
+
 def _run(home: Path, dags: Path, *, stay: bool) -> int:
     if not dags.is_dir():
-        raise StackError(f"there is no folder {dags}: run this where the repository is, or give --dags")
+        raise StackError(f"the folder {dags} does not exist: name the one with the example DAGs with --dags")
     make_empty(home)
     lake = home / "files"
     write_samples(lake)

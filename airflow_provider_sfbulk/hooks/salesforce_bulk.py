@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.sdk import BaseHook
 
-from airflow_provider_sfbulk.client import BulkClient
-from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
-from airflow_provider_sfbulk.client.drivers.blocking import BlockingDriver
 from airflow_provider_sfbulk.client.errors import SfBulkError
 from airflow_provider_sfbulk.client.models import Operation
-from airflow_provider_sfbulk.hooks.connection import connection_session
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from airflow_provider_sfbulk.client import BulkClient
+    from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
     from airflow_provider_sfbulk.client.results import BulkQueryResult, BulkResult
 
 
@@ -44,11 +42,18 @@ class SalesforceBulkHook(BaseHook):
 
         :raises LoginError: when what the connection's way of login needs is missing
         """
+        from airflow_provider_sfbulk.client import BulkClient
+        from airflow_provider_sfbulk.client.drivers.blocking import BlockingDriver
+        from airflow_provider_sfbulk.hooks.connection import connection_session
+
         session = connection_session(self.get_connection(self.salesforce_conn_id), api_version=self.api_version)
         return BulkClient.from_settings(session.settings, BlockingDriver(session.settings, session=session))
 
     async def get_async_driver(self) -> AsyncDriver:
         """Give the driver that runs flows in an event loop, as the triggerer's."""
+        from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
+        from airflow_provider_sfbulk.hooks.connection import connection_session
+
         connection = await get_async_connection(self.salesforce_conn_id)
         # In a thread: on the event loop, Airflow's masker reaches its supervisor only from a trigger's own task.
         session = await asyncio.to_thread(connection_session, connection, api_version=self.api_version)

@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from airflow_provider_sfbulk.local_org import fault_kinds, ingest_work, query_work, routes, troubles
+from airflow_provider_sfbulk.local_org.bulk2 import ingest_work, query_work
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Kind as JobKind
 from airflow_provider_sfbulk.local_org.core import Core
-from airflow_provider_sfbulk.local_org.fault_kinds import AskedFault, Kind
-from airflow_provider_sfbulk.local_org.jobs import Entry
-from airflow_provider_sfbulk.local_org.jobs import Kind as JobKind
-from airflow_provider_sfbulk.local_org.troubles import Where
+from airflow_provider_sfbulk.local_org.faults import kinds as fault_kinds
+from airflow_provider_sfbulk.local_org.faults import troubles
+from airflow_provider_sfbulk.local_org.faults.kinds import AskedFault, Kind
+from airflow_provider_sfbulk.local_org.faults.troubles import Where
+from airflow_provider_sfbulk.local_org.http import routes
 
 
 class Control(ABC):
@@ -42,7 +45,7 @@ class Control(ABC):
         """Break calls of a route.
 
         :param route: its name, as ``ingest.upload`` or ``query.results``; ``ingest.*`` and ``*`` mean several
-        :param kind: what to do, see :mod:`~.fault_kinds`: ``status``, ``html``, ``drop``, ``slow``, ``cut``,
+        :param kind: what to do, see :mod:`~.faults.kinds`: ``status``, ``html``, ``drop``, ``slow``, ``cut``,
             ``expired_session``, ``request_limit``, ``same_locator``
         :param call: the first call to break, counted from now: 1 is the next one
         :param times: how many calls in a row; None is all

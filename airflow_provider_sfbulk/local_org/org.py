@@ -12,22 +12,24 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org import clock, credentials, ids, seed
+from airflow_provider_sfbulk.local_org import clock
 from airflow_provider_sfbulk.local_org.bulk1 import work as bulk1_work
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Job as Bulk1Job
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Jobs as Bulk1Jobs
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Job, Jobs, State
 from airflow_provider_sfbulk.local_org.clock import Clock
 from airflow_provider_sfbulk.local_org.control import Control, take_up
 from airflow_provider_sfbulk.local_org.core import Call, Core
-from airflow_provider_sfbulk.local_org.credentials import Sessions
-from airflow_provider_sfbulk.local_org.describe import sobject_of, sobjects_in
-from airflow_provider_sfbulk.local_org.http import application
-from airflow_provider_sfbulk.local_org.jobs import Entry, Job, Jobs, State
-from airflow_provider_sfbulk.local_org.schema import Field, Schema, SObject
-from airflow_provider_sfbulk.local_org.server import HOST, Server
-from airflow_provider_sfbulk.local_org.standard_objects import standard_objects, with_system_fields
-from airflow_provider_sfbulk.local_org.store import Store, quoted
-from airflow_provider_sfbulk.local_org.tls import make_certificate
+from airflow_provider_sfbulk.local_org.data import ids, seed
+from airflow_provider_sfbulk.local_org.data.describe import sobject_of, sobjects_in
+from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
+from airflow_provider_sfbulk.local_org.data.standard_objects import standard_objects, with_system_fields
+from airflow_provider_sfbulk.local_org.data.store import Store, quoted
+from airflow_provider_sfbulk.local_org.http.application import application
+from airflow_provider_sfbulk.local_org.http.server import HOST, Server
+from airflow_provider_sfbulk.local_org.http.tls import make_certificate
+from airflow_provider_sfbulk.local_org.login import credentials
+from airflow_provider_sfbulk.local_org.login.credentials import Sessions
 from airflow_provider_sfbulk.local_org.usage import Usage
 from airflow_provider_sfbulk.local_org.worker import AnyEntry, Worker
 
@@ -108,6 +110,7 @@ class LocalOrg(Control):
             credentials=keys,
             sessions=Sessions(store, time, keys.org_id),
             usage=Usage(time),
+            folder=folder,
             ingest_worker=Worker("local-org-ingest", time, self._failed),
             query_worker=Worker("local-org-query", time, self._failed),
             job_seconds=self._job_seconds,
@@ -293,7 +296,7 @@ class LocalOrg(Control):
         :param described: a describe answer; with an ``Id`` among its fields it is taken as it is
         :param name: with ``fields``, in place of ``described``; the object also gets ``Id``, the audit fields and
             ``External_Key__c`` where ``fields`` do not have them
-        :param fields: each a :class:`~.schema.Field`, or a dict with describe's keys
+        :param fields: each a :class:`~.data.schema.Field`, or a dict with describe's keys
         :raises ValueError: for a description that lacks something
         """
         if described is None:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from airflow_provider_sfbulk.local_org.bulk1.jobs import JobEntry
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry
 from airflow_provider_sfbulk.local_org.clock import Clock
-from airflow_provider_sfbulk.local_org.jobs import Entry
 
 log = logging.getLogger(__name__)
 

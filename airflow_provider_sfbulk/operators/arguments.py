@@ -42,3 +42,17 @@ def check_seconds(name: str, value: object) -> None:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
         raise SourceError(f"{name} is a number of seconds above 0, or a timedelta, not {value!r:.40}")
+
+
+def check_allowance(name: str, value: object) -> None:
+    """Check a number of records, a float as fraction of all, or None for any number.
+
+    :raises SourceError: for another kind of value, and beyond the bounds
+    """
+    if value is None or (isinstance(value, float) and 0 <= value <= 1):
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise SourceError(
+            f"{name} is a whole number from 0, a float from 0.0 to 1.0 as fraction of all records, or None, "
+            f"not {value!r:.40}"
+        )

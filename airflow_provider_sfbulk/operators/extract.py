@@ -14,8 +14,8 @@ from airflow_provider_sfbulk.client.flows.extract import MakePage, fetch, fetch_
 from airflow_provider_sfbulk.client.flows.extract1 import ByFiles
 from airflow_provider_sfbulk.client.flows.job import QueryJobs
 from airflow_provider_sfbulk.client.flows.page_ledger import PageLedger
+from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
-from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.pages import Announcement, RowsPage, announced, unannounced
 from airflow_provider_sfbulk.operators.part_files import FilePage, PartFiles
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
@@ -11,26 +10,25 @@ from airflow.sdk import XComArg
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.flows.rounds import Round
 from airflow_provider_sfbulk.client.flows.spec import E, member
-from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobType, LineEnding, Operation
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, FileFormat, JobInfo, JobType, LineEnding, Operation
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
-from airflow_provider_sfbulk.client.records.formats import FileFormat
-from airflow_provider_sfbulk.client.records.sources import Nulls, Rules
+from airflow_provider_sfbulk.client.records.stream import Nulls, Rules
 from airflow_provider_sfbulk.ledger import TaskLedger
-from airflow_provider_sfbulk.operators.arguments import check_count, check_names
+from airflow_provider_sfbulk.operators.arguments import check_allowance, check_count, check_names
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
-from airflow_provider_sfbulk.operators.load import NAMED_JOB_IDS, Load
-from airflow_provider_sfbulk.operators.load_input import LoadInput
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
-from airflow_provider_sfbulk.operators.verdict import check_allowance
-from airflow_provider_sfbulk.sql_source import SqlQuery
+from airflow_provider_sfbulk.paths import AnyPath, is_path
 from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_sfbulk.client import BulkClient
+    from airflow_provider_sfbulk.client.flows.rounds import Round
+    from airflow_provider_sfbulk.operators.load import Load
+    from airflow_provider_sfbulk.operators.load_input import LoadInput
+    from airflow_provider_sfbulk.sql_source import SqlQuery
 
 
 EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest")
@@ -126,10 +124,10 @@ class BulkIngestOperator(BulkJobOperator):
         part_bytes: int = limits.PART_BYTES,
         part_records: int = limits.RECORDS_PER_DAY,
         max_concurrent_jobs: int = 4,
-        staging_path: str | os.PathLike[str] | None = None,
+        staging_path: AnyPath | None = None,
         staging_conn_id: str | None = None,
         key_columns: Sequence[str] | None = None,
-        results_path: str | os.PathLike[str] | None = None,
+        results_path: AnyPath | None = None,
         results_format: str = "csv",
         results_conn_id: str | None = None,
         max_failed_records: float | None = 0,
@@ -177,7 +175,7 @@ class BulkIngestOperator(BulkJobOperator):
 
     @source.setter
     def source(self, value: Any) -> None:
-        shown = isinstance(value, (str, os.PathLike, Unshown, XComArg)) or callable(value) or value is None
+        shown = is_path(value) or isinstance(value, (Unshown, XComArg)) or callable(value) or value is None
         self._source = value if shown else Unshown(value)
 
     @property
@@ -247,11 +245,15 @@ class BulkIngestOperator(BulkJobOperator):
 
     def _tell(self, context: Context, result: dict[str, Any] | list[str]) -> None:
         """Tell the task's assets what was loaded."""
+        from airflow_provider_sfbulk.operators.load import NAMED_JOB_IDS
+
         known = result if isinstance(result, dict) else {"job_ids": result[:NAMED_JOB_IDS]}
         told = {name: known[name] for name in EVENT_FACTS if name in known}
         self.tell_outlets(context, {"sobject": self.sobject, "operation": self.operation, **told})
 
     def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules) -> Load:
+        from airflow_provider_sfbulk.operators.load import Load
+
         run = partial(self._run, context, client, ledger=ledger)
         on_job = partial(self._show_new_job, client)
         return Load(self, context["ti"], client, ledger, rules, run, partial(self._api_calls, client), on_job)
@@ -288,15 +290,17 @@ class BulkIngestOperator(BulkJobOperator):
         check_count("part_records", self.part_records)
         check_count("max_concurrent_jobs", self.max_concurrent_jobs)
         if self.results_path is not None:
-            open_output(self.results_path, conn_id=self.results_conn_id)
+            open_output(self.results_path, conn_id=self.results_conn_id, argument="results_path")
         if self.staging_path is not None:
-            open_output(self.staging_path, conn_id=self.staging_conn_id)
+            open_output(self.staging_path, conn_id=self.staging_conn_id, argument="staging_path")
         if self.sql is not None and self.source is not None:
             raise SourceError("source and sql are both given: the records come from one of them")
         if self.sql is None and (self.sql_parameters is not None or self.sql_conn_id is not None):
             raise SourceError("sql_parameters and sql_conn_id belong to sql, which is None")
         check_names("retry_codes", self.retry_codes)
         check_names("key_columns", self.key_columns)
+        if self.sort_by is not None and not (isinstance(self.sort_by, str) and self.sort_by):
+            raise SourceError(f"sort_by is the name of a column, not {self.sort_by!r:.40}")
         check_count("max_record_retries", self.max_record_retries, least=0)
         rules = Rules(
             operation=member(Operation, self.operation, "operation"),
@@ -328,6 +332,8 @@ class BulkIngestOperator(BulkJobOperator):
 
     def input(self, rules: Rules) -> LoadInput:
         """The input, to be read by these rules."""
+        from airflow_provider_sfbulk.operators.load_input import LoadInput
+
         return LoadInput(
             self.source if self.sql is None else self._query(self.sql),
             rules,
@@ -335,9 +341,12 @@ class BulkIngestOperator(BulkJobOperator):
             source_conn_id=self.source_conn_id,
             needed_columns=(*self.key_columns, *((self.sort_by,) if self.sort_by else ())),
             one_header=self.results_path is not None,
+            commas=self.mode is not None,
         )
 
     def _query(self, statement: str) -> SqlQuery:
+        from airflow_provider_sfbulk.sql_source import SqlQuery
+
         given = self.sql_parameters
         return SqlQuery(statement, given.records if isinstance(given, Unshown) else given, self.sql_conn_id)
 

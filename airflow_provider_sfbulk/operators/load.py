@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
@@ -21,10 +20,9 @@ from airflow_provider_sfbulk.client.flows.rounds import Again, Cut, Round, recor
 from airflow_provider_sfbulk.client.flows.settle import KINDS
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
 from airflow_provider_sfbulk.client.flows.wait import look
-from airflow_provider_sfbulk.client.models import JobInfo, JobType, Operation
+from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.records.fingerprints import RowForm
-from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.parts import Part
 from airflow_provider_sfbulk.client.records.residue import Residue
 from airflow_provider_sfbulk.client.records.sources import Rules
@@ -36,6 +34,7 @@ from airflow_provider_sfbulk.operators.report import Report, ReportFiles
 from airflow_provider_sfbulk.operators.showing import log_group
 from airflow_provider_sfbulk.operators.staging import Staging
 from airflow_provider_sfbulk.operators.verdict import judge
+from airflow_provider_sfbulk.paths import is_path, text_of
 from airflow_provider_sfbulk.progress import Phase
 from airflow_provider_sfbulk.storage import open_output
 
@@ -137,7 +136,10 @@ class Load:
         assert last.rule is not None, "a later round has a rule"
         with closing(self._chosen_again(rounds[:-1], last.rule)) as residue:
             for each in residue.parts(
-                max_bytes=last.cut.part_bytes, max_records=last.cut.part_records, sort_by=last.rule.sort_by
+                max_bytes=last.cut.part_bytes,
+                max_records=last.cut.part_records,
+                sort_by=last.rule.sort_by,
+                commas=True,
             ):
                 yield each.part
 
@@ -214,8 +216,8 @@ class Load:
         names = (self._ledger.recall(_COLUMNS) or {"names": ()})["names"]
         address, source = self._client.instance_url, self._operator.source
         inputs = []
-        if isinstance(source, (str, os.PathLike)):
-            inputs = [file_place(os.fspath(source), columns=[(name, None) for name in names], records=total)]
+        if is_path(source):
+            inputs = [file_place(text_of(source), columns=[(name, None) for name in names], records=total)]
         saved = object_place(
             address,
             self._operator.sobject,
@@ -296,7 +298,12 @@ class Load:
             + (", and those that were not processed" if rule.unprocessed else ""),
         )
         cut = self._cut(mode)
-        numbered = residue.parts(max_bytes=cut.part_bytes, max_records=cut.part_records, sort_by=rule.sort_by)
+        numbered = residue.parts(
+            max_bytes=cut.part_bytes,
+            max_records=cut.part_records,
+            sort_by=rule.sort_by,
+            commas=mode is not None,
+        )
         note = Round.note(cut, attempt=self._ledger.attempt, rule=rule, mode=mode)
         self._send(number, (each.part for each in numbered), note, mode)
 
@@ -370,7 +377,9 @@ class Load:
     def _report_files(self) -> ReportFiles | None:
         if self._operator.results_path is None:
             return None
-        output = open_output(self._operator.results_path, conn_id=self._operator.results_conn_id)
+        output = open_output(
+            self._operator.results_path, conn_id=self._operator.results_conn_id, argument="results_path"
+        )
         return ReportFiles(output, FileFormat(self._operator.results_format))
 
     def _parts_again(self, first: Round) -> Generator[Part]:

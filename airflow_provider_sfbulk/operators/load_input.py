@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -11,12 +10,14 @@ from typing import Any, Final
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.flows.rounds import Cut
 from airflow_provider_sfbulk.client.flows.settle import KINDS
+from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.records.columns import check_against_describe
-from airflow_provider_sfbulk.client.records.formats import FileFormat
+from airflow_provider_sfbulk.client.records.commas import with_commas
 from airflow_provider_sfbulk.client.records.parts import Part, split
 from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_file, from_source
 from airflow_provider_sfbulk.ledger import UNKNOWN
 from airflow_provider_sfbulk.operators.unshown import Unshown
+from airflow_provider_sfbulk.paths import AnyPath, is_path, text_of
 from airflow_provider_sfbulk.sql_source import SqlQuery
 from airflow_provider_sfbulk.storage import SourceFile, find_sources
 
@@ -30,6 +31,7 @@ class LoadInput:
     :param source: path, URI or pattern; records inside an :class:`Unshown`; a callable that gives records; or a query
     :param needed_columns: columns that the user names elsewhere, which the input must have, by source or target name
     :param one_header: whether all files must have the same columns
+    :param commas: whether the parts have commas between values, whatever the source has
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class LoadInput:
         source_conn_id: str | None,
         needed_columns: Sequence[str] = (),
         one_header: bool = False,
+        commas: bool = False,
     ) -> None:
         self._source = source
         self._rules = rules
@@ -50,16 +53,17 @@ class LoadInput:
         """Of the records, once the first was read."""
         self._needed_columns = [self.target(name) for name in needed_columns]
         self._one_header = one_header
+        self._commas = commas
 
-    def check(self, results_path: str | os.PathLike[str] | None) -> None:
+    def check(self, results_path: AnyPath | None) -> None:
         """Check what can be checked without reading.
 
         :param results_path: where the result files go
         :raises SourceError: when there is no input, one that can be read only once, or one that the results replace
         """
         if self._is_files and results_path is not None:
-            folder, _, name = os.fspath(self._source).rpartition("/")
-            if folder == os.fspath(results_path).rstrip("/") and name in RESULT_NAMES:
+            folder, _, name = text_of(self._source).rpartition("/")
+            if folder == text_of(results_path).rstrip("/") and name in RESULT_NAMES:
                 raise SourceError(
                     f"source is {name} in results_path, which this load would replace: give another results_path"
                 )
@@ -133,7 +137,10 @@ class LoadInput:
             )
             first = self.columns = first or columns
             self._check_columns(stream.name, columns, first)
-            for part in split(stream.with_columns(columns), max_bytes=cut.part_bytes, max_records=cut.part_records):
+            named = stream.with_columns(columns)
+            if self._commas:
+                named = with_commas(named)
+            for part in split(named, max_bytes=cut.part_bytes, max_records=cut.part_records):
                 yield part.renumbered(number, row)
                 number += 1
                 row += part.records
@@ -154,7 +161,7 @@ class LoadInput:
 
     @property
     def _is_files(self) -> bool:
-        return isinstance(self._source, (str, os.PathLike))
+        return is_path(self._source)
 
     def _files(self) -> list[SourceFile]:
         return find_sources(self._source, conn_id=self._source_conn_id)

@@ -19,8 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
-from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.records.pages import (
     Announcement,
     CsvPage,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,29 +12,25 @@ from airflow.sdk.definitions.asset import AssetNameRef
 from jinja2 import StrictUndefined
 
 from airflow_provider_sfbulk.client.errors import LedgerError, ProtocolError, SourceError
-from airflow_provider_sfbulk.client.flows import extract1
-from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1, chunking_of, root_object
-from airflow_provider_sfbulk.client.flows.extract import Submitted, describe_types, recorded_job, submit
-from airflow_provider_sfbulk.client.flows.job import QueryJobs
 from airflow_provider_sfbulk.client.flows.spec import member
 from airflow_provider_sfbulk.client.flows.wait import check_complete
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
+    FileFormat,
     JobInfo,
     JobType,
     LineEnding,
     QueryOperation,
     check_id,
 )
-from airflow_provider_sfbulk.client.records.formats import FileFormat
 from airflow_provider_sfbulk.client.soql_params import bind, soql_literal
 from airflow_provider_sfbulk.lineage import Lineage, Place, file_place, object_place
 from airflow_provider_sfbulk.metrics import count_query
 from airflow_provider_sfbulk.operators.arguments import check_count
 from airflow_provider_sfbulk.operators.base import BulkJobOperator, few
-from airflow_provider_sfbulk.operators.extract import Extract, Way, extract_to_files, extract_to_rows
 from airflow_provider_sfbulk.operators.incremental import BEGINNING, BOUND, Incremental, Window
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
+from airflow_provider_sfbulk.paths import AnyPath, text_of
 from airflow_provider_sfbulk.progress import Phase
 from airflow_provider_sfbulk.storage import open_output
 
@@ -44,8 +39,10 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG, Context
 
     from airflow_provider_sfbulk.client import BulkClient
+    from airflow_provider_sfbulk.client.flows.extract import Submitted
     from airflow_provider_sfbulk.client.wire import Flow
     from airflow_provider_sfbulk.ledger import TaskLedger
+    from airflow_provider_sfbulk.operators.extract import Extract
 
 __all__ = ["BulkQueryOperator", "Incremental"]
 
@@ -100,7 +97,7 @@ class BulkQueryOperator(BulkJobOperator):
         incremental: Incremental | None = None,
         include_deleted: bool = False,
         job_id: str | None = None,
-        output_path: str | os.PathLike[str] | None = None,
+        output_path: AnyPath | None = None,
         output_format: str = "csv",
         output_conn_id: str | None = None,
         max_xcom_records: int = 1000,
@@ -197,6 +194,8 @@ class BulkQueryOperator(BulkJobOperator):
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:
         """Fetch after the deferral."""
+        from airflow_provider_sfbulk.client.flows.extract import recorded_job
+
         self._begin_waits(deadline)
         ledger = self._ledger(context)
         ledger.resume()
@@ -216,6 +215,8 @@ class BulkQueryOperator(BulkJobOperator):
 
     def _given_job(self) -> Submitted | None:
         """Give the job that the user named. No other ever follows it."""
+        from airflow_provider_sfbulk.client.flows.extract import Submitted
+
         return None if self.job_id is None else Submitted(self.job_id, generation=0)
 
     def _check(self) -> None:
@@ -266,6 +267,8 @@ class BulkQueryOperator(BulkJobOperator):
 
         A retry goes on with its job. A user's clear starts over: reading twice harms nobody, and stale rows might.
         """
+        from airflow_provider_sfbulk.client.flows.extract import recorded_job
+
         operation = QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
         window = self._window(context, client, ledger)
         plan = {
@@ -287,6 +290,11 @@ class BulkQueryOperator(BulkJobOperator):
         return self._run(context, client, self._submission(client, operation, window), ledger=ledger)
 
     def _submission(self, client: BulkClient, operation: QueryOperation, window: Window | None) -> Flow[Submitted]:
+        from airflow_provider_sfbulk.client.flows import extract1
+        from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1, chunking_of, root_object
+        from airflow_provider_sfbulk.client.flows.extract import submit
+        from airflow_provider_sfbulk.client.flows.job import QueryJobs
+
         soql = self._bound_soql(window)
         if self.mode is None:
             return submit(
@@ -317,6 +325,8 @@ class BulkQueryOperator(BulkJobOperator):
         generation: int,
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Fetch the rows of the finished job."""
+        from airflow_provider_sfbulk.operators.extract import Way, extract_to_files, extract_to_rows
+
         check_complete(info)
         self.shown.enter(Phase.READING)
         way = Way(
@@ -343,7 +353,7 @@ class BulkQueryOperator(BulkJobOperator):
                 info,
                 open_output(self.output_path, conn_id=self.output_conn_id),
                 generation=generation,
-                folder=[os.fspath(self.output_path), self.output_conn_id],
+                folder=[text_of(self.output_path), self.output_conn_id],
                 file_format=FileFormat(self.output_format),
             ),
             ledger=ledger,
@@ -377,6 +387,8 @@ class BulkQueryOperator(BulkJobOperator):
         extract: Extract | None = None,
     ) -> None:
         """Tell the task's assets and OpenLineage what was read."""
+        from airflow_provider_sfbulk.client.flows.extract import describe_types
+
         span = {} if window is None else {"window": window.to_dict()}
         self.tell_outlets(context, {"sobject": info.object, "job_ids": [info.id], **facts, **span})
 
@@ -384,9 +396,9 @@ class BulkQueryOperator(BulkJobOperator):
             found = self._run(context, client, describe_types(info, columns, api_version=client.api_version))
             types = [(each.name, str(each.kind)) for each in found]
             outputs: list[Place] = []
-            if extract is not None:
+            if extract is not None and self.output_path is not None:
                 length, files = extract.length, len(extract.files)
-                folder = str(self.output_path)
+                folder = text_of(self.output_path)
                 outputs = [file_place(folder, columns=types, records=extract.records, length=length, files=files)]
             read = object_place(client.instance_url, str(info.object), columns=types, records=facts["records"])
             return Lineage(client.instance_url, [info.id], [read], outputs, statement=self.soql, facts=span)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk.client.flows import load1
 from airflow_provider_sfbulk.client.flows.settle import KINDS, Kind
-from airflow_provider_sfbulk.client.records.formats import FileFormat
+from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.records.output import Output
 from airflow_provider_sfbulk.client.records.results import ResultFile
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_sfbulk.client.errors import FailedRecordsError, JobFailedError, SourceError
+from airflow_provider_sfbulk.client.errors import FailedRecordsError, JobFailedError
 from airflow_provider_sfbulk.client.flows.ingest import GIVEN_UP
-from airflow_provider_sfbulk.client.flows.rounds import is_refused_input
+from airflow_provider_sfbulk.client.flows.rounds import DOUBT, is_refused_input
 from airflow_provider_sfbulk.client.flows.wait import check_complete
 from airflow_provider_sfbulk.client.models import JobInfo
 
@@ -19,20 +19,6 @@ if TYPE_CHECKING:
 
 NAMED_JOBS = 3
 """Jobs that a message names; the manifest has them all."""
-
-
-def check_allowance(name: str, value: object) -> None:
-    """Check a number of records, a float as fraction of all, or None for any number.
-
-    :raises SourceError: for another kind of value, and beyond the bounds
-    """
-    if value is None or (isinstance(value, float) and 0 <= value <= 1):
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise SourceError(
-            f"{name} is a whole number from 0, a float from 0.0 to 1.0 as fraction of all records, or None, "
-            f"not {value!r:.40}"
-        )
 
 
 class RefusedInputError(JobFailedError, AirflowFailException):
@@ -119,12 +105,20 @@ def check_failed_records(
         f"{code} {count}" for code, count in sorted(codes.items(), key=lambda item: (-item[1], item[0]))
     )
     told = f" ({reasons})" if reasons else ""
-    advice = (
-        f"They are in {', '.join(where)}, with Salesforce's words; mend them and load that file in another run."
-        if where
-        else "Set results_path to get them as a file, with Salesforce's words."
-    )
     raise FailedRecordsError(
-        f"{failed} of {total} records failed{told}, {allowed} allowed by max_failed_records: {named}{more}. {advice}",
+        f"{failed} of {total} records failed{told}, {allowed} allowed by max_failed_records: {named}{more}. "
+        + _advice(codes, where),
         job_id=with_failures[0].id,
     )
+
+
+def _advice(codes: Mapping[str, int], where: Sequence[str]) -> str:
+    if doubtful := codes.get(DOUBT):
+        files = f"All are in {', '.join(where)}" if where else "Set results_path to get them as a file"
+        return (
+            f"Salesforce does not say whether {doubtful} of them ({DOUBT}) were saved: compare these with the org, and "
+            f"load none of them again before that. {files}, with Salesforce's words."
+        )
+    if where:
+        return f"They are in {', '.join(where)}, with Salesforce's words; mend them and load that file in another run."
+    return "Set results_path to get them as a file, with Salesforce's words."

@@ -17,11 +17,9 @@ from airflow_provider_sfbulk.client.models import JobInfo, JobType, check_id
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.metrics import count_api_calls
-from airflow_provider_sfbulk.operators.arguments import APIS
+from airflow_provider_sfbulk.operators.arguments import APIS, check_allowance
 from airflow_provider_sfbulk.operators.showing import ShownProgress
-from airflow_provider_sfbulk.operators.verdict import check_allowance, check_failed_records
 from airflow_provider_sfbulk.progress import Phase, Progress
-from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
 if TYPE_CHECKING:
@@ -161,6 +159,8 @@ class BulkJobSensor(BaseSensorOperator):
         return {"dag_id": self.dag_id, "task_id": self.task_id, "job_type": self.job_type}
 
     def _result(self, infos: Sequence[JobInfo]) -> list[dict[str, Any]]:
+        from airflow_provider_sfbulk.operators.verdict import check_failed_records
+
         for info in infos:
             check_complete(info)
         check_failed_records(
@@ -173,6 +173,8 @@ class BulkJobSensor(BaseSensorOperator):
         return [info.to_dict() for info in infos]
 
     def _defer(self, deadline: float) -> NoReturn:
+        from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
+
         self.defer(
             trigger=BulkJobTrigger(
                 job_ids=self._ids(),

@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
 from airflow_provider_sfbulk.client.errors import SfBulkError
 from airflow_provider_sfbulk.client.flows.watched import watched_jobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
@@ -18,6 +17,9 @@ from airflow_provider_sfbulk.client.wire import Flow
 from airflow_provider_sfbulk.triggers.showing import ShownWait
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 from airflow_provider_sfbulk.triggers.watcher import Watcher, watcher_of
+
+if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
 
 SHORTEST_DEFERRAL_SECONDS: Final = 8.0
 """A trigger never fires sooner: the scheduler may take the end of the task's first half for its failure when the

@@ -14,9 +14,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
 from airflow_provider_sfbulk.client.errors import LoginError, SfBulkError, StoppedError, TransientError
 from airflow_provider_sfbulk.client.flows.distrust import short_id
 from airflow_provider_sfbulk.client.flows.job import jobs_of
@@ -29,6 +28,9 @@ from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.wire import Flow
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome
+
+if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from starlette.responses import Response
 
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Job, State
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
-from airflow_provider_sfbulk.local_org.jobs import Job, State
 from tests.airflow.conftest import Stage
 
 ROWS = 40

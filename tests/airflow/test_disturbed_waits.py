@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from airflow_provider_sfbulk.local_org import seed
+from airflow_provider_sfbulk.local_org.bulk2.jobs import State
 from airflow_provider_sfbulk.local_org.core import Call
-from airflow_provider_sfbulk.local_org.jobs import State
+from airflow_provider_sfbulk.local_org.data import seed
 from tests.airflow.conftest import Stage
 from tests.airflow.held import Held, HeldExtract, StillAtWork, Withheld, is_gone, send
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from airflow_provider_sfbulk.local_org import LocalOrg
-from airflow_provider_sfbulk.local_org.jobs import State
+from airflow_provider_sfbulk.local_org.bulk2.jobs import State
 from tests.kills import steps
 from tests.kills.cases import Case
 from tests.kills.nursery import Nursery

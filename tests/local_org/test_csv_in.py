@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org import csv_in
-from airflow_provider_sfbulk.local_org.csv_in import Dialect, JobFailedError
+from airflow_provider_sfbulk.local_org.bulk2 import csv_in
+from airflow_provider_sfbulk.local_org.bulk2.csv_in import Dialect, JobFailedError
 
 # A carriage return before the line feed would be another line ending; alone it is a character like any other.
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=8) | st.sampled_from(

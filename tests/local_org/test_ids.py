@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_sfbulk.local_org import ids
+from airflow_provider_sfbulk.local_org.data import ids
 
 
 def test_the_suffix_is_that_of_the_published_example() -> None:

@@ -185,6 +185,22 @@ def test_other_content_types_are_refused(witness: Witness) -> None:
     assert "numberRecordsProcessed" not in witness.info(job_id)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'--b0und\nContent-Disposition: form-data; name="job"\n\n{}\n--b0und--\n',
+        b"--b0und\r\n\r\n\r\n--b0und--\r\n",
+        b"--other\r\n",
+        b'--b0und\r\nContent-Disposition: form-data; name="job"\r\n\r\n\xff\r\n--b0und--\r\n',
+        b"",
+    ],
+)
+def test_a_malformed_multipart_body_is_refused(witness: Witness, body: bytes) -> None:
+    answer = witness.call("POST", f"{V}/jobs/ingest", body, content_type="multipart/form-data; boundary=b0und")
+    assert answer.status == 400, answer.text
+    assert answer.error[1] in ("INVALIDJOB", "JSON_PARSER_ERROR")
+
+
 def test_a_multipart_request_makes_a_closed_job(witness: Witness) -> None:
     parts = (
         '--b0und\r\nContent-Type: application/json\r\nContent-Disposition: form-data; name="job"\r\n\r\n'

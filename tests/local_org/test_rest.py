@@ -14,8 +14,8 @@ import pytest
 from starlette.responses import PlainTextResponse, Response
 
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.data.seed import SeedError
 from airflow_provider_sfbulk.local_org.faults import Dropped, Exchange, Fault
-from airflow_provider_sfbulk.local_org.seed import SeedError
 from tests.local_org.org_witness import V, Witness
 
 
@@ -219,3 +219,17 @@ def test_one_record_can_be_read_by_its_id(org: LocalOrg, witness: Witness) -> No
 def test_a_doubled_slash_is_served(witness: Witness) -> None:
     assert witness.call("GET", "//services/data", authorization="").status == 200
     assert witness.call("GET", f"/{V}/limits").status == 200
+
+
+def test_headers_are_spelled_as_salesforce_does(org: LocalOrg, witness: Witness) -> None:
+    witness.load("Name\nA\n")
+    info = witness.query("SELECT Id FROM Account")
+    names = witness.call("GET", f"{V}/jobs/query/{info['id']}/results").headers.keys()
+    assert {"Content-Type", "Date", "Sforce-Locator", "Sforce-NumberOfRecords", "Sforce-Limit-Info"} <= set(names)
+    assert not [name for name in names if name == name.lower()]
+    assert "WWW-Authenticate" in set(witness.call("GET", f"{V}/limits", authorization="Bearer x").headers)
+
+
+def test_describe_says_that_short_text_areas_can_be_filtered(witness: Witness) -> None:
+    fields = {each["name"]: each for each in witness.call("GET", f"{V}/sobjects/Account/describe").json["fields"]}
+    assert [fields[name]["filterable"] for name in ("BillingStreet", "Description", "Name")] == [True, False, True]

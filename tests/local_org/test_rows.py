@@ -165,9 +165,35 @@ def test_values_in_other_forms_fail_their_row(org: LocalOrg, witness: Witness, t
     )
 
 
-def test_amounts_are_rounded_to_the_places_of_their_field(witness: Witness) -> None:
-    assert witness.errors("Name,AnnualRevenue\nA,2.5\nB,-2.5\nC,2.4999\n") == []
-    assert [record["AnnualRevenue"] for record in witness.org.records("Account")] == [3.0, -3.0, 2.0]
+def test_amounts_keep_more_places_than_their_field_has(witness: Witness) -> None:
+    assert witness.errors("Name,AnnualRevenue\nA,100.5\nB,-1.005\nC,2.4999\n") == []
+    assert [record["AnnualRevenue"] for record in witness.org.records("Account")] == [100.5, -1.005, 2.4999]
+    assert [row["AnnualRevenue"] for row in witness.select("SELECT AnnualRevenue FROM Account ORDER BY Name")] == [
+        "100.5",
+        "-1.005",
+        "2.4999",
+    ]
+
+
+@pytest.mark.parametrize("operation", ["insert", "update", "upsert", "delete", "hardDelete"])
+@pytest.mark.parametrize("data", ["", "\n", "\n\n\n"])
+def test_an_upload_of_nothing_ends_well(witness: Witness, operation: str, data: str) -> None:
+    more = {"externalIdFieldName": "External_Key__c"} if operation == "upsert" else {}
+    info = witness.load(data, operation=operation, **more)
+    assert (info["state"], info["numberRecordsProcessed"], info["numberRecordsFailed"]) == ("JobComplete", 0, 0)
+    assert witness.results(info, "successfulResults").rows == witness.results(info, "failedResults").rows == []
+
+
+def test_a_checkbox_cannot_be_null(witness: Witness) -> None:
+    witness.load("LastName,DoNotCall\nA,true\n", "Contact")
+    (contact,) = witness.org.records("Contact")
+    for data, operation in (
+        (f"Id,DoNotCall\n{contact['Id']},#N/A\n", "update"),
+        ("LastName,DoNotCall\nB,#N/A\n", "insert"),
+    ):
+        (error,) = witness.errors(data, "Contact", operation)
+        assert error == "INVALID_TYPE_ON_FIELD_IN_RECORD:Do Not Call: value not of required type: :DoNotCall --"
+    assert [each["DoNotCall"] for each in witness.org.records("Contact")] == [1]
 
 
 def test_an_empty_value_changes_nothing_and_na_clears(witness: Witness) -> None:
@@ -208,11 +234,17 @@ def test_records_that_are_not_there_are_refused(witness: Witness, operation: str
     ]
 
 
-def test_an_update_without_ids_fails_every_row(witness: Witness) -> None:
-    assert (
-        witness.errors("Name\nA\nB\n", operation="update")
-        == ["MISSING_ARGUMENT:Id not specified in an update call:--"] * 2
-    )
+def test_rows_without_their_key_fail(witness: Witness) -> None:
+    (error,) = witness.errors("Name,Id\nA,\n", operation="update")
+    assert error == "MISSING_ARGUMENT:Id not specified in an update call:--"
+
+
+@pytest.mark.parametrize(
+    ("operation", "key"), [("update", "Id"), ("delete", "Id"), ("hardDelete", "Id"), ("upsert", "External_Key__c")]
+)
+def test_without_the_column_of_their_key_all_rows_fail_together(witness: Witness, operation: str, key: str) -> None:
+    info = witness.load("Name\nA\n", operation=operation, **({"externalIdFieldName": key} if key != "Id" else {}))
+    assert (info["state"], info["errorMessage"]) == ("Failed", f"InvalidBatch : Field name not found : {key}")
 
 
 def test_deleted_records_lie_in_the_bin_and_hard_deleted_ones_do_not(org: LocalOrg, witness: Witness) -> None:
@@ -290,12 +322,16 @@ def test_an_upsert_row_without_its_key_fails(witness: Witness) -> None:
     assert error == "MISSING_ARGUMENT:External_Key__c not specified:External_Key__c --"
 
 
-def test_one_record_is_updated_twelve_times_in_a_chunk_and_no_more(witness: Witness) -> None:
-    witness.load("Name\nA\n")
-    (record_id,) = ids(witness)
-    (error,) = witness.errors("Id,Name\n" + "".join(f"{record_id},N{n}\n" for n in range(13)), operation="update")
-    assert error.startswith("DUPLICATE_VALUE:Maximum number of duplicate updates in one batch (12 allowed).")
-    assert witness.org.records("Account")[0]["Name"] == "N11"
+def test_records_are_repeated_twelve_times_in_a_chunk_and_no_more(witness: Witness) -> None:
+    witness.load("Name\n" + "".join(f"A{n}\n" for n in range(7)))
+    record_ids = ids(witness)
+    # Seven records three times each: the repetitions of all of them count together, and here are fourteen.
+    rows = [record_id for record_id in record_ids for _ in range(3)]
+    errors = witness.errors("Id,Name\n" + "".join(f"{r},N{n}\n" for n, r in enumerate(rows)), operation="update")
+    assert len(errors) == 2
+    assert errors[0].startswith("DUPLICATE_VALUE:Maximum number of duplicate updates in one batch (12 allowed).")
+    assert witness.org.records("Account")[0]["Name"] == "N2"
+    assert witness.org.records("Account")[6]["Name"] == "N18"
 
 
 def test_lookups_by_external_id_find_records_saved_before_but_not_of_the_same_file(witness: Witness) -> None:
@@ -352,8 +388,8 @@ def test_names_of_people_are_joined_from_their_parts(witness: Witness) -> None:
         ("Account", "insert", "Name,NAME", "InvalidBatch : Duplicate field name : NAME"),
         ("Account", "insert", "\ufeffName", "InvalidBatch : Field name not found : \ufeffName"),
         ("Account", "insert", '\ufeff"Name"', "InvalidBatch : Failed to parse CSV. Found unescaped quote"),
-        ("Account", "delete", "Id,Name", "InvalidBatch : delete batch must contain only ids"),
-        ("Account", "hardDelete", "Name", "InvalidBatch : delete batch must contain only ids"),
+        ("Account", "delete", "Id,Name", "InvalidBatch : The 'delete' batch must contain only ids"),
+        ("Account", "hardDelete", "Name", "InvalidBatch : Field name not found : Id"),
     ],
 )
 def test_a_bad_header_fails_the_whole_job(

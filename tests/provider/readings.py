@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_sfbulk.local_org import LocalOrg, seed
+from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.data import seed
 
 FIELDS: list[dict[str, object]] = [
     {"name": "Name", "type": "string", "length": 80},

@@ -19,12 +19,14 @@ from starlette.responses import Response
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import FailedRecordsError, InputChangedError, JobFailedError, SourceError
+from airflow_provider_sfbulk.client.models import ColumnDelimiter
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.bulk1.jobs import JobState
 from airflow_provider_sfbulk.local_org.faults import Exchange
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.sensors.job import BulkJobSensor
 from tests.client.bulk1.conftest import LostReply, LostRequest, Once
+from tests.client.bulk1.failing import fail_next_batch
 from tests.provider.conftest import DyingTry, FakeTask, Killed
 
 
@@ -198,14 +200,22 @@ def test_what_cannot_be_is_refused_with_its_name(
     assert org.jobs == []
 
 
-def test_a_file_with_other_delimiters_is_refused_before_a_job_is_made(
-    org: LocalOrg, task: FakeTask, tmp_path: Path
+@pytest.mark.parametrize("delimiter", list(ColumnDelimiter))
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_file_with_other_delimiters_goes_with_commas(
+    delimiter: ColumnDelimiter, ending: str, org: LocalOrg, task: FakeTask, tmp_path: Path
 ) -> None:
     path = tmp_path / "rows.csv"
-    path.write_text("Name\tExternal_Key__c\nA\tK-1\n")
-    with pytest.raises((SourceError, AirflowFailException), match="takes commas between columns only, not TAB"):
-        task.start().run(load(str(path), column_delimiter="TAB"))
-    assert org.bulk1_jobs == []
+    awkward = ["plain", "a,b", ",", f"in{delimiter.character}quotes", 'with "quotes", too', "two\nlines", "end,"]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter=delimiter.character, lineterminator=ending)
+        writer.writerow(["Name", "External_Key__c", "Description"])
+        writer.writerows([[text, f"K-{n}", text[::-1]] for n, text in enumerate(awkward)])
+    arguments = {"part_records": 3, "line_ending": "LF", "column_delimiter": delimiter}
+    assert task.start().run(load(str(path), **arguments))["successful"] == len(awkward)
+    org.wait_until_idle()
+    found = {each["External_Key__c"]: (each["Name"], each["Description"]) for each in org.records("Account")}
+    assert found == {f"K-{n}": (text, text[::-1]) for n, text in enumerate(awkward)}
 
 
 def test_a_person_s_kill_aborts_the_job(org: LocalOrg, task: FakeTask) -> None:
@@ -354,6 +364,40 @@ def test_batches_that_never_ran_are_sent_by_the_next_try(org: LocalOrg, task: Fa
     assert batches(org) in ([[0, 0, 0], [10, 10, 5]], [[10, 0, 0], [10, 5]])
 
 
+def test_a_batch_that_fails_partly_tells_which_records_are_saved_and_the_rest_goes_again(
+    org: LocalOrg, task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = rows()
+    records[3]["Name"] = ""
+    fail_next_batch(monkeypatch, after=6)
+    operator = load(records, results_path=str(tmp_path))
+    with pytest.raises(JobFailedError, match="4 records were not processed: a retry"):
+        task.start().run(operator)
+    assert [row["sf__Row"] for row in read(tmp_path / "unprocessed.csv")] == ["7", "8", "9", "10"]
+    assert [(row["sf__Row"], row["sf__ErrorCode"]) for row in read(tmp_path / "failed.csv")] == [
+        ("4", "REQUIRED_FIELD_MISSING")
+    ]
+    with pytest.raises(FailedRecordsError, match="1 of 25 records failed") as caught:
+        task.start().run(operator)
+    assert "load that file in another run" in str(caught.value)
+    del records[3]
+    assert stored(org) == keys(records)
+
+
+def test_no_record_that_may_be_saved_is_sent_again_or_advised_to_be(
+    org: LocalOrg, task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_next_batch(monkeypatch, after=4, results=lambda _: None)
+    operator = load(rows(), results_path=str(tmp_path), retry_codes=["BATCH_FAILED_PARTLY"])
+    for cleared in (False, False, True):
+        with pytest.raises(FailedRecordsError, match="BATCH_FAILED_PARTLY 10") as caught:
+            task.start(cleared=cleared).run(operator)
+        assert "does not say whether 10 of them (BATCH_FAILED_PARTLY) were saved: compare these" in str(caught.value)
+        assert "another run" not in str(caught.value)
+    assert len(stored(org)) == 19
+    assert {row["sf__ErrorCode"] for row in read(tmp_path / "failed.csv")} == {"BATCH_FAILED_PARTLY"}
+
+
 # --- the serial job after the locks -----------------------------------------------------------------------------------
 
 
@@ -389,6 +433,53 @@ def test_rows_that_stay_locked_go_by_one_serial_job(
     ]
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert [(each["round"], each["records"]) for each in manifest["jobs"]] == [(0, 9), (1, 3), (2, 3)]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+@pytest.mark.parametrize("staged", [False, True])
+def test_locked_rows_of_a_file_without_commas_go_by_the_serial_job_too(
+    delimiter: str, staged: bool, org: LocalOrg, parents: list[str], tmp_path: Path
+) -> None:
+    records = children(parents)
+    records[4]["LastName"] = "Child, the 4th"
+    path = tmp_path / "rows.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(records[0]), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(records)
+    org.contend(parents[1])
+    arguments = {"results_path": str(tmp_path / "out"), "staging_path": str(tmp_path / "kept") if staged else None}
+    summary = FakeTask().start().run(fallback(str(path), part_records=5, **arguments))
+    assert stored(org, "Contact", "LastName") == Counter(row["LastName"] for row in records)
+    assert (summary["successful"], summary["failed"]) == (9, 0)
+    assert batches(org) == [[3]]
+    saved = read(tmp_path / "out" / "successful.csv")
+    assert sorted((int(row["sf__Row"]), row["LastName"]) for row in saved) == [
+        (n, row["LastName"]) for n, row in enumerate(records, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sort_by": ["AccountId"]}, "sort_by is the name of a column"),
+        ({"sort_by": "Nothing"}, "there is no column Nothing"),
+        ({"key_columns": "LastName"}, "key_columns is a list of names"),
+        ({"retry_codes": "UNABLE_TO_LOCK_ROW"}, "retry_codes is a list of names"),
+        ({"max_record_retries": "1"}, "max_record_retries is a whole number"),
+        ({"max_failed_records": "1"}, "max_failed_records is a whole number"),
+        ({"results_format": "xlsx"}, "results_format"),
+    ],
+)
+def test_what_only_a_later_round_would_refuse_is_refused_before_the_first_job(
+    arguments: dict[str, Any], message: str, org: LocalOrg, task: FakeTask, parents: list[str], tmp_path: Path
+) -> None:
+    org.contend(parents[1])
+    jobs = len(org.jobs)
+    with pytest.raises((SourceError, AirflowFailException), match=message):
+        task.start().run(fallback(children(parents), results_path=str(tmp_path), **arguments))
+    assert [job.state for job in org.jobs[jobs:]] in ([], ["Aborted"]), "nothing was closed"
+    assert org.bulk1_jobs == []
 
 
 def test_without_the_user_s_word_there_is_no_serial_job(org: LocalOrg, task: FakeTask, parents: list[str]) -> None:

@@ -29,8 +29,8 @@ from airflow_provider_sfbulk.client.errors import (
 )
 from airflow_provider_sfbulk.client.flows import retry
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.bulk2.jobs import State
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
-from airflow_provider_sfbulk.local_org.jobs import State
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from tests.provider.conftest import FakeTask
 from tests.provider.readings import COLUMNS, ROWS, SOQL, fill_readings, many, truth

@@ -13,7 +13,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_sfbulk.client.errors import FailedRecordsError, InputChangedError, JobFailedError, SourceError
-from airflow_provider_sfbulk.local_org import LocalOrg, csv_in
+from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.bulk2 import csv_in
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from tests.provider.conftest import FakeTask
 
@@ -226,7 +227,7 @@ def test_a_job_that_fails_for_its_header_is_not_sent_again_by_a_retry_and_a_clea
         raise csv_in.JobFailedError("InvalidBatch : Field name not found : LastName")
 
     with monkeypatch.context() as patch:
-        patch.setattr("airflow_provider_sfbulk.local_org.columns.plan", refuse)
+        patch.setattr("airflow_provider_sfbulk.local_org.data.columns.plan", refuse)
         with pytest.raises(AirflowFailException, match="Field name not found") as caught:
             task.start().run(operator)
     assert isinstance(caught.value, JobFailedError)

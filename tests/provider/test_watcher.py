@@ -15,8 +15,8 @@ from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.models import JobType
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Kind, State
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
-from airflow_provider_sfbulk.local_org.jobs import Entry, Kind, State
 from airflow_provider_sfbulk.operators import base
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.triggers import watcher as watcher_module

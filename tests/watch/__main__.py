@@ -26,7 +26,7 @@ from typing import Any
 from cryptography.fernet import Fernet
 
 from airflow_provider_sfbulk.local_org import LocalOrg
-from airflow_provider_sfbulk.local_org.jobs import Entry, Kind, State
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Kind, State
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 
 FIRST_END_SECONDS = 15.0

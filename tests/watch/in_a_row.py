@@ -20,9 +20,9 @@ from starlette.responses import Response
 
 from airflow_provider_sfbulk.demo.stack import AirflowStack
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.bulk2.jobs import State
 from airflow_provider_sfbulk.local_org.core import Core
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
-from airflow_provider_sfbulk.local_org.jobs import State
 
 SHORTEST_SECONDS = 1.0
 LONGEST_SECONDS = 15.0

@@ -42,7 +42,9 @@ from airflow_provider_sfbulk.client.wire import Body, Flow, Reply, Sink
 
 INVALID_STATE: Final = "InvalidJobState"
 
-_ROOT: Final = re.compile(r"\bFROM\s+([A-Za-z]\w*)", re.IGNORECASE)
+_WORDS: Final = re.compile(r"'(?:[^'\\]|\\.)*'|[()]|\bFROM\s+(?P<object>[A-Za-z]\w*)", re.IGNORECASE | re.DOTALL)
+"""What says where a query's own FROM is: texts, which may hold the word, and the parentheses of nested queries."""
+
 _OPERATIONS: Final = (*Operation, *QueryOperation)
 
 
@@ -330,14 +332,16 @@ def chunking_of(given: bool | int | PkChunking) -> PkChunking | None:
 
 
 def root_object(soql: str) -> str:
-    """Find the object of a query: the name after its first ``FROM``.
+    """Find the object of a query: the name after the ``FROM`` that is outside of parentheses.
 
     :raises SourceError: there is none
     """
-    found = _ROOT.search(soql)
-    if found is None:
-        raise SourceError("the SOQL has no FROM; name the object with sobject=")
-    return found[1]
+    depth = 0
+    for word in _WORDS.finditer(soql):
+        depth += {"(": 1, ")": -1}.get(word[0], 0)
+        if not depth and word["object"]:
+            return word["object"]
+    raise SourceError("the SOQL has no FROM (outside of parentheses): write SELECT … FROM the object")
 
 
 def is_in_doubt(error: TransientError) -> bool:

@@ -150,9 +150,7 @@ def _exchange(api: ApiCall, effect: Callable[[Request], Send | Fetch]) -> Flow[R
             )
         reply = yield effect(_request(api, token))
     if reply.status not in _SUCCESS:
-        raise error_for(
-            reply, method=api.method, path=api.path, job_id=api.job_id, hide=api.hide or _hides_rows(api)
-        )
+        raise error_for(reply, method=api.method, path=api.path, job_id=api.job_id, hide=api.hide or _hides_rows(api))
     return reply
 
 

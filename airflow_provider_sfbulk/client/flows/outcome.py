@@ -231,7 +231,10 @@ class _Pass:
         else:
             assert one.rule is not None
             yield self._residues[one.number].parts(
-                max_bytes=one.cut.part_bytes, max_records=one.cut.part_records, sort_by=one.rule.sort_by
+                max_bytes=one.cut.part_bytes,
+                max_records=one.cut.part_records,
+                sort_by=one.rule.sort_by,
+                commas=one.mode is not None,
             )
 
     def _next(self, rows: Iterator[Numbered] | None, part: Filled) -> Numbered | None:
@@ -305,7 +308,7 @@ class _Pass:
         indexes = {kind: places for kind in KINDS if len(places := outcome.places(kind))}
         goes_to = {
             kind: np.zeros(len(places), dtype=np.int64)
-            if kind == "successful" or outcome.is_partly
+            if kind == "successful"
             else self._destinations(number, sent, kind, len(places), outcome.codes)
             for kind, places in indexes.items()
         }

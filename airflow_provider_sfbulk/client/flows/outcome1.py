@@ -4,13 +4,16 @@ The results of a batch come in the order of the request and without the records,
 is; the records are read back from Salesforce and held against the digest of what was sent. Neither needs the input.
 
 Facts (Bulk API guide, "Interpret Batch State"): "Even if the batch failed, some records could have been completed
-successfully. The numberRecordsProcessed field tells you how many records were processed." A failed batch has no results,
-so which records these are is nowhere to be read.
+successfully. The numberRecordsProcessed field tells you how many records were processed." Then "get the batch results to
+see which". Salesforce's own Data Loader reads results that end early as those of the first records, and the records after
+them as never tried. Some failed batches have no results at all (``InvalidBatch``: "Records not processed"): then nobody can
+say which of their records were saved.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,9 +21,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_sfbulk.client.errors import ProtocolError
+from airflow_provider_sfbulk.client.errors import ProtocolError, RequestRefusedError
 from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1
 from airflow_provider_sfbulk.client.flows.load1 import Sent, unpacked
+from airflow_provider_sfbulk.client.flows.rounds import DOUBT
 from airflow_provider_sfbulk.client.flows.settle import Kind
 from airflow_provider_sfbulk.client.models import BulkError, ColumnDelimiter, JobInfo, JobState, LineEnding
 from airflow_provider_sfbulk.client.models1 import ContentType, RecordResult
@@ -28,19 +32,17 @@ from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE, Part, Spool
 from airflow_provider_sfbulk.client.wire import Body, Flow
 
-PARTLY: Final = "BATCH_FAILED_PARTLY"
-"""Code, ours, of records whose batch failed when some of them were saved: nobody can say which."""
+WHOLE_BATCH: Final = "InvalidBatch"
+"""Code, Salesforce's, of records that were not tried because their batch failed as a whole."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class BatchOutcome:
-    """The results of a batch, in the order of its records.
-
-    :param is_partly: whether it failed when some of its records were saved
-    """
+    """The results of a batch, one for each of its records, in their order."""
 
     results: Sequence[RecordResult]
-    is_partly: bool = False
 
     def places(self, kind: Kind) -> NDArray[np.int64]:
         """Give the places, from 0, of the records of that kind."""
@@ -60,7 +62,7 @@ def _kind(result: RecordResult) -> Kind:
 
 
 def read_outcome(jobs: Jobs1, batch: Sent, end: JobInfo) -> Flow[BatchOutcome]:
-    """Read what became of a batch's records.
+    """Read what became of a batch's records. Those of which nobody knows failed with the code ``DOUBT``.
 
     :param end: of the batch, see ``flows.batches1.as_job``
     """
@@ -68,15 +70,38 @@ def read_outcome(jobs: Jobs1, batch: Sent, end: JobInfo) -> Flow[BatchOutcome]:
         return BatchOutcome(
             (yield from jobs.results(batch.job_id, batch.batch_id, ContentType.CSV, records=batch.records))
         )
-    if not end.processed:
-        return BatchOutcome([RecordResult(None, False, False, processed=False)] * batch.records)
-    why = " ".join((end.error_message or f"it ended {end.state}").split())[:200]
-    error = BulkError(
-        PARTLY,
-        f"the batch failed after {end.processed} of {batch.records} records, and Salesforce does not say whether this one "
-        f"was saved ({why})",
+    found: list[RecordResult] = []
+    if end.processed:
+        try:
+            found = yield from jobs.results(batch.job_id, batch.batch_id, ContentType.CSV, records=None)
+        except (RequestRefusedError, ProtocolError) as error:
+            log.warning(
+                "batch %s failed after %d records, and has no results: %s", batch.batch_id, end.processed, error
+            )
+    return BatchOutcome(_fill_up(found, batch.records, end))
+
+
+def _fill_up(found: list[RecordResult], records: int, end: JobInfo) -> list[RecordResult]:
+    """Say of each record of a failed batch what is certain.
+
+    :param found: results of its first records, as far as Salesforce gives any
+    """
+    why = " ".join((end.error_message or f"the batch ended {end.state}").split())[:200]
+    untried = RecordResult(None, False, False, (BulkError(WHOLE_BATCH, why),), processed=False)
+    doubtful = BulkError(
+        DOUBT,
+        f"the batch failed after {end.processed} of {records} records, and Salesforce does not say whether this one was "
+        f"saved ({why})",
     )
-    return BatchOutcome([RecordResult(None, False, False, (error,))] * batch.records, is_partly=True)
+    unknown = RecordResult(None, False, False, (doubtful,))
+    saved = sum(each.success for each in found)
+    if len(found) > records:
+        return [unknown] * records
+    if saved == end.successful:
+        return [*found, *[untried] * (records - len(found))]
+    if len(found) == records:  # results and counters contradict each other
+        return [each if each.success else unknown for each in found]
+    return [*found, *[unknown] * (records - len(found))]
 
 
 def read_back(jobs: Jobs1, batch: Sent) -> Flow[Part]:

@@ -25,6 +25,10 @@ REFUSED_INPUT: Final = ("InvalidBatch", "ClientInputError")
 """How Salesforce's message begins when a job failed for its header or format ("InvalidBatch : Field name not found : X",
 "ClientInputError : LineEnding is invalid on user data"): the same bytes would fail again."""
 
+DOUBT: Final = "BATCH_FAILED_PARTLY"
+"""Code, ours, of records whose batch of Bulk API 1.0 failed when some of its records were saved, nobody can say which.
+They are never sent again: they may be in the org."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Again:
@@ -41,7 +45,7 @@ class Again:
 
     def takes(self, code: str) -> bool:
         """Whether a record that failed with this code is sent again."""
-        return self.codes is None or code in self.codes
+        return code != DOUBT and (self.codes is None or code in self.codes)
 
     def to_dict(self) -> dict[str, Any]:
         """Give what is recorded."""

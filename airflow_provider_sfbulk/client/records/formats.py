@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
@@ -17,13 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-
-class FileFormat(StrEnum):
-    """Format of an output file; the value is also the end of its name."""
-
-    CSV = "csv"
-    PARQUET = "parquet"
-    JSONL = "jsonl"
+from airflow_provider_sfbulk.client.models import FileFormat
 
 
 class ByteFile(Protocol):

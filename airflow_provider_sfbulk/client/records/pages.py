@@ -20,12 +20,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransportError
-from airflow_provider_sfbulk.client.models import check_locator, read_count
+from airflow_provider_sfbulk.client.models import FileFormat, check_locator, read_count
 from airflow_provider_sfbulk.client.records.ahead import Behind
 from airflow_provider_sfbulk.client.records.arrow import BlockReader
 from airflow_provider_sfbulk.client.records.decode import Blocks, RecordCounter
 from airflow_provider_sfbulk.client.records.dialect import Dialect
-from airflow_provider_sfbulk.client.records.formats import ROW_WRITERS, FileFormat, RowWriter
+from airflow_provider_sfbulk.client.records.formats import ROW_WRITERS, RowWriter
 from airflow_provider_sfbulk.client.records.output import Output, OutputFile
 from airflow_provider_sfbulk.client.records.schema import ColumnType
 from airflow_provider_sfbulk.client.wire import Reply

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.records.arrow import read_text
+from airflow_provider_sfbulk.client.records.commas import with_commas
 from airflow_provider_sfbulk.client.records.csv_scan import record_ends
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.parts import Part, split
@@ -60,16 +61,21 @@ class Residue:
             self._groups[key] = _Group(*key)
         self._groups[key].add(blocks, numbers)
 
-    def parts(self, *, max_bytes: int, max_records: int, sort_by: str | None) -> Iterator[Numbered]:
+    def parts(
+        self, *, max_bytes: int, max_records: int, sort_by: str | None, commas: bool = False
+    ) -> Iterator[Numbered]:
         """Cut the records into parts. They belong to the caller, who closes them.
 
         :param sort_by: column to order by; records without it, and those of equal value, keep the input's order
+        :param commas: put commas between the values, whatever was between them
         """
         number = 0
         for group in self._groups.values():
             order = group.order(sort_by)
             numbers = np.frombuffer(group.numbers, dtype=np.int64)[order]
             stream = RecordStream(group.columns, group.dialect, partial(group.blocks, order), name="the input")
+            if commas:
+                stream = with_commas(stream)
             first = 0
             for part in split(stream, max_bytes=max_bytes, max_records=max_records):
                 yield Numbered(part=part.renumbered(number, first + 1), numbers=numbers[first : first + part.records])

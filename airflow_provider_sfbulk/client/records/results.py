@@ -21,10 +21,11 @@ import numpy as np
 import pyarrow as pa
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
+from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.records.arrow import insert_column, read_text, record_errors, select_columns
 from airflow_provider_sfbulk.client.records.decode import RecordCounter, find_dialect
 from airflow_provider_sfbulk.client.records.dialect import Dialect
-from airflow_provider_sfbulk.client.records.formats import ROW_WRITERS, FileFormat, RowWriter
+from airflow_provider_sfbulk.client.records.formats import ROW_WRITERS, RowWriter
 from airflow_provider_sfbulk.client.records.output import Output, OutputFile
 from airflow_provider_sfbulk.client.records.pages import check_csv
 from airflow_provider_sfbulk.client.wire import Reply

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from airflow_provider_sfbulk.local_org import clock, xml_out
+from airflow_provider_sfbulk.local_org import clock
 from airflow_provider_sfbulk.local_org.bulk1.formats import JSON_TYPE, NAMESPACE, XML_TYPE
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Batch, BatchEntry, BatchState, Job, JobEntry
+from airflow_provider_sfbulk.local_org.http import xml_out
 
 Values = dict[str, Any]
 

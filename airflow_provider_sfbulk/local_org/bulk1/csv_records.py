@@ -1,7 +1,7 @@
 """CSV of a batch.
 
-The rules are those of Bulk API 2.0 (see :mod:`~airflow_provider_sfbulk.local_org.csv_in`) with two differences: "comma
-only", and lines may end with LF or CRLF, there being no ``lineEnding`` to keep to (CRLF was recorded).
+The rules are those of Bulk API 2.0 (see :mod:`~airflow_provider_sfbulk.local_org.bulk2.csv_in`) with two differences:
+"comma only", and lines may end with LF or CRLF, there being no ``lineEnding`` to keep to (CRLF was recorded).
 """
 
 from __future__ import annotations

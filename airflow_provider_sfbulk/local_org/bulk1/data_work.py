@@ -7,25 +7,30 @@ import time
 from typing import Final
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org import columns, rows
 from airflow_provider_sfbulk.local_org.bulk1 import csv_records, object_records
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Batch, BatchState, Job, JobEntry
 from airflow_provider_sfbulk.local_org.bulk1.records import BatchFailedError, Records
 from airflow_provider_sfbulk.local_org.bulk1.results import WRITERS, RowResult
+from airflow_provider_sfbulk.local_org.bulk2.csv_in import JobFailedError
 from airflow_provider_sfbulk.local_org.core import Core
-from airflow_provider_sfbulk.local_org.csv_in import JobFailedError
-from airflow_provider_sfbulk.local_org.schema import SObject
-from airflow_provider_sfbulk.local_org.values import RowError
+from airflow_provider_sfbulk.local_org.data import columns, rows, save
+from airflow_provider_sfbulk.local_org.data.schema import SObject
+from airflow_provider_sfbulk.local_org.data.values import RowError
 
 _LINE_BREAK: Final = re.compile(r"\r\n|\n")
 _ENDINGS: Final = {"LF": "\n", "CRLF": "\r\n"}
 
 
-def save(core: Core, entry: JobEntry, batch: Batch) -> bool:
+def save_batch(core: Core, entry: JobEntry, batch: Batch) -> bool:
     """Save a batch's rows; return whether it has to go back to the queue instead.
 
     :raises BatchFailedError: when the batch fails as a whole
     """
+    with core.saving:
+        return _save(core, entry, batch)
+
+
+def _save(core: Core, entry: JobEntry, batch: Batch) -> bool:
     started = time.perf_counter()
     job = entry.job
     sobject = core.schema.get(job.object)
@@ -40,18 +45,15 @@ def save(core: Core, entry: JobEntry, batch: Batch) -> bool:
     _fail_long_fields(records)
     outcome = rows.Outcome([], [], {}, [])
     if records.places:
-        held = core.locks.held_in_serial if job.is_serial else core.locks.held
-        outcome = rows.decide(
-            core.store,
-            core.schema,
+        outcome = save.decide(
+            core,
             plan,
+            records.header,
             records.columns,
-            now=core.clock.now(),
+            count=len(records.places),
             user_id=job.created_by_id,
-            held=held,
-            refused=core.troubles.refused(job.object, records.header, records.columns),
+            is_serial=job.is_serial,
         )
-        core.locks.met(each for each in held if any(each in error for error in outcome.errors.values()))
     batch.attempts += 1
     if _is_too_locked(job, batch, outcome):
         return True
@@ -59,8 +61,7 @@ def save(core: Core, entry: JobEntry, batch: Batch) -> bool:
     # Whole before the batch is seen to be completed, and written again if the process dies between the two.
     core.bulk1.result_path(batch).write_text(WRITERS[job.content_type](results), encoding="utf-8", newline="")
     with core.store.writing() as connection:
-        for statement in outcome.statements:
-            connection.executemany(statement.sql, statement.rows)
+        save.write(connection, outcome)
         batch.processed = len(results)
         batch.failed = sum(1 for result in results if result.error)
         batch.active_ms = round((time.perf_counter() - started) * 1000)
@@ -113,7 +114,7 @@ def _is_too_locked(job: Job, batch: Batch, outcome: rows.Outcome) -> bool:
 
     :raises BatchFailedError: when it has been back often enough
     """
-    locked = sum(1 for error in outcome.errors.values() if error.startswith("UNABLE_TO_LOCK_ROW"))
+    locked = sum(1 for error in outcome.errors.values() if error.code == "UNABLE_TO_LOCK_ROW")
     if locked <= limits.BATCH_LOCK_FAILURES:
         return False
     if not job.batch_retry or batch.attempts > limits.BATCH_LOCK_RETRIES:
@@ -125,7 +126,7 @@ def _results(records: Records, outcome: rows.Outcome) -> list[RowResult]:
     """Return what became of the rows, in the order of the request."""
     found: dict[int, RowResult] = {}
     for index, place in enumerate(records.places):
-        error = outcome.errors.get(index, "")
+        error = outcome.errors[index].text if index in outcome.errors else ""
         found[place] = RowResult(None if error else outcome.record_ids[index], outcome.created[index], error)
     for place, problem in records.unreadable.items():
         found[place] = RowResult(None, False, RowError("INVALID_FIELD", problem).text)

@@ -9,9 +9,9 @@ import json
 
 from starlette.responses import Response
 
-from airflow_provider_sfbulk.local_org import xml_out
 from airflow_provider_sfbulk.local_org.bulk1.formats import JSON_TYPE, NAMESPACE, XML_TYPE
-from airflow_provider_sfbulk.local_org.replies import ApiError
+from airflow_provider_sfbulk.local_org.http import xml_out
+from airflow_provider_sfbulk.local_org.http.replies import ApiError
 
 
 class AsyncError(ApiError):

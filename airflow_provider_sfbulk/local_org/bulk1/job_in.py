@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org import ids, xml_in
 from airflow_provider_sfbulk.local_org.bulk1.errors import AsyncError
 from airflow_provider_sfbulk.local_org.bulk1.formats import CONTENT_TYPES, JSON_TYPE, NAMESPACE, ZIP_TYPES
 from airflow_provider_sfbulk.local_org.bulk1.jobs import QUERIES, JobState
-from airflow_provider_sfbulk.local_org.schema import Schema
+from airflow_provider_sfbulk.local_org.data import ids
+from airflow_provider_sfbulk.local_org.data.schema import Schema
+from airflow_provider_sfbulk.local_org.http import xml_in
 
 OPERATIONS: Final = frozenset({"insert", "update", "upsert", "delete", "hardDelete", *QUERIES})
 """In exactly this case: "``INSERT`` is an error"."""

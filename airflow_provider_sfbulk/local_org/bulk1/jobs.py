@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.clock import Clock
-from airflow_provider_sfbulk.local_org.store import Store
+from airflow_provider_sfbulk.local_org.data.store import Store
 
 JOB_PREFIX: Final = "750"
 BATCH_PREFIX: Final = "751"
@@ -295,6 +295,10 @@ class Jobs:
     def result_path(self, batch: Batch) -> Path:
         """Return the file with what became of the rows of a data batch."""
         return self.folder(batch) / "result"
+
+    def has_results(self, batch: Batch) -> bool:
+        """Whether it is known what became of the rows of a data batch."""
+        return self.result_path(batch).exists()
 
     def query_result_path(self, batch: Batch, number: int) -> Path:
         """Return a result file of a query, counted from 0."""

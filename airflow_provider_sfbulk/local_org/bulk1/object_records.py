@@ -16,11 +16,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from airflow_provider_sfbulk.local_org import xml_in
 from airflow_provider_sfbulk.local_org.bulk1.formats import NAMESPACE
 from airflow_provider_sfbulk.local_org.bulk1.records import BatchFailedError, Records, check_count
-from airflow_provider_sfbulk.local_org.schema import SObject
-from airflow_provider_sfbulk.local_org.values import CLEAR
+from airflow_provider_sfbulk.local_org.data.schema import SObject
+from airflow_provider_sfbulk.local_org.data.values import CLEAR
+from airflow_provider_sfbulk.local_org.http import xml_in
 
 Row = Iterator[tuple[str, str]]
 """Names of columns with their texts."""

@@ -15,10 +15,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
-from airflow_provider_sfbulk.local_org import results, xml_out
 from airflow_provider_sfbulk.local_org.bulk1.formats import NAMESPACE
-from airflow_provider_sfbulk.local_org.csv_in import Dialect
-from airflow_provider_sfbulk.local_org.schema import NUMBER_TYPES, Field, Schema
+from airflow_provider_sfbulk.local_org.bulk2 import results
+from airflow_provider_sfbulk.local_org.bulk2.csv_in import Dialect
+from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES, Field, Schema
+from airflow_provider_sfbulk.local_org.http import xml_out
 from airflow_provider_sfbulk.local_org.soql import Column, CompiledQuery
 
 NO_RECORDS: Final = "Records not found for this query"

@@ -10,8 +10,8 @@ from airflow_provider_sfbulk.local_org.bulk1.jobs import Batch, BatchState, Job,
 from airflow_provider_sfbulk.local_org.bulk1.query_results import NO_RECORDS, WRITERS, XmlWriter, write
 from airflow_provider_sfbulk.local_org.bulk1.records import BatchFailedError
 from airflow_provider_sfbulk.local_org.core import Core
+from airflow_provider_sfbulk.local_org.data.store import quoted
 from airflow_provider_sfbulk.local_org.soql import CompiledQuery, SoqlError, compile_query
-from airflow_provider_sfbulk.local_org.store import quoted
 
 _ROWS_AT_A_TIME: Final = 5_000
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from airflow_provider_sfbulk.local_org import xml_out
 from airflow_provider_sfbulk.local_org.bulk1.formats import NAMESPACE
+from airflow_provider_sfbulk.local_org.http import xml_out
 
 _ERROR: Final = re.compile(r"(?P<code>\w+):(?P<message>.*):(?P<fields>(?:\S+ )*)--", re.DOTALL)
 """A row's error as CSV writes it."""

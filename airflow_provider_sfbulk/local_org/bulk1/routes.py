@@ -17,12 +17,12 @@ import anyio.to_thread
 from starlette.responses import Response, StreamingResponse
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org import csv_in
 from airflow_provider_sfbulk.local_org.bulk1 import bodies, job_in, work
 from airflow_provider_sfbulk.local_org.bulk1.errors import AsyncError
 from airflow_provider_sfbulk.local_org.bulk1.formats import CONTENT_TYPES, INFO_TYPES, JSON_TYPE, XML_TYPE, ZIP_TYPES
 from airflow_provider_sfbulk.local_org.bulk1.jobs import BatchEntry, BatchState, JobEntry, JobState
-from airflow_provider_sfbulk.local_org.incoming import Incoming
+from airflow_provider_sfbulk.local_org.bulk2 import csv_in
+from airflow_provider_sfbulk.local_org.http.incoming import Incoming
 
 Handler = Callable[[Incoming], Awaitable[Response]]
 
@@ -263,9 +263,10 @@ def _batch(call: Incoming) -> tuple[JobEntry, BatchEntry]:
 
 
 def _completed(call: Incoming) -> tuple[JobEntry, BatchEntry]:
-    """Return a batch that has results."""
+    """Return a batch that has results: one that failed too, when rows of it were processed."""
     entry, batch = _batch(call)
-    if batch.visible is not BatchState.COMPLETED:
+    has_some = batch.visible is BatchState.FAILED and batch.batch.processed and call.core.bulk1.has_results(batch.batch)
+    if batch.visible is not BatchState.COMPLETED and not has_some:
         # The words are known for failed batches; for those under way they are ours.
         message = "Records not processed" if batch.visible.is_final else "Batch not completed"
         raise _in_format_of(entry, AsyncError("InvalidBatch", message))

@@ -18,8 +18,8 @@ from enum import Enum
 from typing import Final, NamedTuple, TypeAlias
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org import ids
-from airflow_provider_sfbulk.local_org.schema import NUMBER_TYPES, Field
+from airflow_provider_sfbulk.local_org.data import ids
+from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES, Field
 from airflow_provider_sfbulk.local_org.soql import dates, literals
 from airflow_provider_sfbulk.local_org.soql.errors import Refused, invalid_field, malformed, unexpected
 from airflow_provider_sfbulk.local_org.soql.functions import fold

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org.schema import Field, Schema, SObject
+from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.soql.errors import Place, Refused, invalid_field, malformed
 from airflow_provider_sfbulk.local_org.soql.syntax import Path, Select
 

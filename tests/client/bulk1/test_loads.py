@@ -24,6 +24,7 @@ from airflow_provider_sfbulk.local_org.bulk1 import work
 from airflow_provider_sfbulk.local_org.bulk1.jobs import JobState
 from airflow_provider_sfbulk.local_org.faults import Exchange
 from tests.client.bulk1.conftest import QUICK, LostReply, LostRequest, Once, settings
+from tests.client.bulk1.failing import fail_next_batch
 
 _names = itertools.count()
 
@@ -104,6 +105,45 @@ def test_a_batch_that_fails_as_a_whole_is_told_for_each_of_its_records(
     outcomes = list(result)
     assert not any(each.processed for each in outcomes)
     assert "TooManyLockFailure" in outcomes[0].errors[0].message
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_batch_that_fails_when_some_records_are_saved_is_asked_for_their_results(
+    client: BulkClient, org: LocalOrg, name: str, padded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest = '"","false","false","UNKNOWN_EXCEPTION:it stopped:--"\n'
+    fail_next_batch(monkeypatch, after=7, results=lambda lines: lines + [rest] * (3 if padded else 0))
+    records = rows(name)
+    records[2]["Name"] = ""
+    result = client.bulk1.perform("Account", "insert", records, batch_records=10, schedule=QUICK)
+    outcomes = list(result)
+    assert [each.success for each in outcomes] == [n not in (2, 7, 8, 9) for n in range(25)]
+    assert stored(org, name) == sorted(
+        record["Name"] for record, each in zip(records, outcomes, strict=True) if each.success
+    )
+    assert [each.processed for each in outcomes[7:10]] == [padded] * 3
+    assert {error.status_code for each in outcomes[7:10] for error in each.errors} == {
+        "UNKNOWN_EXCEPTION" if padded else "InvalidBatch"
+    }
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        lambda _: None,
+        lambda lines: lines[:1],
+        lambda lines: lines + lines[1:] * 3,
+        lambda lines: ["Salesforce\n", "is sorry\n"],
+    ],
+    ids=["none", "header", "too many", "others"],
+)
+def test_what_became_of_records_is_unknown_when_a_batch_that_failed_has_no_results(
+    client: BulkClient, name: str, results: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_next_batch(monkeypatch, after=4, results=results)
+    result = client.bulk1.perform("Account", "insert", rows(name, 10), schedule=QUICK)
+    assert {error.status_code for each in result for error in each.errors} == {"BATCH_FAILED_PARTLY"}
+    assert all(each.processed for each in result), "they may be in the org"
 
 
 # --- once ---

@@ -111,3 +111,31 @@ def test_a_lost_reply_or_request_changes_nothing_for_the_caller(
     org.core.faults.add(route, fault(1))
     found = client.bulk1.query(SOQL, schedule=QUICK)
     assert [row["Name"] for row in found] == [f"N{n}" for n in range(7)]
+
+
+@pytest.mark.parametrize(
+    "soql",
+    [
+        "SELECT Id, (SELECT Id FROM Contacts) FROM Account",
+        "SELECT (SELECT Id FROM Contacts WHERE Name = ')'), Name\nfrom\nAccount WHERE Name = 'a FROM Lead ('",
+        "SELECT Id FROM Account WHERE Id IN (SELECT AccountId FROM Contact)",
+        "SELECT Id FROM Account, Account.Owner",
+        r"SELECT Id, TYPEOF Owner WHEN User THEN Id END FROM Account WHERE Name = 'it\'s FROM Lead'",
+    ],
+)
+def test_the_object_of_a_query_is_the_one_outside_of_parentheses(soql: str) -> None:
+    assert root_object(soql) == "Account"
+
+
+@pytest.mark.parametrize("soql", ["SELECT 1", "SELECT (SELECT Id FROM Contacts)", "SELECT 'x FROM Account'", "FROM"])
+def test_a_text_without_an_object_of_its_own_is_no_query(soql: str) -> None:
+    with pytest.raises(errors.SourceError, match="no FROM"):
+        root_object(soql)
+
+
+@pytest.mark.parametrize("content_type", ["CSV", "XML", "JSON"])
+def test_a_nested_query_is_refused_with_salesforces_reason(client: BulkClient, content_type: str) -> None:
+    with pytest.raises(errors.JobFailedError, match="Aggregate Relationships not supported"):
+        client.bulk1.query(
+            "SELECT Id, (SELECT Id FROM Contacts) FROM Account", content_type=content_type, schedule=QUICK
+        )

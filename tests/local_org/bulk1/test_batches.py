@@ -369,3 +369,27 @@ def test_a_charset_that_is_not_utf_8_is_refused(bulk: AsyncWitness) -> None:
     assert error(answer)[:2] == (400, "ClientInputError")
     assert info(bulk.call("GET", f"/job/{job_id}"))["numberBatchesTotal"] == "0"
     assert bulk.failure("insert", "Name\nÄ\n".encode("latin-1")) == "ClientInputError : Data is not valid UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "data"),
+    [
+        ("JSON", "[{}]"),
+        ("JSON", '[{}, {"Name": "A"}]'),
+        ("XML", xml_rows("")),
+        ("XML", xml_rows("", "<Name>A</Name>")),
+    ],
+)
+@pytest.mark.parametrize("operation", ["insert", "update", "delete", "hardDelete"])
+def test_a_record_without_fields_fails_its_row_or_its_batch(
+    bulk: AsyncWitness, org: LocalOrg, content_type: str, data: str, operation: str
+) -> None:
+    job_id, batch_id, ended = bulk.load(operation, data, "Account", content_type)
+    if operation == "insert":
+        assert ended["state"] == "Completed"
+        assert "REQUIRED_FIELD_MISSING" in bulk.result(job_id, batch_id).text
+    else:
+        assert (ended["state"], ended["stateMessage"]) == ("Failed", "InvalidBatch : Field name not found : Id")
+    assert [each["Name"] for each in org.records("Account")] == (
+        ["A"] if "Name" in data and operation == "insert" else []
+    )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.local_org.bulk1 import csv_records, object_records
 from airflow_provider_sfbulk.local_org.bulk1.records import BatchFailedError
-from airflow_provider_sfbulk.local_org.schema import SObject
+from airflow_provider_sfbulk.local_org.data.schema import SObject
 
 THING = SObject.of(name="Thing__c", key_prefix="a00", fields=[])
 NS = "http://www.force.com/2009/06/asyncapi/dataload"

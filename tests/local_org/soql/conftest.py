@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sfbulk.local_org import ids
-from airflow_provider_sfbulk.local_org.schema import Field, Schema, SObject
+from airflow_provider_sfbulk.local_org.data import ids
+from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.soql import compile_query, register
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 890_000, tzinfo=UTC)  # a Wednesday

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_sfbulk.local_org.schema import Schema
+from airflow_provider_sfbulk.local_org.data.schema import Schema
 from airflow_provider_sfbulk.local_org.soql import compile_query
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

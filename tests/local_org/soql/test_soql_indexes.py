@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_sfbulk.local_org.schema import Field, Schema, SObject
+from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.soql import SoqlError, compile_query
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

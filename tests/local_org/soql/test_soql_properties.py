@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_sfbulk.local_org.schema import Schema
+from airflow_provider_sfbulk.local_org.data.schema import Schema
 from airflow_provider_sfbulk.local_org.soql import SoqlError, compile_query, fold, register
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org.schema import Schema
+from airflow_provider_sfbulk.local_org.data.schema import Schema
 from airflow_provider_sfbulk.local_org.soql import SoqlError, compile_query
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -219,10 +219,10 @@ def test_what_a_query_job_cannot_do_is_refused(schema: Schema, soql: str, code: 
         ),
         ("SELECT toLabel(Name) FROM Account", "MALFORMED_QUERY", 8, "toLabel() is not supported by the local org"),
         (
-            "SELECT Id FROM Account WHERE CALENDAR_YEAR(CreatedDate) = 2026",
+            "SELECT Id FROM Account WHERE DISTANCE(BillingAddress) < 20",
             "MALFORMED_QUERY",
             30,
-            "CALENDAR_YEAR() is not supported",
+            "DISTANCE() is not supported",
         ),
         (
             "SELECT Id FROM Account WHERE DISTANCE(Where__c, GEOLOCATION(1, 2), 'mi') < 3",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_sfbulk.local_org.schema import Schema
+from airflow_provider_sfbulk.local_org.data.schema import Schema
 from airflow_provider_sfbulk.local_org.soql import CompiledQuery, compile_query
 
 Rows = list[tuple[object, ...]]

@@ -1,0 +1,209 @@
+"""Objects and fields as ``describe`` answers, both ways: what the org answers, and what a schema file holds.
+
+A schema file is a real org's describe answer (``GET /services/data/vXX.X/sobjects/{Object}/describe``) saved as it
+came, a list of several, or an object of them by name. Only what this table lists is read; the rest of an answer is
+made up from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES, Field, SObject
+
+SOAP_TYPES: Final = {
+    "id": "tns:ID",
+    "reference": "tns:ID",
+    "boolean": "xsd:boolean",
+    "int": "xsd:int",
+    "long": "xsd:long",
+    "double": "xsd:double",
+    "currency": "xsd:double",
+    "percent": "xsd:double",
+    "date": "xsd:date",
+    "datetime": "xsd:dateTime",
+    "time": "xsd:time",
+    "base64": "xsd:base64Binary",
+    "address": "urn:address",
+    "location": "urn:location",
+    "anyType": "xsd:anyType",
+}
+"""Field type to ``soapType``; every other type is ``xsd:string``."""
+
+ATTRIBUTES: Final = {
+    "name": "name",
+    "label": "label",
+    "type": "type",
+    "length": "length",
+    "precision": "precision",
+    "scale": "scale",
+    "digits": "digits",
+    "nillable": "nillable",
+    "defaultedOnCreate": "defaulted_on_create",
+    "createable": "createable",
+    "updateable": "updateable",
+    "calculated": "calculated",
+    "autoNumber": "auto_number",
+    "externalId": "external_id",
+    "idLookup": "id_lookup",
+    "unique": "unique",
+    "caseSensitive": "case_sensitive",
+    "relationshipName": "relationship_name",
+    "compoundFieldName": "compound_field_name",
+    "extraTypeInfo": "extra_type_info",
+    "restrictedPicklist": "restricted_picklist",
+    "defaultValue": "default_value",
+}
+"""Describe's key to the attribute of :class:`Field`, for those that are plain values."""
+
+STANDARD_PREFIXES: Final = {"Account": "001", "Contact": "003", "User": "005", "Opportunity": "006", "Lead": "00Q"}
+
+_NULLABLE_ATTRIBUTES: Final = frozenset({"relationshipName", "compoundFieldName", "extraTypeInfo", "defaultValue"})
+
+
+def soap_type(field: Field) -> str:
+    """Return the field's ``soapType``, as describe and some error messages name it."""
+    return SOAP_TYPES.get(field.type, "xsd:string")
+
+
+def field_of(described: Mapping[str, Any]) -> Field:
+    """Read one field of a describe answer. Both ``Field``'s own names and describe's are understood.
+
+    :raises ValueError: when it has no name or type, or an attribute that neither knows
+    """
+    try:
+        attributes: dict[str, Any] = {"name": described["name"], "type": described["type"]}
+    except KeyError as missing:
+        raise ValueError(f"a field of a schema needs {missing}: {dict(described)!r}") from missing
+    for key, attribute in ATTRIBUTES.items():
+        value = described.get(key, described.get(attribute))
+        if value is not None:
+            attributes[attribute] = value
+    attributes["reference_to"] = tuple(described.get("referenceTo") or described.get("reference_to") or ())
+    picklist = described.get("picklistValues") or described.get("picklist_values") or ()
+    entries = [entry if isinstance(entry, Mapping) else {"value": entry} for entry in picklist]
+    attributes["picklist_values"] = tuple(e["value"] for e in entries if e.get("active", True))
+    default = next((e["value"] for e in entries if e.get("defaultValue")), None)
+    if default is not None:
+        attributes.setdefault("default_value", default)
+    attributes.setdefault("label", described["name"])
+    if attributes["type"] == "string":
+        attributes["length"] = attributes.get("length") or 255
+    return Field(**attributes)
+
+
+def sobject_of(described: Mapping[str, Any], *, key_prefix: str | None = None) -> SObject:
+    """Read one object of a describe answer.
+
+    :param key_prefix: used when the answer names none
+    :raises ValueError: when it has no name or no fields
+    """
+    name = described.get("name")
+    fields = described.get("fields")
+    if not name or not fields:
+        raise ValueError("an object of a schema needs a name and fields, as a describe answer has them")
+    prefix = described.get("keyPrefix") or STANDARD_PREFIXES.get(name) or key_prefix
+    if not prefix:
+        raise ValueError(f"object {name} of the schema has no keyPrefix")
+    return SObject.of(
+        name=name,
+        label=described.get("label") or name,
+        key_prefix=prefix,
+        custom=bool(described.get("custom", name.endswith("__c"))),
+        fields=[field if isinstance(field, Field) else field_of(field) for field in fields],
+    )
+
+
+def sobjects_in(document: Any) -> list[Mapping[str, Any]]:
+    """Return the describe answers of a schema document: one, a list, or an object of them by name.
+
+    :raises ValueError: when it is none of these
+    """
+    found: list[Any]
+    if isinstance(document, Mapping) and "fields" in document and "name" in document:
+        found = [document]
+    elif isinstance(document, Mapping):
+        found = [{"name": name, **each} for name, each in document.items() if isinstance(each, Mapping)]
+    else:
+        found = list(document) if isinstance(document, list) else []
+    if not found or not all(isinstance(each, Mapping) for each in found):
+        raise ValueError("a schema is a describe answer, a list of them, or an object of them by name")
+    return found
+
+
+def describe_field(field: Field) -> dict[str, Any]:
+    """Return one entry of ``fields``."""
+    is_number = field.type in NUMBER_TYPES
+    body: dict[str, Any] = {
+        key: getattr(field, attribute)
+        for key, attribute in ATTRIBUTES.items()
+        if key in _NULLABLE_ATTRIBUTES or getattr(field, attribute) is not None
+    }
+    body["label"] = field.label or field.name
+    body["soapType"] = soap_type(field)
+    body["byteLength"] = 18 if field.type in ("id", "reference") else 0 if is_number else 3 * field.length
+    body["custom"] = field.name.endswith("__c")
+    body["referenceTo"] = list(field.reference_to)
+    body["polymorphicForeignKey"] = field.is_polymorphic
+    body["namePointing"] = field.is_polymorphic
+    body["picklistValues"] = [
+        {"active": True, "defaultValue": value == field.default_value, "label": value, "validFor": None, "value": value}
+        for value in field.picklist_values
+    ]
+    body["deprecatedAndHidden"] = False
+    body["encrypted"] = field.type == "encryptedstring"
+    body["filterable"] = _is_filterable(field)
+    body["sortable"] = body["filterable"]
+    body["groupable"] = body["filterable"] and not is_number
+    body["aggregatable"] = body["filterable"]
+    body["htmlFormatted"] = field.extra_type_info == "richtextarea"
+    body["nameField"] = field.name == "Name"
+    body["queryByDistance"] = field.type == "location"
+    return dict(sorted(body.items()))
+
+
+def _is_filterable(field: Field) -> bool:
+    """Whether a query can ask for the field: long text areas cannot be, short ones as ``BillingStreet`` can."""
+    is_long = field.type == "textarea" and field.length > limits.FILTERABLE_TEXT_CHARACTERS
+    return not field.is_compound and field.type not in ("base64", "encryptedstring") and not is_long
+
+
+def describe_summary(sobject: SObject, version: str) -> dict[str, Any]:
+    """Return one entry of the global list, without its fields."""
+    base = f"/services/data/v{version}/sobjects/{sobject.name}"
+    claims = ("createable", "updateable", "deletable", "undeletable", "queryable", "retrieveable", "searchable")
+    return {
+        "custom": sobject.custom,
+        "customSetting": False,
+        "deprecatedAndHidden": False,
+        "keyPrefix": sobject.key_prefix,
+        "label": sobject.label or sobject.name,
+        "labelPlural": f"{sobject.label or sobject.name}s",
+        "mergeable": False,
+        "name": sobject.name,
+        "replicateable": True,
+        "triggerable": True,
+        **dict.fromkeys(claims, True),
+        "urls": {"sobject": base, "describe": f"{base}/describe", "rowTemplate": f"{base}/{{ID}}"},
+    }
+
+
+def describe(sobject: SObject, everything: Iterable[SObject], version: str) -> dict[str, Any]:
+    """Return the whole describe answer of an object."""
+    children = [
+        {"cascadeDelete": False, "childSObject": other.name, "field": field.name, "relationshipName": None}
+        for other in everything
+        for field in other.fields.values()
+        if sobject.name in field.reference_to
+    ]
+    return {
+        **describe_summary(sobject, version),
+        "actionOverrides": [],
+        "childRelationships": children,
+        "fields": [describe_field(field) for field in sobject.fields.values()],
+        "namedLayoutInfos": [],
+        "recordTypeInfos": [],
+        "supportedScopes": [{"label": "All", "name": "everything"}],
+    }

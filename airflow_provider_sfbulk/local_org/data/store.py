@@ -1,0 +1,240 @@
+"""Where records lie: one SQLite file, one table per object, columns as ``schema`` says.
+
+One thread at a time changes records (the worker that runs ingest jobs), any thread reads. The tables whose names
+start with an underscore are the org's own: no object has such a name.
+
+Deleted records stay as rows with ``IsDeleted`` 1 (the recycle bin) until ``hardDelete``. Values of unique fields are
+unique among the rows that are not deleted: a value can be used again once its record is in the bin.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from airflow_provider_sfbulk.local_org.data import ids
+from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES, Field, SObject
+from airflow_provider_sfbulk.local_org.soql import fold, register
+
+_PARAMETERS: Final = 30_000
+"""Parameters of one statement; SQLite allows 32,766 unless built otherwise."""
+
+_WRITER_CACHE_KIB: Final = 32 * 1024
+_READER_CACHE_KIB: Final = 4 * 1024
+"""Pages that a connection holds. The writer goes all over its indexes, a query mostly straight through."""
+
+_OWN_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS _setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _counter (key_prefix TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _job (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _bulk1_job (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _bulk1_batch (
+    id TEXT PRIMARY KEY, job_id TEXT NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+def quoted(name: str) -> str:
+    """Return a table or column name for use in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class Store:
+    """The org's records, its settings and what it knows of jobs.
+
+    :param path: the SQLite file
+    :param durable: whether the file must survive the machine's crash; a file that is thrown away need not
+    """
+
+    def __init__(self, path: Path, *, durable: bool) -> None:
+        self.path = path
+        self._durable = durable
+        self.lock = threading.RLock()
+        self._writer = self._connect(_WRITER_CACHE_KIB)
+        self._writing_thread: int | None = None
+        self._writer.executescript(_OWN_TABLES)
+
+    def _connect(self, cache_kib: int) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=60)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'NORMAL' if self._durable else 'OFF'}")
+        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+        register(connection)
+        return connection
+
+    @property
+    def writer(self) -> sqlite3.Connection:
+        """The writing connection, for those who hold :attr:`lock` and read what they have just written."""
+        return self._writer
+
+    @contextmanager
+    def looking(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection for reading: a reader's, or inside a transaction of this thread one that sees its changes."""
+        if self._writing_thread == threading.get_ident():
+            yield self._writer
+            return
+        with self.reader() as connection:
+            connection.execute("BEGIN")
+            yield connection
+
+    @contextmanager
+    def reader(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection of one's own, whose reads inside a transaction see one moment."""
+        connection = self._connect(_READER_CACHE_KIB)
+        connection.execute("PRAGMA query_only = ON")
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Give the writing connection inside one transaction: all of it happens, or nothing."""
+        with self.lock:
+            if self._writer.in_transaction:
+                yield self._writer
+                return
+            self._writer.execute("BEGIN IMMEDIATE")
+            self._writing_thread = threading.get_ident()
+            try:
+                yield self._writer
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            else:
+                self._writer.execute("COMMIT")
+            finally:
+                self._writing_thread = None
+
+    def select(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a short query."""
+        with self.lock:
+            return self._writer.execute(sql, parameters).fetchall()
+
+    def select_in(self, sql: str, values: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query whose ``{}`` stands for a list of values of any length."""
+        everything = list(values)
+        for start in range(0, len(everything), _PARAMETERS):
+            some = everything[start : start + _PARAMETERS]
+            yield from self.select(sql.format(",".join("?" * len(some))), some)
+
+    def close(self) -> None:
+        """Close the file, leaving no log beside it."""
+        with self.lock:
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._writer.close()
+
+    # --- objects ---
+
+    def create_table(self, sobject: SObject) -> None:
+        """Make the object's table, or add the columns that it lacks."""
+        table = quoted(sobject.name)
+        with self.writing() as connection:
+            connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {table} "
+                "(Id TEXT NOT NULL PRIMARY KEY, IsDeleted INTEGER NOT NULL DEFAULT 0)"
+            )
+            present = {row[1].lower() for row in connection.execute(f"PRAGMA table_xinfo({table})")}
+            for field in sobject.fields.values():
+                if field.name.lower() not in present and not field.is_compound:
+                    connection.execute(
+                        f"ALTER TABLE {table} ADD COLUMN {quoted(field.name)} {_declared(sobject, field)}"
+                    )
+            for field in sobject.fields.values():
+                if field.name != "Id" and (field.unique or field.external_id or field.id_lookup):
+                    connection.execute(_index(sobject, field))
+
+    def records(self, sobject: SObject, *, include_deleted: bool = False) -> list[dict[str, Any]]:
+        """Return all records in the order of their ids, values as stored."""
+        names = [field.name for field in sobject.fields.values() if not field.is_compound]
+        where = "" if include_deleted else "WHERE IsDeleted = 0"
+        sql = f"SELECT {', '.join(map(quoted, names))} FROM {quoted(sobject.name)} {where} ORDER BY Id"  # noqa: S608 - names of the schema, quoted
+        return [dict(zip(names, row, strict=True)) for row in self.select(sql)]
+
+    def owners(self, sobject: SObject, field: Field, values: Iterable[Any]) -> dict[Any, list[str]]:
+        """Return which records that are not deleted hold each of the values, by the value as :func:`key_of` has it."""
+        table, column = quoted(sobject.name), quoted(field.name)
+        found: dict[Any, list[str]] = {}
+        texts = set(values)
+        searches: list[tuple[str, set[Any]]] = [(column, texts)]
+        if is_text(field) and not field.case_sensitive:
+            # NOCASE folds ASCII only and is served by the index; other letters take a scan, and are rare in keys.
+            plain = {text for text in texts if text.isascii()}
+            searches = [(f"{column} COLLATE NOCASE", plain), (f"soql_fold({column})", set(map(fold, texts - plain)))]
+        for expression, wanted in searches:
+            sql = f"SELECT {column}, Id FROM {table} WHERE IsDeleted = 0 AND {expression} IN ({{}})"  # noqa: S608 - names of the schema, quoted
+            for value, record_id in self.select_in(sql, wanted):
+                found.setdefault(key_of(field, value), []).append(record_id)
+        return found
+
+    # --- the org's own ---
+
+    def next_number(self, key_prefix: str, count: int) -> int:
+        """Reserve ``count`` record numbers of a key prefix; return the first."""
+        with self.writing() as connection:
+            connection.execute("INSERT OR IGNORE INTO _counter VALUES (?, 1)", (key_prefix,))
+            (first,) = connection.execute("SELECT next FROM _counter WHERE key_prefix = ?", (key_prefix,)).fetchone()
+            connection.execute("UPDATE _counter SET next = next + ? WHERE key_prefix = ?", (count, key_prefix))
+            return int(first)
+
+    def new_ids(self, key_prefix: str, count: int) -> list[str]:
+        """Return so many ids that were never used."""
+        return list(ids.make(key_prefix, self.next_number(key_prefix, count), count))
+
+    def setting(self, name: str) -> str | None:
+        """Return a setting, or None."""
+        rows = self.select("SELECT value FROM _setting WHERE name = ?", (name,))
+        return rows[0][0] if rows else None
+
+    def keep_setting(self, name: str, value: str) -> None:
+        """Store a setting."""
+        with self.writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO _setting VALUES (?, ?)", (name, value))
+
+
+def is_text(field: Field) -> bool:
+    """Whether the field's values are text that compares without regard to case."""
+    return field.type not in NUMBER_TYPES and field.type not in (
+        "id",
+        "reference",
+        "boolean",
+        "date",
+        "datetime",
+        "time",
+    )
+
+
+def key_of(field: Field, value: Any) -> Any:
+    """Return what two values of a unique or external id field are compared by."""
+    return fold(value) if is_text(field) and not field.case_sensitive else value
+
+
+def _declared(sobject: SObject, field: Field) -> str:
+    if field.name == "Name" and _joins_name(sobject):
+        first, last = quoted("FirstName"), quoted("LastName")
+        joined = f"CASE WHEN {first} IS NULL THEN {last} ELSE {first} || ' ' || {last} END"
+        return f"TEXT GENERATED ALWAYS AS ({joined}) VIRTUAL"
+    if field.type == "boolean":
+        return f"INTEGER NOT NULL DEFAULT {int(field.default_value is True)}"
+    if field.type in ("int", "long"):
+        return "INTEGER"
+    return "REAL" if field.type in NUMBER_TYPES else "TEXT"
+
+
+def _joins_name(sobject: SObject) -> bool:
+    """Whether the object's name is a person's, which Salesforce joins from its parts."""
+    name = sobject.get("Name")
+    parts = sobject.get("FirstName"), sobject.get("LastName")
+    return name is not None and not name.createable and all(part is not None for part in parts)
+
+
+def _index(sobject: SObject, field: Field) -> str:
+    collation = "COLLATE NOCASE" if is_text(field) and not field.case_sensitive else ""
+    name = quoted(f"{sobject.name}.{field.name}")
+    return (
+        f"CREATE {'UNIQUE' if field.unique else ''} INDEX IF NOT EXISTS {name} "
+        f"ON {quoted(sobject.name)} ({quoted(field.name)} {collation}) WHERE IsDeleted = 0"
+    )

@@ -1,0 +1,1 @@
+"""Signing in: OAuth flows, SOAP login, credentials and sessions."""
