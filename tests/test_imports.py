@@ -123,7 +123,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
     },
     f"{CLIENT}.settings": {
         f"{PACKAGE}.limits",
-        *(f"{CLIENT}.{part}" for part in ("errors", "models", "auth.hosts", "auth.private_key")),
+        *(f"{CLIENT}.{part}" for part in ("errors", "models", "safe_text", "auth.hosts", "auth.private_key")),
     },
     f"{CLIENT}.records": {
         f"{PACKAGE}.limits",

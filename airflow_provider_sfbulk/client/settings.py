@@ -7,20 +7,25 @@ import html
 import json
 import os
 import re
+import ssl
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from pathlib import Path, PurePath
 from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.auth import hosts, private_key
 from airflow_provider_sfbulk.client.errors import LoginError, SourceError
+from airflow_provider_sfbulk.client.safe_text import fit
 
 ENV_PREFIX: Final = "SFBULK_"
 TIMEOUT_SECONDS: Final = 120.0
-"""Seconds to wait between bytes of one HTTP call, unless the connection says otherwise."""
+"""Seconds until a reply has begun and of silence at most, unless the connection says otherwise (``drivers/pace``)."""
 
+MOST_TIMEOUT: Final = 24 * 60 * 60
 MASK_CHARACTERS: Final = 5
 """Shorter texts are not masked: Airflow's masker skips them, and they would black out ordinary words."""
 
@@ -67,6 +72,11 @@ _INFERRED: Final[tuple[tuple[tuple[str, ...], AuthFlow], ...]] = (
 )
 """The first row whose fields are all filled decides. OAuth stands before SOAP, which ends."""
 
+_SECRET: Final = frozenset(
+    {"password", "client_secret", "private_key", "refresh_token", "security_token", "access_token", "proxy"}
+)
+"""Fields whose value is never shown, whatever is wrong with it."""
+
 _ENOUGH: Final = ("private_key", "private_key_file", "client_secret", "refresh_token", "password", "access_token")
 """Fields of which every way to log in has one."""
 
@@ -96,7 +106,7 @@ class Settings:
     :param allowed_hosts: hosts besides Salesforce's own, see :mod:`~airflow_provider_sfbulk.client.auth.hosts`
     :param ca_file: path of the certificate authorities to trust, in place of the usual ones
     :param proxy: URL of the proxy to every host but this machine, in place of the environment's
-    :param timeout: seconds between bytes of one HTTP call
+    :param timeout: seconds in which a reply must have begun, and of silence at most
     """
 
     host: str = hosts.LOGIN_HOST
@@ -132,7 +142,15 @@ class Settings:
         if unknown:
             raise SourceError(f"unknown settings {', '.join(unknown)}; known are {', '.join(known)}")
         given = {key: value for key, value in values.items() if value is not None and value not in ("", ())}
+        for key, value in given.items():
+            if key != "allowed_hosts" and (
+                isinstance(value, bool) or not isinstance(value, str | int | float | PurePath)
+            ):
+                raise SourceError(f"{title(key)} must be a text, not {type(value).__name__}")
         texts = {key: str(value).strip() for key, value in given.items()}
+        for key, text in texts.items():
+            if key not in _SECRET | {"login"} and not text.isprintable():
+                raise SourceError(f"{title(key)} has a character that cannot be seen: {fit(text, 100)}")
         allowed = _patterns(given.get("allowed_hosts", ()))
         flow = _flow(texts, title)
         if "instance_url" in texts:
@@ -150,6 +168,8 @@ class Settings:
         }
         if "organization_id" in texts and not _ID.fullmatch(texts["organization_id"]):
             raise SourceError("organization_id must be the org's id: 15 or 18 letters and digits")
+        if "ca_file" in texts:
+            check_authorities(texts["ca_file"], what=title("ca_file"))
         if "proxy" in texts:
             checked["proxy"] = _proxy(texts["proxy"])
         if "password" in given:
@@ -263,6 +283,26 @@ def check_token(token: object, *, what: str) -> str:
     raise LoginError(f"{what} is not a token: it must be one line of printable ASCII without blanks")
 
 
+def check_authorities(path: str, *, what: str) -> None:
+    """Check that a file of certificate authorities, or a folder of them, is there and has some.
+
+    :raises LoginError: it has not: no certificate could be trusted
+    """
+    place = Path(path)
+    try:
+        status = place.stat()
+        if stat.S_ISDIR(status.st_mode):
+            return
+        if not stat.S_ISREG(status.st_mode):
+            raise LoginError(f"{what} {path!r:.200} is no regular file")
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise LoginError(f"{what} {path!r:.200} has no certificate in PEM that can be read") from None
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is no path"
+        raise LoginError(f"{what} {path!r:.200} cannot be read: {reason}") from error
+
+
 def _flow(texts: Mapping[str, str], title: Callable[[str], str]) -> AuthFlow:
     if "auth_flow" in texts:
         try:
@@ -303,11 +343,11 @@ def _patterns(value: object) -> tuple[str, ...]:
 
 def _seconds(value: object) -> float:
     try:
-        seconds = float(str(value))
+        seconds = float(str(value)) if str(value).isascii() else 0.0
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise SourceError("timeout must be a number of seconds above 0")
+    if not 0 < seconds <= MOST_TIMEOUT:
+        raise SourceError(f"timeout must be a number of seconds above 0, and {MOST_TIMEOUT} at most")
     return seconds
 
 

@@ -80,7 +80,7 @@ def unfolded(text: str) -> str:
     if ":" in body:  # headers of an old encrypted key: its lines mean something
         return f"-----BEGIN {kind}-----{body}-----END {kind}-----"
     if "\n" in body.strip():
-        lines = ["".join(line.split()) for line in body.strip().splitlines()]
+        lines = ["".join(line.split()) for line in body.splitlines() if line.strip()]
         return "\n".join([f"-----BEGIN {kind}-----", *lines, f"-----END {kind}-----"])
     packed = "".join(body.split())
     lines = [packed[at : at + _LINE] for at in range(0, len(packed), _LINE)]

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 import certifi
@@ -268,9 +269,7 @@ class AsyncDriver:
     async def _opened(self) -> httpx.AsyncClient:
         async with self._opening:
             if self._client is None:
-                context = await asyncio.to_thread(
-                    ssl.create_default_context, cafile=authorities(self._settings.ca_file) or certifi.where()
-                )
+                context = await asyncio.to_thread(_trusting, self._settings.ca_file)
                 # The connection's proxy or the environment's are used, but not on the way to this machine; httpx reads no
                 # .netrc unless told to. No cookie is kept, no redirect followed and nothing repeated.
                 self._client = httpx.AsyncClient(
@@ -284,6 +283,12 @@ class AsyncDriver:
                     mounts=dict.fromkeys(_LOCAL),
                 )
             return self._client
+
+
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    place = authorities(ca_file) or certifi.where()
+    is_folder = Path(place).is_dir()
+    return ssl.create_default_context(**({"capath": place} if is_folder else {"cafile": place}))
 
 
 def _step(flow: Flow[T], result: Any, error: BaseException | None) -> tuple[Effect | None, Any]:

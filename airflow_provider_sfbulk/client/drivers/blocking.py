@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final, Self, TypeVar
 
 import requests
@@ -251,7 +251,7 @@ class BlockingDriver:
                 prepared,
                 stream=True,
                 timeout=(connect_seconds(self._settings.timeout), self._settings.timeout),
-                verify=authorities(self._settings.ca_file) or True,
+                verify=self._authorities or True,
                 proxies=self._proxies(request, url),
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -262,6 +262,10 @@ class BlockingDriver:
             yield response
         finally:
             response.close()
+
+    @cached_property
+    def _authorities(self) -> str | None:
+        return authorities(self._settings.ca_file)
 
     def _proxies(self, request: Request, url: str) -> dict[str, str]:
         if is_local(request):

@@ -21,6 +21,7 @@ from airflow_provider_sfbulk.client.drivers.pace import TooSlowError
 from airflow_provider_sfbulk.client.errors import LoginError, ProtocolError, SfBulkError, SourceError, TransportError
 from airflow_provider_sfbulk.client.flows.org import ApiUsage, read_usage
 from airflow_provider_sfbulk.client.safe_text import fit
+from airflow_provider_sfbulk.client.settings import check_authorities
 from airflow_provider_sfbulk.client.wire import ERROR_BYTES, FETCH_BYTES, REPLY_BYTES, Body, Reply, Request, Sink
 
 log = logging.getLogger("airflow_provider_sfbulk.client")
@@ -211,8 +212,17 @@ def is_local(request: Request) -> bool:
 
 
 def authorities(ca_file: str | None) -> str | None:
-    """Give the file of certificate authorities to trust: the connection's, or the environment's; None for the usual."""
-    return ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
+    """Give the file of certificate authorities to trust: the connection's, or the environment's; None for the usual.
+
+    :raises LoginError: the environment names one that cannot be used; the connection's own was checked with it
+    """
+    if ca_file:
+        return ca_file
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if found := os.environ.get(variable):
+            check_authorities(found, what=variable)
+            return found
+    return None
 
 
 def no_reply(request: Request, error: Exception, *, sent: bool) -> SfBulkError:
