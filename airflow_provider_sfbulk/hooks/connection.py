@@ -87,7 +87,7 @@ def _extra(connection: Connection) -> dict[str, Any]:
         # From None: the text may hold secrets.
         raise SourceError(f"the extra of connection {connection.conn_id!r:.100} is no JSON") from None
     if not isinstance(found, dict):
-        kind = {list: "a list", str: "a text"}.get(type(found), type(found).__name__)
+        kind = type(found).__name__
         raise SourceError(
             f"the extra of connection {connection.conn_id!r:.100} is {kind}: it must be a JSON object, as "
             '{"client_id": "…"}'

@@ -287,8 +287,9 @@ class AsyncDriver:
 
 def _trusting(ca_file: str | None) -> ssl.SSLContext:
     place = authorities(ca_file) or certifi.where()
-    is_folder = Path(place).is_dir()
-    return ssl.create_default_context(**({"capath": place} if is_folder else {"cafile": place}))
+    if Path(place).is_dir():
+        return ssl.create_default_context(capath=place)
+    return ssl.create_default_context(cafile=place)
 
 
 def _step(flow: Flow[T], result: Any, error: BaseException | None) -> tuple[Effect | None, Any]:
