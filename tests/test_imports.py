@@ -144,7 +144,10 @@ ALLOWED: Final[dict[str, set[str]]] = {
         f"{PACKAGE}.limits",
         *(
             f"{CLIENT}.{part}"
-            for part in ("wire", "errors", "models", "safe_text", "auth", "settings", "ledger", "flows", "drivers")
+            for part in (
+                *("wire", "errors", "models", "safe_text", "auth", "settings", "ledger", "flows", "drivers"),
+                "beside",
+            )
         ),
     },
 }

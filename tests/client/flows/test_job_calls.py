@@ -10,7 +10,7 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs, ResultKind
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
-from airflow_provider_sfbulk.client.job_calls import JobCalls
+from airflow_provider_sfbulk.client.ingest import IngestApi
 from airflow_provider_sfbulk.client.models import JobState
 from airflow_provider_sfbulk.client.wire import Body, Reply
 from tests.client.flows.by_hand import CSV, JOB_ID, Hand, Kept, job, not_sent, ok, refused
@@ -170,7 +170,8 @@ def listing(*jobs, done=True, url=None) -> Reply:
 
 
 def all_jobs(hand):
-    return list(JobCalls(hand, INGEST).list_jobs())
+    hand.api_version = "66.0"
+    return list(IngestApi(hand).list_jobs())
 
 
 def test_all_pages_of_the_list_of_jobs_are_read():
