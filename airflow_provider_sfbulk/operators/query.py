@@ -383,7 +383,7 @@ class BulkQueryOperator(BulkJobOperator):
         facts = {"records": extract.records, "manifest": extract.manifest, **connection, **few(extract.files)}
         self._tell(context, client, info, facts, window, columns=extract.columns, extract=extract)
         self._finish(context, ledger, window)
-        self.log.info("job %s: %d records in %d file(s)", info.id, extract.records, len(extract.files))
+        self.log.info("job %s: %s records in %s file(s)", info.id, f"{extract.records:,}", f"{len(extract.files):,}")
         self.shown.found({"records": extract.records}, files={"records": extract.files}, manifest=extract.manifest)
         count_query(extract.records, info, tags=self.metric_tags)
         return {
