@@ -1,9 +1,9 @@
 """Whether a job of Bulk API 2.0 that ended before all its records were tried has really come to rest.
 
 Facts. An abort stops the batches that have not begun; one at work is finished, and what it saves stays (Bulk API 2.0 guide,
-"Close or Abort a Job"). Until then its records count as unprocessed, and the three result files add up. Bulk API 1.0 tells of
-each batch, see ``flows.watched``; 2.0 tells only counters, which move when a batch is done. A batch has 10,000 records at
-most, and five minutes (limits of both guides).
+"Close or Abort a Job"). Until then its records count as unprocessed, and the three result files add up. Bulk API 1.0 tells
+of each batch, see ``flows.watched``; 2.0 tells only counters, which move when a batch is done. A batch has 10,000 records
+at most, and five minutes (``limits``).
 
 Theory. So nothing but time tells. A job that has not changed for as long as its unprocessed records may take as one batch
 is at rest: five minutes for 10,000 and more, some seconds for a handful. The time counts from the job's last change by the
@@ -16,6 +16,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.flows.ingest import Filled
 from airflow_provider_sfbulk.client.flows.job import IngestJobs
 from airflow_provider_sfbulk.client.flows.org import server_time
@@ -23,8 +24,7 @@ from airflow_provider_sfbulk.client.flows.rounds import is_refused_input
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.wire import Flow, Now, Sleep
 
-BATCH_SECONDS: Final = 300.0
-BATCH_RECORDS: Final = 10_000
+BATCH_SECONDS: Final = float(limits.BATCH_SECONDS)
 LEAST_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 10.0
 
@@ -75,7 +75,7 @@ def _still(jobs: IngestJobs, job: JobInfo, part: Filled) -> Flow[JobInfo]:
 
 def still_seconds(unprocessed: int) -> float:
     """Give the seconds that a batch of so many records may take."""
-    return max(LEAST_SECONDS, BATCH_SECONDS * min(1.0, unprocessed / BATCH_RECORDS))
+    return max(LEAST_SECONDS, BATCH_SECONDS * min(1.0, unprocessed / limits.BATCH_RECORDS))
 
 
 def _age(job: JobInfo) -> Flow[float]:
