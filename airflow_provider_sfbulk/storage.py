@@ -1,24 +1,24 @@
 """Files on local disks and in object storage: what is read, and what appears whole or not at all.
 
-Everything goes through Airflow's ``ObjectStoragePath``, so any scheme that a provider brings works (``file``, ``s3``,
-``gs``, ``abfs``, …), with the connection in the URI (``s3://conn_id@bucket/key``) or named beside it.
+Any storage works whose Airflow provider is installed (``s3``, ``gs``, ``abfs``, …), and any that a ``UPath`` brings along.
+Whatever goes wrong there comes out as this package's own error, naming the place and the argument.
 """
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
+from urllib.parse import unquote
 
-from airflow.sdk import ObjectStoragePath
-
-from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError, StorageError
 from airflow_provider_sfbulk.client.records.output import LocalFolder, Output, OutputFile
-
-LOCAL: Final = frozenset({"", "file", "local"})
+from airflow_provider_sfbulk.paths import AnyPath, Location, check_connection, locate
+from airflow_provider_sfbulk.storage_errors import converted, named
 
 READ_BLOCK_BYTES: Final = 4 * 1024 * 1024
 """Bytes asked of object storage at a time."""
@@ -27,85 +27,220 @@ WRITE_BLOCK_BYTES: Final = 16 * 1024 * 1024
 """Bytes of one piece of a multipart upload. S3 takes 10,000 pieces, so an object may grow to 160 GB; two pieces of this
 size lie in memory."""
 
-_WILDCARDS: Final = frozenset("*?[")
+WILDCARDS: Final = frozenset("*?[")
+
+_WITHOUT_FOLDERS: Final = frozenset({"s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "adl", "memory"})
+"""Storages in which a folder is but a part of a name, and need not be made."""
 
 
 @dataclass(frozen=True)
 class SourceFile:
     """One file to read records from."""
 
-    path: ObjectStoragePath
+    place: Location
 
     @property
     def name(self) -> str:
-        """Its URI, for messages and for the choice of format."""
-        return str(self.path)
+        """Its path or URI, for messages and for the choice of format."""
+        return self.place.uri
 
     def open(self) -> BinaryIO:
         """Open it for reading from the beginning."""
-        if _is_local(self.path):
-            return open(self.path.path, "rb")  # noqa: PTH123 - the caller closes it
-        stream: BinaryIO = self.path.fs.open(self.path.path, "rb", block_size=READ_BLOCK_BYTES)
-        return stream
+        with named("read", self.place):
+            if self.place.is_local:
+                file: Any = open(self.place.path, "rb")  # noqa: SIM115, PTH123 - the caller closes it
+            else:
+                file = self.place.fs.open(self.place.path, "rb", block_size=READ_BLOCK_BYTES)
+        return cast("BinaryIO", _Reading(file, self.place))
 
     def identity(self) -> dict[str, Any]:
         """Tell this content from another under the same name, without reading it: size and entity tag or time."""
-        info: Mapping[str, Any] = self.path.fs.info(self.path.path)
+        with named("look at", self.place):
+            info: Mapping[str, Any] = self.place.fs.info(self.place.path)
         tags = ("ETag", "etag", "md5Hash", "content_md5", "last_modified", "LastModified", "updated", "mtime")
         tag = next((str(info[key]) for key in tags if info.get(key)), "")
-        return {"name": self.name, "bytes": info.get("size"), "tag": tag}
+        return {"name": self.place.airflow_uri, "bytes": info.get("size"), "tag": tag}
 
 
-def find_sources(source: str | os.PathLike[str] | ObjectStoragePath, *, conn_id: str | None = None) -> list[SourceFile]:
+def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str = "source") -> list[SourceFile]:
     """Find the file of that path or URI, or all files of a pattern (``*``, ``?``, ``[…]``), in the order of their names.
 
-    A local file whose own name has such characters is that file.
+    What is there under the very name wins: a file whose own name has such characters is that file, a folder that folder.
 
+    :param conn_id: connection of the object storage, when the URI does not name it
+    :param argument: of the operator, for messages
     :raises SourceError: when there is none
+    :raises StorageError: when the storage does not answer
     """
-    path = _path(source, conn_id)
-    if _WILDCARDS & set(path.path) and not (_is_local(path) and path.is_file()):
-        conn_id = path.conn_id  # the one in the pattern's URI counts for its files, too
-        found = [_path(_uri_of(path, name), conn_id) for name in sorted(path.fs.glob(path.path))]
-        files = [each for each in found if each.is_file()]
-        if not files:
-            raise SourceError(f"no file matches {source}. Check the path, and that this worker can see it.")
-        return [SourceFile(each) for each in files]
-    if path.is_dir():
-        raise SourceError(f"{source} is a folder. Name a file, or a pattern such as {str(source).rstrip('/')}/*.csv.")
-    if not path.is_file():
-        raise SourceError(f"there is no file {source}. Check the path, and that this worker can see it.")
-    return [SourceFile(path)]
+    place = locate(source, conn_id=conn_id, argument=argument)
+    check_connection(place)
+    kind = _kind(place)
+    if kind is None and WILDCARDS & set(place.path):
+        return [SourceFile(each) for each in _matching(place)]
+    if kind is None:
+        _check_bucket(place)
+        raise SourceError(
+            f"{argument}: there is no file {place.uri}{_hint(place)}. Check the path, and that this worker can see it."
+        )
+    if kind == "directory":
+        raise SourceError(
+            f"{argument}: {place.uri} is a folder. Name a file, or a pattern such as {place.uri.rstrip('/')}/*.csv."
+        )
+    if kind != "file":
+        raise SourceError(f"{argument}: {place.uri} is neither a file nor a folder, and can be read only once at best")
+    return [SourceFile(place)]
 
 
-def open_output(folder: str | os.PathLike[str] | ObjectStoragePath, *, conn_id: str | None = None) -> Output:
+def pattern_of(place: Location) -> str:
+    """Give the path with those wildcards taken literally that folders have in their names, as a pattern of ``glob``."""
+    parts = place.path.split("/")
+    for number, part in enumerate(parts[:-1]):
+        if not WILDCARDS & set(part):
+            continue
+        if _kind(place.at("/".join([*place.path.split("/")[:number], part]))) != "directory":
+            break
+        parts[number] = glob.escape(part)
+    return "/".join(parts)
+
+
+def open_output(folder: AnyPath, *, conn_id: str | None = None, argument: str = "output_path") -> Output:
     """Open a folder for writing; it need not be there yet, and is not made before there is something to write.
 
-    :raises SourceError: when the folder is on a local disk and could not be made or written to
+    :param argument: of the operator, for messages
+    :raises SourceError: when that is no folder, or one on a local disk that could not be made or written to
     """
-    if folder == "":
-        raise SourceError("the folder to write to is an empty text: was its template rendered from something empty?")
-    path = _path(folder, conn_id)
-    if not _is_local(path):
-        return ObjectFolder(path)
-    _check_writable(Path(path.path))
-    return LocalFolder(path.path)
+    return open_folder(locate(folder, conn_id=conn_id, argument=argument))
+
+
+def open_folder(place: Location) -> Output:
+    """Open a folder as :func:`open_output` does."""
+    check_connection(place)
+    if not place.is_local:
+        return NamedOutput(ObjectFolder(place), place)
+    with named("write to", place):
+        _check_writable(Path(place.path), place.argument)
+    return NamedOutput(LocalFolder(place.path), place)
+
+
+class NamedOutput:
+    """An ``Output`` whose errors are this package's.
+
+    :param output: the folder itself
+    :param place: where it is
+    """
+
+    def __init__(self, output: Output, place: Location) -> None:
+        self._output = output
+        self._place = place
+
+    def create(self, name: str, /) -> OutputFile:
+        """Begin a file."""
+        place = self._place.child(name)
+        with named("write", place):
+            return _NamedFile(self._output.create(name), place)
+
+    def read(self, name: str, /) -> bytes | None:
+        """Read a small file whole; None when it is not there."""
+        with named("read", self._place.child(name)):
+            return self._output.read(name)
+
+    def remove(self, name: str, /) -> None:
+        """Remove a file; it need not be there."""
+        with named("remove", self._place.child(name)):
+            self._output.remove(name)
+
+    def sizes(self) -> dict[str, int]:
+        """List the files that lie in the folder itself, with their bytes; none when there is no folder."""
+        with named("list", self._place):
+            return self._output.sizes()
+
+    def rename(self, name: str, new: str, /) -> None:
+        """Give a file another name, replacing one of that name."""
+        with named(f"rename to {new}", self._place.child(name)):
+            self._output.rename(name, new)
+
+    def uri(self, name: str, /) -> str:
+        """Give the URI of a file of that name, whether it is there or not."""
+        return self._output.uri(name)
+
+
+class _NamedFile:
+    """A file being written, whose errors are this package's."""
+
+    def __init__(self, file: OutputFile, place: Location) -> None:
+        self._file = file
+        self._place = place
+
+    def write(self, data: bytes, /) -> int:
+        """Take the next bytes."""
+        try:
+            return self._file.write(data)
+        except Exception as error:
+            raise converted(error, "write", self._place) from error
+
+    def commit(self) -> str:
+        """Make the file visible."""
+        with named("write", self._place):
+            return self._file.commit()
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        with named("remove", self._place):
+            self._file.discard()
+
+
+class _Reading:
+    """A file being read, whose errors are this package's."""
+
+    def __init__(self, file: Any, place: Location) -> None:
+        self._file = file
+        self._place = place
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read the next bytes."""
+        try:
+            data: bytes = self._file.read(size)
+        except Exception as error:
+            raise converted(error, "read", self._place) from error
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Go to another place."""
+        with named("read", self._place):
+            place: int = self._file.seek(offset, whence)
+        return place
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __enter__(self) -> _Reading:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        with named("read", self._place):
+            yield from self._file
 
 
 class ObjectFolder:
     """An ``Output`` in object storage."""
 
-    def __init__(self, folder: ObjectStoragePath) -> None:
+    def __init__(self, folder: Location) -> None:
         self._folder = folder
 
     def create(self, name: str, /) -> OutputFile:
         """Begin an object."""
-        return ObjectFile(self._folder / name)
+        place = self._folder.child(name)
+        if place.protocol not in _WITHOUT_FOLDERS:
+            place.fs.makedirs(place.path.rpartition("/")[0], exist_ok=True)
+        return ObjectFile(place)
 
     def read(self, name: str, /) -> bytes | None:
         """Read a small object whole; None when it is not there."""
         try:
-            data: bytes = (self._folder / name).read_bytes()
+            data: bytes = self._folder.fs.cat_file(self._folder.child(name).path)
         except FileNotFoundError:
             return None
         return data
@@ -113,7 +248,7 @@ class ObjectFolder:
     def remove(self, name: str, /) -> None:
         """Remove an object; it need not be there."""
         with suppress(FileNotFoundError):
-            (self._folder / name).unlink()
+            self._folder.fs.rm_file(self._folder.child(name).path)
 
     def sizes(self) -> dict[str, int]:
         """List the objects of the folder itself, with their bytes."""
@@ -130,20 +265,20 @@ class ObjectFolder:
     def rename(self, name: str, new: str, /) -> None:
         """Copy an object within the storage, and remove it under its old name when the copy is whole.
 
-        :raises OSError: when it is not, as where copying goes on behind the storage's answer; both stay
+        :raises StorageError: when it is not, as where copying goes on behind the storage's answer; both stay
         """
-        source, target = self._folder / name, self._folder / new
+        source, target = self._folder.child(name), self._folder.child(new)
         fs = source.fs
         fs.cp_file(source.path, target.path)
         fs.invalidate_cache(self._folder.path)
         there, due = fs.info(target.path)["size"], fs.info(source.path)["size"]
         if there != due:
-            raise OSError(f"{target}: a copy of {there} bytes of an object of {due}; a retry copies again")
-        source.unlink()
+            raise StorageError(f"{target.uri}: a copy of {there} bytes of an object of {due}; a retry copies again")
+        fs.rm_file(source.path)
 
     def uri(self, name: str, /) -> str:
         """Give the URI of an object of that name."""
-        return str(self._folder / name)
+        return self._folder.child(name).uri
 
 
 class ObjectFile:
@@ -153,9 +288,9 @@ class ObjectFile:
     begun without ``autocommit``: fsspec's own way to complete or abort a multipart upload.
     """
 
-    def __init__(self, path: ObjectStoragePath) -> None:
-        self._path = path
-        self._file: Any = path.fs.open(path.path, "wb", block_size=WRITE_BLOCK_BYTES, autocommit=False)
+    def __init__(self, place: Location) -> None:
+        self._place = place
+        self._file: Any = place.fs.open(place.path, "wb", block_size=WRITE_BLOCK_BYTES, autocommit=False)
         self._open = True
 
     def write(self, data: bytes, /) -> int:
@@ -168,7 +303,7 @@ class ObjectFile:
         self._file.close()
         self._file.commit()
         self._open = False
-        return str(self._path)
+        return self._place.uri
 
     def discard(self) -> None:
         """Abort the upload."""
@@ -178,25 +313,74 @@ class ObjectFile:
                 self._file.discard()
 
 
-def _check_writable(folder: Path) -> None:
+def _kind(place: Location) -> str | None:
+    """Tell what is there: ``file``, ``directory``, something else, or None.
+
+    By ``info``: ``isfile`` and ``exists`` of fsspec take a refusal for "not there".
+    """
+    with named("look for", place):
+        try:
+            fs = place.fs
+            fs.invalidate_cache()
+            kind: str = fs.info(place.path)["type"]
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+    return kind
+
+
+def _matching(place: Location) -> list[Location]:
+    """Find the files of a pattern.
+
+    :raises SourceError: when there are none
+    """
+    pattern = pattern_of(place)
+    with named("list", place):
+        fs = place.fs
+        found: Mapping[str, Mapping[str, Any]] = fs.glob(pattern, detail=True)
+        files = sorted(name for name, info in found.items() if info["type"] == "file")
+        if not files:
+            literal = place.path[: min(place.path.index(each) for each in WILDCARDS if each in place.path)]
+            with suppress(FileNotFoundError, NotADirectoryError):
+                fs.ls(literal.rpartition("/")[0] or "/")  # fsspec takes a refusal for "nothing there"
+    if not files:
+        _check_bucket(place)
+        raise SourceError(
+            f"{place.argument}: no file matches {place.uri}. Check the path, and that this worker can see it."
+        )
+    return [place.at(name) for name in files]
+
+
+def _check_bucket(place: Location) -> None:
+    """Say so when not the file is missing but its bucket."""
+    bucket, _, key = place.path.lstrip("/").partition("/")
+    if place.is_local or not key or WILDCARDS & set(bucket):
+        return
+    try:
+        there = _kind(place.at(bucket)) is not None
+    except SfBulkError:
+        return  # a login may read in a bucket and not see it
+    if not there:
+        raise SourceError(
+            f"{place.argument}: there is no bucket {bucket} for {place.uri}. Check its name and connection."
+        )
+
+
+def _hint(place: Location) -> str:
+    """Say what may be meant by a name that is not there."""
+    decoded = place.at(unquote(place.path))
+    if place.is_local or decoded.path == place.path:
+        return ""
+    try:
+        there = _kind(decoded) is not None
+    except SfBulkError:
+        return ""
+    told = f"; there is {decoded.uri}" if there else ""
+    return f" (a name in a {place.protocol}:// URI is taken as it is, %… is not decoded{told})"
+
+
+def _check_writable(folder: Path, argument: str) -> None:
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not there.is_dir():
-        raise SourceError(f"{folder}: {there} is a file; a folder is needed, to write files into")
+        raise SourceError(f"{argument}: {folder}: {there} is a file; a folder is needed, to write files into")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise SourceError(f"{folder}: this worker may not write to {there}")
-
-
-def _path(source: str | os.PathLike[str] | ObjectStoragePath, conn_id: str | None) -> ObjectStoragePath:
-    if isinstance(source, ObjectStoragePath):
-        return source
-    return ObjectStoragePath(os.fspath(source), conn_id=conn_id)
-
-
-def _is_local(path: ObjectStoragePath) -> bool:
-    return path.protocol in LOCAL
-
-
-def _uri_of(path: ObjectStoragePath, name: str) -> str:
-    if _is_local(path):
-        return name
-    return f"{path.protocol}://{name.lstrip('/')}"
+        raise SourceError(f"{argument}: {folder}: this worker may not write to {there}")

@@ -31,7 +31,7 @@ HTTP_LIBRARIES: Final = frozenset(
     {"requests", "httpx", "urllib3", "aiohttp", "http.client", "urllib.request", "socket", "starlette", "uvicorn"}
 )
 
-WITH_OTHERS: Final = {"airflow", "fastapi", "starlette", "jinja2", "urllib3"}
+WITH_OTHERS: Final = {"airflow", "fastapi", "starlette", "jinja2", "upath", "urllib3"}
 """Packages that another one brings and is built on: Airflow, requests."""
 
 OPTIONAL: Final = {
@@ -53,7 +53,9 @@ ALLOWED: Final[dict[str, set[str]]] = {
     f"{PACKAGE}.limits": set(),
     f"{PACKAGE}.get_provider_info": set(),
     f"{PACKAGE}.ledger": {CLIENT},
-    f"{PACKAGE}.storage": {CLIENT},
+    f"{PACKAGE}.paths": {CLIENT},
+    f"{PACKAGE}.storage_errors": {CLIENT, f"{PACKAGE}.paths"},
+    f"{PACKAGE}.storage": {CLIENT, f"{PACKAGE}.paths", f"{PACKAGE}.storage_errors"},
     f"{PACKAGE}.sql_source": {CLIENT},
     f"{PACKAGE}.progress": {CLIENT},
     f"{PACKAGE}.metrics": {CLIENT, f"{PACKAGE}.progress"},
@@ -68,7 +70,18 @@ ALLOWED: Final[dict[str, set[str]]] = {
         *(
             f"{PACKAGE}.{part}"
             for part in (
-                *("limits", "hooks", "links", "triggers", "storage", "sql_source", "ledger", "progress", "metrics"),
+                *(
+                    "limits",
+                    "hooks",
+                    "links",
+                    "triggers",
+                    "paths",
+                    "storage",
+                    "sql_source",
+                    "ledger",
+                    "progress",
+                    "metrics",
+                ),
                 *("lineage", "operators"),
             )
         ),

@@ -17,6 +17,7 @@
     ├── LedgerError               what the task durably knows about its jobs
     │   ├── FencedError           a newer try of the task has taken over: send nothing more
     │   └── InputChangedError     input or parameters are not those of the load that was begun
+    ├── StorageError              a disk is full, object storage does not answer, a file has vanished
     ├── ProtocolError             Salesforce's reply breaks its own rules: report it
     ├── StoppedError              somebody told the client to stop
     └── SourceError               fix the input or the arguments (also a ValueError)
@@ -124,6 +125,11 @@ class FencedError(LedgerError):
 
 class InputChangedError(LedgerError):
     """The input or the parameters are not those with which the unfinished load was begun."""
+
+
+class StorageError(SfBulkError):
+    """A disk is full, object storage does not answer, a file has vanished. Nothing half-written is shown, and the same may
+    work later. No ``OSError``: HTTP libraries would take that for the network's."""
 
 
 class ProtocolError(SfBulkError):

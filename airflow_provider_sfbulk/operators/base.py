@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
 
-from airflow.sdk import Asset, BaseOperator, conf
+from airflow.sdk import Asset, BaseOperator, ObjectStoragePath, conf
 from airflow.sdk.definitions.asset import AssetRef
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
@@ -36,6 +36,7 @@ from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_ur
 from airflow_provider_sfbulk.metrics import count_api_calls
 from airflow_provider_sfbulk.operators.arguments import APIS, check_seconds
 from airflow_provider_sfbulk.operators.showing import ShownProgress
+from airflow_provider_sfbulk.paths import is_path, rendered, text_of
 from airflow_provider_sfbulk.progress import Phase, Progress
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
@@ -124,6 +125,12 @@ class BulkJobOperator(BaseOperator):
         self._until: float | None = None
         self._waits_for: JobType | None = None
         self._calls_before = 0
+
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        """Render a template as Airflow does; also one inside a ``Path`` or ``UPath``, which it leaves alone."""
+        if is_path(content) and not isinstance(content, (str, ObjectStoragePath)):
+            return rendered(content, str(super().render_template(text_of(content), *args, **kwargs)))
+        return super().render_template(content, *args, **kwargs)
 
     @cached_property
     def hook(self) -> SalesforceBulkHook:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
@@ -19,6 +18,7 @@ from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.operators.arguments import check_allowance, check_count, check_names
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
+from airflow_provider_sfbulk.paths import AnyPath, is_path
 from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
@@ -124,10 +124,10 @@ class BulkIngestOperator(BulkJobOperator):
         part_bytes: int = limits.PART_BYTES,
         part_records: int = limits.RECORDS_PER_DAY,
         max_concurrent_jobs: int = 4,
-        staging_path: str | os.PathLike[str] | None = None,
+        staging_path: AnyPath | None = None,
         staging_conn_id: str | None = None,
         key_columns: Sequence[str] | None = None,
-        results_path: str | os.PathLike[str] | None = None,
+        results_path: AnyPath | None = None,
         results_format: str = "csv",
         results_conn_id: str | None = None,
         max_failed_records: float | None = 0,
@@ -175,7 +175,7 @@ class BulkIngestOperator(BulkJobOperator):
 
     @source.setter
     def source(self, value: Any) -> None:
-        shown = isinstance(value, (str, os.PathLike, Unshown, XComArg)) or callable(value) or value is None
+        shown = is_path(value) or isinstance(value, (Unshown, XComArg)) or callable(value) or value is None
         self._source = value if shown else Unshown(value)
 
     @property
@@ -290,9 +290,9 @@ class BulkIngestOperator(BulkJobOperator):
         check_count("part_records", self.part_records)
         check_count("max_concurrent_jobs", self.max_concurrent_jobs)
         if self.results_path is not None:
-            open_output(self.results_path, conn_id=self.results_conn_id)
+            open_output(self.results_path, conn_id=self.results_conn_id, argument="results_path")
         if self.staging_path is not None:
-            open_output(self.staging_path, conn_id=self.staging_conn_id)
+            open_output(self.staging_path, conn_id=self.staging_conn_id, argument="staging_path")
         if self.sql is not None and self.source is not None:
             raise SourceError("source and sql are both given: the records come from one of them")
         if self.sql is None and (self.sql_parameters is not None or self.sql_conn_id is not None):

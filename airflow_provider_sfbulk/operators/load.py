@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
@@ -35,6 +34,7 @@ from airflow_provider_sfbulk.operators.report import Report, ReportFiles
 from airflow_provider_sfbulk.operators.showing import log_group
 from airflow_provider_sfbulk.operators.staging import Staging
 from airflow_provider_sfbulk.operators.verdict import judge
+from airflow_provider_sfbulk.paths import is_path, text_of
 from airflow_provider_sfbulk.progress import Phase
 from airflow_provider_sfbulk.storage import open_output
 
@@ -216,8 +216,8 @@ class Load:
         names = (self._ledger.recall(_COLUMNS) or {"names": ()})["names"]
         address, source = self._client.instance_url, self._operator.source
         inputs = []
-        if isinstance(source, (str, os.PathLike)):
-            inputs = [file_place(os.fspath(source), columns=[(name, None) for name in names], records=total)]
+        if is_path(source):
+            inputs = [file_place(text_of(source), columns=[(name, None) for name in names], records=total)]
         saved = object_place(
             address,
             self._operator.sobject,
@@ -377,7 +377,9 @@ class Load:
     def _report_files(self) -> ReportFiles | None:
         if self._operator.results_path is None:
             return None
-        output = open_output(self._operator.results_path, conn_id=self._operator.results_conn_id)
+        output = open_output(
+            self._operator.results_path, conn_id=self._operator.results_conn_id, argument="results_path"
+        )
         return ReportFiles(output, FileFormat(self._operator.results_format))
 
     def _parts_again(self, first: Round) -> Generator[Part]:

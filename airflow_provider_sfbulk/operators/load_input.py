@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -18,6 +17,7 @@ from airflow_provider_sfbulk.client.records.parts import Part, split
 from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_file, from_source
 from airflow_provider_sfbulk.ledger import UNKNOWN
 from airflow_provider_sfbulk.operators.unshown import Unshown
+from airflow_provider_sfbulk.paths import AnyPath, is_path, text_of
 from airflow_provider_sfbulk.sql_source import SqlQuery
 from airflow_provider_sfbulk.storage import SourceFile, find_sources
 
@@ -55,15 +55,15 @@ class LoadInput:
         self._one_header = one_header
         self._commas = commas
 
-    def check(self, results_path: str | os.PathLike[str] | None) -> None:
+    def check(self, results_path: AnyPath | None) -> None:
         """Check what can be checked without reading.
 
         :param results_path: where the result files go
         :raises SourceError: when there is no input, one that can be read only once, or one that the results replace
         """
         if self._is_files and results_path is not None:
-            folder, _, name = os.fspath(self._source).rpartition("/")
-            if folder == os.fspath(results_path).rstrip("/") and name in RESULT_NAMES:
+            folder, _, name = text_of(self._source).rpartition("/")
+            if folder == text_of(results_path).rstrip("/") and name in RESULT_NAMES:
                 raise SourceError(
                     f"source is {name} in results_path, which this load would replace: give another results_path"
                 )
@@ -161,7 +161,7 @@ class LoadInput:
 
     @property
     def _is_files(self) -> bool:
-        return isinstance(self._source, (str, os.PathLike))
+        return is_path(self._source)
 
     def _files(self) -> list[SourceFile]:
         return find_sources(self._source, conn_id=self._source_conn_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,6 +30,7 @@ from airflow_provider_sfbulk.operators.arguments import check_count
 from airflow_provider_sfbulk.operators.base import BulkJobOperator, few
 from airflow_provider_sfbulk.operators.incremental import BEGINNING, BOUND, Incremental, Window
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
+from airflow_provider_sfbulk.paths import AnyPath, text_of
 from airflow_provider_sfbulk.progress import Phase
 from airflow_provider_sfbulk.storage import open_output
 
@@ -97,7 +97,7 @@ class BulkQueryOperator(BulkJobOperator):
         incremental: Incremental | None = None,
         include_deleted: bool = False,
         job_id: str | None = None,
-        output_path: str | os.PathLike[str] | None = None,
+        output_path: AnyPath | None = None,
         output_format: str = "csv",
         output_conn_id: str | None = None,
         max_xcom_records: int = 1000,
@@ -353,7 +353,7 @@ class BulkQueryOperator(BulkJobOperator):
                 info,
                 open_output(self.output_path, conn_id=self.output_conn_id),
                 generation=generation,
-                folder=[os.fspath(self.output_path), self.output_conn_id],
+                folder=[text_of(self.output_path), self.output_conn_id],
                 file_format=FileFormat(self.output_format),
             ),
             ledger=ledger,
@@ -396,9 +396,9 @@ class BulkQueryOperator(BulkJobOperator):
             found = self._run(context, client, describe_types(info, columns, api_version=client.api_version))
             types = [(each.name, str(each.kind)) for each in found]
             outputs: list[Place] = []
-            if extract is not None:
+            if extract is not None and self.output_path is not None:
                 length, files = extract.length, len(extract.files)
-                folder = str(self.output_path)
+                folder = text_of(self.output_path)
                 outputs = [file_place(folder, columns=types, records=extract.records, length=length, files=files)]
             read = object_place(client.instance_url, str(info.object), columns=types, records=facts["records"])
             return Lineage(client.instance_url, [info.id], [read], outputs, statement=self.soql, facts=span)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -12,13 +12,17 @@ from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE, Part, Spool
 from airflow_provider_sfbulk.client.wire import Body
-from airflow_provider_sfbulk.storage import find_sources, open_output
+from airflow_provider_sfbulk.paths import AnyPath, locate
+from airflow_provider_sfbulk.storage import SourceFile, open_folder
 
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 INDEX: Final = "parts.json"
 """Names the parts that are there so far. That they are all is the ledger's to say."""
+
+_LONGEST_NAME: Final = 200
+"""Bytes of a folder's name that stays as it is. Most file systems take 255."""
 
 _CHUNK_BYTES: Final = 1024 * 1024
 
@@ -34,16 +38,16 @@ class Staging:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: AnyPath,
         ti: RuntimeTaskInstanceProtocol,
         attempt: int,
         *,
         conn_id: str | None,
     ) -> None:
         names = (ti.dag_id, ti.task_id, ti.run_id, str(ti.map_index), str(attempt))
-        self._folder = f"{os.fspath(path).rstrip('/')}/{'.'.join(quote(name, safe='') for name in names)}"
-        self._output = open_output(self._folder, conn_id=conn_id)
-        self._conn_id = conn_id
+        root = locate(path, conn_id=conn_id, argument="staging_path")
+        self._folder = root.child(_folder_name(".".join(quote(name, safe="") for name in names)))
+        self._output = open_folder(self._folder)
 
     def keep(self, parts: Iterator[Part]) -> Iterator[Part]:
         """Pass parts on, each once it is kept whole."""
@@ -86,8 +90,7 @@ class Staging:
 
     def _part(self, number: int, entry: dict[str, Any]) -> Part:
         def chunks() -> Iterator[bytes]:
-            (source,) = find_sources(f"{self._folder}/{_name(number)}", conn_id=self._conn_id)
-            with source.open() as file:
+            with SourceFile(self._folder.child(_name(number))).open() as file:
                 while chunk := file.read(_CHUNK_BYTES):
                     yield chunk
 
@@ -112,6 +115,11 @@ def _entry(part: Part) -> dict[str, Any]:
         "column_delimiter": str(part.dialect.column_delimiter),
         "line_ending": str(part.dialect.line_ending),
     }
+
+
+def _folder_name(name: str) -> str:
+    """Shorten a name that file systems do not take."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[:150]}.{hashlib.sha256(name.encode()).hexdigest()[:40]}"
 
 
 def _name(number: int) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,18 @@ import boto3  # type: ignore[import-untyped]
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import ObjectStoragePath
+from botocore.exceptions import ClientError, NoCredentialsError  # type: ignore[import-untyped]
 from moto.server import ThreadedMotoServer
 from starlette.responses import Response
+from upath import UPath
 
-from airflow_provider_sfbulk.client.errors import FailedRecordsError, SourceError, TransportError
+from airflow_provider_sfbulk.client.errors import FailedRecordsError, SourceError, StorageError, TransportError
 from airflow_provider_sfbulk.client.flows import retry
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
+from airflow_provider_sfbulk.paths import locate
 from airflow_provider_sfbulk.storage import open_output
 from tests.provider.conftest import FakeTask
 from tests.provider.readings import SOQL, fill_readings, many, truth
@@ -176,12 +180,12 @@ def test_a_copy_that_is_not_whole_leaves_the_object_where_it_was(
     s3.put_object(Bucket=BUCKET, Key=f"{folder}/old", Body=b"1234")
     with monkeypatch.context() as patch:
         patch.setattr(path.fs, "cp_file", half)
-        with pytest.raises(OSError, match="2 bytes of an object of 4"):
+        with pytest.raises(StorageError, match="2 bytes of an object of 4"):
             output.rename("old", "new")
     assert output.sizes() == {"old": 4, "new": 2}
     output.rename("old", "new")
     assert output.sizes() == {"new": 4}
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(StorageError):
         output.rename("old", "new")
 
 
@@ -226,7 +230,7 @@ def test_a_load_reads_from_the_bucket_and_writes_its_results_there(
         task.start().run(
             load(source=f"s3://minio@{BUCKET}/{folder}/in/*.csv", results_path=f"s3://minio@{BUCKET}/{folder}/out")
         )
-    assert f"s3://minio@{BUCKET}/{folder}/out/failed.csv" in str(caught.value)
+    assert f"s3://{BUCKET}/{folder}/out/failed.csv" in str(caught.value)
     assert sorted(row["Name"] for row in org.records("Account")) == ["Zürich", "東京"]
     assert names(s3, f"{folder}/out") == {"manifest.json", "successful.csv", "failed.csv"}
     (failed,) = csv.DictReader(io.StringIO(read(s3, f"{BUCKET}/{folder}/out/failed.csv").decode()))
@@ -249,3 +253,118 @@ def test_what_is_not_in_the_bucket_is_named(
     with pytest.raises(SourceError, match=match):
         task.start().run(load(source=f"s3://minio@{BUCKET}/{folder}/{name}".rstrip("/"), source_format="csv"))
     assert not org.jobs
+
+
+@pytest.mark.parametrize("name", ["odd[1].csv", "what?.csv", "all*.csv", "dir[1]/x.csv", "dir[1]/*.csv"])
+def test_an_exact_name_wins_over_the_pattern_it_looks_like(
+    name: str, s3: Any, folder: str, org: LocalOrg, task: FakeTask
+) -> None:
+    exact = name.replace("/*", "/y")
+    others = ("odd1.csv", "whats.csv", "all1.csv", "dir1/x.csv", "dir1/y.csv")
+    for each in (*others, exact):
+        s3.put_object(Bucket=BUCKET, Key=f"{folder}/{each}", Body=f"Name\n{each}\n".encode())
+    task.start().run(load(source=f"s3://minio@{BUCKET}/{folder}/{name}"))
+    assert [row["Name"] for row in org.records("Account")] == [exact]
+
+
+def test_a_name_with_percent_signs_is_taken_as_it_is_and_the_error_says_so(
+    s3: Any, folder: str, org: LocalOrg, task: FakeTask
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/a b.csv", Body=b"Name\nOne\n")
+    with pytest.raises(SourceError, match=f"not decoded; there is s3://{BUCKET}/{folder}/a b.csv"):
+        task.start().run(load(source=f"s3://minio@{BUCKET}/{folder}/a%20b.csv"))
+
+
+@pytest.mark.parametrize("make", [str, ObjectStoragePath], ids=["text", "ObjectStoragePath"])
+def test_paths_of_objects_are_taken_everywhere(make: Any, s3: Any, folder: str, org: LocalOrg, task: FakeTask) -> None:
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/in.csv", Body=b"Name\nOne\n")
+    root = f"s3://minio@{BUCKET}/{folder}"
+    summary = task.start().run(
+        load(
+            source=make(f"{root}/in.csv"),
+            results_path=make(f"{root}/results"),
+            staging_path=make(f"{root}/staging"),
+        )
+    )
+    assert summary["results"]["successful"] == [f"s3://{BUCKET}/{folder}/results/successful.csv"]
+    extract = FakeTask().start().run(operator(soql="SELECT Name FROM Account", output_path=make(f"{root}/lake")))
+    assert extract["files"][0].startswith(f"s3://{BUCKET}/{folder}/lake/part-")
+    # What is told is read again with the connection beside it.
+    FakeTask().start().run(load(source=extract["files"][0], source_conn_id="minio"))
+    assert len(org.records("Account")) == 2
+
+
+def test_a_upath_with_its_own_options_needs_no_connection(s3: Any, folder: str, org: LocalOrg, task: FakeTask) -> None:
+    options = {"key": "key", "secret": "secret", "client_kwargs": {"endpoint_url": s3.meta.endpoint_url}}
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/in.csv", Body=b"Name\nOne\n")
+    root = UPath(f"s3://{BUCKET}/{folder}", **options)
+    summary = task.start().run(load(source=root / "in.csv", results_path=root / "results"))
+    assert read(s3, summary["results"]["successful"][0])
+    assert locate(root / "in.csv").resolved() == locate(f"s3://minio@{BUCKET}/{folder}//in.csv").resolved()
+
+
+# --- errors of the storage --------------------------------------------------------------------------------------------
+
+ARGUMENTS = ("source", "results_path", "staging_path", "output_path")
+
+
+def run_with(task: FakeTask, argument: str, path: str, tmp_path: Path) -> Any:
+    if argument == "output_path":
+        return task.start().run(operator(soql="SELECT Name FROM Account", output_path=path))
+    (tmp_path / "in.csv").write_text("Name\nOne\n")
+    return task.start().run(load(**{"source": str(tmp_path / "in.csv"), argument: path}))
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_a_bucket_that_is_not_there_is_named(
+    argument: str, s3: Any, org: LocalOrg, task: FakeTask, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceError, match=f"{argument}: .*nosuchbucket") as caught:
+        run_with(task, argument, "s3://minio@nosuchbucket/x/in.csv", tmp_path)
+    assert "the bucket is not there" in str(caught.value) or "there is no bucket" in str(caught.value)
+    assert not org.jobs or argument in ("results_path", "output_path")
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_a_storage_that_does_not_answer_is_named(
+    argument: str, org: LocalOrg, task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as held:  # bound and not listening: refused at once
+        held.bind(("127.0.0.1", 0))
+        keys = {"region_name": "us-east-1", "endpoint_url": f"http://127.0.0.1:{held.getsockname()[1]}"}
+        keys["config_kwargs"] = {"retries": {"max_attempts": 0}}  # type: ignore[assignment]
+        connection = {"conn_type": "aws", "login": "key", "password": "hiddenpw", "extra": keys}
+        monkeypatch.setenv("AIRFLOW_CONN_DOWN", json.dumps(connection))
+        with pytest.raises(StorageError, match=f"{argument}: could not .* s3://bucket/.*connection down.*") as caught:
+            run_with(task, argument, f"s3://down@bucket/{argument}/in.csv", tmp_path)
+    assert "hiddenpw" not in str(caught.value)
+    assert not org.jobs or argument in ("results_path", "output_path")
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+@pytest.mark.parametrize(
+    ("raised", "kind", "message"),
+    [
+        (PermissionError(13, "Access Denied"), SourceError, "not allowed .*rights of the connection"),
+        (ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject"), SourceError, "not allowed .*AccessDenied"),
+        (ClientError({"Error": {"Code": "SlowDown"}}, "PutObject"), StorageError, "SlowDown.*retry"),
+        (NoCredentialsError(), SourceError, "not allowed .*NoCredentialsError"),
+        (ImportError("no", name="aiobotocore"), SourceError, "not installed .aiobotocore"),
+        (RuntimeError("hiddenpw"), StorageError, "RuntimeError"),
+        (TimeoutError(), StorageError, "TimeoutError"),
+    ],
+    ids=repr,
+)
+def test_whatever_a_storage_raises_comes_as_this_packages_error(
+    raised: Exception, kind: type[Exception], message: str, argument: str, s3: Any, folder: str, org: LocalOrg,
+    task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise raised
+
+    fs = ObjectStoragePath(f"s3://minio@{BUCKET}").fs
+    monkeypatch.setattr(fs, "info" if argument == "source" else "open", refuse)
+    with pytest.raises(kind, match=f"{argument}: could not .* s3://{BUCKET}/{folder}/.*{message}") as caught:
+        run_with(task, argument, f"s3://minio@{BUCKET}/{folder}/in.csv", tmp_path)
+    assert "hiddenpw" not in str(caught.value)
+    assert not org.jobs or argument in ("results_path", "output_path")

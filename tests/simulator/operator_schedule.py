@@ -22,6 +22,7 @@ from airflow_provider_sfbulk.client.errors import InputChangedError
 from airflow_provider_sfbulk.client.records import parts
 from airflow_provider_sfbulk.client.wire import Reply, Request
 from airflow_provider_sfbulk.operators import base, ingest, load, query, showing, staging
+from airflow_provider_sfbulk.paths import Location
 from airflow_provider_sfbulk.triggers import job as job_trigger
 from tests.simulator import watcher
 from tests.simulator.airflow_task import AirflowTask, drive
@@ -387,11 +388,17 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
         drive(coroutine)
         return _Done()
 
-    def open_output(folder: Any, *, conn_id: str | None = None) -> Folder:
+    def open_output(folder: Any, **_: Any) -> Folder:
         return schedule.folder(str(folder))
 
-    def find_sources(path: str, *, conn_id: str | None = None) -> list[StoredFile]:
-        return [schedule.folder("").stored(path)]
+    def locate(path: str, **_: Any) -> Location:
+        return Location("memory", path.removeprefix("memory://"))
+
+    def open_folder(place: Location) -> Folder:
+        return schedule.folder(place.uri)
+
+    def stored(place: Location) -> StoredFile:
+        return schedule.folder("").stored(place.uri)
 
     class Spool(parts.Spool):
         """A part that says whether it is closed."""
@@ -429,8 +436,9 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
         ),
         (ingest, "open_output", open_output),
         (load, "open_output", open_output),
-        (staging, "open_output", open_output),
-        (staging, "find_sources", find_sources),
+        (staging, "locate", locate),
+        (staging, "open_folder", open_folder),
+        (staging, "SourceFile", stored),
         (query, "open_output", open_output),
         (parts, "Spool", Spool),
         (tempfile, "SpooledTemporaryFile", Temporary),
