@@ -98,6 +98,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
                 "metrics",
                 "operators.showing",
                 "operators.arguments",
+                "operators.templates",
                 "operators.verdict",
                 "sensors",
             )
@@ -109,6 +110,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
     f"{CLIENT}.wire": {f"{CLIENT}.errors"},
     f"{CLIENT}.errors": set(),
     f"{CLIENT}.safe_xml": set(),
+    f"{CLIENT}.arguments": {f"{CLIENT}.errors"},
     f"{CLIENT}.models": {f"{PACKAGE}.limits", f"{CLIENT}.errors"},
     f"{CLIENT}.models1": {f"{CLIENT}.errors", f"{CLIENT}.models"},
     f"{CLIENT}.auth": {
@@ -128,7 +130,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
         *(
             f"{CLIENT}.{part}"
             for part in (
-                *("wire", "errors", "models", "models1", "safe_xml"),
+                *("wire", "errors", "arguments", "models", "models1", "safe_xml"),
                 *("records", "flows", "auth.token_endpoint"),
             )
         ),

@@ -78,8 +78,13 @@ def count(*, least: int = 1, most: int | None = None) -> Check:
     bounds = f"from {least:,}" if most is None else f"from {least:,} to {most:,}"
 
     def check(name: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
-            raise SourceError(f"{name} must be a whole number {bounds}, not {shown(value)}{_as_number(value)}")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int)
+            or value < least
+            or (most is not None and value > most)
+        ):
+            raise SourceError(f"{name} is a whole number {bounds}, not {shown(value)}{_as_number(value)}")
         return int(value)
 
     return check
@@ -94,9 +99,9 @@ def seconds(*, zero: bool = False) -> Check:
     def check(name: str, value: Any) -> float:
         given = value.total_seconds() if isinstance(value, timedelta) else value
         is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
-        if not is_number or not (0 <= given if zero else 0 < given) or not given < math.inf:
+        if not is_number or not (given >= 0 if zero else given > 0) or not given < math.inf:
             raise SourceError(
-                f"{name} must be a number of seconds {'from' if zero else 'above'} 0 or a timedelta, "
+                f"{name} is a number of seconds {'from' if zero else 'above'} 0, or a timedelta, "
                 f"not {shown(value)}{_as_number(value)}"
             )
         try:
@@ -113,7 +118,7 @@ def allowance(name: str, value: Any) -> float | None:
         return value
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise SourceError(
-            f"{name} must be a whole number from 0, a float from 0.0 to 1.0 as fraction of all records, or None, "
+            f"{name} is a whole number from 0, a float from 0.0 to 1.0 as fraction of all records, or None, "
             f"not {shown(value)}{_as_number(value)}"
         )
     return int(value)
@@ -145,9 +150,9 @@ def field_name(name: str, value: Any) -> str:
 def names(name: str, value: Any) -> tuple[str, ...]:
     """Check a list of names. A single text would be taken for the list of its letters."""
     if isinstance(value, str):
-        raise SourceError(f"{name} must be a list of names, not a text: write [{value!r:.40}]")
+        raise SourceError(f"{name} is a list of names, not a text: write [{value!r:.40}]")
     if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) and each.strip() for each in value):
-        raise SourceError(f"{name} must be a list of names, not {shown(value)}")
+        raise SourceError(f"{name} is a list of names, not {shown(value)}")
     return tuple(value)
 
 
@@ -168,7 +173,9 @@ def column_mapping(name: str, value: Any) -> Mapping[str, str | None]:
     seen: dict[str, str] = {}
     for source, target in value.items():
         if not isinstance(source, str) or not (target is None or isinstance(target, str)):
-            raise SourceError(f'{name} maps names to names (or None to drop a column), as {{"source column": "Field__c"}}')
+            raise SourceError(
+                f'{name} maps names to names (or None to drop a column), as {{"source column": "Field__c"}}'
+            )
         if target is None:
             continue
         if not target.strip():

@@ -9,20 +9,40 @@ its own arguments when the DAG is parsed.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from airflow.sdk import BaseOperator, XComArg
+from airflow.sdk import BaseOperator
 
 from airflow_provider_sfbulk.client.arguments import Check, meant
-from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
+from airflow_provider_sfbulk.client.models import check_id
+from airflow_provider_sfbulk.client.settings import read_version
+from airflow_provider_sfbulk.operators.templates import is_reference
+from airflow_provider_sfbulk.paths import is_path, text_of
 
 APIS: Final = ("2.0", "1.0")
 """Generations of the Bulk API that a task may go by; the first is the usual one."""
 
 MARKS: Final = ("{{", "{%", "{#")
 """What begins a template in a text."""
+
+
+def version(name: str, value: Any) -> str:
+    """Check a version of the API, as ``66.0``."""
+    if isinstance(value, bool):
+        raise SourceError(f"{name} must be like '66.0', not {value}")
+    return read_version(value)
+
+
+def job_id(name: str, value: Any) -> str:
+    """Check the id of a job."""
+    try:
+        return check_id(value)
+    except ProtocolError as error:
+        raise SourceError(f"{name} is {error}") from error
+
 
 Clash: TypeAlias = tuple[Callable[[Any], object], str]
 """Arguments that do not go together: whether an operator has them, and what to say."""
@@ -56,7 +76,9 @@ class Arguments:
             if has(operator):
                 raise SourceError(message)
 
-    def check_partial(self, given: Mapping[str, Any], template_fields: Sequence[str], ends: Sequence[str]) -> None:
+    def check_partial(
+        self, given: Mapping[str, Any], template_fields: Collection[str] = (), ends: Sequence[str] = ()
+    ) -> None:
         """Check what is known of a mapped operator when the DAG is parsed: its own arguments, each by itself.
 
         :raises SourceError: naming the argument
@@ -66,9 +88,9 @@ class Arguments:
             if not (name in template_fields and waits_for_rendering(value, ends)):
                 self._checked(name, value, self.checks[name], template_fields)
 
-    def _checked(self, name: str, value: Any, check: Check, template_fields: Sequence[str]) -> Any:
+    def _checked(self, name: str, value: Any, check: Check, template_fields: Collection[str]) -> Any:
         if name not in template_fields:
-            if isinstance(value, XComArg):
+            if is_reference(value):
                 raise SourceError(
                     f"{name} does not take the output of another task: it is no template field. Give its value, or map the "
                     f"task over it with .expand({name}=…)"
@@ -87,7 +109,7 @@ def waits_for_rendering(value: Any, ends: Sequence[str] = ()) -> bool:
         return any(mark in value for mark in MARKS) or (bool(ends) and value.endswith(tuple(ends)))
     if isinstance(value, (list, tuple)):
         return any(waits_for_rendering(each) for each in value)
-    return isinstance(value, XComArg)
+    return waits_for_rendering(text_of(value)) if is_path(value) else is_reference(value)
 
 
 def check_known(operator_class: type, given: Iterable[str]) -> None:

@@ -1,8 +1,8 @@
 """How the template fields of operators are rendered: each as what it is.
 
 Airflow renders all fields alike, by the DAG's environment: as texts, or with ``render_template_as_native_obj=True`` as
-whatever Python literal a text happens to be, so that the account ``"None"`` becomes null and ``"42"`` a number. It also calls
-every callable that it finds in a field. Here
+whatever Python literal a text happens to be, so that the account ``"None"`` becomes null and ``"42"`` a number. It also
+calls every callable that it finds in a field. Here
 
 * a text without a template in it is never touched;
 * the SOQL, names, ids and paths are texts, whatever the DAG says;
@@ -87,7 +87,7 @@ class _Rendering:
     def _holder(self, holder: UnshownTemplate) -> UnshownTemplate:
         return UnshownTemplate(self._value(holder.records, ends=(), typed=True))
 
-    def _value(self, value: Any, *, ends: tuple[str, ...], typed: bool) -> Any:
+    def _value(self, value: Any, *, ends: tuple[str, ...], typed: bool) -> Any:  # noqa: PLR0911 - one line a kind
         if id(value) in self._seen:
             return value
         if isinstance(value, str):
@@ -170,7 +170,7 @@ def _exact(env: jinja2.Environment) -> jinja2.Environment:
 
     exact = _strict(env)
     exact.code_generator_class = NativeCodeGenerator
-    exact.concat = _joined  # type: ignore[assignment]  # of macros and blocks
+    exact.concat = _joined  # type: ignore[method-assign] # of macros and blocks
     return exact
 
 
