@@ -133,6 +133,13 @@ def text(name: str, value: Any) -> str:
     return value
 
 
+def column(name: str, value: Any) -> str:
+    """Check the name of a column."""
+    if not isinstance(value, str) or not value.strip():
+        raise SourceError(f"{name} is the name of a column, not {shown(value)}")
+    return value
+
+
 def api_name(name: str, value: Any) -> str:
     """Check the API name of an object."""
     if not isinstance(value, str) or not _API_NAME.fullmatch(value):

@@ -110,6 +110,7 @@ class LocalOrg(Control):
             credentials=keys,
             sessions=Sessions(store, time, keys.org_id),
             usage=Usage(time),
+            folder=folder,
             ingest_worker=Worker("local-org-ingest", time, self._failed),
             query_worker=Worker("local-org-query", time, self._failed),
             job_seconds=self._job_seconds,

@@ -12,6 +12,7 @@ from airflow_provider_sfbulk.client.arguments import (
     allowance,
     api_name,
     codes,
+    column,
     column_mapping,
     count,
     field_name,
@@ -127,7 +128,7 @@ def _check_path(name: str, value: Any) -> None:
 def _is_no_path(value: str) -> bool:
     return (
         len(value) > LONGEST_PATH
-        or any(mark in value for mark in "\n\r\0")
+        or any(mark in value for mark in "\n\r")
         or _RECORDS.match(value) is not None
         or value.lstrip()[:1] == "{"
     )
@@ -257,7 +258,7 @@ ARGUMENTS: Final = Arguments(
         "max_failed_records": allowance,
         "retry_codes": codes,
         "max_record_retries": count(least=0),
-        "sort_by": optional(text),
+        "sort_by": optional(column),
         "serial_fallback": flag,
         "on_empty": one_of(ON_EMPTY),
         **SHARED_CHECKS,

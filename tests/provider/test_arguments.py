@@ -292,7 +292,7 @@ def test_a_wrong_name_names_the_right_one_and_shows_no_record() -> None:
     with pytest.raises(TypeError, match="'soruce': did you mean 'source'") as caught:
         ingest(soruce=[{"Name": SECRET}])
     assert SECRET not in str(caught.value)
-    with pytest.raises(TypeError, match="'external_id'.*'external_id_field'"):
+    with pytest.raises(TypeError, match=r"'external_id'.*'external_id_field'"):
         ingest(external_id="External_Key__c")
     with pytest.raises(TypeError, match="'jobs_ids': did you mean 'job_ids'"):
         sensor(jobs_ids=[JOB])
@@ -341,7 +341,9 @@ class TestMappedTasks:
     def test_they_are_made_as_before(self) -> None:
         with DAG("d", schedule=None, default_args={"poll_interval": timedelta(seconds=5)}):
             BulkIngestOperator.partial(task_id="a", sobject="Account", operation="insert").expand(source=rows())
-            BulkQueryOperator.partial(task_id="b", output_path="/o/{{ ti.map_index }}").expand(soql=["SELECT Id FROM Lead"])
+            BulkQueryOperator.partial(task_id="b", output_path="/o/{{ ti.map_index }}").expand(
+                soql=["SELECT Id FROM Lead"]
+            )
             BulkJobSensor.partial(task_id="c").expand(job_id=rows.override(task_id="ids")())
             BulkIngestOperator.partial(task_id="e", sobject="Account").expand_kwargs(
                 [{"operation": "insert", "source": "/a.csv"}, {"operation": "delete", "source": "/b.csv"}]
@@ -412,7 +414,7 @@ class TestReference:
         assert len(texts) == 1
 
     def test_nothing_but_airflows_own_is_left_to_kwargs(self, operator: Any) -> None:
-        assert [name for name in inspect.signature(operator).parameters][-1] == "kwargs"
+        assert list(inspect.signature(operator).parameters)[-1] == "kwargs"
 
 
 def test_the_formats_are_those_that_can_be_read() -> None:
@@ -464,7 +466,16 @@ def test_mypy_finds_the_mistakes_of_a_dag_file(tmp_path: Path) -> None:
     (tmp_path / "right.py").write_text(right)
     (tmp_path / "wrong.py").write_text(wrong)
     found = subprocess.run(
-        [sys.executable, "-m", "mypy", "--no-error-summary", "--cache-dir", str(ROOT / ".mypy_cache" / "dag_files"), "right.py", "wrong.py"],
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--no-error-summary",
+            "--cache-dir",
+            str(ROOT / ".mypy_cache" / "dag_files"),
+            "right.py",
+            "wrong.py",
+        ],
         cwd=tmp_path,
         env={"MYPYPATH": str(ROOT), "PATH": ""},
         capture_output=True,

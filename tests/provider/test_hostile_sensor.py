@@ -8,7 +8,6 @@ import pytest
 
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.sensors.job import BulkJobSensor
-from tests.provider.conftest import FakeTask
 
 
 @pytest.mark.parametrize(

@@ -25,10 +25,13 @@ class Cells:
     :ivar errors: by row; a row keeps its first one. How Salesforce joins several is not known.
     """
 
-    def __init__(self, store: Store, schema: Schema, plan: Plan, raw: Sequence[list[str]], count: int) -> None:
+    def __init__(
+        self, store: Store, schema: Schema, plan: Plan, raw: Sequence[list[str]], *, count: int, null: str = CLEAR
+    ) -> None:
         self.values: dict[str, list[Any]] = {}
         self.errors: dict[int, RowError] = {}
         self.count = count
+        self._null = null
         self._store = store
         self._schema = schema
         self._check_sizes(raw)
@@ -64,7 +67,7 @@ class Cells:
         self.values[name] = self._merged(column.field, self.values[name], values) if name in self.values else values
 
     def _converted(self, column: Column, raw: list[str]) -> list[Any]:
-        table: dict[str, Any] = {"": KEEP, CLEAR: None}
+        table: dict[str, Any] = {"": KEEP, self._null: None}
         bad: dict[str, RowError] = {}
         for text in set(raw) - table.keys():
             try:
@@ -78,8 +81,8 @@ class Cells:
     def _plain(self, field: Field, raw: list[str]) -> list[Any]:
         if field.length and len(max(raw, key=len)) > field.length:
             self._fail_where(raw, {text: too_long(field, text) for text in set(raw) if len(text) > field.length})
-        if CLEAR in raw:
-            return [None if text == CLEAR else text or KEEP for text in raw]
+        if self._null in raw:
+            return [None if text == self._null else text or KEEP for text in raw]
         return [text or KEEP for text in raw] if "" in raw else list(raw)
 
     def _looked_up(self, column: Column, parent: SObject, raw: list[str]) -> list[Any]:

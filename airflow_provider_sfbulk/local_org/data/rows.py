@@ -25,7 +25,7 @@ from airflow_provider_sfbulk.local_org.data.cells import Cells, absent
 from airflow_provider_sfbulk.local_org.data.columns import DELETES, Plan
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema
 from airflow_provider_sfbulk.local_org.data.store import Store, key_of, quoted
-from airflow_provider_sfbulk.local_org.data.values import KEEP, RowError
+from airflow_provider_sfbulk.local_org.data.values import CLEAR, KEEP, RowError
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ def decide(
     now: datetime,
     user_id: str,
     count: int | None = None,
+    null: str = CLEAR,
     held: Collection[str] = (),
     refused: Mapping[int, RowError] | None = None,
 ) -> Outcome:
@@ -103,11 +104,12 @@ def decide(
 
     :param raw: one list of texts per column of the upload
     :param count: of rows, where there is no column to say so: JSON and XML have records without fields
+    :param null: the text that sets a field to null
     :param user_id: who does it
     :param held: ids of records that somebody else holds
     :param refused: rows that fail because a test asked for it
     """
-    cells = Cells(store, schema, plan, raw, len(raw[0]) if count is None else count)
+    cells = Cells(store, schema, plan, raw, count=len(raw[0]) if count is None else count, null=null)
     rows = _Rows(store, plan, cells, clock.in_csv(now), user_id, held, refused or {})
     return rows.delete() if plan.operation in DELETES else rows.save()
 

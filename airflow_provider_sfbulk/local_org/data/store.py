@@ -54,6 +54,7 @@ class Store:
         self._durable = durable
         self.lock = threading.RLock()
         self._writer = self._connect(_WRITER_CACHE_KIB)
+        self._writing_thread: int | None = None
         self._writer.executescript(_OWN_TABLES)
 
     def _connect(self, cache_kib: int) -> sqlite3.Connection:
@@ -63,6 +64,21 @@ class Store:
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         register(connection)
         return connection
+
+    @property
+    def writer(self) -> sqlite3.Connection:
+        """The writing connection, for those who hold :attr:`lock` and read what they have just written."""
+        return self._writer
+
+    @contextmanager
+    def looking(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection for reading: a reader's, or inside a transaction of this thread one that sees its changes."""
+        if self._writing_thread == threading.get_ident():
+            yield self._writer
+            return
+        with self.reader() as connection:
+            connection.execute("BEGIN")
+            yield connection
 
     @contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
@@ -82,12 +98,16 @@ class Store:
                 yield self._writer
                 return
             self._writer.execute("BEGIN IMMEDIATE")
+            self._writing_thread = threading.get_ident()
             try:
                 yield self._writer
             except BaseException:
                 self._writer.execute("ROLLBACK")
                 raise
-            self._writer.execute("COMMIT")
+            else:
+                self._writer.execute("COMMIT")
+            finally:
+                self._writing_thread = None
 
     def select(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a short query."""

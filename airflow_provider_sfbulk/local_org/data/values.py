@@ -40,6 +40,15 @@ class RowError(Exception):
         self.text = f"{code}:{message}:{' '.join(fields)}{' ' if fields else ''}--"
 
 
+class NotOfTypeError(RowError):
+    """Text that is none of the field's type. The REST API words it in its own way."""
+
+    def __init__(self, field: Field, value: str, message: str) -> None:
+        super().__init__("INVALID_FIELD", message, field.name)
+        self.field = field
+        self.value = value
+
+
 _INT: Final = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -93,7 +102,7 @@ def _not_of_type(field: Field, column: int, value: str) -> RowError:
         f"Failed to deserialize field at col {column}. Due to, '{value}' is not a valid value for the type "
         f"{soap_type(field)}"
     )
-    return RowError("INVALID_FIELD", message, field.name)
+    return NotOfTypeError(field, value, message)
 
 
 def _out_of_range(field: Field, value: str) -> RowError:
