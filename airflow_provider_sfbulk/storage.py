@@ -159,6 +159,11 @@ class NamedOutput:
         with named(f"rename to {new}", self._place.child(name)):
             self._output.rename(name, new)
 
+    def remove_if_empty(self) -> None:
+        """Remove the folder if it was made here and nothing is in it."""
+        with named("remove", self._place):
+            self._output.remove_if_empty()
+
     def uri(self, name: str, /) -> str:
         """Give the URI of a file of that name, whether it is there or not."""
         return self._output.uri(name)
@@ -275,6 +280,9 @@ class ObjectFolder:
         if there != due:
             raise StorageError(f"{target.uri}: a copy of {there} bytes of an object of {due}; a retry copies again")
         fs.rm_file(source.path)
+
+    def remove_if_empty(self) -> None:
+        """There are no folders."""
 
     def uri(self, name: str, /) -> str:
         """Give the URI of an object of that name."""

@@ -139,7 +139,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
         f"{PACKAGE}.limits",
         *(
             f"{CLIENT}.{part}"
-            for part in ("wire", "errors", "models", "auth", "settings", "ledger", "flows", "drivers")
+            for part in ("wire", "errors", "models", "auth", "settings", "ledger", "flows", "drivers", "beside")
         ),
     },
 }

@@ -15,7 +15,8 @@ from airflow_provider_sfbulk.client.models import Operation
 if TYPE_CHECKING:
     import pandas as pd
 
-    from airflow_provider_sfbulk.client import BulkClient
+    from airflow_provider_sfbulk.client import AsyncBulkClient, BulkClient
+    from airflow_provider_sfbulk.client.auth.session import Session
     from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
     from airflow_provider_sfbulk.client.results import BulkQueryResult, BulkResult
 
@@ -49,15 +50,27 @@ class SalesforceBulkHook(BaseHook):
         session = connection_session(self.get_connection(self.salesforce_conn_id), api_version=self.api_version)
         return BulkClient.from_settings(session.settings, BlockingDriver(session.settings, session=session))
 
+    async def get_async_conn(self) -> AsyncBulkClient:
+        """Give the asynchronous client, for triggers of your own; use it in an ``async with``."""
+        from airflow_provider_sfbulk.client import AsyncBulkClient
+        from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
+
+        session = await self._async_session()
+        return AsyncBulkClient.from_settings(session.settings, AsyncDriver(session.settings, session=session))
+
     async def get_async_driver(self) -> AsyncDriver:
         """Give the driver that runs flows in an event loop, as the triggerer's."""
         from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
+
+        session = await self._async_session()
+        return AsyncDriver(session.settings, session=session)
+
+    async def _async_session(self) -> Session:
         from airflow_provider_sfbulk.hooks.connection import connection_session
 
         connection = await get_async_connection(self.salesforce_conn_id)
         # In a thread: on the event loop, Airflow's masker reaches its supervisor only from a trigger's own task.
-        session = await asyncio.to_thread(connection_session, connection, api_version=self.api_version)
-        return AsyncDriver(session.settings, session=session)
+        return await asyncio.to_thread(connection_session, connection, api_version=self.api_version)
 
     def test_connection(self) -> tuple[bool, str]:
         """Sign in and read the org's limits: proves the login, the API permission and the version."""

@@ -17,7 +17,6 @@ from airflow_provider_sfbulk.client.errors import (
     JobTimeoutError,
     RequestLimitError,
     SfBulkError,
-    SourceError,
     StoppedError,
     TransientError,
 )

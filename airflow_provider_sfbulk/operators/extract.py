@@ -21,9 +21,9 @@ from airflow_provider_sfbulk.operators.part_files import FilePage, PartFiles
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.models import JobInfo
-    from airflow_provider_sfbulk.client.records.output import Output
     from airflow_provider_sfbulk.client.records.schema import ColumnType
     from airflow_provider_sfbulk.client.wire import Flow, Reply
+    from airflow_provider_sfbulk.operators.folder import TaskFolder
 
 
 @dataclass(frozen=True)
@@ -80,22 +80,24 @@ class Way:
 def extract_to_files(
     way: Way,
     job: JobInfo,
-    output: Output,
+    folder: TaskFolder,
     *,
     generation: int,
-    folder: Sequence[str | None],
+    named: Sequence[str | None],
     file_format: FileFormat,
+    verify: Callable[[], None],
 ) -> Flow[Extract]:
     """Write every page into a file of its own that is hidden, and show them all when all are proven; see ``part_files``.
 
     Every finished page is remembered, and pages of an earlier try are taken over where they are.
 
     :param generation: the job's, see ``flows.extract.Submitted``
-    :param folder: what names ``output``: in another folder all pages are fetched anew
+    :param named: what names the folder: in another one all pages are fetched anew
+    :param verify: raises when another try has taken over
     :raises FencedError: when a newer try has taken over
     """
-    files = PartFiles(output, job, file_format, announce=way.announce)
-    ledger = PageLedger(job, generation, files, setup={"format": str(file_format), "folder": list(folder)})
+    files = PartFiles(folder, job, file_format, verify=verify, announce=way.announce)
+    ledger = PageLedger(job, generation, files, setup={"format": str(file_format), "folder": list(named)})
 
     def make_page(index: int, types: Sequence[ColumnType]) -> FilePage:
         return files.page(index, types, ledger.setup)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
@@ -25,15 +26,17 @@ from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from airflow_provider_sfbulk.client import BulkClient
     from airflow_provider_sfbulk.client.flows.rounds import Round
+    from airflow_provider_sfbulk.operators.folder import TaskFolder
     from airflow_provider_sfbulk.operators.load import Load
     from airflow_provider_sfbulk.operators.load_input import LoadInput
     from airflow_provider_sfbulk.sql_source import SqlQuery
 
 
-EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest")
+EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest", "conn_id")
 """Of the summary, what an asset's event tells."""
 
 
@@ -246,6 +249,14 @@ class BulkIngestOperator(BulkJobOperator):
         given_up = ledger.begin(self._plan(rules))
         if not ledger.is_resumed:
             self.input(rules).find()
+        with self.results_folder(context["ti"]) or nullcontext() as folder:
+            if folder is not None and ledger.result is None:
+                folder.claim_for_results(self.results_format)
+            return self._load_from_start(context, ledger, rules, given_up)
+
+    def _load_from_start(
+        self, context: Context, ledger: TaskLedger, rules: Rules, given_up: Sequence[str]
+    ) -> dict[str, Any] | list[str]:
         with self.hook.get_conn() as client, self._showing(context, client):
             self._abort(client, given_up)
             load = self._load(context, client, ledger, rules)
@@ -274,7 +285,11 @@ class BulkIngestOperator(BulkJobOperator):
         self._begin_waits(deadline)
         ledger = self._ledger(context)
         ledger.resume()
-        with self.hook.get_conn() as client, self._showing(context, client):
+        with (
+            self.results_folder(context["ti"]) or nullcontext(),
+            self.hook.get_conn() as client,
+            self._showing(context, client),
+        ):
             load = self._load(context, client, ledger, self._rules())
             rounds = load.rounds()
             job_ids = self._publish(client, rounds)
@@ -297,6 +312,14 @@ class BulkIngestOperator(BulkJobOperator):
         known = result if isinstance(result, dict) else {"job_ids": result[:NAMED_JOB_IDS]}
         told = {name: known[name] for name in EVENT_FACTS if name in known}
         self.tell_outlets(context, {"sobject": self.sobject, "operation": self.operation, **told})
+
+    def results_folder(self, ti: RuntimeTaskInstanceProtocol) -> TaskFolder | None:
+        """Open the folder of the results, if there is one."""
+        if self.results_path is None:
+            return None
+        from airflow_provider_sfbulk.operators.folder import open_task_folder
+
+        return open_task_folder(self.results_path, ti, conn_id=self.results_conn_id, argument="results_path")
 
     def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules) -> Load:
         from airflow_provider_sfbulk.operators.load import Load

@@ -36,7 +36,6 @@ from airflow_provider_sfbulk.operators.staging import Staging
 from airflow_provider_sfbulk.operators.verdict import judge
 from airflow_provider_sfbulk.paths import is_path, text_of
 from airflow_provider_sfbulk.progress import Phase
-from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
@@ -375,12 +374,8 @@ class Load:
         return ends
 
     def _report_files(self) -> ReportFiles | None:
-        if self._operator.results_path is None:
-            return None
-        output = open_output(
-            self._operator.results_path, conn_id=self._operator.results_conn_id, argument="results_path"
-        )
-        return ReportFiles(output, FileFormat(self._operator.results_format))
+        folder = self._operator.results_folder(self._ti)
+        return None if folder is None else ReportFiles(folder, FileFormat(self._operator.results_format))
 
     def _parts_again(self, first: Round) -> Generator[Part]:
         """Read again what was uploaded: the parts that were kept, or else the input."""
@@ -430,4 +425,5 @@ class Load:
             "api_calls": self._api_calls(),
             "results": report.files,
             "manifest": report.manifest,
+            **({} if report.conn_id is None else {"conn_id": report.conn_id}),
         }

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.flows.rounds import Cut
-from airflow_provider_sfbulk.client.flows.settle import KINDS
-from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.records.columns import check_against_describe
 from airflow_provider_sfbulk.client.records.commas import with_commas
 from airflow_provider_sfbulk.client.records.parts import Part, split
 from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_file, from_source
 from airflow_provider_sfbulk.ledger import UNKNOWN
+from airflow_provider_sfbulk.operators.folder import RESULT_NAMES
 from airflow_provider_sfbulk.operators.unshown import Unshown
 from airflow_provider_sfbulk.paths import AnyPath, is_path, text_of
 from airflow_provider_sfbulk.sql_source import SqlQuery
 from airflow_provider_sfbulk.storage import SourceFile, find_sources
-
-RESULT_NAMES: Final = frozenset(f"{kind}.{suffix}" for kind in KINDS for suffix in FileFormat)
-"""Names of result files. A load of failed records must not write over what it reads."""
 
 
 class LoadInput:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from airflow.sdk import Asset, XComArg, conf
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.wire import Flow
     from airflow_provider_sfbulk.ledger import TaskLedger
     from airflow_provider_sfbulk.operators.extract import Extract
+    from airflow_provider_sfbulk.operators.folder import TaskFolder
 
 __all__ = ["BulkQueryOperator", "Incremental"]
 
@@ -212,6 +214,12 @@ class BulkQueryOperator(BulkJobOperator):
     def _start(self, context: Context) -> Any:
         self._check()
         ledger = self._ledger(context)
+        with self._folder(context) or nullcontext() as folder:
+            if folder is not None:
+                folder.claim()
+            return self._extract_from_start(context, ledger)
+
+    def _extract_from_start(self, context: Context, ledger: TaskLedger) -> Any:
         with self.hook.get_conn() as client, self._showing(context, client):
             submitted = self._submitted(context, client, ledger)
             self._show(client, [submitted.job_id])
@@ -230,7 +238,7 @@ class BulkQueryOperator(BulkJobOperator):
         self._begin_waits(deadline)
         ledger = self._ledger(context)
         ledger.resume()
-        with self.hook.get_conn() as client, self._showing(context, client):
+        with self._folder(context) or nullcontext(), self.hook.get_conn() as client, self._showing(context, client):
             submitted = self._given_job() or self._run(context, client, recorded_job(), ledger=ledger)
             if submitted is None:
                 raise LedgerError("no job is recorded for this try of the task, though it was deferred")
@@ -238,6 +246,14 @@ class BulkQueryOperator(BulkJobOperator):
             self._show(client, [submitted.job_id])
             (info,) = self._wait_again(context, client, event, [submitted.job_id])
             return self._fetch(context, client, ledger, info, generation=submitted.generation)
+
+    def _folder(self, context: Context) -> TaskFolder | None:
+        """Open the folder of the files, if this task writes any."""
+        if self.output_path is None or not self.wait_for_completion:
+            return None
+        from airflow_provider_sfbulk.operators.folder import open_task_folder
+
+        return open_task_folder(self.output_path, context["ti"], conn_id=self.output_conn_id, argument="output_path")
 
     @property
     def _owns_jobs(self) -> bool:
@@ -336,7 +352,8 @@ class BulkQueryOperator(BulkJobOperator):
             page_records=self.page_records,
             at_once=self.max_concurrent_pages,
         )
-        if self.output_path is None:
+        folder = self._folder(context)
+        if self.output_path is None or folder is None:
             rows = self._run(context, client, extract_to_rows(way, info, max_records=self.max_xcom_records))
             if self.incremental is not None:
                 context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=rows)
@@ -352,15 +369,17 @@ class BulkQueryOperator(BulkJobOperator):
             extract_to_files(
                 way,
                 info,
-                open_output(self.output_path, conn_id=self.output_conn_id),
+                folder,
                 generation=generation,
-                folder=[text_of(self.output_path), self.output_conn_id],
+                named=[text_of(self.output_path), self.output_conn_id],
                 file_format=FileFormat(self.output_format),
+                verify=ledger.verify,
             ),
             ledger=ledger,
         )
+        connection = {} if folder.conn_id is None else {"conn_id": folder.conn_id}
         window = self._window_kept(ledger)
-        facts = {"records": extract.records, "manifest": extract.manifest, **few(extract.files)}
+        facts = {"records": extract.records, "manifest": extract.manifest, **connection, **few(extract.files)}
         self._tell(context, client, info, facts, window, columns=extract.columns, extract=extract)
         self._finish(context, ledger, window)
         self.log.info("job %s: %d records in %d file(s)", info.id, extract.records, len(extract.files))
@@ -373,6 +392,7 @@ class BulkQueryOperator(BulkJobOperator):
             "manifest": extract.manifest,
             "columns": list(extract.columns),
             "api_calls": self._api_calls(client),
+            **connection,
             **({} if window is None else {"window": window.to_dict()}),
         }
 

@@ -129,7 +129,7 @@ def test_results_are_the_same_files_as_by_2_0(org: LocalOrg, tmp_path: Path) -> 
             )
             for kind in ("successful", "failed", "unprocessed")
         }
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads((folder / "_manifest.json").read_text())
         found[api] = ({**counts(summary), "errors": summary["errors"]}, files, manifest["counts"])
     assert found["1.0"] == found["2.0"]
     assert [row["sf__Row"] for row in found["1.0"][1]["failed"]] == ["4", "18", "25"]
@@ -431,7 +431,7 @@ def test_rows_that_stay_locked_go_by_one_serial_job(
     assert sorted((int(row["sf__Row"]), row["LastName"]) for row in saved) == [
         (n, row["LastName"]) for n, row in enumerate(records, start=1)
     ]
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest = json.loads((tmp_path / "_manifest.json").read_text())
     assert [(each["round"], each["records"]) for each in manifest["jobs"]] == [(0, 9), (1, 3), (2, 3)]
 
 

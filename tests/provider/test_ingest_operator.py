@@ -124,7 +124,7 @@ def test_failed_records_fail_the_task_and_lie_in_a_file(org: LocalOrg, task: Fak
     assert failed["sf__ErrorCode"] == "REQUIRED_FIELD_MISSING"
     assert failed["sf__ErrorFields"] == "Name"
     assert not (results / "unprocessed.csv").exists()
-    manifest = json.loads((results / "manifest.json").read_text())
+    manifest = json.loads((results / "_manifest.json").read_text())
     assert manifest["counts"] == {"successful": 3, "failed": 1, "unprocessed": 0}
     assert stored(org) == EXPECTED
 

@@ -95,11 +95,11 @@ def test_an_extract_lands_in_the_bucket(
         assert (file["bytes"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
         rows += list(csv.DictReader(io.StringIO(data.decode(), newline="")))
     assert {row["External_Key__c"]: row["Name"] for row in rows} == {k: row["Name"] for k, row in truth(org).items()}
-    assert names(s3, folder) == {"manifest.json", *(file["name"] for file in manifest["files"])}
+    assert names(s3, folder) == {"_manifest.json", *(file["name"] for file in manifest["files"])}
     # The next one takes its place.
     s3.put_object(Bucket=BUCKET, Key=f"{folder}/notes.txt", Body=b"mine")
     again = task.start(cleared=True).run(operator(**extract | {"page_records": 1000}, output_format="parquet"))
-    assert names(s3, folder) == {"manifest.json", "notes.txt", again["files"][0].rpartition("/")[2]}
+    assert names(s3, folder) == {"_manifest.json", "notes.txt", again["files"][0].rpartition("/")[2]}
     assert pq.read_table(io.BytesIO(read(s3, again["files"][0]))).num_rows == 25
     assert not unfinished(s3)
 
@@ -158,7 +158,7 @@ def test_a_retry_takes_over_the_objects_of_finished_pages(
     summary = task.start().run(extract)
     assert sum("/results" in call.path for call in org.calls) == 3, "the last two, and the one that was harmed"
     manifest = json.loads(read(s3, summary["manifest"]))
-    assert names(s3, folder) == {"manifest.json", "notes.txt", *(file["name"] for file in manifest["files"])}
+    assert names(s3, folder) == {"_manifest.json", "notes.txt", *(file["name"] for file in manifest["files"])}
     keys = []
     for file in manifest["files"]:
         data = read(s3, file["uri"])
@@ -232,7 +232,7 @@ def test_a_load_reads_from_the_bucket_and_writes_its_results_there(
         )
     assert f"s3://{BUCKET}/{folder}/out/failed.csv" in str(caught.value)
     assert sorted(row["Name"] for row in org.records("Account")) == ["Zürich", "東京"]
-    assert names(s3, f"{folder}/out") == {"manifest.json", "successful.csv", "failed.csv"}
+    assert names(s3, f"{folder}/out") == {"_manifest.json", "successful.csv", "failed.csv"}
     (failed,) = csv.DictReader(io.StringIO(read(s3, f"{BUCKET}/{folder}/out/failed.csv").decode()))
     assert (failed["Phone"], failed["sf__ErrorCode"]) == ("3", "REQUIRED_FIELD_MISSING")
 
@@ -322,7 +322,7 @@ def test_a_bucket_that_is_not_there_is_named(
     with pytest.raises(SourceError, match=f"{argument}: .*nosuchbucket") as caught:
         run_with(task, argument, "s3://minio@nosuchbucket/x/in.csv", tmp_path)
     assert "the bucket is not there" in str(caught.value) or "there is no bucket" in str(caught.value)
-    assert not org.jobs or argument in ("results_path", "output_path")
+    assert not org.jobs
 
 
 @pytest.mark.parametrize("argument", ARGUMENTS)
@@ -338,7 +338,7 @@ def test_a_storage_that_does_not_answer_is_named(
         with pytest.raises(StorageError, match=f"{argument}: could not .* s3://bucket/.*connection down.*") as caught:
             run_with(task, argument, f"s3://down@bucket/{argument}/in.csv", tmp_path)
     assert "hiddenpw" not in str(caught.value)
-    assert not org.jobs or argument in ("results_path", "output_path")
+    assert not org.jobs
 
 
 @pytest.mark.parametrize("argument", ARGUMENTS)
@@ -367,4 +367,4 @@ def test_whatever_a_storage_raises_comes_as_this_packages_error(
     with pytest.raises(kind, match=f"{argument}: could not .* s3://{BUCKET}/{folder}/.*{message}") as caught:
         run_with(task, argument, f"s3://minio@{BUCKET}/{folder}/in.csv", tmp_path)
     assert "hiddenpw" not in str(caught.value)
-    assert not org.jobs or argument in ("results_path", "output_path")
+    assert not org.jobs

@@ -82,7 +82,7 @@ class OperatorWitness:
 
     def files_changed(self) -> None:
         """Hold the manifest against the folder: what it names is whole."""
-        raw = self._files.whole.get("manifest.json")
+        raw = self._files.whole.get("_manifest.json")
         if raw is None or (self._files.is_disturbed and not expected.FOLDER_IS_GUARDED):
             return
         manifest = json.loads(raw)

@@ -206,7 +206,7 @@ class Load(Subject):
         return sum((job.saved for job in self._closed(self.load)), Counter[str]())
 
     def _check_files(self, value: dict[str, Any], saved: Counter[str], missing: Counter[str]) -> None:
-        manifest = json.loads(self._files.whole["manifest.json"])
+        manifest = json.loads(self._files.whole["_manifest.json"])
         numbers: list[int] = []
         for kind, lines in (("successful", saved), ("failed", missing), ("unprocessed", Counter[str]())):
             names = [uri.rpartition("/")[2] for uri in value["results"][kind]]
@@ -295,7 +295,7 @@ class Extract(Subject):
         claim(value["records"] == len(job.rows), "success with another number of records")
         if not self._folder_is_ours:
             return
-        manifest = json.loads(self._files.whole["manifest.json"])
+        manifest = json.loads(self._files.whole["_manifest.json"])
         claim(manifest["job_id"] == job.id, "the manifest is another job's")
         names = [uri.rpartition("/")[2] for uri in value["files"]]
         claim([file["name"] for file in manifest["files"]] == names, "the manifest names other files")

@@ -21,6 +21,7 @@ import certifi
 import httpx
 
 from airflow_provider_sfbulk.client.auth.session import Session
+from airflow_provider_sfbulk.client.beside import in_thread as _in_thread
 from airflow_provider_sfbulk.client.drivers.exchange import (
     CONNECT_SECONDS,
     RAW_BYTES,
@@ -109,13 +110,14 @@ class AsyncDriver:
         """What Salesforce last said of the org's API calls."""
         return self._meter.usage
 
-    async def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
+    async def run(self, flow: Flow[T], *, ledger: Ledger | None = None, in_thread: bool = False) -> T:
         """Run a flow to its end and return its result.
 
         :param ledger: performs ``Recall`` and ``Record``, in threads; by default one that is forgotten with the run
+        :param in_thread: let the flow's own work be done in threads: for one that reads, encodes or decodes records
         :raises SfBulkError: what the flow raises
         """
-        return await self._run(flow, ledger or MemoryLedger(), in_thread=False)
+        return await self._run(flow, ledger or MemoryLedger(), in_thread=in_thread)
 
     def stop(self, reason: str = "stopped") -> None:
         """Let every running flow end at its next effect, with ``StoppedError``. What is under way is let finish."""
@@ -137,9 +139,15 @@ class AsyncDriver:
         result: Any = None
         error: BaseException | None = None
         while True:
-            # An iterator's end cannot leave a thread or a task as itself: the step turns it into a value.
+            # Neither an iterator's end nor a cancellation can leave a thread as itself: the step turns them into values.
             step = partial(_step, flow, result, error)
-            effect, value = await asyncio.to_thread(step) if in_thread else step()
+            try:
+                effect, value, raised = await _in_thread(step) if in_thread else step()
+            except asyncio.CancelledError as cancelled:
+                result, error = None, cancelled  # between two steps: the flow's own cleaning up has to run
+                continue
+            if raised is not None:
+                raise raised
             if effect is None:
                 ended: T = value
                 return ended
@@ -277,26 +285,18 @@ class AsyncDriver:
             return self._client
 
 
-def _step(flow: Flow[T], result: Any, error: BaseException | None) -> tuple[Effect | None, Any]:
-    """Let a flow go on, and give its next effect, or None and its result."""
+def _step(flow: Flow[T], result: Any, error: BaseException | None) -> tuple[Effect | None, Any, BaseException | None]:
+    """Let a flow go on, and give its next effect, or None and its result, or None and what it raises."""
     try:
-        return (flow.send(result) if error is None else flow.throw(error)), None
+        return (flow.send(result) if error is None else flow.throw(error)), None, None
     except StopIteration as end:
-        return None, end.value
+        return None, end.value, None
+    except BaseException as raised:
+        return None, None, raised
 
 
 async def _here(work: Callable[[], T]) -> T:
     return work()
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Do ``work`` in a thread. A cancellation waits for its end, so that no two threads work on one thing."""
-    working = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait([working])
-        raise
 
 
 async def _pieces(body: Body) -> AsyncIterator[bytes]:

@@ -51,6 +51,9 @@ class Output(Protocol):
         :raises OSError: when it could not be done; the file is still there under its old name, if it was
         """
 
+    def remove_if_empty(self) -> None:
+        """Remove the folder if it was made here and nothing is in it; object storage has none."""
+
     def uri(self, name: str, /) -> str:
         """Give the URI of a file of that name, whether it is there or not."""
 
@@ -63,10 +66,12 @@ class LocalFolder:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = Path(folder)
+        self._made: list[Path] = []
 
     def create(self, name: str, /) -> LocalFile:
         """Begin a file."""
         path = self._folder / name
+        self._made += [each for each in (path.parent, *path.parent.parents) if not each.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
         return LocalFile(path)
@@ -94,6 +99,12 @@ class LocalFolder:
     def rename(self, name: str, new: str, /) -> None:
         """Give a file another name."""
         (self._folder / name).replace(self._folder / new)
+
+    def remove_if_empty(self) -> None:
+        """Remove the folders that were made here, as far as nothing is in them."""
+        for folder in self._made:
+            with suppress(OSError):
+                folder.rmdir()
 
     def uri(self, name: str, /) -> str:
         """Give the path of a file of that name."""

@@ -109,6 +109,11 @@ class Part:
     dialect: Dialect
     spool: Spool = field(repr=False, compare=False)
 
+    @property
+    def data(self) -> bytes:
+        """The whole CSV. To upload it in pieces: ``body``."""
+        return b"".join(self.body.chunks())
+
     def renumbered(self, number: int, first_row: int) -> Part:
         """Give the same part under another number and place."""
         return replace(self, number=number, first_row=first_row)

@@ -1,0 +1,293 @@
+"""What callers may give as records, and what they get back: the blocking client against the local org."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client import BulkClient, errors
+from airflow_provider_sfbulk.client.flows.ingest import Filled
+from airflow_provider_sfbulk.client.flows.wait import Schedule
+from airflow_provider_sfbulk.client.models import BulkError
+from airflow_provider_sfbulk.client.results import BulkResult
+from airflow_provider_sfbulk.local_org import LocalOrg
+
+QUICK = Schedule(first=0.02, growth=0.1, longest=0.2)
+SECRET = "Okafor-4711"
+TEXT = f"Name,External_Key__c\n{SECRET},one\nUmbrella; Stand,two\n"
+
+
+@pytest.fixture
+def org() -> Iterator[LocalOrg]:
+    with LocalOrg() as running:
+        yield running
+
+
+@pytest.fixture
+def client(org: LocalOrg) -> Iterator[BulkClient]:
+    with BulkClient(host=org.url, client_id=org.client_id, client_secret=org.client_secret) as made:
+        yield made
+
+
+def rows() -> list[dict[str, str]]:
+    return [
+        {"Name": SECRET, "External_Key__c": "one"},
+        {"Name": "Umbrella; Stand", "External_Key__c": "two"},
+    ]
+
+
+@pytest.fixture(
+    params=[
+        *("text", "bytes", "bytearray", "crlf", "str", "Path", "gz", "jsonl", "parquet", "semicolon"),
+        *("dicts", "generator", "frame", "table"),
+    ]
+)
+def given(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    path = tmp_path / "rows.csv"
+    path.write_text(TEXT)
+    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(TEXT.encode()))
+    (tmp_path / "semicolon.csv").write_text("Name;External_Key__c\n" + f'{SECRET};one\n"Umbrella; Stand";two\n')
+    table = pa.Table.from_pylist(rows())
+    table.to_pandas().to_parquet(tmp_path / "rows.parquet")
+    table.to_pandas().to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
+    return {
+        "text": TEXT,
+        "bytes": TEXT.encode(),
+        "bytearray": bytearray(TEXT.encode()),
+        "crlf": TEXT.replace("\n", "\r\n"),
+        "str": str(path),
+        "Path": path,
+        "gz": tmp_path / "rows.csv.gz",
+        "jsonl": tmp_path / "rows.jsonl",
+        "parquet": str(tmp_path / "rows.parquet"),
+        "semicolon": tmp_path / "semicolon.csv",
+        "dicts": rows(),
+        "generator": (row for row in rows()),
+        "frame": pd.DataFrame(rows()),
+        "table": table,
+    }[request.param]
+
+
+def stored(org: LocalOrg) -> list[dict[str, str]]:
+    org.wait_until_idle()
+    found = [{name: each[name] for name in ("Name", "External_Key__c")} for each in org.records("Account")]
+    return sorted(found, key=lambda each: each["External_Key__c"])
+
+
+def test_a_load_takes_records_files_and_text(given: Any, client: BulkClient, org: LocalOrg) -> None:
+    assert client.ingest.perform("Account", "insert", given, schedule=QUICK).is_successful
+    assert stored(org) == rows()
+
+
+def test_a_load_by_1_0_takes_them_too(given: Any, client: BulkClient, org: LocalOrg) -> None:
+    assert client.bulk1.perform("Account", "insert", given, schedule=QUICK).is_successful
+    assert stored(org) == rows()
+
+
+def test_an_upload_takes_them_too(
+    given: Any, client: BulkClient, org: LocalOrg, request: pytest.FixtureRequest
+) -> None:
+    kind = request.node.callspec.params["given"]
+    options = {"crlf": {"line_ending": "CRLF"}, "semicolon": {"column_delimiter": "SEMICOLON"}}.get(kind, {})
+    job = client.ingest.create_job("Account", "insert", **options)
+    client.ingest.upload(job.id, given)
+    client.ingest.close(job.id)
+    assert client.ingest.wait(job.id, schedule=QUICK).is_successful
+    assert stored(org) == rows()
+
+
+@pytest.mark.parametrize("data", [rows(), TEXT, TEXT.encode()])
+def test_a_batch_takes_records_and_text(data: Any, client: BulkClient, org: LocalOrg, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("Name,External_Key__c\nx,three\n")
+    job = client.bulk1.create_job("Account", "insert")
+    client.bulk1.add_batch(job.id, data)
+    client.bulk1.add_batch(job.id, tmp_path / "rows.csv")
+    client.bulk1.close(job.id)
+    assert [each.processed for each in client.bulk1.wait(job.id, schedule=QUICK)] == [2, 1]
+    assert stored(org)[:1] == rows()[:1]
+
+
+def test_parts_are_encoded_as_loads_do_and_uploaded(client: BulkClient, org: LocalOrg) -> None:
+    parts = list(client.ingest.serialize(rows(), part_records=1))
+    assert [(part.records, part.first_row, part.data.decode().count("\n")) for part in parts] == [(1, 1, 2), (1, 2, 2)]
+    for part in parts:
+        job = client.ingest.create_job("Account", "insert", line_ending=part.dialect.line_ending)
+        client.ingest.upload(job.id, part)
+        client.ingest.close(job.id)
+        assert client.ingest.wait(job.id, schedule=QUICK).is_successful
+        part.close()
+    assert stored(org) == rows()
+    with pytest.raises(errors.SourceError, match="no field Nmae"):
+        list(client.ingest.serialize([{"Nmae": "x"}], sobject="Account"))
+
+
+def test_what_a_job_does_not_take_is_refused_before_its_upload(client: BulkClient, org: LocalOrg) -> None:
+    job = client.ingest.create_job("Account", "insert", column_delimiter="TAB", line_ending="CRLF")
+    (part,) = client.ingest.serialize(rows())
+    org.calls.clear()
+    for data, message in (
+        (part, "is of TAB and CRLF, the records are written with COMMA and LF"),
+        (rows(), "is of TAB and CRLF"),
+        ([{"Nmae": SECRET}], "no field Nmae"),
+        ([], "no records"),
+    ):
+        with pytest.raises(errors.SourceError, match=message) as caught:
+            client.ingest.upload(job.id, data)
+        assert SECRET not in str(caught.value)
+    assert {call.method for call in org.calls} == {"GET"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SECRET,
+        f"001A0000001, {SECRET}",
+        f"{SECRET}\x00.csv",
+        f"{SECRET};{SECRET}",
+        "x" * 70_000 + SECRET,
+        f"\x1b{SECRET}",
+    ],
+)
+@pytest.mark.parametrize("call", ["upload", "perform", "bulk1"])
+def test_a_text_that_is_no_file_is_never_shown(text: str, call: str, client: BulkClient, org: LocalOrg) -> None:
+    calls = {
+        "upload": lambda: client.ingest.upload("750000000000001AAA", text),
+        "perform": lambda: client.ingest.perform("Account", "insert", text),
+        "bulk1": lambda: client.bulk1.perform("Account", "insert", text),
+    }
+    with pytest.raises(errors.SourceError) as caught:
+        calls[call]()
+    shown = (
+        str(caught.value) + repr(caught.value) + repr(caught.value.__context__ and caught.value.__suppress_context__)
+    )
+    assert SECRET not in shown
+    assert org.calls == [], "nothing was sent"
+
+
+def test_a_file_that_is_not_there_is_named(client: BulkClient, tmp_path: Path) -> None:
+    for given in (tmp_path / "none.csv", str(tmp_path / "none.csv"), "none.csv"):
+        with pytest.raises(errors.SourceError, match=r"cannot read .*none\.csv: No such file"):
+            client.ingest.perform("Account", "insert", given)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"part_bytes": limits.PART_BYTES + 1},
+        {"part_bytes": 151_000_000},
+        {"part_bytes": 0},
+        {"part_bytes": 1e6},
+        {"part_records": limits.RECORDS_PER_DAY + 1},
+        {"part_records": 0},
+        {"max_concurrent_jobs": 0},
+        {"max_concurrent_jobs": "4"},
+    ],
+)
+def test_a_limit_that_cannot_be_is_refused_by_name(wrong: dict[str, Any], client: BulkClient, org: LocalOrg) -> None:
+    with pytest.raises(errors.SourceError, match=f"{next(iter(wrong))} is a whole number"):
+        client.ingest.perform("Account", "insert", rows(), **wrong)
+    assert org.calls == []
+
+
+# --- results ---
+
+
+def test_rows_of_a_result_are_a_sequence(client: BulkClient) -> None:
+    records = [{"Name": f"N{n}" if n % 2 else "", "External_Key__c": str(n)} for n in range(10)]
+    result = client.ingest.perform("Account", "insert", records, schedule=QUICK)
+    assert (len(result.successful_records), len(result.failed_records), len(result.errors)) == (5, 5, 5)
+    assert not result.unprocessed_records
+    assert result.unprocessed_records == []
+    failed = list(result.failed_records)
+    assert list(result.failed_records) == failed, "each iteration reads anew"
+    assert (result.failed_records[0], result.failed_records[-1]) == (failed[0], failed[-1])
+    assert result.failed_records[1:4] == failed[1:4]
+    assert result.failed_records[::-2] == failed[::-2]
+    assert result.failed_records[7:] == []
+    assert result.failed_records == failed
+    for wrong in (5, -6):
+        with pytest.raises(IndexError):
+            result.failed_records[wrong]
+    assert result.errors[0].status_code == "REQUIRED_FIELD_MISSING"
+    assert result.success_rate == 0.5
+    assert "N1" not in repr(result.successful_records)
+    assert result.job.id == result.job_ids[0]
+
+
+def test_a_load_without_failures_has_no_errors(client: BulkClient) -> None:
+    result = client.ingest.perform("Account", "insert", rows(), schedule=QUICK)
+    assert not result.errors
+    assert not result.failed_records
+    assert result.is_successful
+
+
+def test_a_job_that_failed_as_a_whole_has_its_error(client: BulkClient, org: LocalOrg) -> None:
+    job = client.ingest.create_job("Account", "insert")
+    client.ingest.upload(job.id, b"Nmae\nx\n")
+    client.ingest.close(job.id)
+    client.ingest.wait(job.id, schedule=QUICK)
+    org.core.faults.clear()
+    result = whole(client, job.id)
+    assert str(result.job.state) == "Failed"
+    assert result.errors
+    assert list(result.errors) == [BulkError("InvalidBatch", "Field name not found : Nmae")]
+    assert result.errors[0].fields == ()
+
+
+def test_an_aborted_job_has_an_error_too(client: BulkClient) -> None:
+    job = client.ingest.create_job("Account", "insert")
+    client.ingest.upload(job.id, b"Name\nx\n")
+    client.ingest.abort(job.id)
+    assert [error.status_code for error in whole(client, job.id).errors] == ["Aborted"]
+
+
+def whole(client: BulkClient, job_id: str) -> BulkResult:
+    filled = Filled(number=0, job_id=job_id, records=1, length=7, sha256="")
+    return BulkResult(client, [filled]).wait(schedule=QUICK)
+
+
+def test_a_result_of_several_jobs_is_iterated_over_job_by_job(client: BulkClient) -> None:
+    records = [{"Name": f"N{n}"} for n in range(25)]
+    result = client.ingest.perform("Account", "insert", records, part_records=10, schedule=QUICK)
+    assert [one.successful_count for one in result] == [10, 10, 5]
+    assert [one.job.id for one in result] == result.job_ids
+    with pytest.raises(errors.SourceError, match="3 jobs"):
+        _ = result.job
+    later = client.ingest.perform("Account", "insert", records, part_records=10, schedule=QUICK, wait=False)
+    assert sorted(one.successful_count for one in later) == [5, 10, 10]
+
+
+def test_rows_of_a_query_are_a_sequence(client: BulkClient) -> None:
+    client.insert("Account", rows(), schedule=QUICK)
+    result = client.query.perform("SELECT Name, External_Key__c FROM Account ORDER BY External_Key__c", schedule=QUICK)
+    assert (len(result.records), result.records[0], result.records[-1]) == (2, rows()[0], rows()[1])
+    assert result.locator is None
+    old = client.bulk1.query("SELECT Name, External_Key__c FROM Account ORDER BY External_Key__c", schedule=QUICK)
+    assert (old.record_count, old.records[1], old.locator) == (2, rows()[1], None)
+
+
+def test_results_of_1_0_are_a_sequence(client: BulkClient) -> None:
+    records = [*rows(), {"Name": "", "External_Key__c": "three"}]
+    result = client.bulk1.perform("Account", "insert", records, schedule=QUICK)
+    assert [each.success for each in result.results] == [True, True, False]
+    assert (result.results[2].success, len(result.errors), result.errors[0].status_code) == (
+        *(False, 1),
+        "REQUIRED_FIELD_MISSING",
+    )
+
+
+def test_whole_loads_by_their_operation(client: BulkClient, org: LocalOrg) -> None:
+    org.core.hard_delete = True
+    ids = [row["sf__Id"] for row in client.insert("Account", rows(), schedule=QUICK).successful_records]
+    assert client.update("Account", [{"Id": ids[0], "Name": "New"}], schedule=QUICK).is_successful
+    assert client.upsert("Account", rows(), "External_Key__c", schedule=QUICK).is_successful
+    assert client.delete("Account", ids[:1], schedule=QUICK).is_successful
+    assert client.hard_delete("Account", ids[1:], schedule=QUICK).is_successful
+    assert org.records("Account") == []
