@@ -31,7 +31,7 @@ HTTP_LIBRARIES: Final = frozenset(
     {"requests", "httpx", "urllib3", "aiohttp", "http.client", "urllib.request", "socket", "starlette", "uvicorn"}
 )
 
-WITH_OTHERS: Final = {"airflow", "fastapi", "starlette", "jinja2", "upath", "urllib3"}
+WITH_OTHERS: Final = {"airflow", "fastapi", "starlette", "jinja2", "sqlalchemy", "upath", "urllib3"}
 """Packages that another one brings and is built on: Airflow, requests."""
 
 OPTIONAL: Final = {
@@ -61,10 +61,14 @@ ALLOWED: Final[dict[str, set[str]]] = {
     f"{PACKAGE}.metrics": {CLIENT, f"{PACKAGE}.progress"},
     f"{PACKAGE}.lineage": {f"{PACKAGE}.lineage_facet"},
     f"{PACKAGE}.lineage_facet": set(),
-    f"{PACKAGE}.plugin": {f"{PACKAGE}.plugin"},
+    f"{PACKAGE}.ended_by_person": {f"{PACKAGE}.progress"},
+    f"{PACKAGE}.plugin": {f"{PACKAGE}.plugin", f"{PACKAGE}.ended_by_person"},
     f"{PACKAGE}.hooks": {CLIENT, f"{PACKAGE}.hooks"},
     f"{PACKAGE}.links": set(),
-    f"{PACKAGE}.triggers": {CLIENT, f"{PACKAGE}.hooks", f"{PACKAGE}.progress", f"{PACKAGE}.triggers"},
+    f"{PACKAGE}.triggers": {
+        CLIENT,
+        *(f"{PACKAGE}.{part}" for part in ("hooks", "progress", "ended_by_person", "triggers")),
+    },
     f"{PACKAGE}.operators": {
         CLIENT,
         *(
@@ -82,7 +86,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
                     "progress",
                     "metrics",
                 ),
-                *("lineage", "operators"),
+                *("lineage", "ended_by_person", "operators"),
             )
         ),
     },
