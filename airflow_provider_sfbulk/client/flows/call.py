@@ -21,6 +21,9 @@ from airflow_provider_sfbulk.client.wire import Authorize, Body, Fetch, Flow, Re
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
+CLIENT: Final = "airflow_provider_sfbulk"
+"""How calls are told from others' in Salesforce's event logs (``Sforce-Call-Options``)."""
+
 _JSON_BODY: Final = "application/json; charset=UTF-8"
 _ASYNC: Final = "/services/async/"
 _SUCCESS: Final = frozenset({200, 201, 204})
@@ -143,7 +146,7 @@ def _exchange(api: ApiCall, effect: Callable[[Request], Send | Fetch]) -> Flow[R
 
 
 def _request(api: ApiCall, token: Token) -> Request:
-    headers = {"Accept": api.accept, **api.headers}
+    headers = {"Accept": api.accept, "Sforce-Call-Options": f"client={CLIENT}", **api.headers}
     if api.path.startswith(_ASYNC):
         # Bulk API 1.0; that it takes the token as the others do is not documented.
         headers["X-SFDC-Session"] = token.access_token
