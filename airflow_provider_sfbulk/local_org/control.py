@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from airflow_provider_sfbulk.local_org import clock
 from airflow_provider_sfbulk.local_org.bulk2 import ingest_work, query_work
 from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry
 from airflow_provider_sfbulk.local_org.bulk2.jobs import Kind as JobKind
 from airflow_provider_sfbulk.local_org.core import Core
+from airflow_provider_sfbulk.local_org.data import deleting
 from airflow_provider_sfbulk.local_org.faults import kinds as fault_kinds
 from airflow_provider_sfbulk.local_org.faults import troubles
 from airflow_provider_sfbulk.local_org.faults.kinds import AskedFault, Kind
@@ -160,6 +162,21 @@ class Control(ABC):
     def release(self, record_id: str) -> None:
         """Let go of a record."""
         self.core.locks.release(record_id)
+
+    # --- records ---
+
+    def undelete(self, record_id: str) -> None:
+        """Take a record out of the recycle bin, with the children that went with it; lookups to it that were cleared
+        lead to it again.
+
+        :raises ValueError: when it does not lie there
+        """
+        core = self.core
+        try:
+            with core.saving:
+                deleting.undelete(core.store, core.schema, record_id, now=clock.in_csv(core.clock.now()))
+        except LookupError as missing:
+            raise ValueError(str(missing)) from missing
 
     # --- an end to it ---
 

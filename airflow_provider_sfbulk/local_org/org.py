@@ -6,13 +6,13 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org import clock
 from airflow_provider_sfbulk.local_org.bulk1 import work as bulk1_work
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Job as Bulk1Job
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Jobs as Bulk1Jobs
@@ -20,11 +20,15 @@ from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Job, Jobs, State
 from airflow_provider_sfbulk.local_org.clock import Clock
 from airflow_provider_sfbulk.local_org.control import Control, take_up
 from airflow_provider_sfbulk.local_org.core import Call, Core
-from airflow_provider_sfbulk.local_org.data import ids, seed
+from airflow_provider_sfbulk.local_org.data import first_records, ids, seed
 from airflow_provider_sfbulk.local_org.data.describe import sobject_of, sobjects_in
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
-from airflow_provider_sfbulk.local_org.data.standard_objects import standard_objects, with_system_fields
-from airflow_provider_sfbulk.local_org.data.store import Store, quoted
+from airflow_provider_sfbulk.local_org.data.standard_objects import (
+    standard_objects,
+    with_standard_values,
+    with_system_fields,
+)
+from airflow_provider_sfbulk.local_org.data.store import Store
 from airflow_provider_sfbulk.local_org.http.application import application
 from airflow_provider_sfbulk.local_org.http.server import HOST, Server
 from airflow_provider_sfbulk.local_org.http.tls import make_certificate
@@ -97,6 +101,8 @@ class LocalOrg(Control):
         # Certificates and clients differ on how to check an address; a name works with all of them.
         url = f"https://localhost:{server.port}" if certificate else f"http://{HOST}:{server.port}"
         time = Clock()
+        is_new = not database.exists()
+        first_records.lay_out(database)
         store = Store(database, durable=self._data is not None)
         job_files = database.with_name(database.name + ".jobs")
         keys = credentials.load(store)
@@ -117,8 +123,10 @@ class LocalOrg(Control):
             batch_records=self._batch_records,
         )
         for sobject in standard_objects():
-            self._add(sobject)
-        self._add_user(core)
+            core.schema.add(sobject)
+            if not is_new:
+                store.create_table(sobject)
+        first_records.make(core)
         if self._schema is not None:
             for described in sobjects_in(_document(self._schema)):
                 self.add_object(described)
@@ -305,14 +313,13 @@ class LocalOrg(Control):
         prefix = present.key_prefix if present else self._free_prefix()
         sobject = sobject_of(described, key_prefix=prefix)
         if sobject.get("Id") is None:
-            sobject = SObject.of(
-                name=sobject.name,
-                key_prefix=sobject.key_prefix,
-                label=sobject.label,
-                custom=sobject.custom,
-                fields=with_system_fields(sobject.fields.values()),
-            )
-        self._add(sobject)
+            whole = with_system_fields(sobject.fields.values())
+            sobject = replace(sobject, fields={field.name.lower(): field for field in whole})
+            if present is not None and not sobject.children:
+                sobject = replace(sobject, children=present.children)
+        else:
+            sobject = replace(sobject, described=dict(described))
+        self._add(with_standard_values(sobject))
 
     def records(self, sobject: str, *, include_deleted: bool = False) -> list[dict[str, Any]]:
         """Return what is stored of an object, one dict per record, in the order of their ids.
@@ -359,32 +366,6 @@ class LocalOrg(Control):
         """Return a key prefix for a custom object: ``a00`` and on."""
         taken = {sobject.key_prefix for sobject in self.core.schema}
         return next(p for n in range(len(ids.DIGITS) ** 2) if (p := f"a{ids.base62(n, 2)}") not in taken)
-
-    def _add_user(self, core: Core) -> None:
-        """Make the org's user, unless the data file has them."""
-        who = core.credentials
-        now = clock.in_csv(core.clock.now())
-        values = {
-            "Id": who.user_id,
-            "Username": who.username,
-            "FirstName": "Local",
-            "LastName": "Loader",
-            "Email": who.username,
-            "Alias": "loader",
-            "IsActive": 1,
-            "UserType": "Standard",
-            "CreatedDate": now,
-            "CreatedById": who.user_id,
-            "LastModifiedDate": now,
-            "LastModifiedById": who.user_id,
-            "SystemModstamp": now,
-        }
-        names = ", ".join(map(quoted, values))
-        with core.store.writing() as connection:
-            connection.execute(
-                f"INSERT OR IGNORE INTO User ({names}) VALUES ({', '.join('?' * len(values))})",  # noqa: S608 - names above
-                tuple(values.values()),
-            )
 
     def _resume(self, core: Core) -> None:
         """Take up the jobs that an earlier process left undone."""

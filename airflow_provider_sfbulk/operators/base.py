@@ -24,11 +24,12 @@ from airflow_provider_sfbulk.client.errors import (
 from airflow_provider_sfbulk.client.flows.org import read_api_usage
 from airflow_provider_sfbulk.client.flows.reserve import ApiReserve
 from airflow_provider_sfbulk.client.flows.spec import member
-from airflow_provider_sfbulk.client.flows.wait import Schedule, look, wait_until_final
+from airflow_provider_sfbulk.client.flows.wait import Schedule, first_looks, read_all, wait_until_final
 from airflow_provider_sfbulk.client.flows.watched import WatchedJobs, watched_jobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.wire import Flow, Ledger, Together
+from airflow_provider_sfbulk.ended_by_person import is_ended_by_person
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.lineage import Lineage, is_wanted, to_openlineage
@@ -51,11 +52,6 @@ T = TypeVar("T")
 LOOKS: Final = (1.0, 1.5, 2.5)
 """Pauses before the task's own looks at its jobs, in seconds, before it defers: a job of some seconds is noticed here
 and never defers."""
-
-ENDED_STATES: Final = frozenset({"failed", "success", "skipped", "removed"})
-"""States of a task instance in Airflow that tell, while its process still runs, that a person ended it. A deploy leaves
-it ``running``."""
-
 
 EVENT_FILES: Final = 50
 """Files that an asset's event names."""
@@ -257,8 +253,8 @@ class BulkJobOperator(BaseOperator):
         """
         self.shown.enter(Phase.WAITING)
         jobs = self._jobs(client)
-        infos = self._run(context, client, look(jobs, job_ids, pauses=LOOKS, on_progress=self._log_progress))
-        if all(info.is_final for info in infos):
+        infos = self._run(context, client, first_looks(jobs, job_ids, pauses=LOOKS, on_look=self.shown.take))
+        if infos is not None:
             return infos
         deadline = self._deadline()
         if self.deferrable:
@@ -271,7 +267,7 @@ class BulkJobOperator(BaseOperator):
                 job_ids,
                 schedule=Schedule(first=LOOKS[-1], growth=0.5, longest=self.poll_interval),
                 timeout=None if deadline is None else deadline - time.time(),
-                on_progress=self._log_progress,
+                on_look=self.shown.take,
             ),
         )
 
@@ -286,9 +282,7 @@ class BulkJobOperator(BaseOperator):
         """
         wake_up = WakeUp.from_dict(event)
         self._calls_before = wake_up.api_calls
-        infos = wake_up.final_jobs(job_ids) or self._run(
-            context, client, look(self._jobs(client), job_ids, pauses=(0.0,))
-        )
+        infos = wake_up.final_jobs(job_ids) or self._run(context, client, read_all(self._jobs(client), job_ids))
         self.shown.see(infos)
         if all(info.is_final for info in infos):
             return infos
@@ -367,9 +361,14 @@ class BulkJobOperator(BaseOperator):
                 return
             if self._reserve.is_kept(usage):
                 return
+            if self._reserve.is_out_of_reach(usage):
+                raise SourceError(
+                    f"api_reserve={self.api_reserve} leaves {self._reserve.calls(usage):,} API calls to others, but the "
+                    f"org has {usage.allowed:,} a day in all: this task would never begin. Lower api_reserve"
+                )
             said = (
-                f"the org has {usage.left} of its {usage.allowed} API calls left, fewer than the "
-                f"{self._reserve.calls(usage)} that api_reserve={self.api_reserve} leaves to others"
+                f"the org has {usage.left:,} of its {usage.allowed:,} API calls left, fewer than the "
+                f"{self._reserve.calls(usage):,} that api_reserve={self.api_reserve} leaves to others"
             )
         if self.on_api_reserve == "fail":
             raise _no_calls(f"{said}: nothing was sent. Try later, or lower api_reserve")
@@ -411,9 +410,6 @@ class BulkJobOperator(BaseOperator):
             self._until = time.time() + min(spans)
         return self._until
 
-    def _log_progress(self, info: JobInfo) -> None:
-        self.shown.take(info)
-
     def _run(self, context: Context, client: BulkClient, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow; when the task is told to end meanwhile, abort its jobs if a person did it."""
         self._client = client
@@ -434,20 +430,12 @@ class BulkJobOperator(BaseOperator):
             self._client.stop("the task was told to end")
 
     def _is_ended_by_person(self, context: Context) -> bool:
-        """Whether Airflow says that this task instance has been ended.
-
-        A person's kill and a deploy reach the worker as the same signal, but only after the first the task's state in
-        Airflow is no longer ``running``. When it cannot be told, the jobs are left alone.
-        """
-        ti = context["ti"]
+        """Whether Airflow says so. When it does not, the jobs are left alone."""
         try:
-            states = ti.get_task_states(
-                dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
-            )
+            return is_ended_by_person(context["ti"])
         except (AirflowRuntimeError, OSError) as error:
             self.log.warning("could not ask Airflow why this task ends (%s): its jobs go on", type(error).__name__)
             return False
-        return any(state in ENDED_STATES for by_task in states.values() for state in by_task.values())
 
     @property
     def _owns_jobs(self) -> bool:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_sfbulk.client import BulkClient
     from airflow_provider_sfbulk.client.flows.rounds import Round
+    from airflow_provider_sfbulk.operators.apart import Target
     from airflow_provider_sfbulk.operators.folder import TaskFolder
     from airflow_provider_sfbulk.operators.load import Load
     from airflow_provider_sfbulk.operators.load_input import LoadInput
@@ -201,7 +202,7 @@ class BulkIngestOperator(BulkJobOperator):
         ledger = self._ledger(context)
         given_up = ledger.begin(self._plan(rules))
         if not ledger.is_resumed:
-            self.input(rules).find()
+            self.input(rules).find(self._targets())
         with self.results_folder(context["ti"]) or nullcontext() as folder:
             if folder is not None and ledger.result is None:
                 folder.claim_for_results(self.results_format)
@@ -265,6 +266,17 @@ class BulkIngestOperator(BulkJobOperator):
         known = result if isinstance(result, dict) else {"job_ids": result[:NAMED_JOB_IDS]}
         told = {name: known[name] for name in EVENT_FACTS if name in known}
         self.tell_outlets(context, {"sobject": self.sobject, "operation": self.operation, **told})
+
+    def _targets(self) -> list[Target]:
+        """Say where this load writes."""
+        from airflow_provider_sfbulk.operators.apart import Target
+
+        targets = []
+        if self.results_path is not None:
+            targets.append(Target.results(self.results_path, self.results_format, conn_id=self.results_conn_id))
+        if self.staging_path is not None:
+            targets.append(Target.staging(self.staging_path, conn_id=self.staging_conn_id))
+        return targets
 
     def results_folder(self, ti: RuntimeTaskInstanceProtocol) -> TaskFolder | None:
         """Open the folder of the results, if there is one."""
@@ -334,7 +346,7 @@ class BulkIngestOperator(BulkJobOperator):
             column_delimiter=_optional(ColumnDelimiter, self.column_delimiter, "column_delimiter"),
             line_ending=_optional(LineEnding, self.line_ending, "line_ending"),
         )
-        self.input(rules).check(self.results_path)
+        self.input(rules).check(self._targets())
         return rules
 
     def _plan(self, rules: Rules) -> dict[str, Any]:

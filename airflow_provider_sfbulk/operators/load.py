@@ -19,7 +19,7 @@ from airflow_provider_sfbulk.client.flows.outcome import Input, Outcome, settle
 from airflow_provider_sfbulk.client.flows.rounds import Again, Cut, Round, recorded_rounds
 from airflow_provider_sfbulk.client.flows.settle import KINDS
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
-from airflow_provider_sfbulk.client.flows.wait import look
+from airflow_provider_sfbulk.client.flows.wait import read_all
 from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.records.fingerprints import RowForm
@@ -368,7 +368,7 @@ class Load:
         batches = [part for part in parts if isinstance(part, load1.Sent)]
         others = [part.job_id for part in parts if not isinstance(part, load1.Sent) and part.job_id not in ends]
         if others:
-            ends.update((info.id, info) for info in self._run(look(self._jobs, others, pauses=(0.0,))))
+            ends.update((info.id, info) for info in self._run(read_all(self._jobs, others)))
         if batches:
             ends.update(self._run(ends_of(self._jobs1, batches)))
         return ends

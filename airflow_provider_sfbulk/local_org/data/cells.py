@@ -13,6 +13,7 @@ from typing import Any
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.data.columns import Column, Plan
+from airflow_provider_sfbulk.local_org.data.describe import MASTER_RECORD_TYPE
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.data.store import Store, key_of, quoted
 from airflow_provider_sfbulk.local_org.data.values import CLEAR, KEEP, RowError, is_plain_text, null_checkbox, too_long
@@ -34,6 +35,7 @@ class Cells:
         self._null = null
         self._store = store
         self._schema = schema
+        self._sobject = plan.sobject
         self._check_sizes(raw)
         for column in plan.columns:
             self._read(column, raw[column.position])
@@ -113,9 +115,24 @@ class Cells:
         for name in field.reference_to:
             sobject = self._schema.get(name)
             if sobject is not None:
-                some = {value for value in wanted if value.startswith(sobject.key_prefix)}
+                some = {value for value in wanted if value.startswith(sobject.key_prefix)} - {MASTER_RECORD_TYPE}
                 gone |= absent(self._store, sobject, some)
+        if field.name == "RecordTypeId":
+            gone |= self._strange_record_types(field, wanted - gone.keys())
         self._fail_where(values, gone)
+        if field.name == "RecordTypeId":
+            values[:] = [None if value == MASTER_RECORD_TYPE else value for value in values]
+
+    def _strange_record_types(self, field: Field, wanted: set[str]) -> dict[str, RowError]:
+        """Return which record types are not for records of this object."""
+        sql = "SELECT Id FROM RecordType WHERE SobjectType = ? AND IsActive = 1 AND IsDeleted = 0"
+        fit = {row[0] for row in self._store.select(sql, (self._sobject.name,))} | {MASTER_RECORD_TYPE}
+        message = f"{field.label or field.name}: this ID value isn't valid for the user: "
+        return {
+            each: RowError("INVALID_CROSS_REFERENCE_KEY", message + each, field.name)
+            for each in wanted
+            if each not in fit
+        }
 
     def _merged(self, field: Field, first: list[Any], second: list[Any]) -> list[Any]:
         """Join a lookup that is given both by id and by external id; a row may use one of them."""

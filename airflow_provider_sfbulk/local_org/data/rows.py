@@ -17,15 +17,23 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
-from typing import Any
+from typing import Any, Final
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org import clock
+from airflow_provider_sfbulk.local_org.data import deleting
 from airflow_provider_sfbulk.local_org.data.cells import Cells, absent
 from airflow_provider_sfbulk.local_org.data.columns import DELETES, Plan
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema
 from airflow_provider_sfbulk.local_org.data.store import Store, key_of, quoted
 from airflow_provider_sfbulk.local_org.data.values import CLEAR, KEEP, RowError
+
+_OPERATIONS: Final = (
+    ({"insert", "upsert"}, "createable", "inserted"),
+    ({"update", "upsert"}, "updateable", "updated"),
+    ({"delete", "hardDelete"}, "deletable", "deleted"),
+)
+"""What an object can be closed to. The code is sure for inserts; for the others it is assumed to be the same."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,8 @@ def decide(
     :param refused: rows that fail because a test asked for it
     """
     cells = Cells(store, schema, plan, raw, count=len(raw[0]) if count is None else count, null=null)
-    rows = _Rows(store, plan, cells, clock.in_csv(now), user_id, held, refused or {})
+    rows = _Rows(store, schema, plan, cells, clock.in_csv(now), user_id, held, refused or {})
+    rows.refuse_operation()
     return rows.delete() if plan.operation in DELETES else rows.save()
 
 
@@ -118,6 +127,7 @@ class _Rows:
     def __init__(
         self,
         store: Store,
+        schema: Schema,
         plan: Plan,
         cells: Cells,
         now: str,
@@ -126,6 +136,7 @@ class _Rows:
         refused: Mapping[int, RowError],
     ) -> None:
         self._store = store
+        self._schema = schema
         self._plan = plan
         self._cells = cells
         self._now = now
@@ -135,6 +146,14 @@ class _Rows:
         self._sobject = plan.sobject
         self._record_ids: list[str | None] = [None] * cells.count
         self._created = [False] * cells.count
+
+    def refuse_operation(self) -> None:
+        """Fail all rows when the object's records cannot be made, changed or deleted by anybody."""
+        for operations, claim, words in _OPERATIONS:
+            if self._plan.operation in operations and claim in self._sobject.cannot:
+                message = f"entity type cannot be {words}: {self._sobject.label or self._sobject.name}"
+                for row in range(self._cells.count):
+                    self._cells.fail(row, RowError("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message))
 
     # --- delete ---
 
@@ -152,16 +171,16 @@ class _Rows:
                 continue
             done.append(record_id)
             gone[record_id] = RowError("ENTITY_IS_DELETED", "entity is deleted")
-        table = quoted(self._sobject.name)
-        if self._plan.operation == "hardDelete":
-            statement = Statement(f"DELETE FROM {table} WHERE Id = ?", [(record_id,) for record_id in done])  # noqa: S608 - a name of the schema, quoted
-        else:
-            names = [name for name in ("LastModifiedDate", "SystemModstamp") if self._sobject.get(name)]
-            sets = "".join(f", {quoted(name)} = ?" for name in names)
-            values = [self._now] * len(names)
-            sql = f"UPDATE {table} SET IsDeleted = 1{sets} WHERE Id = ?"  # noqa: S608 - a name of the schema, quoted
-            statement = Statement(sql, [(*values, record_id) for record_id in done])
-        return self._outcome([statement])
+        found = deleting.fallout(self._store, self._schema, self._sobject, done)
+        if found.kept:
+            for row, record_id in enumerate(self._record_ids):
+                if record_id in found.kept:
+                    self._cells.fail(row, found.kept[record_id])
+            done = [record_id for record_id in done if record_id not in found.kept]
+        for_ever = self._plan.operation == "hardDelete"
+        own = deleting.deletion(self._sobject, done, now=self._now, for_ever=for_ever)
+        others = deleting.statements(found, now=self._now, for_ever=for_ever)
+        return self._outcome([Statement(*each) for each in (own, *others)])
 
     # --- insert, update, upsert ---
 
@@ -399,6 +418,7 @@ class _Rows:
             field.name: default
             for field in self._sobject.fields.values()
             if field.name not in self._cells.values
+            and field.derived is None
             and (default := self._audit(field.name) or self._default(field)) is not None
         }
         for field in self._sobject.fields.values():
@@ -411,9 +431,9 @@ class _Rows:
         yield Statement(sql, list(zip(*columns, *map(repeat, constants.values()), strict=False)))
 
     def _auto_numbers(self, field: Field, count: int) -> list[str | None]:
-        """Return the next numbers of an auto-number field; describe does not say its format, so it is five digits."""
+        """Return the next numbers of an auto-number field; describe does not say its format."""
         first = self._store.next_number(f"{self._sobject.name}.{field.name}", count)
-        return [f"{number:05}" for number in range(first, first + count)]
+        return [f"{number:0{field.auto_number_digits}}" for number in range(first, first + count)]
 
     def _updates(self, rows: list[int]) -> Iterator[Statement]:
         if not rows:

@@ -64,8 +64,9 @@ class Field:
     cascade_delete: bool = False
     """Whether the record goes with the one that it looks up to: master-detail."""
     restricted_delete: bool = False
-    filterable: bool | None = None
-    """As described; None: by its type."""
+    auto_number_digits: int = 5
+    derived: str | None = None
+    """SQL that gives its value from the record's other fields; nobody writes it."""
 
     @property
     def is_system(self) -> bool:
@@ -115,9 +116,15 @@ class SObject:
     fields: Mapping[str, Field] = field(default_factory=dict)
     """By lower-case name, in describe's order."""
     queryable_in_bulk: bool = True
+    label_plural: str = ""
     children: tuple[ChildRelationship, ...] = ()
+    cannot: frozenset[str] = frozenset()
+    """What describe says that it cannot be: ``createable``, ``updateable``, ``deletable``, ``undeletable``,
+    ``searchable``, ``queryable``."""
+    triggers: Mapping[str, str] = field(default_factory=dict)
+    """SQL of triggers by name, which give fields their values as records are saved."""
     described: Mapping[str, Any] | None = None
-    """The describe answer that it was made from: it is given back whole."""
+    """The describe answer that it was made from, which is given back whole."""
 
     @classmethod
     def of(cls, *, name: str, key_prefix: str, fields: Iterable[Field], **attributes: Any) -> SObject:

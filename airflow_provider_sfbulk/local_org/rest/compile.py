@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.rest import formats
 from airflow_provider_sfbulk.local_org.soql import literals
@@ -467,7 +468,7 @@ def _check_groupable(named: Named) -> None:
         "percent",
     ):
         raise malformed(f"field '{named.path}' can not be grouped in a query call", named.place)
-    if kind == "datetime" or (kind == "textarea" and named.field.filterable is False):
+    if kind == "datetime" or (kind == "textarea" and named.field.length > limits.FILTERABLE_TEXT_CHARACTERS):
         raise malformed(f"field '{named.path}' can not be grouped in a query call", named.place)
 
 

@@ -63,7 +63,10 @@ def sobjects(ask: Ask) -> Answer:
 
 def describe_sobject(ask: Ask) -> Answer:
     """``GET /services/data/vXX.X/sobjects/{Object}/describe``."""
-    return Answer(describe(ask.sobject, ask.core.schema, ask.version))
+    sobject = ask.sobject
+    sql = "SELECT Id, DeveloperName, Name, IsActive FROM RecordType WHERE SobjectType = ? AND IsDeleted = 0 ORDER BY Id"
+    kinds = [(row[0], row[1], row[2], bool(row[3])) for row in ask.core.store.select(sql, (sobject.name,))]
+    return Answer(describe(sobject, ask.core.schema, ask.version, kinds))
 
 
 def search(ask: Ask) -> Answer:  # noqa: ARG001 - operations are called alike
