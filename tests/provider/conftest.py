@@ -6,22 +6,25 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk._shared.secrets_masker import reset_secrets_masker
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from starlette.responses import Response
 
-from airflow_provider_sfbulk.client.flows import polls
+from airflow_provider_sfbulk.client.flows import polls, still
+from airflow_provider_sfbulk.ended_by_person import ENDED_XCOM_KEY
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators import base
@@ -42,7 +45,6 @@ class FakeTask:
     current: int = 0
     retries: int = 2
     max_tries: int = 2
-    airflow_state: str = "running"
 
     def start(self, *, cleared: bool = False) -> Try:
         """Begin the next try: a retry, or what follows a user's clear."""
@@ -58,6 +60,7 @@ class Try:
     def __init__(self, task: FakeTask, number: int) -> None:
         self.task, self.try_number, self.max_tries = task, number, task.max_tries
         self.dag_id, self.task_id, self.run_id, self.map_index = "dag", "task", "run", -1
+        self.id = uuid4()
         self.xcoms: dict[str, Any] = {}
         self.outlet_events: dict[str, SimpleNamespace] = {}
 
@@ -78,9 +81,6 @@ class Try:
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = value
-
-    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
-        return {self.run_id: {self.task_id: self.task.airflow_state}}
 
     def get(self, key: str, default: Any = None) -> Any:
         if self.try_number != self.task.current:
@@ -197,11 +197,24 @@ class Advancing(Fault):
         return None
 
 
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Do as Airflow's API server does when a person ends a task instance, in a world of one task instance."""
+
+    def end(task_instance: Any, state: str = "failed") -> None:
+        fact = {"ti_id": str(task_instance.id), "state": state}
+        monkeypatch.setattr(BaseXCom, "get_one", lambda key, **_: fact if key == ENDED_XCOM_KEY else None)
+
+    return end
+
+
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at jobs without pausing: the local org shows every state for one look, whatever the time."""
     monkeypatch.setattr(base, "LOOKS", (0.0, 0.01, 0.01, 0.02, 0.05))
     monkeypatch.setattr(job_trigger, "SHORTEST_DEFERRAL_SECONDS", 0.0)
+    monkeypatch.setattr(still, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(still, "BATCH_SECONDS", 0.0)
 
 
 @pytest.fixture(autouse=True)
