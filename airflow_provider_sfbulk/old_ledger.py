@@ -42,7 +42,7 @@ class OldTry:
         entry = self._entry(self._number, name) if number.isdigit() and group != "end" else None
         if entry is None or "soql" not in self._head["plan"]:
             return entry
-        known = {each: entry[each] for each in ("job_id", "batch_id") if each in entry}
+        known = {each: entry[each] for each in ("job_id", "batch_id", "api_version") if each in entry}
         return {**known, "plan": plan_digest(self._head["plan"])}
 
     def _decided(self, name: str, number: str) -> dict[str, Any]:

@@ -23,10 +23,14 @@
     └── SourceError               fix the input or the arguments (also a ValueError)
 
 A message says what was tried, on what, what came back and what to do next. It never carries a token, a password, a key
-or a record's contents. All of them survive pickling: the keyword facts are optional and live in ``__dict__``.
+or a record's contents; what cannot be seen is shown, and it has ``safe_text.MESSAGE_CHARACTERS`` at most. All of them
+survive pickling: the keyword facts are optional and live in ``__dict__``. What passes by itself and what does not:
+``error_table``.
 """
 
 from __future__ import annotations
+
+from airflow_provider_sfbulk.client.safe_text import fit
 
 
 class SfBulkError(Exception):
@@ -50,7 +54,7 @@ class SfBulkError(Exception):
         path: str | None = None,
         job_id: str | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(fit(message))
         self.error_code = error_code
         self.status = status
         self.method = method

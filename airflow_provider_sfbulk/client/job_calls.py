@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.faces import Give, Stream, call, stream
+from airflow_provider_sfbulk.client.flows.distrust import MANY_LIST_PAGES, Trail
 from airflow_provider_sfbulk.client.flows.job import Jobs
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule, wait_until_final
 from airflow_provider_sfbulk.client.models import JobInfo
@@ -41,8 +42,10 @@ class JobCalls:
         :param job_type: ``BigObjectIngest``, say; by default the jobs of this half of Bulk API 2.0
         :param is_pk_chunking_enabled: only jobs that Salesforce chunks by ids, or only the others
         :param concurrency_mode: only jobs of this mode, ``Parallel`` or ``Serial``
+        :raises ProtocolError: the pages lead back, or to no end
         """
         locator: str | None = None
+        trail = Trail("the list of jobs", MANY_LIST_PAGES)
         while True:
             page = yield self._jobs.list_page(
                 locator=locator,
@@ -54,6 +57,7 @@ class JobCalls:
             locator = page.next_locator
             if locator is None:
                 return
+            trail.step(locator, len(page.jobs))
 
     @call
     def abort(self, job_id: str) -> Flow[JobInfo]:

@@ -20,6 +20,10 @@ MOST_LEVELS: Final = 32
 """Elements inside each other at most. Ours: a row with parents of parents has some eight."""
 
 
+MOST_ELEMENTS: Final = 250_000
+"""Elements of a document that is read as a whole. Ours; they take some 60 MB. A list of 10,000 batches has 130,000."""
+
+
 class MalformedXmlError(ValueError):
     """Bytes that are no XML, or XML of the dangerous kind. The text never quotes them."""
 
@@ -29,6 +33,8 @@ def parse(data: bytes) -> Element:
 
     :raises MalformedXmlError: it is none, was cut, or has what is not allowed
     """
+    if data.count(b"<") > 2 * MOST_ELEMENTS:  # each has two tags; counting is cheap
+        raise MalformedXmlError(f"XML of more than {MOST_ELEMENTS} elements")
     root: Element | None = None
     for element in ends(io.BytesIO(data)):
         root = element

@@ -8,6 +8,7 @@ from typing import IO, Final
 
 from airflow_provider_sfbulk.client.errors import TransportError
 from airflow_provider_sfbulk.client.flows.query import RECORDS_HEADER
+from airflow_provider_sfbulk.client.models import read_count
 from airflow_provider_sfbulk.client.records.decode import RecordCounter, find_dialect, read_rows
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.wire import Reply
@@ -65,8 +66,8 @@ class Spool(OnDisk):
         """Begin anew."""
         self._open()
         self._counter = RecordCounter(self._given)
-        said = reply.headers.get(RECORDS_HEADER, "")
-        self._expected = int(said) if self._records is None and said.isdecimal() else self._records
+        said = read_count(reply.headers.get(RECORDS_HEADER, ""))
+        self._expected = said if self._records is None else self._records
 
     def write(self, data: bytes) -> None:
         """Take the next bytes."""

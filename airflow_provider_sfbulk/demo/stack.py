@@ -148,11 +148,15 @@ class AirflowStack:
     def _database(self, lock_seconds: int) -> str:
         return f"sqlite:///{self.home / 'airflow.db'}?timeout={lock_seconds}"
 
-    def start_component(self, name: str) -> None:
-        """Start one component, as after :meth:`kill_component`."""
+    def start_component(self, name: str, *, known_as: str | None = None) -> None:
+        """Start one component, as after :meth:`kill_component`.
+
+        :param known_as: its name for this class, when it is the second of its kind
+        """
+        known_as = known_as or name
         own = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database(API_LOCK_SECONDS)} if name == "api-server" else {}
-        with self.log_of(name).open("ab") as output:
-            self._processes[name] = subprocess.Popen(
+        with self.log_of(known_as).open("ab") as output:
+            self._processes[known_as] = subprocess.Popen(
                 self._command(*COMPONENTS[name]),
                 env={**self._environment, **own},
                 stdout=output,
@@ -174,6 +178,10 @@ class AirflowStack:
         process = self._processes.pop(name)
         _signal_group(process, signal.SIGKILL)
         process.wait()
+
+    def signal_component(self, name: str, which: signal.Signals) -> None:
+        """Signal a component and its children."""
+        _signal_group(self._processes[name], which)
 
     def stop(self) -> None:
         """End all components and their children; a second Ctrl-C meanwhile only makes it quicker."""

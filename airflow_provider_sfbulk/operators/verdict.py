@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from airflow_provider_sfbulk.client.models import JobInfo
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.flows.outcome import Outcome
     from airflow_provider_sfbulk.ledger import TaskLedger
+
+log = logging.getLogger("airflow_provider_sfbulk")
 
 NAMED_JOBS = 3
 """Jobs that a message names; the manifest has them all."""
@@ -54,7 +57,12 @@ def judge(
         _refuse_unprocessed(jobs, unprocessed, total=total, where=unprocessed_files)
     try:
         check_failed_records(
-            jobs, failed=outcome.counts["failed"], allowed=allowed, total=total, codes=outcome.errors, where=where
+            jobs,
+            failed=outcome.counts["failed"],
+            allowed=allowed,
+            total=total,
+            codes=outcome.errors,
+            advice=_advice(outcome.errors, where),
         )
     except FailedRecordsError:
         ledger.judge(last_round)
@@ -69,12 +77,12 @@ def _refuse_unprocessed(jobs: Sequence[JobInfo], unprocessed: int, *, total: int
             if is_refused_input(job):
                 raise RefusedInputError(f"{error}. {_refused(unprocessed, total, where)}", job_id=job.id) from error
             raise JobFailedError(
-                f"{error}. {unprocessed} records were not processed: a retry (or clearing the task) sends them again.",
+                f"{error}. {unprocessed:,} records were not processed: a retry (or clearing the task) sends them again.",
                 job_id=job.id,
             ) from error
     raise JobFailedError(
-        f"{unprocessed} records were not processed although their jobs completed (an allowance of the org may be used up): "
-        "a retry (or clearing the task) sends them again.",
+        f"{unprocessed:,} records were not processed although their jobs completed (an allowance of the org may be "
+        "used up): a retry (or clearing the task) sends them again.",
         job_id=jobs[-1].id,
     )
 
@@ -97,18 +105,25 @@ def check_failed_records(
     allowed: float | None,
     total: int,
     codes: Mapping[str, int],
-    where: Sequence[str] = (),
+    advice: str,
 ) -> None:
-    """Refuse more failed records than allowed.
+    """Refuse more failed records than allowed; a warning tells of those that are.
 
     :param failed: how many failed, those that were saved later left out
     :param allowed: a number of records; a float: fraction of ``total``; None: any number
-    :param codes: how many failed with which of Salesforce's codes
-    :param where: URIs of the failed records
+    :param codes: how many failed with which of Salesforce's codes, as far as that is known
+    :param advice: where they are, and what to do
     :raises FailedRecordsError: naming the jobs, how many and which codes; never a record's contents
     """
+    told = f"{_told(jobs, failed=failed, allowed=allowed, total=total, codes=codes)} {advice}"
     if allowed is None or failed <= (allowed * total if isinstance(allowed, float) else allowed):
+        if failed:
+            log.warning("%s", told)
         return
+    raise FailedRecordsError(told, job_id=next((job.id for job in jobs if job.failed), jobs[0].id))
+
+
+def _told(jobs: Sequence[JobInfo], *, failed: int, allowed: float | None, total: int, codes: Mapping[str, int]) -> str:
     # The counters of a job that did not complete may lag behind its files: then any of the jobs may hold the failures.
     with_failures = [job for job in jobs if job.failed] or list(jobs)
     sums: dict[str, tuple[int, int]] = {}  # by job: the batches of one of Bulk API 1.0 come one by one
@@ -116,19 +131,16 @@ def check_failed_records(
         bad, all_ = sums.get(job.id, (0, 0))
         sums[job.id] = (bad + job.failed, all_ + job.processed)
     named = ", ".join(
-        f"{bad} of {all_} in job {job_id}" if bad else f"job {job_id}"
+        f"{bad:,} of {all_:,} in job {job_id}" if bad else f"job {job_id}"
         for job_id, (bad, all_) in list(sums.items())[:NAMED_JOBS]
     )
-    more = f" and {len(sums) - NAMED_JOBS} more jobs" if len(sums) > NAMED_JOBS else ""
+    more = f" and {len(sums) - NAMED_JOBS:,} more jobs" if len(sums) > NAMED_JOBS else ""
     reasons = ", ".join(
-        f"{code} {count}" for code, count in sorted(codes.items(), key=lambda item: (-item[1], item[0]))
+        f"{code} {count:,}" for code, count in sorted(codes.items(), key=lambda item: (-item[1], item[0]))
     )
     told = f" ({reasons})" if reasons else ""
-    raise FailedRecordsError(
-        f"{failed} of {total} records failed{told}, {allowed} allowed by max_failed_records: {named}{more}. "
-        + _advice(codes, where),
-        job_id=with_failures[0].id,
-    )
+    limit = "any number" if allowed is None else f"{allowed:,}"
+    return f"{failed:,} of {total:,} records failed{told}, {limit} allowed by max_failed_records: {named}{more}."
 
 
 def _advice(codes: Mapping[str, int], where: Sequence[str]) -> str:

@@ -6,22 +6,25 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk._shared.secrets_masker import reset_secrets_masker
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from starlette.responses import Response
 
-from airflow_provider_sfbulk.client.flows import polls
+from airflow_provider_sfbulk.client.flows import polls, still
+from airflow_provider_sfbulk.ended_by_person import ENDED_XCOM_KEY
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators import accepted, base
@@ -67,6 +70,7 @@ class Try:
         self.task: BaseOperator | None = None
         self.state = "running"
         self.dag_id, self.task_id, self.run_id, self.map_index = "dag", "task", "run", -1
+        self.id = uuid4()
         self.xcoms: dict[str, Any] = {}
         self.outlet_events: dict[str, SimpleNamespace] = {}
 
@@ -223,11 +227,24 @@ class Advancing(Fault):
         return None
 
 
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Do as Airflow's API server does when a person ends a task instance, in a world of one task instance."""
+
+    def end(task_instance: Any, state: str = "failed") -> None:
+        fact = {"ti_id": str(task_instance.id), "state": state}
+        monkeypatch.setattr(BaseXCom, "get_one", lambda key, **_: fact if key == ENDED_XCOM_KEY else None)
+
+    return end
+
+
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at jobs without pausing: the local org shows every state for one look, whatever the time."""
     monkeypatch.setattr(base, "LOOKS", (0.0, 0.01, 0.01, 0.02, 0.05))
     monkeypatch.setattr(job_trigger, "SHORTEST_DEFERRAL_SECONDS", 0.0)
+    monkeypatch.setattr(still, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(still, "BATCH_SECONDS", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 import certifi
@@ -23,7 +24,6 @@ import httpx
 from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.beside import in_thread as _in_thread
 from airflow_provider_sfbulk.client.drivers.exchange import (
-    CONNECT_SECONDS,
     RAW_BYTES,
     Meter,
     Receiver,
@@ -35,6 +35,7 @@ from airflow_provider_sfbulk.client.drivers.exchange import (
     no_reply,
     url_of,
 )
+from airflow_provider_sfbulk.client.drivers.pace import Pace, connect_seconds
 from airflow_provider_sfbulk.client.errors import StoppedError
 from airflow_provider_sfbulk.client.flows.org import ApiUsage
 from airflow_provider_sfbulk.client.ledger import MemoryLedger
@@ -64,6 +65,8 @@ T = TypeVar("T")
 _NEVER_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _LOCAL: Final = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 _END: Final = object()
+_SENT_BYTES: Final = 64 * 1024
+"""Bytes given to the network at a time: when they are taken, the exchange is alive."""
 
 
 class AsyncDriver:
@@ -235,17 +238,20 @@ class AsyncDriver:
     async def _exchange(self, request: Request, sink: Sink | None) -> Reply:
         started = self._clock()
         self._meter.sent(request)
-        async with self._sent(request) as response:
+        pace = Pace(self._settings.timeout)
+        async with self._sent(request, pace) as response:
+            pace.headed()
             head = head_of(response.status_code, response.headers)
             self._meter.answered(request, head, self._clock() - started)
-            begun = self._clock()
             receiver = Receiver(head, sink)
             # A sink works beside the loop; what stays in memory needs no thread.
             beside = _in_thread if receiver.is_fetched else _here
             try:
                 await beside(receiver.start)
-                async for raw in _body(request, response):
-                    await beside(partial(receiver.feed, raw, self._clock() - begun))
+                async for raw in _body(request, response, pace):
+                    await beside(partial(receiver.feed, raw))
+                    if receiver.is_full:
+                        break
                 return await beside(receiver.finish)
             except BaseException as error:
                 await beside(receiver.discard)
@@ -253,13 +259,17 @@ class AsyncDriver:
                 raise
 
     @asynccontextmanager
-    async def _sent(self, request: Request) -> AsyncIterator[httpx.Response]:
+    async def _sent(self, request: Request, pace: Pace) -> AsyncIterator[httpx.Response]:
         """Send a request, give its reply with the body unread, and close it."""
         client = await self._opened()
-        content = _pieces(request.body) if request.body is not None and request.body.length else None
-        prepared = client.build_request(request.method, url_of(request), headers=headers_of(request), content=content)
         try:
-            response = await client.send(prepared, stream=True)
+            async with _keeping(pace) as timer:
+                body = request.body
+                content = _pieces(body, pace, timer) if body is not None and body.length else None
+                prepared = client.build_request(
+                    request.method, url_of(request), headers=headers_of(request), content=content
+                )
+                response = await client.send(prepared, stream=True)
         except (httpx.HTTPError, OSError) as error:
             raise no_reply(request, error, sent=not isinstance(error, _NEVER_CONNECTED)) from error
         try:
@@ -270,14 +280,12 @@ class AsyncDriver:
     async def _opened(self) -> httpx.AsyncClient:
         async with self._opening:
             if self._client is None:
-                context = await asyncio.to_thread(
-                    ssl.create_default_context, cafile=authorities(self._settings.ca_file) or certifi.where()
-                )
+                context = await asyncio.to_thread(_trusting, self._settings.ca_file)
                 # The connection's proxy or the environment's are used, but not on the way to this machine; httpx reads no
                 # .netrc unless told to. No cookie is kept, no redirect followed and nothing repeated.
                 self._client = httpx.AsyncClient(
                     verify=context,
-                    timeout=httpx.Timeout(self._settings.timeout, connect=CONNECT_SECONDS),
+                    timeout=httpx.Timeout(None, connect=connect_seconds(self._settings.timeout)),
                     follow_redirects=False,
                     http2=False,
                     trust_env=True,
@@ -286,6 +294,13 @@ class AsyncDriver:
                     mounts=dict.fromkeys(_LOCAL),
                 )
             return self._client
+
+
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    place = authorities(ca_file) or certifi.where()
+    if Path(place).is_dir():
+        return ssl.create_default_context(capath=place)
+    return ssl.create_default_context(cafile=place)
 
 
 def _step(flow: Flow[T], result: Any, error: BaseException | None) -> tuple[Effect | None, Any, BaseException | None]:
@@ -302,15 +317,47 @@ async def _here(work: Callable[[], T]) -> T:
     return work()
 
 
-async def _pieces(body: Body) -> AsyncIterator[bytes]:
+@asynccontextmanager
+async def _keeping(pace: Pace) -> AsyncIterator[asyncio.Timeout]:
+    """End what is done in here when the exchange's time is over.
+
+    :raises TooSlowError: it was
+    """
+    try:
+        async with asyncio.timeout(pace.left()) as timer:
+            yield timer
+    except TimeoutError as error:
+        raise pace.error() from error
+
+
+async def _pieces(body: Body, pace: Pace, timer: asyncio.Timeout) -> AsyncIterator[bytes]:
+    """Give a body's pieces. Each that was taken gives the exchange more time."""
     pieces = iter(Upload(body))
     while (piece := await _in_thread(partial(next, pieces, None))) is not None:
-        yield piece
+        for at in range(0, len(piece), _SENT_BYTES):
+            sent = piece[at : at + _SENT_BYTES]
+            yield sent
+            pace.sent(len(sent))
+            timer.reschedule(asyncio.get_running_loop().time() + pace.left())
 
 
-async def _body(request: Request, response: httpx.Response) -> AsyncIterator[bytes]:
+async def _body(request: Request, response: httpx.Response, pace: Pace) -> AsyncIterator[bytes]:
+    """Give a body as it comes, in pieces of ``RAW_BYTES`` while it comes fast."""
+    stream = response.aiter_raw()
+    kept: list[bytes] = []
+    size = 0
     try:
-        async for raw in response.aiter_raw(RAW_BYTES):
-            yield raw
+        while True:
+            begun = time.monotonic()
+            async with _keeping(pace):
+                raw = await anext(stream, b"")
+            pace.came(len(raw), time.monotonic() - begun)
+            kept += [raw] if raw else []
+            size += len(raw)
+            if size >= RAW_BYTES or (kept and not raw):
+                yield b"".join(kept)
+                kept, size = [], 0
+            if not raw:
+                return
     except (httpx.HTTPError, OSError) as error:
         raise no_reply(request, error, sent=True) from error

@@ -15,18 +15,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final, Protocol, Self, TypeVar
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
 from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.drivers.door import Door
 from airflow_provider_sfbulk.client.drivers.exchange import (
-    CONNECT_SECONDS,
     RAW_BYTES,
     Meter,
     Receiver,
@@ -39,6 +37,8 @@ from airflow_provider_sfbulk.client.drivers.exchange import (
     no_reply,
     url_of,
 )
+from airflow_provider_sfbulk.client.drivers.pace import Pace, connect_seconds
+from airflow_provider_sfbulk.client.drivers.paced import PACE, PacedAdapter
 from airflow_provider_sfbulk.client.errors import StoppedError
 from airflow_provider_sfbulk.client.flows.org import ApiUsage
 from airflow_provider_sfbulk.client.ledger import MemoryLedger
@@ -119,9 +119,7 @@ class BlockingDriver:
         self._reason = StoppedError("stopped")
         self._sleep = sleep or self._stopped.wait
         self._meter = Meter()
-        # Every retry is a flow's decision: urllib3 by itself would repeat a PUT.
-        never = urllib3.Retry(total=0, read=False, redirect=0)
-        self._adapter = HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=never)
+        self._adapter = PacedAdapter(_CONNECTIONS)
 
     @property
     def calls(self) -> int:
@@ -262,15 +260,18 @@ class BlockingDriver:
     def _exchange(self, request: Request, sink: Sink | None) -> Reply:
         started = self._clock()
         self._meter.sent(request)
-        with self._sent(request) as response:
+        pace = Pace(self._settings.timeout)
+        with self._sent(request, pace) as response:
+            pace.headed()
             head = head_of(response.status_code, response.headers)
             self._meter.answered(request, head, self._clock() - started)
-            begun = self._clock()
             receiver = Receiver(head, sink)
             try:
                 receiver.start()
                 for raw in self._body(request, response):
-                    receiver.feed(raw, self._clock() - begun)
+                    receiver.feed(raw)
+                    if receiver.is_full:
+                        break
                 return receiver.finish()
             except BaseException as error:
                 receiver.discard()
@@ -278,25 +279,32 @@ class BlockingDriver:
                 raise
 
     @contextmanager
-    def _sent(self, request: Request) -> Iterator[requests.Response]:
+    def _sent(self, request: Request, pace: Pace) -> Iterator[requests.Response]:
         """Send a request, give its reply with the body unread, and close it."""
         body = Upload(request.body) if request.body is not None and request.body.length else None
         url = url_of(request)
         prepared = requests.Request(request.method, url, headers=headers_of(request), data=body).prepare()
+        kept = PACE.set(pace)
         try:
             response = self._adapter.send(
                 prepared,
                 stream=True,
-                timeout=(CONNECT_SECONDS, self._settings.timeout),
-                verify=authorities(self._settings.ca_file) or True,
+                timeout=(connect_seconds(self._settings.timeout), self._settings.timeout),
+                verify=self._authorities or True,
                 proxies=self._proxies(request, url),
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise no_reply(request, error, sent=_was_sent(error)) from error
+        finally:
+            PACE.reset(kept)
         try:
             yield response
         finally:
             response.close()
+
+    @cached_property
+    def _authorities(self) -> str | None:
+        return authorities(self._settings.ca_file)
 
     def _proxies(self, request: Request, url: str) -> dict[str, str]:
         if is_local(request):

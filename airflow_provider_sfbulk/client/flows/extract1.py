@@ -15,6 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ from airflow_provider_sfbulk.client.models1 import BatchInfo, JobState1
 from airflow_provider_sfbulk.client.records.decode import RecordCounter
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.pages import check_csv, columns_of
+from airflow_provider_sfbulk.client.safe_text import without_values
 from airflow_provider_sfbulk.client.wire import Body, Flow, Recall, Record, Reply, Sink, Together
 
 GONE: Final = "InvalidJob"
@@ -69,7 +71,8 @@ def submit(jobs: Jobs1, spec: JobSpec1, soql: str, *, plan: str = "") -> Flow[Su
         job = yield from jobs.create(spec)
         yield Record(f"0.{generation}", {"job_id": job.id, "plan": plan})
         try:
-            batch = yield from jobs.add_batch(job.id, Body.of(soql.encode(), spec.rows_in.media_type))
+            body = Body.of(soql.encode(), spec.rows_in.media_type)
+            batch = yield from jobs.add_batch(job.id, body, hide=partial(without_values, soql=soql))
         except (TransientError, ProtocolError) as error:
             yield from _abort_quietly(jobs, job.id)
             if generation == last or (isinstance(error, TransientError) and not is_in_doubt(error)):

@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransportError
-from airflow_provider_sfbulk.client.models import FileFormat, check_locator
+from airflow_provider_sfbulk.client.models import FileFormat, check_locator, read_count
 from airflow_provider_sfbulk.client.records.ahead import Behind
 from airflow_provider_sfbulk.client.records.arrow import BlockReader
 from airflow_provider_sfbulk.client.records.decode import Blocks, RecordCounter
@@ -60,8 +60,8 @@ def announced(reply: Reply) -> Announcement:
     :raises TransportError: when one is missing, or the number is none: it is not Salesforce that answered
     :raises ProtocolError: when the locator has not the form of one
     """
-    number = reply.headers.get("sforce-numberofrecords", "").strip()
-    if not (number.isascii() and number.isdigit()):
+    number = read_count(reply.headers.get("sforce-numberofrecords", ""))
+    if number is None:
         raise TransportError(
             "a result page without a count of its records (Sforce-NumberOfRecords)", status=reply.status
         )
@@ -69,7 +69,7 @@ def announced(reply: Reply) -> Announcement:
     if not locator:
         raise TransportError("a result page that does not tell what follows (Sforce-Locator)", status=reply.status)
     # Salesforce answers the text "null", not an empty header; Data Loader takes it in any case.
-    return Announcement(int(number), None if locator.lower() == "null" else check_locator(locator))
+    return Announcement(number, None if locator.lower() == "null" else check_locator(locator))
 
 
 def unannounced(_: Reply) -> Announcement:

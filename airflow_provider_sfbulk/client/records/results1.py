@@ -6,10 +6,10 @@ One entry a record, in the order of the request (Bulk API guide, "View Batch Res
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from airflow_provider_sfbulk.client import safe_json
 from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
 from airflow_provider_sfbulk.client.models import BulkError
 from airflow_provider_sfbulk.client.models1 import ContentType, RecordResult
@@ -67,10 +67,9 @@ def _of_xml(body: bytes) -> Iterator[RecordResult]:
 
 def _of_json(body: bytes) -> Iterator[RecordResult]:
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        # From None: the error quotes the body.
-        raise TransportError("results that are no whole JSON") from None
+        data = safe_json.parse(body)
+    except safe_json.MalformedJsonError as error:
+        raise TransportError(f"results that are {error}") from error
     if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
         raise ProtocolError("JSON that is no list of results")
     for each in data:
