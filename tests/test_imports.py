@@ -103,6 +103,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
                 "triggers",
                 "progress",
                 "metrics",
+                "operators.lasting",
                 "operators.showing",
                 "operators.arguments",
                 "operators.verdict",

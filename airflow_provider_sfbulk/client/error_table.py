@@ -16,7 +16,9 @@ from typing import Final
 
 from airflow_provider_sfbulk.client.errors import (
     InputChangedError,
+    JobFailedError,
     LoginError,
+    MissingSourceError,
     NotFoundError,
     ProtocolError,
     RequestLimitError,
@@ -236,18 +238,9 @@ def is_lasting(error: BaseException) -> bool:
     A job that a retry would take up again is left to it, and so is input that could not be read just now.
     """
     if isinstance(error, SourceError):
-        return not _is_of_storage(error)
-    if isinstance(error, RequestRefusedError):
+        return not isinstance(error, MissingSourceError)
+    if isinstance(error, (RequestRefusedError, JobFailedError)):
         row = row_of(error.error_code or "", str(error))
-        return error.job_id is None or (row is not None and row.kind is RequestRefusedError)
+        is_known = row is not None and row.kind is RequestRefusedError
+        return is_known or (isinstance(error, RequestRefusedError) and error.job_id is None)
     return isinstance(error, (LoginError, InputChangedError))
-
-
-def _is_of_storage(error: BaseException) -> bool:
-    """Whether something that could not be read or written is behind it."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError):
-            return True
-        seen = seen.__cause__
-    return False

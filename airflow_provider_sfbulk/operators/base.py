@@ -14,6 +14,7 @@ from airflow.sdk.definitions.asset import AssetRef
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
 from airflow_provider_sfbulk.client.errors import (
+    JobError,
     JobTimeoutError,
     RequestLimitError,
     SfBulkError,
@@ -36,6 +37,7 @@ from airflow_provider_sfbulk.lineage import Lineage, is_wanted, to_openlineage
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.metrics import count_api_calls
 from airflow_provider_sfbulk.operators.arguments import APIS, check_seconds
+from airflow_provider_sfbulk.operators.lasting import fails_for_good
 from airflow_provider_sfbulk.operators.showing import ShownProgress
 from airflow_provider_sfbulk.paths import is_path, rendered, text_of
 from airflow_provider_sfbulk.progress import Phase, Progress
@@ -203,11 +205,17 @@ class BulkJobOperator(BaseOperator):
         except TaskDeferred:
             raise
         except BaseException as error:
+            if isinstance(error, SfBulkError) and (error.status is not None or isinstance(error, JobError)):
+                error.args = (self._hidden(str(error)),)
             self.shown.fail(error)
             count_api_calls(self._api_calls(client), tags=self.metric_tags)
             raise
         self.shown.enter(Phase.DONE if self.wait_for_completion else Phase.SUBMITTED)
         count_api_calls(self._api_calls(client), tags=self.metric_tags)
+
+    def _hidden(self, text: str) -> str:
+        """Give what an error says without what this task has sent."""
+        return text
 
     def tell_outlets(self, context: Context, facts: Mapping[str, Any]) -> None:
         """Say in the events of the task's assets what is new in them: counts and places, never a value of a record."""
@@ -321,6 +329,7 @@ class BulkJobOperator(BaseOperator):
         )
         raise AssertionError("defer() came back")
 
+    @fails_for_good
     def execute_after_reserve(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:

@@ -18,6 +18,7 @@ from airflow_provider_sfbulk.client.records.stream import Nulls, Rules
 from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.operators.arguments import check_allowance, check_count, check_names
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
+from airflow_provider_sfbulk.operators.lasting import fails_for_good
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
 from airflow_provider_sfbulk.paths import AnyPath, is_path
 from airflow_provider_sfbulk.storage import open_output
@@ -191,6 +192,7 @@ class BulkIngestOperator(BulkJobOperator):
         shown = isinstance(value, (Unshown, XComArg)) or value is None
         self._sql_parameters = value if shown else UnshownTemplate(value)
 
+    @fails_for_good
     def execute(self, context: Context) -> dict[str, Any] | list[str]:
         """Fill, decide, close; then wait, settle, and send again what may be."""
         self._begin_waits()
@@ -231,6 +233,7 @@ class BulkIngestOperator(BulkJobOperator):
                 return job_ids
             return self._finish(context, client, load, rounds, self._wait(context, client, job_ids))
 
+    @fails_for_good
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.metrics import count_api_calls
 from airflow_provider_sfbulk.operators.arguments import APIS, check_allowance
+from airflow_provider_sfbulk.operators.lasting import fails_for_good
 from airflow_provider_sfbulk.operators.showing import ShownProgress
 from airflow_provider_sfbulk.progress import Phase, Progress, by_code
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
@@ -101,6 +102,7 @@ class BulkJobSensor(BaseSensorOperator):
         self.job_link: str | None = None
         self._waiting = ""
 
+    @fails_for_good
     def execute(self, context: Context) -> Any:
         """Look once; then wait, deferred or by poking."""
         if self.deferrable:
@@ -112,6 +114,7 @@ class BulkJobSensor(BaseSensorOperator):
                 raise AirflowSkipException(f"skipped instead of failed: {error}") from error
             raise
 
+    @fails_for_good
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:
@@ -156,6 +159,7 @@ class BulkJobSensor(BaseSensorOperator):
         if wake_up.outcome is WaitOutcome.ERROR:
             raise TransientError(f"the triggerer could not go on looking at {self._waiting}; its own log says why")
 
+    @fails_for_good
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
         job_ids, job_type = self._ids(), self._type

@@ -7,6 +7,7 @@ looks at it grow only with the logarithm of its length until the longest pause i
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from airflow_provider_sfbulk.client.errors import (
 from airflow_provider_sfbulk.client.flows.retry import retry_after_of
 from airflow_provider_sfbulk.client.flows.watched import WatchedJobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.safe_text import fit, guarded
 from airflow_provider_sfbulk.client.wire import Flow, Now, Sleep
 
 LIMIT_PAUSE_SECONDS: Final = 15 * 60.0
@@ -46,6 +48,7 @@ LOOK_TRIES: Final = 5
 
 OnLook: TypeAlias = Callable[[Sequence[JobInfo]], None]
 
+_CODE: Final = re.compile(r"(?:InvalidBatch\s*:\s*Failed to process query\s*:\s*)?([A-Z][A-Za-z_]{4,60})\s*:")
 _JITTER: Final = 0.1
 _SHOWN: Final = 5
 
@@ -245,14 +248,32 @@ def check_complete(job: JobInfo) -> JobInfo:
     """
     if job.state is JobState.JOB_COMPLETE:
         return job
-    why = job.error_message or (
-        "somebody aborted it" if job.state is JobState.ABORTED else "Salesforce gives no reason"
-    )
+    said = guarded(job.error_message or "")
+    code = _CODE.match(said)
+    why = said or ("somebody aborted it" if job.state is JobState.ABORTED else "Salesforce gives no reason")
     raise JobFailedError(
         f"job {job.id} ({job.operation} {job.object or ''}) ended {job.state}: {' '.join(why.split())[:500]}; "
         f"{job.processed} records were tried, {job.failed} of them failed",
         job_id=job.id,
+        error_code=code[1] if code else None,
     )
+
+
+def check_all_complete(jobs: Sequence[JobInfo]) -> None:
+    """Check that jobs ended ``JobComplete``, each and every one.
+
+    :raises JobFailedError: some did not: the first one's error, with all of them as its ``jobs``
+    """
+    failed = tuple(job for job in jobs if job.state is not JobState.JOB_COMPLETE)
+    if not failed:
+        return
+    try:
+        check_complete(failed[0])
+    except JobFailedError as error:
+        error.jobs = failed
+        if len(jobs) > 1:
+            error.args = (fit(f"{len(failed)} of {len(jobs)} jobs did not complete: {error}"),)
+        raise
 
 
 def next_pause(schedule: Schedule, age: float, trouble: SfBulkError | None, troubles: int) -> float:
