@@ -103,6 +103,17 @@ def pattern_of(place: Location) -> str:
     return "/".join(parts)
 
 
+def resolved_pattern(place: Location) -> tuple[str, str, str] | None:
+    """Resolve what stands before the first wildcard, as ``Location.resolved`` does; None for what is no pattern."""
+    parts, escaped = place.path.split("/"), pattern_of(place).split("/")
+    first = next((i for i, part in enumerate(escaped) if part == parts[i] and WILDCARDS & set(part)), None)
+    if first is None:
+        return None
+    base = place.at("/".join(parts[:first]) or ("/" if place.path.startswith("/") else "."))
+    kind, address, path = base.resolved()
+    return kind, address, "/".join([glob.escape(path.rstrip("/")), *escaped[first:]])
+
+
 def open_output(folder: AnyPath, *, conn_id: str | None = None, argument: str = "output_path") -> Output:
     """Open a folder for writing; it need not be there yet, and is not made before there is something to write.
 
@@ -342,10 +353,12 @@ def _matching(place: Location) -> list[Location]:
     :raises SourceError: when there are none
     """
     pattern = pattern_of(place)
+    if place.is_local and ".." in pattern.split("/") and (resolved := resolved_pattern(place)) is not None:
+        pattern = resolved[2]  # fsspec finds nothing behind it
     with named("list", place):
         fs = place.fs
         found: Mapping[str, Mapping[str, Any]] = fs.glob(pattern, detail=True)
-        files = sorted(name for name, info in found.items() if info["type"] == "file")
+        files = sorted(name for name, info in found.items() if _is_file(place.at(name), info["type"]))
         if not files:
             literal = place.path[: min(place.path.index(each) for each in WILDCARDS if each in place.path)]
             with suppress(FileNotFoundError, NotADirectoryError):
@@ -356,6 +369,11 @@ def _matching(place: Location) -> list[Location]:
             f"{place.argument}: no file matches {place.uri}. Check the path, and that this worker can see it."
         )
     return [place.at(name) for name in files]
+
+
+def _is_file(place: Location, kind: str) -> bool:
+    """Whether something that was listed is a file: in listings of a disk fsspec says of no link where it leads."""
+    return (_kind(place) if kind not in ("file", "directory") else kind) == "file"
 
 
 def _check_bucket(place: Location) -> None:

@@ -31,7 +31,7 @@ HTTP_LIBRARIES: Final = frozenset(
     {"requests", "httpx", "urllib3", "aiohttp", "http.client", "urllib.request", "socket", "starlette", "uvicorn"}
 )
 
-WITH_OTHERS: Final = {"airflow", "fastapi", "starlette", "jinja2", "sqlalchemy", "upath", "urllib3"}
+WITH_OTHERS: Final = {"airflow", "fastapi", "fsspec", "starlette", "jinja2", "sqlalchemy", "upath", "urllib3"}
 """Packages that another one brings and is built on: Airflow, requests."""
 
 OPTIONAL: Final = {
@@ -84,6 +84,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
                     "triggers",
                     "paths",
                     "storage",
+                    "storage_errors",
                     "sql_source",
                     "ledger",
                     "progress",
@@ -106,6 +107,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
                 "operators.lasting",
                 "operators.showing",
                 "operators.arguments",
+                "operators.templates",
                 "operators.verdict",
                 "sensors",
             )
@@ -120,6 +122,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
     f"{CLIENT}.error_table": {f"{CLIENT}.errors"},
     f"{CLIENT}.safe_json": set(),
     f"{CLIENT}.safe_xml": set(),
+    f"{CLIENT}.arguments": {f"{CLIENT}.errors"},
     f"{CLIENT}.models": {f"{PACKAGE}.limits", f"{CLIENT}.errors", f"{CLIENT}.safe_text"},
     f"{CLIENT}.models1": {f"{CLIENT}.errors", f"{CLIENT}.models", f"{CLIENT}.safe_text"},
     f"{CLIENT}.auth": {
@@ -140,6 +143,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
             f"{CLIENT}.{part}"
             for part in (
                 *REPLIES,
+                "arguments",
                 "records",
                 "flows",
             )

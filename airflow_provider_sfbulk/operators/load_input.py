@@ -14,9 +14,9 @@ from airflow_provider_sfbulk.client.records.commas import with_commas
 from airflow_provider_sfbulk.client.records.parts import Part, split
 from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_file, from_source
 from airflow_provider_sfbulk.ledger import UNKNOWN
-from airflow_provider_sfbulk.operators.folder import RESULT_NAMES
+from airflow_provider_sfbulk.operators.apart import Target, check_apart, check_files_apart
 from airflow_provider_sfbulk.operators.unshown import Unshown
-from airflow_provider_sfbulk.paths import AnyPath, is_path, text_of
+from airflow_provider_sfbulk.paths import is_path
 from airflow_provider_sfbulk.sql_source import SqlQuery
 from airflow_provider_sfbulk.storage import SourceFile, find_sources
 
@@ -51,18 +51,15 @@ class LoadInput:
         self._one_header = one_header
         self._commas = commas
 
-    def check(self, results_path: AnyPath | None) -> None:
+    def check(self, targets: Sequence[Target]) -> None:
         """Check what can be checked without reading.
 
-        :param results_path: where the result files go
-        :raises SourceError: when there is no input, one that can be read only once, or one that the results replace
+        :param targets: where the load writes
+        :raises SourceError: when there is no input, one that can be read only once, or one that the load would replace
+            or a later run would read again
         """
-        if self._is_files and results_path is not None:
-            folder, _, name = text_of(self._source).rpartition("/")
-            if folder == text_of(results_path).rstrip("/") and name in RESULT_NAMES:
-                raise SourceError(
-                    f"source is {name} in results_path, which this load would replace: give another results_path"
-                )
+        if self._is_files:
+            check_apart([self._source], targets, conn_id=self._source_conn_id)
         if self._source is None:
             raise SourceError(
                 "source is None: if it comes from a task before, that task returned nothing. Give source or sql"
@@ -75,13 +72,13 @@ class LoadInput:
                 "again; give the function that makes it, or a list"
             )
 
-    def find(self) -> None:
+    def find(self, targets: Sequence[Target]) -> None:
         """Look whether the files are there, or the hook that runs the query.
 
         :raises SourceError: when they are not
         """
         if self._is_files:
-            self._files()
+            check_files_apart(self._files(), targets)
         if isinstance(self._source, SqlQuery):
             self._source.hook()
 

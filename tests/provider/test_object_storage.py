@@ -26,6 +26,7 @@ from airflow_provider_sfbulk.client.errors import FailedRecordsError, SourceErro
 from airflow_provider_sfbulk.client.flows import retry
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
+from airflow_provider_sfbulk.operators.apart import Target, check_apart
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from airflow_provider_sfbulk.paths import locate
@@ -368,3 +369,47 @@ def test_whatever_a_storage_raises_comes_as_this_packages_error(
         run_with(task, argument, f"s3://minio@{BUCKET}/{folder}/in.csv", tmp_path)
     assert "hiddenpw" not in str(caught.value)
     assert not org.jobs
+
+
+# --- input and output apart -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "s3://minio@{}/{}/d/failed.csv",
+        "s3://{}/{}/d/failed.csv",
+        "s3a://{}/{}/d/failed.csv",
+        "s3://{}/{}/d//failed.csv",
+        "s3://{}/{}/d/*.csv",
+        "s3://{}/{}/*/[ef]ailed.csv",
+        "s3://{}/{}/**/*.csv",
+    ],
+)
+@pytest.mark.parametrize("results", ["s3://minio@{}/{}/d", "s3://{}/{}/d/", "s3a://{}/{}/d"])
+def test_a_load_never_replaces_the_object_it_reads(
+    source: str, results: str, s3: Any, folder: str, org: LocalOrg, task: FakeTask
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/d/failed.csv", Body=b"Name\nOne\n")
+    with pytest.raises(SourceError, match="results_path"):
+        task.start().run(
+            load(
+                source=source.format(BUCKET, folder),
+                source_conn_id=None if "minio" in source else "minio",
+                results_path=results.format(BUCKET, folder),
+                results_conn_id="minio",
+            )
+        )
+    assert names(s3, folder) == {"d/failed.csv"}
+    assert not org.jobs
+
+
+def test_objects_of_one_name_in_two_storages_are_two(s3: Any, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {"region_name": "us-east-1", "endpoint_url": "http://127.0.0.1:1"}
+    connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": keys}
+    monkeypatch.setenv("AIRFLOW_CONN_ELSEWHERE", json.dumps(connection))
+    one = Target.results(f"s3://{BUCKET}/{folder}", "csv", conn_id="elsewhere")
+    check_apart([f"s3://minio@{BUCKET}/{folder}/failed.csv"], [one], conn_id=None)
+    same = Target.results(f"s3://{BUCKET}/{folder}", "csv", conn_id="minio")
+    with pytest.raises(SourceError, match="would replace"):
+        check_apart([f"s3://minio@{BUCKET}/{folder}/failed.csv"], [same], conn_id=None)

@@ -21,7 +21,7 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow_provider_sfbulk.client.errors import InputChangedError
 from airflow_provider_sfbulk.client.records import parts
 from airflow_provider_sfbulk.client.wire import Reply, Request
-from airflow_provider_sfbulk.operators import base, folder, ingest, query, showing, staging
+from airflow_provider_sfbulk.operators import apart, base, folder, ingest, query, showing, staging
 from airflow_provider_sfbulk.paths import Location
 from airflow_provider_sfbulk.triggers import job as job_trigger
 from tests.simulator import watcher
@@ -435,6 +435,7 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
             SimpleNamespace(sleep=sleep, create_task=create_task, CancelledError=asyncio.CancelledError),
         ),
         (ingest, "open_output", open_output),
+        (apart, "locate", locate),
         (folder, "locate", locate),
         (folder, "open_folder", open_folder),
         (staging, "locate", locate),

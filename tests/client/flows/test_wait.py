@@ -33,6 +33,7 @@ def test_a_job_that_is_final_is_looked_at_once():
     assert hand.sleeps == []
 
 
+@pytest.mark.parity("K1.3", "K8.3")
 def test_pauses_grow_with_the_age_of_the_wait_up_to_the_longest():
     hand = Hand([ok(job("InProgress"))] * 60 + [ok(job("JobComplete"))])
     hand.run(wait_until_final(INGEST, [JOB_ID], schedule=Schedule(first=1, growth=0.2, longest=60)))
@@ -85,6 +86,7 @@ def test_a_wait_that_saw_nothing_at_its_end_says_why():
     assert caught.value.__cause__ is CUT
 
 
+@pytest.mark.parity("I3.12")
 def test_a_wait_without_an_end_gives_up_after_a_day_of_blindness():
     hand = Hand([USED_UP] * 200)
     with pytest.raises(errors.RequestLimitError):
@@ -164,6 +166,7 @@ def test_a_wait_ends_with_all_jobs_final_or_with_an_error_that_was_given(events,
         assert [(info.id, info.is_final) for info in infos] == [(job_id, True) for job_id in ids]
 
 
+@pytest.mark.parity("K7.4")
 def test_a_failed_job_is_told_with_salesforces_reason():
     failed = JobInfo.from_json(job("Failed", errorMessage="InvalidBatch : Field name not found : Foo__c"))
     with pytest.raises(errors.JobFailedError, match="Field name not found : Foo__c"):
