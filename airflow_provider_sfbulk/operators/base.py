@@ -133,6 +133,8 @@ class BulkJobOperator(TypedTemplates):
         self.lineage: Lineage | None = None
         self._until: float | None = None
         self._waits_for: JobType | None = None
+        self.job_version: str | None = None
+        """API version of the jobs that are waited for, when it is known: ``api_version`` may have been raised since."""
         self._calls_before = 0
 
     @classmethod
@@ -156,7 +158,7 @@ class BulkJobOperator(TypedTemplates):
         self._waits_for = job_type
 
     def _jobs(self, client: BulkClient) -> WatchedJobs:
-        return watched_jobs(self._type_now, client.api_version)
+        return watched_jobs(self._type_now, self.job_version or client.api_version)
 
     @property
     def _type_now(self) -> JobType:
@@ -307,7 +309,7 @@ class BulkJobOperator(TypedTemplates):
                 job_ids=list(job_ids),
                 job_type=str(self._type_now),
                 salesforce_conn_id=self.salesforce_conn_id,
-                api_version=self.api_version,
+                api_version=self.job_version or self.api_version,
                 poll_interval=self.poll_interval,
                 deadline=self._deadline(),
                 cancel_on_kill=self.cancel_on_kill and self._owns_jobs,

@@ -19,6 +19,7 @@ from airflow_provider_sfbulk.client.flows.outcome import Input, Outcome, settle
 from airflow_provider_sfbulk.client.flows.rounds import Again, Cut, Round, recorded_rounds
 from airflow_provider_sfbulk.client.flows.settle import KINDS
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
+from airflow_provider_sfbulk.client.flows.still import wait_until_still
 from airflow_provider_sfbulk.client.flows.wait import read_all
 from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
@@ -185,10 +186,8 @@ class Load:
             return None
         total = sum(part.records for part in rounds[0].parts)
         log.info(
-            "%d records sent in %d job(s): %d saved, %d failed, %d not processed",
-            total,
-            len(outcome.job_ids),
-            *(outcome.counts[kind] for kind in KINDS),
+            "%s records sent in %s job(s): %s saved, %s failed, %s not processed",
+            *(f"{count:,}" for count in (total, len(outcome.job_ids), *(outcome.counts[kind] for kind in KINDS))),
         )
         self._operator.shown.found(
             {kind: outcome.counts[kind] for kind in KINDS},
@@ -312,8 +311,8 @@ class Load:
 
     def _send_again(self, number: int, residue: Residue, rule: Again, mode: ConcurrencyMode | None) -> None:
         log.info(
-            "sending %d records again, in round %d%s: %s",
-            residue.records,
+            "sending %s records again, in round %d%s: %s",
+            f"{residue.records:,}",
             number,
             "" if mode is None else f", {mode.lower()} by Bulk API 1.0",
             "all that failed"
@@ -363,6 +362,9 @@ class Load:
         self, rounds: Sequence[Round], infos: Sequence[JobInfo], rule: Again | None
     ) -> tuple[Outcome, Report]:
         ends = self._ends(rounds, infos)
+        if rule is not None and rule.unprocessed:
+            parts = (part for each in rounds if each.mode is None for part in each.parts)
+            ends.update(self._run(wait_until_still(self._jobs, parts, ends)))
         given = Input(parts=lambda: self._parts_again(rounds[0]), form=self._form)
         files = self._report_files()
         try:

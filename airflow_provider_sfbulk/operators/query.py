@@ -222,6 +222,7 @@ class BulkQueryOperator(BulkJobOperator):
     def _extract_from_start(self, context: Context, ledger: TaskLedger) -> Any:
         with self.hook.get_conn() as client, self._showing(context, client):
             submitted = self._submitted(context, client, ledger)
+            self.job_version = submitted.api_version
             self._show(client, [submitted.job_id])
             if not self.wait_for_completion:
                 ledger.finish()
@@ -242,6 +243,7 @@ class BulkQueryOperator(BulkJobOperator):
             submitted = self._given_job() or self._run(context, client, recorded_job(), ledger=ledger)
             if submitted is None:
                 raise LedgerError("no job is recorded for this try of the task, though it was deferred")
+            self.job_version = submitted.api_version
             self._window_kept(ledger)
             self._show(client, [submitted.job_id])
             (info,) = self._wait_again(context, client, event, [submitted.job_id])
@@ -382,7 +384,7 @@ class BulkQueryOperator(BulkJobOperator):
         facts = {"records": extract.records, "manifest": extract.manifest, **connection, **few(extract.files)}
         self._tell(context, client, info, facts, window, columns=extract.columns, extract=extract)
         self._finish(context, ledger, window)
-        self.log.info("job %s: %d records in %d file(s)", info.id, extract.records, len(extract.files))
+        self.log.info("job %s: %s records in %s file(s)", info.id, f"{extract.records:,}", f"{len(extract.files):,}")
         self.shown.found({"records": extract.records}, files={"records": extract.files}, manifest=extract.manifest)
         count_query(extract.records, info, tags=self.metric_tags)
         return {
