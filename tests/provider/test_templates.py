@@ -171,7 +171,7 @@ def test_records_that_became_a_text_are_never_shown(native: bool, template: str)
         assert native
         assert "Hush" not in repr(operator.source)
         return
-    with pytest.raises(SourceError, match="no path|one dict") as caught:
+    with pytest.raises(SourceError, match=r"no path|one dict") as caught:
         operator.execute({})
     told = str(caught.value)
     assert "Hush" not in told
@@ -192,7 +192,7 @@ def test_rows_are_taken_with_native_rendering() -> None:
 
 
 @NATIVE
-def test_a_mapped_task_is_rendered_alike(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mapped_task_is_rendered_alike(native: bool) -> None:
     with DAG("d", schedule=None, render_template_as_native_obj=native) as dag:
         mapped = BulkQueryOperator.partial(
             task_id="read", soql="SELECT Id FROM A WHERE N = :n AND D = {{ 1 | soql_literal }}"
