@@ -106,6 +106,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
                 "metrics",
                 "operators.showing",
                 "operators.arguments",
+                "operators.templates",
                 "operators.verdict",
                 "sensors",
             )
@@ -120,6 +121,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
     f"{CLIENT}.error_table": {f"{CLIENT}.errors"},
     f"{CLIENT}.safe_json": set(),
     f"{CLIENT}.safe_xml": set(),
+    f"{CLIENT}.arguments": {f"{CLIENT}.errors"},
     f"{CLIENT}.models": {f"{PACKAGE}.limits", f"{CLIENT}.errors", f"{CLIENT}.safe_text"},
     f"{CLIENT}.models1": {f"{CLIENT}.errors", f"{CLIENT}.models", f"{CLIENT}.safe_text"},
     f"{CLIENT}.auth": {
@@ -140,6 +142,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
             f"{CLIENT}.{part}"
             for part in (
                 *REPLIES,
+                "arguments",
                 "records",
                 "flows",
             )

@@ -21,6 +21,7 @@
     ├── ProtocolError             Salesforce's reply breaks its own rules: report it
     ├── StoppedError              somebody told the client to stop
     └── SourceError               fix the input or the arguments (also a ValueError)
+        └── EmptyInputError       there is no record in the input
 
 A message says what was tried, on what, what came back and what to do next. It never carries a token, a password, a key
 or a record's contents; what cannot be seen is shown, and it has ``safe_text.MESSAGE_CHARACTERS`` at most. All of them
@@ -146,3 +147,7 @@ class StoppedError(SfBulkError):
 
 class SourceError(SfBulkError, ValueError):
     """The input or an argument is wrong; nothing was sent."""
+
+
+class EmptyInputError(SourceError):
+    """The input is right and has no record, so that there is nothing to load."""
