@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar, cast
 
 from airflow.sdk import Asset
 from airflow.sdk.definitions.asset import AssetRef
-from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
+from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException, TaskDeferred
 
 from airflow_provider_sfbulk.client.arguments import Check, Seconds, flag, one_of, optional, seconds, text
 from airflow_provider_sfbulk.client.errors import (
@@ -198,6 +198,10 @@ class BulkJobOperator(TypedTemplates):
         try:
             yield
         except TaskDeferred:
+            raise
+        except AirflowSkipException:
+            self.shown.enter(Phase.DONE)
+            count_api_calls(self._api_calls(client), tags=self.metric_tags)
             raise
         except BaseException as error:
             if isinstance(error, SfBulkError) and (error.status is not None or isinstance(error, JobError)):

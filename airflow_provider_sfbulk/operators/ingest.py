@@ -8,9 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from airflow.sdk import XComArg, conf
+from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.arguments import Seconds
+from airflow_provider_sfbulk.client.errors import EmptyInputError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, FileFormat, JobInfo, JobType, LineEnding, Operation
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.records.stream import Nulls, Rules
@@ -250,29 +252,46 @@ class BulkIngestOperator(BulkJobOperator):
         rules = self._rules()
         ledger = self._ledger(context)
         given_up = ledger.begin(self._plan(rules))
+        empty: EmptyInputError | None = None
         if not ledger.is_resumed:
-            self.input(rules).find(self._targets())
+            try:
+                self.input(rules).find(self._targets())
+            except EmptyInputError as error:
+                empty = error
         with self.results_folder(context["ti"]) or nullcontext() as folder:
             if folder is not None and ledger.result is None:
                 folder.claim_for_results(self.results_format)
-            return self._load_from_start(context, ledger, rules, given_up)
+            return self._load_from_start(context, ledger, rules, given_up, empty)
 
     def _load_from_start(
-        self, context: Context, ledger: TaskLedger, rules: Rules, given_up: Sequence[str]
+        self,
+        context: Context,
+        ledger: TaskLedger,
+        rules: Rules,
+        given_up: Sequence[str],
+        empty: EmptyInputError | None,
     ) -> dict[str, Any] | list[str]:
         with self.hook.get_conn() as client, self._showing(context, client):
             self._abort(client, given_up)
             load = self._load(context, client, ledger, rules)
             if ledger.result is not None:
                 self.log.info("the load is done since an earlier try, which Airflow took for failed: nothing is sent")
-                self._publish(client, load.rounds())
+                if not self._is_empty(ledger.result):
+                    self._publish(client, load.rounds())
+                    load.forget_parts()
                 self.shown.found_before(ledger.result)
-                load.forget_parts()
                 self._tell(context, ledger.result)
                 return cast("dict[str, Any] | list[str]", ledger.result)
+            if empty is not None:
+                return self._end_empty(context, load, ledger, empty)
             if not ledger.is_resumed:
                 self._keep_reserve(context, client)
-            rounds = load.fill_first() if not ledger.is_resumed else load.close_last()
+                try:
+                    rounds = load.fill_first()
+                except EmptyInputError as error:
+                    return self._end_empty(context, load, ledger, error)
+            else:
+                rounds = load.close_last()
             job_ids = self._publish(client, rounds)
             if not self.wait_for_completion:
                 ledger.finish(job_ids)
@@ -308,6 +327,32 @@ class BulkIngestOperator(BulkJobOperator):
             infos = self._wait(context, client, self._publish(client, rounds))
         self._tell(context, summary)
         return summary
+
+    def _end_empty(
+        self, context: Context, load: Load, ledger: TaskLedger, empty: EmptyInputError
+    ) -> dict[str, Any] | list[str]:
+        """End a load of an input without records as ``on_empty`` says.
+
+        :raises EmptyInputError: as a failure
+        :raises AirflowSkipException: as a skip
+        """
+        if self.on_empty == "fail":
+            raise EmptyInputError(
+                f"{empty}. When that is to be expected, on_empty='skip' or 'success' says so"
+            ) from empty
+        if self.on_empty == "skip":
+            raise AirflowSkipException(f"{empty}; on_empty='skip'") from empty
+        self.log.info("%s; on_empty='success'", empty)
+        result: dict[str, Any] | list[str] = load.finish_empty() if self.wait_for_completion else []
+        if not self.wait_for_completion:
+            ledger.finish([])
+        self._tell(context, result)
+        return result
+
+    @staticmethod
+    def _is_empty(result: Any) -> bool:
+        """Whether an earlier try has ended so."""
+        return not (result["job_ids"] if isinstance(result, dict) else result)
 
     def _tell(self, context: Context, result: dict[str, Any] | list[str]) -> None:
         """Tell the task's assets what was loaded."""
@@ -409,6 +454,7 @@ class BulkIngestOperator(BulkJobOperator):
             source_conn_id=self.source_conn_id,
             needed_columns=(*self.key_columns, *((self.sort_by,) if self.sort_by else ())),
             one_header=self.results_path is not None,
+            may_be_empty=self.on_empty != "fail",
             commas=self.mode is not None,
         )
 

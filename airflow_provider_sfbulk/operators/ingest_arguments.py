@@ -83,7 +83,7 @@ def source(name: str, value: Any) -> Any:
             raise SourceError(f"{name}: {again} of its {len(value)} paths are named twice, and would be loaded twice")
     elif is_path(value):
         _check_path(name, value)
-    elif isinstance(value, type) or not callable(value):
+    elif not callable(value):
         raise SourceError(f"{name} must be a path, a list of paths or records, or a callable, not {shown(value)}")
     return value
 

@@ -210,12 +210,37 @@ class Load:
         self.forget_parts(rounds)
         return summary
 
+    def finish_empty(self) -> dict[str, Any]:
+        """Give the result of a load of an input without records, with its manifest."""
+        outcome, report = Outcome(), Report()
+        files = self._report_files()
+        if files is not None:
+            try:
+                report = self._commit(files, outcome)
+            finally:
+                files.discard()
+        self._operator.shown.found(
+            dict.fromkeys(KINDS, 0), files={kind: report.files[kind] for kind in KINDS}, manifest=report.manifest
+        )
+        summary = self._summary(outcome, report)
+        self._ledger.finish(summary)
+        return summary
+
+    def _commit(self, files: ReportFiles, outcome: Outcome) -> Report:
+        return files.commit(
+            outcome,
+            sobject=self._operator.sobject,
+            operation=self._operator.operation,
+            verify=self._ledger.verify,
+        )
+
     def _lineage(self, outcome: Outcome, total: int) -> Lineage:
         names = (self._ledger.recall(_COLUMNS) or {"names": ()})["names"]
         address, source = self._client.instance_url, self._operator.source
-        inputs = []
-        if is_path(source):
-            inputs = [file_place(text_of(source), columns=[(name, None) for name in names], records=total)]
+        read = [source] if is_path(source) else source if isinstance(source, list) else []
+        # How many of the records are of which path is not known.
+        records = total if len(read) == 1 else None
+        inputs = [file_place(text_of(each), columns=[(name, None) for name in names], records=records) for each in read]
         saved = object_place(
             address,
             self._operator.sobject,
@@ -349,12 +374,7 @@ class Load:
             outcome = self._run(flow)
             report = Report()
             if files is not None and outcome.again is None:
-                report = files.commit(
-                    outcome,
-                    sobject=self._operator.sobject,
-                    operation=self._operator.operation,
-                    verify=self._ledger.verify,
-                )
+                report = self._commit(files, outcome)
         finally:
             if files is not None:
                 files.discard()
