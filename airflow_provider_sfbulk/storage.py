@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 from urllib.parse import unquote
 
-<<<<<<< HEAD
-from airflow_provider_sfbulk.client.errors import MissingSourceError, SfBulkError, SourceError, StorageError
-=======
-from airflow_provider_sfbulk.client.errors import EmptyInputError, SfBulkError, SourceError, StorageError
->>>>>>> main
+from airflow_provider_sfbulk.client.errors import (
+    EmptyInputError,
+    MissingSourceError,
+    SfBulkError,
+    SourceError,
+    StorageError,
+)
 from airflow_provider_sfbulk.client.records.output import LocalFolder, Output, OutputFile
 from airflow_provider_sfbulk.paths import AnyPath, Location, check_connection, locate
 from airflow_provider_sfbulk.storage_errors import converted, named
@@ -369,11 +371,7 @@ def _matching(place: Location) -> list[Location]:
                 fs.ls(literal.rpartition("/")[0] or "/")  # fsspec takes a refusal for "nothing there"
     if not files:
         _check_bucket(place)
-<<<<<<< HEAD
-        raise MissingSourceError(
-=======
         raise EmptyInputError(
->>>>>>> main
             f"{place.argument}: no file matches {place.uri}. Check the path, and that this worker can see it."
         )
     return [place.at(name) for name in files]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from airflow_provider_sfbulk.client.errors import (
+    EmptyInputError,
     InputChangedError,
     JobFailedError,
     LoginError,
@@ -238,7 +239,7 @@ def is_lasting(error: BaseException) -> bool:
     A job that a retry would take up again is left to it, and so is input that could not be read just now.
     """
     if isinstance(error, SourceError):
-        return not isinstance(error, MissingSourceError)
+        return not isinstance(error, (MissingSourceError, EmptyInputError))
     if isinstance(error, (RequestRefusedError, JobFailedError)):
         row = row_of(error.error_code or "", str(error))
         is_known = row is not None and row.kind is RequestRefusedError

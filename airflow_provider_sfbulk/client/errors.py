@@ -21,11 +21,8 @@
     ├── ProtocolError             Salesforce's reply breaks its own rules: report it
     ├── StoppedError              somebody told the client to stop
     └── SourceError               fix the input or the arguments (also a ValueError)
-<<<<<<< HEAD
-        └── MissingSourceError    the input is not there, or not now
-=======
+        ├── MissingSourceError    the input is not there, or not now
         └── EmptyInputError       there is no record in the input
->>>>>>> main
 
 A message says what was tried, on what, what came back and what to do next. It never carries a token, a password, a key
 or a record's contents; what cannot be seen is shown, and it has ``safe_text.MESSAGE_CHARACTERS`` at most. All of them
@@ -160,10 +157,9 @@ class SourceError(SfBulkError, ValueError):
     """The input or an argument is wrong; nothing was sent."""
 
 
-<<<<<<< HEAD
 class MissingSourceError(SourceError):
     """The input is not there, or what holds it does not give it: it may come later."""
-=======
+
+
 class EmptyInputError(SourceError):
     """The input is right and has no record, so that there is nothing to load."""
->>>>>>> main
