@@ -204,7 +204,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         return JobType(self.job_type) if self.api == APIS[0] else JobType.CLASSIC
 
     def _look(self, context: Context, client: BulkClient, job_ids: Sequence[str], job_type: JobType) -> list[JobInfo]:
-        """Read the jobs; as long as some are not final, perhaps only these."""
+        """Read the jobs."""
         progress = Progress(
             self.job_type, try_number=context["ti"].try_number, setup_url=client.instance_url, phase=Phase.WAITING
         )
