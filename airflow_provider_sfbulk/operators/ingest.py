@@ -21,6 +21,7 @@ from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.operators.arguments import Arguments
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.ingest_arguments import ARGUMENTS, DelimiterName, SourceFormatName, shown_source
+from airflow_provider_sfbulk.operators.lasting import fails_for_good
 from airflow_provider_sfbulk.operators.templates import is_reference
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
 from airflow_provider_sfbulk.paths import AnyPath
@@ -241,6 +242,7 @@ class BulkIngestOperator(BulkJobOperator):
         shown = value is None or isinstance(value, Unshown) or is_reference(value)
         self._sql_parameters = value if shown else UnshownTemplate(value)
 
+    @fails_for_good
     def execute(self, context: Context) -> dict[str, Any] | list[str]:
         """Fill, decide, close; then wait, settle, and send again what may be."""
         self._begin_waits()
@@ -298,6 +300,7 @@ class BulkIngestOperator(BulkJobOperator):
                 return job_ids
             return self._finish(context, client, load, rounds, self._wait(context, client, job_ids))
 
+    @fails_for_good
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from airflow_provider_sfbulk.client.flows.rounds import Again, Cut, Round, recor
 from airflow_provider_sfbulk.client.flows.settle import KINDS
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
 from airflow_provider_sfbulk.client.flows.still import wait_until_still
-from airflow_provider_sfbulk.client.flows.wait import read_all
+from airflow_provider_sfbulk.client.flows.wait import look_now
 from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.records.fingerprints import RowForm
@@ -390,7 +390,7 @@ class Load:
         batches = [part for part in parts if isinstance(part, load1.Sent)]
         others = [part.job_id for part in parts if not isinstance(part, load1.Sent) and part.job_id not in ends]
         if others:
-            ends.update((info.id, info) for info in self._run(read_all(self._jobs, others)))
+            ends.update((info.id, info) for info in self._run(look_now(self._jobs, others)))
         if batches:
             ends.update(self._run(ends_of(self._jobs1, batches)))
         return ends

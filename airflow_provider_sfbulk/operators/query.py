@@ -12,7 +12,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.definitions.asset import AssetNameRef
 
 from airflow_provider_sfbulk.client.arguments import Seconds
-from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
+from airflow_provider_sfbulk.client.errors import LedgerError, SfBulkError, SourceError
 from airflow_provider_sfbulk.client.flows.wait import check_complete
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
@@ -23,6 +23,7 @@ from airflow_provider_sfbulk.client.models import (
     QueryOperation,
 )
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
+from airflow_provider_sfbulk.client.safe_text import without_values
 from airflow_provider_sfbulk.client.soql_params import bind
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.lineage import Lineage, Place, file_place, object_place
@@ -31,6 +32,7 @@ from airflow_provider_sfbulk.operators.arguments import Arguments
 from airflow_provider_sfbulk.operators.base import BulkJobOperator, few
 from airflow_provider_sfbulk.operators.incremental import BEGINNING, Incremental, Window
 from airflow_provider_sfbulk.operators.ingest_arguments import DelimiterName
+from airflow_provider_sfbulk.operators.lasting import fails_for_good
 from airflow_provider_sfbulk.operators.query_arguments import ARGUMENTS
 from airflow_provider_sfbulk.operators.templates import is_reference
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
@@ -206,6 +208,7 @@ class BulkQueryOperator(BulkJobOperator):
         self.log.info("%s from %s before %s", self.incremental.field, *window.to_dict().values())
         return window
 
+    @fails_for_good
     def execute(self, context: Context) -> Any:
         """Submit the query, or find the job of an earlier try; wait; then fetch."""
         self._begin_waits()
@@ -230,6 +233,7 @@ class BulkQueryOperator(BulkJobOperator):
             (info,) = self._wait(context, client, [submitted.job_id])
             return self._fetch(context, client, ledger, info, generation=submitted.generation)
 
+    @fails_for_good
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:
@@ -248,6 +252,18 @@ class BulkQueryOperator(BulkJobOperator):
             self._show(client, [submitted.job_id])
             (info,) = self._wait_again(context, client, event, [submitted.job_id])
             return self._fetch(context, client, ledger, info, generation=submitted.generation)
+
+    def _hidden(self, text: str) -> str:
+        """Give what an error says without the values of the query: of a job that failed, Salesforce may quote them."""
+        try:
+            soql = (
+                ""
+                if self.soql is None
+                else self._bound_soql(Window(BEGINNING, BEGINNING) if self.incremental else None)
+            )
+        except SfBulkError:
+            return text
+        return without_values(text, soql)
 
     def _folder(self, context: Context) -> TaskFolder | None:
         """Open the folder of the files, if this task writes any."""
