@@ -91,6 +91,61 @@ class Before:
         return self.taken is not None or (then is not None and clears is not None and then != clears)
 
 
+class Entry(dict[str, Any]):
+    """An entry as it was read: what it lacks, or has in another form than it is written in, is said as that.
+
+    Nothing else writes these keys; but a store can be edited, restored or cut.
+    """
+
+    def __init__(self, key: str, values: Any) -> None:
+        if not isinstance(values, Mapping):
+            raise _spoilt(key, f"it is no object but {type(values).__name__}")
+        super().__init__(values)
+        self._key = key
+        for name, kinds in _FORMS.items():
+            value = values.get(name)
+            if name in values and (not isinstance(value, kinds) or isinstance(value, bool)):
+                raise _spoilt(key, f"{name} is {type(value).__name__}")
+            if isinstance(value, int) and not 0 <= value < 2**63:
+                raise _spoilt(key, f"{name} is out of range")
+
+    def __missing__(self, name: str) -> Any:
+        raise _spoilt(self._key, f"{name} is missing")
+
+
+def _spoilt(key: str, why: str) -> LedgerError:
+    return LedgerError(
+        f"the entry {key} in the task's state store is not as this provider writes it ({why}): put back what it was. To "
+        "begin anew, which would bring records in twice that were loaded, delete the task's entries (sfbulk.…)"
+    )
+
+
+_FORMS: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "load": int,
+    "plan": Mapping,
+    "verdict": Mapping,
+    "done": Mapping,
+    "round": int,
+    "parts": int,
+    "attempt": int,
+    "part_bytes": int,
+    "part_records": int,
+    "job_id": str,
+    "batch_id": str,
+    "records": int,
+    "length": int,
+    "bytes": int,
+    "first_row": int,
+    "sha256": str,
+    "mode": str,
+    "rule": Mapping,
+    "since": (str, type(None)),
+    "until": (str, type(None)),
+    "of": int,
+}
+"""Forms of what entries hold, by name: the same name means the same in all of them."""
+
+
 class TaskLedger:
     """The ledger of one try, used from one thread.
 
@@ -297,7 +352,7 @@ class TaskLedger:
             if value is None and (old := self._old_try(number)) is not None:
                 value = old.get(name)
             if value is not None:
-                self._known[key] = value
+                self._known[key] = Entry(key, value)
         return self._known.get(key)
 
     def _get_surely(self, key: str, *, decides: bool) -> Any:

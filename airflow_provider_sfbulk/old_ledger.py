@@ -64,7 +64,7 @@ class OldTry:
         source = plan.pop("source")
         if isinstance(source, str) and source.startswith("<") and not source.startswith("<callable"):
             return {"plan": {**plan, "source": source}}
-        files = [_path_of(file["name"]) for file in source] if isinstance(source, list) else None
+        files = [[0, _path_of(file["name"])] for file in source] if isinstance(source, list) else None
         return {"plan": plan, "unknown": ["source"], "files": files}
 
 

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 from urllib.parse import unquote
 
-from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError, StorageError
+from airflow_provider_sfbulk.client.errors import (
+    EmptyInputError,
+    MissingSourceError,
+    SfBulkError,
+    SourceError,
+    StorageError,
+)
 from airflow_provider_sfbulk.client.records.output import LocalFolder, Output, OutputFile
 from airflow_provider_sfbulk.paths import AnyPath, Location, check_connection, locate
 from airflow_provider_sfbulk.storage_errors import converted, named
@@ -66,7 +72,7 @@ def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str =
 
     :param conn_id: connection of the object storage, when the URI does not name it
     :param argument: of the operator, for messages
-    :raises SourceError: when there is none
+    :raises SourceError: when there is none; as its ``EmptyInputError`` when nothing matches a pattern
     :raises StorageError: when the storage does not answer
     """
     place = locate(source, conn_id=conn_id, argument=argument)
@@ -76,7 +82,7 @@ def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str =
         return [SourceFile(each) for each in _matching(place)]
     if kind is None:
         _check_bucket(place)
-        raise SourceError(
+        raise MissingSourceError(
             f"{argument}: there is no file {place.uri}{_hint(place)}. Check the path, and that this worker can see it."
         )
     if kind == "directory":
@@ -88,14 +94,13 @@ def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str =
     return [SourceFile(place)]
 
 
-def named_sources(source: AnyPath, paths: Sequence[str], *, conn_id: str | None = None) -> list[SourceFile]:
-    """Give files of a source by their paths, whether they are there or not.
+def named_source(source: AnyPath, path: str, *, conn_id: str | None = None) -> SourceFile:
+    """Give a file of a source by its path, whether it is there or not.
 
-    :param source: where they were found
-    :param paths: as :attr:`SourceFile.path` has given them
+    :param source: where it was found
+    :param path: as :attr:`SourceFile.path` has given it
     """
-    place = locate(source, conn_id=conn_id, argument="source")
-    return [SourceFile(place.at(path)) for path in paths]
+    return SourceFile(locate(source, conn_id=conn_id, argument="source").at(path))
 
 
 def pattern_of(place: Location) -> str:
@@ -372,7 +377,7 @@ def _matching(place: Location) -> list[Location]:
                 fs.ls(literal.rpartition("/")[0] or "/")  # fsspec takes a refusal for "nothing there"
     if not files:
         _check_bucket(place)
-        raise SourceError(
+        raise EmptyInputError(
             f"{place.argument}: no file matches {place.uri}. Check the path, and that this worker can see it."
         )
     return [place.at(name) for name in files]

@@ -106,6 +106,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
                 "triggers",
                 "progress",
                 "metrics",
+                "operators.lasting",
                 "operators.showing",
                 "operators.arguments",
                 "operators.templates",

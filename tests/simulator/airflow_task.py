@@ -140,8 +140,12 @@ class TaskInstance:
 
     def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
         """Tell the state."""
-        self._meet("ask_state")
         return {self.run_id: {self.task_id: self._airflow.state}}
+
+    def is_ended_by_person(self) -> bool:
+        """Tell what Airflow's API server has recorded."""
+        self._meet("ask_state")
+        return self.try_number in self._airflow.ended_by_person
 
     def _meet(self, what: str) -> str | None:
         fault = self._world.fault(what, OPERATOR_FAULTS[what], self._process.number)
@@ -171,9 +175,8 @@ class AirflowTask:
         """What the newest try has returned, once Airflow has taken its success."""
         self.state = "queued"
         self.xcoms: dict[str, Any] = {}
-        self.seems_killed_by_person = False
-        """Whether a person has ended a try. Airflow's state is the same when it has lost the last try's worker: one that
-        wakes up after that, and is told to end, aborts its jobs as for a person."""
+        self.ended_by_person: set[int] = set()
+        """Tries that a person has marked."""
         self._was_cleared = False
         self.process: Process | None = None
         self.deferral: Deferral | None = None
@@ -271,7 +274,6 @@ class AirflowTask:
             self.begin_try()
         else:
             self.state = "failed"
-            self.seems_killed_by_person |= self.process is not None and not self.process.is_over
             self._runner.later("a person clears the task", self.clear_failed)
 
     # --- persons and deploys ---
@@ -283,14 +285,15 @@ class AirflowTask:
 
     def mark_failed(self) -> None:
         """Let a person mark the task as failed, and clear it later."""
-        self._killed_by_person("failed")
+        self.ended_by_person.add(self._states.current)
+        self._ended_from_outside("failed")
         self._runner.later("a person clears the task", self.clear_failed)
 
     def clear(self) -> None:
         """Let a person clear the task while it runs, is deferred, or has succeeded."""
         was = self.state
         if was in ("running", "deferred"):
-            self._killed_by_person("restarting")
+            self._ended_from_outside("restarting")
         self._cleared()
         if was != "running":
             self.begin_try()
@@ -319,8 +322,7 @@ class AirflowTask:
         known, last = self._states.values, self._last()
         return f"sfbulk.try{last}.done" in known and known.get(f"sfbulk.try{last}.taken") == {"state": "success"}
 
-    def _killed_by_person(self, state: str) -> None:
-        self.seems_killed_by_person = True
+    def _ended_from_outside(self, state: str) -> None:
         was, self.state = self.state, state
         if was == "running" and self.process is not None:
             self._terminate(self.process)
@@ -371,7 +373,9 @@ class AirflowTask:
         return payload
 
     def _kill_trigger(self, process: Process, deferral: Deferral) -> None:
-        drive(self._trigger(process, deferral).on_kill())
+        """Do as ``on_kill`` when Airflow has answered."""
+        if deferral.arguments["cancel_on_kill"] and deferral.number in self.ended_by_person:
+            drive(self._trigger(process, deferral)._abort())
 
     def _trigger(self, process: Process, deferral: Deferral) -> BulkJobTrigger:
         trigger = BulkJobTrigger(**deferral.arguments)

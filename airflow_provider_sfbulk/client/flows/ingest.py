@@ -37,6 +37,7 @@ from functools import partial
 from typing import Any, Final, Protocol, Self
 
 from airflow_provider_sfbulk.client.errors import (
+    EmptyInputError,
     JobFailedError,
     LedgerError,
     NotFoundError,
@@ -155,7 +156,8 @@ def load(
     :param note: recorded with the decision
     :param on_job: is told of each job that is made
     :return: the closed jobs, in the order of the parts
-    :raises SourceError: when the input is wrong or empty; every job made by this try is aborted, nothing was processed
+    :raises SourceError: when the input is wrong or, as ``EmptyInputError``, empty; every job made by
+        this try is aborted, nothing was processed
     """
     decided = yield Recall(f"{DECISION}{number}")
     if decided is None:
@@ -202,9 +204,7 @@ def _fill_all(
     try:
         filled: list[Filled] = yield Together((fill(part) for part in parts), limit)
         if not filled:
-            raise SourceError(
-                "the input has no records: there is nothing to load. Let the task be skipped in that case."
-            )
+            raise EmptyInputError("the input has no records: there is nothing to load")
     except (SourceError, RequestRefusedError):
         # Neither is mended by a retry. Nothing of this round was closed, so nothing was processed. Of a later round the
         # jobs are left Open: the load goes on, and a newer try may take them up.
