@@ -122,7 +122,7 @@ def _spoilt(key: str, why: str) -> LedgerError:
 
 _FORMS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "load": int,
-    "plan": Mapping,
+    "plan": (Mapping, str),
     "verdict": Mapping,
     "done": Mapping,
     "round": int,

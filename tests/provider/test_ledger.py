@@ -372,7 +372,7 @@ def test_a_load_that_an_earlier_version_decided_is_gone_on_with() -> None:
     states = old_states(**{"end.0": {"attempt": 1, "part_bytes": 9, "part_records": 9, "parts": 1, "records": 2}})
     decision = new_try(states).decision
     assert decision is not None
-    assert (decision["jobs"], decision["files"]) == ([["A", 2, 30, "ab"]], ["lake/a.csv"])
+    assert (decision["jobs"], decision["files"]) == ([["A", 2, 30, "ab"]], [[0, "lake/a.csv"]])
     check_plan(decision, PLAN, has_verdict=False)
     with pytest.raises(InputChangedError, match="sobject"):
         check_plan(decision, {**PLAN, "sobject": "Contact"}, has_verdict=False)
