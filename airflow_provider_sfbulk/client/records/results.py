@@ -13,9 +13,8 @@ One job's file is spooled to disk until proven, so a cut download leaves nothing
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +27,7 @@ from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.formats import ROW_WRITERS, RowWriter
 from airflow_provider_sfbulk.client.records.output import Output, OutputFile
 from airflow_provider_sfbulk.client.records.pages import check_csv
+from airflow_provider_sfbulk.client.records.temporary import TemporaryFile
 from airflow_provider_sfbulk.client.wire import Reply
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class JobResult:
         self._dialect = dialect
         self._expect_records = expect_records
         self._counter = RecordCounter(dialect)
-        self._spool: IO[bytes] | None = None
+        self._spool: TemporaryFile | None = None
 
     def start(self, reply: Reply) -> None:
         """Begin anew.
@@ -87,7 +87,7 @@ class JobResult:
         self._counter = RecordCounter(self._dialect)
         if reply.status != 204:
             check_csv(reply)
-        self._spool = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - closed by close()
+        self._spool = TemporaryFile(_SPOOL_BYTES)
 
     def write(self, data: bytes) -> None:
         """Take the next bytes."""
