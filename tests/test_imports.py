@@ -104,8 +104,10 @@ ALLOWED: Final[dict[str, set[str]]] = {
                 "triggers",
                 "progress",
                 "metrics",
+                "operators.lasting",
                 "operators.showing",
                 "operators.arguments",
+                "operators.templates",
                 "operators.verdict",
                 "sensors",
             )
@@ -120,6 +122,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
     f"{CLIENT}.error_table": {f"{CLIENT}.errors"},
     f"{CLIENT}.safe_json": set(),
     f"{CLIENT}.safe_xml": set(),
+    f"{CLIENT}.arguments": {f"{CLIENT}.errors"},
     f"{CLIENT}.models": {f"{PACKAGE}.limits", f"{CLIENT}.errors", f"{CLIENT}.safe_text"},
     f"{CLIENT}.models1": {f"{CLIENT}.errors", f"{CLIENT}.models", f"{CLIENT}.safe_text"},
     f"{CLIENT}.auth": {
@@ -140,6 +143,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
             f"{CLIENT}.{part}"
             for part in (
                 *REPLIES,
+                "arguments",
                 "records",
                 "flows",
             )

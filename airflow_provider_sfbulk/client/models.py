@@ -90,6 +90,18 @@ _DELIMITERS: Final = {
 }
 
 
+class SourceFormat(StrEnum):
+    """Format of a file to load; the value is also the end of its name."""
+
+    CSV = "csv"
+    CSV_GZ = "csv.gz"
+    CSV_ZST = "csv.zst"
+    JSONL = "jsonl"
+    JSONL_GZ = "jsonl.gz"
+    JSONL_ZST = "jsonl.zst"
+    PARQUET = "parquet"
+
+
 class FileFormat(StrEnum):
     """Format of an output file; the value is also the end of its name."""
 

@@ -40,7 +40,8 @@ class QueryCalls(JobCalls):
     @call
     def result_pages(self, job_id: str) -> Flow[list[str]]:
         """Ask for the locators of all pages of a finished job, in order (API 58.0 and later)."""
-        return query.result_pages(self._query, job_id)
+        job = yield from self._query.get(job_id)
+        return (yield from query.result_pages(self._query.at(job.api_version), job_id))
 
     @stream
     def results(
@@ -59,7 +60,8 @@ class QueryCalls(JobCalls):
         while not pages or (locator is None and pages[-1].next_locator is not None):
             spool = Spool(dialect_of(job))
             wanted = pages[-1].next_locator if pages else locator
-            pages.append((yield query.next_page(self._query, job.id, spool, pages, wanted, max_records=max_records)))
+            jobs = self._query.at(job.api_version)
+            pages.append((yield query.next_page(jobs, job.id, spool, pages, wanted, max_records=max_records)))
             yield Give(spool.rows())
         if locator is None:
             query.check_total(job, pages)

@@ -46,7 +46,7 @@ class QueryResult:
     def __init__(self, client: Any, job: JobInfo, *, page_records: int = PAGE_RECORDS) -> None:
         self.job = job
         self._client = client
-        self._jobs = QueryJobs(client.api_version)
+        self._jobs = QueryJobs(client.api_version).at(job.api_version)
         self._page_records = page_records
 
     def __len__(self) -> int:

@@ -195,7 +195,7 @@ def read_results(jobs: IngestJobs, job: JobInfo, kind: Kind) -> Stream[Text]:
     if job.state is JobState.JOB_COMPLETE:
         counted = {"successful": job.successful, "failed": job.failed}
     spool = Spool(dialect_of(job), records=counted.get(kind), required=REQUIRED[kind])
-    yield jobs.results(job.id, KINDS[kind], spool)
+    yield jobs.at(job.api_version).results(job.id, KINDS[kind], spool)
     yield Give(spool.rows())
 
 

@@ -15,6 +15,7 @@ from airflow_provider_sfbulk.local_org.data.schema import Schema
 from airflow_provider_sfbulk.local_org.data.store import Store
 from airflow_provider_sfbulk.local_org.faults.calls import Faults
 from airflow_provider_sfbulk.local_org.faults.locks import Locks
+from airflow_provider_sfbulk.local_org.faults.rules import Rules
 from airflow_provider_sfbulk.local_org.faults.troubles import Troubles
 from airflow_provider_sfbulk.local_org.login.credentials import Credentials, Sessions
 from airflow_provider_sfbulk.local_org.usage import Usage
@@ -67,6 +68,7 @@ class Core:
     locks: Locks = field(default_factory=Locks)
     faults: Faults = field(default_factory=Faults)
     troubles: Troubles = field(default_factory=Troubles)
+    rules: Rules = field(default_factory=Rules)
     calls: list[Call] = field(default_factory=list)
     mistakes: list[Exception] = field(default_factory=list)
     job_seconds: float = 0.0

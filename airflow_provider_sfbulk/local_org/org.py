@@ -51,6 +51,7 @@ class LocalOrg(Control):
         several
     :param tls: answer https, with a certificate in :attr:`ca_file`
     :param port: 0 takes a free one
+    :param random_seed: the same seed gives a new org the same id and credentials; ids of records repeat anyway
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class LocalOrg(Control):
         batch_records: int = limits.BATCH_RECORDS,
         tls: bool = False,
         port: int = 0,
+        random_seed: int | None = None,
     ) -> None:
+        self._random_seed = random_seed
         self._seed = seed
         self._schema = schema
         self._data = data
@@ -105,7 +108,7 @@ class LocalOrg(Control):
         first_records.lay_out(database)
         store = Store(database, durable=self._data is not None)
         job_files = database.with_name(database.name + ".jobs")
-        keys = credentials.load(store)
+        keys = credentials.load(store, self._random_seed)
         core = self._core = Core(
             url=url,
             clock=time,
@@ -357,6 +360,10 @@ class LocalOrg(Control):
         self.core.query_worker.wait_until_idle()
 
     # --- inside ---
+
+    def _seed_again(self) -> None:
+        if self._seed is not None:
+            seed.load(self.core, Path(self._seed))
 
     def _add(self, sobject: SObject) -> None:
         self.core.schema.add(sobject)

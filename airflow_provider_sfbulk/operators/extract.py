@@ -64,7 +64,7 @@ class Way:
     def fetch(self, job: JobInfo, make_page: MakePage, *, typed: bool, ledger: PageLedger | None = None) -> Flow[int]:
         """Fetch all pages."""
         if self.is_classic:
-            reader = ByFiles(Jobs1(self.api_version), job.id, at_once=self.at_once)
+            reader = ByFiles(Jobs1(job.api_version or self.api_version), job.id, at_once=self.at_once)
             return fetch_by(reader, job, make_page, typed=typed, ledger=ledger)
         return fetch(
             QueryJobs(self.api_version),

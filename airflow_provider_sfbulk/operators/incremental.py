@@ -18,11 +18,12 @@ import logging
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import AirflowRuntimeError
 
+from airflow_provider_sfbulk.client.arguments import Seconds, one_of, seconds
 from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
 from airflow_provider_sfbulk.client.flows.org import server_time
 
@@ -85,7 +86,7 @@ class Incremental:
     :param asset: in whose state store the watermark lies; it becomes one of the task's outlets. By data interval not needed
     :param initial: where the first window begins, with a timezone; None for all records there are
     :param lag: how long before the org's present a window ends; by data interval how much earlier than the interval it
-        lies. By default five minutes
+        lies. In seconds or as a timedelta; by default five minutes
     :param by: ``watermark``, or ``data_interval`` for the run's own, which moves no watermark
     :raises SourceError: one of them is not so
     """
@@ -93,20 +94,19 @@ class Incremental:
     field: str = "SystemModstamp"
     asset: Asset | None = None
     initial: datetime | str | None = None
-    lag: timedelta | None = None
-    by: str = WATERMARK
+    lag: Seconds | None = None
+    by: Literal["watermark", "data_interval"] = "watermark"
 
     def __post_init__(self) -> None:
         if not isinstance(self.field, str) or not _FIELD.fullmatch(self.field):
             raise SourceError("Incremental: field is the API name of a datetime field, as SystemModstamp")
-        if self.by not in WAYS:
-            raise SourceError(f"Incremental: by is one of {', '.join(WAYS)}, not {str(self.by)[:40]!r}")
+        one_of(WAYS)("Incremental: by", self.by)
         if self.asset is not None and not isinstance(self.asset, Asset):
             raise SourceError(f"Incremental: asset is an Asset, not a {type(self.asset).__name__:.40}")
         if self.by == WATERMARK and self.asset is None:
             raise SourceError("Incremental: a watermark needs an asset, in whose state store it lies")
-        if self.lag is not None and not (isinstance(self.lag, timedelta) and self.lag >= timedelta()):
-            raise SourceError("Incremental: lag is a timedelta, not below 0")
+        if self.lag is not None:
+            object.__setattr__(self, "lag", timedelta(seconds=seconds(zero=True)("Incremental: lag", self.lag)))
         if self.initial is not None:
             _moment(self.initial, "initial")
 
@@ -175,7 +175,7 @@ class Incremental:
 
     @property
     def _lag(self) -> timedelta:
-        return LAG if self.lag is None else self.lag
+        return self.lag if isinstance(self.lag, timedelta) else LAG
 
     @property
     def _asset(self) -> Asset:

@@ -19,7 +19,8 @@ from airflow_provider_sfbulk.client.flows.outcome import Input, Outcome, settle
 from airflow_provider_sfbulk.client.flows.rounds import Again, Cut, Round, recorded_rounds
 from airflow_provider_sfbulk.client.flows.settle import KINDS
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
-from airflow_provider_sfbulk.client.flows.wait import read_all
+from airflow_provider_sfbulk.client.flows.still import wait_until_still
+from airflow_provider_sfbulk.client.flows.wait import look_now
 from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.records.fingerprints import RowForm
@@ -187,10 +188,8 @@ class Load:
             return None
         total = sum(part.records for part in rounds[0].parts)
         log.info(
-            "%d records sent in %d job(s): %d saved, %d failed, %d not processed",
-            total,
-            len(outcome.job_ids),
-            *(outcome.counts[kind] for kind in KINDS),
+            "%s records sent in %s job(s): %s saved, %s failed, %s not processed",
+            *(f"{count:,}" for count in (total, len(outcome.job_ids), *(outcome.counts[kind] for kind in KINDS))),
         )
         self._operator.shown.found(
             {kind: outcome.counts[kind] for kind in KINDS},
@@ -213,12 +212,37 @@ class Load:
         self.forget_parts(rounds)
         return summary
 
+    def finish_empty(self) -> dict[str, Any]:
+        """Give the result of a load of an input without records, with its manifest."""
+        outcome, report = Outcome(), Report()
+        files = self._report_files()
+        if files is not None:
+            try:
+                report = self._commit(files, outcome)
+            finally:
+                files.discard()
+        self._operator.shown.found(
+            dict.fromkeys(KINDS, 0), files={kind: report.files[kind] for kind in KINDS}, manifest=report.manifest
+        )
+        summary = self._summary(outcome, report)
+        self._ledger.finish(summary)
+        return summary
+
+    def _commit(self, files: ReportFiles, outcome: Outcome) -> Report:
+        return files.commit(
+            outcome,
+            sobject=self._operator.sobject,
+            operation=self._operator.operation,
+            verify=self._ledger.verify,
+        )
+
     def _lineage(self, outcome: Outcome, total: int) -> Lineage:
         names = (self._ledger.recall(_COLUMNS) or {"names": ()})["names"]
         address, source = self._client.instance_url, self._operator.source
-        inputs = []
-        if is_path(source):
-            inputs = [file_place(text_of(source), columns=[(name, None) for name in names], records=total)]
+        read = [source] if is_path(source) else source if isinstance(source, list) else []
+        # How many of the records are of which path is not known.
+        records = total if len(read) == 1 else None
+        inputs = [file_place(text_of(each), columns=[(name, None) for name in names], records=records) for each in read]
         saved = object_place(
             address,
             self._operator.sobject,
@@ -289,8 +313,8 @@ class Load:
 
     def _send_again(self, number: int, residue: Residue, rule: Again, mode: ConcurrencyMode | None) -> None:
         log.info(
-            "sending %d records again, in round %d%s: %s",
-            residue.records,
+            "sending %s records again, in round %d%s: %s",
+            f"{residue.records:,}",
             number,
             "" if mode is None else f", {mode.lower()} by Bulk API 1.0",
             "all that failed"
@@ -340,6 +364,9 @@ class Load:
         self, rounds: Sequence[Round], infos: Sequence[JobInfo], rule: Again | None
     ) -> tuple[Outcome, Report]:
         ends = self._ends(rounds, infos)
+        if rule is not None and rule.unprocessed:
+            parts = (part for each in rounds if each.mode is None for part in each.parts)
+            ends.update(self._run(wait_until_still(self._jobs, parts, ends)))
         given = Input(parts=lambda: self._parts_again(rounds[0]), form=self._form)
         files = self._report_files()
         try:
@@ -349,12 +376,7 @@ class Load:
             outcome = self._run(flow)
             report = Report()
             if files is not None and outcome.again is None:
-                report = files.commit(
-                    outcome,
-                    sobject=self._operator.sobject,
-                    operation=self._operator.operation,
-                    verify=self._ledger.verify,
-                )
+                report = self._commit(files, outcome)
         finally:
             if files is not None:
                 files.discard()
@@ -370,7 +392,7 @@ class Load:
         batches = [part for part in parts if isinstance(part, load1.Sent)]
         others = [part.job_id for part in parts if not isinstance(part, load1.Sent) and part.job_id not in ends]
         if others:
-            ends.update((info.id, info) for info in self._run(read_all(self._jobs, others)))
+            ends.update((info.id, info) for info in self._run(look_now(self._jobs, others)))
         if batches:
             ends.update(self._run(ends_of(self._jobs1, batches)))
         return ends

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn, cast
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, XComArg, conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
+from airflow_provider_sfbulk.client.arguments import Seconds
 from airflow_provider_sfbulk.client.errors import (
     FailedRecordsError,
     JobFailedError,
-    ProtocolError,
     SfBulkError,
-    SourceError,
     TransientError,
 )
-from airflow_provider_sfbulk.client.flows.spec import member
 from airflow_provider_sfbulk.client.flows.wait import check_complete, look_now
 from airflow_provider_sfbulk.client.flows.watched import watched_jobs
-from airflow_provider_sfbulk.client.models import JobInfo, JobType, check_id
+from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.metrics import count_api_calls
-from airflow_provider_sfbulk.operators.arguments import APIS, check_allowance
+from airflow_provider_sfbulk.operators.arguments import APIS, Arguments, check_known
+from airflow_provider_sfbulk.operators.lasting import fails_for_good
 from airflow_provider_sfbulk.operators.showing import ShownProgress
+from airflow_provider_sfbulk.operators.templates import TypedTemplates
 from airflow_provider_sfbulk.progress import Phase, Progress, by_code
+from airflow_provider_sfbulk.sensors.job_arguments import ARGUMENTS
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
     from airflow_provider_sfbulk.client import BulkClient
 
@@ -49,7 +51,7 @@ class TooManyFailedRecordsError(FailedRecordsError, AirflowFailException):
     """More records failed than allowed: for good, so Airflow makes no retry."""
 
 
-class BulkJobSensor(BaseSensorOperator):
+class BulkJobSensor(TypedTemplates, BaseSensorOperator):
     """Wait until jobs are final; succeed when every one of them is ``JobComplete`` and no more records failed than allowed.
 
     It never aborts a job: it does not own it. What failed for good is not retried: looking again makes nothing better.
@@ -63,14 +65,17 @@ class BulkJobSensor(BaseSensorOperator):
     :param max_failed_records: failed records that are allowed, over all jobs: a number, or a float as fraction of the
         processed ones; None: any number
     :param deferrable: wait in the triggerer, without holding a worker
+    :param poke_interval: time between two looks at the jobs, in seconds or as a timedelta
     :param timeout: of the whole wait, in seconds or as a timedelta, over all looks and deferrals of one try; a week
         unless ``[sensors] default_timeout`` says otherwise. Its end leaves the jobs alone
-    :param salesforce_conn_id: the connection
+    :param salesforce_conn_id: the connection (templated)
     :param api_version: instead of the connection's, as ``66.0``
 
-    Returns the final job infos, a list of dicts.
+    Returns the final job infos, a list of dicts; an empty one when the task before has submitted no job.
     """
 
+    arguments: ClassVar[Arguments] = ARGUMENTS
+    native_fields: ClassVar[Collection[str]] = ("job_ids",)
     template_fields: Sequence[str] = ("job_id", "job_ids", "salesforce_conn_id")
     operator_extra_links = (BulkJobLink(),)
     ui_color = "#d8edff"
@@ -80,15 +85,19 @@ class BulkJobSensor(BaseSensorOperator):
         *,
         job_id: str | XComArg | None = None,
         job_ids: Sequence[str] | XComArg | None = None,
-        job_type: str = "ingest",
-        api: str = APIS[0],
+        job_type: JobType | Literal["ingest", "query"] = "ingest",
+        api: Literal["2.0", "1.0"] = "2.0",
         max_failed_records: float | None = 0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        salesforce_conn_id: str = SalesforceBulkHook.default_conn_name,
+        poke_interval: Seconds = 60.0,
+        timeout: Seconds | None = None,
+        salesforce_conn_id: str | XComArg = SalesforceBulkHook.default_conn_name,
         api_version: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        check_known(type(self), kwargs)
+        ARGUMENTS.check_partial({"poke_interval": poke_interval, "timeout": timeout})
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.job_id = cast("str | None", job_id)
         # Rendering puts the ids in the XComArg's place before anything reads them.
         self.job_ids = cast("Sequence[str] | None", job_ids)
@@ -96,13 +105,27 @@ class BulkJobSensor(BaseSensorOperator):
         self.api = api
         self.max_failed_records = max_failed_records
         self.deferrable = deferrable
-        self.salesforce_conn_id = salesforce_conn_id
+        self.salesforce_conn_id = cast("str", salesforce_conn_id)
         self.api_version = api_version
         self.job_link: str | None = None
         self._waiting = ""
+        self.is_parsed = not getattr(self, "_BaseOperator__from_mapped", False)
+        self.arguments.apply(self, rendered=False)
 
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """Make a mapped sensor. Its own arguments are checked here, what it is mapped over in the worker."""
+        cls.arguments.check_partial(kwargs, cls.template_fields)
+        return super().partial(**kwargs)
+
+    @fails_for_good
     def execute(self, context: Context) -> Any:
         """Look once; then wait, deferred or by poking."""
+        self.is_parsed = False
+        self.arguments.apply(self, rendered=True)
+        if not self._ids():
+            self.log.info("the task before has submitted no job: there is nothing to wait for")
+            return []
         if self.deferrable:
             return self._go_on(context, None, None)
         try:
@@ -112,6 +135,7 @@ class BulkJobSensor(BaseSensorOperator):
                 raise AirflowSkipException(f"skipped instead of failed: {error}") from error
             raise
 
+    @fails_for_good
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:
@@ -156,6 +180,7 @@ class BulkJobSensor(BaseSensorOperator):
         if wake_up.outcome is WaitOutcome.ERROR:
             raise TransientError(f"the triggerer could not go on looking at {self._waiting}; its own log says why")
 
+    @fails_for_good
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
         job_ids, job_type = self._ids(), self._type
@@ -170,36 +195,16 @@ class BulkJobSensor(BaseSensorOperator):
                 count_api_calls(client.api_calls, tags=self._metric_tags)
 
     def _ids(self) -> list[str]:
-        """Give the ids of the jobs.
-
-        :raises SourceError: there are none, or they are not ids of jobs
-        """
-        check_allowance("max_failed_records", self.max_failed_records)
-        if isinstance(self.job_ids, str):
-            raise SourceError(
-                "job_ids is a text, not a list of ids: one id is a job_id; for several pass the output of the task that "
-                "submitted the jobs, or use render_template_as_native_obj"
-            )
-        job_ids = [self.job_id] if self.job_id is not None else list(self.job_ids or ())
-        if not job_ids or (self.job_id is not None and self.job_ids is not None):
-            raise SourceError("give either job_id or job_ids, with one job at least")
-        try:
-            return [check_id(job_id) for job_id in job_ids]
-        except ProtocolError as error:
-            raise SourceError(str(error)) from error
+        """Give the ids of the jobs."""
+        return [self.job_id] if self.job_id is not None else list(self.job_ids or ())
 
     @property
     def _type(self) -> JobType:
-        """The kind of the jobs.
-
-        :raises SourceError: naming the argument
-        """
-        if self.api not in APIS:
-            raise SourceError(f"api is {' or '.join(map(repr, APIS))}, not {str(self.api)[:20]!r}")
-        return member(JobType, self.job_type, "job_type") if self.api == APIS[0] else JobType.CLASSIC
+        """The kind of the jobs."""
+        return JobType(self.job_type) if self.api == APIS[0] else JobType.CLASSIC
 
     def _look(self, context: Context, client: BulkClient, job_ids: Sequence[str], job_type: JobType) -> list[JobInfo]:
-        """Read the jobs; as long as some are not final, perhaps only these."""
+        """Read the jobs."""
         progress = Progress(
             self.job_type, try_number=context["ti"].try_number, setup_url=client.instance_url, phase=Phase.WAITING
         )

@@ -93,6 +93,7 @@ def test_a_call_shows_its_arguments_and_what_it_is_for(org: LocalOrg) -> None:
 # --- what it does ---
 
 
+@pytest.mark.parity("K1.2", "K1.7", "A4.2", "A4.3", "A4.6", "A4.8", "K10.1")
 def test_single_calls_are_awaited(org: LocalOrg) -> None:
     async def use(client: AsyncBulkClient) -> None:
         job = await client.ingest.create_job("Account", "insert")
@@ -117,6 +118,7 @@ def test_single_calls_are_awaited(org: LocalOrg) -> None:
     run(org, use)
 
 
+@pytest.mark.parity("K2.7", "K7.1", "K1.4", "K1.5")
 def test_a_load_is_awaited_for_its_result(org: LocalOrg) -> None:
     async def use(client: AsyncBulkClient) -> None:
         records = rows("B")
@@ -134,6 +136,7 @@ def test_a_load_is_awaited_for_its_result(org: LocalOrg) -> None:
     run(org, use)
 
 
+@pytest.mark.parity("I4.10", "A2.1", "I2.1")
 def test_the_results_of_jobs_come_as_they_finish(org: LocalOrg) -> None:
     async def use(client: AsyncBulkClient) -> None:
         found = [
@@ -164,6 +167,7 @@ def test_a_job_that_is_done_is_given_while_others_run(org: LocalOrg) -> None:
     run(org, use)
 
 
+@pytest.mark.parity("A4.9", "K5.2")
 def test_a_query_is_iterated_over_at_once_or_awaited(org: LocalOrg) -> None:
     async def use(client: AsyncBulkClient) -> None:
         await client.insert("Account", rows("E", 30), schedule=QUICK)

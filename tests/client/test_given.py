@@ -81,16 +81,19 @@ def stored(org: LocalOrg) -> list[dict[str, str]]:
     return sorted(found, key=lambda each: each["External_Key__c"])
 
 
+@pytest.mark.parity("A3.5", "I4.1", "G2.9", "G9.3")
 def test_a_load_takes_records_files_and_text(given: Any, client: BulkClient, org: LocalOrg) -> None:
     assert client.ingest.perform("Account", "insert", given, schedule=QUICK).is_successful
     assert stored(org) == rows()
 
 
+@pytest.mark.parity("G16.1", "G9.2")
 def test_a_load_by_1_0_takes_them_too(given: Any, client: BulkClient, org: LocalOrg) -> None:
     assert client.bulk1.perform("Account", "insert", given, schedule=QUICK).is_successful
     assert stored(org) == rows()
 
 
+@pytest.mark.parity("A4.6", "I3.9")
 def test_an_upload_takes_them_too(
     given: Any, client: BulkClient, org: LocalOrg, request: pytest.FixtureRequest
 ) -> None:
@@ -114,6 +117,7 @@ def test_a_batch_takes_records_and_text(data: Any, client: BulkClient, org: Loca
     assert stored(org)[:1] == rows()[:1]
 
 
+@pytest.mark.parity("I5.1", "A4.8", "K10.3")
 def test_parts_are_encoded_as_loads_do_and_uploaded(client: BulkClient, org: LocalOrg) -> None:
     parts = list(client.ingest.serialize(rows(), part_records=1))
     assert [(part.records, part.first_row, part.data.decode().count("\n")) for part in parts] == [(1, 1, 2), (1, 2, 2)]
@@ -190,6 +194,7 @@ def test_a_file_that_is_not_there_is_named(client: BulkClient, tmp_path: Path) -
         {"max_concurrent_jobs": "4"},
     ],
 )
+@pytest.mark.parity("I4.5", "I4.6")
 def test_a_limit_that_cannot_be_is_refused_by_name(wrong: dict[str, Any], client: BulkClient, org: LocalOrg) -> None:
     with pytest.raises(errors.SourceError, match=f"{next(iter(wrong))} is a whole number"):
         client.ingest.perform("Account", "insert", rows(), **wrong)
@@ -199,6 +204,7 @@ def test_a_limit_that_cannot_be_is_refused_by_name(wrong: dict[str, Any], client
 # --- results ---
 
 
+@pytest.mark.parity("K4.1", "K4.2", "K4.3", "K4.4", "K4.5", "K4.6", "K10.2", "A2.3", "G7.10")
 def test_rows_of_a_result_are_a_sequence(client: BulkClient) -> None:
     records = [{"Name": f"N{n}" if n % 2 else "", "External_Key__c": str(n)} for n in range(10)]
     result = client.ingest.perform("Account", "insert", records, schedule=QUICK)
@@ -228,6 +234,7 @@ def test_a_load_without_failures_has_no_errors(client: BulkClient) -> None:
     assert result.is_successful
 
 
+@pytest.mark.parity("K4.8", "K7.4")
 def test_a_job_that_failed_as_a_whole_has_its_error(client: BulkClient, org: LocalOrg) -> None:
     job = client.ingest.create_job("Account", "insert")
     client.ingest.upload(job.id, b"Nmae\nx\n")
@@ -253,6 +260,7 @@ def whole(client: BulkClient, job_id: str) -> BulkResult:
     return BulkResult(client, [filled]).wait(schedule=QUICK)
 
 
+@pytest.mark.parity("I4.10", "A2.1", "I2.1")
 def test_a_result_of_several_jobs_is_iterated_over_job_by_job(client: BulkClient) -> None:
     records = [{"Name": f"N{n}"} for n in range(25)]
     result = client.ingest.perform("Account", "insert", records, part_records=10, schedule=QUICK)
@@ -264,6 +272,7 @@ def test_a_result_of_several_jobs_is_iterated_over_job_by_job(client: BulkClient
     assert sorted(one.successful_count for one in later) == [5, 10, 10]
 
 
+@pytest.mark.parity("K5.1", "K5.2", "K5.3", "K5.4")
 def test_rows_of_a_query_are_a_sequence(client: BulkClient) -> None:
     client.insert("Account", rows(), schedule=QUICK)
     result = client.query.perform("SELECT Name, External_Key__c FROM Account ORDER BY External_Key__c", schedule=QUICK)
@@ -283,6 +292,7 @@ def test_results_of_1_0_are_a_sequence(client: BulkClient) -> None:
     )
 
 
+@pytest.mark.parity("K2.1", "K2.2", "K2.3", "K2.4", "K2.5", "A3.1", "A3.2", "A3.3", "A3.4", "A3.6")
 def test_whole_loads_by_their_operation(client: BulkClient, org: LocalOrg) -> None:
     org.core.hard_delete = True
     ids = [row["sf__Id"] for row in client.insert("Account", rows(), schedule=QUICK).successful_records]
@@ -291,3 +301,67 @@ def test_whole_loads_by_their_operation(client: BulkClient, org: LocalOrg) -> No
     assert client.delete("Account", ids[:1], schedule=QUICK).is_successful
     assert client.hard_delete("Account", ids[1:], schedule=QUICK).is_successful
     assert org.records("Account") == []
+
+
+@pytest.mark.parity("K4.7", "A2.4")
+def test_what_was_never_tried_counts_and_has_its_payload_only(client: BulkClient) -> None:
+    job = client.ingest.create_job("Account", "insert")
+    client.ingest.upload(job.id, b"Name\nx\n")
+    client.ingest.abort(job.id)
+    result = whole(client, job.id)
+    assert (result.total_count, result.unprocessed_count, result.success_rate) == (1, 1, 0.0)
+    assert result.unprocessed_records == [{"Name": "x"}]
+
+
+@pytest.mark.parity("A3.5", "I3.4", "I4.8", "K2.7", "A1.5", "G9.4", "G13.16")
+def test_an_assignment_rule_goes_with_the_one_object_and_operation_of_a_load(client: BulkClient, org: LocalOrg) -> None:
+    rule, leads = "01Q8d000000AbCdEAK", [{"LastName": "Doe", "Company": "Acme"}]
+    result = client.insert("Lead", leads, assignment_rule_id=rule, schedule=QUICK)
+    assert isinstance(result, BulkResult)
+    (job,) = org.jobs
+    assert (job.object, job.operation, job.assignment_rule_id) == ("Lead", "insert", rule)
+    client.bulk1.perform("Lead", "insert", leads, assignment_rule_id=rule, schedule=QUICK)
+    (old,) = org.bulk1_jobs
+    assert (old.object, str(old.operation), old.assignment_rule_id) == ("Lead", "insert", rule)
+
+
+@pytest.mark.parity("G7.4", "A2.2", "G7.1", "G7.5")
+def test_created_is_false_of_what_was_there(client: BulkClient) -> None:
+    client.insert("Account", rows()[:1], schedule=QUICK)
+    by_key = {"external_id_field": "External_Key__c", "schedule": QUICK}
+    assert [each.created for each in client.bulk1.perform("Account", "upsert", rows(), **by_key)] == [False, True]
+    saved = client.upsert("Account", rows(), "External_Key__c", schedule=QUICK).successful_records
+    assert [row["sf__Created"] for row in saved] == ["false", "false"]
+
+
+@pytest.mark.parity("G13.4", "G5.1")
+def test_a_job_that_stayed_open_for_a_day_takes_no_batch(client: BulkClient, org: LocalOrg) -> None:
+    job = client.bulk1.create_job("Account", "insert")
+    client.bulk1.add_batch(job.id, rows())
+    org.advance(25 * 3600)
+    with pytest.raises(errors.RequestRefusedError, match="InvalidJobState"):
+        client.bulk1.add_batch(job.id, rows())
+    assert len(client.bulk1.wait(job.id, schedule=QUICK)) == 1
+
+
+@pytest.mark.parity("G11.3")
+def test_a_parent_of_several_kinds_is_named_by_its_type_in_xml(client: BulkClient, org: LocalOrg) -> None:
+    client.insert("Account", rows()[:1], schedule=QUICK)
+    org.add_object(
+        name="Note__c",
+        fields=[
+            {
+                "name": "About__c",
+                "type": "reference",
+                "referenceTo": ["Account", "Contact"],
+                "relationshipName": "About__r",
+            }
+        ],
+    )
+    job = client.bulk1.create_job("Note__c", "insert", content_type="XML")
+    client.bulk1.add_batch(job.id, [{"About__r": {"type": "Account", "External_Key__c": "one"}}])
+    client.bulk1.add_batch(job.id, [{"About__r": {"External_Key__c": "one"}}])
+    client.bulk1.close(job.id)
+    named, unnamed = client.bulk1.wait(job.id, schedule=QUICK)
+    assert [each.success for each in client.bulk1.results(job.id, named.id)] == [True]
+    assert str(unnamed.state) == "Failed" or not client.bulk1.results(job.id, unnamed.id)[0].success

@@ -23,7 +23,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from starlette.responses import Response
 
-from airflow_provider_sfbulk.client.flows import polls
+from airflow_provider_sfbulk.client.flows import polls, still
 from airflow_provider_sfbulk.ended_by_person import ENDED_XCOM_KEY
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
@@ -213,6 +213,8 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at jobs without pausing: the local org shows every state for one look, whatever the time."""
     monkeypatch.setattr(base, "LOOKS", (0.0, 0.01, 0.01, 0.02, 0.05))
     monkeypatch.setattr(job_trigger, "SHORTEST_DEFERRAL_SECONDS", 0.0)
+    monkeypatch.setattr(still, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(still, "BATCH_SECONDS", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -67,7 +67,7 @@ def test_a_reserve_that_is_none_is_refused_when_the_dag_is_read(value: Any) -> N
 
 @pytest.mark.parametrize("value", ["skip", None, True])
 def test_what_to_do_is_wait_or_fail(value: Any) -> None:
-    with pytest.raises(SourceError, match="on_api_reserve is 'wait' or 'fail'"):
+    with pytest.raises(SourceError, match="on_api_reserve must be one of wait, fail"):
         made("ingest", api_reserve=5, on_api_reserve=value)
 
 

@@ -276,14 +276,6 @@ def test_a_missing_external_id(org: LocalOrg) -> None:
     bad(org, load, "External_Key__c")
 
 
-def test_an_upsert_without_external_id_field(org: LocalOrg) -> None:
-    bad(org, operator(operation="upsert", source=ROWS), "external_id_field")
-
-
-def test_a_wrong_operation_spelling(org: LocalOrg) -> None:
-    bad(org, operator(operation="Insert", source=ROWS), "insert, update, upsert, delete, hardDelete")
-
-
 def test_a_wrong_object(org: LocalOrg) -> None:
     bad(org, operator(sobject="Acount", source=ROWS), "there is no object Acount")
 

@@ -24,6 +24,9 @@ from airflow_provider_sfbulk.client.wire import Authorize, Body, Fetch, Flow, Re
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
+CLIENT: Final = "airflow_provider_sfbulk"
+"""How calls are told from others' in Salesforce's event logs (``Sforce-Call-Options``)."""
+
 _JSON_BODY: Final = "application/json; charset=UTF-8"
 _ASYNC: Final = "/services/async/"
 _ROWS_GO_TO: Final = ("/batches", "/batch")
@@ -170,7 +173,7 @@ def _hides_rows(api: ApiCall) -> Callable[[str], str] | None:
 
 
 def _request(api: ApiCall, token: Token) -> Request:
-    headers = {"Accept": api.accept, **api.headers}
+    headers = {"Accept": api.accept, "Sforce-Call-Options": f"client={CLIENT}", **api.headers}
     if api.path.startswith(_ASYNC):
         # Bulk API 1.0; that it takes the token as the others do is not documented.
         headers["X-SFDC-Session"] = token.access_token

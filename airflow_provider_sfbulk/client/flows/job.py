@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
 from airflow_provider_sfbulk.client.errors import (
     NotFoundError,
@@ -76,6 +76,10 @@ class Jobs:
 
     api_version: str
     type: ClassVar[JobType]
+
+    def at(self, api_version: str | None) -> Self:
+        """Give the calls for a job of that version; None for the one that is meant here."""
+        return self if api_version is None else replace(self, api_version=api_version)
 
     def path(self, *segments: str) -> str:
         """Make a path below this half of the API."""

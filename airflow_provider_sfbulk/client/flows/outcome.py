@@ -272,7 +272,7 @@ class _Pass:
                 return
             sink = JobResult(sent.job.id, dialect_of(sent.job), kind, expect_records=expected)
             stack.callback(sink.close)
-            yield from self._jobs.results(sent.job.id, KINDS[kind], sink)
+            yield from self._jobs.at(sent.job.api_version).results(sent.job.id, KINDS[kind], sink)
             if sink.records:
                 results[kind] = sink
 

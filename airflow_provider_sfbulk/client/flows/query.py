@@ -128,6 +128,7 @@ def pages(
     :return: all pages, those of ``done`` too
     :raises ProtocolError: pages repeat, or their records do not add up to the job's
     """
+    jobs = jobs.at(job.api_version)
     together = at_once > 1 and float(jobs.api_version) >= float(limits.OLDEST_RESULT_PAGES_API_VERSION)
     if done:
         together = not done[0].in_order

@@ -23,6 +23,7 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org import clock
 from airflow_provider_sfbulk.local_org.data import deleting
 from airflow_provider_sfbulk.local_org.data.cells import Cells, absent
+from airflow_provider_sfbulk.local_org.data.checking import Checking
 from airflow_provider_sfbulk.local_org.data.columns import DELETES, Plan
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema
 from airflow_provider_sfbulk.local_org.data.store import Store, key_of, quoted
@@ -107,6 +108,7 @@ def decide(
     null: str = CLEAR,
     held: Collection[str] = (),
     refused: Mapping[int, RowError] | None = None,
+    checking: Checking | None = None,
 ) -> Outcome:
     """Check one batch and say what it does.
 
@@ -116,9 +118,10 @@ def decide(
     :param user_id: who does it
     :param held: ids of records that somebody else holds
     :param refused: rows that fail because a test asked for it
+    :param checking: the org's own rules
     """
     cells = Cells(store, schema, plan, raw, count=len(raw[0]) if count is None else count, null=null)
-    rows = _Rows(store, schema, plan, cells, clock.in_csv(now), user_id, held, refused or {})
+    rows = _Rows(store, schema, plan, cells, clock.in_csv(now), user_id, held, refused or {}, checking)
     rows.refuse_operation()
     return rows.delete() if plan.operation in DELETES else rows.save()
 
@@ -134,6 +137,7 @@ class _Rows:
         user_id: str,
         held: Collection[str],
         refused: Mapping[int, RowError],
+        checking: Checking | None,
     ) -> None:
         self._store = store
         self._schema = schema
@@ -143,6 +147,7 @@ class _Rows:
         self._user_id = user_id
         self._held = held
         self._refused = refused
+        self._checking = checking if checking is not None and checking.has_rules else None
         self._sobject = plan.sobject
         self._record_ids: list[str | None] = [None] * cells.count
         self._created = [False] * cells.count
@@ -166,6 +171,7 @@ class _Rows:
             if record_id is None or row in self._cells.errors:
                 continue
             unfit = gone.get(record_id) or self._refused.get(row) or self._lock_error(row, record_id)
+            unfit = unfit or self._rule_error("delete", row, record_id)
             if unfit is not None:
                 self._cells.fail(row, unfit)
                 continue
@@ -204,6 +210,8 @@ class _Rows:
                 if unfit is None:
                     unfit = self._refused.get(row) or self._lock_error(row, record_id)
                 if unfit is None:
+                    unfit = self._rule_error("insert" if creates else "update", row, record_id)
+                if unfit is None:
                     unfit = next((error for unique in uniques if (error := unique.error(row, record_id))), None)
                 if unfit is not None:
                     self._cells.fail(row, unfit)
@@ -220,6 +228,9 @@ class _Rows:
                 *self._updates([row for row in saved if not self._created[row]]),
             ]
         )
+
+    def _rule_error(self, operation: str, row: int, record_id: str | None) -> RowError | None:
+        return None if self._checking is None else self._checking.error(operation, self._cells, row, record_id)
 
     def _lock_error(self, row: int, record_id: str | None) -> RowError | None:
         """Say which record that the row changes or names as a parent is held by somebody else."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from airflow_provider_sfbulk.local_org.core import Core
 from airflow_provider_sfbulk.local_org.data import rows
+from airflow_provider_sfbulk.local_org.data.checking import Checking
 from airflow_provider_sfbulk.local_org.data.columns import Plan
 from airflow_provider_sfbulk.local_org.data.values import CLEAR
 
@@ -41,6 +42,7 @@ def decide(
         null=null,
         held=held,
         refused=core.troubles.refused(plan.sobject.name, header, columns),
+        checking=Checking(core.store, plan.sobject, core.rules.of(plan.sobject.name), frozenset(core.rules.closed)),
     )
     core.locks.met(each for each in held if any(each in error.text for error in outcome.errors.values()))
     return outcome

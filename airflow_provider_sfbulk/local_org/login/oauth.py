@@ -7,7 +7,6 @@ Failures are always 400 with ``{"error", "error_description"}``; success differs
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -252,12 +251,12 @@ async def _form(call: Incoming) -> Form:
     """Return the form of the body; the client's id and secret may come as HTTP Basic instead."""
     if call.media_type != "application/x-www-form-urlencoded":
         raise OAuthError("unsupported_grant_type", "grant type not supported")
-    form = dict(parse_qsl((await call.request.body()).decode(), keep_blank_values=True))
+    form = dict(parse_qsl((await call.request.body()).decode(errors="replace"), keep_blank_values=True))
     scheme, _, encoded = call.request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic":
         try:
             name, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise OAuthError("invalid_client", "invalid client credentials") from error
         form.setdefault("client_id", unquote(name))
         form.setdefault("client_secret", unquote(secret))

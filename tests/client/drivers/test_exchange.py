@@ -78,6 +78,7 @@ def test_a_request_is_sent_as_it_is_written(make, server):
     ],
     ids=["length", "chunks", "close", "gzip length", "gzip chunks", "gzip close", "gzip members"],
 )
+@pytest.mark.parity("G14.1")
 def test_a_whole_body_is_read_in_every_framing(make, server, answer):
     server.answers = [answer]
     sink = Counted(500)
@@ -137,6 +138,7 @@ def test_no_cut_is_silent(make, server, answer):
     assert len(server.asked) == 1  # whether it is repeated is for the flow to say
 
 
+@pytest.mark.parity("A5.7")
 def test_what_salesforce_warns_of_is_logged_once(make, server, caplog):
     warning = '299 - "This API is deprecated and will be removed by Summer \'27"'
     server.answers = [reply(b"{}", Warning=warning), reply(b"{}", Warning=warning), reply(b"{}")]

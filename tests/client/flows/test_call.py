@@ -21,6 +21,7 @@ OVER = refused(401, "INVALID_SESSION_ID", "Session expired or invalid")
 HTML = Reply(200, {"content-type": "text/html"}, b"<html>Down for maintenance</html>")
 
 
+@pytest.mark.parity("I3.11")
 def test_a_call_carries_the_token_to_the_instance():
     hand = Hand([ok({"a": 1})])
     assert hand.run(call_json(GET)) == {"a": 1}

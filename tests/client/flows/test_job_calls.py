@@ -26,6 +26,7 @@ def sent(request) -> dict:
     return json.loads(b"".join(request.body.chunks()))
 
 
+@pytest.mark.parity("A4.1", "I3.1", "I3.2", "I3.3")
 def test_a_job_is_created_as_the_reference_says():
     hand = Hand([ok(job())])
     spec = IngestSpec("Contact", "upsert", external_id_field="Crm_Key__c", column_delimiter="TAB", line_ending="CRLF")
@@ -87,6 +88,7 @@ def test_a_job_with_its_data_is_one_request_that_is_not_repeated():
         INGEST.create_with_data(spec, b"x" * (limits.MULTIPART_CHARACTERS + 1))
 
 
+@pytest.mark.parity("I3.9")
 def test_an_upload_is_one_put_with_the_datas_length():
     hand = Hand([Reply(201, {}, b"")])
     hand.run(INGEST.upload(JOB_ID, DATA))
@@ -147,6 +149,7 @@ def test_aborting_an_aborted_job_is_no_error_but_a_finished_one_is():
         Hand([NO_STATE, ok(job("JobComplete"))]).run(INGEST.abort(JOB_ID))
 
 
+@pytest.mark.parity("I3.8")
 def test_deleting_is_done_when_the_job_is_gone_after_a_lost_reply():
     Hand([CUT, refused(404, "NOT_FOUND")]).run(QUERY.delete(JOB_ID))
     with pytest.raises(errors.NotFoundError):

@@ -12,9 +12,10 @@ from airflow_provider_sfbulk.client.flows.wait import (
     BLIND_SECONDS,
     LIMIT_PAUSE_SECONDS,
     REFUSALS,
-    RUNNING_AT_ONCE,
+    UNCHANGED_AT_ONCE,
     Schedule,
     check_complete,
+    look_now,
     wait_until_final,
 )
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
@@ -33,6 +34,7 @@ def test_a_job_that_is_final_is_looked_at_once():
     assert hand.sleeps == []
 
 
+@pytest.mark.parity("K1.3", "K8.3")
 def test_pauses_grow_with_the_age_of_the_wait_up_to_the_longest():
     hand = Hand([ok(job("InProgress"))] * 60 + [ok(job("JobComplete"))])
     hand.run(wait_until_final(INGEST, [JOB_ID], schedule=Schedule(first=1, growth=0.2, longest=60)))
@@ -85,6 +87,7 @@ def test_a_wait_that_saw_nothing_at_its_end_says_why():
     assert caught.value.__cause__ is CUT
 
 
+@pytest.mark.parity("I3.12")
 def test_a_wait_without_an_end_gives_up_after_a_day_of_blindness():
     hand = Hand([USED_UP] * 200)
     with pytest.raises(errors.RequestLimitError):
@@ -135,8 +138,15 @@ def test_many_jobs_cost_one_call_each_and_a_few_more_with_each_look():
     infos = hand.run(wait_until_final(Org(), ids, schedule=Schedule(first=1, growth=0.2), on_look=seen.append))
     assert [info.id for info in infos] == ids
     assert all(info.is_final for info in infos)
-    assert len(calls) <= len(ids) + RUNNING_AT_ONCE * len(seen)
-    assert len({job_id for looked in seen[:5] for job_id in (info.id for info in looked)}) == 15, "they take turns"
+    assert len(calls) <= 2 * len(ids) + UNCHANGED_AT_ONCE * len(seen)
+    assert len({info.id for looked in seen[1:6] for info in looked}) == 15, "they take turns"
+
+
+def test_a_look_that_breaks_off_is_made_up_for():
+    ids = [f"75000000000{n:04}AAA" for n in range(9)]
+    replies = [*(ok(job("InProgress", each)) for each in ids[:5]), CUT]
+    replies += [ok(job("InProgress", each)) for each in [*ids[5:], *ids[:5]]]
+    assert [info.id for info in Hand(replies).run(look_now(INGEST, ids))] == ids
 
 
 @given(st.lists(st.sampled_from(["ok", "cut", "refused", "done"]), max_size=60), st.integers(1, 6))
@@ -164,6 +174,7 @@ def test_a_wait_ends_with_all_jobs_final_or_with_an_error_that_was_given(events,
         assert [(info.id, info.is_final) for info in infos] == [(job_id, True) for job_id in ids]
 
 
+@pytest.mark.parity("K7.4")
 def test_a_failed_job_is_told_with_salesforces_reason():
     failed = JobInfo.from_json(job("Failed", errorMessage="InvalidBatch : Field name not found : Foo__c"))
     with pytest.raises(errors.JobFailedError, match="Field name not found : Foo__c"):

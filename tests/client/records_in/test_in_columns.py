@@ -30,6 +30,7 @@ from airflow_provider_sfbulk.client.records.sources import Rules, from_dicts
         ([f"C{each}" for each in range(limits.RECORD_FIELDS + 1)], "insert", None, "there are 5001"),
     ],
 )
+@pytest.mark.parity("G13.10")
 def test_columns_that_cannot_be_sent(
     columns: list[str], operation: str, external_id_field: str | None, problem: str
 ) -> None:

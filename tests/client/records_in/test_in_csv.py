@@ -43,6 +43,7 @@ def tables(draw: st.DrawFn, breaks: tuple[str, ...] = ()) -> list[list[str]]:
     bom=st.booleans(),
     quotes=st.randoms(use_true_random=False),
 )
+@pytest.mark.parity("G9.7")
 def test_a_right_csv_passes_byte_by_byte(
     table: st.DataObject,
     delimiter: ColumnDelimiter,
@@ -255,6 +256,7 @@ def test_an_open_quote_does_not_take_the_file_into_memory() -> None:
         encoded(from_csv(opened(data), INSERT, name="a.csv"))
 
 
+@pytest.mark.parity("G13.9", "G13.11")
 def test_sizes_are_counted_in_characters() -> None:
     fits = "é" * limits.FIELD_CHARACTERS
     assert rows_of(from_csv(opened(f"A,B\n{fits},1\n".encode()), INSERT, name="a")) == [[fits, "1"]]

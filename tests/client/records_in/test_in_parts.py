@@ -52,6 +52,7 @@ def body_of(part: Part) -> bytes:
     delimiter=st.sampled_from(ColumnDelimiter),
     ending=st.sampled_from(LineEnding),
 )
+@pytest.mark.parity("I4.11", "G9.10", "G16.3")
 def test_parts_together_are_the_records(
     rows: list[list[str]],
     cuts: list[int],

@@ -101,6 +101,7 @@ TEXTS = [
     TEXTS,
     ids=lambda each: f"{type(each).__name__}-{str(sorted(each) if isinstance(each, set) else each)[:20]}",
 )
+@pytest.mark.parity("G9.9", "G10.1", "G10.3", "G11.6")
 def test_a_value_has_its_text(value: object, text: str | None) -> None:
     assert text_of(value) == text
     assert texts_of_values([value], None).to_pylist() == [text]
