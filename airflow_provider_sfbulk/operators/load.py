@@ -398,8 +398,10 @@ class Load:
         return ends
 
     def _report_files(self) -> ReportFiles | None:
-        folder = self._operator.results_folder(self._ti)
-        return None if folder is None else ReportFiles(folder, FileFormat(self._operator.results_format))
+        folder, results_format = self._operator.results_folder(self._ti), FileFormat(self._operator.results_format)
+        if folder is None:
+            return None
+        return ReportFiles(folder, results_format, spreadsheet_safe=self._operator.spreadsheet_safe)
 
     def _parts_again(self, first: Round) -> Generator[Part]:
         """Read again what was uploaded: the parts that were kept, or else the input."""

@@ -23,7 +23,7 @@ from airflow_provider_sfbulk.client.records.commas import with_commas
 from airflow_provider_sfbulk.client.records.csv_scan import record_ends
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.parts import Part, split
-from airflow_provider_sfbulk.client.records.stream import Block, RecordStream
+from airflow_provider_sfbulk.client.records.stream import Block, FieldTypes, RecordStream
 from airflow_provider_sfbulk.client.records.temporary import TemporaryFile
 
 _CHUNK_BYTES: Final = 1024 * 1024
@@ -113,13 +113,13 @@ class _Group:
         if sort_by is None or sort_by.casefold() not in folded:
             return np.arange(len(self.numbers), dtype=np.int64)
         place = folded.index(sort_by.casefold())
-        header = RecordStream(self.columns, self.dialect, lambda: iter(()), name="").header
+        header = RecordStream(self.columns, self.dialect, lambda _: iter(()), name="").header
         values = pa.chunked_array(
             [batch.column(place) for batch in read_text(self._with(header), self.dialect)], type=pa.string()
         )
         return np.asarray(pc.sort_indices(values), dtype=np.int64)
 
-    def blocks(self, order: NDArray[np.int64]) -> Iterator[Block]:
+    def blocks(self, order: NDArray[np.int64], _types: FieldTypes) -> Iterator[Block]:
         held: list[bytes] = []
         size = 0
         for index in order.tolist():
