@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 from urllib.parse import unquote
 
-from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError, StorageError
+from airflow_provider_sfbulk.client.errors import (
+    EmptyInputError,
+    MissingSourceError,
+    SfBulkError,
+    SourceError,
+    StorageError,
+)
 from airflow_provider_sfbulk.client.records.output import LocalFolder, Output, OutputFile
 from airflow_provider_sfbulk.paths import AnyPath, Location, check_connection, locate
 from airflow_provider_sfbulk.storage_errors import converted, named
@@ -69,7 +75,7 @@ def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str =
 
     :param conn_id: connection of the object storage, when the URI does not name it
     :param argument: of the operator, for messages
-    :raises SourceError: when there is none
+    :raises SourceError: when there is none; as its ``EmptyInputError`` when nothing matches a pattern
     :raises StorageError: when the storage does not answer
     """
     place = locate(source, conn_id=conn_id, argument=argument)
@@ -79,7 +85,7 @@ def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str =
         return [SourceFile(each) for each in _matching(place)]
     if kind is None:
         _check_bucket(place)
-        raise SourceError(
+        raise MissingSourceError(
             f"{argument}: there is no file {place.uri}{_hint(place)}. Check the path, and that this worker can see it."
         )
     if kind == "directory":
@@ -123,14 +129,17 @@ def open_output(folder: AnyPath, *, conn_id: str | None = None, argument: str = 
     return open_folder(locate(folder, conn_id=conn_id, argument=argument))
 
 
-def open_folder(place: Location) -> Output:
-    """Open a folder as :func:`open_output` does."""
+def open_folder(place: Location, *, private: bool = False) -> Output:
+    """Open a folder as :func:`open_output` does.
+
+    :param private: on a disk, whether its files, and folders that are made, are for this user alone
+    """
     check_connection(place)
     if not place.is_local:
         return NamedOutput(ObjectFolder(place), place)
     with named("write to", place):
         _check_writable(Path(place.path), place.argument)
-    return NamedOutput(LocalFolder(place.path), place)
+    return NamedOutput(LocalFolder(place.path, private=private), place)
 
 
 class NamedOutput:
@@ -365,7 +374,7 @@ def _matching(place: Location) -> list[Location]:
                 fs.ls(literal.rpartition("/")[0] or "/")  # fsspec takes a refusal for "nothing there"
     if not files:
         _check_bucket(place)
-        raise SourceError(
+        raise EmptyInputError(
             f"{place.argument}: no file matches {place.uri}. Check the path, and that this worker can see it."
         )
     return [place.at(name) for name in files]

@@ -7,16 +7,16 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
-from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.errors import EmptyInputError, SourceError
 from airflow_provider_sfbulk.client.flows.rounds import Cut
-from airflow_provider_sfbulk.client.records.columns import check_against_describe
 from airflow_provider_sfbulk.client.records.commas import with_commas
+from airflow_provider_sfbulk.client.records.fit import fit
 from airflow_provider_sfbulk.client.records.parts import Part, split
 from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_file, from_source
 from airflow_provider_sfbulk.ledger import UNKNOWN
 from airflow_provider_sfbulk.operators.apart import Target, check_apart, check_files_apart
 from airflow_provider_sfbulk.operators.unshown import Unshown
-from airflow_provider_sfbulk.paths import is_path
+from airflow_provider_sfbulk.paths import AnyPath, is_path
 from airflow_provider_sfbulk.sql_source import SqlQuery
 from airflow_provider_sfbulk.storage import SourceFile, find_sources
 
@@ -24,9 +24,11 @@ from airflow_provider_sfbulk.storage import SourceFile, find_sources
 class LoadInput:
     """What an ingest operator was given as ``source`` or ``sql``.
 
-    :param source: path, URI or pattern; records inside an :class:`Unshown`; a callable that gives records; or a query
+    :param source: path, URI or pattern, or a list of these; records inside an :class:`Unshown`; a
+        callable that gives records; or a query
     :param needed_columns: columns that the user names elsewhere, which the input must have, by source or target name
     :param one_header: whether all files must have the same columns
+    :param may_be_empty: whether a pattern in a list may match nothing
     :param commas: whether the parts have commas between values, whatever the source has
     """
 
@@ -39,6 +41,7 @@ class LoadInput:
         source_conn_id: str | None,
         needed_columns: Sequence[str] = (),
         one_header: bool = False,
+        may_be_empty: bool = False,
         commas: bool = False,
     ) -> None:
         self._source = source
@@ -49,28 +52,17 @@ class LoadInput:
         """Of the records, once the first was read."""
         self._needed_columns = [self.target(name) for name in needed_columns]
         self._one_header = one_header
+        self._may_be_empty = may_be_empty
         self._commas = commas
 
     def check(self, targets: Sequence[Target]) -> None:
         """Check what can be checked without reading.
 
         :param targets: where the load writes
-        :raises SourceError: when there is no input, one that can be read only once, or one that the load would replace
-            or a later run would read again
+        :raises SourceError: when the load would replace its input, or a later run would read what this one writes
         """
         if self._is_files:
-            check_apart([self._source], targets, conn_id=self._source_conn_id)
-        if self._source is None:
-            raise SourceError(
-                "source is None: if it comes from a task before, that task returned nothing. Give source or sql"
-            )
-        if isinstance(self._source, SqlQuery):
-            self._source.check()
-        if isinstance(self._source, Unshown) and isinstance(self._source.records, Iterator):
-            raise SourceError(
-                f"source is a {type(self._source.records).__name__}, which can be read only once, and a retry reads it "
-                "again; give the function that makes it, or a list"
-            )
+            check_apart(self.paths, targets, conn_id=self._source_conn_id)
 
     def find(self, targets: Sequence[Target]) -> None:
         """Look whether the files are there, or the hook that runs the query.
@@ -122,18 +114,12 @@ class LoadInput:
         number, row = 0, 1
         first: tuple[str, ...] = ()
         for stream in streams:
-            columns = check_against_describe(
-                stream.columns,
-                describe,
-                operation=self._rules.operation,
-                external_id_field=self._rules.external_id_field,
-            )
-            first = self.columns = first or columns
-            self._check_columns(stream.name, columns, first)
-            named = stream.with_columns(columns)
+            fitted = fit(stream, describe, self._rules)
+            first = self.columns = first or fitted.columns
+            self._check_columns(stream.name, fitted.columns, first)
             if self._commas:
-                named = with_commas(named)
-            for part in split(named, max_bytes=cut.part_bytes, max_records=cut.part_records):
+                fitted = with_commas(fitted)
+            for part in split(fitted, max_bytes=cut.part_bytes, max_records=cut.part_records):
                 yield part.renumbered(number, row)
                 number += 1
                 row += part.records
@@ -154,10 +140,34 @@ class LoadInput:
 
     @property
     def _is_files(self) -> bool:
-        return is_path(self._source)
+        return bool(self.paths)
+
+    @property
+    def paths(self) -> list[AnyPath]:
+        """The paths and patterns that were given; none for records, a callable or a query."""
+        return self._source if isinstance(self._source, list) else [self._source] if is_path(self._source) else []
 
     def _files(self) -> list[SourceFile]:
-        return find_sources(self._source, conn_id=self._source_conn_id)
+        """Find all files, in the order that was given.
+
+        :raises EmptyInputError: when a pattern has no match, or with ``may_be_empty`` none of them has
+        :raises SourceError: when there is not a file for each, or one is named twice
+        """
+        files: list[SourceFile] = []
+        missing: list[EmptyInputError] = []
+        for path in self.paths:
+            try:
+                files += find_sources(path, conn_id=self._source_conn_id)
+            except EmptyInputError as error:
+                missing.append(error)
+        if missing and not (files and self._may_be_empty):
+            raise missing[0]
+        if len(files) > len(once := {file.name for file in files}):
+            raise SourceError(
+                f"source: {len(files) - len(once)} of its {len(files)} files are named twice, by a path and a pattern, and "
+                "would be loaded twice"
+            )
+        return files
 
     def _streams(self) -> Generator[RecordStream]:
         if self._is_files:
@@ -169,6 +179,8 @@ class LoadInput:
                 yield stream
             return
         records = self._source.records if isinstance(self._source, Unshown) else self._source()
+        if records is None:  # only a callable gives that
+            return
         yield from_source(records, self._rules, name=f"the {type(records).__name__} given as source")
 
     def _told(self) -> str:

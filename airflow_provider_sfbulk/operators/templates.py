@@ -80,7 +80,7 @@ class _Rendering:
         if isinstance(value, Unshown):
             return value
         if is_native and isinstance(value, str) and self._is_template(value):
-            return self._operator.render_template(value, self._context, self._strict, self._seen)
+            return _defined(self._operator.render_template(value, self._context, self._strict, self._seen))
         ends = tuple(self._operator.template_ext) if name in self._operator.template_fields_renderers else ()
         return self._value(value, ends=ends, typed=False)
 
@@ -179,13 +179,16 @@ def _joined(nodes: Iterable[Any]) -> str:
 
 
 def _rendered(template: jinja2.Template, context: Context, *, typed: bool) -> Any:
-    from jinja2 import Undefined
-
     env = template.environment
     variables = {**template.globals, **context}
     nodes = list(template.root_render_func(env.context_class(env, variables, template.name, template.blocks)))
     if typed and len(nodes) == 1:
-        if isinstance(nodes[0], Undefined):
-            str(nodes[0])  # raises, naming what is not defined
-        return nodes[0]
+        return _defined(nodes[0])
     return _joined(nodes)
+
+
+def _defined(value: Any) -> Any:
+    """Give a value that an expression had. One that is not defined raises only when it becomes a text."""
+    from jinja2 import Undefined
+
+    return str(value) if isinstance(value, Undefined) else value

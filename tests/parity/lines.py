@@ -109,6 +109,9 @@ class Parity:
             f"Of {len(self.lines)} lines **{counts['done']} are done, {counts['partly']} partly, "
             f"{counts['refused']} refused**,",
             "each of the latter with its reason. Each line is checked: a test carries its mark, or its page has to say it.",
+            "",
+            "Coming from one of them: [kinetic-core](from-kinetic-core.md), [aiosalesforce](from-aiosalesforce.md), "
+            "[a program for Bulk API 1.0](from-bulk-api-1.md).",
         ]
         part = group = ""
         for line in self.lines:

@@ -34,6 +34,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, Self
 
 from airflow_provider_sfbulk.client.errors import (
+    EmptyInputError,
     JobFailedError,
     LedgerError,
     NotFoundError,
@@ -136,7 +137,8 @@ def load(
     :param note: recorded with the decision
     :param on_job: is told of each job that is made
     :return: the closed jobs, in the order of the parts
-    :raises SourceError: when the input is wrong or empty; every job made by this try is aborted, nothing was processed
+    :raises SourceError: when the input is wrong or, as ``EmptyInputError``, empty; every job made by
+        this try is aborted, nothing was processed
     """
     decided = yield Recall(f"{DECISION}{number}")
     if decided is None:
@@ -164,7 +166,8 @@ def recorded(number: int = 0) -> Flow[list[Filled]]:
         entry = yield Recall(f"{number}.{part}")
         if entry is None:
             raise LedgerError(f"the load has {decided['parts']} parts, but nothing is recorded about part {part}")
-        filled.append(Filled(number=part, **entry))
+        kept = {name: entry[name] for name in ("job_id", "records", "length", "sha256")}
+        filled.append(Filled(number=part, **kept))
     return filled
 
 
@@ -175,9 +178,7 @@ def _fill_all(
     try:
         filled: list[Filled] = yield Together((_fill(jobs, spec, part, number, made, on_job) for part in parts), limit)
         if not filled:
-            raise SourceError(
-                "the input has no records: there is nothing to load. Let the task be skipped in that case."
-            )
+            raise EmptyInputError("the input has no records: there is nothing to load")
     except (SourceError, RequestRefusedError):
         # Neither is mended by a retry. Nothing of this round was closed, so nothing was processed. Of a later round the
         # jobs are left Open: the load goes on, and a newer try may take them up.

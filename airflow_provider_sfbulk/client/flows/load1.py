@@ -40,6 +40,7 @@ from typing import Any, Final, Self
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import (
+    EmptyInputError,
     FencedError,
     InputChangedError,
     JobFailedError,
@@ -154,7 +155,7 @@ def load(
     :param compress: send batches gzipped
     :param on_job: is told of each job that is made, with the records that it may be sent
     :return: what was sent, in the order of the parts; the batches run, or have run
-    :raises SourceError: when the input is wrong or empty; nothing was sent
+    :raises SourceError: when the input is wrong, and as its ``EmptyInputError`` when it is empty; nothing was sent
     :raises InputChangedError: when the round is decided, and the input gives other records now
     """
     plan = yield from planned(number)
@@ -179,7 +180,7 @@ def _decide(kept: KeptParts, parts: Iterable[Part], number: int, note: Mapping[s
         finally:
             part.close()
     if not plan:
-        raise SourceError("the input has no records: there is nothing to load. Let the task be skipped in that case.")
+        raise EmptyInputError("the input has no records: there is nothing to load")
     for first in range(0, len(plan), PLAN_PARTS):
         group = plan[first : first + PLAN_PARTS]
         yield Record(_plan_key(number, first), {"parts": [each.to_list() for each in group]})
