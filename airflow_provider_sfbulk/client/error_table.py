@@ -228,7 +228,7 @@ def _not_found(path: str, job_id: str | None) -> str:
     if job_id is not None:
         return f"{_JOBS_END}; a job is also found only with the login's own org and Bulk API"
     version = next((part for part in path.split("/") if part.strip("v").replace(".", "").isdigit()), "")
-    if path.partition(version)[2].startswith(("/jobs", "/limits", "/job")):
+    if version and path.partition(version)[2].startswith(("/jobs", "/limits", "/job")):
         return f"this org does not seem to have API version {version.strip('v')}: check api_version"
     return "check the object's API name and that the user may see it, and api_version"
 
