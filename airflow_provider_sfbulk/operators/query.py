@@ -68,6 +68,7 @@ class BulkQueryOperator(BulkJobOperator):
     :param output_path: folder for the part files and the manifest, for one extract at a time (templated)
     :param output_format: ``csv``, ``parquet`` or ``jsonl``; the last two are typed by describe
     :param output_conn_id: connection of the object storage, when the URI does not name it (templated)
+    :param spreadsheet_safe: of CSV files: values that a spreadsheet would take for formulas get an apostrophe in front
     :param max_xcom_records: without ``output_path`` the rows go to XCom, up to this many
     :param column_delimiter: of the CSV, Salesforce's name
     :param line_ending: of the CSV, ``LF`` or ``CRLF``
@@ -121,6 +122,7 @@ class BulkQueryOperator(BulkJobOperator):
         output_path: AnyPath | XComArg | None = None,
         output_format: FileFormat | Literal["csv", "parquet", "jsonl"] = "csv",
         output_conn_id: str | XComArg | None = None,
+        spreadsheet_safe: bool = False,
         max_xcom_records: int = 1000,
         column_delimiter: ColumnDelimiter | DelimiterName = "COMMA",
         line_ending: LineEnding | Literal["LF", "CRLF"] = "LF",
@@ -166,6 +168,7 @@ class BulkQueryOperator(BulkJobOperator):
         self.output_path = cast("AnyPath | None", output_path)
         self.output_format = output_format
         self.output_conn_id = cast("str | None", output_conn_id)
+        self.spreadsheet_safe = spreadsheet_safe
         self.max_xcom_records = max_xcom_records
         self.column_delimiter = column_delimiter
         self.line_ending = line_ending
@@ -391,6 +394,7 @@ class BulkQueryOperator(BulkJobOperator):
                 generation=generation,
                 named=[text_of(self.output_path), self.output_conn_id],
                 file_format=FileFormat(self.output_format),
+                spreadsheet_safe=self.spreadsheet_safe,
                 verify=ledger.verify,
             ),
             ledger=ledger,

@@ -37,8 +37,8 @@ BLIND_SECONDS: Final = 24 * 60 * 60.0
 """A wait without an end of its own gives up after so long without one good look: even used-up allowances of the rolling
 24 hours are back by then."""
 
-RUNNING_AT_ONCE: Final = 3
-"""Jobs that still run, read in one look."""
+UNCHANGED_AT_ONCE: Final = 3
+"""Jobs found in the same state as before that end a look."""
 
 REFUSALS: Final = 6
 """Looks in a row that are refused, each after a longer pause, before the wait ends with the refusal."""
@@ -136,32 +136,20 @@ def first_looks(
 
 
 def look_now(jobs: WatchedJobs, job_ids: Iterable[str], *, on_look: OnLook | None = None) -> Flow[list[JobInfo]]:
-    """Look at jobs once, now; again after a few seconds when that fails for a passing reason.
-
-    :return: those that were read: all when all are final; when some are not, perhaps only these
-    """
+    """Look at all jobs once, now; again after a few seconds when that fails for a passing reason."""
     looks = _Looks(jobs, job_ids, None, on_look)
     while (trouble := (yield from looks.look())) is not None:
         if looks.troubles == LOOK_TRIES:
             raise trouble
         yield Sleep(2.0**looks.troubles, jitter=_JITTER)
-    return [looks.found[job_id] for job_id in looks.order if job_id in looks.found]
-
-
-def read_all(jobs: WatchedJobs, job_ids: Iterable[str]) -> Flow[list[JobInfo]]:
-    """Read every job once, final or not, in the order of ``job_ids``."""
-    infos: list[JobInfo] = []
-    for job_id in dict.fromkeys(job_ids):
-        (info,) = yield from look_now(jobs, [job_id])
-        infos.append(info)
-    return infos
+    return looks.infos
 
 
 class _Looks:
     """Looks at jobs that all have to end before the wait is over.
 
-    A look reads few of those that still run, taking turns: as long as one runs, the states of the others are of no use.
-    A job that has ended is read once, so that a thousand jobs cost a thousand calls, and a few more with each look.
+    The first look reads all. Each further one ends after a few that are as they were, and the next goes on behind them: as
+    long as one runs, the others are of no use. So a thousand jobs cost some thousand calls, and a few more with each look.
     """
 
     def __init__(
@@ -197,8 +185,9 @@ class _Looks:
         """
         seen: list[JobInfo] = []
         trouble: SfBulkError | None = None
-        while self._running and sum(not job.is_final for job in seen) < min(RUNNING_AT_ONCE, len(self._running)):
-            job_id = self._running[0]
+        unchanged = 0
+        for job_id in list(self._running):
+            before = self.found.get(job_id)
             try:
                 job = yield from self._jobs.get_once(job_id)
             except SfBulkError as error:
@@ -212,8 +201,11 @@ class _Looks:
                 self._running.popleft()
             else:
                 self._running.rotate(-1)
+                unchanged += before is not None and before.state is job.state
             if self._on_progress is not None:
                 self._on_progress(job)
+            if unchanged >= UNCHANGED_AT_ONCE and len(self.found) == len(self.order):
+                break
         self.troubles = 0 if trouble is None else self.troubles + 1
         if seen and self._on_look is not None:
             self._on_look(seen)
