@@ -36,7 +36,9 @@ class OldTry:
             return self._decided(name, number)
         if group == "window":
             kept = self._read(f"sfbulk.t{self._number}.window")
-            return kept if kept is not None and plan_digest(kept["of"]) == number else None
+            if kept is None or plan_digest(kept["of"]) != number:
+                return None
+            return {each: kept[each] for each in ("since", "until")}
         if name in self._head:
             return self._head[name]
         entry = self._entry(self._number, name) if number.isdigit() and group != "end" else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import IO, Final
+from typing import Final, Protocol
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException, ElementTree
@@ -28,13 +28,21 @@ class MalformedXmlError(ValueError):
     """Bytes that are no XML, or XML of the dangerous kind. The text never quotes them."""
 
 
-def parse(data: bytes) -> Element:
+class Readable(Protocol):
+    """A file to read from."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read the next bytes."""
+
+
+def parse(data: bytes, most: int = MOST_ELEMENTS) -> Element:
     """Read a whole document and return its root element.
 
+    :param most: elements in it
     :raises MalformedXmlError: it is none, was cut, or has what is not allowed
     """
-    if data.count(b"<") > 2 * MOST_ELEMENTS:  # each has two tags; counting is cheap
-        raise MalformedXmlError(f"XML of more than {MOST_ELEMENTS} elements")
+    if data.count(b"<") > 2 * most:  # each has two tags; counting is cheap
+        raise MalformedXmlError(f"XML of more than {most} elements")
     root: Element | None = None
     for element in ends(io.BytesIO(data)):
         root = element
@@ -43,7 +51,7 @@ def parse(data: bytes) -> Element:
     return root
 
 
-def ends(file: IO[bytes]) -> Iterator[Element]:
+def ends(file: Readable) -> Iterator[Element]:
     """Read a document and give each element when it ends, the root last.
 
     Whoever wants memory not to grow clears the elements it is done with.

@@ -315,7 +315,7 @@ class BulkIngestOperator(BulkJobOperator):
             "task to load everything once more, clear it again when this try has succeeded."
         )
         ledger.finish(result)
-        if not self._is_empty(result):
+        if not self._had_no_records(result):
             self._publish(client, load.rounds())
             load.forget_parts()
         self.shown.found_before(result)
@@ -373,7 +373,7 @@ class BulkIngestOperator(BulkJobOperator):
         return result
 
     @staticmethod
-    def _is_empty(result: Any) -> bool:
+    def _had_no_records(result: Any) -> bool:
         """Whether an earlier try has ended so."""
         return not (result["job_ids"] if isinstance(result, dict) else result)
 

@@ -407,5 +407,5 @@ def test_a_query_of_an_earlier_version_is_gone_on_with_and_its_window_kept() -> 
     ledger = TaskLedger(states.start_try(), try_number=2)  # type: ignore[arg-type]
     ledger.begin_query()
     assert ledger.recall("0.0") == {"job_id": "A", "batch_id": "B", "plan": plan_digest(plan)}
-    assert ledger.window(of) == {"since": "a", "until": "b", "of": of}
+    assert ledger.window(of) == {"since": "a", "until": "b"}
     assert ledger.window({"field": "CreatedDate"}) is None
