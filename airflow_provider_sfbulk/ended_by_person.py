@@ -63,8 +63,7 @@ def is_ended_by_person(task_instance: Any) -> bool:
     """Whether a person has ended this try. Asks Airflow, and blocks.
 
     :param task_instance: of this try, as a task or a trigger has it
-    :raises AirflowRuntimeError: Airflow does not say
-    :raises OSError: it cannot be asked
+    :raises AirflowRuntimeError: Airflow does not say; other exceptions: it cannot be asked
     """
     from airflow.sdk.bases.xcom import BaseXCom  # noqa: PLC0415 - the API server needs none of it
 

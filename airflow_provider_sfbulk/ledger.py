@@ -40,6 +40,7 @@ from typing import Any, Final, Protocol
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
+from airflow_provider_sfbulk.airflow_calls import ONE_AT_A_TIME
 from airflow_provider_sfbulk.client.errors import FencedError, InputChangedError, LedgerError
 
 RETENTION: Final = timedelta(days=30)
@@ -66,6 +67,62 @@ class StateStore(Protocol):
 
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         """Write the value, to be kept for a timedelta or ``NEVER_EXPIRE``."""
+
+
+class Entry(dict[str, Any]):
+    """An entry as it was read: what it lacks, or has in another form than it is written in, is said as that.
+
+    Nothing else writes these keys; but a store can be edited, restored or cut.
+    """
+
+    def __init__(self, key: str, values: Any) -> None:
+        if not isinstance(values, Mapping):
+            raise _spoilt(key, f"it is no object but {type(values).__name__}")
+        super().__init__(values)
+        self._key = key
+        for name, kinds in _FORMS.items():
+            value = values.get(name)
+            if name in values and (not isinstance(value, kinds) or isinstance(value, bool)):
+                raise _spoilt(key, f"{name} is {type(value).__name__}")
+            if isinstance(value, int) and not 0 <= value < 2**63:
+                raise _spoilt(key, f"{name} is out of range")
+
+    def __missing__(self, name: str) -> Any:
+        raise _spoilt(self._key, f"{name} is missing")
+
+
+def _spoilt(key: str, why: str) -> LedgerError:
+    return LedgerError(
+        f"the entry {key} in the task's state store is not as this provider writes it ({why}): put back what it was. To "
+        "begin anew, which would bring records in twice that were loaded, delete the task's entries (sfbulk.…)"
+    )
+
+
+_FORMS: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "load": int,
+    "plan": Mapping,
+    "max_tries": (int, type(None)),
+    "verdict": Mapping,
+    "done": Mapping,
+    "round": int,
+    "parts": int,
+    "attempt": int,
+    "part_bytes": int,
+    "part_records": int,
+    "job_id": str,
+    "batch_id": str,
+    "records": int,
+    "length": int,
+    "bytes": int,
+    "first_row": int,
+    "sha256": str,
+    "mode": str,
+    "rule": Mapping,
+    "since": (str, type(None)),
+    "until": (str, type(None)),
+    "of": int,
+}
+"""Forms of what entries hold, by name: the same name means the same in all of them."""
 
 
 class TaskLedger:
@@ -97,7 +154,7 @@ class TaskLedger:
         """
         given_up: list[str] = []
         with self._lock:
-            own = self._get(self._head_key(self._try))
+            own = self._get_head(self._try)
             previous = own or self._previous_head()
             head = {"load": self._try, "plan": dict(plan)}
             if previous is not None and not self._is_over(previous):
@@ -119,7 +176,7 @@ class TaskLedger:
         :raises LedgerError: when this try began none
         """
         with self._lock:
-            head = self._get(self._head_key(self._try))
+            head = self._get_head(self._try)
             if head is None:
                 raise LedgerError(f"nothing is recorded for try {self._try} of this task, though it was deferred")
             self._head = dict(head)
@@ -127,7 +184,7 @@ class TaskLedger:
     def recorded_jobs(self) -> list[str]:
         """Read the ids of the jobs that this try's load has recorded in its last round, this try's and earlier tries'."""
         with self._lock:
-            head = self._get(self._head_key(self._try))
+            head = self._get_head(self._try)
             return [] if head is None else self._jobs_of(head["load"])
 
     def verify(self) -> None:
@@ -212,9 +269,10 @@ class TaskLedger:
         """Read the window that was kept last, in whichever load of this task."""
         with self._lock:
             for attempt in range(self._try, 0, -1):
-                known = self._get(self._window_key(attempt))
+                key = self._window_key(attempt)
+                known = self._get(key)
                 if known is not None:
-                    return dict(known)
+                    return Entry(key, known)
         return None
 
     def keep_window(self, window: Mapping[str, Any]) -> None:
@@ -243,15 +301,15 @@ class TaskLedger:
 
     def _recall(self, key: str) -> Mapping[str, Any] | None:
         if _is_of_head(key):
-            found: Mapping[str, Any] | None = self._head.get(key)
-            return found
+            found = self._head.get(key)
+            return None if found is None else Entry(f"{self._head_key(self._try)} ({key})", found)
         block = self._block_of(key)
         if block not in self._blocks:
-            self._blocks[block] = dict(self._get(self._block_key(self._try, block)) or {})
+            self._blocks[block] = self._get_block(self._try, block)
         if block not in self._earlier:
             entries: dict[str, Any] = {}
             for earlier in range(self._head["load"], self._try):  # the highest comes last and wins
-                entries.update(self._get(self._block_key(earlier, block)) or {})
+                entries.update(self._get_block(earlier, block))
             # A try that was replaced within these reads has seen the older entries and none of the newer.
             self._check_newest()
             self._earlier[block] = entries
@@ -263,9 +321,9 @@ class TaskLedger:
 
     def _previous_head(self) -> dict[str, Any] | None:
         for earlier in range(self._try - 1, 0, -1):
-            head = self._get(self._head_key(earlier))
+            head = self._get_head(earlier)
             if head is not None:
-                return dict(head)
+                return head
         return None
 
     def _jobs_of(self, load: int) -> list[str]:
@@ -281,24 +339,47 @@ class TaskLedger:
         tries = range(load, self._try + 1)
         jobs: set[str] = set()
         block = 0
-        while found := [entries for each in tries if (entries := self._get(self._block_key(each, f"{group}.{block}")))]:
+        while found := [entries for each in tries if (entries := self._get_block(each, f"{group}.{block}"))]:
             jobs.update(entry["job_id"] for entries in found for entry in entries.values() if "job_id" in entry)
             block += 1
-        entries = (
-            self._get(self._block_key(each, f"job{group}.{block}")) for each in tries for block in range(_JOB_BLOCKS)
-        )
-        jobs.update(entry["job_id"] for known in entries if known for entry in known.values())
+        noted = (self._get_block(each, f"job{group}.{block}") for each in tries for block in range(_JOB_BLOCKS))
+        jobs.update(entry["job_id"] for known in noted for entry in known.values())
         return sorted(jobs)
+
+    def _get_head(self, number: int) -> Entry | None:
+        key = self._head_key(number)
+        known = self._get(key)
+        if known is None:
+            return None
+        head = Entry(key, known)
+        for name in ("verdict", "done"):
+            if name in head:
+                head[name] = Entry(f"{key} ({name})", head[name])
+        if not 1 <= head["load"] <= number:
+            raise _spoilt(key, "load is out of range")
+        head["plan"]
+        return head
+
+    def _get_block(self, number: int, block: str) -> dict[str, Any]:
+        key = self._block_key(number, block)
+        found = self._get(key)
+        if found is None:
+            return {}
+        if not isinstance(found, Mapping):
+            raise _spoilt(key, f"it is no object but {type(found).__name__}")
+        return {name: Entry(f"{key} ({name})", entry) for name, entry in found.items()}
 
     def _get(self, key: str) -> Any:
         try:
-            return self._store.get(key)
+            with ONE_AT_A_TIME:
+                return self._store.get(key)
         except AirflowRuntimeError as error:
             raise LedgerError(f"the task state store could not be read ({key}); nothing was sent since") from error
 
     def _put(self, key: str, value: dict[str, Any], *, retention: Any = RETENTION) -> None:
         try:
-            self._store.set(key, value, retention=retention)
+            with ONE_AT_A_TIME:
+                self._store.set(key, value, retention=retention)
         except AirflowRuntimeError as error:
             if _is_not_found(error):
                 raise self._fenced() from error

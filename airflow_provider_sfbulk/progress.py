@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 from airflow_provider_sfbulk.client.models import JobInfo, JobState, JobType
+from airflow_provider_sfbulk.client.safe_text import guarded
 
 PROGRESS_XCOM_KEY: Final = "salesforce_bulk_progress"
 
@@ -154,7 +155,7 @@ class Progress:
         """
         job = self.add(info.id)
         job.state, job.processed, job.failed = str(info.state), info.processed, info.failed
-        job.error = None if info.error_message is None else " ".join(info.error_message.split())[:TEXT_LENGTH]
+        job.error = None if info.error_message is None else " ".join(guarded(info.error_message).split())[:TEXT_LENGTH]
         self.sobject = self.sobject or info.object or ""
         self.operation = self.operation or info.operation
         self.pace.mark(time.time() if now is None else now, self.processed)

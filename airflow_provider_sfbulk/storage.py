@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 from urllib.parse import unquote
 
-from airflow_provider_sfbulk.client.errors import EmptyInputError, SfBulkError, SourceError, StorageError
+from airflow_provider_sfbulk.client.errors import (
+    EmptyInputError,
+    MissingSourceError,
+    SfBulkError,
+    SourceError,
+    StorageError,
+)
 from airflow_provider_sfbulk.client.records.output import LocalFolder, Output, OutputFile
 from airflow_provider_sfbulk.paths import AnyPath, Location, check_connection, locate
 from airflow_provider_sfbulk.storage_errors import converted, named
@@ -79,7 +85,7 @@ def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str =
         return [SourceFile(each) for each in _matching(place)]
     if kind is None:
         _check_bucket(place)
-        raise SourceError(
+        raise MissingSourceError(
             f"{argument}: there is no file {place.uri}{_hint(place)}. Check the path, and that this worker can see it."
         )
     if kind == "directory":
@@ -123,14 +129,17 @@ def open_output(folder: AnyPath, *, conn_id: str | None = None, argument: str = 
     return open_folder(locate(folder, conn_id=conn_id, argument=argument))
 
 
-def open_folder(place: Location) -> Output:
-    """Open a folder as :func:`open_output` does."""
+def open_folder(place: Location, *, private: bool = False) -> Output:
+    """Open a folder as :func:`open_output` does.
+
+    :param private: on a disk, whether its files, and folders that are made, are for this user alone
+    """
     check_connection(place)
     if not place.is_local:
         return NamedOutput(ObjectFolder(place), place)
     with named("write to", place):
         _check_writable(Path(place.path), place.argument)
-    return NamedOutput(LocalFolder(place.path), place)
+    return NamedOutput(LocalFolder(place.path, private=private), place)
 
 
 class NamedOutput:

@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from airflow_provider_sfbulk.client.errors import (
+    EmptyInputError,
     InputChangedError,
+    JobFailedError,
     LoginError,
+    MissingSourceError,
     NotFoundError,
     ProtocolError,
     RequestLimitError,
@@ -225,7 +228,7 @@ def _not_found(path: str, job_id: str | None) -> str:
     if job_id is not None:
         return f"{_JOBS_END}; a job is also found only with the login's own org and Bulk API"
     version = next((part for part in path.split("/") if part.strip("v").replace(".", "").isdigit()), "")
-    if path.partition(version)[2].startswith(("/jobs", "/limits", "/job")):
+    if version and path.partition(version)[2].startswith(("/jobs", "/limits", "/job")):
         return f"this org does not seem to have API version {version.strip('v')}: check api_version"
     return "check the object's API name and that the user may see it, and api_version"
 
@@ -236,18 +239,9 @@ def is_lasting(error: BaseException) -> bool:
     A job that a retry would take up again is left to it, and so is input that could not be read just now.
     """
     if isinstance(error, SourceError):
-        return not _is_of_storage(error)
-    if isinstance(error, RequestRefusedError):
+        return not isinstance(error, (MissingSourceError, EmptyInputError))
+    if isinstance(error, (RequestRefusedError, JobFailedError)):
         row = row_of(error.error_code or "", str(error))
-        return error.job_id is None or (row is not None and row.kind is RequestRefusedError)
+        is_known = row is not None and row.kind is RequestRefusedError
+        return is_known or (isinstance(error, RequestRefusedError) and error.job_id is None)
     return isinstance(error, (LoginError, InputChangedError))
-
-
-def _is_of_storage(error: BaseException) -> bool:
-    """Whether something that could not be read or written is behind it."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError):
-            return True
-        seen = seen.__cause__
-    return False

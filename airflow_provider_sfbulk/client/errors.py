@@ -21,6 +21,7 @@
     ├── ProtocolError             Salesforce's reply breaks its own rules: report it
     ├── StoppedError              somebody told the client to stop
     └── SourceError               fix the input or the arguments (also a ValueError)
+        ├── MissingSourceError    the input is not there, or not now
         └── EmptyInputError       there is no record in the input
 
 A message says what was tried, on what, what came back and what to do next. It never carries a token, a password, a key
@@ -30,6 +31,8 @@ survive pickling: the keyword facts are optional and live in ``__dict__``. What 
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from airflow_provider_sfbulk.client.safe_text import fit
 
@@ -109,7 +112,12 @@ class JobError(SfBulkError):
 
 
 class JobFailedError(JobError):
-    """The job ended ``Failed`` or ``Aborted``. Records that were committed before stay committed."""
+    """The job ended ``Failed`` or ``Aborted``. Records that were committed before stay committed.
+
+    ``jobs`` are the jobs that did, when several were waited for.
+    """
+
+    jobs: tuple[Any, ...] = ()
 
 
 class JobTimeoutError(JobError, TimeoutError):
@@ -147,6 +155,10 @@ class StoppedError(SfBulkError):
 
 class SourceError(SfBulkError, ValueError):
     """The input or an argument is wrong; nothing was sent."""
+
+
+class MissingSourceError(SourceError):
+    """The input is not there, or what holds it does not give it: it may come later."""
 
 
 class EmptyInputError(SourceError):

@@ -19,8 +19,8 @@ from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule
 from airflow_provider_sfbulk.client.given import bytes_of, file_body, is_csv_file, is_path, stream_of, threaded
 from airflow_provider_sfbulk.client.job_calls import JobCalls, OnProgress, Timeout, Waiting, check_most
 from airflow_provider_sfbulk.client.models import JobInfo, LineEnding, Operation
-from airflow_provider_sfbulk.client.records.columns import check_against_describe
 from airflow_provider_sfbulk.client.records.dialect import Dialect, dialect_of
+from airflow_provider_sfbulk.client.records.fit import fit
 from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE, Part, split
 from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules
 from airflow_provider_sfbulk.client.results import AsyncBulkResult, BulkResult, read_results
@@ -193,7 +193,8 @@ class IngestCalls(JobCalls):
         :param part_bytes: of one job's CSV, at most
         :param part_records: of one job, at most
         :param max_concurrent_jobs: jobs being filled at the same time
-        :param rules: further fields of ``Rules``: ``column_mapping``, ``nulls``, ``timezone``
+        :param rules: further fields of ``Rules``: ``column_mapping``, ``nulls``, ``timezone``, ``columns``,
+            ``blank_external_ids``
         :raises SourceError: when the records cannot be loaded as they are; nothing was processed
         """
         _check_cut(part_bytes, part_records)
@@ -251,11 +252,7 @@ def fitted_stream(
     :raises SourceError: when the records cannot be loaded as they are
     """
     found = stream_of(records, rules, source_format=source_format)
-    described = yield from describe(sobject, api_version=client.api_version)
-    columns = check_against_describe(
-        found.columns, described, operation=rules.operation, external_id_field=rules.external_id_field
-    )
-    return found.with_columns(columns)
+    return fit(found, (yield from describe(sobject, api_version=client.api_version)), rules)
 
 
 def _check_cut(part_bytes: int, part_records: int) -> None:

@@ -32,6 +32,12 @@ _HEADER_BYTES: Final = 1024 * 1024
 _OVERLAP: Final = 4096
 """Bytes of a piece that are looked at with the next one: a word may be cut by the pieces' end."""
 
+_GUARDED: Final = re.compile(
+    r"(?P<mark>['\"`])(?P<quoted>[^'\"`]*)(?P=mark)|(?<![^\s,;:(=<>\[{|])[^\s,;:()=<>\[\]{}|]*(?:@|\d[^\s,;]*\d[^\s,;]*\d)"
+    r"[^\s,;:()=<>\[\]{}|]*"
+)
+_CUSTOM: Final = re.compile(r"[A-Za-z]\w*__[a-z]{1,3}(?:\.\w+)*", re.ASCII)
+
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -100,6 +106,22 @@ def without_sent(text: str, chunks: Iterable[bytes]) -> str:
             found.add(words.pop(data))
         kept = piece[-_OVERLAP:]
     return _WORD.sub(lambda match: HIDDEN if match[0] in found else match[0], text)
+
+
+def guarded(text: str) -> str:
+    """Give what Salesforce says of a whole job, for those who do not know what was sent with it.
+
+    It may quote a row or a piece of the query. What stands in quotes and is no name of a custom field, and words with an
+    ``@`` or three digits, are left out; the job's page in Setup has all of it.
+    """
+    return _GUARDED.sub(_guard, text)
+
+
+def _guard(match: re.Match[str]) -> str:
+    quoted = match["quoted"]
+    if quoted is None:
+        return HIDDEN
+    return match[0] if _CUSTOM.fullmatch(quoted) else f"{match[0][0]}{HIDDEN}{match[0][0]}"
 
 
 def _mark_quoted(text: str, soql: str, is_value: bytearray, hidden: bytearray) -> None:

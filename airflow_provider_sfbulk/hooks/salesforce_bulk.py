@@ -85,7 +85,12 @@ class SalesforceBulkHook(BaseHook):
         return True, f"Signed in to {host} with API version {client.api_version}.{left}"
 
     def insert(self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Any) -> BulkResult:
-        """Insert records; see :meth:`BulkClient.ingest.perform` for the options and the result."""
+        """Insert records; see :meth:`BulkClient.ingest.perform` for the options and the result.
+
+        :param options: also ``fail_on_failed_jobs=False``: jobs that failed as a whole are then found in ``result.jobs``
+            only. Failed *records* never raise here: see ``result.failed_count``
+        :raises JobFailedError: a job failed as a whole or was aborted; its ``jobs`` are those that did
+        """
         return self._ingest(sobject, Operation.INSERT, records, **options)
 
     def update(self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Any) -> BulkResult:
@@ -117,5 +122,19 @@ class SalesforceBulkHook(BaseHook):
         with self.get_conn() as client:
             return client.query.perform(soql, include_deleted=include_deleted, **options).to_df()
 
-    def _ingest(self, sobject: str, operation: Operation, records: Iterable[Any], **options: Any) -> BulkResult:
-        return self.get_conn().ingest.perform(sobject, operation, records, **options)
+    def _ingest(
+        self,
+        sobject: str,
+        operation: Operation,
+        records: Iterable[Any],
+        *,
+        fail_on_failed_jobs: bool = True,
+        wait: bool = True,
+        **options: Any,
+    ) -> BulkResult:
+        result = self.get_conn().ingest.perform(sobject, operation, records, wait=wait, **options)
+        if wait and fail_on_failed_jobs:
+            from airflow_provider_sfbulk.client.flows.wait import check_all_complete
+
+            check_all_complete(result.jobs)
+        return result

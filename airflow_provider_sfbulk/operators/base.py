@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar, cast
 
 from airflow.sdk import Asset
 from airflow.sdk.definitions.asset import AssetRef
-from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException, TaskDeferred
+from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from airflow_provider_sfbulk.client.arguments import Check, Seconds, flag, one_of, optional, seconds, text
 from airflow_provider_sfbulk.client.errors import (
+    JobError,
     JobTimeoutError,
     RequestLimitError,
     SfBulkError,
@@ -23,7 +24,7 @@ from airflow_provider_sfbulk.client.errors import (
 )
 from airflow_provider_sfbulk.client.flows.org import read_api_usage
 from airflow_provider_sfbulk.client.flows.reserve import ApiReserve
-from airflow_provider_sfbulk.client.flows.wait import Schedule, first_looks, read_all, wait_until_final
+from airflow_provider_sfbulk.client.flows.wait import Schedule, first_looks, look_now, wait_until_final
 from airflow_provider_sfbulk.client.flows.watched import WatchedJobs, watched_jobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
@@ -35,9 +36,10 @@ from airflow_provider_sfbulk.lineage import Lineage, is_wanted, to_openlineage
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.metrics import count_api_calls
 from airflow_provider_sfbulk.operators.arguments import APIS, Arguments, Clash, check_known, version
+from airflow_provider_sfbulk.operators.lasting import fails_for_good
 from airflow_provider_sfbulk.operators.showing import ShownProgress
 from airflow_provider_sfbulk.operators.templates import TypedTemplates
-from airflow_provider_sfbulk.progress import Phase, Progress
+from airflow_provider_sfbulk.progress import LINED_JOBS, Phase, Progress
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ T = TypeVar("T")
 
 LOOKS: Final = (1.0, 1.5, 2.5)
 """Pauses before the task's own looks at its jobs, in seconds, before it defers: a job of some seconds is noticed here
-and never defers."""
+and never defers. Many jobs are looked at once, at the end of this time."""
 
 EVENT_FILES: Final = 50
 """Files that an asset's event names."""
@@ -202,11 +204,17 @@ class BulkJobOperator(TypedTemplates):
             count_api_calls(self._api_calls(client), tags=self.metric_tags)
             raise
         except BaseException as error:
+            if isinstance(error, SfBulkError) and (error.status is not None or isinstance(error, JobError)):
+                error.args = (self._hidden(str(error)),)
             self.shown.fail(error)
             count_api_calls(self._api_calls(client), tags=self.metric_tags)
             raise
         self.shown.enter(Phase.DONE if self.wait_for_completion else Phase.SUBMITTED)
         count_api_calls(self._api_calls(client), tags=self.metric_tags)
+
+    def _hidden(self, text: str) -> str:
+        """Give what an error says without what this task has sent."""
+        return text
 
     def tell_outlets(self, context: Context, facts: Mapping[str, Any]) -> None:
         """Say in the events of the task's assets what is new in them: counts and places, never a value of a record."""
@@ -252,7 +260,8 @@ class BulkJobOperator(TypedTemplates):
         """
         self.shown.enter(Phase.WAITING)
         jobs = self._jobs(client)
-        infos = self._run(context, client, first_looks(jobs, job_ids, pauses=LOOKS, on_look=self.shown.take))
+        pauses = LOOKS if len(job_ids) <= LINED_JOBS else (sum(LOOKS),)
+        infos = self._run(context, client, first_looks(jobs, job_ids, pauses=pauses, on_look=self.shown.take))
         if infos is not None:
             return infos
         deadline = self._deadline()
@@ -281,7 +290,7 @@ class BulkJobOperator(TypedTemplates):
         """
         wake_up = WakeUp.from_dict(event)
         self._calls_before = wake_up.api_calls
-        infos = wake_up.final_jobs(job_ids) or self._run(context, client, read_all(self._jobs(client), job_ids))
+        infos = wake_up.final_jobs(job_ids) or self._run(context, client, look_now(self._jobs(client), job_ids))
         self.shown.see(infos)
         if all(info.is_final for info in infos):
             return infos
@@ -303,7 +312,7 @@ class BulkJobOperator(TypedTemplates):
         from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 
         self.shown.enter(Phase.WAITING)
-        self.log.info("%s still at work: waiting in the triggerer", _named(job_ids))
+        self.log.info("%s still at work: waiting in the triggerer, %s", _named(job_ids), self._until_when)
         self.defer(
             trigger=BulkJobTrigger(
                 job_ids=list(job_ids),
@@ -320,6 +329,7 @@ class BulkJobOperator(TypedTemplates):
         )
         raise AssertionError("defer() came back")
 
+    @fails_for_good
     def execute_after_reserve(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:
@@ -374,7 +384,7 @@ class BulkJobOperator(TypedTemplates):
             raise _no_calls(f"{said}: nothing was sent. Try later, or lower api_reserve")
         from airflow_provider_sfbulk.triggers.reserve import ApiReserveTrigger
 
-        self.log.info("%s: waiting in the triggerer until there are more", said)
+        self.log.info("%s: waiting in the triggerer for more, %s", said, self._until_when)
         self.defer(
             trigger=ApiReserveTrigger(
                 api_reserve=reserve.given,
@@ -407,6 +417,13 @@ class BulkJobOperator(TypedTemplates):
             self._until = time.time() + min(spans)
         return self._until
 
+    @property
+    def _until_when(self) -> str:
+        deadline = self._deadline()
+        if deadline is None:
+            return "without an end (timeout sets one)"
+        return f"for {max(0.0, deadline - time.time()):,.0f} s at most"
+
     def _run(self, context: Context, client: BulkClient, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow; when the task is told to end meanwhile, abort its jobs if a person did it."""
         self._client = client
@@ -430,7 +447,7 @@ class BulkJobOperator(TypedTemplates):
         """Whether Airflow says so. When it does not, the jobs are left alone."""
         try:
             return is_ended_by_person(context["ti"])
-        except (AirflowRuntimeError, OSError) as error:
+        except Exception as error:
             self.log.warning("could not ask Airflow why this task ends (%s): its jobs go on", type(error).__name__)
             return False
 

@@ -85,6 +85,7 @@ def extract_to_files(
     generation: int,
     named: Sequence[str | None],
     file_format: FileFormat,
+    spreadsheet_safe: bool = False,
     verify: Callable[[], None],
 ) -> Flow[Extract]:
     """Write every page into a file of its own that is hidden, and show them all when all are proven; see ``part_files``.
@@ -93,11 +94,15 @@ def extract_to_files(
 
     :param generation: the job's, see ``flows.extract.Submitted``
     :param named: what names the folder: in another one all pages are fetched anew
+    :param spreadsheet_safe: of CSV, whether no value is taken for a formula by a spreadsheet
     :param verify: raises when another try has taken over
     :raises FencedError: when a newer try has taken over
     """
-    files = PartFiles(folder, job, file_format, verify=verify, announce=way.announce)
-    ledger = PageLedger(job, generation, files, setup={"format": str(file_format), "folder": list(named)})
+    files = PartFiles(folder, job, file_format, verify=verify, announce=way.announce, spreadsheet_safe=spreadsheet_safe)
+    setup: dict[str, object] = {"format": str(file_format), "folder": list(named)}
+    if spreadsheet_safe:
+        setup["spreadsheet_safe"] = True  # not else: an earlier version's pages have no such entry
+    ledger = PageLedger(job, generation, files, setup=setup)
 
     def make_page(index: int, types: Sequence[ColumnType]) -> FilePage:
         return files.page(index, types, ledger.setup)

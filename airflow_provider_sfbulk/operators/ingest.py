@@ -15,12 +15,13 @@ from airflow_provider_sfbulk.client.arguments import Seconds
 from airflow_provider_sfbulk.client.errors import EmptyInputError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, FileFormat, JobInfo, JobType, LineEnding, Operation
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
-from airflow_provider_sfbulk.client.records.stream import Nulls, Rules
+from airflow_provider_sfbulk.client.records.stream import BlankIds, Nulls, Rules
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.operators.arguments import Arguments
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.ingest_arguments import ARGUMENTS, DelimiterName, SourceFormatName, shown_source
+from airflow_provider_sfbulk.operators.lasting import fails_for_good
 from airflow_provider_sfbulk.operators.templates import is_reference
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
 from airflow_provider_sfbulk.paths import AnyPath
@@ -68,7 +69,10 @@ class BulkIngestOperator(BulkJobOperator):
     :param assignment_rule_id: for Case and Lead (templated)
     :param column_mapping: ``{"source column": "Field__c"}``; None as the value drops the column
     :param nulls: what an explicit null does: ``leave`` the field or ``clear`` it; by column ``{"Field__c": "clear"}``
-    :param timezone: of datetimes that carry none, as ``Europe/Berlin``; without it they are refused
+    :param timezone: of datetimes, dates and texts in datetime fields that name none, as ``Europe/Berlin``; without it they
+        are refused, but for the texts of a CSV, which are not looked at then
+    :param columns: the columns of rows that are dicts, when the first rows have not all of them
+    :param blank_external_ids: rows of an upsert whose external id is blank: ``refuse`` the whole input, or ``send`` them
     :param part_bytes: size of one job's CSV at most
     :param part_records: records of one job at most
     :param max_concurrent_jobs: jobs being filled at the same time
@@ -80,6 +84,8 @@ class BulkIngestOperator(BulkJobOperator):
     :param results_path: folder for the files of successful, failed and unprocessed records (templated)
     :param results_format: ``csv``, ``parquet`` or ``jsonl``
     :param results_conn_id: connection of the object storage, when the URI does not name it (templated)
+    :param spreadsheet_safe: of result files as CSV: values that a spreadsheet would take for formulas get an apostrophe in
+        front. Such a file as ``source`` has its values back
     :param max_failed_records: failed records that do not fail the task: a number, a float as fraction of all records,
         or None for any number. Unprocessed records always fail it
     :param retry_codes: Salesforce's codes of failures that pass by themselves: these records alone are sent again, in a
@@ -148,6 +154,8 @@ class BulkIngestOperator(BulkJobOperator):
         column_mapping: Mapping[str, str | None] | None = None,
         nulls: Nulls | Mapping[str, Nulls] = "leave",
         timezone: str | None = None,
+        columns: Sequence[str] | None = None,
+        blank_external_ids: BlankIds = "refuse",
         part_bytes: int = limits.PART_BYTES,
         part_records: int = limits.RECORDS_PER_DAY,
         max_concurrent_jobs: int = 4,
@@ -157,6 +165,7 @@ class BulkIngestOperator(BulkJobOperator):
         results_path: AnyPath | XComArg | None = None,
         results_format: FileFormat | Literal["csv", "parquet", "jsonl"] = "csv",
         results_conn_id: str | XComArg | None = None,
+        spreadsheet_safe: bool = False,
         max_failed_records: float | None = 0,
         retry_codes: Sequence[str] = ("UNABLE_TO_LOCK_ROW",),
         max_record_retries: int = 3,
@@ -205,6 +214,8 @@ class BulkIngestOperator(BulkJobOperator):
         self.column_mapping = column_mapping
         self.nulls = nulls
         self.timezone = timezone
+        self.columns = columns
+        self.blank_external_ids = blank_external_ids
         self.part_bytes = part_bytes
         self.part_records = part_records
         self.max_concurrent_jobs = max_concurrent_jobs
@@ -214,6 +225,7 @@ class BulkIngestOperator(BulkJobOperator):
         self.results_path = cast("AnyPath | None", results_path)
         self.results_format = results_format
         self.results_conn_id = cast("str | None", results_conn_id)
+        self.spreadsheet_safe = spreadsheet_safe
         self.max_failed_records = max_failed_records
         self.retry_codes = retry_codes
         self.max_record_retries = max_record_retries
@@ -241,6 +253,7 @@ class BulkIngestOperator(BulkJobOperator):
         shown = value is None or isinstance(value, Unshown) or is_reference(value)
         self._sql_parameters = value if shown else UnshownTemplate(value)
 
+    @fails_for_good
     def execute(self, context: Context) -> dict[str, Any] | list[str]:
         """Fill, decide, close; then wait, settle, and send again what may be."""
         self._begin_waits()
@@ -298,6 +311,7 @@ class BulkIngestOperator(BulkJobOperator):
                 return job_ids
             return self._finish(context, client, load, rounds, self._wait(context, client, job_ids))
 
+    @fails_for_good
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> dict[str, Any]:
@@ -418,6 +432,8 @@ class BulkIngestOperator(BulkJobOperator):
             column_mapping=self.column_mapping,
             nulls=self.nulls,
             timezone=self.timezone,
+            columns=self.columns,
+            blank_external_ids=self.blank_external_ids,
             column_delimiter=None if self.column_delimiter is None else ColumnDelimiter(self.column_delimiter),
             line_ending=None if self.line_ending is None else LineEnding(self.line_ending),
         )
@@ -436,7 +452,9 @@ class BulkIngestOperator(BulkJobOperator):
             "nulls": self.nulls if isinstance(self.nulls, str) else dict(self.nulls),
             "timezone": self.timezone,
             "source": self.input(rules).identity(),
-            # Nothing for 2.0: a load that an earlier version of this package began has no such entry.
+            # Nothing for the defaults: a load that an earlier version of this package began has no such entries.
+            **({} if self.columns is None else {"columns": list(self.columns)}),
+            **({} if self.blank_external_ids == "refuse" else {"blank_external_ids": self.blank_external_ids}),
             **({} if self.mode is None else {"api": self.api, "concurrency_mode": str(self.mode)}),
         }
 

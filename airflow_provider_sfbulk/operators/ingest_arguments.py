@@ -46,6 +46,9 @@ DelimiterName: TypeAlias = Literal["BACKQUOTE", "CARET", "COMMA", "PIPE", "SEMIC
 ON_EMPTY: Final = ("fail", "skip", "success")
 """What an input without records does to its task; the first is the usual one."""
 
+BLANK_IDS: Final = ("refuse", "send")
+"""What becomes of rows of an upsert whose external id is blank; the first is the usual one."""
+
 LONGEST_PATH: Final = 4096
 """Characters of a path on Linux; object storage takes 1,024 bytes."""
 
@@ -220,6 +223,18 @@ _CLASHES: Final[Sequence[Clash]] = (
         "results_format and results_conn_id belong to results_path, which is None: no result file would be written",
     ),
     (
+        lambda it: it.spreadsheet_safe and (it.results_path is None or it.results_format != FileFormat.CSV),
+        "spreadsheet_safe is for result files as CSV: results_format='csv' and a results_path",
+    ),
+    (
+        lambda it: it.columns is not None and it.sql is not None,
+        "columns is for rows that are dicts; the columns of sql are those of its SELECT",
+    ),
+    (
+        lambda it: it.operation != Operation.UPSERT and it.blank_external_ids != BLANK_IDS[0],
+        "blank_external_ids is for operation='upsert' only",
+    ),
+    (
         lambda it: it.staging_path is None and it.staging_conn_id is not None,
         "staging_conn_id belongs to staging_path, which is None",
     ),
@@ -246,6 +261,8 @@ ARGUMENTS: Final = Arguments(
         "column_mapping": optional(column_mapping),
         "nulls": nulls,
         "timezone": optional(timezone),
+        "columns": optional(names),
+        "blank_external_ids": one_of(BLANK_IDS),
         "part_bytes": count(most=limits.PART_BYTES),
         "part_records": count(most=limits.RECORDS_PER_DAY),
         "max_concurrent_jobs": count(),
@@ -255,6 +272,7 @@ ARGUMENTS: Final = Arguments(
         "results_path": optional(path),
         "results_format": one_of(FileFormat),
         "results_conn_id": optional(text),
+        "spreadsheet_safe": flag,
         "max_failed_records": allowance,
         "retry_codes": codes,
         "max_record_retries": count(least=0),

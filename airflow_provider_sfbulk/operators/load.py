@@ -20,7 +20,7 @@ from airflow_provider_sfbulk.client.flows.rounds import Again, Cut, Round, recor
 from airflow_provider_sfbulk.client.flows.settle import KINDS
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
 from airflow_provider_sfbulk.client.flows.still import wait_until_still
-from airflow_provider_sfbulk.client.flows.wait import read_all
+from airflow_provider_sfbulk.client.flows.wait import look_now
 from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.records.fingerprints import RowForm
@@ -103,6 +103,8 @@ class Load:
         cut = self._cut(mode)
         staging = self._staging(self._ledger.attempt)
         note = Round.note(cut, attempt=self._ledger.attempt, mode=mode)
+        if staging is not None:
+            staging.begin()
         try:
             with closing(self._input.parts(self._describe, cut)) as parts:
                 self._send(0, parts if staging is None else staging.keep(parts), note, mode)
@@ -390,14 +392,16 @@ class Load:
         batches = [part for part in parts if isinstance(part, load1.Sent)]
         others = [part.job_id for part in parts if not isinstance(part, load1.Sent) and part.job_id not in ends]
         if others:
-            ends.update((info.id, info) for info in self._run(read_all(self._jobs, others)))
+            ends.update((info.id, info) for info in self._run(look_now(self._jobs, others)))
         if batches:
             ends.update(self._run(ends_of(self._jobs1, batches)))
         return ends
 
     def _report_files(self) -> ReportFiles | None:
-        folder = self._operator.results_folder(self._ti)
-        return None if folder is None else ReportFiles(folder, FileFormat(self._operator.results_format))
+        folder, results_format = self._operator.results_folder(self._ti), FileFormat(self._operator.results_format)
+        if folder is None:
+            return None
+        return ReportFiles(folder, results_format, spreadsheet_safe=self._operator.spreadsheet_safe)
 
     def _parts_again(self, first: Round) -> Generator[Part]:
         """Read again what was uploaded: the parts that were kept, or else the input."""

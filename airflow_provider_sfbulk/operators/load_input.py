@@ -9,8 +9,8 @@ from typing import Any
 
 from airflow_provider_sfbulk.client.errors import EmptyInputError, SourceError
 from airflow_provider_sfbulk.client.flows.rounds import Cut
-from airflow_provider_sfbulk.client.records.columns import check_against_describe
 from airflow_provider_sfbulk.client.records.commas import with_commas
+from airflow_provider_sfbulk.client.records.fit import fit
 from airflow_provider_sfbulk.client.records.parts import Part, split
 from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_file, from_source
 from airflow_provider_sfbulk.ledger import UNKNOWN
@@ -114,18 +114,12 @@ class LoadInput:
         number, row = 0, 1
         first: tuple[str, ...] = ()
         for stream in streams:
-            columns = check_against_describe(
-                stream.columns,
-                describe,
-                operation=self._rules.operation,
-                external_id_field=self._rules.external_id_field,
-            )
-            first = self.columns = first or columns
-            self._check_columns(stream.name, columns, first)
-            named = stream.with_columns(columns)
+            fitted = fit(stream, describe, self._rules)
+            first = self.columns = first or fitted.columns
+            self._check_columns(stream.name, fitted.columns, first)
             if self._commas:
-                named = with_commas(named)
-            for part in split(named, max_bytes=cut.part_bytes, max_records=cut.part_records):
+                fitted = with_commas(fitted)
+            for part in split(fitted, max_bytes=cut.part_bytes, max_records=cut.part_records):
                 yield part.renumbered(number, row)
                 number += 1
                 row += part.records

@@ -27,6 +27,7 @@ from airflow_provider_sfbulk.client.records.pages import (
     JsonlPage,
     PageFile,
     ParquetPage,
+    SpreadsheetPage,
     announced,
     columns_of,
 )
@@ -65,8 +66,10 @@ class PartFiles:
         *,
         verify: Callable[[], None],
         announce: Callable[[Reply], Announcement] = announced,
+        spreadsheet_safe: bool = False,
     ) -> None:
         self._announce = announce
+        self._csv_page = SpreadsheetPage if spreadsheet_safe else CsvPage
         self._folder = folder
         self._output = folder.output
         self._verify = verify
@@ -84,12 +87,12 @@ class PartFiles:
         name = self._hidden_name(index, setup)
         page: FilePage
         if self._format is FileFormat.CSV:
-            page = CsvPage(self._output, name, self._dialect, announce=self._announce)
+            page = self._csv_page(self._folder.hidden, name, self._dialect, announce=self._announce)
         else:
             kind = ParquetPage if self._format is FileFormat.PARQUET else JsonlPage
             columns = tuple(each.name for each in types)
             page = kind(
-                self._output,
+                self._folder.hidden,
                 name,
                 self._dialect,
                 types=lambda _: types,

@@ -12,7 +12,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.definitions.asset import AssetNameRef
 
 from airflow_provider_sfbulk.client.arguments import Seconds
-from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
+from airflow_provider_sfbulk.client.errors import LedgerError, SfBulkError, SourceError
 from airflow_provider_sfbulk.client.flows.wait import check_complete
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
@@ -23,6 +23,7 @@ from airflow_provider_sfbulk.client.models import (
     QueryOperation,
 )
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
+from airflow_provider_sfbulk.client.safe_text import without_values
 from airflow_provider_sfbulk.client.soql_params import bind
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.lineage import Lineage, Place, file_place, object_place
@@ -31,6 +32,7 @@ from airflow_provider_sfbulk.operators.arguments import Arguments
 from airflow_provider_sfbulk.operators.base import BulkJobOperator, few
 from airflow_provider_sfbulk.operators.incremental import BEGINNING, Incremental, Window
 from airflow_provider_sfbulk.operators.ingest_arguments import DelimiterName
+from airflow_provider_sfbulk.operators.lasting import fails_for_good
 from airflow_provider_sfbulk.operators.query_arguments import ARGUMENTS
 from airflow_provider_sfbulk.operators.templates import is_reference
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
@@ -66,6 +68,7 @@ class BulkQueryOperator(BulkJobOperator):
     :param output_path: folder for the part files and the manifest, for one extract at a time (templated)
     :param output_format: ``csv``, ``parquet`` or ``jsonl``; the last two are typed by describe
     :param output_conn_id: connection of the object storage, when the URI does not name it (templated)
+    :param spreadsheet_safe: of CSV files: values that a spreadsheet would take for formulas get an apostrophe in front
     :param max_xcom_records: without ``output_path`` the rows go to XCom, up to this many
     :param column_delimiter: of the CSV, Salesforce's name
     :param line_ending: of the CSV, ``LF`` or ``CRLF``
@@ -119,6 +122,7 @@ class BulkQueryOperator(BulkJobOperator):
         output_path: AnyPath | XComArg | None = None,
         output_format: FileFormat | Literal["csv", "parquet", "jsonl"] = "csv",
         output_conn_id: str | XComArg | None = None,
+        spreadsheet_safe: bool = False,
         max_xcom_records: int = 1000,
         column_delimiter: ColumnDelimiter | DelimiterName = "COMMA",
         line_ending: LineEnding | Literal["LF", "CRLF"] = "LF",
@@ -164,6 +168,7 @@ class BulkQueryOperator(BulkJobOperator):
         self.output_path = cast("AnyPath | None", output_path)
         self.output_format = output_format
         self.output_conn_id = cast("str | None", output_conn_id)
+        self.spreadsheet_safe = spreadsheet_safe
         self.max_xcom_records = max_xcom_records
         self.column_delimiter = column_delimiter
         self.line_ending = line_ending
@@ -206,6 +211,7 @@ class BulkQueryOperator(BulkJobOperator):
         self.log.info("%s from %s before %s", self.incremental.field, *window.to_dict().values())
         return window
 
+    @fails_for_good
     def execute(self, context: Context) -> Any:
         """Submit the query, or find the job of an earlier try; wait; then fetch."""
         self._begin_waits()
@@ -230,6 +236,7 @@ class BulkQueryOperator(BulkJobOperator):
             (info,) = self._wait(context, client, [submitted.job_id])
             return self._fetch(context, client, ledger, info, generation=submitted.generation)
 
+    @fails_for_good
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:
@@ -248,6 +255,18 @@ class BulkQueryOperator(BulkJobOperator):
             self._show(client, [submitted.job_id])
             (info,) = self._wait_again(context, client, event, [submitted.job_id])
             return self._fetch(context, client, ledger, info, generation=submitted.generation)
+
+    def _hidden(self, text: str) -> str:
+        """Give what an error says without the values of the query: of a job that failed, Salesforce may quote them."""
+        try:
+            soql = (
+                ""
+                if self.soql is None
+                else self._bound_soql(Window(BEGINNING, BEGINNING) if self.incremental else None)
+            )
+        except SfBulkError:
+            return text
+        return without_values(text, soql)
 
     def _folder(self, context: Context) -> TaskFolder | None:
         """Open the folder of the files, if this task writes any."""
@@ -375,6 +394,7 @@ class BulkQueryOperator(BulkJobOperator):
                 generation=generation,
                 named=[text_of(self.output_path), self.output_conn_id],
                 file_format=FileFormat(self.output_format),
+                spreadsheet_safe=self.spreadsheet_safe,
                 verify=ledger.verify,
             ),
             ledger=ledger,

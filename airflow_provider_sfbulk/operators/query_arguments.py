@@ -78,6 +78,10 @@ _CLASHES: Final[Sequence[Clash]] = (
         "output_format and output_conn_id belong to output_path, which is None: the rows would go to XCom",
     ),
     (
+        lambda it: it.spreadsheet_safe and (it.output_path is None or it.output_format != FileFormat.CSV),
+        "spreadsheet_safe is for CSV files: output_format='csv' and an output_path",
+    ),
+    (
         lambda it: it.api == APIS[0] and it.pk_chunking is not False,
         "pk_chunking is there with api='1.0' only: Bulk API 2.0 chunks by itself",
     ),
@@ -101,6 +105,7 @@ ARGUMENTS: Final = Arguments(
         "output_path": optional(path),
         "output_format": one_of(FileFormat),
         "output_conn_id": optional(text),
+        "spreadsheet_safe": flag,
         "max_xcom_records": count(),
         "column_delimiter": DELIMITER,
         "line_ending": LINE_ENDING,

@@ -37,10 +37,13 @@ class ReportFiles:
     writes in another format, are removed. Nothing is visible before :meth:`commit`.
     """
 
-    def __init__(self, folder: TaskFolder, results_format: FileFormat) -> None:
+    def __init__(self, folder: TaskFolder, results_format: FileFormat, *, spreadsheet_safe: bool = False) -> None:
         self._folder = folder
         self.by_kind: dict[Kind, ResultFile] = {
-            kind: ResultFile(folder.output, f"{kind}.{results_format}", kind, results_format) for kind in KINDS
+            kind: ResultFile(
+                folder.output, f"{kind}.{results_format}", kind, results_format, spreadsheet_safe=spreadsheet_safe
+            )
+            for kind in KINDS
         }
         self._names = {kind: f"{kind}.{results_format}" for kind in KINDS}
 

@@ -24,6 +24,7 @@ from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.metrics import count_api_calls
 from airflow_provider_sfbulk.operators.arguments import APIS, Arguments, check_known
+from airflow_provider_sfbulk.operators.lasting import fails_for_good
 from airflow_provider_sfbulk.operators.showing import ShownProgress
 from airflow_provider_sfbulk.operators.templates import TypedTemplates
 from airflow_provider_sfbulk.progress import Phase, Progress, by_code
@@ -117,6 +118,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         cls.arguments.check_partial(kwargs, cls.template_fields)
         return super().partial(**kwargs)
 
+    @fails_for_good
     def execute(self, context: Context) -> Any:
         """Look once; then wait, deferred or by poking."""
         self.is_parsed = False
@@ -133,6 +135,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
                 raise AirflowSkipException(f"skipped instead of failed: {error}") from error
             raise
 
+    @fails_for_good
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:
@@ -164,7 +167,9 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
             if not self.silent_fail:
                 raise
             self.log.exception("this look failed; the wait goes on, since silent_fail is set")
-        self._defer(deadline or time.time() + self.timeout)
+        # Airflow does not enforce execution_timeout while a task is deferred.
+        limit = self.timeout if self.execution_timeout is None else self.execution_timeout.total_seconds()
+        self._defer(deadline or time.time() + min(self.timeout, limit))
 
     def _check_wake_up(self, wake_up: WakeUp) -> None:
         """Take the reason why the triggerer ended the wait, while jobs are still at work."""
@@ -172,11 +177,13 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
             return
         if wake_up.outcome is WaitOutcome.TIMEOUT:
             raise AirflowSensorTimeout(
-                f"the sensor's timeout of {self.timeout:g} s has passed; jobs go on at Salesforce: {self._waiting}"
+                f"the sensor's time is over (timeout={self.timeout:g}, execution_timeout={self.execution_timeout}); these "
+                f"jobs go on: {self._waiting}"
             )
         if wake_up.outcome is WaitOutcome.ERROR:
             raise TransientError(f"the triggerer could not go on looking at {self._waiting}; its own log says why")
 
+    @fails_for_good
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
         job_ids, job_type = self._ids(), self._type
@@ -200,7 +207,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         return JobType(self.job_type) if self.api == APIS[0] else JobType.CLASSIC
 
     def _look(self, context: Context, client: BulkClient, job_ids: Sequence[str], job_type: JobType) -> list[JobInfo]:
-        """Read the jobs; as long as some are not final, perhaps only these."""
+        """Read the jobs."""
         progress = Progress(
             self.job_type, try_number=context["ti"].try_number, setup_url=client.instance_url, phase=Phase.WAITING
         )

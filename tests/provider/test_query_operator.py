@@ -28,6 +28,7 @@ from airflow_provider_sfbulk.client.errors import (
     TransportError,
 )
 from airflow_provider_sfbulk.client.flows import retry
+from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.bulk2.jobs import State
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
@@ -367,6 +368,19 @@ def test_a_page_that_proves_in_the_end_is_there_once(many_readings: LocalOrg, ta
 
 
 # --- rows for XCom ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("api", ["2.0", "1.0"])
+def test_a_field_over_a_polymorphic_lookup_has_its_type(org: LocalOrg, task: FakeTask, out: Path, api: str) -> None:
+    SalesforceBulkHook().insert("Lead", [{"LastName": "Roe", "Company": "Umbrella"}])
+    operator = BulkQueryOperator(
+        task_id="q", soql="SELECT Id, owner.isactive, OWNER.Name FROM Lead", output_path=str(out), api=api,
+        output_format="parquet",
+    )  # fmt: skip
+    summary = task.start().run(operator)
+    table = pq.read_table(summary["files"][0])
+    assert [table.schema.field(name).type for name in summary["columns"]] == [pa.string(), pa.bool_(), pa.string()]
+    assert table["Owner.IsActive"].to_pylist() == [True]
 
 
 def test_without_an_output_path_the_typed_rows_come_back(readings: LocalOrg, task: FakeTask) -> None:

@@ -128,10 +128,10 @@ class TaskInstance:
         if fault == "kill_after":
             raise Killed
 
-    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
-        """Tell the state."""
+    def is_ended_by_person(self) -> bool:
+        """Tell what Airflow's API server has recorded."""
         self._meet("ask_state")
-        return {self.run_id: {self.task_id: self._airflow.state}}
+        return self.try_number in self._airflow.ended_by_person
 
     def _meet(self, what: str) -> str | None:
         fault = self._world.fault(what, OPERATOR_FAULTS[what], self._process.number)
@@ -156,9 +156,8 @@ class AirflowTask:
         self.max_tries = subject.retries
         self.state = "queued"
         self.xcoms: dict[str, Any] = {}
-        self.seems_killed_by_person = False
-        """Whether a person has ended a try. Airflow's state is the same when it has lost the last try's worker: one that
-        wakes up after that, and is told to end, aborts its jobs as for a person."""
+        self.ended_by_person: set[int] = set()
+        """Tries that a person has marked."""
         self._was_cleared = False
         self.process: Process | None = None
         self.deferral: Deferral | None = None
@@ -240,7 +239,6 @@ class AirflowTask:
             self.begin_try()
         else:
             self.state = "failed"
-            self.seems_killed_by_person |= self.process is not None and not self.process.is_over
             self._runner.later("a person clears the task", self.clear_failed)
 
     # --- persons and deploys ---
@@ -252,14 +250,15 @@ class AirflowTask:
 
     def mark_failed(self) -> None:
         """Let a person mark the task as failed, and clear it later."""
-        self._killed_by_person("failed")
+        self.ended_by_person.add(self._states.current)
+        self._ended_from_outside("failed")
         self._runner.later("a person clears the task", self.clear_failed)
 
     def clear(self) -> None:
         """Let a person clear the task while it runs, is deferred, or has succeeded."""
         was = self.state
         if was in ("running", "deferred"):
-            self._killed_by_person("restarting")
+            self._ended_from_outside("restarting")
         self._cleared()
         if was != "running":
             self.begin_try()
@@ -283,8 +282,7 @@ class AirflowTask:
         newest: dict[str, Any] = next((head for head in heads if head is not None), {})
         return "done" in newest and newest["done"]["max_tries"] != self.max_tries
 
-    def _killed_by_person(self, state: str) -> None:
-        self.seems_killed_by_person = True
+    def _ended_from_outside(self, state: str) -> None:
         was, self.state = self.state, state
         if was == "running" and self.process is not None:
             self._terminate(self.process)
@@ -335,7 +333,9 @@ class AirflowTask:
         return payload
 
     def _kill_trigger(self, process: Process, deferral: Deferral) -> None:
-        drive(self._trigger(process, deferral).on_kill())
+        """Do as ``on_kill`` when Airflow has answered."""
+        if deferral.arguments["cancel_on_kill"] and deferral.number in self.ended_by_person:
+            drive(self._trigger(process, deferral)._abort())
 
     def _trigger(self, process: Process, deferral: Deferral) -> BulkJobTrigger:
         trigger = BulkJobTrigger(**deferral.arguments)

@@ -25,7 +25,7 @@ from airflow_provider_sfbulk.operators import apart, base, folder, ingest, query
 from airflow_provider_sfbulk.paths import Location
 from airflow_provider_sfbulk.triggers import job as job_trigger
 from tests.simulator import watcher
-from tests.simulator.airflow_task import AirflowTask, drive
+from tests.simulator.airflow_task import AirflowTask, TaskInstance, drive
 from tests.simulator.faults import OPERATOR_EVERY, OPERATOR_FAULTS
 from tests.simulator.invariants import Violation, claim
 from tests.simulator.model import HOST, Job, Salesforce
@@ -169,7 +169,7 @@ class OperatorSchedule:
         for job in self.org.jobs.values():
             if job.id not in before and isinstance(self.subject, Load):
                 self.subject.made(job)
-            for_person = self.airflow.seems_killed_by_person
+            for_person = bool(self.airflow.ended_by_person)
             self.witness.applied(job, before.get(job.id, Job(job.id)), for_person=for_person)
         return reply
 
@@ -394,7 +394,7 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
     def locate(path: str, **_: Any) -> Location:
         return Location("memory", path.removeprefix("memory://"))
 
-    def open_folder(place: Location) -> Folder:
+    def open_folder(place: Location, **_: Any) -> Folder:
         return schedule.folder(place.uri)
 
     def stored(place: Location) -> StoredFile:
@@ -428,6 +428,7 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
     places: list[tuple[Any, str, Any]] = [
         (base, "time", clock),
         (showing, "time", clock),
+        (base, "is_ended_by_person", TaskInstance.is_ended_by_person),
         (watcher, "time", clock),
         (
             job_trigger,

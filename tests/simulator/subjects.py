@@ -115,11 +115,12 @@ class Load(Subject):
                 if rng.random() < 0.3:
                     org.troubles[line] = rng.choice(([LOCKED], [LOCKED] * 2, [MISSING] * 99))
         self.allowed = rng.choice((0, 0, 2, None)) if org.troubles else 0
+        folder = "memory://results" if focus in SETTLING else rng.choice((None, "memory://results"))
+        form = rng.choice(("csv", "jsonl"))
         self._arguments: dict[str, Any] = {
             "sobject": "Account",
             **rng.choice(({"operation": "insert"}, {"operation": "upsert", "external_id_field": "Key__c"})),
-            "results_path": "memory://results" if focus in SETTLING else rng.choice((None, "memory://results")),
-            "results_format": rng.choice(("csv", "jsonl")),
+            **({} if folder is None else {"results_path": folder, "results_format": form}),
             "max_failed_records": self.allowed,
             "max_concurrent_jobs": rng.randint(1, 3),
             **expected.arguments(rng, is_staged=self._is_staged),
@@ -252,9 +253,9 @@ class Extract(Subject):
         self._before_clear = 0
         self._is_retried = False
         """Whether the first try after the last clear has failed."""
+        form = rng.choice(("csv", "csv", "jsonl"))
         self._arguments: dict[str, Any] = {
-            "output_path": "memory://extract" if self._to_files else None,
-            "output_format": rng.choice(("csv", "csv", "jsonl")),
+            **({"output_path": "memory://extract", "output_format": form} if self._to_files else {}),
             "page_records": rng.randint(1, 4) if focus != "list_pages" else 1,
             "max_concurrent_pages": rng.choice((1, 1, 3)) if focus != "list_pages" else 3,
         }

@@ -79,7 +79,7 @@ UNRECONCILED: Final = Change(
 )
 
 OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
-    "aborts on a deploy": (Change(BulkJobOperator, "_is_ended_by_person", "return any(", "return True or any("),),
+    "aborts on a deploy": (Change(BulkJobOperator, "_is_ended_by_person", "return is_ended", "return True or is_ended"),),
     "aborts when Airflow does not say why it ends": (
         Change(BulkJobOperator, "_is_ended_by_person", "return False", "return True"),
     ),

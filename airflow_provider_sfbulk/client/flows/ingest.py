@@ -166,7 +166,8 @@ def recorded(number: int = 0) -> Flow[list[Filled]]:
         entry = yield Recall(f"{number}.{part}")
         if entry is None:
             raise LedgerError(f"the load has {decided['parts']} parts, but nothing is recorded about part {part}")
-        filled.append(Filled(number=part, **entry))
+        kept = {name: entry[name] for name in ("job_id", "records", "length", "sha256")}
+        filled.append(Filled(number=part, **kept))
     return filled
 
 

@@ -357,6 +357,8 @@ class _Pass:
         if numbered is None or self._given is None or not results:
             return {}
         columns, batches = _rows(numbered.part)
+        for result in results.values():
+            result.check_columns(columns)
         form = self._given.form(columns)
         rows = fingerprint(batches, form)
         return match(rows, {kind: fingerprint(result.batches(), form) for kind, result in results.items()}).rows

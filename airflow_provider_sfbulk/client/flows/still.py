@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.errors import SfBulkError
 from airflow_provider_sfbulk.client.flows.ingest import Filled
 from airflow_provider_sfbulk.client.flows.job import IngestJobs
 from airflow_provider_sfbulk.client.flows.org import server_time
@@ -80,7 +81,10 @@ def still_seconds(unprocessed: int) -> float:
 
 def _age(job: JobInfo) -> Flow[float]:
     """Say how long ago the job changed last, by the org's clock; 0 when that cannot be said."""
-    now = yield from server_time()
+    try:
+        now = yield from server_time()
+    except SfBulkError:
+        return 0.0
     if now is None or job.system_modstamp is None:
         return 0.0
     return max(0.0, (now - job.system_modstamp).total_seconds())

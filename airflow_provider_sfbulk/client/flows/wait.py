@@ -7,6 +7,7 @@ looks at it grow only with the logarithm of its length until the longest pause i
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from airflow_provider_sfbulk.client.errors import (
 from airflow_provider_sfbulk.client.flows.retry import retry_after_of
 from airflow_provider_sfbulk.client.flows.watched import WatchedJobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.safe_text import fit, guarded
 from airflow_provider_sfbulk.client.wire import Flow, Now, Sleep
 
 LIMIT_PAUSE_SECONDS: Final = 15 * 60.0
@@ -35,8 +37,8 @@ BLIND_SECONDS: Final = 24 * 60 * 60.0
 """A wait without an end of its own gives up after so long without one good look: even used-up allowances of the rolling
 24 hours are back by then."""
 
-RUNNING_AT_ONCE: Final = 3
-"""Jobs that still run, read in one look."""
+UNCHANGED_AT_ONCE: Final = 3
+"""Jobs found in the same state as before that end a look."""
 
 REFUSALS: Final = 6
 """Looks in a row that are refused, each after a longer pause, before the wait ends with the refusal."""
@@ -46,6 +48,7 @@ LOOK_TRIES: Final = 5
 
 OnLook: TypeAlias = Callable[[Sequence[JobInfo]], None]
 
+_CODE: Final = re.compile(r"(?:InvalidBatch\s*:\s*Failed to process query\s*:\s*)?([A-Z][A-Za-z_]{4,60})\s*:")
 _JITTER: Final = 0.1
 _SHOWN: Final = 5
 
@@ -133,32 +136,20 @@ def first_looks(
 
 
 def look_now(jobs: WatchedJobs, job_ids: Iterable[str], *, on_look: OnLook | None = None) -> Flow[list[JobInfo]]:
-    """Look at jobs once, now; again after a few seconds when that fails for a passing reason.
-
-    :return: those that were read: all when all are final; when some are not, perhaps only these
-    """
+    """Look at all jobs once, now; again after a few seconds when that fails for a passing reason."""
     looks = _Looks(jobs, job_ids, None, on_look)
     while (trouble := (yield from looks.look())) is not None:
         if looks.troubles == LOOK_TRIES:
             raise trouble
         yield Sleep(2.0**looks.troubles, jitter=_JITTER)
-    return [looks.found[job_id] for job_id in looks.order if job_id in looks.found]
-
-
-def read_all(jobs: WatchedJobs, job_ids: Iterable[str]) -> Flow[list[JobInfo]]:
-    """Read every job once, final or not, in the order of ``job_ids``."""
-    infos: list[JobInfo] = []
-    for job_id in dict.fromkeys(job_ids):
-        (info,) = yield from look_now(jobs, [job_id])
-        infos.append(info)
-    return infos
+    return looks.infos
 
 
 class _Looks:
     """Looks at jobs that all have to end before the wait is over.
 
-    A look reads few of those that still run, taking turns: as long as one runs, the states of the others are of no use.
-    A job that has ended is read once, so that a thousand jobs cost a thousand calls, and a few more with each look.
+    The first look reads all. Each further one ends after a few that are as they were, and the next goes on behind them: as
+    long as one runs, the others are of no use. So a thousand jobs cost some thousand calls, and a few more with each look.
     """
 
     def __init__(
@@ -194,8 +185,9 @@ class _Looks:
         """
         seen: list[JobInfo] = []
         trouble: SfBulkError | None = None
-        while self._running and sum(not job.is_final for job in seen) < min(RUNNING_AT_ONCE, len(self._running)):
-            job_id = self._running[0]
+        unchanged = 0
+        for job_id in list(self._running):
+            before = self.found.get(job_id)
             try:
                 job = yield from self._jobs.get_once(job_id)
             except SfBulkError as error:
@@ -209,8 +201,11 @@ class _Looks:
                 self._running.popleft()
             else:
                 self._running.rotate(-1)
+                unchanged += before is not None and before.state is job.state
             if self._on_progress is not None:
                 self._on_progress(job)
+            if unchanged >= UNCHANGED_AT_ONCE and len(self.found) == len(self.order):
+                break
         self.troubles = 0 if trouble is None else self.troubles + 1
         if seen and self._on_look is not None:
             self._on_look(seen)
@@ -245,14 +240,32 @@ def check_complete(job: JobInfo) -> JobInfo:
     """
     if job.state is JobState.JOB_COMPLETE:
         return job
-    why = job.error_message or (
-        "somebody aborted it" if job.state is JobState.ABORTED else "Salesforce gives no reason"
-    )
+    said = guarded(job.error_message or "")
+    code = _CODE.match(said)
+    why = said or ("somebody aborted it" if job.state is JobState.ABORTED else "Salesforce gives no reason")
     raise JobFailedError(
         f"job {job.id} ({job.operation} {job.object or ''}) ended {job.state}: {' '.join(why.split())[:500]}; "
         f"{job.processed} records were tried, {job.failed} of them failed",
         job_id=job.id,
+        error_code=code[1] if code else None,
     )
+
+
+def check_all_complete(jobs: Sequence[JobInfo]) -> None:
+    """Check that jobs ended ``JobComplete``, each and every one.
+
+    :raises JobFailedError: some did not: the first one's error, with all of them as its ``jobs``
+    """
+    failed = tuple(job for job in jobs if job.state is not JobState.JOB_COMPLETE)
+    if not failed:
+        return
+    try:
+        check_complete(failed[0])
+    except JobFailedError as error:
+        error.jobs = failed
+        if len(jobs) > 1:
+            error.args = (fit(f"{len(failed)} of {len(jobs)} jobs did not complete: {error}"),)
+        raise
 
 
 def next_pause(schedule: Schedule, age: float, trouble: SfBulkError | None, troubles: int) -> float:

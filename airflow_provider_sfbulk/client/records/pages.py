@@ -28,6 +28,7 @@ from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.formats import ROW_WRITERS, RowWriter
 from airflow_provider_sfbulk.client.records.output import Output, OutputFile
 from airflow_provider_sfbulk.client.records.schema import ColumnType
+from airflow_provider_sfbulk.client.records.spreadsheet import protected
 from airflow_provider_sfbulk.client.wire import Reply
 
 if TYPE_CHECKING:
@@ -257,6 +258,32 @@ class CsvPage(Page):
     def _drop(self) -> None:
         self.file = None
         self._out.drop()
+
+
+class SpreadsheetPage(CsvPage):
+    """A page as a CSV file for people who open it in a spreadsheet; see ``spreadsheet``."""
+
+    def _open(self) -> None:
+        super()._open()
+        self._blocks = Blocks(self._counter)
+        self._has_header = False
+
+    def _take(self, data: bytes) -> None:
+        self._write(self._blocks.feed(data))
+
+    def _complete(self) -> None:
+        self._write(self._blocks.rest())
+        if not self._has_header:
+            self._out.write(self._counter.header_line)
+        super()._complete()
+
+    def _write(self, block: bytes | None) -> None:
+        if block is None:
+            return
+        if not self._has_header:
+            self._has_header = True
+            self._out.write(self._counter.header_line)
+        self._out.write(protected(block, self._dialect.delimiter))
 
 
 class TypedPage(Page):

@@ -67,7 +67,8 @@ def test_a_retry_that_comes_later_waits_for_nothing() -> None:
     assert hand.now == 0
 
 
-def test_without_the_org_s_time_the_whole_time_is_waited() -> None:
-    hand = Hand([Reply(200, JSON, b"[]"), *[ok(ended(ago=1e6))] * 60])
+@pytest.mark.parametrize("reply", [Reply(200, JSON, b"[]"), Reply(404, JSON, b"[]")])
+def test_without_the_org_s_time_the_whole_time_is_waited(reply: Reply) -> None:
+    hand = Hand([reply, *[ok(ended(ago=1e6))] * 60])
     wait(hand, ended(ago=1e6), 40)
     assert hand.now == pytest.approx(LEAST_SECONDS)

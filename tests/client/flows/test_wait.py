@@ -12,9 +12,10 @@ from airflow_provider_sfbulk.client.flows.wait import (
     BLIND_SECONDS,
     LIMIT_PAUSE_SECONDS,
     REFUSALS,
-    RUNNING_AT_ONCE,
+    UNCHANGED_AT_ONCE,
     Schedule,
     check_complete,
+    look_now,
     wait_until_final,
 )
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
@@ -137,8 +138,15 @@ def test_many_jobs_cost_one_call_each_and_a_few_more_with_each_look():
     infos = hand.run(wait_until_final(Org(), ids, schedule=Schedule(first=1, growth=0.2), on_look=seen.append))
     assert [info.id for info in infos] == ids
     assert all(info.is_final for info in infos)
-    assert len(calls) <= len(ids) + RUNNING_AT_ONCE * len(seen)
-    assert len({job_id for looked in seen[:5] for job_id in (info.id for info in looked)}) == 15, "they take turns"
+    assert len(calls) <= 2 * len(ids) + UNCHANGED_AT_ONCE * len(seen)
+    assert len({info.id for looked in seen[1:6] for info in looked}) == 15, "they take turns"
+
+
+def test_a_look_that_breaks_off_is_made_up_for():
+    ids = [f"75000000000{n:04}AAA" for n in range(9)]
+    replies = [*(ok(job("InProgress", each)) for each in ids[:5]), CUT]
+    replies += [ok(job("InProgress", each)) for each in [*ids[5:], *ids[:5]]]
+    assert [info.id for info in Hand(replies).run(look_now(INGEST, ids))] == ids
 
 
 @given(st.lists(st.sampled_from(["ok", "cut", "refused", "done"]), max_size=60), st.integers(1, 6))

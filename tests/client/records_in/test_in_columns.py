@@ -175,7 +175,7 @@ def test_a_mapping_renames_and_drops() -> None:
 
 
 def test_a_mapping_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(SourceError, match="column_mapping names columns that are not there: 'c'; there are: a, b"):
+    with pytest.raises(SourceError, match="column_mapping names columns that are not there: c; there are: a, b"):
         columns_of({"a": 1, "b": 2}, column_mapping={"c": "Name"})
     with pytest.raises(SourceError, match="Name is there twice"):
         columns_of({"a": 1, "b": 2}, column_mapping={"a": "Name", "b": "Name"})
