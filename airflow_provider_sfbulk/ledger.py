@@ -40,6 +40,7 @@ from typing import Any, Final, Protocol
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
+from airflow_provider_sfbulk.airflow_calls import ONE_AT_A_TIME
 from airflow_provider_sfbulk.client.errors import FencedError, InputChangedError, LedgerError
 
 RETENTION: Final = timedelta(days=30)
@@ -370,13 +371,15 @@ class TaskLedger:
 
     def _get(self, key: str) -> Any:
         try:
-            return self._store.get(key)
+            with ONE_AT_A_TIME:
+                return self._store.get(key)
         except AirflowRuntimeError as error:
             raise LedgerError(f"the task state store could not be read ({key}); nothing was sent since") from error
 
     def _put(self, key: str, value: dict[str, Any], *, retention: Any = RETENTION) -> None:
         try:
-            self._store.set(key, value, retention=retention)
+            with ONE_AT_A_TIME:
+                self._store.set(key, value, retention=retention)
         except AirflowRuntimeError as error:
             if _is_not_found(error):
                 raise self._fenced() from error

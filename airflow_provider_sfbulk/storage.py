@@ -129,14 +129,17 @@ def open_output(folder: AnyPath, *, conn_id: str | None = None, argument: str = 
     return open_folder(locate(folder, conn_id=conn_id, argument=argument))
 
 
-def open_folder(place: Location) -> Output:
-    """Open a folder as :func:`open_output` does."""
+def open_folder(place: Location, *, private: bool = False) -> Output:
+    """Open a folder as :func:`open_output` does.
+
+    :param private: on a disk, whether its files, and folders that are made, are for this user alone
+    """
     check_connection(place)
     if not place.is_local:
         return NamedOutput(ObjectFolder(place), place)
     with named("write to", place):
         _check_writable(Path(place.path), place.argument)
-    return NamedOutput(LocalFolder(place.path), place)
+    return NamedOutput(LocalFolder(place.path, private=private), place)
 
 
 class NamedOutput:

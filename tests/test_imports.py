@@ -55,7 +55,8 @@ ALLOWED: Final[dict[str, set[str]]] = {
     f"{PACKAGE}": {PACKAGE, CLIENT, f"{PACKAGE}.ledger", f"{PACKAGE}.storage", f"{PACKAGE}.sql_source"},
     f"{PACKAGE}.limits": set(),
     f"{PACKAGE}.get_provider_info": set(),
-    f"{PACKAGE}.ledger": {CLIENT},
+    f"{PACKAGE}.airflow_calls": set(),
+    f"{PACKAGE}.ledger": {f"{PACKAGE}.airflow_calls", CLIENT},
     f"{PACKAGE}.paths": {CLIENT},
     f"{PACKAGE}.storage_errors": {CLIENT, f"{PACKAGE}.paths"},
     f"{PACKAGE}.storage": {CLIENT, f"{PACKAGE}.paths", f"{PACKAGE}.storage_errors"},
@@ -66,7 +67,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
     f"{PACKAGE}.lineage_facet": set(),
     f"{PACKAGE}.ended_by_person": {f"{PACKAGE}.progress"},
     f"{PACKAGE}.plugin": {f"{PACKAGE}.plugin", f"{PACKAGE}.ended_by_person"},
-    f"{PACKAGE}.hooks": {CLIENT, f"{PACKAGE}.hooks"},
+    f"{PACKAGE}.hooks": {f"{PACKAGE}.airflow_calls", CLIENT, f"{PACKAGE}.hooks"},
     f"{PACKAGE}.links": set(),
     f"{PACKAGE}.triggers": {
         CLIENT,
@@ -78,6 +79,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
             f"{PACKAGE}.{part}"
             for part in (
                 *(
+                    "airflow_calls",
                     "limits",
                     "hooks",
                     "links",

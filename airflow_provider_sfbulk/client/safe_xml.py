@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import IO, Final
+from typing import Final, Protocol
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException, ElementTree
@@ -28,6 +28,13 @@ class MalformedXmlError(ValueError):
     """Bytes that are no XML, or XML of the dangerous kind. The text never quotes them."""
 
 
+class Readable(Protocol):
+    """A file to read from."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read the next bytes."""
+
+
 def parse(data: bytes) -> Element:
     """Read a whole document and return its root element.
 
@@ -43,7 +50,7 @@ def parse(data: bytes) -> Element:
     return root
 
 
-def ends(file: IO[bytes]) -> Iterator[Element]:
+def ends(file: Readable) -> Iterator[Element]:
     """Read a document and give each element when it ends, the root last.
 
     Whoever wants memory not to grow clears the elements it is done with.

@@ -9,6 +9,7 @@ from typing import Any, Final
 from airflow.sdk import Connection
 from airflow.sdk.log import mask_secret
 
+from airflow_provider_sfbulk.airflow_calls import ONE_AT_A_TIME
 from airflow_provider_sfbulk.client.auth import hosts
 from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.errors import SourceError
@@ -96,8 +97,9 @@ def _extra(connection: Connection) -> dict[str, Any]:
 
 
 def _mask(secrets: Iterable[str]) -> None:
-    for secret in secrets:
-        mask_secret(secret)
+    with ONE_AT_A_TIME:
+        for secret in secrets:
+            mask_secret(secret)
 
 
 def _from_official(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -312,7 +312,7 @@ class BulkJobOperator(TypedTemplates):
         from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 
         self.shown.enter(Phase.WAITING)
-        self.log.info("%s still at work: waiting in the triggerer", _named(job_ids))
+        self.log.info("%s still at work: waiting in the triggerer, %s", _named(job_ids), self._until_when)
         self.defer(
             trigger=BulkJobTrigger(
                 job_ids=list(job_ids),
@@ -384,7 +384,7 @@ class BulkJobOperator(TypedTemplates):
             raise _no_calls(f"{said}: nothing was sent. Try later, or lower api_reserve")
         from airflow_provider_sfbulk.triggers.reserve import ApiReserveTrigger
 
-        self.log.info("%s: waiting in the triggerer until there are more", said)
+        self.log.info("%s: waiting in the triggerer for more, %s", said, self._until_when)
         self.defer(
             trigger=ApiReserveTrigger(
                 api_reserve=reserve.given,
@@ -416,6 +416,13 @@ class BulkJobOperator(TypedTemplates):
         if self._until is None and spans:
             self._until = time.time() + min(spans)
         return self._until
+
+    @property
+    def _until_when(self) -> str:
+        deadline = self._deadline()
+        if deadline is None:
+            return "without an end (timeout sets one)"
+        return f"for {max(0.0, deadline - time.time()):,.0f} s at most"
 
     def _run(self, context: Context, client: BulkClient, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow; when the task is told to end meanwhile, abort its jobs if a person did it."""

@@ -96,16 +96,19 @@ class Writer:
 
 
 class TaskFolder:
-    """One try's view of the folder that its task writes into. Leaving it by an error gives the folder free.
+    """One try's view of the folder that its task writes into. Leaving it by an error gives the folder free, unless
+    files were being shown: then the next try, or the next run of the task, finishes that.
 
     :param output: the folder
+    :param hidden: the same for files that are not to be seen yet: private, where there is such a thing
     :param place: where it is
     :param writer: the task instance
     :param attempt: number of the try
     """
 
-    def __init__(self, output: Output, place: Location, writer: Writer, attempt: int) -> None:
+    def __init__(self, output: Output, hidden: Output, place: Location, writer: Writer, attempt: int) -> None:
         self.output = output
+        self.hidden = hidden
         self.conn_id = place.conn_id
         self.before: set[str] = set()
         """Files that the manifest names which is there."""
@@ -124,7 +127,8 @@ class TaskFolder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if error is not None and isinstance(error, Exception) and not isinstance(error, TaskDeferred):
             try:
-                self.output.remove(self._own)
+                if not names_in(_read(self.output.read(self._own)) or {}):  # else somebody has to finish that
+                    self.output.remove(self._own)
                 self.output.remove_if_empty()
             except Exception as trouble:  # it must not replace what went wrong first
                 log.warning("%s stays in %s (%s)", self._own, self._place.uri, type(trouble).__name__)
@@ -252,7 +256,7 @@ def open_task_folder(
     :raises SourceError: when the path leads to no folder
     """
     place = locate(path, conn_id=conn_id, argument=argument)
-    return TaskFolder(open_folder(place), place, Writer.of(ti), ti.try_number)
+    return TaskFolder(open_folder(place), open_folder(place, private=True), place, Writer.of(ti), ti.try_number)
 
 
 def names_in(manifest: Mapping[str, Any]) -> set[str]:

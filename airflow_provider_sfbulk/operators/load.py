@@ -103,6 +103,8 @@ class Load:
         cut = self._cut(mode)
         staging = self._staging(self._ledger.attempt)
         note = Round.note(cut, attempt=self._ledger.attempt, mode=mode)
+        if staging is not None:
+            staging.begin()
         try:
             with closing(self._input.parts(self._describe, cut)) as parts:
                 self._send(0, parts if staging is None else staging.keep(parts), note, mode)

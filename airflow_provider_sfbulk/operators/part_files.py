@@ -87,12 +87,12 @@ class PartFiles:
         name = self._hidden_name(index, setup)
         page: FilePage
         if self._format is FileFormat.CSV:
-            page = self._csv_page(self._output, name, self._dialect, announce=self._announce)
+            page = self._csv_page(self._folder.hidden, name, self._dialect, announce=self._announce)
         else:
             kind = ParquetPage if self._format is FileFormat.PARQUET else JsonlPage
             columns = tuple(each.name for each in types)
             page = kind(
-                self._output,
+                self._folder.hidden,
                 name,
                 self._dialect,
                 types=lambda _: types,

@@ -167,7 +167,9 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
             if not self.silent_fail:
                 raise
             self.log.exception("this look failed; the wait goes on, since silent_fail is set")
-        self._defer(deadline or time.time() + self.timeout)
+        # Airflow does not enforce execution_timeout while a task is deferred.
+        limit = self.timeout if self.execution_timeout is None else self.execution_timeout.total_seconds()
+        self._defer(deadline or time.time() + min(self.timeout, limit))
 
     def _check_wake_up(self, wake_up: WakeUp) -> None:
         """Take the reason why the triggerer ended the wait, while jobs are still at work."""
@@ -175,7 +177,8 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
             return
         if wake_up.outcome is WaitOutcome.TIMEOUT:
             raise AirflowSensorTimeout(
-                f"the sensor's timeout of {self.timeout:g} s has passed; jobs go on at Salesforce: {self._waiting}"
+                f"the sensor's time is over (timeout={self.timeout:g}, execution_timeout={self.execution_timeout}); these "
+                f"jobs go on: {self._waiting}"
             )
         if wake_up.outcome is WaitOutcome.ERROR:
             raise TransientError(f"the triggerer could not go on looking at {self._waiting}; its own log says why")

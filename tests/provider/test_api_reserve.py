@@ -230,6 +230,22 @@ def test_a_day_with_no_calls_left_at_all_is_waited_for_too(org: LocalOrg, task: 
     assert pending.method_name == "execute_after_reserve"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *({"api_reserve": value} for value in (None, "x", 1.5, -1, float("nan"), [])),
+        {"api_reserve": 5, "deadline": "x", "salesforce_conn_id": "none_such"},
+        {"api_reserve": 10**9, "deadline": float("nan"), "api_calls": "x"},
+    ],
+)
+def test_a_trigger_with_strange_values_fires_instead_of_raising(
+    arguments: dict[str, Any], org: LocalOrg, often: None
+) -> None:
+    made = ApiReserveTrigger(**{"salesforce_conn_id": "salesforce_bulk_default", **arguments})
+    event = asyncio.run(asyncio.wait_for(first_event(made), 20))
+    assert event.payload["outcome"] == "error"
+
+
 def test_an_event_of_something_else_is_refused(org: LocalOrg, task: FakeTask) -> None:
     with pytest.raises(ProtocolError):
         made("query", api_reserve=100).execute_after_reserve(task.start().context, event={"outcome": "x"})

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_provider_sfbulk import BulkIngestOperator, BulkJobSensor
 from airflow_provider_sfbulk.client.errors import EmptyInputError, SourceError
 from airflow_provider_sfbulk.local_org import LocalOrg
-from tests.provider.conftest import FakeTask
+from tests.provider.conftest import FakeTask, Try
 
 ZEROS = {"processed": 0, "successful": 0, "failed": 0, "unprocessed": 0, "errors": {}, "job_ids": []}
 
@@ -219,3 +222,43 @@ def test_a_list_of_paths_goes_on_after_a_lost_worker(org: LocalOrg, task: FakeTa
     first = task.start().run(load(source=given, wait_for_completion=False))
     assert task.start().run(load(source=given, wait_for_completion=False)) == first
     assert len(org.jobs) == 2
+
+
+class OneAtATime(Try):
+    """Airflow in ``dag.test()``: while it answers a call there is no channel for another thread's."""
+
+    busy = 0
+    calls = 0
+
+    def set(self, key: str, value: Any, **kwargs: Any) -> None:
+        with self._alone():
+            super().set(key, value, **kwargs)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        with self._alone():
+            return super().get(key, default)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        with self._alone():
+            super().xcom_push(key, value)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        type(self).busy += 1
+        type(self).calls += 1
+        try:
+            for _ in range(50):
+                os.sched_yield()
+                if type(self).busy > 1:
+                    raise ImportError("cannot import name 'SUPERVISOR_COMMS'")
+            yield
+        finally:
+            type(self).busy -= 1
+
+
+def test_airflow_is_called_by_one_thread_at_a_time(org: LocalOrg, task: FakeTask, tmp_path: Path) -> None:
+    given = files(tmp_path, *"abcdefgh")
+    task.current += 1
+    tried = OneAtATime(task, task.current)
+    assert tried.run(load(source=given))["successful"] == 8
+    assert tried.calls > 16

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -348,3 +349,12 @@ def test_many_jobs_are_told_of_in_one_line(org: LocalOrg, task: FakeTask, monkey
     while not (done := waiting.poke(attempt.context)).is_done:
         pass
     assert [info["id"] for info in done.xcom_value] == job_ids
+
+
+def test_execution_timeout_ends_a_deferred_wait_too(org: LocalOrg, task: FakeTask) -> None:
+    org.core.job_seconds = 60
+    waiting = sensor(
+        job_id=submit(), deferrable=True, timeout=timedelta(hours=1), execution_timeout=timedelta(seconds=0.2)
+    )
+    with pytest.raises(AirflowSensorTimeout, match=r"execution_timeout=0:00:00\.2"):
+        over(task.start(), waiting)

@@ -394,7 +394,7 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
     def locate(path: str, **_: Any) -> Location:
         return Location("memory", path.removeprefix("memory://"))
 
-    def open_folder(place: Location) -> Folder:
+    def open_folder(place: Location, **_: Any) -> Folder:
         return schedule.folder(place.uri)
 
     def stored(place: Location) -> StoredFile:

@@ -6,12 +6,11 @@ again is never taken from there.
 
 from __future__ import annotations
 
-import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +24,7 @@ from airflow_provider_sfbulk.client.records.csv_scan import record_ends
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.parts import Part, split
 from airflow_provider_sfbulk.client.records.stream import Block, FieldTypes, RecordStream
+from airflow_provider_sfbulk.client.records.temporary import TemporaryFile
 
 _CHUNK_BYTES: Final = 1024 * 1024
 _MEMORY_BYTES: Final = 4 * 1024 * 1024
@@ -95,7 +95,7 @@ class _Group:
         self.columns = columns
         self.dialect = dialect
         self.numbers = array("q")
-        self.file: IO[bytes] = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 - closed by Residue.close
+        self.file = TemporaryFile(_MEMORY_BYTES)
         self._ends = array("q", (0,))
 
     def add(self, blocks: Iterable[Block], numbers: NDArray[np.int64]) -> None:

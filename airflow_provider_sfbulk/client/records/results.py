@@ -13,9 +13,8 @@ One job's file is spooled to disk until proven, so a cut download leaves nothing
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +29,7 @@ from airflow_provider_sfbulk.client.records.names import listed
 from airflow_provider_sfbulk.client.records.output import Output, OutputFile
 from airflow_provider_sfbulk.client.records.pages import check_csv, columns_of
 from airflow_provider_sfbulk.client.records.spreadsheet import MARK
+from airflow_provider_sfbulk.client.records.temporary import TemporaryFile
 from airflow_provider_sfbulk.client.wire import Reply
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class JobResult:
         self._dialect = dialect
         self._expect_records = expect_records
         self._counter = RecordCounter(dialect)
-        self._spool: IO[bytes] | None = None
+        self._spool: TemporaryFile | None = None
 
     def start(self, reply: Reply) -> None:
         """Begin anew.
@@ -89,7 +89,7 @@ class JobResult:
         self._counter = RecordCounter(self._dialect)
         if reply.status != 204:
             check_csv(reply)
-        self._spool = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - closed by close()
+        self._spool = TemporaryFile(_SPOOL_BYTES)
 
     def write(self, data: bytes) -> None:
         """Take the next bytes."""
