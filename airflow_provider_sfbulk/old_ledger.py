@@ -29,23 +29,26 @@ class OldTry:
 
     def get(self, name: str) -> Any:
         """Give what is known under a name of this version's ledger. How Airflow took the try's end was not noted."""
+        group, _, number = name.partition(".")
         if name == "load":
             return {"load": self._head["load"]}
-        group, _, number = name.partition(".")
         if group == "end" and name in self._head:
             return self._decided(name, number)
         if group == "window":
-            kept = self._read(f"sfbulk.t{self._number}.window")
-            if kept is None or plan_digest(kept["of"]) != number:
-                return None
-            return {each: kept[each] for each in ("since", "until")}
-        if name in self._head:
-            return self._head[name]
-        entry = self._entry(self._number, name) if number.isdigit() and group != "end" else None
-        if entry is None or "soql" not in self._head["plan"]:
-            return entry
-        known = {each: entry[each] for each in ("job_id", "batch_id", "api_version") if each in entry}
-        return {**known, "plan": plan_digest(self._head["plan"])}
+            return self._window(number)
+        if name in self._head or not number.isdigit() or group == "end":
+            return self._head.get(name)
+        entry = self._entry(self._number, name)
+        if entry is not None and "soql" in self._head["plan"]:
+            known = {each: entry[each] for each in ("job_id", "batch_id", "api_version") if each in entry}
+            entry = {**known, "plan": plan_digest(self._head["plan"])}
+        return entry
+
+    def _window(self, of: str) -> dict[str, Any] | None:
+        kept = self._read(f"sfbulk.t{self._number}.window")
+        if kept is None or plan_digest(kept["of"]) != of:
+            return None
+        return {each: kept[each] for each in ("since", "until")}
 
     def _decided(self, name: str, number: str) -> dict[str, Any]:
         """Give a decision with the jobs that it is about; of Bulk API 1.0 they are entries now as then."""
