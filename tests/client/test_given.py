@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,22 @@ from airflow_provider_sfbulk.local_org import LocalOrg
 QUICK = Schedule(first=0.02, growth=0.1, longest=0.2)
 SECRET = "Okafor-4711"
 TEXT = f"Name,External_Key__c\n{SECRET},one\nUmbrella; Stand,two\n"
+
+
+class Elsewhere:
+    """A path of a storage that this machine knows nothing of."""
+
+    suffix = ".csv"
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def open(self, mode: str) -> io.BytesIO:
+        assert mode == "rb"
+        return io.BytesIO(self._text.encode())
+
+    def __str__(self) -> str:
+        return "s3://bucket/rows.csv"
 
 
 @pytest.fixture
@@ -46,7 +63,7 @@ def rows() -> list[dict[str, str]]:
 @pytest.fixture(
     params=[
         *("text", "bytes", "bytearray", "crlf", "str", "Path", "gz", "jsonl", "parquet", "semicolon"),
-        *("dicts", "generator", "frame", "table"),
+        *("dicts", "generator", "frame", "table", "open file", "open text", "object storage"),
     ]
 )
 def given(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
@@ -72,6 +89,9 @@ def given(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         "generator": (row for row in rows()),
         "frame": pd.DataFrame(rows()),
         "table": table,
+        "open file": io.BytesIO(TEXT.encode()),
+        "open text": io.StringIO(TEXT),
+        "object storage": Elsewhere(TEXT),
     }[request.param]
 
 
@@ -394,3 +414,39 @@ def test_dates_as_the_guide_writes_them_pass_through(
         ("2002-10-10", "2002-10-10T07:00:00.000Z"),
         ("2002-10-10", "2002-10-10T07:00:00.000Z"),
     ]
+
+
+@pytest.mark.parity("K2.2", "K2.3", "A3.2", "A3.4")
+@pytest.mark.parametrize("api", ["1.0", "2.0"])
+def test_a_row_without_its_key_leaves_the_org_untouched(api: str, client: BulkClient, org: LocalOrg) -> None:
+    ids = [row["sf__Id"] for row in client.insert("Account", rows(), schedule=QUICK).successful_records]
+    perform = client.bulk1.perform if api == "1.0" else client.ingest.perform
+    jobs = len(org.jobs)
+    for operation, records, key in (
+        ("update", [{"Id": ids[0], "Name": "New"}, {"Name": "New"}], {}),
+        ("delete", [ids[0], None], {}),
+        ("delete", [{"Id": ids[0]}, {"Id": None}], {}),
+        (
+            "upsert",
+            [{"External_Key__c": "one", "Name": "New"}, {"Name": "New"}],
+            {"external_id_field": "External_Key__c"},
+        ),
+    ):
+        with pytest.raises(ValueError, match="row"):
+            perform("Account", operation, records, **key)
+    assert stored(org) == rows()
+    assert [str(job.state) for job in org.jobs[jobs:]] in ([], ["Aborted"] * len(org.jobs[jobs:]))
+    assert org.bulk1_jobs == []
+
+
+@pytest.mark.parity("I4.2", "I4.3")
+def test_columns_name_what_a_stream_has(client: BulkClient, org: LocalOrg) -> None:
+    def sparse() -> Iterator[dict[str, str]]:
+        for n in range(12_000):
+            yield {"Name": f"N{n}", **({"Phone": "1"} if n == 11_000 else {})}
+
+    assert client.ingest.perform("Account", "insert", sparse(), columns=["Phone", "Name"], schedule=QUICK).is_successful
+    assert sum(record["Phone"] == "1" for record in org.records("Account")) == 1
+    (part,) = client.ingest.serialize(sparse(), columns=["Phone", "Name"])
+    assert part.data.startswith(b"Phone,Name\n,N0\n")
+    part.close()
