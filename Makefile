@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 
-.PHONY: help demo ui test lint campaign bench npm-clients clean
+.PHONY: help demo ui test lint campaign scale bench npm-clients clean
 
 help:
 	@echo "make demo   a local org, a real Airflow, a load and an extract, and a report"
@@ -13,6 +13,7 @@ help:
 	@echo "make test   lint, types and tests"
 	@echo "make lint   lint and types alone"
 	@echo "make campaign  100,000 schedules of faults and kills against the ingest protocol"
+	@echo "make scale  Celery, Redis, PostgreSQL, S3, two triggerers, and everything killed; needs redis-server and postgresql"
 	@echo "make npm-clients  jsforce against the local org; with CLI=1 also the Salesforce CLI; needs node and npm"
 	@echo "make bench  who moves the same rows how fast: this provider, bare scripts, other clients"
 	@echo "make clean  remove the virtual environment and the demo's files"
@@ -33,6 +34,10 @@ lint: $(READY)
 
 campaign: $(READY)
 	$(BIN)/python -m tests.simulator --schedules 100000
+
+scale: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[scale]'
+	$(BIN)/python -m tests.scale
 
 npm-clients: $(READY)
 	$(BIN)/python -m tests.npm $(if $(CLI),--cli)
