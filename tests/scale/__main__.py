@@ -66,7 +66,7 @@ def one(world: World, scenario: Scenario, prefix: str) -> int:
     except StackError as error:
         found = [str(error)[:200]]
     finally:
-        world.org_gate.release_replies()
+        world.org_gate.release()
     made = [each for each in world.state()["jobs"] if each["id"] not in before]
     left = sum(each["state"] not in FINAL for each in made)
     seconds = time.monotonic() - started

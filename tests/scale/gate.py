@@ -1,19 +1,22 @@
 """A gate on loopback before a server: what lies behind it can be away, or be slow to answer, at any moment.
 
-A server that is away refuses new connections and drops those there are; one whose replies are held has done what it was
+A server that is away refuses new connections and drops those there are; one whose reply is held has done what it was
 asked, and the client does not know it yet.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
 HOST: Final = "127.0.0.1"
 PIECE_BYTES: Final = 64 * 1024
+NOTHING: Final = re.compile(rb"(?!)")
 
 
 class Gate:
@@ -28,6 +31,9 @@ class Gate:
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"gate-{port}", daemon=True)
         self._server: asyncio.Server | None = None
         self._open = asyncio.Event()
+        self._wanted = NOTHING
+        self.is_holding = threading.Event()
+        """Whether a reply has come that is kept."""
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
         """Where the gate listens."""
@@ -54,12 +60,15 @@ class Gate:
         """Be there again, at the same port."""
         self._run(self._listen())
 
-    def hold_replies(self) -> None:
-        """Pass requests on and keep what the server answers."""
+    def hold(self, method: str, path: str) -> None:
+        """Keep the replies to HTTP requests from now on: of this method, to a path that the pattern finds."""
+        self._wanted = re.compile(rb"%s [^ ]*%s[^ ]* HTTP" % (method.encode(), path.encode()))
+        self.is_holding.clear()
         self._run(self._set_held(held=True))
 
-    def release_replies(self) -> None:
+    def release(self) -> None:
         """Pass on what was kept, and everything from now on."""
+        self._wanted = NOTHING
         self._run(self._set_held(held=False))
 
     def _run(self, work: object) -> None:
@@ -95,21 +104,33 @@ class Gate:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         back, forth = await asyncio.open_connection(HOST, self._target)
+        asked = _Asked()
+        pipes = [self._requests(reader, forth, asked), self._replies(back, writer, asked)]
         try:
-            await asyncio.wait(
-                [
-                    asyncio.create_task(self._pipe(reader, forth)),
-                    asyncio.create_task(self._pipe(back, writer, held=True)),
-                ],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await asyncio.wait([asyncio.create_task(each) for each in pipes], return_when=asyncio.FIRST_COMPLETED)
         finally:
             forth.transport.abort()
 
-    async def _pipe(self, source: asyncio.StreamReader, to: asyncio.StreamWriter, *, held: bool = False) -> None:
+    async def _requests(self, source: asyncio.StreamReader, to: asyncio.StreamWriter, asked: _Asked) -> None:
         with suppress(OSError):
             while piece := await source.read(PIECE_BYTES):
-                if held:
-                    await self._open.wait()
+                asked.is_wanted = asked.is_wanted or self._wanted.match(piece) is not None
                 to.write(piece)
                 await to.drain()
+
+    async def _replies(self, source: asyncio.StreamReader, to: asyncio.StreamWriter, asked: _Asked) -> None:
+        with suppress(OSError):
+            while piece := await source.read(PIECE_BYTES):
+                if asked.is_wanted:
+                    self.is_holding.set()
+                    await self._open.wait()
+                    asked.is_wanted = False
+                to.write(piece)
+                await to.drain()
+
+
+@dataclass
+class _Asked:
+    """What one connection's last request was: clients send one at a time."""
+
+    is_wanted: bool = False

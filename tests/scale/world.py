@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import sqlite3
 import tempfile
 from collections import Counter
@@ -83,15 +82,10 @@ class World:
             state: dict[str, Any] = json.load(reply)
         return state
 
-    def wait_for_call(self, method: str, path: str) -> None:
-        """Wait until the org has got a call from now on, and keep all its replies meanwhile."""
-        before = self._count(method, path)
-        self.org_gate.hold_replies()
-        self.cluster.wait_for(lambda: self._count(method, path) > before, f"a call {method} {path}")
-
-    def _count(self, method: str, path: str) -> int:
-        calls = self.state()["calls"]
-        return sum(each["method"] == method and re.search(path, each["path"]) is not None for each in calls)
+    def hold(self, method: str, path: str) -> None:
+        """Wait until the org has answered such a call, and keep its reply from the one who asked."""
+        self.org_gate.hold(method, path)
+        self.cluster.wait_for(self.org_gate.is_holding.is_set, f"a call {method} {path}")
 
 
 @dataclass
