@@ -22,6 +22,9 @@ NOTHING: Final = re.compile(rb"(?!)")
 class Gate:
     """Forwards connections to a port. Use it as a context manager.
 
+    A reply that names the server's own address, as Salesforce's ``instance_url`` does, names the gate's instead: both
+    ports have five digits.
+
     :param port: where the server listens
     """
 
@@ -125,7 +128,7 @@ class Gate:
                     self.is_holding.set()
                     await self._open.wait()
                     asked.is_wanted = False
-                to.write(piece)
+                to.write(piece.replace(b"%s:%d" % (HOST.encode(), self._target), b"%s:%d" % (HOST.encode(), self.port)))
                 await to.drain()
 
 
