@@ -105,7 +105,7 @@ _FORMS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "verdict": Mapping,
     "done": Mapping,
     "round": int,
-    "parts": int,
+    "parts": (int, list),  # their number in a decision; in a plan of Bulk API 1.0 the parts themselves
     "attempt": int,
     "part_bytes": int,
     "part_records": int,

@@ -35,13 +35,14 @@ class Readable(Protocol):
         """Read the next bytes."""
 
 
-def parse(data: bytes) -> Element:
+def parse(data: bytes, most: int = MOST_ELEMENTS) -> Element:
     """Read a whole document and return its root element.
 
+    :param most: elements in it
     :raises MalformedXmlError: it is none, was cut, or has what is not allowed
     """
-    if data.count(b"<") > 2 * MOST_ELEMENTS:  # each has two tags; counting is cheap
-        raise MalformedXmlError(f"XML of more than {MOST_ELEMENTS} elements")
+    if data.count(b"<") > 2 * most:  # each has two tags; counting is cheap
+        raise MalformedXmlError(f"XML of more than {most} elements")
     root: Element | None = None
     for element in ends(io.BytesIO(data)):
         root = element

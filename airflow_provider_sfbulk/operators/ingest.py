@@ -287,7 +287,7 @@ class BulkIngestOperator(BulkJobOperator):
             load = self._load(context, client, ledger, rules)
             if ledger.result is not None:
                 self.log.info("the load is done since an earlier try, which Airflow took for failed: nothing is sent")
-                if not self._is_empty(ledger.result):
+                if not self._had_no_records(ledger.result):
                     self._publish(client, load.rounds())
                     load.forget_parts()
                 self.shown.found_before(ledger.result)
@@ -361,7 +361,7 @@ class BulkIngestOperator(BulkJobOperator):
         return result
 
     @staticmethod
-    def _is_empty(result: Any) -> bool:
+    def _had_no_records(result: Any) -> bool:
         """Whether an earlier try has ended so."""
         return not (result["job_ids"] if isinstance(result, dict) else result)
 

@@ -206,9 +206,10 @@ def test_a_limit_that_cannot_be_is_refused_by_name(wrong: dict[str, Any], client
 
 @pytest.mark.parity("K4.1", "K4.2", "K4.3", "K4.4", "K4.5", "K4.6", "K10.2", "A2.3", "G7.10")
 def test_rows_of_a_result_are_a_sequence(client: BulkClient) -> None:
-    records = [{"Name": f"N{n}" if n % 2 else "", "External_Key__c": str(n)} for n in range(10)]
+    records = [{"Name": f"N{n}" if n % 3 else "", "External_Key__c": str(n)} for n in range(10)]
     result = client.ingest.perform("Account", "insert", records, schedule=QUICK)
-    assert (len(result.successful_records), len(result.failed_records), len(result.errors)) == (5, 5, 5)
+    assert (len(result.successful_records), len(result.failed_records), len(result.errors)) == (6, 4, 4)
+    assert (result.successful_count, result.failed_count) == (6, 4)
     assert not result.unprocessed_records
     assert result.unprocessed_records == []
     failed = list(result.failed_records)
@@ -218,11 +219,11 @@ def test_rows_of_a_result_are_a_sequence(client: BulkClient) -> None:
     assert result.failed_records[::-2] == failed[::-2]
     assert result.failed_records[7:] == []
     assert result.failed_records == failed
-    for wrong in (5, -6):
+    for wrong in (4, -5):
         with pytest.raises(IndexError):
             result.failed_records[wrong]
     assert result.errors[0].status_code == "REQUIRED_FIELD_MISSING"
-    assert result.success_rate == 0.5
+    assert result.success_rate == 0.6
     assert "N1" not in repr(result.successful_records)
     assert result.job.id == result.job_ids[0]
 
@@ -300,6 +301,7 @@ def test_whole_loads_by_their_operation(client: BulkClient, org: LocalOrg) -> No
     assert client.upsert("Account", rows(), "External_Key__c", schedule=QUICK).is_successful
     assert client.delete("Account", ids[:1], schedule=QUICK).is_successful
     assert client.hard_delete("Account", ids[1:], schedule=QUICK).is_successful
+    assert [record["Id"] for record in org.records("Account", include_deleted=True)] == ids[:1], "the other one is gone"
     assert org.records("Account") == []
 
 
@@ -365,3 +367,66 @@ def test_a_parent_of_several_kinds_is_named_by_its_type_in_xml(client: BulkClien
     named, unnamed = client.bulk1.wait(job.id, schedule=QUICK)
     assert [each.success for each in client.bulk1.results(job.id, named.id)] == [True]
     assert str(unnamed.state) == "Failed" or not client.bulk1.results(job.id, unnamed.id)[0].success
+
+
+@pytest.mark.parity("G10.1", "G10.2", "G10.3")
+@pytest.mark.parametrize("api", ["1.0", "2.0"])
+@pytest.mark.parametrize("as_file", [False, True])
+def test_dates_as_the_guide_writes_them_pass_through(
+    api: str, as_file: bool, client: BulkClient, org: LocalOrg, tmp_path: Path
+) -> None:
+    org.add_object(name="Event__c", fields=[{"name": "Day__c", "type": "date"}, {"name": "At__c", "type": "datetime"}])
+    written = [
+        ("1940-06-07Z", "2002-10-10T12:00:00+05:00"),
+        ("2002-10-10+0500", "2002-10-10T00:00:00+0500"),
+        ("2002-10-10-05:00", "2002-10-10T07:00:00.000Z"),
+        ("2002-10-10", "2002-10-10T07:00:00Z"),
+    ]
+    records: Any = [{"Day__c": day, "At__c": at} for day, at in written]
+    if as_file:
+        records = tmp_path / "events.csv"
+        records.write_text("Day__c,At__c\n" + "".join(f"{day},{at}\n" for day, at in written))
+    load = client.bulk1 if api == "1.0" else client.ingest
+    assert load.perform("Event__c", "insert", records, schedule=QUICK).is_successful
+    assert [(each["Day__c"], each["At__c"]) for each in org.records("Event__c")] == [
+        ("1940-06-07", "2002-10-10T07:00:00.000Z"),
+        ("2002-10-09", "2002-10-09T19:00:00.000Z"),
+        ("2002-10-10", "2002-10-10T07:00:00.000Z"),
+        ("2002-10-10", "2002-10-10T07:00:00.000Z"),
+    ]
+
+
+@pytest.mark.parity("K2.2", "K2.3", "A3.2", "A3.4")
+@pytest.mark.parametrize("api", ["1.0", "2.0"])
+def test_a_row_without_its_key_leaves_the_org_untouched(api: str, client: BulkClient, org: LocalOrg) -> None:
+    ids = [row["sf__Id"] for row in client.insert("Account", rows(), schedule=QUICK).successful_records]
+    perform = client.bulk1.perform if api == "1.0" else client.ingest.perform
+    jobs = len(org.jobs)
+    for operation, records, key in (
+        ("update", [{"Id": ids[0], "Name": "New"}, {"Name": "New"}], {}),
+        ("delete", [ids[0], None], {}),
+        ("delete", [{"Id": ids[0]}, {"Id": None}], {}),
+        (
+            "upsert",
+            [{"External_Key__c": "one", "Name": "New"}, {"Name": "New"}],
+            {"external_id_field": "External_Key__c"},
+        ),
+    ):
+        with pytest.raises(ValueError, match="row"):
+            perform("Account", operation, records, **key)
+    assert stored(org) == rows()
+    assert [str(job.state) for job in org.jobs[jobs:]] in ([], ["Aborted"] * len(org.jobs[jobs:]))
+    assert org.bulk1_jobs == []
+
+
+@pytest.mark.parity("I4.2", "I4.3")
+def test_columns_name_what_a_stream_has(client: BulkClient, org: LocalOrg) -> None:
+    def sparse() -> Iterator[dict[str, str]]:
+        for n in range(12_000):
+            yield {"Name": f"N{n}", **({"Phone": "1"} if n == 11_000 else {})}
+
+    assert client.ingest.perform("Account", "insert", sparse(), columns=["Phone", "Name"], schedule=QUICK).is_successful
+    assert sum(record["Phone"] == "1" for record in org.records("Account")) == 1
+    (part,) = client.ingest.serialize(sparse(), columns=["Phone", "Name"])
+    assert part.data.startswith(b"Phone,Name\n,N0\n")
+    part.close()

@@ -149,7 +149,7 @@ def test_a_file_with_the_wrong_name_or_beginning(
         (f"001000000000001AAA,{SECRET}\n", "its column 1 is a Salesforce id"),
         (
             f"{SECRET},Berlin\n",
-            "none of the 2 names in the first line is that of a field of Account. Is the header line",
+            "none of the 2 name(s) in the first line is that of a field of Account. Is the header line",
         ),
         (f"{SECRET},{SECRET}\n", "column 2 has the name of column 1"),
         (f" {SECRET},Berlin\n", "column 1 has spaces around it"),
@@ -237,7 +237,7 @@ INVISIBLE: Final = {
     "\t": "U+0009 control character",
     "\u2028": "U+2028 LINE SEPARATOR",
     "\u3164": "U+3164 HANGUL FILLER",
-    "\ud800": "U+D800",
+    "\ud800": "U+D800 half a surrogate pair",
 }
 
 

@@ -66,6 +66,7 @@ def ids(org: LocalOrg) -> list[str]:
 
 
 @pytest.mark.parametrize("operation", ["update", "delete", "hardDelete", "upsert"])
+@pytest.mark.parity("K2.2", "K2.3", "A3.2", "A3.4", "K7.3")
 def test_rows_without_their_key_are_refused_before_the_upload(
     org: LocalOrg, ids: list[str], tmp_path: Path, operation: str
 ) -> None:
@@ -118,6 +119,7 @@ def sparse() -> Iterator[dict[str, Any]]:
     yield {"Name": "Last", "Phone": "1", "Parent": {"External_Key__c": "K-0"}}
 
 
+@pytest.mark.parity("I4.2", "I5.5")
 def test_a_generator_of_sparse_rows_needs_its_columns_named(org: LocalOrg, ids: list[str]) -> None:
     with pytest.raises(SourceError, match=r"row 12001: a column .* that the first 10000 rows have not.*columns=\["):
         load(sparse, "insert")
@@ -129,6 +131,7 @@ def test_a_generator_of_sparse_rows_needs_its_columns_named(org: LocalOrg, ids: 
     assert result.successful_count == 12_001
 
 
+@pytest.mark.parity("I4.2", "I4.4")
 def test_columns_name_the_rows_keys_and_all_of_them(org: LocalOrg, tmp_path: Path) -> None:
     rows = [{"Label": "A"}, {"Label": "B", "Tel": "2"}]
     mapping = {"Label": "Name", "Tel": "Phone"}

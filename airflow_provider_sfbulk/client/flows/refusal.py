@@ -27,6 +27,9 @@ from airflow_provider_sfbulk.client.wire import Reply
 
 _MESSAGE_CHARACTERS: Final = 500
 _ERRORS_SHOWN: Final = 3
+_ERROR_ELEMENTS: Final = 1_000
+"""Elements of a refusal in XML at most. Ours; they are three."""
+
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 """An error code. Anything else in its place may be anything, what was sent too."""
 
@@ -65,7 +68,7 @@ def read_refusals(body: bytes) -> list[Refusal]:
 
 
 def _from_xml(body: bytes) -> Any:
-    root = parse(body)
+    root = parse(body, most=_ERROR_ELEMENTS)
     return texts_of(root) if local_name(root) == "error" else None
 
 

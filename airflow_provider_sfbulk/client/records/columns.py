@@ -100,7 +100,7 @@ def check_against_describe(
     checked = _Describe(describe, Operation(operation), external_id_field)
     if is_csv and columns and not any(map(checked.knows, columns)):
         raise SourceError(
-            f"{name}: none of the {len(columns)} names in the first line is that of a field of {checked.object}. Is the "
+            f"{name}: none of the {len(columns)} name(s) in the first line is that of a field of {checked.object}. Is the "
             "header line missing? The first line names the fields, or what column_mapping maps to them"
             f"{_guesses(columns, checked)}"
         )

@@ -93,9 +93,11 @@ def _of_numpy(value: Any, kind: str) -> Any:
     if kind in {"float16", "float32"}:
         return Decimal(str(value))  # the shortest digits of its own width: float32(0.1) is 0.1
     item = value.item()  # of whole days a date, of nanoseconds an int, of no time None
-    return (
-        value.astype(f"{kind}[us]").item() if kind in {"datetime64", "timedelta64"} and isinstance(item, int) else item
-    )
+    if kind in {"datetime64", "timedelta64"} and isinstance(item, int):
+        return value.astype(f"{kind}[us]").item()
+    if type(item).__module__.partition(".")[0] == "numpy":  # longdouble
+        raise UnfitValueError(f"a numpy {type(item).__name__}, for which Salesforce has no text")
+    return item
 
 
 def _refuse(value: Any, advice: str) -> UnfitValueError:
@@ -217,7 +219,8 @@ def _reference(value: Any, _zone: ZoneInfo | None) -> object:
 
 
 def _text(value: Any, _zone: ZoneInfo | None) -> object:
-    if isinstance(value, (list, tuple, set, frozenset)) or getattr(value, "ndim", 0) == 1:
+    is_array = getattr(value, "ndim", 0) == 1 and not isinstance(value, memoryview)
+    if is_array or isinstance(value, (list, tuple, set, frozenset)):
         raise _refuse(value, "only a multi-select picklist takes several; make one text of it")
     return value
 

@@ -12,7 +12,7 @@ from typing import Final
 from airflow_provider_sfbulk.client.errors import SourceError
 
 LOOKED_AT: Final = 4096
-"""Bytes of a file's beginning that are enough to tell."""
+"""Bytes of a file's beginning that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ _ZSTD_SKIPPABLE: Final = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 
 
 def beginning(data: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """Give the first bytes of pieces, enough to tell what they are, and all of the pieces."""
+    """Give the first bytes of pieces, enough to recognise them, and all of the pieces."""
     parts: list[bytes] = []
     while sum(map(len, parts)) < LOOKED_AT and (piece := next(data, b"")):
         parts.append(piece)

@@ -54,7 +54,8 @@ def _is_unseen(character: str) -> bool:
 
 
 def _named(character: str) -> str:
-    return f"U+{ord(character):04X} {unicodedata.name(character, 'control character')}"
+    kind = {"Cc": "control character", "Cs": "half a surrogate pair"}.get(unicodedata.category(character), "unassigned")
+    return f"U+{ord(character):04X} {unicodedata.name(character, kind)}"
 
 
 _INDEX_OF_PANDAS: Final = re.compile(r"__index_level_[0-9]+__|Unnamed: [0-9]+")

@@ -241,6 +241,7 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 @pytest.mark.parametrize("block_bytes", [1, 5, 10_000])
+@pytest.mark.parity("G9.7")
 def test_a_wrong_csv_is_refused_with_the_place_and_without_the_value(case: str, block_bytes: int) -> None:
     data, message = BAD[case]
     with pytest.raises(SourceError, match=message) as caught:
