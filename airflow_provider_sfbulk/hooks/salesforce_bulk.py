@@ -85,7 +85,9 @@ class SalesforceBulkHook(BaseHook):
         left = f" API calls left today: {calls.remaining} of {calls.max}." if calls else ""
         return True, f"Signed in to {host} with API version {client.api_version}.{left}"
 
-    def insert(self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Unpack[HookLoadOptions]) -> BulkResult:
+    def insert(
+        self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Unpack[HookLoadOptions]
+    ) -> BulkResult:
         """Insert records; see :meth:`BulkClient.ingest.perform` for the options and the result.
 
         :param options: also ``fail_on_failed_jobs=False``: jobs that failed as a whole are then found in ``result.jobs``
@@ -94,12 +96,18 @@ class SalesforceBulkHook(BaseHook):
         """
         return self._ingest(sobject, Operation.INSERT, records, **options)
 
-    def update(self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Unpack[HookLoadOptions]) -> BulkResult:
+    def update(
+        self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Unpack[HookLoadOptions]
+    ) -> BulkResult:
         """Update records by their ``Id``."""
         return self._ingest(sobject, Operation.UPDATE, records, **options)
 
     def upsert(
-        self, sobject: str, records: Iterable[Mapping[str, Any]], external_id_field: str, **options: Unpack[HookLoadOptions]
+        self,
+        sobject: str,
+        records: Iterable[Mapping[str, Any]],
+        external_id_field: str,
+        **options: Unpack[HookLoadOptions],
     ) -> BulkResult:
         """Insert records, or update those whose ``external_id_field`` is there already."""
         return self._ingest(sobject, Operation.UPSERT, records, external_id_field=external_id_field, **options)

@@ -57,7 +57,8 @@ def test_durations_are_seconds_or_timedeltas() -> None:
     made = Schedule(first=timedelta(seconds=2), longest=timedelta(minutes=1))  # type: ignore[arg-type]
     assert (made.first, made.longest) == (2.0, 60.0)
     assert (
-        BulkClient(instance_url="http://localhost:1", access_token="x", timeout=timedelta(seconds=30)).settings.timeout == 30.0
+        BulkClient(instance_url="http://localhost:1", access_token="x", timeout=timedelta(seconds=30)).settings.timeout
+        == 30.0
     )
 
 
