@@ -21,7 +21,7 @@ from airflow_provider_sfbulk.client.flows.wait1 import (
     submit_query,
     wait_for_batches,
 )
-from airflow_provider_sfbulk.client.given import bytes_of, file_body, is_path, threaded
+from airflow_provider_sfbulk.client.given import bytes_of, file_body, is_path, is_text, threaded
 from airflow_provider_sfbulk.client.ingest import fitted_stream
 from airflow_provider_sfbulk.client.job_calls import Timeout, Waiting, seconds_of
 from airflow_provider_sfbulk.client.models import Operation, QueryOperation
@@ -114,10 +114,10 @@ class Bulk1Calls:
         return (yield from self._jobs.add_batch(job_id, body, compress=compress))
 
     def _bytes(self, job_id: str, data: Any, kind: ContentType) -> Flow[bytes]:
-        if isinstance(data, (str, bytes, bytearray, memoryview)):
-            return bytes_of(data)
-        if is_path(data):
+        if is_path(data) and not isinstance(data, str):  # a text of one line is SOQL, say
             return b"".join(file_body(data).chunks())
+        if is_text(data):
+            return bytes_of(data)
         if kind is ContentType.XML:
             return xml_records(data)
         if kind is not ContentType.CSV:
@@ -219,7 +219,7 @@ class Bulk1Calls:
         They are read to their end before the first is sent, which takes as much room on disk as their CSV.
 
         :param records: list or iterable of dicts (of ids, to delete), DataFrame, Arrow table; path of a file (a text of
-            one line is one), text or bytes of a CSV
+            one line is one), text or bytes of a CSV, or an open one
         :param source_format: of a file whose name does not tell: ``csv``, ``jsonl`` or ``parquet``
         :param concurrency_mode: ``Serial`` for records that lock each other out
         :param compress: send batches gzipped

@@ -17,7 +17,7 @@ from airflow_provider_sfbulk.client.flows.org import describe
 from airflow_provider_sfbulk.client.flows.settle import Kind
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec, member
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule
-from airflow_provider_sfbulk.client.given import bytes_of, file_body, is_csv_file, is_path, stream_of, threaded
+from airflow_provider_sfbulk.client.given import bytes_of, file_body, is_csv_file, is_path, is_text, stream_of, threaded
 from airflow_provider_sfbulk.client.job_calls import JobCalls, OnProgress, Timeout, Waiting
 from airflow_provider_sfbulk.client.models import JobInfo, LineEnding, Operation
 from airflow_provider_sfbulk.client.options import JobOptions, RuleOptions
@@ -73,7 +73,7 @@ class IngestCalls(JobCalls):
             yield from self._ingest.upload(job_id, data)
         elif is_path(data) and is_csv_file(data):
             yield from self._ingest.upload(job_id, file_body(data))
-        elif isinstance(data, (str, bytes, bytearray, memoryview)) and not is_path(data):
+        elif is_text(data) and not is_path(data):
             yield from self._ingest.upload(job_id, Body.of(bytes_of(data), CONTENT_TYPE))
         else:
             yield from self._upload_records(job_id, data)
@@ -187,7 +187,7 @@ class IngestCalls(JobCalls):
         """Load records, in as many jobs as they need.
 
         :param records: list or iterable of dicts (of ids, to delete), DataFrame, Arrow table; path of a file (a text of
-            one line is one), text or bytes of a CSV
+            one line is one), text or bytes of a CSV, or an open one
         :param source_format: of a file whose name does not tell: ``csv``, ``jsonl`` or ``parquet``
         :param wait: False returns once Salesforce has all records; :meth:`BulkResult.wait` waits later
         :param timeout: of the wait, in seconds or as a timedelta; its end raises ``JobTimeoutError``, the jobs go on

@@ -171,6 +171,12 @@ def test_a_missing_header_line_is_reported_without_the_first_record(
         assert "names columns that are not there: Customer; none of them is in the first line" in message
 
 
+def test_a_header_line_that_the_mapping_knows_is_shown(org: LocalOrg, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Customer,Tel\na,1\n")
+    message = refusal(str(tmp_path / "a.csv"), column_mapping={"Customer": "Nmae"})
+    assert "there is no field Nmae, or this login may not see it (is it Name?); there is no field Tel" in message
+
+
 def test_the_file_of_a_pattern_is_named(org: LocalOrg, tmp_path: Path) -> None:
     (tmp_path / "1.csv").write_text("Name,Phone\na,1\n")
     (tmp_path / "2.csv").write_text("Name,Fone\nb,2\n")

@@ -226,7 +226,7 @@ class OperatorSchedule:
             process, value, error, storage_failed=self._storage_failed or not self.is_newest(process.number)
         )
         is_current = process is self.airflow.process and process.number == self._states.current
-        if not is_current or self.airflow.state != "running":
+        if not is_current or self.airflow.state not in ("running", "success"):
             return
         self._calls += process.calls
         if error is None:
@@ -341,6 +341,8 @@ class OperatorSchedule:
             self.airflow.mark_failed()
         elif fault == "clear" and is_killable:
             self.airflow.clear()
+        elif fault == "retries":
+            self.subject.retries = self.rng.choice((0, 1, 3))
         elif fault == "edit":
             self.subject.is_edited = not self.subject.is_edited
         elif fault == "stray_event":

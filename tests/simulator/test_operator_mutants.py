@@ -10,10 +10,10 @@ import pytest
 
 from airflow_provider_sfbulk.client.flows import distrust, ingest, outcome
 from airflow_provider_sfbulk.client.records import pages, results
+from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.operators import extract, load, report
 from airflow_provider_sfbulk.operators import query as query_operator
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
-from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from tests.simulator import operator_schedule
 from tests.simulator.faults import OPERATOR_EVERY
 from tests.simulator.invariants import Violation
@@ -31,8 +31,9 @@ CLOSE_OR_SEND: Final = """\
         with closing(self._unsent(rounds)) as parts:
             self._send(last.number, parts, {}, last.mode)
     except NotFoundError:
-        self._ledger._head = {key: value for key, value in self._ledger._head.items() if not key.startswith("end")}
-        return self.fill_first()
+        plan = self._ledger.decision["plan"]
+        self._ledger._head = {**self._ledger._head, "load": self._ledger.attempt}
+        return self.fill_first(plan)
 """
 SAVED: Final = """np.zeros(results["successful"].records, dtype=np.int64)"""
 SAVED_TOO: Final = """\
@@ -109,7 +110,7 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
         Change(pages.Page, "_prove", "self.records != expected", "self.records > expected"),
     ),
     "a clear goes on with the query of before": (
-        Change(BulkQueryOperator, "_submitted", "restart_after_clear=True", "restart_after_clear=False"),
+        Change(TaskLedger, "begin_query", "before.is_done or before.is_cleared(self._clears)", "False"),
     ),
 }  # fmt: skip
 

@@ -11,6 +11,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
 from airflow_provider_sfbulk.client.arguments import seconds
@@ -29,7 +30,7 @@ from airflow_provider_sfbulk.client.flows.retry import retry_after_of
 from airflow_provider_sfbulk.client.flows.watched import WatchedJobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.safe_text import fit, guarded
-from airflow_provider_sfbulk.client.wire import Flow, Now, Sleep
+from airflow_provider_sfbulk.client.wire import Aside, Flow, Now, Sleep
 
 LIMIT_PAUSE_SECONDS: Final = 15 * 60.0
 """Pause after the day's API calls are used up: looking more often cannot help, and takes calls from others."""
@@ -209,7 +210,7 @@ class _Looks:
                 self._running.rotate(-1)
                 unchanged += before is not None and before.state is job.state
             if self._on_progress is not None:
-                self._on_progress(job)
+                yield Aside(partial(self._on_progress, job))
             if unchanged >= UNCHANGED_AT_ONCE and len(self.found) == len(self.order):
                 break
         self.troubles = 0 if trouble is None else self.troubles + 1

@@ -23,7 +23,7 @@ def fit(stream: RecordStream, describe: Mapping[str, Any], rules: Rules) -> Reco
         operation=rules.operation,
         external_id_field=rules.external_id_field,
         name=stream.name,
-        is_csv=stream.is_csv,
+        is_csv=stream.is_csv and not rules.column_mapping,  # whose names the first line has, when it has come here
     )
     types = {str(field["name"]): str(field.get("type")) for field in describe.get("fields") or ()}
     return stream.with_columns(columns, [types.get(column) for column in columns])

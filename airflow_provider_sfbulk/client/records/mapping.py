@@ -96,7 +96,11 @@ def plan_columns(source: Sequence[SourceColumn], rules: Rules, *, name: str, is_
         raise SourceError(f"{name}: no column is left to send")
     if source:
         check_columns(
-            targets, operation=rules.operation, external_id_field=rules.external_id_field, name=name, is_csv=is_csv
+            targets,
+            operation=rules.operation,
+            external_id_field=rules.external_id_field,
+            name=name,
+            is_csv=is_csv and not rules.column_mapping,  # else the mapping's names are there: it is a header line
         )
     key = (rules.needed_key or "").casefold()
     key_place = next((place for place, target in enumerate(targets) if target.casefold() == key), None)
