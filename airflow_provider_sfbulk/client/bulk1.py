@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Iterable, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.arguments import count
 from airflow_provider_sfbulk.client.caller import AsyncCaller, Caller
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.faces import Asynchronous, Blocking, Give, Stream, call, stream, whole
@@ -20,9 +21,9 @@ from airflow_provider_sfbulk.client.flows.wait1 import (
     submit_query,
     wait_for_batches,
 )
-from airflow_provider_sfbulk.client.given import bytes_of, file_body, is_path, threaded
+from airflow_provider_sfbulk.client.given import bytes_of, file_body, is_path, is_text, threaded
 from airflow_provider_sfbulk.client.ingest import fitted_stream
-from airflow_provider_sfbulk.client.job_calls import Timeout, Waiting, check_most, seconds_of
+from airflow_provider_sfbulk.client.job_calls import Timeout, Waiting, seconds_of
 from airflow_provider_sfbulk.client.models import Operation, QueryOperation
 from airflow_provider_sfbulk.client.models1 import (
     BatchInfo,
@@ -32,6 +33,7 @@ from airflow_provider_sfbulk.client.models1 import (
     JobInfo1,
     RecordResult,
 )
+from airflow_provider_sfbulk.client.options import Job1Options, RuleOptions
 from airflow_provider_sfbulk.client.records.commas import with_commas
 from airflow_provider_sfbulk.client.records.object_rows import xml_records
 from airflow_provider_sfbulk.client.records.parts import split
@@ -61,7 +63,7 @@ class Bulk1Calls:
 
     @call
     def create_job(
-        self, /, sobject: str, operation: Operation | QueryOperation | str, **options: Any
+        self, /, sobject: str, operation: Operation | QueryOperation | str, **options: Unpack[Job1Options]
     ) -> Flow[JobInfo1]:
         """Create a job, ``Open`` for batches. Options: the fields of ``JobSpec1``, as ``content_type``."""
         return self._jobs.create(JobSpec1(sobject, operation, **options))
@@ -112,10 +114,10 @@ class Bulk1Calls:
         return (yield from self._jobs.add_batch(job_id, body, compress=compress))
 
     def _bytes(self, job_id: str, data: Any, kind: ContentType) -> Flow[bytes]:
-        if isinstance(data, (str, bytes, bytearray, memoryview)):
-            return bytes_of(data)
-        if is_path(data):
+        if is_path(data) and not isinstance(data, str):  # a text of one line is SOQL, say
             return b"".join(file_body(data).chunks())
+        if is_text(data):
+            return bytes_of(data)
         if kind is ContentType.XML:
             return xml_records(data)
         if kind is not ContentType.CSV:
@@ -210,14 +212,14 @@ class Bulk1Calls:
         schedule: Schedule = DEFAULT_SCHEDULE,
         batch_bytes: int = limits.BATCH_CHARACTERS,
         batch_records: int = limits.BATCH_RECORDS,
-        **rules: Any,
+        **rules: Unpack[RuleOptions],
     ) -> Flow[Any]:
         """Load records; iterate over what comes back for the result of each, in their order.
 
         They are read to their end before the first is sent, which takes as much room on disk as their CSV.
 
         :param records: list or iterable of dicts (of ids, to delete), DataFrame, Arrow table; path of a file (a text of
-            one line is one), text or bytes of a CSV
+            one line is one), text or bytes of a CSV, or an open one
         :param source_format: of a file whose name does not tell: ``csv``, ``jsonl`` or ``parquet``
         :param concurrency_mode: ``Serial`` for records that lock each other out
         :param compress: send batches gzipped
@@ -225,10 +227,11 @@ class Bulk1Calls:
         :param rules: further fields of ``Rules``: ``column_mapping``, ``nulls``, ``timezone``
         :raises SourceError: a record cannot be loaded as it is; nothing was sent
         """
-        check_most("batch_bytes", batch_bytes, limits.BATCH_CHARACTERS)
-        check_most("batch_records", batch_records, limits.BATCH_RECORDS)
+        waiting = Waiting(timeout, on_progress, schedule)
+        count(most=limits.BATCH_CHARACTERS)("batch_bytes", batch_bytes)
+        count(most=limits.BATCH_RECORDS)("batch_records", batch_records)
         made = Rules(
-            operation=Operation(operation),
+            operation=member(Operation, operation, "operation"),
             external_id_field=external_id_field,
             **rules,
         )
@@ -245,7 +248,7 @@ class Bulk1Calls:
         )
         parts = split(with_commas(fitted), max_bytes=batch_bytes, max_records=batch_records)
         sent = yield from load1.load(self._jobs, spec, parts, compress=compress)
-        result = self._load_result(self._client, sent, Waiting(timeout, on_progress, schedule))
+        result = self._load_result(self._client, sent, waiting)
         if wait:
             yield from result.waited()
         return result

@@ -17,8 +17,9 @@ Rows of a result that may be asked for again and again: ``client/rows.py``.
 
 from __future__ import annotations
 
+import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -153,15 +154,35 @@ def whole(
     return lambda function: Whole(function, iterating or {})
 
 
-class Pending(Generic[A]):
-    """A whole load or query under way: ``await`` it for its result, or iterate over it at once with ``async for``."""
+class Pending(Coroutine[Any, Any, A]):
+    """A whole load or query: ``await`` it, or make a task of it, for its result; or iterate over it with ``async for``."""
 
-    def __init__(self, begin: Callable[..., Awaitable[A]], iterating: dict[str, Any]) -> None:
+    def __init__(self, begin: Callable[..., Coroutine[Any, Any, A]], iterating: dict[str, Any]) -> None:
         self._begin = begin
         self._iterating = iterating
+        self._begun: Coroutine[Any, Any, A] | None = None
+
+    def _coroutine(self) -> Coroutine[Any, Any, A]:
+        # Made when it is asked for: what is never awaited is no coroutine that Python would complain of.
+        if self._begun is None:
+            self._begun = self._begin()
+        return self._begun
 
     def __await__(self) -> Generator[Any, Any, A]:
-        return self._begin().__await__()
+        return self._coroutine().__await__()
+
+    def send(self, value: Any, /) -> Any:
+        """Go on, as a coroutine does."""
+        return self._coroutine().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an error inside, as a coroutine does."""
+        return self._coroutine().throw(*error)
+
+    def close(self) -> None:
+        """Leave it."""
+        if self._begun is not None:
+            self._begun.close()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         result: Any = await self._begin(**self._iterating)
@@ -225,6 +246,7 @@ def _take(items: Iterator[T]) -> list[T]:
 
 async def drained_beside(client: AsyncCaller, one: Stream[T]) -> AsyncIterator[T]:
     """Iterate over a stream. Nothing runs before the first item is asked for; items are made in threads."""
+    client.loop = asyncio.get_running_loop()
     result: Any = None
     error: BaseException | None = None
     with closing(one):

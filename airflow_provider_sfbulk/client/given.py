@@ -29,7 +29,7 @@ def stream_of(records: Any, rules: Rules, *, source_format: str | None = None) -
     """
     if is_path(records):
         return from_file(lambda: _opened(records), rules, name=_shown(records), source_format=source_format)
-    if isinstance(records, (str, bytes, bytearray, memoryview)):
+    if is_text(records):
         data = bytes_of(records)
         return from_csv(lambda: io.BytesIO(data), rules, name="the CSV given")
     return from_source(records, rules, name="records")
@@ -40,6 +40,11 @@ def is_path(given: Any) -> TypeGuard[str | os.PathLike[str]]:
     if isinstance(given, str):
         return "\n" not in given and "\r" not in given
     return isinstance(given, os.PathLike) or (hasattr(given, "open") and hasattr(given, "suffix"))
+
+
+def is_text(given: Any) -> bool:
+    """Whether it is a CSV itself: text, bytes, or an open file of either. Ask :func:`is_path` first."""
+    return isinstance(given, (str, bytes, bytearray, memoryview)) or hasattr(given, "read")
 
 
 def is_csv_file(path: str | os.PathLike[str]) -> bool:
@@ -66,11 +71,12 @@ def file_body(path: str | os.PathLike[str]) -> Body:
     return Body(chunks, length, CONTENT_TYPE)
 
 
-def bytes_of(text: str | bytes | bytearray | memoryview) -> bytes:
-    """Give a CSV's bytes.
+def bytes_of(given: Any) -> bytes:
+    """Give the bytes of a CSV, see :func:`is_text`.
 
     :raises SourceError: it cannot be encoded
     """
+    text = given.read() if hasattr(given, "read") else given
     if not isinstance(text, str):
         return bytes(text)
     try:
@@ -96,9 +102,8 @@ def threaded(records: AsyncIterable[Any], loop: asyncio.AbstractEventLoop) -> It
 
 def _opened(path: str | os.PathLike[str]) -> BinaryIO:
     try:
-        if isinstance(path, (str, os.PathLike)):
-            return Path(path).open("rb")
-        return cast("BinaryIO", path.open("rb"))
+        # By its own method where it has one: a path of object storage is no name of this machine's.
+        return cast("BinaryIO", (path if hasattr(path, "open") else Path(path)).open("rb"))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         # From None: the error quotes what was given, which may be a record and no path.

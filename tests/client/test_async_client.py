@@ -281,9 +281,7 @@ def test_a_load_that_is_cancelled_leaves_nothing_processed(org: LocalOrg) -> Non
             yield {"Name": f"cancelled {n}"}
 
     async def use(client: AsyncBulkClient) -> None:
-        loading = asyncio.create_task(
-            client.ingest.perform("Account", "insert", endless(), part_records=1000)._begin()  # type: ignore[arg-type]
-        )
+        loading = asyncio.create_task(client.ingest.perform("Account", "insert", endless(), part_records=1000))
         await asyncio.to_thread(began.wait)
         loading.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -292,3 +290,55 @@ def test_a_load_that_is_cancelled_leaves_nothing_processed(org: LocalOrg) -> Non
 
     run(org, use)
     assert not [record for record in org.records("Account") if record["Name"].startswith("cancelled")]
+
+
+def test_whole_loads_and_queries_are_tasks_too(org: LocalOrg) -> None:
+    async def use(client: AsyncBulkClient) -> None:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(client.insert("Account", rows(f"L{n}", 3), schedule=QUICK)) for n in range(3)]
+        assert [task.result().successful_count for task in tasks] == [3, 3, 3]
+        both = await asyncio.gather(
+            client.query.perform("SELECT Id FROM Contact", schedule=QUICK), client.describe("Contact")
+        )
+        assert len(both[0]) == 0
+        client.query.perform("SELECT Id FROM Contact")  # never awaited: nothing happens
+        pending = client.query.perform("SELECT Id FROM Contact", schedule=QUICK)
+        await pending
+        with pytest.raises(RuntimeError, match="already awaited"):
+            await pending
+
+    run(org, use)
+
+
+def test_asynchronous_records_may_be_the_first_thing_of_all(org: LocalOrg) -> None:
+    async def given() -> AsyncIterator[dict[str, Any]]:
+        yield {"Name": "first"}
+
+    async def use(client: AsyncBulkClient) -> None:
+        (data,) = [part.data async for part in client.ingest.serialize(given())]
+        assert data == b"Name\nfirst\n"
+
+    run(org, use)
+
+
+def test_an_iteration_that_is_left_or_cancelled_leaves_the_client_whole(org: LocalOrg) -> None:
+    async def use(client: AsyncBulkClient) -> None:
+        await client.insert("Account", rows("M", 20), schedule=QUICK)
+        soql = "SELECT Name FROM Account WHERE External_Key__c LIKE 'M-%'"
+        async for _ in client.query.perform(soql, schedule=QUICK, page_records=3):
+            break
+
+        async def read() -> None:
+            while True:
+                async for _ in client.query.perform(soql, schedule=QUICK, page_records=1):
+                    pass
+
+        for pause in (0.05, 0.2, 0.5):
+            reading = asyncio.create_task(read())
+            await asyncio.sleep(pause)
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+        assert len(await client.query.perform(soql, schedule=QUICK)) == 20
+
+    run(org, use)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,22 @@ from airflow_provider_sfbulk.local_org import LocalOrg
 QUICK = Schedule(first=0.02, growth=0.1, longest=0.2)
 SECRET = "Okafor-4711"
 TEXT = f"Name,External_Key__c\n{SECRET},one\nUmbrella; Stand,two\n"
+
+
+class Elsewhere:
+    """A path of a storage that this machine knows nothing of."""
+
+    suffix = ".csv"
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def open(self, mode: str) -> io.BytesIO:
+        assert mode == "rb"
+        return io.BytesIO(self._text.encode())
+
+    def __str__(self) -> str:
+        return "s3://bucket/rows.csv"
 
 
 @pytest.fixture
@@ -46,7 +63,7 @@ def rows() -> list[dict[str, str]]:
 @pytest.fixture(
     params=[
         *("text", "bytes", "bytearray", "crlf", "str", "Path", "gz", "jsonl", "parquet", "semicolon"),
-        *("dicts", "generator", "frame", "table"),
+        *("dicts", "generator", "frame", "table", "open file", "open text", "object storage"),
     ]
 )
 def given(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
@@ -72,6 +89,9 @@ def given(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         "generator": (row for row in rows()),
         "frame": pd.DataFrame(rows()),
         "table": table,
+        "open file": io.BytesIO(TEXT.encode()),
+        "open text": io.StringIO(TEXT),
+        "object storage": Elsewhere(TEXT),
     }[request.param]
 
 
