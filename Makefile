@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 
-.PHONY: help demo ui test lint campaign scale bench npm-clients clean
+.PHONY: help demo ui test lint campaign fuzz hygiene scale bench npm-clients witnesses clean
 
 help:
 	@echo "make demo   a local org, a real Airflow, a load and an extract, and a report"
@@ -14,7 +14,10 @@ help:
 	@echo "make lint   lint and types alone"
 	@echo "make campaign  100,000 schedules of faults and kills against the ingest protocol"
 	@echo "make scale  Celery, Redis, PostgreSQL, S3, two triggerers, and everything killed; needs redis-server and postgresql"
+	@echo "make fuzz   made-up replies, connections, rows and ledgers for an hour; SECONDS=N for another time"
+	@echo "make hygiene  lower bounds, licences, bill of materials, two builds of one hash"
 	@echo "make npm-clients  jsforce against the local org; with CLI=1 also the Salesforce CLI; needs node and npm"
+	@echo "make witnesses  clients of others against the local org, each in an environment of its own; with NPM=1 also those from npm"
 	@echo "make bench  who moves the same rows how fast: this provider, bare scripts, other clients"
 	@echo "make clean  remove the virtual environment and the demo's files"
 
@@ -34,6 +37,13 @@ lint: $(READY)
 
 campaign: $(READY)
 	$(BIN)/python -m tests.simulator --schedules 100000
+	$(BIN)/python -m tests.hostile --seconds 600
+
+fuzz: $(READY)
+	$(BIN)/python -m tests.hostile --seconds $(or $(SECONDS),3600)
+
+hygiene: $(READY)
+	$(BIN)/python -m tests.hygiene
 
 scale: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[scale]'
@@ -41,6 +51,9 @@ scale: $(READY)
 
 npm-clients: $(READY)
 	$(BIN)/python -m tests.npm $(if $(CLI),--cli)
+
+witnesses: $(READY)
+	$(BIN)/python -m tests.witnesses $(if $(NPM),--npm)
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks

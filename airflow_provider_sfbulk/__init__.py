@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from airflow_provider_sfbulk.client import BulkClient
+    from airflow_provider_sfbulk.client import AsyncBulkClient, BulkClient
     from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
     from airflow_provider_sfbulk.operators.incremental import Incremental
     from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.sensors.job import BulkJobSensor
 
 __all__ = [
+    "AsyncBulkClient",
     "BulkClient",
     "BulkIngestOperator",
     "BulkJobSensor",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "AsyncBulkClient": "client",
     "BulkClient": "client",
     "BulkIngestOperator": "operators.ingest",
     "BulkJobSensor": "sensors.job",

@@ -87,7 +87,7 @@ def get_provider_info() -> dict[str, Any]:
                     ),
                     "timeout": {
                         "label": "Timeout",
-                        "description": "Seconds between two bytes of one HTTP call.",
+                        "description": "Seconds in which Salesforce must have answered, and be silent at most.",
                         "schema": {"type": ["number", "null"], "minimum": 1},
                     },
                 },

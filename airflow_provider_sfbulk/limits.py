@@ -60,6 +60,10 @@ RECORDS_PER_DAY: Final = 150_000_000
 BATCH_RECORDS: Final = 10_000
 """Records of one internal batch. Each counts against :data:`BATCHES_PER_DAY`."""
 
+BATCH_SECONDS: Final = 5 * 60
+"""How long a batch of Bulk API 2.0 may be processed at a time. Source: Bulk API 2.0 limits, "Maximum time ... to process a
+batch"; Bulk API 1.0 has ten minutes for its own."""
+
 CHUNK_RECORDS: Final = 200
 """Records that are saved in one transaction inside a batch."""
 

@@ -9,17 +9,21 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.models import JobInfo, JobState, JobType
+from airflow_provider_sfbulk.client.safe_text import guarded
 
 PROGRESS_XCOM_KEY: Final = "salesforce_bulk_progress"
 
 SHOWN_JOBS: Final = 500
 """Jobs that are told one by one, some 120 bytes each; more are told by their number."""
+
+LINED_JOBS: Final = 3
+"""Jobs that have a line each in the log at each look; more of them share one."""
 
 SHOWN_FILES: Final = 20
 """Files of a kind that are told; the manifest names all."""
@@ -151,7 +155,7 @@ class Progress:
         """
         job = self.add(info.id)
         job.state, job.processed, job.failed = str(info.state), info.processed, info.failed
-        job.error = None if info.error_message is None else " ".join(info.error_message.split())[:TEXT_LENGTH]
+        job.error = None if info.error_message is None else " ".join(guarded(info.error_message).split())[:TEXT_LENGTH]
         self.sobject = self.sobject or info.object or ""
         self.operation = self.operation or info.operation
         self.pace.mark(time.time() if now is None else now, self.processed)
@@ -184,19 +188,41 @@ class Progress:
         rate, records = self.pace.per_second, self.records
         return None if rate is None or records is None else max(0, records - self.processed) / rate
 
-    def line(self, info: JobInfo) -> str:
-        """Give a line for the log about a job that was looked at."""
+    def lines(self, infos: Sequence[JobInfo]) -> list[str]:
+        """Give lines for the log about jobs that were looked at: one for each, or one for all when they are many."""
+        if len(self.jobs) > LINED_JOBS:
+            return [self._line_of_all()]
+        return [self._line(info) for info in infos]
+
+    def _line(self, info: JobInfo) -> str:
         job = self.jobs.get(info.id)
-        of = "" if job is None or job.records is None else f" of {job.records:,}"
-        told = [f"job {info.id} is {info.state}: {info.processed:,}{of} records processed", f"{info.failed:,} failed"]
+        told = [f"job {info.id} is {info.state}: {_of(info.processed, None if job is None else job.records)} processed"]
+        if self._counts_failures:
+            told.append(f"{info.failed:,} failed")
         if len(self.jobs) > 1:
-            of = "" if self.records is None else f" of {self.records:,}"
-            told.append(f"in all {len(self.jobs):,} jobs {self.processed:,}{of} processed")
-        if self.pace.per_second is not None and not info.is_final:
-            told.append(f"{self.pace.per_second:,.0f} a second")
-            if self.seconds_left:
-                told.append(f"about {_span(self.seconds_left)} left")
-        return ", ".join(told)
+            told.append(f"in all {len(self.jobs):,} jobs {_of(self.processed, self.records, noun='')} processed")
+        return ", ".join([*told, *([] if info.is_final else self._pace())])
+
+    def _line_of_all(self) -> str:
+        ended = [job for job in self.jobs.values() if JobState(job.state).is_final]
+        told = f"{len(ended):,} of {len(self.jobs):,} jobs have ended"
+        for state in (JobState.FAILED, JobState.ABORTED):
+            if number := sum(job.state == state for job in ended):
+                told += f" ({number:,} {state})"
+        told += f": {_of(self.processed, self.records)} processed"
+        failed = [f"{self.failed:,} failed"] if self._counts_failures else []
+        return ", ".join([told, *failed, *([] if len(ended) == len(self.jobs) else self._pace())])
+
+    @property
+    def _counts_failures(self) -> bool:
+        """A query has no failed records."""
+        return self.job_type != JobType.QUERY and not self.operation.startswith("query")
+
+    def _pace(self) -> list[str]:
+        if self.pace.per_second is None:
+            return []
+        left = [f"about {_span(self.seconds_left)} left"] if self.seconds_left else []
+        return [f"{self.pace.per_second:,.0f} a second", *left]
 
     def to_dict(self, *, now: float | None = None) -> dict[str, Any]:
         """Give plain JSON values.
@@ -264,6 +290,10 @@ def by_code(errors: Mapping[str, int]) -> dict[str, int]:
         known = code if _CODE.fullmatch(code) else OTHER_CODE
         summed[known] = summed.get(known, 0) + count
     return dict(sorted(summed.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _of(processed: int, records: int | None, *, noun: str = " records") -> str:
+    return f"{processed:,}{noun}" if records is None else f"{processed:,} of {records:,}{noun}"
 
 
 def _span(seconds: float) -> str:

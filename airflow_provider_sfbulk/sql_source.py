@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowException
 
-from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError
+from airflow_provider_sfbulk.client.errors import MissingSourceError, SfBulkError, SourceError
 from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_tuples
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class SqlQuery:
             state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
             name = getattr(error, "sqlite_errorname", None)
             code = f" (SQLSTATE {state})" if state else f" ({name})" if name else ""
-            raise SourceError(
+            raise MissingSourceError(
                 f"{self.name}: {doing} failed with {type(error).__module__}.{type(error).__name__}{code}. The "
                 "driver's own message may quote values and is not shown: run the statement by hand to see it"
             ) from None

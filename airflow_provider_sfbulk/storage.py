@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 from urllib.parse import unquote
 
-from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError, StorageError
+from airflow_provider_sfbulk.client.errors import (
+    EmptyInputError,
+    MissingSourceError,
+    SfBulkError,
+    SourceError,
+    StorageError,
+)
 from airflow_provider_sfbulk.client.records.output import LocalFolder, Output, OutputFile
 from airflow_provider_sfbulk.paths import AnyPath, Location, check_connection, locate
 from airflow_provider_sfbulk.storage_errors import converted, named
@@ -44,6 +50,11 @@ class SourceFile:
         """Its path or URI, for messages and for the choice of format."""
         return self.place.uri
 
+    @property
+    def path(self) -> str:
+        """Its path within its file system."""
+        return self.place.path
+
     def open(self) -> BinaryIO:
         """Open it for reading from the beginning."""
         with named("read", self.place):
@@ -53,14 +64,6 @@ class SourceFile:
                 file = self.place.fs.open(self.place.path, "rb", block_size=READ_BLOCK_BYTES)
         return cast("BinaryIO", _Reading(file, self.place))
 
-    def identity(self) -> dict[str, Any]:
-        """Tell this content from another under the same name, without reading it: size and entity tag or time."""
-        with named("look at", self.place):
-            info: Mapping[str, Any] = self.place.fs.info(self.place.path)
-        tags = ("ETag", "etag", "md5Hash", "content_md5", "last_modified", "LastModified", "updated", "mtime")
-        tag = next((str(info[key]) for key in tags if info.get(key)), "")
-        return {"name": self.place.airflow_uri, "bytes": info.get("size"), "tag": tag}
-
 
 def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str = "source") -> list[SourceFile]:
     """Find the file of that path or URI, or all files of a pattern (``*``, ``?``, ``[…]``), in the order of their names.
@@ -69,7 +72,7 @@ def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str =
 
     :param conn_id: connection of the object storage, when the URI does not name it
     :param argument: of the operator, for messages
-    :raises SourceError: when there is none
+    :raises SourceError: when there is none; as its ``EmptyInputError`` when nothing matches a pattern
     :raises StorageError: when the storage does not answer
     """
     place = locate(source, conn_id=conn_id, argument=argument)
@@ -79,7 +82,7 @@ def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str =
         return [SourceFile(each) for each in _matching(place)]
     if kind is None:
         _check_bucket(place)
-        raise SourceError(
+        raise MissingSourceError(
             f"{argument}: there is no file {place.uri}{_hint(place)}. Check the path, and that this worker can see it."
         )
     if kind == "directory":
@@ -89,6 +92,15 @@ def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str =
     if kind != "file":
         raise SourceError(f"{argument}: {place.uri} is neither a file nor a folder, and can be read only once at best")
     return [SourceFile(place)]
+
+
+def named_source(source: AnyPath, path: str, *, conn_id: str | None = None) -> SourceFile:
+    """Give a file of a source by its path, whether it is there or not.
+
+    :param source: where it was found
+    :param path: as :attr:`SourceFile.path` has given it
+    """
+    return SourceFile(locate(source, conn_id=conn_id, argument="source").at(path))
 
 
 def pattern_of(place: Location) -> str:
@@ -103,6 +115,17 @@ def pattern_of(place: Location) -> str:
     return "/".join(parts)
 
 
+def resolved_pattern(place: Location) -> tuple[str, str, str] | None:
+    """Resolve what stands before the first wildcard, as ``Location.resolved`` does; None for what is no pattern."""
+    parts, escaped = place.path.split("/"), pattern_of(place).split("/")
+    first = next((i for i, part in enumerate(escaped) if part == parts[i] and WILDCARDS & set(part)), None)
+    if first is None:
+        return None
+    base = place.at("/".join(parts[:first]) or ("/" if place.path.startswith("/") else "."))
+    kind, address, path = base.resolved()
+    return kind, address, "/".join([glob.escape(path.rstrip("/")), *escaped[first:]])
+
+
 def open_output(folder: AnyPath, *, conn_id: str | None = None, argument: str = "output_path") -> Output:
     """Open a folder for writing; it need not be there yet, and is not made before there is something to write.
 
@@ -112,14 +135,17 @@ def open_output(folder: AnyPath, *, conn_id: str | None = None, argument: str = 
     return open_folder(locate(folder, conn_id=conn_id, argument=argument))
 
 
-def open_folder(place: Location) -> Output:
-    """Open a folder as :func:`open_output` does."""
+def open_folder(place: Location, *, private: bool = False) -> Output:
+    """Open a folder as :func:`open_output` does.
+
+    :param private: on a disk, whether its files, and folders that are made, are for this user alone
+    """
     check_connection(place)
     if not place.is_local:
         return NamedOutput(ObjectFolder(place), place)
     with named("write to", place):
         _check_writable(Path(place.path), place.argument)
-    return NamedOutput(LocalFolder(place.path), place)
+    return NamedOutput(LocalFolder(place.path, private=private), place)
 
 
 class NamedOutput:
@@ -158,6 +184,11 @@ class NamedOutput:
         """Give a file another name, replacing one of that name."""
         with named(f"rename to {new}", self._place.child(name)):
             self._output.rename(name, new)
+
+    def remove_if_empty(self) -> None:
+        """Remove the folder if it was made here and nothing is in it."""
+        with named("remove", self._place):
+            self._output.remove_if_empty()
 
     def uri(self, name: str, /) -> str:
         """Give the URI of a file of that name, whether it is there or not."""
@@ -276,6 +307,9 @@ class ObjectFolder:
             raise StorageError(f"{target.uri}: a copy of {there} bytes of an object of {due}; a retry copies again")
         fs.rm_file(source.path)
 
+    def remove_if_empty(self) -> None:
+        """There are no folders."""
+
     def uri(self, name: str, /) -> str:
         """Give the URI of an object of that name."""
         return self._folder.child(name).uri
@@ -334,20 +368,27 @@ def _matching(place: Location) -> list[Location]:
     :raises SourceError: when there are none
     """
     pattern = pattern_of(place)
+    if place.is_local and ".." in pattern.split("/") and (resolved := resolved_pattern(place)) is not None:
+        pattern = resolved[2]  # fsspec finds nothing behind it
     with named("list", place):
         fs = place.fs
         found: Mapping[str, Mapping[str, Any]] = fs.glob(pattern, detail=True)
-        files = sorted(name for name, info in found.items() if info["type"] == "file")
+        files = sorted(name for name, info in found.items() if _is_file(place.at(name), info["type"]))
         if not files:
             literal = place.path[: min(place.path.index(each) for each in WILDCARDS if each in place.path)]
             with suppress(FileNotFoundError, NotADirectoryError):
                 fs.ls(literal.rpartition("/")[0] or "/")  # fsspec takes a refusal for "nothing there"
     if not files:
         _check_bucket(place)
-        raise SourceError(
+        raise EmptyInputError(
             f"{place.argument}: no file matches {place.uri}. Check the path, and that this worker can see it."
         )
     return [place.at(name) for name in files]
+
+
+def _is_file(place: Location, kind: str) -> bool:
+    """Whether something that was listed is a file: in listings of a disk fsspec says of no link where it leads."""
+    return (_kind(place) if kind not in ("file", "directory") else kind) == "file"
 
 
 def _check_bucket(place: Location) -> None:

@@ -31,7 +31,7 @@ HTTP_LIBRARIES: Final = frozenset(
     {"requests", "httpx", "urllib3", "aiohttp", "http.client", "urllib.request", "socket", "starlette", "uvicorn"}
 )
 
-WITH_OTHERS: Final = {"airflow", "fastapi", "starlette", "jinja2", "upath", "urllib3"}
+WITH_OTHERS: Final = {"airflow", "fastapi", "fsspec", "starlette", "jinja2", "sqlalchemy", "upath", "urllib3"}
 """Packages that another one brings and is built on: Airflow, requests."""
 
 OPTIONAL: Final = {
@@ -47,12 +47,16 @@ DISTRIBUTIONS: Final = packages_distributions()
 
 METADATA: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
+REPLIES: Final = ("wire", "errors", "error_table", "models", "models1", "safe_json", "safe_text", "safe_xml")
+"""What replies are read with."""
+
 # What each part may import of this package. A module is of the longest part that it begins with.
 ALLOWED: Final[dict[str, set[str]]] = {
     f"{PACKAGE}": {PACKAGE, CLIENT, f"{PACKAGE}.ledger", f"{PACKAGE}.storage", f"{PACKAGE}.sql_source"},
     f"{PACKAGE}.limits": set(),
     f"{PACKAGE}.get_provider_info": set(),
-    f"{PACKAGE}.ledger": {CLIENT},
+    f"{PACKAGE}.ledger": {CLIENT, f"{PACKAGE}.old_ledger"},
+    f"{PACKAGE}.old_ledger": set(),
     f"{PACKAGE}.paths": {CLIENT},
     f"{PACKAGE}.storage_errors": {CLIENT, f"{PACKAGE}.paths"},
     f"{PACKAGE}.storage": {CLIENT, f"{PACKAGE}.paths", f"{PACKAGE}.storage_errors"},
@@ -61,10 +65,14 @@ ALLOWED: Final[dict[str, set[str]]] = {
     f"{PACKAGE}.metrics": {CLIENT, f"{PACKAGE}.progress"},
     f"{PACKAGE}.lineage": {f"{PACKAGE}.lineage_facet"},
     f"{PACKAGE}.lineage_facet": set(),
-    f"{PACKAGE}.plugin": {f"{PACKAGE}.plugin"},
+    f"{PACKAGE}.ended_by_person": {f"{PACKAGE}.progress"},
+    f"{PACKAGE}.plugin": {f"{PACKAGE}.plugin", f"{PACKAGE}.ended_by_person"},
     f"{PACKAGE}.hooks": {CLIENT, f"{PACKAGE}.hooks"},
     f"{PACKAGE}.links": set(),
-    f"{PACKAGE}.triggers": {CLIENT, f"{PACKAGE}.hooks", f"{PACKAGE}.progress", f"{PACKAGE}.triggers"},
+    f"{PACKAGE}.triggers": {
+        CLIENT,
+        *(f"{PACKAGE}.{part}" for part in ("hooks", "progress", "ended_by_person", "triggers")),
+    },
     f"{PACKAGE}.operators": {
         CLIENT,
         *(
@@ -77,12 +85,14 @@ ALLOWED: Final[dict[str, set[str]]] = {
                     "triggers",
                     "paths",
                     "storage",
+                    "storage_errors",
                     "sql_source",
                     "ledger",
+                    "old_ledger",
                     "progress",
                     "metrics",
                 ),
-                *("lineage", "operators"),
+                *("lineage", "ended_by_person", "operators"),
             )
         ),
     },
@@ -96,8 +106,10 @@ ALLOWED: Final[dict[str, set[str]]] = {
                 "triggers",
                 "progress",
                 "metrics",
+                "operators.lasting",
                 "operators.showing",
                 "operators.arguments",
+                "operators.templates",
                 "operators.verdict",
                 "sensors",
             )
@@ -107,29 +119,35 @@ ALLOWED: Final[dict[str, set[str]]] = {
     LOCAL_ORG: {LOCAL_ORG, f"{PACKAGE}.limits"},
     CLIENT: {CLIENT, f"{PACKAGE}.limits"},
     f"{CLIENT}.wire": {f"{CLIENT}.errors"},
-    f"{CLIENT}.errors": set(),
+    f"{CLIENT}.safe_text": set(),
+    f"{CLIENT}.errors": {f"{CLIENT}.safe_text"},
+    f"{CLIENT}.error_table": {f"{CLIENT}.errors"},
+    f"{CLIENT}.safe_json": set(),
     f"{CLIENT}.safe_xml": set(),
-    f"{CLIENT}.models": {f"{PACKAGE}.limits", f"{CLIENT}.errors"},
-    f"{CLIENT}.models1": {f"{CLIENT}.errors", f"{CLIENT}.models"},
+    f"{CLIENT}.arguments": {f"{CLIENT}.errors"},
+    f"{CLIENT}.models": {f"{PACKAGE}.limits", f"{CLIENT}.errors", f"{CLIENT}.safe_text"},
+    f"{CLIENT}.models1": {f"{CLIENT}.errors", f"{CLIENT}.models", f"{CLIENT}.safe_text"},
     f"{CLIENT}.auth": {
         f"{PACKAGE}.limits",
-        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "safe_xml", "settings", "auth")),
+        *(f"{CLIENT}.{part}" for part in (*REPLIES, "settings", "auth")),
     },
     f"{CLIENT}.settings": {
         f"{PACKAGE}.limits",
-        *(f"{CLIENT}.{part}" for part in ("errors", "models", "auth.hosts")),
+        *(f"{CLIENT}.{part}" for part in ("errors", "models", "safe_text", "auth.hosts", "auth.private_key")),
     },
     f"{CLIENT}.records": {
         f"{PACKAGE}.limits",
-        *(f"{CLIENT}.{part}" for part in ("wire", "errors", "models", "models1", "safe_xml", "records")),
+        *(f"{CLIENT}.{part}" for part in (*REPLIES, "records")),
     },
     f"{CLIENT}.flows": {
         f"{PACKAGE}.limits",
         *(
             f"{CLIENT}.{part}"
             for part in (
-                *("wire", "errors", "models", "models1", "safe_xml"),
-                *("records", "flows", "auth.token_endpoint"),
+                *REPLIES,
+                "arguments",
+                "records",
+                "flows",
             )
         ),
     },
@@ -137,7 +155,10 @@ ALLOWED: Final[dict[str, set[str]]] = {
         f"{PACKAGE}.limits",
         *(
             f"{CLIENT}.{part}"
-            for part in ("wire", "errors", "models", "auth", "settings", "ledger", "flows", "drivers")
+            for part in (
+                *("wire", "errors", "models", "safe_text", "auth", "settings", "ledger", "flows", "drivers"),
+                "beside",
+            )
         ),
     },
 }

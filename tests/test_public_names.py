@@ -11,6 +11,7 @@ import pytest
 import airflow_provider_sfbulk
 
 PUBLIC: Final = {
+    "AsyncBulkClient": "airflow_provider_sfbulk.client",
     "BulkClient": "airflow_provider_sfbulk.client",
     "BulkIngestOperator": "airflow_provider_sfbulk.operators.ingest",
     "BulkJobSensor": "airflow_provider_sfbulk.sensors.job",

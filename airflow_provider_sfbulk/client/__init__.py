@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.async_bulk import AsyncBulkClient
     from airflow_provider_sfbulk.client.bulk import BulkClient
 
-__all__ = ["BulkClient"]
+__all__ = ["AsyncBulkClient", "BulkClient"]
+
+_HOMES: Final = {"AsyncBulkClient": "async_bulk", "BulkClient": "bulk"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the client when it is asked for: errors and models, which are imported often, then cost nothing."""
-    if name == "BulkClient":
-        from airflow_provider_sfbulk.client.bulk import BulkClient  # noqa: PLC0415
-
-        return BulkClient
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import a client when it is asked for: errors and models, which are imported often, then cost nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,32 +1,35 @@
-"""The public client: one line per method, on the flows of ``client/flows``."""
+"""The public client: one line per call, on the flows of ``client/flows``. Its asynchronous twin: ``async_bulk.py``."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from airflow_provider_sfbulk.client.bulk1 import Bulk1Api
 from airflow_provider_sfbulk.client.drivers.blocking import BlockingDriver
+from airflow_provider_sfbulk.client.faces import Blocking, call, whole
 from airflow_provider_sfbulk.client.flows import org
 from airflow_provider_sfbulk.client.flows.org import Allowance, ApiUsage
-from airflow_provider_sfbulk.client.ingest import IngestApi
+from airflow_provider_sfbulk.client.ingest import IngestApi, IngestCalls
+from airflow_provider_sfbulk.client.models import Operation
+from airflow_provider_sfbulk.client.options import LoadOptions
 from airflow_provider_sfbulk.client.query import QueryApi
+from airflow_provider_sfbulk.client.results import AsyncBulkResult, BulkResult
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.wire import Authorize, Flow, Ledger, Token
 
 T = TypeVar("T")
 
 
-class BulkClient:
-    """A client of the Salesforce Bulk API, without Airflow. It signs in with its first call; threads may share it.
+class ClientCalls:
+    """What both clients have in common: made of settings, and the calls that are neither of jobs nor of batches."""
 
-    :param settings: the connection's keys by name: ``host``, ``login``, ``client_id``, …
-    :raises LoginError: when what the way of login needs is missing
-    """
+    settings: Settings
+    ingest: Any
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, /, **settings: Any) -> None:
         self._setup(Settings.from_mapping(settings), None)
 
     @classmethod
@@ -35,7 +38,7 @@ class BulkClient:
         return cls.from_settings(Settings.from_env(environ))
 
     @classmethod
-    def from_settings(cls, settings: Settings, driver: BlockingDriver | None = None) -> Self:
+    def from_settings(cls, settings: Settings, driver: Any = None) -> Self:
         """Make a client of settings that are already read.
 
         :param driver: to run flows with, as one whose session masks its secrets
@@ -44,11 +47,109 @@ class BulkClient:
         made._setup(settings, driver)
         return made
 
+    def _setup(self, settings: Settings, driver: Any) -> None:
+        raise NotImplementedError
+
+    # --- whole loads, by their operation ---
+
+    @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
+    def insert(self, /, sobject: str, records: Any, **options: Unpack[LoadOptions]) -> Flow[Any]:
+        """Insert records. Options: those of ``ingest.perform``."""
+        return IngestCalls.perform.function(self.ingest, sobject, Operation.INSERT, records, **options)
+
+    @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
+    def update(self, /, sobject: str, records: Any, **options: Unpack[LoadOptions]) -> Flow[Any]:
+        """Update records by their ``Id``."""
+        return IngestCalls.perform.function(self.ingest, sobject, Operation.UPDATE, records, **options)
+
+    @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
+    def upsert(
+        self, /, sobject: str, records: Any, external_id_field: str, **options: Unpack[LoadOptions]
+    ) -> Flow[Any]:
+        """Insert records, or update those whose ``external_id_field`` is there already."""
+        return IngestCalls.perform.function(
+            self.ingest, sobject, Operation.UPSERT, records, external_id_field=external_id_field, **options
+        )
+
+    @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
+    def delete(self, /, sobject: str, ids_or_records: Any, **options: Unpack[LoadOptions]) -> Flow[Any]:
+        """Move records to the recycle bin."""
+        return IngestCalls.perform.function(self.ingest, sobject, Operation.DELETE, ids_or_records, **options)
+
+    @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
+    def hard_delete(self, /, sobject: str, ids_or_records: Any, **options: Unpack[LoadOptions]) -> Flow[Any]:
+        """Delete records for good. Needs the permission "Bulk API Hard Delete"."""
+        return IngestCalls.perform.function(self.ingest, sobject, Operation.HARD_DELETE, ids_or_records, **options)
+
+    # --- the org ---
+
+    @call
+    def describe(self, sobject: str) -> Flow[dict[str, Any]]:
+        """Read what an object and its fields are, as Salesforce's JSON.
+
+        :raises NotFoundError: no such object, or this login may not see it
+        """
+        return org.describe(sobject, api_version=self.api_version)
+
+    @call
+    def describe_global(self) -> Flow[dict[str, Any]]:
+        """Read the list of objects, as Salesforce's JSON."""
+        return org.describe_global(api_version=self.api_version)
+
+    @call
+    def user_info(self) -> Flow[dict[str, Any]]:
+        """Read who is logged in."""
+        return org.user_info()
+
+    @call
+    def versions(self) -> Flow[list[str]]:
+        """Read which API versions the org speaks, oldest first."""
+        return org.versions()
+
+    @call
+    def limits(self) -> Flow[dict[str, Allowance]]:
+        """Read the org's allowances by name, ``DailyApiRequests`` and others."""
+        return org.read_limits(api_version=self.api_version)
+
+    # --- the client itself ---
+
+    driver: Any
+
+    @property
+    def api_version(self) -> str:
+        """The version of all calls, as ``"66.0"``."""
+        return self.settings.api_version
+
+    @property
+    def api_calls(self) -> int:
+        """API calls sent so far."""
+        calls: int = self.driver.calls
+        return calls
+
+    @property
+    def api_usage(self) -> ApiUsage | None:
+        """What Salesforce last said of the org's API calls."""
+        usage: ApiUsage | None = self.driver.usage
+        return usage
+
+    def stop(self, reason: str) -> None:
+        """Let whatever runs end at its next step, with ``StoppedError``. May be called from a signal handler."""
+        self.driver.stop(reason)
+
+
+class BulkClient(ClientCalls, Blocking):
+    """A client of the Salesforce Bulk API, without Airflow. It signs in with its first call; threads may share it.
+
+    :param settings: the connection's keys by name: ``host``, ``login``, ``client_id``, …
+    :raises LoginError: when what the way of login needs is missing
+    """
+
+    driver: BlockingDriver
+
     def _setup(self, settings: Settings, driver: BlockingDriver | None) -> None:
         self.settings = settings
         self.driver = driver or BlockingDriver(settings)
-
-    # --- the calls ---
+        self._client = self
 
     @cached_property
     def ingest(self) -> IngestApi:
@@ -65,50 +166,10 @@ class BulkClient:
         """Bulk API 1.0: serial mode, results in request order, XML, PK chunking by hand."""
         return Bulk1Api(self)
 
-    def describe(self, sobject: str) -> dict[str, Any]:
-        """Read what an object and its fields are, as Salesforce's JSON.
-
-        :raises NotFoundError: no such object, or this login may not see it
-        """
-        return self.run(org.describe(sobject, api_version=self.api_version))
-
-    def describe_global(self) -> dict[str, Any]:
-        """Read the list of objects, as Salesforce's JSON."""
-        return self.run(org.describe_global(api_version=self.api_version))
-
-    def user_info(self) -> dict[str, Any]:
-        """Read who is logged in."""
-        return self.run(org.user_info())
-
-    def versions(self) -> list[str]:
-        """Read which API versions the org speaks, oldest first."""
-        return self.run(org.versions())
-
-    def limits(self) -> dict[str, Allowance]:
-        """Read the org's allowances by name, ``DailyApiRequests`` and others."""
-        return self.run(org.read_limits(api_version=self.api_version))
-
-    # --- the client itself ---
-
-    @property
-    def api_version(self) -> str:
-        """The version of all calls, as ``"66.0"``."""
-        return self.settings.api_version
-
     @property
     def instance_url(self) -> str:
         """Scheme and host of the org, from the login."""
-        return self.run(_token()).instance_url
-
-    @property
-    def api_calls(self) -> int:
-        """API calls sent so far."""
-        return self.driver.calls
-
-    @property
-    def api_usage(self) -> ApiUsage | None:
-        """What Salesforce last said of the org's API calls."""
-        return self.driver.usage
+        return self.run(token_flow()).instance_url
 
     def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow.
@@ -117,10 +178,6 @@ class BulkClient:
         :raises SfBulkError: what the flow raises
         """
         return self.driver.run(flow, ledger=ledger)
-
-    def stop(self, reason: str) -> None:
-        """Let whatever runs end at its next step, with ``StoppedError``. May be called from a signal handler."""
-        self.driver.stop(reason)
 
     def close(self) -> None:
         """Close the connections."""
@@ -133,6 +190,7 @@ class BulkClient:
         self.close()
 
 
-def _token() -> Flow[Token]:
+def token_flow() -> Flow[Token]:
+    """Ask for the session's token."""
     token: Token = yield Authorize()
     return token

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+import os
+from collections.abc import AsyncIterable, Iterable, Mapping
+from typing import Any, Unpack
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.caller import Caller
+from airflow_provider_sfbulk.client.arguments import count
+from airflow_provider_sfbulk.client.caller import AsyncCaller, Caller
 from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.faces import Asynchronous, Blocking, Give, Stream, call, stream, whole
 from airflow_provider_sfbulk.client.flows import load1
 from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1, PkChunking, chunking_of, root_object
+from airflow_provider_sfbulk.client.flows.spec import member
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule
 from airflow_provider_sfbulk.client.flows.wait1 import (
     OnProgress1,
@@ -17,8 +21,9 @@ from airflow_provider_sfbulk.client.flows.wait1 import (
     submit_query,
     wait_for_batches,
 )
-from airflow_provider_sfbulk.client.ingest import parts_of
-from airflow_provider_sfbulk.client.job_calls import Timeout, seconds_of
+from airflow_provider_sfbulk.client.given import bytes_of, file_body, is_path, is_text, threaded
+from airflow_provider_sfbulk.client.ingest import fitted_stream
+from airflow_provider_sfbulk.client.job_calls import Timeout, Waiting, seconds_of
 from airflow_provider_sfbulk.client.models import Operation, QueryOperation
 from airflow_provider_sfbulk.client.models1 import (
     BatchInfo,
@@ -28,76 +33,120 @@ from airflow_provider_sfbulk.client.models1 import (
     JobInfo1,
     RecordResult,
 )
+from airflow_provider_sfbulk.client.options import Job1Options, RuleOptions
+from airflow_provider_sfbulk.client.records.commas import with_commas
 from airflow_provider_sfbulk.client.records.object_rows import xml_records
+from airflow_provider_sfbulk.client.records.parts import split
 from airflow_provider_sfbulk.client.records.sources import Rules
 from airflow_provider_sfbulk.client.result_file1 import ResultFile
-from airflow_provider_sfbulk.client.results1 import BulkQueryResult1, BulkResult1
-from airflow_provider_sfbulk.client.wire import Body
+from airflow_provider_sfbulk.client.results1 import (
+    AsyncBulkQueryResult1,
+    AsyncBulkResult1,
+    BulkQueryResult1,
+    BulkResult1,
+)
+from airflow_provider_sfbulk.client.wire import Body, Flow
 
 
-class Bulk1Api:
-    """``client.bulk1``."""
+class Bulk1Calls:
+    """The calls of Bulk API 1.0."""
 
-    def __init__(self, client: Caller) -> None:
+    _client: Any
+    _load_result: type[BulkResult1] | type[AsyncBulkResult1]
+    _query_result: type[BulkQueryResult1] | type[AsyncBulkQueryResult1]
+
+    def __init__(self, client: Caller | AsyncCaller) -> None:
         self._client = client
         self._jobs = Jobs1(client.api_version)
 
     # --- jobs ---
 
-    def create_job(self, sobject: str, operation: Operation | QueryOperation | str, **options: Any) -> JobInfo1:
+    @call
+    def create_job(
+        self, /, sobject: str, operation: Operation | QueryOperation | str, **options: Unpack[Job1Options]
+    ) -> Flow[JobInfo1]:
         """Create a job, ``Open`` for batches. Options: the fields of ``JobSpec1``, as ``content_type``."""
-        return self._client.run(self._jobs.create(JobSpec1(sobject, operation, **options)))
+        return self._jobs.create(JobSpec1(sobject, operation, **options))
 
-    def get_job(self, job_id: str) -> JobInfo1:
+    @call
+    def get_job(self, job_id: str) -> Flow[JobInfo1]:
         """Read a job. Its counters lag behind its batches'."""
-        return self._client.run(self._jobs.get(job_id))
+        return self._jobs.get(job_id)
 
-    def close(self, job_id: str) -> JobInfo1:
+    @call
+    def close(self, job_id: str) -> Flow[JobInfo1]:
         """Close a job: it takes no more batches; those it has go on."""
-        return self._client.run(self._jobs.close(job_id))
+        return self._jobs.close(job_id)
 
-    def abort(self, job_id: str) -> JobInfo1:
+    @call
+    def abort(self, job_id: str) -> Flow[JobInfo1]:
         """Abort a job: batches that have not begun never do. What is saved stays."""
-        return self._client.run(self._jobs.abort(job_id))
+        return self._jobs.abort(job_id)
 
     # --- batches ---
 
+    @call
     def add_batch(
         self,
         job_id: str,
-        data: bytes | str | Iterable[Mapping[str, Any]],
+        data: bytes | str | os.PathLike[str] | Iterable[Mapping[str, Any]] | Any,
         *,
         content_type: ContentType | str | None = None,
         compress: bool = False,
-    ) -> BatchInfo:
+    ) -> Flow[BatchInfo]:
         """Add a batch, which runs from now on: a lost reply leaves open whether it does.
 
-        :param data: bytes in the job's content type, an archive too; SOQL of a query job; or records for an XML job,
-            a parent as a mapping: ``{"LastName": "Doe", "Account": {"Key__c": "7"}}``
+        :param data: bytes or text in the job's content type, an archive too; SOQL of a query job; the path object of a
+            file with one of these; or records for a CSV or XML job. In XML a parent is a mapping: ``{"LastName": "Doe",
+            "Account": {"Key__c": "7"}}``
         :param content_type: the job's; None = it is asked for
         :param compress: send it gzipped
         :raises SourceError: it is more than a batch may be
         """
-        kind = ContentType(content_type) if content_type is not None else self.get_job(job_id).content_type
-        body = Body.of(_bytes_of(data, kind), kind.media_type)
+        kind = member(ContentType, content_type, "content_type") if content_type is not None else None
+        if kind is None:
+            kind = (yield from self._jobs.get(job_id)).content_type
+        body = Body.of((yield from self._bytes(job_id, data, kind)), kind.media_type)
         if compress and kind.is_zip:
             raise SourceError("compress: an archive is compressed already")
         if body.length > limits.BATCH_CHARACTERS:
             raise SourceError(f"a batch has {limits.BATCH_CHARACTERS} bytes at most, not {body.length}")
-        return self._client.run(self._jobs.add_batch(job_id, body, compress=compress))
+        return (yield from self._jobs.add_batch(job_id, body, compress=compress))
 
-    def get_batch(self, job_id: str, batch_id: str) -> BatchInfo:
+    def _bytes(self, job_id: str, data: Any, kind: ContentType) -> Flow[bytes]:
+        if is_path(data) and not isinstance(data, str):  # a text of one line is SOQL, say
+            return b"".join(file_body(data).chunks())
+        if is_text(data):
+            return bytes_of(data)
+        if kind is ContentType.XML:
+            return xml_records(data)
+        if kind is not ContentType.CSV:
+            raise SourceError(f"records are for CSV and XML jobs; of a {kind} job the data is bytes, text or a file")
+        job = yield from self._jobs.get(job_id)
+        rules = Rules(operation=Operation(job.operation), external_id_field=job.external_id_field_name)
+        found = yield from fitted_stream(self._client, job.object or "", self._given(data), rules)
+        parts = list(split(with_commas(found), max_bytes=limits.PART_BYTES))
+        encoded = b"".join(part.data for part in parts[:1])
+        for part in parts:
+            part.close()
+        return encoded
+
+    @call
+    def get_batch(self, job_id: str, batch_id: str) -> Flow[BatchInfo]:
         """Read a batch."""
-        return self._client.run(self._jobs.get_batch(job_id, batch_id))
+        return self._jobs.get_batch(job_id, batch_id)
 
-    def list_batches(self, job_id: str) -> list[BatchInfo]:
+    @call
+    def list_batches(self, job_id: str) -> Flow[list[BatchInfo]]:
         """Read all batches of a job."""
-        return self._client.run(self._jobs.list_batches(job_id))
+        return self._jobs.list_batches(job_id)
 
-    def request(self, job_id: str, batch_id: str) -> bytes:
+    @call
+    def request(self, job_id: str, batch_id: str) -> Flow[bytes]:
         """Read back what was sent as a batch."""
-        return self._client.run(self._jobs.request(job_id, batch_id))
+        return self._jobs.request(job_id, batch_id)
 
+    @call
     def wait(
         self,
         job_id: str,
@@ -105,48 +154,55 @@ class Bulk1Api:
         timeout: Timeout = None,
         on_progress: OnProgress1 | None = None,
         schedule: Schedule = DEFAULT_SCHEDULE,
-    ) -> list[BatchInfo]:
+    ) -> Flow[list[BatchInfo]]:
         """Wait until all batches of a job are final, well or badly.
 
         :param timeout: in seconds or as a timedelta; None for no end
         :raises JobTimeoutError: the wait ended; the job goes on
         """
-        flow = wait_for_batches(
+        return wait_for_batches(
             self._jobs, job_id, schedule=schedule, timeout=seconds_of(timeout), on_progress=on_progress
         )
-        return self._client.run(flow)
 
     # --- results ---
 
-    def results(self, job_id: str, batch_id: str) -> list[RecordResult]:
+    @call
+    def results(self, job_id: str, batch_id: str) -> Flow[list[RecordResult]]:
         """Read what became of the records of a batch, in the order of the request.
 
         :raises RequestRefusedError: ``InvalidBatch``: the batch failed as a whole, or is not done
         """
-        job, batch = self.get_job(job_id), self.get_batch(job_id, batch_id)
+        job = yield from self._jobs.get(job_id)
+        batch = yield from self._jobs.get_batch(job_id, batch_id)
         records = batch.processed if batch.state is BatchState.COMPLETED else None
-        return self._client.run(self._jobs.results(job_id, batch_id, job.content_type, records=records))
+        return (yield from self._jobs.results(job_id, batch_id, job.content_type, records=records))
 
-    def result_ids(self, job_id: str, batch_id: str) -> list[str]:
+    @call
+    def result_ids(self, job_id: str, batch_id: str) -> Flow[list[str]]:
         """Read the ids of a query batch's result files."""
-        return self._client.run(self._jobs.result_ids(job_id, batch_id))
+        return self._jobs.result_ids(job_id, batch_id)
 
-    def query_results(self, job_id: str, batch_id: str, result_id: str) -> Iterator[dict[str, Any]]:
+    @stream
+    def query_results(self, job_id: str, batch_id: str, result_id: str) -> Stream[dict[str, Any]]:
         """Read the rows of one result file: text in CSV, and trees as Salesforce sends them in XML and JSON."""
-        file = ResultFile(self.get_job(job_id).content_type)
-        self._client.run(self._jobs.query_result(job_id, batch_id, result_id, file))
-        return file.rows()
+        job: JobInfo1 = yield self._jobs.get(job_id)
+        file = ResultFile(job.content_type)
+        yield self._jobs.query_result(job_id, batch_id, result_id, file)
+        yield Give(file.rows())
 
     # --- whole jobs ---
 
+    @whole(BulkResult1, AsyncBulkResult1)
     def perform(
         self,
+        /,
         sobject: str,
         operation: Operation | str,
         records: Any,
         *,
         external_id_field: str | None = None,
         assignment_rule_id: str | None = None,
+        source_format: str | None = None,
         concurrency_mode: ConcurrencyMode | str = ConcurrencyMode.PARALLEL,
         batch_retry: bool = True,
         compress: bool = True,
@@ -156,26 +212,26 @@ class Bulk1Api:
         schedule: Schedule = DEFAULT_SCHEDULE,
         batch_bytes: int = limits.BATCH_CHARACTERS,
         batch_records: int = limits.BATCH_RECORDS,
-        **rules: Any,
-    ) -> BulkResult1:
+        **rules: Unpack[RuleOptions],
+    ) -> Flow[Any]:
         """Load records; iterate over what comes back for the result of each, in their order.
 
         They are read to their end before the first is sent, which takes as much room on disk as their CSV.
 
-        :param records: list or iterable of dicts (of ids, to delete), DataFrame or Arrow table
+        :param records: list or iterable of dicts (of ids, to delete), DataFrame, Arrow table; path of a file (a text of
+            one line is one), text or bytes of a CSV, or an open one
+        :param source_format: of a file whose name does not tell: ``csv``, ``jsonl`` or ``parquet``
         :param concurrency_mode: ``Serial`` for records that lock each other out
         :param compress: send batches gzipped
         :param wait: False returns once Salesforce has all records; :meth:`BulkResult1.wait` waits later
         :param rules: further fields of ``Rules``: ``column_mapping``, ``nulls``, ``timezone``
         :raises SourceError: a record cannot be loaded as it is; nothing was sent
         """
-        if batch_bytes > limits.BATCH_CHARACTERS or batch_records > limits.BATCH_RECORDS:
-            raise SourceError(
-                f"a batch has at most {limits.BATCH_CHARACTERS} bytes (batch_bytes) and {limits.BATCH_RECORDS} records "
-                "(batch_records)"
-            )
+        waiting = Waiting(timeout, on_progress, schedule)
+        count(most=limits.BATCH_CHARACTERS)("batch_bytes", batch_bytes)
+        count(most=limits.BATCH_RECORDS)("batch_records", batch_records)
         made = Rules(
-            operation=Operation(operation),
+            operation=member(Operation, operation, "operation"),
             external_id_field=external_id_field,
             **rules,
         )
@@ -187,13 +243,17 @@ class Bulk1Api:
             concurrency_mode=concurrency_mode,
             batch_retry=batch_retry,
         )
-        parts = parts_of(
-            self._client, sobject, records, made, part_bytes=batch_bytes, part_records=batch_records, commas=True
+        fitted = yield from fitted_stream(
+            self._client, sobject, self._given(records), made, source_format=source_format
         )
-        sent = self._client.run(load1.load(self._jobs, spec, parts, compress=compress))
-        result = BulkResult1(self._client, sent)
-        return result.wait(timeout=timeout, on_progress=on_progress, schedule=schedule) if wait else result
+        parts = split(with_commas(fitted), max_bytes=batch_bytes, max_records=batch_records)
+        sent = yield from load1.load(self._jobs, spec, parts, compress=compress)
+        result = self._load_result(self._client, sent, waiting)
+        if wait:
+            yield from result.waited()
+        return result
 
+    @whole(BulkQueryResult1, AsyncBulkQueryResult1)
     def query(
         self,
         soql: str,
@@ -207,7 +267,7 @@ class Bulk1Api:
         timeout: Timeout = None,
         on_progress: OnProgress1 | None = None,
         schedule: Schedule = DEFAULT_SCHEDULE,
-    ) -> BulkQueryResult1:
+    ) -> Flow[Any]:
         """Run a query and wait for it; the rows stream from the result.
 
         :param sobject: the root object; None = the name after FROM
@@ -226,19 +286,28 @@ class Bulk1Api:
             batch_retry=batch_retry,
         )
         seconds = seconds_of(timeout)
-        job, original = self._client.run(submit_query(self._jobs, spec, soql, schedule=schedule, timeout=seconds))
-        flow = wait_for_batches(
+        job, original = yield from submit_query(self._jobs, spec, soql, schedule=schedule, timeout=seconds)
+        ended = yield from wait_for_batches(
             self._jobs, job.id, schedule=schedule, timeout=seconds, on_progress=on_progress, expected=[original]
         )
-        batches = batches_with_rows(job.id, original, self._client.run(flow))
-        return BulkQueryResult1(self._client, job, batches)
+        return self._query_result(self._client, job, batches_with_rows(job.id, original, ended))
+
+    def _given(self, records: Any) -> Any:
+        return records
 
 
-def _bytes_of(data: bytes | str | Iterable[Mapping[str, Any]], kind: ContentType) -> bytes:
-    if isinstance(data, bytes):
-        return data
-    if isinstance(data, str):
-        return data.encode()
-    if kind is not ContentType.XML:
-        raise SourceError(f"records are for XML jobs; of a {kind} job the data is bytes or text")
-    return xml_records(data)
+class Bulk1Api(Blocking, Bulk1Calls):
+    """``client.bulk1``."""
+
+    _load_result = BulkResult1
+    _query_result = BulkQueryResult1
+
+
+class AsyncBulk1Api(Asynchronous, Bulk1Calls):
+    """``client.bulk1`` of an asynchronous client. Records may be asynchronous, too."""
+
+    _load_result = AsyncBulkResult1
+    _query_result = AsyncBulkQueryResult1
+
+    def _given(self, records: Any) -> Any:
+        return threaded(records, self._client.loop) if isinstance(records, AsyncIterable) else records

@@ -21,12 +21,20 @@
     ├── ProtocolError             Salesforce's reply breaks its own rules: report it
     ├── StoppedError              somebody told the client to stop
     └── SourceError               fix the input or the arguments (also a ValueError)
+        ├── MissingSourceError    the input is not there, or not now
+        └── EmptyInputError       there is no record in the input
 
 A message says what was tried, on what, what came back and what to do next. It never carries a token, a password, a key
-or a record's contents. All of them survive pickling: the keyword facts are optional and live in ``__dict__``.
+or a record's contents; what cannot be seen is shown, and it has ``safe_text.MESSAGE_CHARACTERS`` at most. All of them
+survive pickling: the keyword facts are optional and live in ``__dict__``. What passes by itself and what does not:
+``error_table``.
 """
 
 from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_sfbulk.client.safe_text import fit
 
 
 class SfBulkError(Exception):
@@ -50,7 +58,7 @@ class SfBulkError(Exception):
         path: str | None = None,
         job_id: str | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(fit(message))
         self.error_code = error_code
         self.status = status
         self.method = method
@@ -104,7 +112,12 @@ class JobError(SfBulkError):
 
 
 class JobFailedError(JobError):
-    """The job ended ``Failed`` or ``Aborted``. Records that were committed before stay committed."""
+    """The job ended ``Failed`` or ``Aborted``. Records that were committed before stay committed.
+
+    ``jobs`` are the jobs that did, when several were waited for.
+    """
+
+    jobs: tuple[Any, ...] = ()
 
 
 class JobTimeoutError(JobError, TimeoutError):
@@ -142,3 +155,11 @@ class StoppedError(SfBulkError):
 
 class SourceError(SfBulkError, ValueError):
     """The input or an argument is wrong; nothing was sent."""
+
+
+class MissingSourceError(SourceError):
+    """The input is not there, or what holds it does not give it: it may come later."""
+
+
+class EmptyInputError(SourceError):
+    """The input is right and has no record, so that there is nothing to load."""

@@ -3,81 +3,178 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import AsyncIterable, Iterator
+from typing import Any, Final, Unpack
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.caller import Caller
+from airflow_provider_sfbulk.client.arguments import count
+from airflow_provider_sfbulk.client.caller import AsyncCaller, Caller
 from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.faces import Asynchronous, Blocking, Give, Stream, call, stream, whole
 from airflow_provider_sfbulk.client.flows import ingest
 from airflow_provider_sfbulk.client.flows.job import IngestJobs
 from airflow_provider_sfbulk.client.flows.org import describe
 from airflow_provider_sfbulk.client.flows.settle import Kind
-from airflow_provider_sfbulk.client.flows.spec import IngestSpec
+from airflow_provider_sfbulk.client.flows.spec import IngestSpec, member
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule
-from airflow_provider_sfbulk.client.job_calls import JobCalls, OnProgress, Timeout
-from airflow_provider_sfbulk.client.models import JobInfo, Operation
-from airflow_provider_sfbulk.client.records.columns import check_against_describe
-from airflow_provider_sfbulk.client.records.commas import with_commas
+from airflow_provider_sfbulk.client.given import bytes_of, file_body, is_csv_file, is_path, is_text, stream_of, threaded
+from airflow_provider_sfbulk.client.job_calls import JobCalls, OnProgress, Timeout, Waiting
+from airflow_provider_sfbulk.client.models import JobInfo, LineEnding, Operation
+from airflow_provider_sfbulk.client.options import JobOptions, RuleOptions
+from airflow_provider_sfbulk.client.records.dialect import Dialect, dialect_of
+from airflow_provider_sfbulk.client.records.fit import fit
 from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE, Part, split
-from airflow_provider_sfbulk.client.records.sources import Rules, from_source
-from airflow_provider_sfbulk.client.results import BulkResult, read_results
-from airflow_provider_sfbulk.client.wire import Body
+from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules
+from airflow_provider_sfbulk.client.results import AsyncBulkResult, BulkResult, read_results
+from airflow_provider_sfbulk.client.wire import Body, Flow
 
 AT_ONCE: Final = 4
 """Jobs being filled at the same time, by default."""
 
-_CHUNK_BYTES: Final = 1024 * 1024
 
+class IngestCalls(JobCalls):
+    """The calls on ingest jobs."""
 
-class IngestApi(JobCalls):
-    """``client.ingest``."""
+    _client: Any
+    _result: type[BulkResult] | type[AsyncBulkResult]
 
-    def __init__(self, client: Caller) -> None:
-        self._ingest = IngestJobs(client.api_version)
-        super().__init__(client, self._ingest)
+    def __init__(self, client: Caller | AsyncCaller) -> None:
+        self._client = client
+        self._jobs = self._ingest = IngestJobs(client.api_version)
 
-    def create_job(self, sobject: str, operation: Operation | str, **options: Any) -> JobInfo:
+    @call
+    def create_job(self, /, sobject: str, operation: Operation | str, **options: Unpack[JobOptions]) -> Flow[JobInfo]:
         """Create a job, ``Open`` for one upload. Options: the fields of ``IngestSpec``."""
-        return self._client.run(self._ingest.create(IngestSpec(sobject, operation, **options)))
+        return self._ingest.create(IngestSpec(sobject, operation, **options))
 
-    def create_job_with_data(self, sobject: str, operation: Operation | str, data: bytes, **options: Any) -> JobInfo:
+    @call
+    def create_job_with_data(
+        self, /, sobject: str, operation: Operation | str, data: bytes | str, **options: Unpack[JobOptions]
+    ) -> Flow[JobInfo]:
         """Create a job with its data and close it, in one request. Not for loads that must arrive once: a lost reply
         leaves records loading under an id that nobody knows."""
-        return self._client.run(self._ingest.create_with_data(IngestSpec(sobject, operation, **options), data))
+        return self._ingest.create_with_data(IngestSpec(sobject, operation, **options), bytes_of(data))
 
-    def upload(self, job_id: str, data: bytes | str | os.PathLike[str] | Body) -> None:
-        """Upload a job's CSV with its one and only PUT: bytes, the path of a file, or a way to open it."""
-        self._client.run(self._ingest.upload(job_id, body_of(data)))
+    @call
+    def upload(self, job_id: str, data: bytes | str | os.PathLike[str] | Part | Body | Any) -> Flow[None]:
+        """Upload a job's CSV with its one and only PUT.
 
-    def close(self, job_id: str) -> JobInfo:
+        Bytes, text and CSV files are sent as they are. Records are encoded as the job wants them, their columns checked
+        against describe.
+
+        :param data: the CSV as bytes or text; a part; the path of a file (a text of one line is one); dicts, ids, a
+            DataFrame, an Arrow table
+        :raises SourceError: records that cannot be loaded, do not fit into one job, or are not written as it says
+        """
+        if isinstance(data, Part):
+            self._check_dialect((yield from self._ingest.get(job_id)), data.dialect)
+            yield from self._ingest.upload(job_id, data.body)
+        elif isinstance(data, Body):
+            yield from self._ingest.upload(job_id, data)
+        elif is_path(data) and is_csv_file(data):
+            yield from self._ingest.upload(job_id, file_body(data))
+        elif is_text(data) and not is_path(data):
+            yield from self._ingest.upload(job_id, Body.of(bytes_of(data), CONTENT_TYPE))
+        else:
+            yield from self._upload_records(job_id, data)
+
+    def _upload_records(self, job_id: str, records: Any) -> Flow[None]:
+        job = yield from self._ingest.get(job_id)
+        rules = Rules(
+            operation=Operation(job.operation),
+            external_id_field=job.external_id_field_name,
+            line_ending=LineEnding(job.line_ending) if job.line_ending else None,
+        )
+        parts = yield from self._parts(job.object or "", records, rules)
+        part = next(parts, None)
+        if part is None:
+            raise SourceError("there are no records to upload")
+        try:
+            if (more := next(parts, None)) is not None:
+                more.close()
+                raise SourceError(
+                    "the records do not fit into one job: use perform, or serialize and a job for each part"
+                )
+            self._check_dialect(job, part.dialect)
+            yield from self._ingest.upload(job_id, part.body)
+        finally:
+            part.close()
+
+    @staticmethod
+    def _check_dialect(job: JobInfo, dialect: Dialect) -> None:
+        if (wanted := dialect_of(job)) != dialect:
+            raise SourceError(
+                f"job {job.id} is of {wanted.column_delimiter} and {wanted.line_ending}, the records are written with "
+                f"{dialect.column_delimiter} and {dialect.line_ending}: create the job with that column_delimiter and "
+                "line_ending"
+            )
+
+    @call
+    def close(self, job_id: str) -> Flow[JobInfo]:
         """Close a job: Salesforce begins to process it."""
-        return self._client.run(self._ingest.close(job_id))
+        return self._ingest.close(job_id)
 
-    def successful_results(self, job_id: str) -> Iterator[dict[str, str]]:
+    @stream
+    def successful_results(self, job_id: str) -> Stream[dict[str, str]]:
         """Read the records that were saved: ``sf__Id``, ``sf__Created`` and the uploaded columns, all text."""
         return self._results(job_id, "successful")
 
-    def failed_results(self, job_id: str) -> Iterator[dict[str, str]]:
+    @stream
+    def failed_results(self, job_id: str) -> Stream[dict[str, str]]:
         """Read the records that failed: ``sf__Id``, ``sf__Error`` and the uploaded columns, all text."""
         return self._results(job_id, "failed")
 
-    def unprocessed_records(self, job_id: str) -> Iterator[dict[str, str]]:
+    @stream
+    def unprocessed_records(self, job_id: str) -> Stream[dict[str, str]]:
         """Read the records that Salesforce never tried, of a job that failed or was aborted."""
         return self._results(job_id, "unprocessed")
 
-    def _results(self, job_id: str, kind: Kind) -> Iterator[dict[str, str]]:
-        return read_results(self._client, self.get_job(job_id), kind)
+    def _results(self, job_id: str, kind: Kind) -> Stream[dict[str, str]]:
+        job: JobInfo = yield self._ingest.get(job_id)
+        yield from read_results(self._ingest, job, kind)
 
+    @stream
+    def serialize(
+        self,
+        /,
+        records: Any,
+        *,
+        sobject: str | None = None,
+        operation: Operation | str = Operation.INSERT,
+        external_id_field: str | None = None,
+        part_bytes: int = limits.PART_BYTES,
+        part_records: int = limits.RECORDS_PER_DAY,
+        **rules: Unpack[RuleOptions],
+    ) -> Stream[Part]:
+        """Encode records as CSV and cut them into parts for a job each, as :meth:`perform` does. Nothing is sent.
+
+        A part has its ``data`` (bytes), ``records``, ``first_row`` and ``dialect``. It is the caller's, to be closed
+        when it is no longer needed, as a large one lies in a temporary file.
+
+        :param records: as of :meth:`perform`
+        :param sobject: checks the columns against the object's describe, which costs one call
+        :param rules: further fields of ``Rules``
+        :raises SourceError: when the records cannot be loaded as they are
+        """
+        _check_cut(part_bytes, part_records)
+        made = Rules(operation=member(Operation, operation, "operation"), external_id_field=external_id_field, **rules)
+        if sobject is None:
+            found = stream_of(self._given(records), made)
+            yield Give(split(found, max_bytes=part_bytes, max_records=part_records))
+        else:
+            yield Give((yield self._parts(sobject, records, made, part_bytes=part_bytes, part_records=part_records)))
+
+    @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
     def perform(
         self,
+        /,
         sobject: str,
         operation: Operation | str,
         records: Any,
         *,
         external_id_field: str | None = None,
         assignment_rule_id: str | None = None,
+        source_format: str | None = None,
         wait: bool = True,
         timeout: Timeout = None,
         on_progress: OnProgress | None = None,
@@ -85,68 +182,82 @@ class IngestApi(JobCalls):
         part_bytes: int = limits.PART_BYTES,
         part_records: int = limits.RECORDS_PER_DAY,
         max_concurrent_jobs: int = AT_ONCE,
-        **rules: Any,
-    ) -> BulkResult:
+        **rules: Unpack[RuleOptions],
+    ) -> Flow[Any]:
         """Load records, in as many jobs as they need.
 
-        :param records: list or iterable of dicts (of ids, to delete), DataFrame or Arrow table
+        :param records: list or iterable of dicts (of ids, to delete), DataFrame, Arrow table; path of a file (a text of
+            one line is one), text or bytes of a CSV, or an open one
+        :param source_format: of a file whose name does not tell: ``csv``, ``jsonl`` or ``parquet``
         :param wait: False returns once Salesforce has all records; :meth:`BulkResult.wait` waits later
         :param timeout: of the wait, in seconds or as a timedelta; its end raises ``JobTimeoutError``, the jobs go on
         :param on_progress: is given each job as it is read
-        :param rules: further fields of ``Rules``: ``column_mapping``, ``nulls``, ``timezone``
+        :param part_bytes: of one job's CSV, at most
+        :param part_records: of one job, at most
+        :param max_concurrent_jobs: jobs being filled at the same time
+        :param rules: further fields of ``Rules``: ``column_mapping``, ``nulls``, ``timezone``, ``columns``,
+            ``blank_external_ids``
         :raises SourceError: when the records cannot be loaded as they are; nothing was processed
         """
-        made = Rules(operation=Operation(operation), external_id_field=external_id_field, **rules)
+        _check_cut(part_bytes, part_records)
+        waiting = Waiting(timeout, on_progress, schedule)
+        count(most=100)("max_concurrent_jobs", max_concurrent_jobs)
+        made = Rules(operation=member(Operation, operation, "operation"), external_id_field=external_id_field, **rules)
         spec = IngestSpec(sobject, made.operation, external_id_field, assignment_rule_id)
-        parts = parts_of(self._client, sobject, records, made, part_bytes=part_bytes, part_records=part_records)
-        filled = self._client.run(ingest.load(self._ingest, spec, parts, limit=max_concurrent_jobs))
-        result = BulkResult(self._client, filled)
-        return result.wait(timeout=timeout, on_progress=on_progress, schedule=schedule) if wait else result
+        parts = yield from self._parts(
+            sobject, records, made, part_bytes=part_bytes, part_records=part_records, source_format=source_format
+        )
+        filled = yield from ingest.load(self._ingest, spec, parts, limit=max_concurrent_jobs)
+        result = self._result(self._client, filled, waiting)
+        if wait:
+            yield from result.waited()
+        return result
+
+    def _parts(
+        self,
+        sobject: str,
+        records: Any,
+        rules: Rules,
+        *,
+        part_bytes: int = limits.PART_BYTES,
+        part_records: int = limits.RECORDS_PER_DAY,
+        source_format: str | None = None,
+    ) -> Flow[Iterator[Part]]:
+        fitted = yield from fitted_stream(
+            self._client, sobject, self._given(records), rules, source_format=source_format
+        )
+        return split(fitted, max_bytes=part_bytes, max_records=part_records)
+
+    def _given(self, records: Any) -> Any:
+        return records
 
 
-def parts_of(
-    client: Caller,
-    sobject: str,
-    records: Any,
-    rules: Rules,
-    *,
-    part_bytes: int,
-    part_records: int,
-    commas: bool = False,
-) -> Iterator[Part]:
-    """Cut records into parts, their columns checked against the object's describe. Nothing is read before the first.
+class IngestApi(Blocking, IngestCalls):
+    """``client.ingest``."""
 
-    :param commas: put commas between values, whatever the source has
+    _result = BulkResult
+
+
+class AsyncIngestApi(Asynchronous, IngestCalls):
+    """``client.ingest`` of an asynchronous client. Records may be asynchronous, too."""
+
+    _result = AsyncBulkResult
+
+    def _given(self, records: Any) -> Any:
+        return threaded(records, self._client.loop) if isinstance(records, AsyncIterable) else records
+
+
+def fitted_stream(
+    client: Caller | AsyncCaller, sobject: str, records: Any, rules: Rules, *, source_format: str | None = None
+) -> Flow[RecordStream]:
+    """Make a stream of records whose columns are checked against the object's describe.
+
     :raises SourceError: when the records cannot be loaded as they are
     """
-    stream = from_source(records, rules, name="records")
-    columns = check_against_describe(
-        stream.columns,
-        client.run(describe(sobject, api_version=client.api_version)),
-        operation=rules.operation,
-        external_id_field=rules.external_id_field,
-    )
-    named = stream.with_columns(columns)
-    yield from split(with_commas(named) if commas else named, max_bytes=part_bytes, max_records=part_records)
+    found = stream_of(records, rules, source_format=source_format)
+    return fit(found, (yield from describe(sobject, api_version=client.api_version)), rules)
 
 
-def body_of(data: bytes | str | os.PathLike[str] | Body) -> Body:
-    """Make a CSV body of bytes, of a file's path, or of what is one already.
-
-    :raises SourceError: there is no such file
-    """
-    if isinstance(data, Body):
-        return data
-    if isinstance(data, bytes):
-        return Body.of(data, CONTENT_TYPE)
-    path = Path(data)
-
-    def chunks() -> Iterator[bytes]:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                yield chunk
-
-    try:
-        return Body(chunks, path.stat().st_size, CONTENT_TYPE)
-    except OSError as error:
-        raise SourceError(f"cannot upload {path}: {error.strerror}") from error
+def _check_cut(part_bytes: int, part_records: int) -> None:
+    count(most=limits.PART_BYTES)("part_bytes", part_bytes)
+    count(most=limits.RECORDS_PER_DAY)("part_records", part_records)

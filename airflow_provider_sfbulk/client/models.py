@@ -14,7 +14,13 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
+from airflow_provider_sfbulk.client.safe_text import fit
 
+_API_VERSION: Final = re.compile(r"([0-9]{1,3})(?:\.[0-9])?")
+MOST: Final = 2**63 - 1
+"""Records or milliseconds at most: Salesforce's own counters are no wider."""
+
+_COUNT_DIGITS: Final = 15
 _ID: Final = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
 _WORD: Final = re.compile(r"[0-9A-Za-z_-]{0,40}")
 _LOCATOR: Final = re.compile(r"[0-9A-Za-z+/=_.~-]{1,512}")
@@ -84,6 +90,18 @@ _DELIMITERS: Final = {
 }
 
 
+class SourceFormat(StrEnum):
+    """Format of a file to load; the value is also the end of its name."""
+
+    CSV = "csv"
+    CSV_GZ = "csv.gz"
+    CSV_ZST = "csv.zst"
+    JSONL = "jsonl"
+    JSONL_GZ = "jsonl.gz"
+    JSONL_ZST = "jsonl.zst"
+    PARQUET = "parquet"
+
+
 class FileFormat(StrEnum):
     """Format of an output file; the value is also the end of its name."""
 
@@ -143,6 +161,12 @@ def check_locator(text: object) -> str:
     if isinstance(text, str) and _LOCATOR.fullmatch(text):
         return text
     raise ProtocolError(f"not a locator: {_shown(text)}")
+
+
+def read_count(text: str) -> int | None:
+    """Read a number of records in a header; None when it is none. Nothing that a reply can count has more digits."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _COUNT_DIGITS else None
 
 
 def _shown(text: object) -> str:
@@ -262,10 +286,14 @@ class JobInfo:
             raise SourceError("not a job info: fields are missing or unknown")
         try:
             values["state"] = JobState(values["state"])
-            for name in ("created_date", "system_modstamp"):
+            for name in _TIMES:
                 if name in values:
                     values[name] = datetime.fromisoformat(values[name])
             check_id(values["id"])
+            for name, (_, read) in _JSON_FIELDS.items():
+                if name in values and name not in _TIMES:
+                    values[name] = read(values[name])
+            values["operation"] = _text(values["operation"])
         except (ValueError, TypeError, ProtocolError) as error:
             raise SourceError("not a job info: a value has not the form it must have") from error
         return cls(**values)
@@ -277,8 +305,12 @@ def _text(raw: object) -> str:
     return raw
 
 
+def _message(raw: object) -> str:
+    return fit(_text(raw))
+
+
 def _count(raw: object) -> int:
-    if isinstance(raw, bool) or not isinstance(raw, int) or raw < 0:
+    if isinstance(raw, bool) or not isinstance(raw, int) or not 0 <= raw <= MOST:
         raise TypeError
     return raw
 
@@ -289,15 +321,28 @@ def _flag(raw: object) -> bool:
     return raw
 
 
+def read_version(text: str) -> str:
+    """Read an API version as the wire has it, as ``"66.0"``.
+
+    :raises ValueError: it is none
+    """
+    match = _API_VERSION.fullmatch(text)
+    if match is None:
+        raise ValueError
+    return f"{match[1]}.0"
+
+
 def _time(raw: object) -> datetime:
     return datetime.fromisoformat(_text(raw))
 
 
 def _version(raw: object) -> str:
     # A JSON number in every captured body, a string in the reference table: read either.
-    return f"{float(raw):.1f}" if isinstance(raw, (int, float, str)) else _text(raw)
+    text = _text(raw) if not isinstance(raw, (int, float)) or isinstance(raw, bool) else str(raw)
+    return read_version(text)
 
 
+_TIMES: Final = ("created_date", "system_modstamp")
 _JSON_FIELDS: Final[Mapping[str, tuple[str, Any]]] = {
     "object": ("object", _text),
     "created_by_id": ("createdById", _text),
@@ -318,7 +363,7 @@ _JSON_FIELDS: Final[Mapping[str, tuple[str, Any]]] = {
     "total_processing_time": ("totalProcessingTime", _count),
     "api_active_processing_time": ("apiActiveProcessingTime", _count),
     "apex_processing_time": ("apexProcessingTime", _count),
-    "error_message": ("errorMessage", _text),
+    "error_message": ("errorMessage", _message),
     "is_pk_chunking_supported": ("isPkChunkingSupported", _flag),
 }
 

@@ -13,7 +13,8 @@ from enum import StrEnum
 from typing import Any, Final, Self, TypeVar
 
 from airflow_provider_sfbulk.client.errors import ProtocolError
-from airflow_provider_sfbulk.client.models import BulkError, check_id
+from airflow_provider_sfbulk.client.models import MOST, BulkError, check_id, read_version
+from airflow_provider_sfbulk.client.safe_text import fit
 
 I = TypeVar("I", bound="_Info")  # noqa: E741 - a type
 
@@ -255,11 +256,17 @@ def _text(raw: object) -> str:
     return raw
 
 
+def _message(raw: object) -> str:
+    return fit(_text(raw))
+
+
 def _count(raw: object) -> int:
     if isinstance(raw, bool) or not isinstance(raw, int | str):
         raise TypeError
-    number = int(raw)
-    if number < 0:
+    if isinstance(raw, str) and not (raw.isascii() and raw.strip().isdigit()):
+        raise ValueError
+    number = int(raw)  # of too many digits: a ValueError, too
+    if not 0 <= number <= MOST:
         raise ValueError
     return number
 
@@ -272,7 +279,7 @@ def _time(raw: object) -> datetime:
 def _version(raw: object) -> str:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         raise TypeError
-    return f"{float(raw):.1f}"
+    return read_version(str(raw).strip())
 
 
 _COUNTERS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
@@ -305,5 +312,5 @@ _JOB_FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
 _BATCH_FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     **_COUNTERS,
     "state": ("state", BatchState.read),
-    "state_message": ("stateMessage", _text),
+    "state_message": ("stateMessage", _message),
 }

@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Unpack
 
-from airflow_provider_sfbulk.client.caller import Caller
+from airflow_provider_sfbulk.client.arguments import count
+from airflow_provider_sfbulk.client.caller import AsyncCaller, Caller
+from airflow_provider_sfbulk.client.faces import Asynchronous, Blocking, Give, Stream, call, stream, whole
 from airflow_provider_sfbulk.client.flows import query
 from airflow_provider_sfbulk.client.flows.job import QueryJobs
-from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule, check_complete
-from airflow_provider_sfbulk.client.job_calls import JobCalls, OnProgress, Timeout
+from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule, check_complete, wait_until_final
+from airflow_provider_sfbulk.client.job_calls import JobCalls, OnProgress, Timeout, seconds_of
 from airflow_provider_sfbulk.client.models import JobInfo, QueryOperation
+from airflow_provider_sfbulk.client.options import Dialect
+from airflow_provider_sfbulk.client.query_result import PAGE_RECORDS, AsyncBulkQueryResult, BulkQueryResult
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
-from airflow_provider_sfbulk.client.results import PAGE_RECORDS, BulkQueryResult
 from airflow_provider_sfbulk.client.spool import Spool
+from airflow_provider_sfbulk.client.wire import Flow
 
 
-class QueryApi(JobCalls):
-    """``client.query``."""
+class QueryCalls(JobCalls):
+    """The calls on query jobs."""
 
-    def __init__(self, client: Caller) -> None:
-        self._query = QueryJobs(client.api_version)
-        super().__init__(client, self._query)
+    _client: Any
+    _result: type[BulkQueryResult] | type[AsyncBulkQueryResult]
 
-    def create_job(self, soql: str, *, include_deleted: bool = False, **options: Any) -> JobInfo:
+    def __init__(self, client: Caller | AsyncCaller) -> None:
+        self._client = client
+        self._jobs = self._query = QueryJobs(client.api_version)
+
+    @call
+    def create_job(self, /, soql: str, *, include_deleted: bool = False, **options: Unpack[Dialect]) -> Flow[JobInfo]:
         """Create a query job, which starts by itself.
 
         :param include_deleted: also deleted and archived records
         :param options: ``column_delimiter``, ``line_ending``
         """
         operation = QueryOperation.QUERY_ALL if include_deleted else QueryOperation.QUERY
-        return self._client.run(self._query.create(soql, operation=operation, **options))
+        return self._query.create(soql, operation=operation, **options)
 
-    def result_pages(self, job_id: str) -> list[str]:
+    @call
+    def result_pages(self, job_id: str) -> Flow[list[str]]:
         """Ask for the locators of all pages of a finished job, in order (API 58.0 and later)."""
-        return self._client.run(query.result_pages(self._query, job_id))
+        job = yield from self._query.get(job_id)
+        return (yield from query.result_pages(self._query.at(job.api_version), job_id))
 
+    @stream
     def results(
         self, job_id: str, *, locator: str | None = None, max_records: int | None = None
-    ) -> Iterator[dict[str, str]]:
+    ) -> Stream[dict[str, str]]:
         """Read a finished job's records, or those of one page, all text as Salesforce sent it.
 
         Page after page is downloaded and proven before its records are given; a page lies on disk, not in memory.
@@ -47,29 +57,21 @@ class QueryApi(JobCalls):
         :param max_records: records of a page at most
         :raises ProtocolError: at the end, when the pages do not add up to the job's records
         """
-        job = self.get_job(job_id)
-        if locator is None:
-            return self._all_pages(job, max_records)
-        _, spool = self._page(job, locator, max_records, [])
-        return spool.rows()
-
-    def _all_pages(self, job: JobInfo, max_records: int | None) -> Iterator[dict[str, str]]:
+        job: JobInfo = yield self._query.get(job_id)
         pages: list[query.Page] = []
-        while not pages or pages[-1].next_locator is not None:
-            page, spool = self._page(job, pages[-1].next_locator if pages else None, max_records, pages)
-            pages.append(page)
-            yield from spool.rows()
-        query.check_total(job, pages)
+        while not pages or (locator is None and pages[-1].next_locator is not None):
+            spool = Spool(dialect_of(job))
+            wanted = pages[-1].next_locator if pages else locator
+            jobs = self._query.at(job.api_version)
+            pages.append((yield query.next_page(jobs, job.id, spool, pages, wanted, max_records=max_records)))
+            yield Give(spool.rows())
+        if locator is None:
+            query.check_total(job, pages)
 
-    def _page(
-        self, job: JobInfo, locator: str | None, max_records: int | None, before: Sequence[query.Page]
-    ) -> tuple[query.Page, Spool]:
-        spool = Spool(dialect_of(job))
-        page = self._client.run(query.next_page(self._query, job.id, spool, before, locator, max_records=max_records))
-        return page, spool
-
+    @whole(BulkQueryResult, AsyncBulkQueryResult)
     def perform(
         self,
+        /,
         soql: str,
         *,
         include_deleted: bool = False,
@@ -77,8 +79,8 @@ class QueryApi(JobCalls):
         on_progress: OnProgress | None = None,
         schedule: Schedule = DEFAULT_SCHEDULE,
         page_records: int = PAGE_RECORDS,
-        **options: Any,
-    ) -> BulkQueryResult:
+        **options: Unpack[Dialect],
+    ) -> Flow[Any]:
         """Run a query and wait for it; the rows stream from the result.
 
         :param include_deleted: also deleted and archived records
@@ -87,6 +89,23 @@ class QueryApi(JobCalls):
         :raises RequestRefusedError: Salesforce refuses the SOQL
         :raises JobFailedError: the job ended ``Failed`` or ``Aborted``
         """
-        made = self.create_job(soql, include_deleted=include_deleted, **options)
-        job = check_complete(self.wait(made.id, timeout=timeout, on_progress=on_progress, schedule=schedule))
-        return BulkQueryResult(self._client, job, page_records=page_records)
+        count()("page_records", page_records)
+        waiting = seconds_of(timeout)
+        operation = QueryOperation.QUERY_ALL if include_deleted else QueryOperation.QUERY
+        made = yield from self._query.create(soql, operation=operation, **options)
+        (job,) = yield from wait_until_final(
+            self._query, [made.id], schedule=schedule, timeout=waiting, on_progress=on_progress
+        )
+        return self._result(self._client, check_complete(job), page_records=page_records)
+
+
+class QueryApi(Blocking, QueryCalls):
+    """``client.query``."""
+
+    _result = BulkQueryResult
+
+
+class AsyncQueryApi(Asynchronous, QueryCalls):
+    """``client.query`` of an asynchronous client."""
+
+    _result = AsyncBulkQueryResult

@@ -1,69 +1,52 @@
-"""What a whole load and a whole query give back: counts at once, records as a stream."""
+"""What a whole load gives back: counts at once, records as rows that are read when they are asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, Self
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any, Self
 
-from airflow_provider_sfbulk.client.caller import Caller
-from airflow_provider_sfbulk.client.flows.extract import describe_columns, fetch, widen_for
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.faces import Asynchronous, Blocking, Give, Stream, drained, drained_beside, mapped
 from airflow_provider_sfbulk.client.flows.ingest import Filled
-from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs
-from airflow_provider_sfbulk.client.flows.query import Page, check_total, next_page
+from airflow_provider_sfbulk.client.flows.job import IngestJobs
 from airflow_provider_sfbulk.client.flows.settle import KINDS, Kind, Settlement
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule, wait_until_final
-from airflow_provider_sfbulk.client.job_calls import OnProgress, Timeout, seconds_of
+from airflow_provider_sfbulk.client.job_calls import OnProgress, Timeout, Waiting
 from airflow_provider_sfbulk.client.models import BulkError, JobInfo, JobState
+from airflow_provider_sfbulk.client.query_result import AsyncBulkQueryResult, BulkQueryResult
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
-from airflow_provider_sfbulk.client.records.frame import data_frame
-from airflow_provider_sfbulk.client.records.pages import TablePage
 from airflow_provider_sfbulk.client.records.results import REQUIRED
-from airflow_provider_sfbulk.client.records.schema import ColumnType, MisfitError
+from airflow_provider_sfbulk.client.rows import rows
 from airflow_provider_sfbulk.client.spool import Spool
+from airflow_provider_sfbulk.client.wire import Effect, Flow, Sleep
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["AsyncBulkQueryResult", "AsyncBulkResult", "BulkQueryResult", "BulkResult", "read_results"]
 
-
-AT_ONCE: Final = 4
-"""Pages that are read at the same time for a DataFrame."""
-
-PAGE_RECORDS: Final = 50_000
-"""Records of one page when rows are streamed. What other clients ask for, too; a page lies in memory."""
+Text = dict[str, str]
 
 
-class BulkResult:
+class LoadResult:
     """A load: its jobs and what became of its records. Records are read from Salesforce each time they are asked for.
 
+    Iterate for the result of each job, as they finish: each is a result with one job of its own.
+
     :param filled: the parts and the jobs that hold them
+    :param waiting: how to wait when a count is asked for before :meth:`wait` was called
     """
 
-    def __init__(self, client: Caller, filled: Sequence[Filled]) -> None:
+    _client: Any
+
+    def __init__(self, client: Any, filled: Sequence[Filled], waiting: Waiting = Waiting()) -> None:  # noqa: B008 - frozen
         self._client = client
+        self._jobs = IngestJobs(client.api_version)
         self._filled = filled
+        self._waits = waiting
         self._settlement: Settlement | None = None
 
-    def wait(
-        self,
-        *,
-        timeout: Timeout = None,
-        on_progress: OnProgress | None = None,
-        schedule: Schedule = DEFAULT_SCHEDULE,
-    ) -> Self:
-        """Wait until all jobs are final.
-
-        :param timeout: in seconds or as a timedelta; None for no end
-        :raises JobTimeoutError: the wait ended; the jobs go on
-        :raises ProtocolError: the jobs' counters do not fit what was sent
-        """
-        flow = wait_until_final(
-            IngestJobs(self._client.api_version),
-            [each.job_id for each in self._filled],
-            schedule=schedule,
-            timeout=seconds_of(timeout),
-            on_progress=on_progress,
-        )
-        self._settlement = Settlement.of(self._filled, self._client.run(flow))
+    def waited(self, waiting: Waiting | None = None) -> Flow[Self]:
+        """Wait until all jobs are final."""
+        infos = yield from wait_until_final(self._jobs, self.job_ids, **(waiting or self._waits).options())
+        self._settlement = Settlement.of(self._filled, infos)
         return self
 
     @property
@@ -75,6 +58,16 @@ class BulkResult:
     def jobs(self) -> list[JobInfo]:
         """The final jobs, in the order of the records; waits for them if that was not done yet."""
         return [each.job for each in self._settled().parts]
+
+    @property
+    def job(self) -> JobInfo:
+        """The final job of a load that needed one only.
+
+        :raises SourceError: it needed several: :attr:`jobs` has them
+        """
+        if len(self._filled) != 1:
+            raise SourceError(f"the load has {len(self._filled)} jobs: they are in jobs")
+        return self.jobs[0]
 
     @property
     def is_successful(self) -> bool:
@@ -102,107 +95,158 @@ class BulkResult:
         return self._settled().records
 
     @property
-    def successful_records(self) -> Iterator[dict[str, str]]:
+    def success_rate(self) -> float:
+        """Share of the records that were saved, from 0.0 to 1.0."""
+        return self.successful_count / self.total_count
+
+    @rows
+    def successful_records(self) -> tuple[Callable[[], int], Callable[[], Stream[Text]]]:
         """The records that were saved: ``sf__Id``, ``sf__Created`` and the columns sent, all text, in no order."""
-        return self._records("successful")
+        return (lambda: self.successful_count), (lambda: self._records("successful"))
 
-    @property
-    def failed_records(self) -> Iterator[dict[str, str]]:
+    @rows
+    def failed_records(self) -> tuple[Callable[[], int], Callable[[], Stream[Text]]]:
         """The records that failed: ``sf__Id``, ``sf__Error`` and the columns sent, all text, in no order."""
-        return self._records("failed")
+        return (lambda: self.failed_count), (lambda: self._records("failed"))
 
-    @property
-    def unprocessed_records(self) -> Iterator[dict[str, str]]:
+    @rows
+    def unprocessed_records(self) -> tuple[Callable[[], int], Callable[[], Stream[Text]]]:
         """The records that Salesforce never tried: the columns sent, all text."""
-        return self._records("unprocessed")
+        return (lambda: self.unprocessed_count), (lambda: self._records("unprocessed"))
 
-    @property
-    def errors(self) -> Iterator[BulkError]:
-        """Why the failed records failed, in the order of :attr:`failed_records`."""
-        return (BulkError.parse(record["sf__Error"]) for record in self.failed_records)
+    @rows
+    def errors(self) -> tuple[Callable[[], int], Callable[[], Stream[BulkError]]]:
+        """Why the failed records failed, in the order of :attr:`failed_records`; then why each job failed that did."""
+        ended_badly = [job for job in self.jobs if job.state is not JobState.JOB_COMPLETE]
+
+        def read() -> Stream[BulkError]:
+            yield from mapped(
+                self._records("failed"), lambda failed: (BulkError.parse(each["sf__Error"]) for each in failed)
+            )
+            yield Give([_error_of(job) for job in ended_badly])
+
+        return (lambda: self.failed_count + len(ended_badly)), read
 
     def _settled(self) -> Settlement:
         if self._settlement is None:
-            self.wait()
+            self._settle_now()
         assert self._settlement is not None
         return self._settlement
 
-    def _records(self, kind: Kind) -> Iterator[dict[str, str]]:
+    def _settle_now(self) -> None:
+        raise NotImplementedError
+
+    def _records(self, kind: Kind) -> Stream[Text]:
         for each in self._settled().parts:
             if each.count(kind):
-                yield from read_results(self._client, each.job, kind)
+                yield from read_results(self._jobs, each.job, kind)
+
+    def _by_job(self) -> Stream[Self]:
+        """Give a result for each job, as they finish."""
+        left = {each.job_id: each for each in self._filled}
+        ended: list[JobInfo] = [] if self._settlement is None else [each.job for each in self._settlement.parts]
+        tell = self._waits.on_progress
+
+        def note(job: JobInfo) -> None:
+            if tell is not None:
+                tell(job)
+            if job.is_final:
+                ended.append(job)
+
+        options = {**self._waits.options(), "on_progress": note}
+        wait = Paused(wait_until_final(self._jobs, list(left), **options))
+        while left:
+            if not ended:
+                yield wait.until(lambda: bool(ended))
+            for job in ended:
+                one = type(self)(self._client, [left.pop(job.id)], self._waits)
+                one._settlement = Settlement.of(one._filled, [job])
+                yield Give([one])
+            ended.clear()
 
 
-def read_results(client: Caller, job: JobInfo, kind: Kind) -> Iterator[dict[str, str]]:
+class Paused:
+    """A wait that may be left between two looks, and gone on with later."""
+
+    def __init__(self, flow: Flow[Any]) -> None:
+        self._flow = flow
+        self._next: Effect | None = None
+
+    def until(self, enough: Callable[[], bool]) -> Flow[None]:
+        """Go on with it until it has ended, or ``enough`` was seen and it would pause."""
+        try:
+            effect = self._next or next(self._flow)
+            while not (isinstance(effect, Sleep) and enough()):
+                try:
+                    result = yield effect
+                except BaseException as error:
+                    effect = self._flow.throw(error)
+                else:
+                    effect = self._flow.send(result)
+            self._next = effect
+        except StopIteration:
+            pass
+
+
+def read_results(jobs: IngestJobs, job: JobInfo, kind: Kind) -> Stream[Text]:
     """Read one result file of a job, proven whole against the job's counters before its first row is given."""
     # Of a job that did not complete the counters may lag behind the files, and nothing counts the unprocessed records.
     counted: dict[Kind, int] = {}
     if job.state is JobState.JOB_COMPLETE:
         counted = {"successful": job.successful, "failed": job.failed}
     spool = Spool(dialect_of(job), records=counted.get(kind), required=REQUIRED[kind])
-    client.run(IngestJobs(client.api_version).results(job.id, KINDS[kind], spool))
-    return spool.rows()
+    yield jobs.at(job.api_version).results(job.id, KINDS[kind], spool)
+    yield Give(spool.rows())
 
 
-class BulkQueryResult:
-    """The rows of a finished query job: iterate for dicts, or take a DataFrame. ``len()`` is known before.
+def _error_of(job: JobInfo) -> BulkError:
+    """Say why a job failed as a whole, of a message as ``InvalidBatch : Field name not found : Nmae``."""
+    code, _, message = (job.error_message or "").partition(" : ")
+    if not message or " " in code:
+        code, message = str(job.state), job.error_message or f"the job ended {job.state}"
+    return BulkError(code, message)
 
-    Values are typed by describe: ``int``, ``Decimal``, ``float``, ``bool``, ``date``, aware ``datetime``, text; null is
-    None. Each iteration reads the pages anew.
 
-    A number with more decimals than describe promises makes its column a ``float``: in a DataFrame the whole column, in
-    an iteration from that page on, as the rows before have been given away.
-    """
+class BulkResult(Blocking, LoadResult):
+    __doc__ = LoadResult.__doc__
 
-    def __init__(self, client: Caller, job: JobInfo, *, page_records: int = PAGE_RECORDS) -> None:
-        self.job = job
-        self._client = client
-        self._jobs = QueryJobs(client.api_version)
-        self._page_records = page_records
+    def wait(
+        self,
+        *,
+        timeout: Timeout = None,
+        on_progress: OnProgress | None = None,
+        schedule: Schedule = DEFAULT_SCHEDULE,
+    ) -> Self:
+        """Wait until all jobs are final.
 
-    def __len__(self) -> int:
-        return self.job.processed
+        :param timeout: in seconds or as a timedelta; None for no end
+        :raises JobTimeoutError: the wait ended; the jobs go on
+        :raises ProtocolError: the jobs' counters do not fit what was sent
+        """
+        return self._client.run(self.waited(Waiting(timeout, on_progress, schedule)))
 
-    @property
-    def record_count(self) -> int:
-        """How many rows there are."""
-        return len(self)
+    def __iter__(self) -> Iterator[BulkResult]:
+        return drained(self._client, self._by_job())
 
-    @property
-    def records(self) -> Iterator[dict[str, Any]]:
-        """The rows, from the first."""
-        return iter(self)
+    def _settle_now(self) -> None:
+        self._client.run(self.waited())
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        types = self._client.run(describe_columns(self._jobs, self.job))
-        pages: list[Page] = []
-        while not pages or pages[-1].next_locator is not None:
-            sink = self._page(types)
-            locator = pages[-1].next_locator if pages else None
-            flow = next_page(self._jobs, self.job.id, sink, pages, locator, max_records=self._page_records)
-            try:
-                pages.append(self._client.run(flow))
-            except MisfitError as misfit:
-                types = widen_for(types, misfit)
-                continue
-            for batch in sink.batches:
-                yield from batch.to_pylist()
-        check_total(self.job, pages)
 
-    def to_df(self) -> pd.DataFrame:
-        """Give all rows as a DataFrame with Arrow types, the columns and their types also when there are none."""
-        made: dict[int, TablePage] = {}
+class AsyncBulkResult(Asynchronous, LoadResult):
+    __doc__ = LoadResult.__doc__
 
-        def make_page(index: int, types: tuple[ColumnType, ...]) -> TablePage:
-            made[index] = self._page(types)
-            return made[index]
+    async def wait(
+        self,
+        *,
+        timeout: Timeout = None,
+        on_progress: OnProgress | None = None,
+        schedule: Schedule = DEFAULT_SCHEDULE,
+    ) -> Self:
+        """Wait until all jobs are final, see :meth:`BulkResult.wait`."""
+        return await self._client.run(self.waited(Waiting(timeout, on_progress, schedule)))
 
-        flow = fetch(self._jobs, self.job, make_page, typed=True, page_records=self._page_records, at_once=AT_ONCE)
-        pages = [made[index] for index in range(self._client.run(flow))]
-        schema = pages[0].schema
-        assert schema is not None, "a page that is finished has a schema"
-        return data_frame((batch for page in pages for batch in page.batches), schema)
+    def __aiter__(self) -> AsyncIterator[AsyncBulkResult]:
+        return drained_beside(self._client, self._by_job())
 
-    def _page(self, types: Iterable[ColumnType]) -> TablePage:
-        fixed = tuple(types)
-        return TablePage(dialect_of(self.job), types=lambda _: fixed)
+    def _settle_now(self) -> None:
+        raise RuntimeError("the jobs have not been waited for: await result.wait() first")

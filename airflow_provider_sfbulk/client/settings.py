@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import os
 import re
+import ssl
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.auth import hosts
+from airflow_provider_sfbulk.client.auth import hosts, private_key
 from airflow_provider_sfbulk.client.errors import LoginError, SourceError
+from airflow_provider_sfbulk.client.safe_text import fit
 
 ENV_PREFIX: Final = "SFBULK_"
 TIMEOUT_SECONDS: Final = 120.0
-"""Seconds to wait between bytes of one HTTP call, unless the connection says otherwise."""
+"""Seconds until a reply has begun and of silence at most, unless the connection says otherwise (``drivers/pace``)."""
 
+MOST_TIMEOUT: Final = 24 * 60 * 60
 MASK_CHARACTERS: Final = 5
 """Shorter texts are not masked: Airflow's masker skips them, and they would black out ordinary words."""
 
-_VERSION: Final = re.compile(r"v?(\d{2,3})(?:\.0)?", re.IGNORECASE)
+BASE64_CHARACTERS: Final = 8
+"""Shorter pieces of base64 are not masked: they stand in other texts by chance."""
+
+_URL_SAFE: Final = str.maketrans("+/", "-_")
+_VERSION: Final = re.compile(r"v?([0-9]{2,3})(?:\.0)?", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"[!-~]+")
 _ID: Final = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
 _ARMOUR: Final = "-----"
@@ -63,6 +73,11 @@ _INFERRED: Final[tuple[tuple[tuple[str, ...], AuthFlow], ...]] = (
 )
 """The first row whose fields are all filled decides. OAuth stands before SOAP, which ends."""
 
+_SECRET: Final = frozenset(
+    {"password", "client_secret", "private_key", "refresh_token", "security_token", "access_token", "proxy"}
+)
+"""Fields whose value is never shown, whatever is wrong with it."""
+
 _ENOUGH: Final = ("private_key", "private_key_file", "client_secret", "refresh_token", "password", "access_token")
 """Fields of which every way to log in has one."""
 
@@ -92,7 +107,7 @@ class Settings:
     :param allowed_hosts: hosts besides Salesforce's own, see :mod:`~airflow_provider_sfbulk.client.auth.hosts`
     :param ca_file: path of the certificate authorities to trust, in place of the usual ones
     :param proxy: URL of the proxy to every host but this machine, in place of the environment's
-    :param timeout: seconds between bytes of one HTTP call
+    :param timeout: seconds in which a reply must have begun, and of silence at most
     """
 
     host: str = hosts.LOGIN_HOST
@@ -128,7 +143,17 @@ class Settings:
         if unknown:
             raise SourceError(f"unknown settings {', '.join(unknown)}; known are {', '.join(known)}")
         given = {key: value for key, value in values.items() if value is not None and value not in ("", ())}
+        if isinstance(given.get("timeout"), timedelta):
+            given["timeout"] = given["timeout"].total_seconds()
+        for key, value in given.items():
+            if key != "allowed_hosts" and (
+                isinstance(value, bool) or not isinstance(value, str | int | float | PurePath)
+            ):
+                raise SourceError(f"{title(key)} must be a text, not {type(value).__name__}")
         texts = {key: str(value).strip() for key, value in given.items()}
+        for key, text in texts.items():
+            if key not in _SECRET | {"login"} and not text.isprintable():
+                raise SourceError(f"{title(key)} has a character that cannot be seen: {fit(text, 100)}")
         allowed = _patterns(given.get("allowed_hosts", ()))
         flow = _flow(texts, title)
         if "instance_url" in texts:
@@ -142,10 +167,12 @@ class Settings:
             "auth_flow": flow,
             "api_version": read_version(texts.get("api_version", limits.DEFAULT_API_VERSION)),
             "allowed_hosts": allowed,
-            "timeout": _seconds(texts.get("timeout", TIMEOUT_SECONDS)),
+            "timeout": _seconds(given.get("timeout", TIMEOUT_SECONDS)),
         }
         if "organization_id" in texts and not _ID.fullmatch(texts["organization_id"]):
             raise SourceError("organization_id must be the org's id: 15 or 18 letters and digits")
+        if "ca_file" in texts:
+            check_authorities(texts["ca_file"], what=title("ca_file"))
         if "proxy" in texts:
             checked["proxy"] = _proxy(texts["proxy"])
         if "password" in given:
@@ -190,12 +217,8 @@ class Settings:
         """
         text = self.private_key
         if text is None and self.private_key_file is not None:
-            try:
-                text = Path(self.private_key_file).read_text("utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                reason = error.strerror if isinstance(error, OSError) else "it is not text"
-                raise LoginError(f"cannot read private_key_file {self.private_key_file}: {reason}") from error
-        return self if text is None else replace(self, private_key=_unfolded(text))
+            text = private_key.read_key_file(self.private_key_file)
+        return self if text is None else replace(self, private_key=private_key.unfolded(text))
 
     def secrets(self) -> frozenset[str]:
         """Give every spelling in which a secret of this connection may turn up in a log.
@@ -206,12 +229,16 @@ class Settings:
         own = (self.password, self.client_secret, self.refresh_token, self.security_token, self.access_token)
         given = [*own, self.full_password, *_proxy_passwords(self.proxy)]
         if self.private_key is not None:
-            given += list(_key_lines(_unfolded(self.private_key))) or [self.private_key]
+            given += [*_key_lines(private_key.unfolded(self.private_key)), *_key_lines(self.private_key)]
         return spellings(*(text for text in given if text))
 
 
 def spellings(*secrets: str) -> frozenset[str]:
-    """Give each secret as it is and as ``repr``, JSON, XML, a URL and a CRLF file would show it."""
+    """Give each secret as it is and as ``repr``, JSON, XML, a URL, base64 and a CRLF file would show it.
+
+    In base64 a text looks different at each of three places; what is before and behind it changes its first and last
+    characters, so those are left out.
+    """
     found: set[str] = set()
     for written in {*secrets, *(secret.strip() for secret in secrets)}:
         lines = written.replace("\r\n", "\n")
@@ -219,7 +246,20 @@ def spellings(*secrets: str) -> frozenset[str]:
             found |= {text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
             found |= {quote(text), quote(text, safe=""), quote_plus(text)}
             found |= {html.escape(text), html.escape(text, quote=False)}
+        found |= set(_in_base64(written))
     return frozenset(text for text in found if len(text) >= MASK_CHARACTERS)
+
+
+def _in_base64(text: str) -> Iterator[str]:
+    data = text.encode("utf-8", "surrogatepass")
+    for before in range(3):
+        packed = base64.b64encode(bytes(before) + data).decode("ascii")
+        first = (0, 2, 3)[before]
+        last = (before + len(data)) * 8 // 6
+        core = packed[first:last]
+        if len(core) >= BASE64_CHARACTERS:
+            safe = core.translate(_URL_SAFE)
+            yield from (core, safe, quote(core, safe=""))
 
 
 def read_version(value: object) -> str:
@@ -244,6 +284,26 @@ def check_token(token: object, *, what: str) -> str:
     if isinstance(token, str) and _TOKEN.fullmatch(token):
         return token
     raise LoginError(f"{what} is not a token: it must be one line of printable ASCII without blanks")
+
+
+def check_authorities(path: str, *, what: str) -> None:
+    """Check that a file of certificate authorities, or a folder of them, is there and has some.
+
+    :raises LoginError: it has not: no certificate could be trusted
+    """
+    place = Path(path)
+    try:
+        status = place.stat()
+        if stat.S_ISDIR(status.st_mode):
+            return
+        if not stat.S_ISREG(status.st_mode):
+            raise LoginError(f"{what} {path!r:.200} is no regular file")
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise LoginError(f"{what} {path!r:.200} has no certificate in PEM that can be read") from None
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is no path"
+        raise LoginError(f"{what} {path!r:.200} cannot be read: {reason}") from error
 
 
 def _flow(texts: Mapping[str, str], title: Callable[[str], str]) -> AuthFlow:
@@ -286,18 +346,12 @@ def _patterns(value: object) -> tuple[str, ...]:
 
 def _seconds(value: object) -> float:
     try:
-        seconds = float(str(value))
+        seconds = float(str(value)) if str(value).isascii() else 0.0
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise SourceError("timeout must be a number of seconds above 0")
+    if not 0 < seconds <= MOST_TIMEOUT:
+        raise SourceError(f"timeout must be a number of seconds above 0, and {MOST_TIMEOUT} at most")
     return seconds
-
-
-def _unfolded(pem: str) -> str:
-    """Undo what JSON in a form field or an environment variable does to a key: ``\\n`` as two characters."""
-    text = pem.strip().replace("\r\n", "\n")
-    return text if "\n" in text else text.replace("\\r", "").replace("\\n", "\n")
 
 
 def _key_lines(pem: str) -> Iterator[str]:

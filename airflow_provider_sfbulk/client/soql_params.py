@@ -129,6 +129,8 @@ def bind(soql: str, params: Mapping[str, Any]) -> str:
 
     :raises SourceError: naming a name without a value, a value without a name, or a value that is none of SOQL's
     """
+    if not isinstance(params, Mapping):
+        raise SourceError(f"soql_params is a dict of values by name, not {type(params).__name__}")
     used: set[str] = set()
 
     def written(match: re.Match[str]) -> str:

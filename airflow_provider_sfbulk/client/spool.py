@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Iterator
-from typing import IO, Final
+from typing import Final
 
 from airflow_provider_sfbulk.client.errors import TransportError
 from airflow_provider_sfbulk.client.flows.query import RECORDS_HEADER
+from airflow_provider_sfbulk.client.models import read_count
 from airflow_provider_sfbulk.client.records.decode import RecordCounter, find_dialect, read_rows
 from airflow_provider_sfbulk.client.records.dialect import Dialect
+from airflow_provider_sfbulk.client.records.temporary import TemporaryFile
 from airflow_provider_sfbulk.client.wire import Reply
 
 _MEMORY_BYTES: Final = 1024 * 1024
@@ -19,7 +20,7 @@ _CHUNK_BYTES: Final = 1024 * 1024
 class OnDisk:
     """What a sink writes to a file of its own: without a name, in memory while it is small, gone with the sink."""
 
-    _file: IO[bytes] | None = None
+    _file: TemporaryFile | None = None
 
     def discard(self) -> None:
         """Close the file, which removes it."""
@@ -29,9 +30,9 @@ class OnDisk:
 
     def _open(self) -> None:
         self.discard()
-        self._file = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 - closed by discard
+        self._file = TemporaryFile(_MEMORY_BYTES)
 
-    def _opened(self) -> IO[bytes]:
+    def _opened(self) -> TemporaryFile:
         if self._file is None:
             raise RuntimeError("the file is not open: a sink is started first, and its rows are read once")
         return self._file
@@ -65,8 +66,8 @@ class Spool(OnDisk):
         """Begin anew."""
         self._open()
         self._counter = RecordCounter(self._given)
-        said = reply.headers.get(RECORDS_HEADER, "")
-        self._expected = int(said) if self._records is None and said.isdecimal() else self._records
+        said = read_count(reply.headers.get(RECORDS_HEADER, ""))
+        self._expected = said if self._records is None else self._records
 
     def write(self, data: bytes) -> None:
         """Take the next bytes."""

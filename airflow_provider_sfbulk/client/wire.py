@@ -15,6 +15,7 @@ effect              result                                        raised at the 
 ``Now``             seconds of a monotonic clock
 ``Recall``          the recorded value, or None                   ``LedgerError``
 ``Record``          the value that stands, verified               ``LedgerError``
+``Aside``           None                                          what the call raises
 ``Together``        list of the flows' results, in their order    the first error, once the others have stopped
 ==================  ============================================  ==================================================
 """
@@ -27,9 +28,15 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
-REPLY_BYTES: Final = 32 * 1024 * 1024
+REPLY_BYTES: Final = 16 * 1024 * 1024
 """Bytes that a driver reads of a reply it must hold in memory, at most: a job list page is some 600 kB, the describe
 of an object with 800 fields some 2 MB. More is refused as a ``ProtocolError``: a reply is distrusted until proven."""
+
+ERROR_BYTES: Final = 1024 * 1024
+"""Bytes that are read of a refusal: Salesforce's are some hundred bytes, a maintenance page some ten thousand."""
+
+FETCH_BYTES: Final = 10_000_000_000
+"""Bytes, decompressed, of one download. Salesforce's largest result files are 1 GB (``limits.RESULT_FILE_BYTES``)."""
 
 
 @dataclass(frozen=True)
@@ -161,8 +168,15 @@ class Record:
     value: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Aside:
+    """Make a call, as to show a new job: where the ledger is used, so never two of them at the same time."""
+
+    act: Callable[[], None]
+
+
 class Ledger(Protocol):
-    """What performs ``Recall`` and ``Record``. Called from several threads."""
+    """What performs ``Recall`` and ``Record``: one at a time, from one thread."""
 
     def recall(self, key: str, /) -> Mapping[str, Any] | None:
         """Read what is recorded under ``key``."""
@@ -184,5 +198,5 @@ class Together:
     limit: int
 
 
-Effect: TypeAlias = Authorize | Send | Fetch | Sleep | Now | Recall | Record | Together
+Effect: TypeAlias = Authorize | Send | Fetch | Sleep | Now | Recall | Record | Aside | Together
 Flow: TypeAlias = Generator[Effect, Any, T]

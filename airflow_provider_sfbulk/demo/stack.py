@@ -151,11 +151,15 @@ class AirflowStack:
     def _database(self, lock_seconds: int) -> str:
         return f"sqlite:///{self.home / 'airflow.db'}?timeout={lock_seconds}"
 
-    def start_component(self, name: str) -> None:
-        """Start one component, as after :meth:`kill_component`."""
+    def start_component(self, name: str, *, known_as: str | None = None) -> None:
+        """Start one component, as after :meth:`kill_component`.
+
+        :param known_as: its name for this class, when it is the second of its kind
+        """
+        known_as = known_as or name
         own = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database(API_LOCK_SECONDS)} if name == "api-server" else {}
-        with self.log_of(name).open("ab") as output:
-            self._processes[name] = subprocess.Popen(
+        with self.log_of(known_as).open("ab") as output:
+            self._processes[known_as] = subprocess.Popen(
                 self._command(*self.components[name]),
                 env={**self._environment, **own},
                 stdout=output,

@@ -59,7 +59,7 @@ def connection_session(connection: Connection, *, api_version: str | None = None
     :raises LoginError: when what its way of login needs is missing
     """
     values: dict[str, Any] = {
-        **connection.extra_dejson,
+        **_extra(connection),
         "login": connection.login,
         "password": connection.password,
     }
@@ -72,6 +72,27 @@ def connection_session(connection: Connection, *, api_version: str | None = None
     settings = Settings.from_mapping({key: value for key, value in values.items() if value not in (None, "")})
     _mask(settings.secrets())
     return Session(settings, on_secrets=_mask)
+
+
+def _extra(connection: Connection) -> dict[str, Any]:
+    """Read the extra fields.
+
+    :raises SourceError: they are no JSON object
+    """
+    if not connection.extra or not connection.extra.strip():
+        return {}
+    try:
+        found = json.loads(connection.extra)
+    except (ValueError, RecursionError):
+        # From None: the text may hold secrets.
+        raise SourceError(f"the extra of connection {connection.conn_id!r:.100} is no JSON") from None
+    if not isinstance(found, dict):
+        kind = type(found).__name__
+        raise SourceError(
+            f"the extra of connection {connection.conn_id!r:.100} is {kind}: it must be a JSON object, as "
+            '{"client_id": "…"}'
+        )
+    return found
 
 
 def _mask(secrets: Iterable[str]) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.sdk import BaseHook
 
 from airflow_provider_sfbulk.client.errors import SfBulkError
 from airflow_provider_sfbulk.client.models import Operation
+from airflow_provider_sfbulk.client.options import HookLoadOptions, QueryOptions
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from airflow_provider_sfbulk.client import BulkClient
+    from airflow_provider_sfbulk.client import AsyncBulkClient, BulkClient
+    from airflow_provider_sfbulk.client.auth.session import Session
     from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
     from airflow_provider_sfbulk.client.results import BulkQueryResult, BulkResult
 
@@ -49,15 +51,27 @@ class SalesforceBulkHook(BaseHook):
         session = connection_session(self.get_connection(self.salesforce_conn_id), api_version=self.api_version)
         return BulkClient.from_settings(session.settings, BlockingDriver(session.settings, session=session))
 
+    async def get_async_conn(self) -> AsyncBulkClient:
+        """Give the asynchronous client, for triggers of your own; use it in an ``async with``."""
+        from airflow_provider_sfbulk.client import AsyncBulkClient
+        from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
+
+        session = await self._async_session()
+        return AsyncBulkClient.from_settings(session.settings, AsyncDriver(session.settings, session=session))
+
     async def get_async_driver(self) -> AsyncDriver:
         """Give the driver that runs flows in an event loop, as the triggerer's."""
         from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
+
+        session = await self._async_session()
+        return AsyncDriver(session.settings, session=session)
+
+    async def _async_session(self) -> Session:
         from airflow_provider_sfbulk.hooks.connection import connection_session
 
         connection = await get_async_connection(self.salesforce_conn_id)
         # In a thread: on the event loop, Airflow's masker reaches its supervisor only from a trigger's own task.
-        session = await asyncio.to_thread(connection_session, connection, api_version=self.api_version)
-        return AsyncDriver(session.settings, session=session)
+        return await asyncio.to_thread(connection_session, connection, api_version=self.api_version)
 
     def test_connection(self) -> tuple[bool, str]:
         """Sign in and read the org's limits: proves the login, the API permission and the version."""
@@ -71,38 +85,67 @@ class SalesforceBulkHook(BaseHook):
         left = f" API calls left today: {calls.remaining} of {calls.max}." if calls else ""
         return True, f"Signed in to {host} with API version {client.api_version}.{left}"
 
-    def insert(self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Any) -> BulkResult:
-        """Insert records; see :meth:`BulkClient.ingest.perform` for the options and the result."""
+    def insert(
+        self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Unpack[HookLoadOptions]
+    ) -> BulkResult:
+        """Insert records; see :meth:`BulkClient.ingest.perform` for the options and the result.
+
+        :param options: also ``fail_on_failed_jobs=False``: jobs that failed as a whole are then found in ``result.jobs``
+            only. Failed *records* never raise here: see ``result.failed_count``
+        :raises JobFailedError: a job failed as a whole or was aborted; its ``jobs`` are those that did
+        """
         return self._ingest(sobject, Operation.INSERT, records, **options)
 
-    def update(self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Any) -> BulkResult:
+    def update(
+        self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Unpack[HookLoadOptions]
+    ) -> BulkResult:
         """Update records by their ``Id``."""
         return self._ingest(sobject, Operation.UPDATE, records, **options)
 
     def upsert(
-        self, sobject: str, records: Iterable[Mapping[str, Any]], external_id_field: str, **options: Any
+        self,
+        sobject: str,
+        records: Iterable[Mapping[str, Any]],
+        external_id_field: str,
+        **options: Unpack[HookLoadOptions],
     ) -> BulkResult:
         """Insert records, or update those whose ``external_id_field`` is there already."""
         return self._ingest(sobject, Operation.UPSERT, records, external_id_field=external_id_field, **options)
 
-    def delete(self, sobject: str, ids_or_records: Iterable[str | Mapping[str, Any]], **options: Any) -> BulkResult:
+    def delete(
+        self, sobject: str, ids_or_records: Iterable[str | Mapping[str, Any]], **options: Unpack[HookLoadOptions]
+    ) -> BulkResult:
         """Move records to the recycle bin."""
         return self._ingest(sobject, Operation.DELETE, ids_or_records, **options)
 
     def hard_delete(
-        self, sobject: str, ids_or_records: Iterable[str | Mapping[str, Any]], **options: Any
+        self, sobject: str, ids_or_records: Iterable[str | Mapping[str, Any]], **options: Unpack[HookLoadOptions]
     ) -> BulkResult:
         """Delete records for good. Needs the permission "Bulk API Hard Delete"."""
         return self._ingest(sobject, Operation.HARD_DELETE, ids_or_records, **options)
 
-    def query(self, soql: str, *, include_deleted: bool = False, **options: Any) -> BulkQueryResult:
+    def query(self, soql: str, *, include_deleted: bool = False, **options: Unpack[QueryOptions]) -> BulkQueryResult:
         """Run a query; the rows stream, and ``len()`` of the result is known."""
         return self.get_conn().query.perform(soql, include_deleted=include_deleted, **options)
 
-    def get_df(self, soql: str, *, include_deleted: bool = False, **options: Any) -> pd.DataFrame:
+    def get_df(self, soql: str, *, include_deleted: bool = False, **options: Unpack[QueryOptions]) -> pd.DataFrame:
         """Run a query and give its rows as a DataFrame, typed by describe."""
         with self.get_conn() as client:
             return client.query.perform(soql, include_deleted=include_deleted, **options).to_df()
 
-    def _ingest(self, sobject: str, operation: Operation, records: Iterable[Any], **options: Any) -> BulkResult:
-        return self.get_conn().ingest.perform(sobject, operation, records, **options)
+    def _ingest(
+        self,
+        sobject: str,
+        operation: Operation,
+        records: Iterable[Any],
+        *,
+        fail_on_failed_jobs: bool = True,
+        wait: bool = True,
+        **options: Any,
+    ) -> BulkResult:
+        result = self.get_conn().ingest.perform(sobject, operation, records, wait=wait, **options)
+        if wait and fail_on_failed_jobs:
+            from airflow_provider_sfbulk.client.flows.wait import check_all_complete
+
+            check_all_complete(result.jobs)
+        return result

@@ -23,6 +23,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--job-seconds", metavar="N", type=float, default=0.0, help="how long a job takes; 0, the default, is at once"
     )
+    options.add_argument(
+        "--random-seed", metavar="N", type=int, help="the same seed gives a new org the same id and credentials"
+    )
     options.add_argument("--tls", action="store_true", help="answer https; the start line names the ca_file")
     return options
 
@@ -49,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             data=options.data,
             job_seconds=options.job_seconds,
             tls=options.tls,
+            random_seed=options.random_seed,
         ).start()
     except (OSError, ValueError) as error:
         print(f"the local org cannot start: {error}", file=sys.stderr)  # noqa: T201 - a command's own output

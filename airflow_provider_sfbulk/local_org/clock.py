@@ -15,11 +15,13 @@ class Clock:
 
     def __init__(self) -> None:
         self._ahead = timedelta()
+        self._frozen: datetime | None = None
         self._moved = threading.Condition()
 
     def now(self) -> datetime:
         """Return the org's present time."""
-        return datetime.now(UTC) + self._ahead
+        frozen = self._frozen
+        return datetime.now(UTC) + self._ahead if frozen is None else frozen
 
     def advance(self, seconds: float) -> None:
         """Push the time forward, and wake whoever waits on :attr:`lock`.
@@ -30,9 +32,34 @@ class Clock:
         if seconds < 0:
             raise ValueError("time only goes forward")
         with self._moved:
+            if self._frozen is not None:
+                _ = self._frozen + timedelta(seconds=seconds) + _ROOM
+                self._frozen += timedelta(seconds=seconds)
+                self._moved.notify_all()
+                return
             ahead = self._ahead + timedelta(seconds=seconds)
             _ = datetime.now(UTC) + ahead + _ROOM
             self._ahead = ahead
+            self._moved.notify_all()
+
+    def freeze(self, at: datetime | None = None) -> None:
+        """Stop the time, at a moment of one's own or now."""
+        with self._moved:
+            self._frozen = self.now() if at is None else at
+            self._moved.notify_all()
+
+    def unfreeze(self) -> None:
+        """Let the time go on from where it stands."""
+        with self._moved:
+            if self._frozen is not None:
+                self._ahead = self._frozen - datetime.now(UTC)
+                self._frozen = None
+                self._moved.notify_all()
+
+    def reset(self) -> None:
+        """Let the time be the real one."""
+        with self._moved:
+            self._ahead, self._frozen = timedelta(), None
             self._moved.notify_all()
 
     @property

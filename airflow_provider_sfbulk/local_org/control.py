@@ -5,7 +5,6 @@ Nothing of this is Salesforce's.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -14,26 +13,20 @@ from airflow_provider_sfbulk.local_org.bulk2 import ingest_work, query_work
 from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry
 from airflow_provider_sfbulk.local_org.bulk2.jobs import Kind as JobKind
 from airflow_provider_sfbulk.local_org.core import Core
+from airflow_provider_sfbulk.local_org.data.values import RowError
 from airflow_provider_sfbulk.local_org.faults import kinds as fault_kinds
-from airflow_provider_sfbulk.local_org.faults import troubles
+from airflow_provider_sfbulk.local_org.faults import rules, troubles
 from airflow_provider_sfbulk.local_org.faults.kinds import AskedFault, Kind
+from airflow_provider_sfbulk.local_org.faults.rules import Condition
 from airflow_provider_sfbulk.local_org.faults.troubles import Where
 from airflow_provider_sfbulk.local_org.http import routes
+from airflow_provider_sfbulk.local_org.state import State
 
 
-class Control(ABC):
+class Control(State):
     """The levers of an org. Every public method is also ``POST /local-org/<name>`` with its arguments as JSON."""
 
-    @property
-    @abstractmethod
-    def core(self) -> Core:
-        """The org's insides."""
-
-    # --- time and sessions ---
-
-    def advance(self, seconds: float) -> None:
-        """Push the org's clock forward."""
-        self.core.clock.advance(seconds)
+    # --- sessions ---
 
     def expire_tokens(self) -> None:
         """End every session, so that the next call with its token is answered 401."""
@@ -144,6 +137,67 @@ class Control(ABC):
             troubles.row_trouble(known, where=where, code=code, message=message, fields=fields, attempts=attempts)
         )
 
+    def validation_rule(
+        self,
+        sobject: str,
+        message: str,
+        *,
+        when: Condition | None = None,
+        fields: Sequence[str] = (),
+        on: Sequence[str] = ("insert", "update"),
+    ) -> None:
+        """Let rows fail with ``FIELD_CUSTOM_VALIDATION_EXCEPTION``, as a validation rule does.
+
+        :param message: the rule's own
+        :param when: what the record is that fails: values by field, ``{"Amount": {"<": 0}}`` (operators ``=``, ``!=``,
+            ``<``, ``<=``, ``>``, ``>=``, ``in``, ``contains``), or from Python a function of the record; None: always
+        :param fields: where the message is shown; none: on top of the page
+        :param on: some of ``insert``, ``update`` and ``delete``
+        """
+        self._add_rule(sobject, RowError("FIELD_CUSTOM_VALIDATION_EXCEPTION", message, *fields), when, on)
+
+    def duplicate_rule(
+        self,
+        sobject: str,
+        fields: Sequence[str],
+        *,
+        message: str = "Use one of these records?",
+        when: Condition | None = None,
+        on: Sequence[str] = ("insert", "update"),
+    ) -> None:
+        """Let rows fail with ``DUPLICATES_DETECTED`` that have all of these values in common with another record; other
+        arguments as :meth:`validation_rule`."""
+        if isinstance(fields, str) or not fields:
+            raise ValueError("fields is a list of names")
+        self._add_rule(sobject, RowError("DUPLICATES_DETECTED", message), when, on, unique=fields)
+
+    def trigger(
+        self,
+        sobject: str,
+        *,
+        name: str = "LocalTrigger",
+        event: str = "BeforeInsert",
+        message: str = "System.NullPointerException: Attempt to de-reference a null object",
+        when: Condition | None = None,
+    ) -> None:
+        """Let rows fail with ``CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY``, as an Apex trigger does that throws.
+
+        :param event: ``BeforeInsert``, ``AfterUpdate``, …: also when it runs
+        :param message: the exception's
+        """
+        operation = event.removeprefix("Before").removeprefix("After").lower()
+        text = f"{name}: execution of {event}\n\ncaused by: {message}\n\nTrigger.{name}: line 1, column 1"
+        self._add_rule(sobject, RowError("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", text), when, (operation,))
+
+    def close_record(self, record_id: str) -> None:
+        """Take the user's access to a record away: rows that name it as a parent fail with
+        ``INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY``, rows that change it with ``INSUFFICIENT_ACCESS_OR_READONLY``."""
+        self.core.rules.closed.add(record_id)
+
+    def clear_rules(self) -> None:
+        """Forget all rules, and give access back."""
+        self.core.rules.clear()
+
     def hold(self, record_id: str, *, batches: int | None = None) -> None:
         """Hold a record, as another transaction does: rows that change it or name it as a parent fail with
         ``UNABLE_TO_LOCK_ROW``.
@@ -169,6 +223,16 @@ class Control(ABC):
         self._take_up(self.core.troubles.clear())
 
     # --- inside ---
+
+    def _add_rule(
+        self, sobject: str, error: RowError, when: Condition | None, on: Sequence[str], unique: Sequence[str] = ()
+    ) -> None:
+        name = self._object(sobject)
+        known = self.core.schema.get(name or "")
+        assert known is not None
+        self.core.rules.add(
+            rules.rule(known.name, error=error, when=when, on=on, known_fields=known.fields, unique=unique)
+        )
 
     def _object(self, name: str | None) -> str | None:
         if name is None:

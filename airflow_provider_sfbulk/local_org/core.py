@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hmac
+import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Jobs as Bulk1Jobs
@@ -13,6 +15,7 @@ from airflow_provider_sfbulk.local_org.data.schema import Schema
 from airflow_provider_sfbulk.local_org.data.store import Store
 from airflow_provider_sfbulk.local_org.faults.calls import Faults
 from airflow_provider_sfbulk.local_org.faults.locks import Locks
+from airflow_provider_sfbulk.local_org.faults.rules import Rules
 from airflow_provider_sfbulk.local_org.faults.troubles import Troubles
 from airflow_provider_sfbulk.local_org.login.credentials import Credentials, Sessions
 from airflow_provider_sfbulk.local_org.usage import Usage
@@ -34,6 +37,8 @@ class Core:
     """The org's parts and its switches.
 
     :ivar url: where the org is reached; no slash at the end
+    :ivar folder: for what need not outlive the process
+    :ivar query_records: records of a page of a REST query when the caller does not say
     :ivar job_seconds: how long a job takes, by the org's clock
     :ivar batch_records: records of one batch of an ingest job; fewer than Salesforce's let small tests have several
     :ivar page_records: records of a query result page when the caller does not say
@@ -57,16 +62,19 @@ class Core:
     credentials: Credentials
     sessions: Sessions
     usage: Usage
+    folder: Path
     ingest_worker: Worker
     query_worker: Worker
     locks: Locks = field(default_factory=Locks)
     faults: Faults = field(default_factory=Faults)
     troubles: Troubles = field(default_factory=Troubles)
+    rules: Rules = field(default_factory=Rules)
     calls: list[Call] = field(default_factory=list)
     mistakes: list[Exception] = field(default_factory=list)
     job_seconds: float = 0.0
     batch_records: int = limits.BATCH_RECORDS
     page_records: int = 100_000
+    query_records: int = 2_000
     hard_delete: bool = True
     login_host: str | None = None
     compress: bool = True
@@ -74,6 +82,8 @@ class Core:
     not_processed: str = "NotProcessed"
     soap_login: bool = True
     trusted_network: bool = False
+    saving: threading.RLock = field(default_factory=threading.RLock)
+    """Held from the first look at what is stored to the last change: two savers would not see each other's rows."""
 
     def password_is(self, username: str, password: str) -> bool:
         """Whether a user and their password with the security token glued to it are right."""

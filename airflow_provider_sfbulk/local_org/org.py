@@ -6,13 +6,13 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org import clock
 from airflow_provider_sfbulk.local_org.bulk1 import work as bulk1_work
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Job as Bulk1Job
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Jobs as Bulk1Jobs
@@ -20,11 +20,15 @@ from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Job, Jobs, State
 from airflow_provider_sfbulk.local_org.clock import Clock
 from airflow_provider_sfbulk.local_org.control import Control, take_up
 from airflow_provider_sfbulk.local_org.core import Call, Core
-from airflow_provider_sfbulk.local_org.data import ids, seed
+from airflow_provider_sfbulk.local_org.data import first_records, ids, seed
 from airflow_provider_sfbulk.local_org.data.describe import sobject_of, sobjects_in
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
-from airflow_provider_sfbulk.local_org.data.standard_objects import standard_objects, with_system_fields
-from airflow_provider_sfbulk.local_org.data.store import Store, quoted
+from airflow_provider_sfbulk.local_org.data.standard_objects import (
+    standard_objects,
+    with_standard_values,
+    with_system_fields,
+)
+from airflow_provider_sfbulk.local_org.data.store import Store
 from airflow_provider_sfbulk.local_org.http.application import application
 from airflow_provider_sfbulk.local_org.http.server import HOST, Server
 from airflow_provider_sfbulk.local_org.http.tls import make_certificate
@@ -47,6 +51,7 @@ class LocalOrg(Control):
         several
     :param tls: answer https, with a certificate in :attr:`ca_file`
     :param port: 0 takes a free one
+    :param random_seed: the same seed gives a new org the same id and credentials; ids of records repeat anyway
     """
 
     def __init__(
@@ -59,7 +64,9 @@ class LocalOrg(Control):
         batch_records: int = limits.BATCH_RECORDS,
         tls: bool = False,
         port: int = 0,
+        random_seed: int | None = None,
     ) -> None:
+        self._random_seed = random_seed
         self._seed = seed
         self._schema = schema
         self._data = data
@@ -97,9 +104,11 @@ class LocalOrg(Control):
         # Certificates and clients differ on how to check an address; a name works with all of them.
         url = f"https://localhost:{server.port}" if certificate else f"http://{HOST}:{server.port}"
         time = Clock()
+        is_new = not database.exists()
+        first_records.lay_out(database)
         store = Store(database, durable=self._data is not None)
         job_files = database.with_name(database.name + ".jobs")
-        keys = credentials.load(store)
+        keys = credentials.load(store, self._random_seed)
         core = self._core = Core(
             url=url,
             clock=time,
@@ -110,14 +119,17 @@ class LocalOrg(Control):
             credentials=keys,
             sessions=Sessions(store, time, keys.org_id),
             usage=Usage(time),
+            folder=folder,
             ingest_worker=Worker("local-org-ingest", time, self._failed),
             query_worker=Worker("local-org-query", time, self._failed),
             job_seconds=self._job_seconds,
             batch_records=self._batch_records,
         )
         for sobject in standard_objects():
-            self._add(sobject)
-        self._add_user(core)
+            core.schema.add(sobject)
+            if not is_new:
+                store.create_table(sobject)
+        first_records.make(core)
         if self._schema is not None:
             for described in sobjects_in(_document(self._schema)):
                 self.add_object(described)
@@ -304,14 +316,13 @@ class LocalOrg(Control):
         prefix = present.key_prefix if present else self._free_prefix()
         sobject = sobject_of(described, key_prefix=prefix)
         if sobject.get("Id") is None:
-            sobject = SObject.of(
-                name=sobject.name,
-                key_prefix=sobject.key_prefix,
-                label=sobject.label,
-                custom=sobject.custom,
-                fields=with_system_fields(sobject.fields.values()),
-            )
-        self._add(sobject)
+            whole = with_system_fields(sobject.fields.values())
+            sobject = replace(sobject, fields={field.name.lower(): field for field in whole})
+            if present is not None and not sobject.children:
+                sobject = replace(sobject, children=present.children)
+        else:
+            sobject = replace(sobject, described=dict(described))
+        self._add(with_standard_values(sobject))
 
     def records(self, sobject: str, *, include_deleted: bool = False) -> list[dict[str, Any]]:
         """Return what is stored of an object, one dict per record, in the order of their ids.
@@ -350,6 +361,10 @@ class LocalOrg(Control):
 
     # --- inside ---
 
+    def _seed_again(self) -> None:
+        if self._seed is not None:
+            seed.load(self.core, Path(self._seed))
+
     def _add(self, sobject: SObject) -> None:
         self.core.schema.add(sobject)
         self.core.store.create_table(sobject)
@@ -358,32 +373,6 @@ class LocalOrg(Control):
         """Return a key prefix for a custom object: ``a00`` and on."""
         taken = {sobject.key_prefix for sobject in self.core.schema}
         return next(p for n in range(len(ids.DIGITS) ** 2) if (p := f"a{ids.base62(n, 2)}") not in taken)
-
-    def _add_user(self, core: Core) -> None:
-        """Make the org's user, unless the data file has them."""
-        who = core.credentials
-        now = clock.in_csv(core.clock.now())
-        values = {
-            "Id": who.user_id,
-            "Username": who.username,
-            "FirstName": "Local",
-            "LastName": "Loader",
-            "Email": who.username,
-            "Alias": "loader",
-            "IsActive": 1,
-            "UserType": "Standard",
-            "CreatedDate": now,
-            "CreatedById": who.user_id,
-            "LastModifiedDate": now,
-            "LastModifiedById": who.user_id,
-            "SystemModstamp": now,
-        }
-        names = ", ".join(map(quoted, values))
-        with core.store.writing() as connection:
-            connection.execute(
-                f"INSERT OR IGNORE INTO User ({names}) VALUES ({', '.join('?' * len(values))})",  # noqa: S608 - names above
-                tuple(values.values()),
-            )
 
     def _resume(self, core: Core) -> None:
         """Take up the jobs that an earlier process left undone."""

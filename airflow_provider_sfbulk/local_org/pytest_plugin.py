@@ -24,7 +24,22 @@ def salesforce_org(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalOrg]:
     from airflow_provider_sfbulk.local_org import LocalOrg as Org  # noqa: PLC0415 - see the module
 
     with Org() as org:
-        monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT", org.connection)
-        for name, value in org.environment.items():
-            monkeypatch.setenv(name, value)
+        _point_here(org, monkeypatch)
         yield org
+
+
+@pytest.fixture(scope="session")
+def salesforce_session_org() -> Iterator[LocalOrg]:
+    """Give one running local org for all tests. What a test changes in it the next one sees: call ``org.reset()``, or
+    ``org.snapshot()`` once and ``org.restore()`` in each test."""
+    from airflow_provider_sfbulk.local_org import LocalOrg as Org  # noqa: PLC0415 - see the module
+
+    with Org() as org, pytest.MonkeyPatch.context() as monkeypatch:
+        _point_here(org, monkeypatch)
+        yield org
+
+
+def _point_here(org: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT", org.connection)
+    for name, value in org.environment.items():
+        monkeypatch.setenv(name, value)

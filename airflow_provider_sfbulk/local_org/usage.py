@@ -38,6 +38,12 @@ class Allocation:
         """How many are left, never below 0."""
         return max(0, self.maximum - self.used)
 
+    def reset(self, maximum: int) -> None:
+        """Forget what was taken."""
+        self.maximum = maximum
+        self._taken.clear()
+        self._total = 0
+
     def take(self, count: int = 1) -> bool:
         """Take some; return whether there were as many left. They are counted either way."""
         enough = self.used + count <= self.maximum
@@ -63,6 +69,16 @@ class Usage:
         self.query_jobs = Allocation(clock, limits.QUERY_JOBS_PER_DAY)
         self.refuse_calls = False
         self.app: tuple[str, int] | None = None
+
+    def reset(self) -> None:
+        """Forget what was used, and let the allocations be those of a new org."""
+        for allocation, maximum in (
+            (self.api_requests, limits.API_REQUESTS_PER_DAY),
+            (self.batches, limits.BATCHES_PER_DAY),
+            (self.query_jobs, limits.QUERY_JOBS_PER_DAY),
+        ):
+            allocation.reset(maximum)
+        self.refuse_calls, self.app = False, None
 
     def take_batch(self) -> bool:
         """Count one batch of 10,000 records; return whether it was still allowed."""

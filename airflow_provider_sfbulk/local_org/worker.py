@@ -38,6 +38,7 @@ class Worker:
         self._order = itertools.count()
         self._busy = False
         self._stopped = False
+        self._dropped = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -58,6 +59,17 @@ class Worker:
             heapq.heappush(self._waiting, (self._clock.now(), next(self._order), entry, work))
             self._clock.lock.notify_all()
 
+    def drop(self) -> None:
+        """Forget what waits; a step under way is done first."""
+        with self._clock.lock:
+            self._waiting.clear()
+            self._dropped = True
+            self._clock.lock.notify_all()
+            while self._busy and not self._stopped:
+                self._clock.lock.wait()
+            self._waiting.clear()
+            self._dropped = False
+
     def wait_until_idle(self) -> None:
         """Wait until no job waits for a step."""
         with self._clock.lock:
@@ -76,7 +88,7 @@ class Worker:
                 self._on_error(entry, error)
             with self._clock.lock:
                 self._busy = False
-                if due is not None:
+                if due is not None and not self._dropped:
                     heapq.heappush(self._waiting, (due, next(self._order), entry, work))
                 self._clock.lock.notify_all()
 

@@ -1,58 +1,130 @@
-"""Numbers and names that users give to operators: refused before anything is read or sent, by a message that names it.
+"""The arguments of an operator in one table: what each may be, and which of them go together.
 
-What is wrong with them would else show when the jobs are closed, as a ``TypeError`` from deep inside, or never.
+The table is read twice. In the constructor, for everything that is known when the DAG is parsed: a mistake is an import
+error, seen in CI. And when the task begins, for what was a template or the output of another task until then, before
+anything is sent. A mapped operator is constructed in the worker: there both are the same moment, and ``partial`` looks at
+its own arguments when the DAG is parsed.
 """
 
 from __future__ import annotations
 
-import math
-from datetime import timedelta
-from typing import Final
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
-from airflow_provider_sfbulk.client.errors import SourceError
+from airflow.sdk import BaseOperator
+
+from airflow_provider_sfbulk.client.arguments import Check, meant
+from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
+from airflow_provider_sfbulk.client.models import check_id
+from airflow_provider_sfbulk.client.settings import read_version
+from airflow_provider_sfbulk.operators.templates import is_reference
+from airflow_provider_sfbulk.paths import is_path, text_of
 
 APIS: Final = ("2.0", "1.0")
 """Generations of the Bulk API that a task may go by; the first is the usual one."""
 
+MARKS: Final = ("{{", "{%", "{#")
+"""What begins a template in a text."""
 
-def check_count(name: str, value: object, *, least: int = 1, most: int | None = None) -> None:
-    """Check a whole number.
 
-    :raises SourceError: for another kind of value, and beyond the bounds
+def version(name: str, value: Any) -> str:
+    """Check a version of the API, as ``66.0``."""
+    if isinstance(value, bool):
+        raise SourceError(f"{name} must be like '66.0', not {value}")
+    return read_version(value)
+
+
+def job_id(name: str, value: Any) -> str:
+    """Check the id of a job."""
+    try:
+        return check_id(value)
+    except ProtocolError as error:
+        raise SourceError(f"{name} is {error}") from error
+
+
+Clash: TypeAlias = tuple[Callable[[Any], object], str]
+"""Arguments that do not go together: whether an operator has them, and what to say."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The arguments of one class.
+
+    :param checks: by name, see :mod:`airflow_provider_sfbulk.client.arguments`
+    :param clashes: looked at when every single argument is right
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
-        bounds = f"from {least}" if most is None else f"from {least} to {most}"
-        raise SourceError(f"{name} is a whole number {bounds}, not {value!r:.40}")
+
+    checks: Mapping[str, Check]
+    clashes: Sequence[Clash]
+
+    def apply(self, operator: Any, *, rendered: bool) -> None:
+        """Check an operator's arguments, and set each as its check gives it back.
+
+        :param rendered: whether the template fields hold their values by now
+        :raises SourceError: naming the argument
+        """
+        for name, check in self.checks.items():
+            value = getattr(operator, name)
+            if not rendered and name in operator.template_fields and waits_for_rendering(value, operator.template_ext):
+                continue
+            kept = self._checked(name, value, check, operator.template_fields)
+            if kept is not value:
+                setattr(operator, name, kept)
+        for has, message in self.clashes:
+            if has(operator):
+                raise SourceError(message)
+
+    def check_partial(
+        self, given: Mapping[str, Any], template_fields: Collection[str] = (), ends: Sequence[str] = ()
+    ) -> None:
+        """Check what is known of a mapped operator when the DAG is parsed: its own arguments, each by itself.
+
+        :raises SourceError: naming the argument
+        """
+        for name in self.checks.keys() & given.keys():
+            value = given[name]
+            if not (name in template_fields and waits_for_rendering(value, ends)):
+                self._checked(name, value, self.checks[name], template_fields)
+
+    def _checked(self, name: str, value: Any, check: Check, template_fields: Collection[str]) -> Any:
+        if name not in template_fields:
+            if is_reference(value):
+                raise SourceError(
+                    f"{name} does not take the output of another task: it is no template field. Give its value, or map the "
+                    f"task over it with .expand({name}=…)"
+                )
+            if isinstance(value, str) and any(mark in value for mark in MARKS):
+                raise SourceError(f"{name} is no template field, so {value!r:.40} would stay as it is: give its value")
+        return check(name, value)
 
 
-def check_names(name: str, value: object) -> None:
-    """Check a list of names. A single text would be taken for the list of its letters.
+def waits_for_rendering(value: Any, ends: Sequence[str] = ()) -> bool:
+    """Whether a template field's value is not known before the task runs.
 
-    :raises SourceError: for anything else
+    :param ends: of names of files that hold the text
     """
-    if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) and each for each in value):
-        raise SourceError(f"{name} is a list of names, not {value!r:.40}")
+    if isinstance(value, str):
+        return any(mark in value for mark in MARKS) or (bool(ends) and value.endswith(tuple(ends)))
+    if isinstance(value, (list, tuple)):
+        return any(waits_for_rendering(each) for each in value)
+    return waits_for_rendering(text_of(value)) if is_path(value) else is_reference(value)
 
 
-def check_seconds(name: str, value: object) -> None:
-    """Check a length of time: seconds above 0 or a timedelta.
+def check_known(operator_class: type, given: Iterable[str]) -> None:
+    """Check that the arguments left over are Airflow's own.
 
-    :raises SourceError: for another kind of value, and for no time at all
+    Airflow's own message for one that is not would show its value, which may be records.
+
+    :raises TypeError: naming the argument that was meant
     """
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
-        raise SourceError(f"{name} is a number of seconds above 0, or a timedelta, not {value!r:.40}")
-
-
-def check_allowance(name: str, value: object) -> None:
-    """Check a number of records, a float as fraction of all, or None for any number.
-
-    :raises SourceError: for another kind of value, and beyond the bounds
-    """
-    if value is None or (isinstance(value, float) and 0 <= value <= 1):
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise SourceError(
-            f"{name} is a whole number from 0, a float from 0.0 to 1.0 as fraction of all records, or None, "
-            f"not {value!r:.40}"
-        )
+    known = {
+        name
+        for each in operator_class.__mro__
+        if issubclass(each, BaseOperator) and "__init__" in vars(each)
+        for name in inspect.signature(each.__init__).parameters
+    } - {"self", "kwargs"}
+    for name in given:
+        if name not in known and not name.startswith("_"):
+            raise TypeError(f"{operator_class.__name__} has no argument {name!r:.60}{meant(name, known)}")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar, cast
 
-from airflow.sdk import Asset, BaseOperator, ObjectStoragePath, conf
+from airflow.sdk import Asset
 from airflow.sdk.definitions.asset import AssetRef
-from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
+from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
+from airflow_provider_sfbulk.client.arguments import Check, Seconds, flag, one_of, optional, seconds, text
 from airflow_provider_sfbulk.client.errors import (
+    JobError,
     JobTimeoutError,
     RequestLimitError,
     SfBulkError,
@@ -23,26 +24,29 @@ from airflow_provider_sfbulk.client.errors import (
 )
 from airflow_provider_sfbulk.client.flows.org import read_api_usage
 from airflow_provider_sfbulk.client.flows.reserve import ApiReserve
-from airflow_provider_sfbulk.client.flows.spec import member
-from airflow_provider_sfbulk.client.flows.wait import Schedule, look, wait_until_final
+from airflow_provider_sfbulk.client.flows.wait import Schedule, first_looks, look_now, wait_until_final
 from airflow_provider_sfbulk.client.flows.watched import WatchedJobs, watched_jobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.wire import Flow, Ledger, Together
+from airflow_provider_sfbulk.ended_by_person import is_ended_by_person
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
-from airflow_provider_sfbulk.ledger import TaskLedger
+from airflow_provider_sfbulk.ledger import RETENTION, TaskLedger
 from airflow_provider_sfbulk.lineage import Lineage, is_wanted, to_openlineage
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.metrics import count_api_calls
-from airflow_provider_sfbulk.operators.arguments import APIS, check_seconds
+from airflow_provider_sfbulk.operators.accepted import listen
+from airflow_provider_sfbulk.operators.arguments import APIS, Arguments, Clash, check_known, version
+from airflow_provider_sfbulk.operators.lasting import fails_for_good
 from airflow_provider_sfbulk.operators.showing import ShownProgress
-from airflow_provider_sfbulk.paths import is_path, rendered, text_of
-from airflow_provider_sfbulk.progress import Phase, Progress
+from airflow_provider_sfbulk.operators.templates import TypedTemplates
+from airflow_provider_sfbulk.progress import LINED_JOBS, Phase, Progress
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
     from airflow_provider_sfbulk.client import BulkClient
 
@@ -50,12 +54,7 @@ T = TypeVar("T")
 
 LOOKS: Final = (1.0, 1.5, 2.5)
 """Pauses before the task's own looks at its jobs, in seconds, before it defers: a job of some seconds is noticed here
-and never defers."""
-
-ENDED_STATES: Final = frozenset({"failed", "success", "skipped", "removed"})
-"""States of a task instance in Airflow that tell, while its process still runs, that a person ended it. A deploy leaves
-it ``running``."""
-
+and never defers. Many jobs are looked at once, at the end of this time."""
 
 EVENT_FILES: Final = 50
 """Files that an asset's event names."""
@@ -64,58 +63,72 @@ ABORTS_AT_ONCE: Final = 10
 """Jobs to abort at the same time. An abort is one small call."""
 
 
-class BulkJobOperator(BaseOperator):
-    """A task that owns jobs at Salesforce and waits for them.
+def check_reserve(name: str, value: Any) -> float:  # noqa: ARG001 - it is called as every check
+    """Check a number of API calls, or a fraction of the day's."""
+    return ApiReserve.of(value).given
 
-    :param wait_for_completion: False: return the job ids as soon as Salesforce has the jobs
-    :param deferrable: wait in the triggerer, without holding a worker
-    :param poll_interval: longest time between two looks at a job, in seconds; young jobs are looked at more often
-    :param timeout: of one try's waiting, in seconds or as a timedelta. Its end fails the try, the jobs go on, and the
-        next try adopts them
-    :param cancel_on_kill: whether a person's kill aborts the jobs; a deploy, a timeout or a lost worker never does
-    :param api_reserve: API calls to leave in the org, a number or a float below 1 as fraction of the day's: with fewer
-        left nothing is begun. What was begun is brought to its end
-    :param on_api_reserve: what the task does then: ``wait`` (deferred, until its ``timeout``) or ``fail``
-    :param salesforce_conn_id: the connection
-    :param api_version: instead of the connection's, as ``66.0``
-    :param api: ``2.0``, or ``1.0`` for what only that one can do
-    :param concurrency_mode: with ``api="1.0"``: ``Parallel``, or ``Serial`` for batches one after the other
-    """
+
+SHARED_CHECKS: Final[Mapping[str, Check]] = {
+    "wait_for_completion": flag,
+    "deferrable": flag,
+    "poll_interval": seconds(),
+    "timeout": optional(seconds()),
+    "cancel_on_kill": flag,
+    "api_reserve": optional(check_reserve),
+    "on_api_reserve": one_of(("wait", "fail")),
+    "salesforce_conn_id": text,
+    "api_version": optional(version),
+    "api": one_of(APIS),
+    "concurrency_mode": one_of(ConcurrencyMode),
+}
+"""Of the arguments that both operators have."""
+
+SHARED_CLASHES: Final[Sequence[Clash]] = (
+    (
+        lambda it: it.api == APIS[0] and it.concurrency_mode != ConcurrencyMode.PARALLEL,
+        "concurrency_mode Serial is there with api='1.0' only",
+    ),
+)
+
+
+class BulkJobOperator(TypedTemplates):
+    """A task that owns jobs at Salesforce and waits for them. What its arguments mean is said where users give them."""
 
     job_type: ClassVar[JobType]
+    ledger_retention: ClassVar[Any] = RETENTION
+    arguments: ClassVar[Arguments]
     operator_extra_links = (BulkJobLink(),)
     ui_color = "#d8edff"
 
     def __init__(
         self,
         *,
-        wait_for_completion: bool = True,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: float = 30.0,
-        timeout: float | timedelta | None = None,
-        cancel_on_kill: bool = True,
-        api_reserve: float | None = None,
-        on_api_reserve: str = "wait",
-        salesforce_conn_id: str = SalesforceBulkHook.default_conn_name,
-        api_version: str | None = None,
-        api: str = APIS[0],
-        concurrency_mode: str = "Parallel",
+        wait_for_completion: bool,
+        deferrable: bool,
+        poll_interval: Seconds,
+        timeout: Seconds | None,
+        cancel_on_kill: bool,
+        api_reserve: float | None,
+        on_api_reserve: str,
+        salesforce_conn_id: str | XComArg,
+        api_version: str | None,
+        api: str,
+        concurrency_mode: str,
         **kwargs: Any,
     ) -> None:
+        check_known(type(self), kwargs)
         super().__init__(**kwargs)
         self.api = api
         self.concurrency_mode = concurrency_mode
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
-        self.poll_interval = poll_interval
-        self.timeout = timeout
+        # The checks give durations in seconds, and rendering puts texts in the places of XComArgs.
+        self.poll_interval = cast("float", poll_interval)
+        self.timeout = cast("float | None", timeout)
         self.cancel_on_kill = cancel_on_kill
         self.api_reserve = api_reserve
         self.on_api_reserve = on_api_reserve
-        self._reserve = None if api_reserve is None else ApiReserve.of(api_reserve)
-        if on_api_reserve not in ("wait", "fail"):
-            raise SourceError(f"on_api_reserve is 'wait' or 'fail', not {on_api_reserve!r:.40}")
-        self.salesforce_conn_id = salesforce_conn_id
+        self.salesforce_conn_id = cast("str", salesforce_conn_id)
         self.api_version = api_version
         self.job_link: str | None = None
         self.shown: ShownProgress
@@ -124,50 +137,32 @@ class BulkJobOperator(BaseOperator):
         self.lineage: Lineage | None = None
         self._until: float | None = None
         self._waits_for: JobType | None = None
+        self.job_version: str | None = None
+        """API version of the jobs that are waited for, when it is known: ``api_version`` may have been raised since."""
         self._calls_before = 0
 
-    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
-        """Render a template as Airflow does; also one inside a ``Path`` or ``UPath``, which it leaves alone."""
-        if is_path(content) and not isinstance(content, (str, ObjectStoragePath)):
-            return rendered(content, str(super().render_template(text_of(content), *args, **kwargs)))
-        return super().render_template(content, *args, **kwargs)
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """Make a mapped operator. Its own arguments are checked here, what it is mapped over in the worker."""
+        cls.arguments.check_partial(kwargs, cls.template_fields, cls.template_ext)
+        return super().partial(**kwargs)
 
     @cached_property
     def hook(self) -> SalesforceBulkHook:
         """The hook of this task's connection."""
         return SalesforceBulkHook(self.salesforce_conn_id, api_version=self.api_version)
 
-    def _check_waiting(self) -> None:
-        """Check what this class takes, before anything is sent.
-
-        :raises SourceError: naming the argument
-        """
-        check_seconds("poll_interval", self.poll_interval)
-        if self.timeout is not None:
-            check_seconds("timeout", self.timeout)
-
     @property
     def mode(self) -> ConcurrencyMode | None:
         """The mode of jobs of Bulk API 1.0; None when the task goes by 2.0."""
         return None if self.api == APIS[0] else ConcurrencyMode(self.concurrency_mode)
-
-    def _check_api(self) -> None:
-        """Check which API the task goes by.
-
-        :raises SourceError: naming the argument
-        """
-        if self.api not in APIS:
-            raise SourceError(f"api is {' or '.join(map(repr, APIS))}, not {str(self.api)[:20]!r}")
-        member(ConcurrencyMode, self.concurrency_mode, "concurrency_mode")
-        if self.api == APIS[0] and self.concurrency_mode != ConcurrencyMode.PARALLEL:
-            raise SourceError(f"concurrency_mode {self.concurrency_mode} is there with api='1.0' only")
 
     def waits_for(self, job_type: JobType) -> None:
         """Say of which kind the jobs are that come now."""
         self._waits_for = job_type
 
     def _jobs(self, client: BulkClient) -> WatchedJobs:
-        return watched_jobs(self._type_now, client.api_version)
+        return watched_jobs(self._type_now, self.job_version or client.api_version)
 
     @property
     def _type_now(self) -> JobType:
@@ -175,9 +170,15 @@ class BulkJobOperator(BaseOperator):
             return self._waits_for
         return self.job_type if self.mode is None else JobType.CLASSIC
 
-    def _ledger(self, context: Context) -> TaskLedger:
-        ti = context["ti"]
-        return TaskLedger(context["task_state_store"], try_number=ti.try_number, max_tries=ti.max_tries)
+    def ledger(self, context: Context) -> TaskLedger:
+        """Give the ledger of a try."""
+        listen()
+        return TaskLedger(
+            context["task_state_store"],
+            try_number=context["ti"].try_number,
+            clears=getattr(context.get("dag_run"), "clear_number", None),
+            retention=self.ledger_retention,
+        )
 
     def _show(self, client: BulkClient, job_ids: Sequence[str]) -> None:
         """Show the jobs in Airflow's UI, before anything is waited for."""
@@ -206,12 +207,22 @@ class BulkJobOperator(BaseOperator):
             yield
         except TaskDeferred:
             raise
+        except AirflowSkipException:
+            self.shown.enter(Phase.DONE)
+            count_api_calls(self._api_calls(client), tags=self.metric_tags)
+            raise
         except BaseException as error:
+            if isinstance(error, SfBulkError) and (error.status is not None or isinstance(error, JobError)):
+                error.args = (self._hidden(str(error)),)
             self.shown.fail(error)
             count_api_calls(self._api_calls(client), tags=self.metric_tags)
             raise
         self.shown.enter(Phase.DONE if self.wait_for_completion else Phase.SUBMITTED)
         count_api_calls(self._api_calls(client), tags=self.metric_tags)
+
+    def _hidden(self, text: str) -> str:
+        """Give what an error says without what this task has sent."""
+        return text
 
     def tell_outlets(self, context: Context, facts: Mapping[str, Any]) -> None:
         """Say in the events of the task's assets what is new in them: counts and places, never a value of a record."""
@@ -257,8 +268,9 @@ class BulkJobOperator(BaseOperator):
         """
         self.shown.enter(Phase.WAITING)
         jobs = self._jobs(client)
-        infos = self._run(context, client, look(jobs, job_ids, pauses=LOOKS, on_progress=self._log_progress))
-        if all(info.is_final for info in infos):
+        pauses = LOOKS if len(job_ids) <= LINED_JOBS else (sum(LOOKS),)
+        infos = self._run(context, client, first_looks(jobs, job_ids, pauses=pauses, on_look=self.shown.take))
+        if infos is not None:
             return infos
         deadline = self._deadline()
         if self.deferrable:
@@ -271,7 +283,7 @@ class BulkJobOperator(BaseOperator):
                 job_ids,
                 schedule=Schedule(first=LOOKS[-1], growth=0.5, longest=self.poll_interval),
                 timeout=None if deadline is None else deadline - time.time(),
-                on_progress=self._log_progress,
+                on_look=self.shown.take,
             ),
         )
 
@@ -286,9 +298,7 @@ class BulkJobOperator(BaseOperator):
         """
         wake_up = WakeUp.from_dict(event)
         self._calls_before = wake_up.api_calls
-        infos = wake_up.final_jobs(job_ids) or self._run(
-            context, client, look(self._jobs(client), job_ids, pauses=(0.0,))
-        )
+        infos = wake_up.final_jobs(job_ids) or self._run(context, client, look_now(self._jobs(client), job_ids))
         self.shown.see(infos)
         if all(info.is_final for info in infos):
             return infos
@@ -310,13 +320,13 @@ class BulkJobOperator(BaseOperator):
         from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 
         self.shown.enter(Phase.WAITING)
-        self.log.info("%s still at work: waiting in the triggerer", _named(job_ids))
+        self.log.info("%s still at work: waiting in the triggerer, %s", _named(job_ids), self._until_when)
         self.defer(
             trigger=BulkJobTrigger(
                 job_ids=list(job_ids),
                 job_type=str(self._type_now),
                 salesforce_conn_id=self.salesforce_conn_id,
-                api_version=self.api_version,
+                api_version=self.job_version or self.api_version,
                 poll_interval=self.poll_interval,
                 deadline=self._deadline(),
                 cancel_on_kill=self.cancel_on_kill and self._owns_jobs,
@@ -327,6 +337,7 @@ class BulkJobOperator(BaseOperator):
         )
         raise AssertionError("defer() came back")
 
+    @fails_for_good
     def execute_after_reserve(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:
@@ -353,8 +364,9 @@ class BulkJobOperator(BaseOperator):
         :raises TaskDeferred: to go on in :meth:`execute_after_reserve`
         :raises RequestLimitError: when it has not, and the task shall fail
         """
-        if self._reserve is None:
+        if self.api_reserve is None:
             return
+        reserve = ApiReserve.of(self.api_reserve)
         try:
             usage = client.api_usage or self._run(context, client, read_api_usage(api_version=client.api_version))
         except RequestLimitError as error:
@@ -365,20 +377,25 @@ class BulkJobOperator(BaseOperator):
             if usage is None:
                 self.log.warning("Salesforce does not say how many API calls are left: api_reserve is not kept")
                 return
-            if self._reserve.is_kept(usage):
+            if reserve.is_kept(usage):
                 return
+            if reserve.is_out_of_reach(usage):
+                raise SourceError(
+                    f"api_reserve={self.api_reserve} leaves {reserve.calls(usage):,} API calls to others, but the "
+                    f"org has {usage.allowed:,} a day in all: this task would never begin. Lower api_reserve"
+                )
             said = (
-                f"the org has {usage.left} of its {usage.allowed} API calls left, fewer than the "
-                f"{self._reserve.calls(usage)} that api_reserve={self.api_reserve} leaves to others"
+                f"the org has {usage.left:,} of its {usage.allowed:,} API calls left, fewer than the "
+                f"{reserve.calls(usage):,} that api_reserve={self.api_reserve} leaves to others"
             )
         if self.on_api_reserve == "fail":
             raise _no_calls(f"{said}: nothing was sent. Try later, or lower api_reserve")
         from airflow_provider_sfbulk.triggers.reserve import ApiReserveTrigger
 
-        self.log.info("%s: waiting in the triggerer until there are more", said)
+        self.log.info("%s: waiting in the triggerer for more, %s", said, self._until_when)
         self.defer(
             trigger=ApiReserveTrigger(
-                api_reserve=self._reserve.given,
+                api_reserve=reserve.given,
                 salesforce_conn_id=self.salesforce_conn_id,
                 api_version=self.api_version,
                 deadline=self._deadline(),
@@ -402,17 +419,18 @@ class BulkJobOperator(BaseOperator):
 
         Airflow does not enforce ``execution_timeout`` while a task is deferred, so the trigger carries it.
         """
-        spans = [
-            span.total_seconds() if isinstance(span, timedelta) else float(span)
-            for span in (self.timeout, self.execution_timeout)
-            if span is not None
-        ]
+        limit = None if self.execution_timeout is None else self.execution_timeout.total_seconds()
+        spans = [span for span in (self.timeout, limit) if span is not None]
         if self._until is None and spans:
             self._until = time.time() + min(spans)
         return self._until
 
-    def _log_progress(self, info: JobInfo) -> None:
-        self.shown.take(info)
+    @property
+    def _until_when(self) -> str:
+        deadline = self._deadline()
+        if deadline is None:
+            return "without an end (timeout sets one)"
+        return f"for {max(0.0, deadline - time.time()):,.0f} s at most"
 
     def _run(self, context: Context, client: BulkClient, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow; when the task is told to end meanwhile, abort its jobs if a person did it."""
@@ -434,20 +452,12 @@ class BulkJobOperator(BaseOperator):
             self._client.stop("the task was told to end")
 
     def _is_ended_by_person(self, context: Context) -> bool:
-        """Whether Airflow says that this task instance has been ended.
-
-        A person's kill and a deploy reach the worker as the same signal, but only after the first the task's state in
-        Airflow is no longer ``running``. When it cannot be told, the jobs are left alone.
-        """
-        ti = context["ti"]
+        """Whether Airflow says so. When it does not, the jobs are left alone."""
         try:
-            states = ti.get_task_states(
-                dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
-            )
-        except (AirflowRuntimeError, OSError) as error:
+            return is_ended_by_person(context["ti"])
+        except Exception as error:
             self.log.warning("could not ask Airflow why this task ends (%s): its jobs go on", type(error).__name__)
             return False
-        return any(state in ENDED_STATES for by_task in states.values() for state in by_task.values())
 
     @property
     def _owns_jobs(self) -> bool:
@@ -456,7 +466,7 @@ class BulkJobOperator(BaseOperator):
 
     def _own_jobs(self, context: Context) -> list[str]:
         """Jobs that this task has recorded, of the load or query it is at."""
-        return self._ledger(context).recorded_jobs()
+        return self.ledger(context).recorded_jobs()
 
     def _abort(self, client: BulkClient, job_ids: Sequence[str]) -> None:
         # Together: Airflow ends a process for good five seconds after it was told to end.

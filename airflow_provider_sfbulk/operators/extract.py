@@ -21,9 +21,9 @@ from airflow_provider_sfbulk.operators.part_files import FilePage, PartFiles
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.models import JobInfo
-    from airflow_provider_sfbulk.client.records.output import Output
     from airflow_provider_sfbulk.client.records.schema import ColumnType
     from airflow_provider_sfbulk.client.wire import Flow, Reply
+    from airflow_provider_sfbulk.operators.folder import TaskFolder
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Way:
     def fetch(self, job: JobInfo, make_page: MakePage, *, typed: bool, ledger: PageLedger | None = None) -> Flow[int]:
         """Fetch all pages."""
         if self.is_classic:
-            reader = ByFiles(Jobs1(self.api_version), job.id, at_once=self.at_once)
+            reader = ByFiles(Jobs1(job.api_version or self.api_version), job.id, at_once=self.at_once)
             return fetch_by(reader, job, make_page, typed=typed, ledger=ledger)
         return fetch(
             QueryJobs(self.api_version),
@@ -80,22 +80,29 @@ class Way:
 def extract_to_files(
     way: Way,
     job: JobInfo,
-    output: Output,
+    folder: TaskFolder,
     *,
     generation: int,
-    folder: Sequence[str | None],
+    named: Sequence[str | None],
     file_format: FileFormat,
+    spreadsheet_safe: bool = False,
+    verify: Callable[[], None],
 ) -> Flow[Extract]:
     """Write every page into a file of its own that is hidden, and show them all when all are proven; see ``part_files``.
 
     Every finished page is remembered, and pages of an earlier try are taken over where they are.
 
     :param generation: the job's, see ``flows.extract.Submitted``
-    :param folder: what names ``output``: in another folder all pages are fetched anew
+    :param named: what names the folder: in another one all pages are fetched anew
+    :param spreadsheet_safe: of CSV, whether no value is taken for a formula by a spreadsheet
+    :param verify: raises when another try has taken over
     :raises FencedError: when a newer try has taken over
     """
-    files = PartFiles(output, job, file_format, announce=way.announce)
-    ledger = PageLedger(job, generation, files, setup={"format": str(file_format), "folder": list(folder)})
+    files = PartFiles(folder, job, file_format, verify=verify, announce=way.announce, spreadsheet_safe=spreadsheet_safe)
+    setup: dict[str, object] = {"format": str(file_format), "folder": list(named)}
+    if spreadsheet_safe:
+        setup["spreadsheet_safe"] = True  # not else: an earlier version's pages have no such entry
+    ledger = PageLedger(job, generation, files, setup=setup)
 
     def make_page(index: int, types: Sequence[ColumnType]) -> FilePage:
         return files.page(index, types, ledger.setup)

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
-from airflow.sdk import XComArg
+from airflow.sdk import XComArg, conf
+from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.flows.spec import E, member
+from airflow_provider_sfbulk.client.arguments import Seconds
+from airflow_provider_sfbulk.client.errors import EmptyInputError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, FileFormat, JobInfo, JobType, LineEnding, Operation
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
-from airflow_provider_sfbulk.client.records.stream import Nulls, Rules
-from airflow_provider_sfbulk.ledger import TaskLedger
-from airflow_provider_sfbulk.operators.arguments import check_allowance, check_count, check_names
+from airflow_provider_sfbulk.client.records.stream import BlankIds, Nulls, Rules
+from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
+from airflow_provider_sfbulk.ledger import TaskLedger, check_plan
+from airflow_provider_sfbulk.operators.arguments import Arguments
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
+from airflow_provider_sfbulk.operators.ingest_arguments import ARGUMENTS, DelimiterName, SourceFormatName, shown_source
+from airflow_provider_sfbulk.operators.lasting import fails_for_good
+from airflow_provider_sfbulk.operators.templates import is_reference
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
-from airflow_provider_sfbulk.paths import AnyPath, is_path
+from airflow_provider_sfbulk.paths import AnyPath
 from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from airflow_provider_sfbulk.client import BulkClient
     from airflow_provider_sfbulk.client.flows.rounds import Round
+    from airflow_provider_sfbulk.operators.apart import Target
+    from airflow_provider_sfbulk.operators.folder import TaskFolder
     from airflow_provider_sfbulk.operators.load import Load
     from airflow_provider_sfbulk.operators.load_input import LoadInput
     from airflow_provider_sfbulk.sql_source import SqlQuery
 
 
-EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest")
+EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest", "conn_id")
 """Of the summary, what an asset's event tells."""
 
 
@@ -44,11 +54,11 @@ class BulkIngestOperator(BulkJobOperator):
 
     :param sobject: API name of the object, as ``Account`` (templated)
     :param operation: ``insert``, ``update``, ``upsert``, ``delete`` or ``hardDelete``
-    :param source: path or URI of a file, or a pattern (``*.csv``): CSV, JSON lines (both also gzipped) or Parquet; or a
-        list of dicts, a DataFrame, an Arrow table, a callable that returns an iterable of dicts; or an XComArg of these
-        (templated)
+    :param source: path or URI of a file, or a pattern (``*.csv``): CSV, JSON lines (both also gzipped) or Parquet; a list
+        of paths; or a list of dicts, a DataFrame, an Arrow table, a callable that returns an iterable of dicts; or an
+        XComArg of these (templated)
     :param source_format: ``csv``, ``jsonl`` or ``parquet``, when the name does not tell
-    :param source_conn_id: connection of the object storage, when the URI does not name it
+    :param source_conn_id: connection of the object storage, when the URI does not name it (templated)
     :param sql: instead of ``source``: one SELECT, or the name of a ``.sql`` file (templated). Its rows are streamed, and
         read again where rows must go again: see ``staging_path``
     :param sql_parameters: a list or dict of values for its placeholders, in the driver's own style (templated). They are
@@ -60,7 +70,10 @@ class BulkIngestOperator(BulkJobOperator):
     :param assignment_rule_id: for Case and Lead (templated)
     :param column_mapping: ``{"source column": "Field__c"}``; None as the value drops the column
     :param nulls: what an explicit null does: ``leave`` the field or ``clear`` it; by column ``{"Field__c": "clear"}``
-    :param timezone: of datetimes that carry none, as ``Europe/Berlin``; without it they are refused
+    :param timezone: of datetimes, dates and texts in datetime fields that name none, as ``Europe/Berlin``; without it they
+        are refused, but for the texts of a CSV, which are not looked at then
+    :param columns: the columns of rows that are dicts, when the first rows have not all of them
+    :param blank_external_ids: rows of an upsert whose external id is blank: ``refuse`` the whole input, or ``send`` them
     :param part_bytes: size of one job's CSV at most
     :param part_records: records of one job at most
     :param max_concurrent_jobs: jobs being filled at the same time
@@ -71,7 +84,9 @@ class BulkIngestOperator(BulkJobOperator):
         the external id, and for inserts the whole record
     :param results_path: folder for the files of successful, failed and unprocessed records (templated)
     :param results_format: ``csv``, ``parquet`` or ``jsonl``
-    :param results_conn_id: connection of the object storage, when the URI does not name it
+    :param results_conn_id: connection of the object storage, when the URI does not name it (templated)
+    :param spreadsheet_safe: of result files as CSV: values that a spreadsheet would take for formulas get an apostrophe in
+        front. Such a file as ``source`` has its values back
     :param max_failed_records: failed records that do not fail the task: a number, a float as fraction of all records,
         or None for any number. Unprocessed records always fail it
     :param retry_codes: Salesforce's codes of failures that pass by themselves: these records alone are sent again, in a
@@ -79,12 +94,32 @@ class BulkIngestOperator(BulkJobOperator):
     :param max_record_retries: how often, in one try of the task
     :param sort_by: column that orders the records that are sent again, as the parent's id: Salesforce locks the parents
     :param serial_fallback: send records that were locked in all these rounds once more, in a serial job of Bulk API 1.0
+    :param on_empty: what an input without records does to the task: ``fail``, ``skip``, or ``success`` with a summary of
+        zeros. Such are a file with a header only, an empty list or DataFrame, a query without rows, a pattern without a
+        match, a callable that gives nothing
+    :param wait_for_completion: False: return the job ids as soon as Salesforce has the jobs
+    :param deferrable: wait in the triggerer, without holding a worker
+    :param poll_interval: longest time between two looks at a job, in seconds or as a timedelta; young jobs are looked at
+        more often
+    :param timeout: of one try's waiting, in seconds or as a timedelta. Its end fails the try, the jobs go on, and the
+        next try adopts them
+    :param cancel_on_kill: whether a person's kill aborts the jobs; a deploy, a timeout or a lost worker never does
+    :param api_reserve: API calls to leave in the org, a number or a float below 1 as fraction of the day's: with fewer
+        left nothing is begun. What was begun is brought to its end
+    :param on_api_reserve: what the task does then: ``wait`` (deferred, until its ``timeout``) or ``fail``
+    :param salesforce_conn_id: the connection (templated)
+    :param api_version: instead of the connection's, as ``66.0``
+    :param api: ``2.0``, or ``1.0`` for what only that one can do
+    :param concurrency_mode: with ``api="1.0"``: ``Parallel``, or ``Serial`` for batches one after the other
 
     Returns ``{"sobject", "operation", "job_ids", "processed", "successful", "failed", "unprocessed", "errors",
     "api_calls", "results", "manifest"}``, or the list of job ids with ``wait_for_completion=False``.
     """
 
     job_type: ClassVar[JobType] = JobType.INGEST
+    ledger_retention: ClassVar[Any] = NEVER_EXPIRE
+    arguments: ClassVar[Arguments] = ARGUMENTS
+    native_fields: ClassVar[Collection[str]] = ("source",)
     template_fields: Sequence[str] = (
         "sobject",
         "source",
@@ -106,67 +141,100 @@ class BulkIngestOperator(BulkJobOperator):
     def __init__(
         self,
         *,
-        sobject: str,
-        operation: str,
+        sobject: str | XComArg,
+        operation: Operation | Literal["insert", "update", "upsert", "delete", "hardDelete"],
         source: Any = None,
-        source_format: str | None = None,
-        source_conn_id: str | None = None,
-        sql: str | None = None,
-        sql_parameters: Sequence[Any] | Mapping[str, Any] | None = None,
-        sql_conn_id: str | None = None,
-        column_delimiter: str | None = None,
-        line_ending: str | None = None,
-        external_id_field: str | None = None,
-        assignment_rule_id: str | None = None,
+        source_format: SourceFormatName | None = None,
+        source_conn_id: str | XComArg | None = None,
+        sql: str | XComArg | None = None,
+        sql_parameters: Sequence[Any] | Mapping[str, Any] | XComArg | None = None,
+        sql_conn_id: str | XComArg | None = None,
+        column_delimiter: ColumnDelimiter | DelimiterName | None = None,
+        line_ending: LineEnding | Literal["LF", "CRLF"] | None = None,
+        external_id_field: str | XComArg | None = None,
+        assignment_rule_id: str | XComArg | None = None,
         column_mapping: Mapping[str, str | None] | None = None,
         nulls: Nulls | Mapping[str, Nulls] = "leave",
         timezone: str | None = None,
+        columns: Sequence[str] | None = None,
+        blank_external_ids: BlankIds = "refuse",
         part_bytes: int = limits.PART_BYTES,
         part_records: int = limits.RECORDS_PER_DAY,
         max_concurrent_jobs: int = 4,
-        staging_path: AnyPath | None = None,
-        staging_conn_id: str | None = None,
+        staging_path: AnyPath | XComArg | None = None,
+        staging_conn_id: str | XComArg | None = None,
         key_columns: Sequence[str] | None = None,
-        results_path: AnyPath | None = None,
-        results_format: str = "csv",
-        results_conn_id: str | None = None,
+        results_path: AnyPath | XComArg | None = None,
+        results_format: FileFormat | Literal["csv", "parquet", "jsonl"] = "csv",
+        results_conn_id: str | XComArg | None = None,
+        spreadsheet_safe: bool = False,
         max_failed_records: float | None = 0,
         retry_codes: Sequence[str] = ("UNABLE_TO_LOCK_ROW",),
         max_record_retries: int = 3,
         sort_by: str | None = None,
         serial_fallback: bool = False,
+        on_empty: Literal["fail", "skip", "success"] = "fail",
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: Seconds = 30.0,
+        timeout: Seconds | None = None,
+        cancel_on_kill: bool = True,
+        api_reserve: float | None = None,
+        on_api_reserve: Literal["wait", "fail"] = "wait",
+        salesforce_conn_id: str | XComArg = SalesforceBulkHook.default_conn_name,
+        api_version: str | None = None,
+        api: Literal["2.0", "1.0"] = "2.0",
+        concurrency_mode: Literal["Parallel", "Serial"] | ConcurrencyMode = "Parallel",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.sobject = sobject
+        super().__init__(
+            wait_for_completion=wait_for_completion,
+            deferrable=deferrable,
+            poll_interval=poll_interval,
+            timeout=timeout,
+            cancel_on_kill=cancel_on_kill,
+            api_reserve=api_reserve,
+            on_api_reserve=on_api_reserve,
+            salesforce_conn_id=salesforce_conn_id,
+            api_version=api_version,
+            api=api,
+            concurrency_mode=concurrency_mode,
+            **kwargs,
+        )
+        self.sobject = cast("str", sobject)
         self.operation = operation
         self.source = source
         self.source_format = source_format
-        self.source_conn_id = source_conn_id
-        self.sql = sql
+        self.source_conn_id = cast("str | None", source_conn_id)
+        self.sql = cast("str | None", sql)
         self.sql_parameters = sql_parameters
-        self.sql_conn_id = sql_conn_id
+        self.sql_conn_id = cast("str | None", sql_conn_id)
         self.column_delimiter = column_delimiter
         self.line_ending = line_ending
-        self.external_id_field = external_id_field
-        self.assignment_rule_id = assignment_rule_id
+        self.external_id_field = cast("str | None", external_id_field)
+        self.assignment_rule_id = cast("str | None", assignment_rule_id)
         self.column_mapping = column_mapping
         self.nulls = nulls
         self.timezone = timezone
+        self.columns = columns
+        self.blank_external_ids = blank_external_ids
         self.part_bytes = part_bytes
         self.part_records = part_records
         self.max_concurrent_jobs = max_concurrent_jobs
-        self.staging_path = staging_path
-        self.staging_conn_id = staging_conn_id
-        self.key_columns = key_columns or ()
-        self.results_path = results_path
+        self.staging_path = cast("AnyPath | None", staging_path)
+        self.staging_conn_id = cast("str | None", staging_conn_id)
+        self.key_columns = () if key_columns is None else key_columns
+        self.results_path = cast("AnyPath | None", results_path)
         self.results_format = results_format
-        self.results_conn_id = results_conn_id
+        self.results_conn_id = cast("str | None", results_conn_id)
+        self.spreadsheet_safe = spreadsheet_safe
         self.max_failed_records = max_failed_records
         self.retry_codes = retry_codes
         self.max_record_retries = max_record_retries
         self.sort_by = sort_by
         self.serial_fallback = serial_fallback
+        self.on_empty = on_empty
+        self.arguments.apply(self, rendered=False)
 
     @property
     def source(self) -> Any:
@@ -175,8 +243,7 @@ class BulkIngestOperator(BulkJobOperator):
 
     @source.setter
     def source(self, value: Any) -> None:
-        shown = is_path(value) or isinstance(value, (Unshown, XComArg)) or callable(value) or value is None
-        self._source = value if shown else Unshown(value)
+        self._source = shown_source(value)
 
     @property
     def sql_parameters(self) -> Any:
@@ -185,9 +252,10 @@ class BulkIngestOperator(BulkJobOperator):
 
     @sql_parameters.setter
     def sql_parameters(self, value: Any) -> None:
-        shown = isinstance(value, (Unshown, XComArg)) or value is None
+        shown = value is None or isinstance(value, Unshown) or is_reference(value)
         self._sql_parameters = value if shown else UnshownTemplate(value)
 
+    @fails_for_good
     def execute(self, context: Context) -> dict[str, Any] | list[str]:
         """Fill, decide, close; then wait, settle, and send again what may be."""
         self._begin_waits()
@@ -195,23 +263,40 @@ class BulkIngestOperator(BulkJobOperator):
 
     def _start(self, context: Context) -> dict[str, Any] | list[str]:
         rules = self._rules()
-        ledger = self._ledger(context)
-        given_up = ledger.begin(self._plan(rules))
-        if not ledger.is_resumed:
-            self.input(rules).find()
+        source = self.input(rules)
+        ledger = self.ledger(context)
+        ledger.begin_load()
+        done, decision = ledger.done, ledger.decision
+        empty: EmptyInputError | None = None
+        if decision is None and done is None:
+            try:
+                source.find(self._targets())
+            except EmptyInputError as error:
+                empty = error
+        elif decision is not None and done is None:
+            check_plan(decision, self._plan(source), has_verdict=ledger.judged_round is not None)
+        with self.results_folder(context["ti"]) or nullcontext() as folder:
+            if folder is not None and done is None:
+                folder.claim_for_results(self.results_format)
+            return self._go_on(context, ledger, rules, source, empty)
+
+    def _go_on(
+        self, context: Context, ledger: TaskLedger, rules: Rules, source: LoadInput, empty: EmptyInputError | None
+    ) -> dict[str, Any] | list[str]:
         with self.hook.get_conn() as client, self._showing(context, client):
-            self._abort(client, given_up)
-            load = self._load(context, client, ledger, rules)
-            if ledger.result is not None:
-                self.log.info("the load is done since an earlier try, which Airflow took for failed: nothing is sent")
-                self._publish(client, load.rounds())
-                self.shown.found_before(ledger.result)
-                load.forget_parts()
-                self._tell(context, ledger.result)
-                return cast("dict[str, Any] | list[str]", ledger.result)
-            if not ledger.is_resumed:
+            load = self._load(context, client, ledger, rules, source)
+            if (done := ledger.done) is not None:
+                return self._done_before(context, client, load, ledger, done["result"])
+            if empty is not None:
+                return self._end_empty(context, load, ledger, empty)
+            if ledger.decision is None:
                 self._keep_reserve(context, client)
-            rounds = load.fill_first() if not ledger.is_resumed else load.close_last()
+                try:
+                    rounds = load.fill_first(self._plan(source))
+                except EmptyInputError as error:
+                    return self._end_empty(context, load, ledger, error)
+            else:
+                rounds = load.close_last()
             job_ids = self._publish(client, rounds)
             if not self.wait_for_completion:
                 ledger.finish(job_ids)
@@ -220,15 +305,38 @@ class BulkIngestOperator(BulkJobOperator):
                 return job_ids
             return self._finish(context, client, load, rounds, self._wait(context, client, job_ids))
 
+    def _done_before(
+        self, context: Context, client: BulkClient, load: Load, ledger: TaskLedger, result: dict[str, Any] | list[str]
+    ) -> dict[str, Any] | list[str]:
+        """Return the result of a load that was done by a try whose success is not known to be taken."""
+        self.log.warning(
+            "an earlier try has done all of this load, but it is not recorded that Airflow took its success: it failed at "
+            "its very end, or its worker died there. Nothing is sent, and its result is returned. If you have cleared the "
+            "task to load everything once more, clear it again when this try has succeeded."
+        )
+        ledger.finish(result)
+        if not self._had_no_records(result):
+            self._publish(client, load.rounds())
+            load.forget_parts()
+        self.shown.found_before(result)
+        self._tell(context, result)
+        return result
+
+    @fails_for_good
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> dict[str, Any]:
         """Settle after a deferral."""
         self._begin_waits(deadline)
-        ledger = self._ledger(context)
+        ledger = self.ledger(context)
         ledger.resume()
-        with self.hook.get_conn() as client, self._showing(context, client):
-            load = self._load(context, client, ledger, self._rules())
+        rules = self._rules()
+        with (
+            self.results_folder(context["ti"]) or nullcontext(),
+            self.hook.get_conn() as client,
+            self._showing(context, client),
+        ):
+            load = self._load(context, client, ledger, rules, self.input(rules))
             rounds = load.rounds()
             job_ids = self._publish(client, rounds)
             return self._finish(context, client, load, rounds, self._wait_again(context, client, event, job_ids))
@@ -243,6 +351,32 @@ class BulkIngestOperator(BulkJobOperator):
         self._tell(context, summary)
         return summary
 
+    def _end_empty(
+        self, context: Context, load: Load, ledger: TaskLedger, empty: EmptyInputError
+    ) -> dict[str, Any] | list[str]:
+        """End a load of an input without records as ``on_empty`` says.
+
+        :raises EmptyInputError: as a failure
+        :raises AirflowSkipException: as a skip
+        """
+        if self.on_empty == "fail":
+            raise EmptyInputError(
+                f"{empty}. When that is to be expected, on_empty='skip' or 'success' says so"
+            ) from empty
+        if self.on_empty == "skip":
+            raise AirflowSkipException(f"{empty}; on_empty='skip'") from empty
+        self.log.info("%s; on_empty='success'", empty)
+        result: dict[str, Any] | list[str] = load.finish_empty() if self.wait_for_completion else []
+        if not self.wait_for_completion:
+            ledger.finish([])
+        self._tell(context, result)
+        return result
+
+    @staticmethod
+    def _had_no_records(result: Any) -> bool:
+        """Whether an earlier try has ended so."""
+        return not (result["job_ids"] if isinstance(result, dict) else result)
+
     def _tell(self, context: Context, result: dict[str, Any] | list[str]) -> None:
         """Tell the task's assets what was loaded."""
         from airflow_provider_sfbulk.operators.load import NAMED_JOB_IDS
@@ -251,12 +385,31 @@ class BulkIngestOperator(BulkJobOperator):
         told = {name: known[name] for name in EVENT_FACTS if name in known}
         self.tell_outlets(context, {"sobject": self.sobject, "operation": self.operation, **told})
 
-    def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules) -> Load:
+    def _targets(self) -> list[Target]:
+        """Say where this load writes."""
+        from airflow_provider_sfbulk.operators.apart import Target
+
+        targets = []
+        if self.results_path is not None:
+            targets.append(Target.results(self.results_path, self.results_format, conn_id=self.results_conn_id))
+        if self.staging_path is not None:
+            targets.append(Target.staging(self.staging_path, conn_id=self.staging_conn_id))
+        return targets
+
+    def results_folder(self, ti: RuntimeTaskInstanceProtocol) -> TaskFolder | None:
+        """Open the folder of the results, if there is one."""
+        if self.results_path is None:
+            return None
+        from airflow_provider_sfbulk.operators.folder import open_task_folder
+
+        return open_task_folder(self.results_path, ti, conn_id=self.results_conn_id, argument="results_path")
+
+    def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules, source: LoadInput) -> Load:
         from airflow_provider_sfbulk.operators.load import Load
 
         run = partial(self._run, context, client, ledger=ledger)
         on_job = partial(self._show_new_job, client)
-        return Load(self, context["ti"], client, ledger, rules, run, partial(self._api_calls, client), on_job)
+        return Load(self, context["ti"], client, ledger, rules, source, run, partial(self._api_calls, client), on_job)
 
     def _show_new_job(self, client: BulkClient, job_id: str, *, number: int, records: int) -> None:
         """Show a job before anything is uploaded to it."""
@@ -280,41 +433,26 @@ class BulkIngestOperator(BulkJobOperator):
 
         :raises SourceError: naming the argument
         """
-        member(FileFormat, self.results_format, "results_format")
-        self._check_waiting()
-        self._check_api()
-        if self.serial_fallback and self.mode is ConcurrencyMode.SERIAL:
-            raise SourceError("serial_fallback is for loads that are not serial from their beginning")
-        check_allowance("max_failed_records", self.max_failed_records)
-        check_count("part_bytes", self.part_bytes, most=limits.PART_BYTES)
-        check_count("part_records", self.part_records)
-        check_count("max_concurrent_jobs", self.max_concurrent_jobs)
+        self.arguments.apply(self, rendered=True)
         if self.results_path is not None:
             open_output(self.results_path, conn_id=self.results_conn_id, argument="results_path")
         if self.staging_path is not None:
             open_output(self.staging_path, conn_id=self.staging_conn_id, argument="staging_path")
-        if self.sql is not None and self.source is not None:
-            raise SourceError("source and sql are both given: the records come from one of them")
-        if self.sql is None and (self.sql_parameters is not None or self.sql_conn_id is not None):
-            raise SourceError("sql_parameters and sql_conn_id belong to sql, which is None")
-        check_names("retry_codes", self.retry_codes)
-        check_names("key_columns", self.key_columns)
-        if self.sort_by is not None and not (isinstance(self.sort_by, str) and self.sort_by):
-            raise SourceError(f"sort_by is the name of a column, not {self.sort_by!r:.40}")
-        check_count("max_record_retries", self.max_record_retries, least=0)
         rules = Rules(
-            operation=member(Operation, self.operation, "operation"),
+            operation=Operation(self.operation),
             external_id_field=self.external_id_field,
             column_mapping=self.column_mapping,
             nulls=self.nulls,
             timezone=self.timezone,
-            column_delimiter=_optional(ColumnDelimiter, self.column_delimiter, "column_delimiter"),
-            line_ending=_optional(LineEnding, self.line_ending, "line_ending"),
+            columns=self.columns,
+            blank_external_ids=self.blank_external_ids,
+            column_delimiter=None if self.column_delimiter is None else ColumnDelimiter(self.column_delimiter),
+            line_ending=None if self.line_ending is None else LineEnding(self.line_ending),
         )
-        self.input(rules).check(self.results_path)
+        self.input(rules).check(self._targets())
         return rules
 
-    def _plan(self, rules: Rules) -> dict[str, Any]:
+    def _plan(self, source: LoadInput) -> dict[str, Any]:
         """Give what makes this load what it is. From its decision on until its end none of it may change."""
         return {
             "sobject": self.sobject,
@@ -325,8 +463,10 @@ class BulkIngestOperator(BulkJobOperator):
             "column_mapping": dict(self.column_mapping) if self.column_mapping else None,
             "nulls": self.nulls if isinstance(self.nulls, str) else dict(self.nulls),
             "timezone": self.timezone,
-            "source": self.input(rules).identity(),
-            # Nothing for 2.0: a load that an earlier version of this package began has no such entry.
+            "source": source.identity(),
+            # Nothing for the defaults: a load that an earlier version of this package decided has no such entries.
+            **({} if self.columns is None else {"columns": list(self.columns)}),
+            **({} if self.blank_external_ids == "refuse" else {"blank_external_ids": self.blank_external_ids}),
             **({} if self.mode is None else {"api": self.api, "concurrency_mode": str(self.mode)}),
         }
 
@@ -341,6 +481,7 @@ class BulkIngestOperator(BulkJobOperator):
             source_conn_id=self.source_conn_id,
             needed_columns=(*self.key_columns, *((self.sort_by,) if self.sort_by else ())),
             one_header=self.results_path is not None,
+            may_be_empty=self.on_empty != "fail",
             commas=self.mode is not None,
         )
 
@@ -349,7 +490,3 @@ class BulkIngestOperator(BulkJobOperator):
 
         given = self.sql_parameters
         return SqlQuery(statement, given.records if isinstance(given, Unshown) else given, self.sql_conn_id)
-
-
-def _optional(kind: type[E], value: str | None, name: str) -> E | None:
-    return None if value is None else member(kind, value, name)

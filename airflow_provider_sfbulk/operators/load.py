@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.errors import NotFoundError, SourceError
+from airflow_provider_sfbulk.client.errors import InputChangedError, NotFoundError, SourceError
 from airflow_provider_sfbulk.client.flows import ingest, load1
 from airflow_provider_sfbulk.client.flows.batches1 import ends_of
 from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1
@@ -19,7 +19,8 @@ from airflow_provider_sfbulk.client.flows.outcome import Input, Outcome, settle
 from airflow_provider_sfbulk.client.flows.rounds import Again, Cut, Round, recorded_rounds
 from airflow_provider_sfbulk.client.flows.settle import KINDS
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
-from airflow_provider_sfbulk.client.flows.wait import look
+from airflow_provider_sfbulk.client.flows.still import wait_until_still
+from airflow_provider_sfbulk.client.flows.wait import look_now
 from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.records.fingerprints import RowForm
@@ -36,7 +37,6 @@ from airflow_provider_sfbulk.operators.staging import Staging
 from airflow_provider_sfbulk.operators.verdict import judge
 from airflow_provider_sfbulk.paths import is_path, text_of
 from airflow_provider_sfbulk.progress import Phase
-from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client import BulkClient
     from airflow_provider_sfbulk.ledger import TaskLedger
     from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+    from airflow_provider_sfbulk.operators.load_input import LoadInput
 
 NAMED_JOB_IDS: Final = 100
 """Job ids that the returned summary names; the manifest has them all."""
@@ -61,6 +62,7 @@ class Load:
     """The load that a try is at.
 
     :param operator: whose arguments say what to do
+    :param source: the input
     :param run: runs a flow with the try's ledger, until a kill stops it
     :param api_calls: tells the calls of this try so far
     :param on_job: is told of each job that is made, and with how many records, before they are uploaded
@@ -73,6 +75,7 @@ class Load:
         client: BulkClient,
         ledger: TaskLedger,
         rules: Rules,
+        source: LoadInput,
         run: Callable[[Flow[Any]], Any],
         api_calls: Callable[[], int],
         on_job: ingest.OnJob,
@@ -85,7 +88,7 @@ class Load:
         self._run = run
         self._api_calls = api_calls
         self._on_job = on_job
-        self._input = operator.input(rules)
+        self._input = source
         self._jobs = IngestJobs(client.api_version)
         self._jobs1 = Jobs1(client.api_version)
 
@@ -94,8 +97,11 @@ class Load:
         found: list[Round] = self._run(recorded_rounds())
         return found
 
-    def fill_first(self) -> list[Round]:
-        """Upload the input, decide, and close its jobs; by Bulk API 1.0 read it, decide, and send its batches."""
+    def fill_first(self, plan: Mapping[str, Any]) -> list[Round]:
+        """Upload the input, decide, and close its jobs; by Bulk API 1.0 read it, decide, and send its batches.
+
+        :param plan: what makes the load what it is, recorded with the decision
+        """
         for earlier in range(self._ledger.load, self._ledger.attempt):
             if (left_behind := self._staging(earlier)) is not None:
                 left_behind.remove()
@@ -103,6 +109,9 @@ class Load:
         cut = self._cut(mode)
         staging = self._staging(self._ledger.attempt)
         note = Round.note(cut, attempt=self._ledger.attempt, mode=mode)
+        note |= {"plan": dict(plan), "files": self._input.files}
+        if staging is not None:
+            staging.begin()
         try:
             with closing(self._input.parts(self._describe, cut)) as parts:
                 self._send(0, parts if staging is None else staging.keep(parts), note, mode)
@@ -151,7 +160,7 @@ class Load:
         given = Input(parts=lambda: self._parts_again(rounds[0]), form=self._form)
         outcome = self._run(settle(self._jobs, rounds, self._ends(rounds, ()), given=given, rule=rule))
         if outcome.again is None:
-            raise input_changed(["source"], has_verdict=self._ledger.has_verdict)
+            raise self._changed()
         residue: Residue = outcome.again
         return residue
 
@@ -165,7 +174,10 @@ class Load:
                 if part is not None:
                     part.close()
                 if part is None or filled is None or part.sha256 != filled.sha256:
-                    raise input_changed(["source"], has_verdict=self._ledger.has_verdict)
+                    raise self._changed()
+
+    def _changed(self) -> InputChangedError:
+        return input_changed(["source"], has_verdict=self._ledger.judged_round is not None)
 
     def settle(self, rounds: Sequence[Round], infos: Sequence[JobInfo]) -> dict[str, Any] | None:
         """Find out what became of all records, and send again what may be.
@@ -186,10 +198,8 @@ class Load:
             return None
         total = sum(part.records for part in rounds[0].parts)
         log.info(
-            "%d records sent in %d job(s): %d saved, %d failed, %d not processed",
-            total,
-            len(outcome.job_ids),
-            *(outcome.counts[kind] for kind in KINDS),
+            "%s records sent in %s job(s): %s saved, %s failed, %s not processed",
+            *(f"{count:,}" for count in (total, len(outcome.job_ids), *(outcome.counts[kind] for kind in KINDS))),
         )
         self._operator.shown.found(
             {kind: outcome.counts[kind] for kind in KINDS},
@@ -206,18 +216,44 @@ class Load:
             allowed=self._operator.max_failed_records,
             total=total,
             where=report.files["failed"],
+            unprocessed_files=report.files["unprocessed"],
         )
         summary = self._summary(outcome, report)
         self._ledger.finish(summary)
         self.forget_parts(rounds)
         return summary
 
+    def finish_empty(self) -> dict[str, Any]:
+        """Give the result of a load of an input without records, with its manifest."""
+        outcome, report = Outcome(), Report()
+        files = self._report_files()
+        if files is not None:
+            try:
+                report = self._commit(files, outcome)
+            finally:
+                files.discard()
+        self._operator.shown.found(
+            dict.fromkeys(KINDS, 0), files={kind: report.files[kind] for kind in KINDS}, manifest=report.manifest
+        )
+        summary = self._summary(outcome, report)
+        self._ledger.finish(summary)
+        return summary
+
+    def _commit(self, files: ReportFiles, outcome: Outcome) -> Report:
+        return files.commit(
+            outcome,
+            sobject=self._operator.sobject,
+            operation=self._operator.operation,
+            verify=self._ledger.verify,
+        )
+
     def _lineage(self, outcome: Outcome, total: int) -> Lineage:
         names = (self._ledger.recall(_COLUMNS) or {"names": ()})["names"]
         address, source = self._client.instance_url, self._operator.source
-        inputs = []
-        if is_path(source):
-            inputs = [file_place(text_of(source), columns=[(name, None) for name in names], records=total)]
+        read = [source] if is_path(source) else source if isinstance(source, list) else []
+        # How many of the records are of which path is not known.
+        records = total if len(read) == 1 else None
+        inputs = [file_place(text_of(each), columns=[(name, None) for name in names], records=records) for each in read]
         saved = object_place(
             address,
             self._operator.sobject,
@@ -288,8 +324,8 @@ class Load:
 
     def _send_again(self, number: int, residue: Residue, rule: Again, mode: ConcurrencyMode | None) -> None:
         log.info(
-            "sending %d records again, in round %d%s: %s",
-            residue.records,
+            "sending %s records again, in round %d%s: %s",
+            f"{residue.records:,}",
             number,
             "" if mode is None else f", {mode.lower()} by Bulk API 1.0",
             "all that failed"
@@ -319,13 +355,15 @@ class Load:
         made_here = [each for each in rounds if each.rule is not None and each.attempt == attempt]
         codes: tuple[str, ...] | None = ()
         mode = operator.mode
-        if self._ledger.is_cleared_since_verdict:
+        asks_for_all = self._ledger.asks_for_all(rounds[-1].number)
+        if asks_for_all:
             codes = None
         elif len(made_here) < operator.max_record_retries:
             codes = tuple(operator.retry_codes)
         elif operator.serial_fallback and all(each.mode is not ConcurrencyMode.SERIAL for each in made_here):
             codes, mode = LOCKED, ConcurrencyMode.SERIAL
-        rule = Again(codes=codes, unprocessed=rounds[-1].attempt < attempt, sort_by=self._sort_by)
+        waited = rounds[-1].attempt < attempt
+        rule = Again(codes=codes, unprocessed=waited, refused=asks_for_all, sort_by=self._sort_by)
         return (rule if rule.codes != () or rule.unprocessed else None), mode
 
     @property
@@ -339,6 +377,9 @@ class Load:
         self, rounds: Sequence[Round], infos: Sequence[JobInfo], rule: Again | None
     ) -> tuple[Outcome, Report]:
         ends = self._ends(rounds, infos)
+        if rule is not None and rule.unprocessed:
+            parts = (part for each in rounds if each.mode is None for part in each.parts)
+            ends.update(self._run(wait_until_still(self._jobs, parts, ends)))
         given = Input(parts=lambda: self._parts_again(rounds[0]), form=self._form)
         files = self._report_files()
         try:
@@ -348,12 +389,7 @@ class Load:
             outcome = self._run(flow)
             report = Report()
             if files is not None and outcome.again is None:
-                report = files.commit(
-                    outcome,
-                    sobject=self._operator.sobject,
-                    operation=self._operator.operation,
-                    verify=self._ledger.verify,
-                )
+                report = self._commit(files, outcome)
         finally:
             if files is not None:
                 files.discard()
@@ -369,24 +405,29 @@ class Load:
         batches = [part for part in parts if isinstance(part, load1.Sent)]
         others = [part.job_id for part in parts if not isinstance(part, load1.Sent) and part.job_id not in ends]
         if others:
-            ends.update((info.id, info) for info in self._run(look(self._jobs, others, pauses=(0.0,))))
+            ends.update((info.id, info) for info in self._run(look_now(self._jobs, others)))
         if batches:
             ends.update(self._run(ends_of(self._jobs1, batches)))
         return ends
 
     def _report_files(self) -> ReportFiles | None:
-        if self._operator.results_path is None:
+        folder, results_format = self._operator.results_folder(self._ti), FileFormat(self._operator.results_format)
+        if folder is None:
             return None
-        output = open_output(
-            self._operator.results_path, conn_id=self._operator.results_conn_id, argument="results_path"
-        )
-        return ReportFiles(output, FileFormat(self._operator.results_format))
+        return ReportFiles(folder, results_format, spreadsheet_safe=self._operator.spreadsheet_safe)
 
     def _parts_again(self, first: Round) -> Generator[Part]:
         """Read again what was uploaded: the parts that were kept, or else the input."""
         staging = self._staging(first.attempt)
         kept = None if staging is None else staging.read()
-        return self._input.parts(self._describe, first.cut) if kept is None else kept
+        return self._input_again(first.cut) if kept is None else kept
+
+    def _input_again(self, cut: Cut) -> Generator[Part]:
+        decision = self._ledger.decision
+        assert decision is not None, "a round was decided"
+        self._input.pin(decision.get("files"))
+        with closing(self._input.parts(self._describe, cut)) as parts:
+            yield from parts
 
     def _form(self, columns: Sequence[str]) -> RowForm:
         """Say how a record is told from others: by its id where it has one, else by what the user names, else whole."""
@@ -430,4 +471,5 @@ class Load:
             "api_calls": self._api_calls(),
             "results": report.files,
             "manifest": report.manifest,
+            **({} if report.conn_id is None else {"conn_id": report.conn_id}),
         }

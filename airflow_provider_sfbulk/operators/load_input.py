@@ -4,33 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
-from typing import Any, Final
+from typing import Any
 
-from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.errors import EmptyInputError, SourceError
 from airflow_provider_sfbulk.client.flows.rounds import Cut
-from airflow_provider_sfbulk.client.flows.settle import KINDS
-from airflow_provider_sfbulk.client.models import FileFormat
-from airflow_provider_sfbulk.client.records.columns import check_against_describe
 from airflow_provider_sfbulk.client.records.commas import with_commas
+from airflow_provider_sfbulk.client.records.fit import fit
 from airflow_provider_sfbulk.client.records.parts import Part, split
 from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_file, from_source
-from airflow_provider_sfbulk.ledger import UNKNOWN
+from airflow_provider_sfbulk.operators.apart import Target, check_apart, check_files_apart
+from airflow_provider_sfbulk.operators.callable_identity import callable_identity
 from airflow_provider_sfbulk.operators.unshown import Unshown
 from airflow_provider_sfbulk.paths import AnyPath, is_path, text_of
 from airflow_provider_sfbulk.sql_source import SqlQuery
-from airflow_provider_sfbulk.storage import SourceFile, find_sources
-
-RESULT_NAMES: Final = frozenset(f"{kind}.{suffix}" for kind in KINDS for suffix in FileFormat)
-"""Names of result files. A load of failed records must not write over what it reads."""
+from airflow_provider_sfbulk.storage import SourceFile, find_sources, named_source
 
 
 class LoadInput:
     """What an ingest operator was given as ``source`` or ``sql``.
 
-    :param source: path, URI or pattern; records inside an :class:`Unshown`; a callable that gives records; or a query
+    :param source: path, URI or pattern, or a list of these; records inside an :class:`Unshown`; a
+        callable that gives records; or a query
     :param needed_columns: columns that the user names elsewhere, which the input must have, by source or target name
     :param one_header: whether all files must have the same columns
+    :param may_be_empty: whether a pattern in a list may match nothing
     :param commas: whether the parts have commas between values, whatever the source has
     """
 
@@ -43,49 +40,38 @@ class LoadInput:
         source_conn_id: str | None,
         needed_columns: Sequence[str] = (),
         one_header: bool = False,
+        may_be_empty: bool = False,
         commas: bool = False,
     ) -> None:
         self._source = source
         self._rules = rules
         self._source_format = source_format
         self._source_conn_id = source_conn_id
+        self._found: list[tuple[int, SourceFile]] = []
         self.columns: tuple[str, ...] = ()
         """Of the records, once the first was read."""
         self._needed_columns = [self.target(name) for name in needed_columns]
         self._one_header = one_header
+        self._may_be_empty = may_be_empty
         self._commas = commas
 
-    def check(self, results_path: AnyPath | None) -> None:
+    def check(self, targets: Sequence[Target]) -> None:
         """Check what can be checked without reading.
 
-        :param results_path: where the result files go
-        :raises SourceError: when there is no input, one that can be read only once, or one that the results replace
+        :param targets: where the load writes
+        :raises SourceError: when the load would replace its input, or a later run would read what this one writes
         """
-        if self._is_files and results_path is not None:
-            folder, _, name = text_of(self._source).rpartition("/")
-            if folder == text_of(results_path).rstrip("/") and name in RESULT_NAMES:
-                raise SourceError(
-                    f"source is {name} in results_path, which this load would replace: give another results_path"
-                )
-        if self._source is None:
-            raise SourceError(
-                "source is None: if it comes from a task before, that task returned nothing. Give source or sql"
-            )
-        if isinstance(self._source, SqlQuery):
-            self._source.check()
-        if isinstance(self._source, Unshown) and isinstance(self._source.records, Iterator):
-            raise SourceError(
-                f"source is a {type(self._source.records).__name__}, which can be read only once, and a retry reads it "
-                "again; give the function that makes it, or a list"
-            )
+        if self._is_files:
+            check_apart(self.paths, targets, conn_id=self._source_conn_id)
 
-    def find(self) -> None:
+    def find(self, targets: Sequence[Target]) -> None:
         """Look whether the files are there, or the hook that runs the query.
 
         :raises SourceError: when they are not
         """
         if self._is_files:
-            self._files()
+            self._look()
+            check_files_apart(self._files(), targets)
         if isinstance(self._source, SqlQuery):
             self._source.hook()
 
@@ -97,17 +83,16 @@ class LoadInput:
     def identity(self) -> Any:
         """Tell this input from another, alike in every process and without a value of a record.
 
-        Files by name, size and tag; a query by a digest of its text and parameters; records in memory only by type and
-        number, and a callable by its name: what these give is compared part by part. Files that cannot be found are
-        :data:`UNKNOWN`: a load whose parts all lie at Salesforce needs them no more, and any other one says what is
-        missing when it reads them.
+        It is what the user has written, and nothing is read or looked up for it: files by path or pattern, a query by a
+        digest of its text and parameters, a callable by its name and a digest of its arguments, records in memory only by
+        type and number. What these give is compared part by part, where it is read again at all.
         """
-        if not self._is_files:
-            return self._told()
-        try:
-            return [file.identity() for file in self._files()]
-        except SourceError:
-            return UNKNOWN
+        if self._is_files:
+            texts = [text_of(path) for path in self.paths]
+            return texts[0] if len(texts) == 1 else texts
+        if isinstance(self._source, Unshown):
+            return str(self._source)
+        return self._source.identity() if isinstance(self._source, SqlQuery) else callable_identity(self._source)
 
     @property
     def is_in_memory(self) -> bool:
@@ -129,18 +114,12 @@ class LoadInput:
         number, row = 0, 1
         first: tuple[str, ...] = ()
         for stream in streams:
-            columns = check_against_describe(
-                stream.columns,
-                describe,
-                operation=self._rules.operation,
-                external_id_field=self._rules.external_id_field,
-            )
-            first = self.columns = first or columns
-            self._check_columns(stream.name, columns, first)
-            named = stream.with_columns(columns)
+            fitted = fit(stream, describe, self._rules)
+            first = self.columns = first or fitted.columns
+            self._check_columns(stream.name, fitted.columns, first)
             if self._commas:
-                named = with_commas(named)
-            for part in split(named, max_bytes=cut.part_bytes, max_records=cut.part_records):
+                fitted = with_commas(fitted)
+            for part in split(fitted, max_bytes=cut.part_bytes, max_records=cut.part_records):
                 yield part.renumbered(number, row)
                 number += 1
                 row += part.records
@@ -161,10 +140,56 @@ class LoadInput:
 
     @property
     def _is_files(self) -> bool:
-        return is_path(self._source)
+        return bool(self.paths)
+
+    @property
+    def paths(self) -> list[AnyPath]:
+        """The paths and patterns that were given; none for records, a callable or a query."""
+        return self._source if isinstance(self._source, list) else [self._source] if is_path(self._source) else []
+
+    @property
+    def files(self) -> list[list[Any]] | None:
+        """The files that were found: the number of what they were found by, and their path within its file system; None for
+        another source."""
+        return [[number, file.path] for number, file in self._found] if self._is_files else None
+
+    def pin(self, files: Sequence[Any] | None) -> None:
+        """Read these files from now on, whatever is found where they came from.
+
+        :param files: as :attr:`files` has given them
+        """
+        if files is not None:
+            paths = self.paths
+            self._found = [
+                (number, named_source(paths[number], path, conn_id=self._source_conn_id)) for number, path in files
+            ]
 
     def _files(self) -> list[SourceFile]:
-        return find_sources(self._source, conn_id=self._source_conn_id)
+        """Give the files, once they are found, in the order that was given.
+
+        :raises EmptyInputError: when a pattern has no match, or with ``may_be_empty`` none of them has
+        :raises SourceError: when there is not a file for each, or one is named twice
+        """
+        if not self._found:
+            self._look()
+        return [file for _, file in self._found]
+
+    def _look(self) -> None:
+        files: list[tuple[int, SourceFile]] = []
+        missing: list[EmptyInputError] = []
+        for number, path in enumerate(self.paths):
+            try:
+                files += [(number, each) for each in find_sources(path, conn_id=self._source_conn_id)]
+            except EmptyInputError as error:
+                missing.append(error)
+        if missing and not (files and self._may_be_empty):
+            raise missing[0]
+        if len(files) > len(once := {file.name for _, file in files}):
+            raise SourceError(
+                f"source: {len(files) - len(once)} of its {len(files)} files are named twice, by a path and a pattern, and "
+                "would be loaded twice"
+            )
+        self._found = files
 
     def _streams(self) -> Generator[RecordStream]:
         if self._is_files:
@@ -176,13 +201,6 @@ class LoadInput:
                 yield stream
             return
         records = self._source.records if isinstance(self._source, Unshown) else self._source()
+        if records is None:  # only a callable gives that
+            return
         yield from_source(records, self._rules, name=f"the {type(records).__name__} given as source")
-
-    def _told(self) -> str:
-        if isinstance(self._source, Unshown):
-            return str(self._source)
-        if isinstance(self._source, SqlQuery):
-            return self._source.identity()
-        # str of a callable names its address in memory, and that of a partial shows its arguments.
-        function = self._source.func if isinstance(self._source, partial) else self._source
-        return f"<callable {getattr(function, '__qualname__', type(function).__name__)}>"

@@ -2,23 +2,23 @@
 
 =========================================  ===========================================================================
 ``_part-<job>-<index>.<format>.<setup>``   a finished page of an extract that is not finished: it waits for a retry
-``_publishing.json``                       which part files appear and disappear; there only while they do
-``part-<job>-<index>.<format>``            a part file
-``manifest.json``                          names the part files; what it does not name is no part of an extract
+``part-<job>-<setup>-<index>.<format>``    a part file
+``_manifest.json``, ``_writing-….json``    see ``folder``
 =========================================  ===========================================================================
 
 Readers of whole folders (Spark, Hive, Athena, Arrow) skip names that begin with ``_``, and patterns such as ``*.parquet``
-or ``part-*`` do not match the hidden ones.
+or ``part-*`` do not match the hidden ones. A part file's name says which bytes it has: those of two jobs, or of one job in
+two forms, never replace each other, so a manifest is true as long as it stands.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from airflow_provider_sfbulk.client.errors import StorageError
 from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
 from airflow_provider_sfbulk.client.records.pages import (
@@ -27,29 +27,24 @@ from airflow_provider_sfbulk.client.records.pages import (
     JsonlPage,
     PageFile,
     ParquetPage,
+    SpreadsheetPage,
     announced,
     columns_of,
 )
 from airflow_provider_sfbulk.client.wire import Flow, Reply, Together
-from airflow_provider_sfbulk.operators.report import MANIFEST, write_json
+from airflow_provider_sfbulk.operators.folder import MANIFEST, OLD_MANIFEST, OLD_PUBLISHING, PART
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.flows.query import Page
     from airflow_provider_sfbulk.client.models import JobInfo
-    from airflow_provider_sfbulk.client.records.output import Output
     from airflow_provider_sfbulk.client.records.schema import ColumnType
+    from airflow_provider_sfbulk.operators.folder import TaskFolder
 
 FilePage: TypeAlias = CsvPage | ParquetPage | JsonlPage
 
-FORMAT_VERSION: Final = 1
-"""Version of the manifest's form."""
-
-PUBLISHING: Final = "_publishing.json"
-
-_PART: Final = rf"part-[0-9A-Za-z]{{15,18}}-[0-9]{{5,}}\.(?:{'|'.join(FileFormat)})"
-_PART_NAME: Final = re.compile(_PART)
 _LEFTOVER: Final = re.compile(
-    rf"_{_PART}\.[0-9a-f]+(?:\.[0-9]+\.part)?|(?:{re.escape(MANIFEST)}|{re.escape(PUBLISHING)})\.[0-9]+\.part"
+    rf"_{PART}\.[0-9a-f]+(?:\.[0-9]+\.part)?"
+    rf"|(?:{'|'.join(map(re.escape, (MANIFEST, OLD_MANIFEST, OLD_PUBLISHING)))}|_writing-[0-9a-f-]+\.json)\.[0-9]+\.part"
 )
 """What may lie in the folder when an extract is finished and belongs to none: pages of jobs that were given up, and what
 killed processes were writing."""
@@ -58,39 +53,46 @@ killed processes were writing."""
 class PartFiles:
     """The part files of one job in a folder. A ``flows.page_ledger.PageFiles``.
 
-    The final names carry the job's id, so the files of two queries never mix.
-
+    :param folder: where they are
+    :param verify: raises when another try has taken over: asked before every step that others see
     :param announce: reads what a reply's headers say of the page
     """
 
     def __init__(
         self,
-        output: Output,
+        folder: TaskFolder,
         job: JobInfo,
         file_format: FileFormat,
         *,
+        verify: Callable[[], None],
         announce: Callable[[Reply], Announcement] = announced,
+        spreadsheet_safe: bool = False,
     ) -> None:
         self._announce = announce
-        self._output = output
+        self._csv_page = SpreadsheetPage if spreadsheet_safe else CsvPage
+        self._folder = folder
+        self._output = folder.output
+        self._verify = verify
         self._job = job
         self._format = file_format
         self._dialect = dialect_of(job)
-        self._there = output.sizes()
+        self._setup = ""
+        self._there = self._output.sizes()
         self._made: dict[int, FilePage] = {}
         self._restored: dict[int, PageFile] = {}
 
     def page(self, index: int, types: Sequence[ColumnType], setup: str) -> FilePage:
         """Make the sink of a page, for columns of these types (none for CSV)."""
+        self._setup = setup
         name = self._hidden_name(index, setup)
         page: FilePage
         if self._format is FileFormat.CSV:
-            page = CsvPage(self._output, name, self._dialect, announce=self._announce)
+            page = self._csv_page(self._folder.hidden, name, self._dialect, announce=self._announce)
         else:
             kind = ParquetPage if self._format is FileFormat.PARQUET else JsonlPage
             columns = tuple(each.name for each in types)
             page = kind(
-                self._output,
+                self._folder.hidden,
                 name,
                 self._dialect,
                 types=lambda _: types,
@@ -108,6 +110,7 @@ class PartFiles:
 
     def restore(self, page: Page, kept: Mapping[str, Any], setup: str, /, *, published: bool) -> bool:
         """Take over a finished page when its file has the bytes it had: hidden, or under its final name already."""
+        self._setup = setup
         final, hidden = self._final_name(page.index), self._hidden_name(page.index, setup)
         if self._there.get(hidden) == kept["bytes"]:
             name = hidden
@@ -124,33 +127,47 @@ class PartFiles:
     def publish(self, pages: int, *, at_once: int) -> Flow[tuple[list[PageFile], str]]:
         """Give the files their final names, write the manifest, and remove what the manifest before named.
 
-        A publishing that was killed is done again by the next one into this folder, this job's or another's: until the
-        new manifest stands and the old files are gone, ``_publishing.json`` tells which names are concerned.
+        A publishing that was killed is done again by the next one into this folder, this job's or another's.
 
         :param pages: how many there are; all are finished
         :param at_once: files to rename at the same time: object storage copies
         :return: the files in the order of the rows, and the manifest's URI
+        :raises FencedError: another try has taken over
+        :raises StorageError: another run of this task has meanwhile replaced what this one was about to show
         """
         files = [self._file(index) for index in range(pages)]
         shown = [self._shown(index, file) for index, file in enumerate(files)]
         names = {file.name for file in shown}
-        before = _names_in(self._output.read(MANIFEST))
-        for name in _names_in(self._output.read(PUBLISHING)) - before - names:
+        self._verify()
+        self._folder.claim(shows=names)
+        before = self._folder.before
+        for name in self._folder.stray - names:
             self._output.remove(name)
-        concerned = [{"name": name} for name in sorted(names | before)]
-        write_json(self._output, PUBLISHING, {"version": FORMAT_VERSION, "files": concerned})
         moves = [(old.name, new.name) for old, new in zip(files, shown, strict=True) if old.name != new.name]
         yield Together((self._rename(*move) for move in moves), at_once)
-        manifest = write_json(self._output, MANIFEST, self._manifest(shown))
+        self._check_all_there(shown)
+        self._verify()
+        manifest = self._folder.finish(self._manifest(shown))
+        self._verify()  # what is old to this try may be new to its successor
         for name in before - names:
             self._output.remove(name)
         for name in filter(_LEFTOVER.fullmatch, self._output.sizes()):
             self._output.remove(name)
-        self._output.remove(PUBLISHING)
+        self._folder.leave()
         return shown, manifest
+
+    def _check_all_there(self, shown: Sequence[PageFile]) -> None:
+        there = self._output.sizes()
+        if missing := [file.name for file in shown if there.get(file.name) != file.length]:
+            raise StorageError(
+                f"{self._output.uri(missing[0])} has been removed or replaced while the extract was being published: does "
+                "another run of the task write into the same folder? Put {{ run_id }} into output_path, or set "
+                "max_active_runs=1. A retry reads what is missing again"
+            )
 
     def _rename(self, name: str, new: str) -> Flow[None]:
         yield from ()  # a flow, so that several may run at the same time
+        self._verify()
         self._output.rename(name, new)
 
     def _file(self, index: int) -> PageFile:
@@ -164,14 +181,13 @@ class PartFiles:
         return replace(file, name=name, uri=self._output.uri(name))
 
     def _final_name(self, index: int) -> str:
-        return f"part-{self._job.id}-{index:05d}.{self._format}"
+        return f"part-{self._job.id}-{self._setup}-{index:05d}.{self._format}"
 
     def _hidden_name(self, index: int, setup: str) -> str:
-        return f"_{self._final_name(index)}.{setup}"
+        return f"_part-{self._job.id}-{index:05d}.{self._format}.{setup}"
 
     def _manifest(self, files: Sequence[PageFile]) -> dict[str, Any]:
         return {
-            "version": FORMAT_VERSION,
             "job_id": self._job.id,
             "sobject": self._job.object,
             "format": str(self._format),
@@ -188,13 +204,3 @@ class PartFiles:
                 for file in files
             ],
         }
-
-
-def _names_in(manifest: bytes | None) -> set[str]:
-    """Read which files an earlier manifest names; of one that is not ours, none: its files are somebody else's."""
-    try:
-        read = json.loads(manifest or b"{}")
-        names = {file["name"] for file in read["files"]} if read.get("version") == FORMAT_VERSION else set()
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return set()
-    return {name for name in names if isinstance(name, str) and _PART_NAME.fullmatch(name)}

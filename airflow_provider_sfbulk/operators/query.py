@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-from airflow.sdk import Asset, XComArg
+from airflow.sdk import Asset, XComArg, conf
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.definitions.asset import AssetNameRef
-from jinja2 import StrictUndefined
 
-from airflow_provider_sfbulk.client.errors import LedgerError, ProtocolError, SourceError
-from airflow_provider_sfbulk.client.flows.spec import member
+from airflow_provider_sfbulk.client.arguments import Seconds
+from airflow_provider_sfbulk.client.errors import LedgerError, SfBulkError, SourceError
 from airflow_provider_sfbulk.client.flows.wait import check_complete
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
@@ -21,28 +21,35 @@ from airflow_provider_sfbulk.client.models import (
     JobType,
     LineEnding,
     QueryOperation,
-    check_id,
 )
-from airflow_provider_sfbulk.client.soql_params import bind, soql_literal
+from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
+from airflow_provider_sfbulk.client.safe_text import without_values
+from airflow_provider_sfbulk.client.soql_params import bind
+from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.lineage import Lineage, Place, file_place, object_place
 from airflow_provider_sfbulk.metrics import count_query
-from airflow_provider_sfbulk.operators.arguments import check_count
+from airflow_provider_sfbulk.old_ledger import plan_digest
+from airflow_provider_sfbulk.operators.arguments import Arguments
 from airflow_provider_sfbulk.operators.base import BulkJobOperator, few
-from airflow_provider_sfbulk.operators.incremental import BEGINNING, BOUND, Incremental, Window
+from airflow_provider_sfbulk.operators.incremental import BEGINNING, Incremental, Window
+from airflow_provider_sfbulk.operators.ingest_arguments import DelimiterName
+from airflow_provider_sfbulk.operators.lasting import fails_for_good
+from airflow_provider_sfbulk.operators.query_arguments import ARGUMENTS
+from airflow_provider_sfbulk.operators.templates import is_reference
 from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
 from airflow_provider_sfbulk.paths import AnyPath, text_of
 from airflow_provider_sfbulk.progress import Phase
 from airflow_provider_sfbulk.storage import open_output
 
 if TYPE_CHECKING:
-    import jinja2
-    from airflow.sdk import DAG, Context
+    from airflow.sdk import Context
 
     from airflow_provider_sfbulk.client import BulkClient
     from airflow_provider_sfbulk.client.flows.extract import Submitted
     from airflow_provider_sfbulk.client.wire import Flow
     from airflow_provider_sfbulk.ledger import TaskLedger
     from airflow_provider_sfbulk.operators.extract import Extract
+    from airflow_provider_sfbulk.operators.folder import TaskFolder
 
 __all__ = ["BulkQueryOperator", "Incremental"]
 
@@ -62,6 +69,7 @@ class BulkQueryOperator(BulkJobOperator):
     :param output_path: folder for the part files and the manifest, for one extract at a time (templated)
     :param output_format: ``csv``, ``parquet`` or ``jsonl``; the last two are typed by describe
     :param output_conn_id: connection of the object storage, when the URI does not name it (templated)
+    :param spreadsheet_safe: of CSV files: values that a spreadsheet would take for formulas get an apostrophe in front
     :param max_xcom_records: without ``output_path`` the rows go to XCom, up to this many
     :param column_delimiter: of the CSV, Salesforce's name
     :param line_ending: of the CSV, ``LF`` or ``CRLF``
@@ -71,6 +79,20 @@ class BulkQueryOperator(BulkJobOperator):
         with ``api="1.0"`` result files
     :param pk_chunking: with ``api="1.0"``: cut the query by ranges of ids; True, or records of a range. (Bulk API 2.0
         does that by itself)
+    :param wait_for_completion: False: return the job ids as soon as Salesforce has the jobs
+    :param deferrable: wait in the triggerer, without holding a worker
+    :param poll_interval: longest time between two looks at a job, in seconds or as a timedelta; young jobs are looked at
+        more often
+    :param timeout: of one try's waiting, in seconds or as a timedelta. Its end fails the try, the jobs go on, and the
+        next try adopts them
+    :param cancel_on_kill: whether a person's kill aborts the jobs; a deploy, a timeout or a lost worker never does
+    :param api_reserve: API calls to leave in the org, a number or a float below 1 as fraction of the day's: with fewer
+        left nothing is begun. What was begun is brought to its end
+    :param on_api_reserve: what the task does then: ``wait`` (deferred, until its ``timeout``) or ``fail``
+    :param salesforce_conn_id: the connection (templated)
+    :param api_version: instead of the connection's, as ``66.0``
+    :param api: ``2.0``, or ``1.0`` for what only that one can do
+    :param concurrency_mode: with ``api="1.0"``: ``Parallel``, or ``Serial`` for batches one after the other
 
     Returns ``{"job_id", "records", "files", "manifest", "columns", "api_calls"}``, with ``incremental`` also ``"window":
     {"since", "until"}``; without ``output_path`` the rows as a
@@ -78,6 +100,7 @@ class BulkQueryOperator(BulkJobOperator):
     """
 
     job_type: ClassVar[JobType] = JobType.QUERY
+    arguments: ClassVar[Arguments] = ARGUMENTS
     template_fields: Sequence[str] = (
         "soql",
         "soql_params",
@@ -92,41 +115,68 @@ class BulkQueryOperator(BulkJobOperator):
     def __init__(
         self,
         *,
-        soql: str | None = None,
-        soql_params: Mapping[str, Any] | None = None,
+        soql: str | XComArg | None = None,
+        soql_params: Mapping[str, Any] | XComArg | None = None,
         incremental: Incremental | None = None,
         include_deleted: bool = False,
-        job_id: str | None = None,
-        output_path: AnyPath | None = None,
-        output_format: str = "csv",
-        output_conn_id: str | None = None,
+        job_id: str | XComArg | None = None,
+        output_path: AnyPath | XComArg | None = None,
+        output_format: FileFormat | Literal["csv", "parquet", "jsonl"] = "csv",
+        output_conn_id: str | XComArg | None = None,
+        spreadsheet_safe: bool = False,
         max_xcom_records: int = 1000,
-        column_delimiter: str = "COMMA",
-        line_ending: str = "LF",
+        column_delimiter: ColumnDelimiter | DelimiterName = "COMMA",
+        line_ending: LineEnding | Literal["LF", "CRLF"] = "LF",
         page_records: int = 250_000,
         max_concurrent_pages: int = 4,
-        pk_chunking: bool | int = False,
+        pk_chunking: bool | int | None = None,
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: Seconds = 30.0,
+        timeout: Seconds | None = None,
+        cancel_on_kill: bool = True,
+        api_reserve: float | None = None,
+        on_api_reserve: Literal["wait", "fail"] = "wait",
+        salesforce_conn_id: str | XComArg = SalesforceBulkHook.default_conn_name,
+        api_version: str | None = None,
+        api: Literal["2.0", "1.0"] = "2.0",
+        concurrency_mode: Literal["Parallel", "Serial"] | ConcurrencyMode = "Parallel",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.soql = soql
+        super().__init__(
+            wait_for_completion=wait_for_completion,
+            deferrable=deferrable,
+            poll_interval=poll_interval,
+            timeout=timeout,
+            cancel_on_kill=cancel_on_kill,
+            api_reserve=api_reserve,
+            on_api_reserve=on_api_reserve,
+            salesforce_conn_id=salesforce_conn_id,
+            api_version=api_version,
+            api=api,
+            concurrency_mode=concurrency_mode,
+            **kwargs,
+        )
+        self.soql = cast("str | None", soql)
         self.soql_params = soql_params
         self.incremental = incremental
-        if incremental is not None and incremental.asset is not None:
+        if isinstance(incremental, Incremental) and incremental.asset is not None:
             known = (each for each in (*self.inlets, *self.outlets) if isinstance(each, (Asset, AssetNameRef)))
             if incremental.asset.name not in {each.name for each in known}:
                 self.outlets = [*self.outlets, incremental.asset]
         self.include_deleted = include_deleted
-        self.job_id = job_id
-        self.output_path = output_path
+        self.job_id = cast("str | None", job_id)
+        self.output_path = cast("AnyPath | None", output_path)
         self.output_format = output_format
-        self.output_conn_id = output_conn_id
+        self.output_conn_id = cast("str | None", output_conn_id)
+        self.spreadsheet_safe = spreadsheet_safe
         self.max_xcom_records = max_xcom_records
         self.column_delimiter = column_delimiter
         self.line_ending = line_ending
         self.page_records = page_records
         self.max_concurrent_pages = max_concurrent_pages
-        self.pk_chunking = pk_chunking
+        self.pk_chunking = cast("bool | int", pk_chunking)
+        self.arguments.apply(self, rendered=False)
 
     @property
     def soql_params(self) -> Any:
@@ -135,15 +185,8 @@ class BulkQueryOperator(BulkJobOperator):
 
     @soql_params.setter
     def soql_params(self, value: Any) -> None:
-        shown = isinstance(value, (Unshown, XComArg)) or value is None
+        shown = value is None or isinstance(value, Unshown) or is_reference(value)
         self._soql_params = value if shown else UnshownTemplate(value)
-
-    def get_template_env(self, dag: DAG | None = None) -> jinja2.Environment:
-        """Give Airflow's environment with the filter ``soql_literal``; a name that nobody defined is an error here."""
-        env = super().get_template_env(dag)
-        env.filters["soql_literal"] = soql_literal
-        env.undefined = StrictUndefined
-        return env
 
     def _bound_soql(self, window: Window | None) -> str:
         """Give the query with its values.
@@ -152,11 +195,7 @@ class BulkQueryOperator(BulkJobOperator):
         :raises SourceError: naming a name or a value that has no counterpart, or a value that is none of SOQL's
         """
         params = {} if self.soql_params is None else self.soql_params.records
-        if not isinstance(params, Mapping):
-            raise SourceError(f"soql_params is a dict of values by name, not a {type(params).__name__:.40}")
         if window is not None:
-            if not params.keys().isdisjoint(BOUND):
-                raise SourceError("soql_params: :since and :until are bound by incremental")
             params = {**params, "since": window.since, "until": window.until}
         return bind(str(self.soql), params)
 
@@ -165,14 +204,15 @@ class BulkQueryOperator(BulkJobOperator):
         if self.incremental is None:
             return None
         identity = self.incremental.identity
-        kept = ledger.window()
-        if kept is None or kept["of"] != identity:
-            kept = {**self.incremental.decide(context, client).to_dict(), "of": identity}
-            ledger.keep_window(kept)
+        kept = ledger.window(identity) or self.incremental.window_of_run(context)
+        if kept is None:
+            kept = self.incremental.decide(context, client).to_dict()
+            ledger.keep_window(identity, kept)
         window = Window.from_dict(kept)
         self.log.info("%s from %s before %s", self.incremental.field, *window.to_dict().values())
         return window
 
+    @fails_for_good
     def execute(self, context: Context) -> Any:
         """Submit the query, or find the job of an earlier try; wait; then fetch."""
         self._begin_waits()
@@ -180,9 +220,16 @@ class BulkQueryOperator(BulkJobOperator):
 
     def _start(self, context: Context) -> Any:
         self._check()
-        ledger = self._ledger(context)
+        ledger = self.ledger(context)
+        with self._folder(context) or nullcontext() as folder:
+            if folder is not None:
+                folder.claim()
+            return self._extract_from_start(context, ledger)
+
+    def _extract_from_start(self, context: Context, ledger: TaskLedger) -> Any:
         with self.hook.get_conn() as client, self._showing(context, client):
             submitted = self._submitted(context, client, ledger)
+            self.job_version = submitted.api_version
             self._show(client, [submitted.job_id])
             if not self.wait_for_completion:
                 ledger.finish()
@@ -190,6 +237,7 @@ class BulkQueryOperator(BulkJobOperator):
             (info,) = self._wait(context, client, [submitted.job_id])
             return self._fetch(context, client, ledger, info, generation=submitted.generation)
 
+    @fails_for_good
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:
@@ -197,16 +245,37 @@ class BulkQueryOperator(BulkJobOperator):
         from airflow_provider_sfbulk.client.flows.extract import recorded_job
 
         self._begin_waits(deadline)
-        ledger = self._ledger(context)
+        ledger = self.ledger(context)
         ledger.resume()
-        with self.hook.get_conn() as client, self._showing(context, client):
+        with self._folder(context) or nullcontext(), self.hook.get_conn() as client, self._showing(context, client):
             submitted = self._given_job() or self._run(context, client, recorded_job(), ledger=ledger)
             if submitted is None:
                 raise LedgerError("no job is recorded for this try of the task, though it was deferred")
-            self._window_kept(ledger)
+            self.job_version = submitted.api_version
+            self._window_kept(context, ledger)
             self._show(client, [submitted.job_id])
             (info,) = self._wait_again(context, client, event, [submitted.job_id])
             return self._fetch(context, client, ledger, info, generation=submitted.generation)
+
+    def _hidden(self, text: str) -> str:
+        """Give what an error says without the values of the query: of a job that failed, Salesforce may quote them."""
+        try:
+            soql = (
+                ""
+                if self.soql is None
+                else self._bound_soql(Window(BEGINNING, BEGINNING) if self.incremental else None)
+            )
+        except SfBulkError:
+            return text
+        return without_values(text, soql)
+
+    def _folder(self, context: Context) -> TaskFolder | None:
+        """Open the folder of the files, if this task writes any."""
+        if self.output_path is None or not self.wait_for_completion:
+            return None
+        from airflow_provider_sfbulk.operators.folder import open_task_folder
+
+        return open_task_folder(self.output_path, context["ti"], conn_id=self.output_conn_id, argument="output_path")
 
     @property
     def _owns_jobs(self) -> bool:
@@ -224,43 +293,13 @@ class BulkQueryOperator(BulkJobOperator):
 
         :raises SourceError: naming the argument
         """
-        if (self.soql is None) is (self.job_id is None):
-            raise SourceError("give either soql or job_id")
-        if self.job_id is not None:
-            try:
-                check_id(self.job_id)
-            except ProtocolError as error:
-                raise SourceError(f"job_id is {error}") from error
-            if not self.wait_for_completion:
-                raise SourceError(
-                    "a job_id is there to be waited for: wait_for_completion=False makes no sense with it"
-                )
-        if self.job_id is not None and self.soql_params is not None:
-            raise SourceError("soql_params belong to soql, which is None")
+        self.arguments.apply(self, rendered=True)
         if self.incremental is not None:
-            if self.soql is None or not self.wait_for_completion:
-                raise SourceError("incremental needs the soql, and a wait: what is not published moves no watermark on")
-            if self.output_path is None and not self.do_xcom_push:
-                raise SourceError(
-                    "incremental without output_path and with do_xcom_push=False: the rows would be nowhere"
-                )
             self.incremental.check(str(self.soql))
         if self.soql is not None:
             self._bound_soql(None if self.incremental is None else Window(BEGINNING, BEGINNING))
-        self._check_waiting()
-        self._check_api()
-        if self.mode is None and self.pk_chunking is not False:
-            raise SourceError("pk_chunking is there with api='1.0' only: Bulk API 2.0 chunks by itself")
-        if self.mode is not None and (self.column_delimiter, self.line_ending) != ("COMMA", "LF"):
-            raise SourceError("column_delimiter and line_ending are there with api='2.0' only")
         if self.output_path is not None:
             open_output(self.output_path, conn_id=self.output_conn_id)
-        member(FileFormat, self.output_format, "output_format")
-        member(ColumnDelimiter, self.column_delimiter, "column_delimiter")
-        member(LineEnding, self.line_ending, "line_ending")
-        check_count("page_records", self.page_records)
-        check_count("max_concurrent_pages", self.max_concurrent_pages)
-        check_count("max_xcom_records", self.max_xcom_records, least=0)
 
     def _submitted(self, context: Context, client: BulkClient, ledger: TaskLedger) -> Submitted:
         """Give the job to fetch: the user's, an earlier try's, or a new one.
@@ -269,6 +308,7 @@ class BulkQueryOperator(BulkJobOperator):
         """
         from airflow_provider_sfbulk.client.flows.extract import recorded_job
 
+        self._abort(client, ledger.begin_query())
         operation = QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
         window = self._window(context, client, ledger)
         plan = {
@@ -281,15 +321,17 @@ class BulkQueryOperator(BulkJobOperator):
             # Nothing for 2.0: a query that an earlier version of this package began has no such entry.
             **({} if self.mode is None else {"api": self.api, "pk_chunking": self.pk_chunking}),
         }
-        self._abort(client, ledger.begin(plan, restart_after_clear=True))
         given = self._given_job()
         if given is not None:
             return given
         if self.api_reserve is not None and self._run(context, client, recorded_job(), ledger=ledger) is None:
             self._keep_reserve(context, client)
-        return self._run(context, client, self._submission(client, operation, window), ledger=ledger)
+        submission = self._submission(client, operation, window, plan_digest(plan))
+        return self._run(context, client, submission, ledger=ledger)
 
-    def _submission(self, client: BulkClient, operation: QueryOperation, window: Window | None) -> Flow[Submitted]:
+    def _submission(
+        self, client: BulkClient, operation: QueryOperation, window: Window | None, plan: str
+    ) -> Flow[Submitted]:
         from airflow_provider_sfbulk.client.flows import extract1
         from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1, chunking_of, root_object
         from airflow_provider_sfbulk.client.flows.extract import submit
@@ -303,11 +345,12 @@ class BulkQueryOperator(BulkJobOperator):
                 operation=operation,
                 column_delimiter=self.column_delimiter,
                 line_ending=self.line_ending,
+                plan=plan,
             )
         spec = JobSpec1(
             root_object(soql), operation, concurrency_mode=self.mode, pk_chunking=chunking_of(self.pk_chunking)
         )
-        return extract1.submit(Jobs1(client.api_version), spec, soql)
+        return extract1.submit(Jobs1(client.api_version), spec, soql, plan=plan)
 
     def _identity_of_params(self, window: Window | None) -> dict[str, str]:
         """Tell whether the values are others than before, without telling them: what a plan holds can be read."""
@@ -335,11 +378,12 @@ class BulkQueryOperator(BulkJobOperator):
             page_records=self.page_records,
             at_once=self.max_concurrent_pages,
         )
-        if self.output_path is None:
+        folder = self._folder(context)
+        if self.output_path is None or folder is None:
             rows = self._run(context, client, extract_to_rows(way, info, max_records=self.max_xcom_records))
             if self.incremental is not None:
                 context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=rows)
-            window = self._window_kept(ledger)
+            window = self._window_kept(context, ledger)
             self._tell(context, client, info, {"records": len(rows)}, window, columns=tuple(rows[0]) if rows else ())
             self._finish(context, ledger, window)
             self.shown.found({"records": len(rows)})
@@ -351,18 +395,21 @@ class BulkQueryOperator(BulkJobOperator):
             extract_to_files(
                 way,
                 info,
-                open_output(self.output_path, conn_id=self.output_conn_id),
+                folder,
                 generation=generation,
-                folder=[text_of(self.output_path), self.output_conn_id],
+                named=[text_of(self.output_path), self.output_conn_id],
                 file_format=FileFormat(self.output_format),
+                spreadsheet_safe=self.spreadsheet_safe,
+                verify=ledger.verify,
             ),
             ledger=ledger,
         )
-        window = self._window_kept(ledger)
-        facts = {"records": extract.records, "manifest": extract.manifest, **few(extract.files)}
+        connection = {} if folder.conn_id is None else {"conn_id": folder.conn_id}
+        window = self._window_kept(context, ledger)
+        facts = {"records": extract.records, "manifest": extract.manifest, **connection, **few(extract.files)}
         self._tell(context, client, info, facts, window, columns=extract.columns, extract=extract)
         self._finish(context, ledger, window)
-        self.log.info("job %s: %d records in %d file(s)", info.id, extract.records, len(extract.files))
+        self.log.info("job %s: %s records in %s file(s)", info.id, f"{extract.records:,}", f"{len(extract.files):,}")
         self.shown.found({"records": extract.records}, files={"records": extract.files}, manifest=extract.manifest)
         count_query(extract.records, info, tags=self.metric_tags)
         return {
@@ -372,6 +419,7 @@ class BulkQueryOperator(BulkJobOperator):
             "manifest": extract.manifest,
             "columns": list(extract.columns),
             "api_calls": self._api_calls(client),
+            **connection,
             **({} if window is None else {"window": window.to_dict()}),
         }
 
@@ -405,15 +453,15 @@ class BulkQueryOperator(BulkJobOperator):
 
         self.note_lineage(gather)
 
-    def _window_kept(self, ledger: TaskLedger) -> Window | None:
+    def _window_kept(self, context: Context, ledger: TaskLedger) -> Window | None:
         """Give the window that this try has asked for.
 
         :raises SourceError: the DAG was changed while the task was deferred
         """
         if self.incremental is None:
             return None
-        kept = ledger.window()
-        if kept is None or kept["of"] != self.incremental.identity:
+        kept = ledger.window(self.incremental.identity) or self.incremental.window_of_run(context)
+        if kept is None:
             raise SourceError("incremental was changed while the task waited; nothing is published. Clear the task")
         return Window.from_dict(kept)
 

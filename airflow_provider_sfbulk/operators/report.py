@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sfbulk.client.flows import load1
 from airflow_provider_sfbulk.client.flows.settle import KINDS, Kind
 from airflow_provider_sfbulk.client.models import FileFormat
-from airflow_provider_sfbulk.client.records.output import Output
 from airflow_provider_sfbulk.client.records.results import ResultFile
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.flows.outcome import Outcome, Sent
-
-MANIFEST: Final = "manifest.json"
+    from airflow_provider_sfbulk.operators.folder import TaskFolder
 
 
 @dataclass
@@ -25,10 +22,12 @@ class Report:
 
     :param files: URIs by kind
     :param manifest: URI of the manifest; None without files
+    :param conn_id: connection of the storage they are in
     """
 
     files: dict[Kind, list[str]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     manifest: str | None = None
+    conn_id: str | None = None
 
 
 class ReportFiles:
@@ -38,29 +37,35 @@ class ReportFiles:
     writes in another format, are removed. Nothing is visible before :meth:`commit`.
     """
 
-    def __init__(self, output: Output, results_format: FileFormat) -> None:
-        self._output = output
-        self._format = results_format
+    def __init__(self, folder: TaskFolder, results_format: FileFormat, *, spreadsheet_safe: bool = False) -> None:
+        self._folder = folder
         self.by_kind: dict[Kind, ResultFile] = {
-            kind: ResultFile(output, f"{kind}.{results_format}", kind, results_format) for kind in KINDS
+            kind: ResultFile(
+                folder.output, f"{kind}.{results_format}", kind, results_format, spreadsheet_safe=spreadsheet_safe
+            )
+            for kind in KINDS
         }
+        self._names = {kind: f"{kind}.{results_format}" for kind in KINDS}
 
     def commit(self, outcome: Outcome, *, sobject: str, operation: str, verify: Callable[[], None]) -> Report:
         """Make the files visible, the manifest last.
 
         :param verify: raises when another try has taken over: asked before every step, since a try may freeze at any
+        :raises SourceError: when another task's files are there, or files that are not this package's
         """
-        report = Report()
+        report = Report(conn_id=self._folder.conn_id)
+        shows = {self._names[kind] for kind, file in self.by_kind.items() if file.records}
         verify()
-        self._output.remove(MANIFEST)
+        self._folder.claim(may_show=shows, shows=shows)
+        verify()
+        self._folder.withdraw()
         for kind, file in self.by_kind.items():
             verify()
-            uri = file.commit()
-            for each in FileFormat:
-                if each is not self._format or uri is None:
-                    self._output.remove(f"{kind}.{each}")
-            if uri is not None:
+            if (uri := file.commit()) is not None:
                 report.files[kind].append(uri)
+        for name in (self._folder.before | self._folder.stray) - shows:
+            verify()
+            self._folder.output.remove(name)
         manifest = {
             "sobject": sobject,
             "operation": operation,
@@ -70,7 +75,8 @@ class ReportFiles:
             "jobs": _jobs(outcome.jobs),
         }
         verify()
-        report.manifest = write_json(self._output, MANIFEST, manifest)
+        report.manifest = self._folder.finish(manifest)
+        self._folder.leave()
         return report
 
     def discard(self) -> None:
@@ -93,14 +99,3 @@ def _jobs(jobs: Sequence[tuple[int, Sent]]) -> list[dict[str, Any]]:
         }
         for number, sent in jobs
     ]
-
-
-def write_json(output: Output, name: str, value: dict[str, Any]) -> str:
-    """Write a small JSON file, whole or not at all, and return its URI."""
-    file = output.create(name)
-    try:
-        file.write(json.dumps(value, indent=1).encode())
-        return file.commit()
-    except BaseException:
-        file.discard()
-        raise

@@ -91,12 +91,14 @@ class ShownProgress:
                     self.progress.add(part.job_id, number=each.number).records = sent[part.job_id]
             self.progress.keep(sent)
 
-    def take(self, info: JobInfo) -> None:
-        """Show a job that was looked at."""
+    def take(self, infos: Sequence[JobInfo]) -> None:
+        """Show jobs that were looked at."""
         with self._lock:
-            self.progress.take(info)
-            line = self.progress.line(info)
-        self._log.info("%s", line)
+            for info in infos:
+                self.progress.take(info)
+            lines = self.progress.lines(infos)
+        for line in lines:
+            self._log.info("%s", line)
         self._show_sometimes()
 
     def see(self, infos: Iterable[JobInfo]) -> None:

@@ -47,7 +47,11 @@ class Staging:
         names = (ti.dag_id, ti.task_id, ti.run_id, str(ti.map_index), str(attempt))
         root = locate(path, conn_id=conn_id, argument="staging_path")
         self._folder = root.child(_folder_name(".".join(quote(name, safe="") for name in names)))
-        self._output = open_folder(self._folder)
+        self._output = open_folder(self._folder, private=True)
+
+    def begin(self) -> None:
+        """Try, before anything is read, that parts can be kept here."""
+        self._write(INDEX, (b"[]",))
 
     def keep(self, parts: Iterator[Part]) -> Iterator[Part]:
         """Pass parts on, each once it is kept whole."""
@@ -73,6 +77,7 @@ class Staging:
         self._output.remove(INDEX)
         for number in range(len(index) + 1):  # one may have been written and not named any more
             self._output.remove(_name(number))
+        self._output.remove_if_empty()
 
     def _write(self, name: str, chunks: Iterable[bytes]) -> None:
         file = self._output.create(name)

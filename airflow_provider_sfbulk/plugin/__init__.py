@@ -1,4 +1,4 @@
-"""The page in Airflow's UI: how far the jobs of a task, of a run, and of all runs are.
+"""The page in Airflow's UI: how far the jobs of a task, of a run, and of all runs are; and what the API server records.
 
 Airflow imports this in each of its processes, tasks included, so it imports next to nothing; the app is built where it is
 served, in the API server.
@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from airflow.plugins_manager import AirflowPlugin
+
+from airflow_provider_sfbulk import ended_by_person
 
 PREFIX: Final = "salesforce-bulk"
 """First part of the page's path, behind Airflow's own base path."""
@@ -65,3 +67,4 @@ class SalesforceBulkPlugin(AirflowPlugin):
     name = "salesforce_bulk"
     fastapi_apps = Built(_apps)
     external_views = VIEWS
+    listeners = [ended_by_person]  # noqa: RUF012 - Airflow's attribute

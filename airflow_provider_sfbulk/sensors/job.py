@@ -3,47 +3,79 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn, cast
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, XComArg, conf
-from airflow.sdk.exceptions import AirflowSensorTimeout
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
-from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransientError
-from airflow_provider_sfbulk.client.flows.spec import member
-from airflow_provider_sfbulk.client.flows.wait import check_complete, look
+from airflow_provider_sfbulk.client.arguments import Seconds
+from airflow_provider_sfbulk.client.errors import (
+    FailedRecordsError,
+    JobFailedError,
+    SfBulkError,
+    TransientError,
+)
+from airflow_provider_sfbulk.client.flows.wait import check_complete, look_now
 from airflow_provider_sfbulk.client.flows.watched import watched_jobs
-from airflow_provider_sfbulk.client.models import JobInfo, JobType, check_id
+from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.metrics import count_api_calls
-from airflow_provider_sfbulk.operators.arguments import APIS, check_allowance
+from airflow_provider_sfbulk.operators.arguments import APIS, Arguments, check_known
+from airflow_provider_sfbulk.operators.lasting import fails_for_good
 from airflow_provider_sfbulk.operators.showing import ShownProgress
-from airflow_provider_sfbulk.progress import Phase, Progress
+from airflow_provider_sfbulk.operators.templates import TypedTemplates
+from airflow_provider_sfbulk.progress import Phase, Progress, by_code
+from airflow_provider_sfbulk.sensors.job_arguments import ARGUMENTS
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
+
+    from airflow_provider_sfbulk.client import BulkClient
 
 
-class BulkJobSensor(BaseSensorOperator):
-    """Wait until jobs are final; succeed when every one of them is ``JobComplete``.
+CODED_JOBS: Final = 3
+CODED_RECORDS: Final = 10_000
+"""Failed records beyond which their codes are not counted: some 10 MB of results."""
 
-    It never aborts a job: it does not own it.
+
+class EndedJobError(JobFailedError, AirflowFailException):
+    """A job ended ``Failed`` or ``Aborted``: for good, so Airflow makes no retry."""
+
+
+class TooManyFailedRecordsError(FailedRecordsError, AirflowFailException):
+    """More records failed than allowed: for good, so Airflow makes no retry."""
+
+
+class BulkJobSensor(TypedTemplates, BaseSensorOperator):
+    """Wait until jobs are final; succeed when every one of them is ``JobComplete`` and no more records failed than allowed.
+
+    It never aborts a job: it does not own it. What failed for good is not retried: looking again makes nothing better.
+    With ``soft_fail`` it skips then, and when its ``timeout`` is over; with ``never_fail`` whatever goes wrong. Both hold
+    in each mode, and when deferred.
 
     :param job_id: one job (templated)
     :param job_ids: or several (templated), as :class:`BulkIngestOperator` returns with ``wait_for_completion=False``
     :param job_type: ``ingest`` or ``query``
     :param api: ``2.0``; or ``1.0``, whose jobs have one kind for both: ``job_type`` says nothing then
     :param max_failed_records: failed records that are allowed, over all jobs: a number, or a float as fraction of the
-        processed ones; None: they do not count
+        processed ones; None: any number
     :param deferrable: wait in the triggerer, without holding a worker
-    :param salesforce_conn_id: the connection
+    :param poke_interval: time between two looks at the jobs, in seconds or as a timedelta
+    :param timeout: of the whole wait, in seconds or as a timedelta, over all looks and deferrals of one try; a week
+        unless ``[sensors] default_timeout`` says otherwise. Its end leaves the jobs alone
+    :param salesforce_conn_id: the connection (templated)
     :param api_version: instead of the connection's, as ``66.0``
 
-    Returns the final job infos, a list of dicts.
+    Returns the final job infos, a list of dicts; an empty one when the task before has submitted no job.
     """
 
+    arguments: ClassVar[Arguments] = ARGUMENTS
+    native_fields: ClassVar[Collection[str]] = ("job_ids",)
     template_fields: Sequence[str] = ("job_id", "job_ids", "salesforce_conn_id")
     operator_extra_links = (BulkJobLink(),)
     ui_color = "#d8edff"
@@ -53,15 +85,19 @@ class BulkJobSensor(BaseSensorOperator):
         *,
         job_id: str | XComArg | None = None,
         job_ids: Sequence[str] | XComArg | None = None,
-        job_type: str = "ingest",
-        api: str = APIS[0],
-        max_failed_records: float | None = None,
+        job_type: JobType | Literal["ingest", "query"] = "ingest",
+        api: Literal["2.0", "1.0"] = "2.0",
+        max_failed_records: float | None = 0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        salesforce_conn_id: str = SalesforceBulkHook.default_conn_name,
+        poke_interval: Seconds = 60.0,
+        timeout: Seconds | None = None,
+        salesforce_conn_id: str | XComArg = SalesforceBulkHook.default_conn_name,
         api_version: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        check_known(type(self), kwargs)
+        ARGUMENTS.check_partial({"poke_interval": poke_interval, "timeout": timeout})
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.job_id = cast("str | None", job_id)
         # Rendering puts the ids in the XComArg's place before anything reads them.
         self.job_ids = cast("Sequence[str] | None", job_ids)
@@ -69,108 +105,176 @@ class BulkJobSensor(BaseSensorOperator):
         self.api = api
         self.max_failed_records = max_failed_records
         self.deferrable = deferrable
-        self.salesforce_conn_id = salesforce_conn_id
+        self.salesforce_conn_id = cast("str", salesforce_conn_id)
         self.api_version = api_version
         self.job_link: str | None = None
+        self._waiting = ""
+        self.is_parsed = not getattr(self, "_BaseOperator__from_mapped", False)
+        self.arguments.apply(self, rendered=False)
 
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """Make a mapped sensor. Its own arguments are checked here, what it is mapped over in the worker."""
+        cls.arguments.check_partial(kwargs, cls.template_fields)
+        return super().partial(**kwargs)
+
+    @fails_for_good
     def execute(self, context: Context) -> Any:
         """Look once; then wait, deferred or by poking."""
-        if not self.deferrable:
+        self.is_parsed = False
+        self.arguments.apply(self, rendered=True)
+        if not self._ids():
+            self.log.info("the task before has submitted no job: there is nothing to wait for")
+            return []
+        if self.deferrable:
+            return self._go_on(context, None, None)
+        try:
             return super().execute(context)
-        infos = self._look(context)
-        if not all(info.is_final for info in infos):
-            self._defer(time.time() + self.timeout)
-        return self._result(infos)
+        except AirflowSensorTimeout as error:
+            if self.never_fail:  # which Airflow asks in the deferred half only
+                raise AirflowSkipException(f"skipped instead of failed: {error}") from error
+            raise
 
-    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    @fails_for_good
+    def execute_complete(
+        self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
+    ) -> Any:
         """Look again after the deferral; the event is a hint.
 
         :raises AirflowSensorTimeout: when the time is up; the jobs go on
         """
         wake_up = WakeUp.from_dict(event)
         count_api_calls(wake_up.api_calls, tags=self._metric_tags)
-        infos = self._look(context)
-        if not all(info.is_final for info in infos):
-            waiting = ", ".join(info.id for info in infos if not info.is_final)
-            is_ours = wake_up.is_about([info.id for info in infos])
-            if is_ours and wake_up.outcome is WaitOutcome.TIMEOUT:
-                raise AirflowSensorTimeout(f"the sensor's timeout has passed; these jobs go on: {waiting}")
-            if is_ours and wake_up.outcome is WaitOutcome.ERROR:
-                raise TransientError(f"the triggerer could not go on looking at {waiting}; its own log says why")
-            self._defer(time.time() + self.timeout)
-        return self._result(infos)
+        return self._go_on(context, wake_up, deadline)
 
+    def _go_on(self, context: Context, wake_up: WakeUp | None, deadline: float | None) -> Any:
+        """Look, and defer unless every job is final: with the same rules for failures as when poking."""
+        try:
+            done = self.poke(context)
+            if done.is_done:
+                return done.xcom_value
+            if wake_up is not None:
+                self._check_wake_up(wake_up)
+        except AirflowSkipException:
+            raise
+        except (AirflowSensorTimeout, AirflowFailException) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(f"skipped instead of failed: {error}") from error
+            raise
+        except Exception as error:
+            if self.never_fail:
+                raise AirflowSkipException(f"skipped instead of failed: {error}") from error
+            if not self.silent_fail:
+                raise
+            self.log.exception("this look failed; the wait goes on, since silent_fail is set")
+        # Airflow does not enforce execution_timeout while a task is deferred.
+        limit = self.timeout if self.execution_timeout is None else self.execution_timeout.total_seconds()
+        self._defer(deadline or time.time() + min(self.timeout, limit))
+
+    def _check_wake_up(self, wake_up: WakeUp) -> None:
+        """Take the reason why the triggerer ended the wait, while jobs are still at work."""
+        if not wake_up.is_about(self._ids()):  # an old trigger's
+            return
+        if wake_up.outcome is WaitOutcome.TIMEOUT:
+            raise AirflowSensorTimeout(
+                f"the sensor's time is over (timeout={self.timeout:g}, execution_timeout={self.execution_timeout}); these "
+                f"jobs go on: {self._waiting}"
+            )
+        if wake_up.outcome is WaitOutcome.ERROR:
+            raise TransientError(f"the triggerer could not go on looking at {self._waiting}; its own log says why")
+
+    @fails_for_good
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
-        infos = self._look(context)
-        if not all(info.is_final for info in infos):
-            return PokeReturnValue(is_done=False)
-        return PokeReturnValue(is_done=True, xcom_value=self._result(infos))
+        job_ids, job_type = self._ids(), self._type
+        hook = SalesforceBulkHook(self.salesforce_conn_id, api_version=self.api_version)
+        with hook.get_conn() as client:
+            try:
+                infos = self._look(context, client, job_ids, job_type)
+                if not all(info.is_final for info in infos):
+                    return PokeReturnValue(is_done=False)
+                return PokeReturnValue(is_done=True, xcom_value=self._result(client, infos))
+            finally:
+                count_api_calls(client.api_calls, tags=self._metric_tags)
 
     def _ids(self) -> list[str]:
-        """Give the ids of the jobs.
-
-        :raises SourceError: there are none, or they are not ids of jobs
-        """
-        check_allowance("max_failed_records", self.max_failed_records)
-        if isinstance(self.job_ids, str):
-            raise SourceError(
-                "job_ids is a text, not a list of ids: one id is a job_id; for several pass the output of the task that "
-                "submitted the jobs, or use render_template_as_native_obj"
-            )
-        job_ids = [self.job_id] if self.job_id is not None else list(self.job_ids or ())
-        if not job_ids or (self.job_id is not None and self.job_ids is not None):
-            raise SourceError("give either job_id or job_ids, with one job at least")
-        try:
-            return [check_id(job_id) for job_id in job_ids]
-        except ProtocolError as error:
-            raise SourceError(str(error)) from error
+        """Give the ids of the jobs."""
+        return [self.job_id] if self.job_id is not None else list(self.job_ids or ())
 
     @property
     def _type(self) -> JobType:
-        """The kind of the jobs.
+        """The kind of the jobs."""
+        return JobType(self.job_type) if self.api == APIS[0] else JobType.CLASSIC
 
-        :raises SourceError: naming the argument
-        """
-        if self.api not in APIS:
-            raise SourceError(f"api is {' or '.join(map(repr, APIS))}, not {str(self.api)[:20]!r}")
-        return member(JobType, self.job_type, "job_type") if self.api == APIS[0] else JobType.CLASSIC
-
-    def _look(self, context: Context) -> list[JobInfo]:
-        job_ids = self._ids()
-        jobs_type = self._type
-        hook = SalesforceBulkHook(self.salesforce_conn_id, api_version=self.api_version)
-        with hook.get_conn() as client:
-            infos = client.run(look(watched_jobs(jobs_type, client.api_version), job_ids, pauses=(0.0,)))
-            self.job_link = job_url(client.instance_url, job_ids)
-            progress = Progress(
-                self.job_type, try_number=context["ti"].try_number, setup_url=client.instance_url, phase=Phase.WAITING
-            )
-            shown = ShownProgress(progress, self.log, context["ti"].xcom_push, lambda: client.api_calls)
-        count_api_calls(client.api_calls, tags=self._metric_tags)
+    def _look(self, context: Context, client: BulkClient, job_ids: Sequence[str], job_type: JobType) -> list[JobInfo]:
+        """Read the jobs."""
+        progress = Progress(
+            self.job_type, try_number=context["ti"].try_number, setup_url=client.instance_url, phase=Phase.WAITING
+        )
+        shown = ShownProgress(progress, self.log, context["ti"].xcom_push, lambda: client.api_calls)
+        shown.see_jobs(job_ids)
+        self.job_link = job_url(client.instance_url, job_ids)
         shown.push(LINK_XCOM_KEY, self.job_link)
-        for info in infos:
-            shown.take(info)
-        shown.enter(Phase.DONE if all(info.is_final for info in infos) else Phase.WAITING)
+        infos = client.run(look_now(watched_jobs(job_type, client.api_version), job_ids, on_look=shown.take))
+        self._waiting = ", ".join(info.id for info in infos if not info.is_final)
+        shown.enter(Phase.WAITING if self._waiting else Phase.DONE)
         return infos
 
     @property
     def _metric_tags(self) -> dict[str, str]:
         return {"dag_id": self.dag_id, "task_id": self.task_id, "job_type": self.job_type}
 
-    def _result(self, infos: Sequence[JobInfo]) -> list[dict[str, Any]]:
+    def _result(self, client: BulkClient, infos: Sequence[JobInfo]) -> list[dict[str, Any]]:
+        """Give the jobs, or fail for good: looking at them again makes nothing better.
+
+        :raises EndedJobError: one ended ``Failed`` or ``Aborted``
+        :raises TooManyFailedRecordsError: more records failed than allowed
+        """
         from airflow_provider_sfbulk.operators.verdict import check_failed_records
 
-        for info in infos:
-            check_complete(info)
-        check_failed_records(
-            infos,
-            failed=sum(info.failed for info in infos),
-            allowed=self.max_failed_records,
-            total=sum(info.processed for info in infos),
-            codes={},
-        )
+        try:
+            for info in infos:
+                check_complete(info)
+        except JobFailedError as error:
+            raise EndedJobError(f"{error}. See {self.job_link}", job_id=error.job_id) from error
+        failed = sum(info.failed for info in infos)
+        try:
+            check_failed_records(
+                infos,
+                failed=failed,
+                allowed=self.max_failed_records,
+                total=sum(info.processed for info in infos),
+                codes=self._codes(client, infos) if failed else {},
+                advice=f"See {self.job_link}; the hook's client reads the records: {self._reading}.",
+            )
+        except FailedRecordsError as error:
+            raise TooManyFailedRecordsError(str(error), job_id=error.job_id) from error
         return [info.to_dict() for info in infos]
+
+    @property
+    def _reading(self) -> str:
+        return "bulk1.results(job_id, batch_id)" if self._type is JobType.CLASSIC else "ingest.failed_results(job_id)"
+
+    def _codes(self, client: BulkClient, infos: Sequence[JobInfo]) -> dict[str, int]:
+        """Count failed records by code, where that costs few calls and little time."""
+        with_failures = [info for info in infos if info.failed]
+        if (
+            self._type is not JobType.INGEST
+            or len(with_failures) > CODED_JOBS
+            or sum(info.failed for info in with_failures) > CODED_RECORDS
+        ):
+            return {}
+        from airflow_provider_sfbulk.client.models import BulkError
+
+        codes: Counter[str] = Counter()
+        try:
+            for info in with_failures:
+                rows = client.ingest.failed_results(info.id)
+                codes.update(BulkError.parse(row["sf__Error"]).status_code for row in rows)
+        except SfBulkError as error:
+            self.log.warning("why records failed cannot be read: %s", error)
+            return {}
+        return by_code(codes)
 
     def _defer(self, deadline: float) -> NoReturn:
         from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
@@ -186,5 +290,6 @@ class BulkJobSensor(BaseSensorOperator):
                 cancel_on_kill=False,
             ),
             method_name="execute_complete",
+            kwargs={"deadline": deadline},
         )
         raise AssertionError("defer() came back")

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_sfbulk.client.errors import SfBulkError
+from airflow_provider_sfbulk.client.errors import SfBulkError, StoppedError
 from airflow_provider_sfbulk.client.flows.watched import watched_jobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.wire import Flow
+from airflow_provider_sfbulk.ended_by_person import is_ended_by_person
 from airflow_provider_sfbulk.triggers.showing import ShownWait
+from airflow_provider_sfbulk.triggers.stored import count_of, ids_of, moment_of, seconds_of
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
-from airflow_provider_sfbulk.triggers.watcher import Watcher, watcher_of
+from airflow_provider_sfbulk.triggers.watcher import LONGEST_SECONDS, WaitEnd, Watcher, watcher_of
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
 SHORTEST_DEFERRAL_SECONDS: Final = 8.0
 """A trigger never fires sooner: the scheduler may take the end of the task's first half for its failure when the
 deferral is shorter (apache/airflow#72716, seen with 3.3.2)."""
+
+ASKING_SECONDS: Final = 120.0
+"""How long Airflow may take to say whether a person ended the task. The first such call in a triggerer takes 5 s on an idle
+machine, and a minute on a busy one (seen with 3.3.2)."""
+
+ASKING_PAUSES: Final = (0.0, 2.0, 10.0)
 
 _aborting: Final[set[asyncio.Task[None]]] = set()
 """Aborts under way: an event loop by itself does not keep a task from being collected."""
@@ -40,7 +48,7 @@ class BulkJobTrigger(BaseTrigger):
     :param api_version: instead of the connection's
     :param poll_interval: longest time between two looks at a job, in seconds, as far as the budget of calls allows
     :param deadline: when the wait ends, in seconds since 1970; None for no end
-    :param cancel_on_kill: whether a person's kill (mark failed, clear) aborts the jobs
+    :param cancel_on_kill: whether a person's mark (failed, success, skipped) aborts the jobs
     :param api_calls: calls the task has made before, to be told with the event's own
     """
 
@@ -57,14 +65,14 @@ class BulkJobTrigger(BaseTrigger):
         api_calls: int = 0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.job_ids = job_ids
+        self.job_ids = ids_of(job_ids)
         self.job_type = job_type
         self.salesforce_conn_id = salesforce_conn_id
         self.api_version = api_version
-        self.poll_interval = poll_interval
-        self.deadline = deadline
+        self.poll_interval = seconds_of(poll_interval, LONGEST_SECONDS)
+        self.deadline = moment_of(deadline)
         self.cancel_on_kill = cancel_on_kill
-        self.api_calls = api_calls
+        self.api_calls = count_of(api_calls)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give what Airflow stores."""
@@ -86,15 +94,20 @@ class BulkJobTrigger(BaseTrigger):
         """Wait. The event says that the wait is over and why; what became of the jobs the task reads for itself."""
         await asyncio.sleep(SHORTEST_DEFERRAL_SECONDS)
         shown = ShownWait(self.task_instance, self.log, self.job_ids, self.job_type)
-        async with self._watcher() as watcher:
-            end = await watcher.wait_for_jobs(
-                self.job_ids,
-                JobType(self.job_type),
-                longest=self.poll_interval,
-                age=SHORTEST_DEFERRAL_SECONDS,
-                deadline=self.deadline,
-                on_progress=shown.take,
-            )
+        try:
+            async with self._watcher() as watcher:
+                end = await watcher.wait_for_jobs(
+                    self.job_ids,
+                    JobType(self.job_type),
+                    longest=self.poll_interval,
+                    age=SHORTEST_DEFERRAL_SECONDS,
+                    deadline=self.deadline,
+                    on_progress=shown.take,
+                )
+        except Exception as error:
+            # An exception would fail the task without its having looked at its jobs itself.
+            self.log.exception("the wait in the triggerer broke")
+            end = WaitEnd(WaitOutcome.ERROR, 0, error=StoppedError(type(error).__name__))
         if end.outcome is WaitOutcome.ERROR:
             self.log.warning("the wait in the triggerer ended with an error: %s", end.error)
         wake_up = WakeUp(
@@ -106,26 +119,43 @@ class BulkJobTrigger(BaseTrigger):
         yield TriggerEvent(wake_up.to_dict())  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Abort the jobs: a person marked the task or cleared it. Not called for a restart of the triggerer.
+        """Abort the jobs if a person ended the task. A clear, a restart or a late triggerer does not.
 
         Until a killed trigger has ended, the triggerer cancels it again each second, and with it this method, without a
         word in any log (seen with Airflow 3.3.2). A login and an abort may take longer, so they have a task of their own.
         """
-        if not self.cancel_on_kill:
+        if not self.cancel_on_kill or self.task_instance is None:
             return
-        aborting = asyncio.create_task(self._abort())
+        aborting = asyncio.create_task(self._abort_if_ended())
         _aborting.add(aborting)
         aborting.add_done_callback(_aborting.discard)
         while not aborting.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.shield(aborting)
 
+    async def _abort_if_ended(self) -> None:
+        if await self._is_ended_by_person():
+            await self._abort()
+        else:
+            self.log.info("the wait ends here, but no person has ended the task: the jobs go on")
+
+    async def _is_ended_by_person(self) -> bool:
+        """Ask Airflow; when it does not say, the jobs are left alone."""
+        for pause in ASKING_PAUSES:
+            await asyncio.sleep(pause)
+            try:
+                async with asyncio.timeout(ASKING_SECONDS):
+                    return await asyncio.to_thread(is_ended_by_person, self.task_instance)
+            except Exception as error:
+                self.log.warning("Airflow does not say why this wait ends (%s)", type(error).__name__)
+        return False
+
     async def _abort(self) -> None:
         async with self._watcher() as watcher:
             for job_id in self.job_ids:
                 try:
                     await watcher.run(partial(self._abort_one, job_id))
-                    self.log.info("job %s is aborted, since the task was killed", job_id)
+                    self.log.info("job %s is aborted, since a person ended the task", job_id)
                 except SfBulkError as error:
                     self.log.warning("job %s could not be aborted: %s", job_id, error)
 

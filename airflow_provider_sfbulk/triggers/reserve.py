@@ -8,10 +8,12 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_sfbulk.client.errors import StoppedError
 from airflow_provider_sfbulk.client.flows.reserve import ApiReserve
 from airflow_provider_sfbulk.triggers import job
+from airflow_provider_sfbulk.triggers.stored import count_of, moment_of
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
-from airflow_provider_sfbulk.triggers.watcher import watcher_of
+from airflow_provider_sfbulk.triggers.watcher import WaitEnd, watcher_of
 
 
 class ApiReserveTrigger(BaseTrigger):
@@ -40,8 +42,8 @@ class ApiReserveTrigger(BaseTrigger):
         self.api_reserve = api_reserve
         self.salesforce_conn_id = salesforce_conn_id
         self.api_version = api_version
-        self.deadline = deadline
-        self.api_calls = api_calls
+        self.deadline = moment_of(deadline)
+        self.api_calls = count_of(api_calls)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give what Airflow stores."""
@@ -59,8 +61,12 @@ class ApiReserveTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait. The task asks again before it sends anything."""
         await asyncio.sleep(job.SHORTEST_DEFERRAL_SECONDS)
-        async with watcher_of(self.salesforce_conn_id, self.api_version) as watcher:
-            end = await watcher.wait_for_reserve(ApiReserve.of(self.api_reserve), deadline=self.deadline)
+        try:
+            async with watcher_of(self.salesforce_conn_id, self.api_version) as watcher:
+                end = await watcher.wait_for_reserve(ApiReserve.of(self.api_reserve), deadline=self.deadline)
+        except Exception as error:
+            self.log.exception("the wait for API calls broke")
+            end = WaitEnd(WaitOutcome.ERROR, 0, error=StoppedError(type(error).__name__))
         if end.outcome is WaitOutcome.ERROR:
             self.log.warning("the wait for API calls ended with an error: %s", end.error)
         wake_up = WakeUp(outcome=end.outcome, job_ids=(), api_calls=self.api_calls + end.api_calls)

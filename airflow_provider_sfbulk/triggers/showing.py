@@ -48,13 +48,15 @@ class ShownWait:
         self._progress: Progress | None = None
         self._trouble_until = 0.0
 
-    async def take(self, info: JobInfo) -> None:
-        """Show a job that was looked at."""
+    async def take(self, infos: Sequence[JobInfo]) -> None:
+        """Show jobs that were looked at."""
         if self._progress is None:
             self._progress = await self._begin()
-        self._progress.take(info)
-        self._progress.api_calls += 1
-        self._log.info("%s", self._progress.line(info))
+        for info in infos:
+            self._progress.take(info)
+        self._progress.api_calls += len(infos)
+        for line in self._progress.lines(infos):
+            self._log.info("%s", line)
         if self._ti is not None:
             await self._airflow(partial(XCom.set, PROGRESS_XCOM_KEY, self._progress.to_dict(), **self._key))
 

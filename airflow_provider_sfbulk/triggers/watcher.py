@@ -11,22 +11,27 @@ import contextvars
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from airflow_provider_sfbulk.client.errors import LoginError, SfBulkError, StoppedError, TransientError
+from airflow.sdk.exceptions import AirflowNotFoundException
+
+from airflow_provider_sfbulk.client.errors import LoginError, SfBulkError, SourceError, StoppedError, TransientError
 from airflow_provider_sfbulk.client.flows.distrust import short_id
 from airflow_provider_sfbulk.client.flows.job import jobs_of
 from airflow_provider_sfbulk.client.flows.org import ApiUsage, read_api_usage
 from airflow_provider_sfbulk.client.flows.polls import Look, Poll, Polls, ReadPage, ReadUsage, Rest
 from airflow_provider_sfbulk.client.flows.reserve import ApiReserve
-from airflow_provider_sfbulk.client.flows.wait import BLIND_SECONDS
+from airflow_provider_sfbulk.client.flows.retry import LONGEST_DELAY_SECONDS
+from airflow_provider_sfbulk.client.flows.wait import BLIND_SECONDS, is_of_a_call, may_pass
 from airflow_provider_sfbulk.client.flows.watched import watched_jobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.wire import Flow
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
+from airflow_provider_sfbulk.triggers.stored import seconds_of
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome
 
 if TYPE_CHECKING:
@@ -39,6 +44,12 @@ CALL_SECONDS: Final = 20.0
 
 LAST_LOOK_SECONDS: Final = 30.0
 """How long a wait whose deadline has passed may still go on for its first look."""
+
+BROKEN_SECONDS: Final = 5.0
+"""First pause after a mistake of this package's, so that it does not repeat itself without one."""
+
+LONGEST_SECONDS: Final = 30.0
+"""Time between two looks where the user's is not known."""
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +93,10 @@ class _Wait:
         self.changed.set()
 
 
-async def _say_nothing(_: JobInfo) -> None:
+OnProgress: TypeAlias = Callable[[Sequence[JobInfo]], Awaitable[None]]
+
+
+async def _say_nothing(_: Sequence[JobInfo]) -> None:
     """Do nothing with progress."""
 
 
@@ -102,6 +116,8 @@ class Watcher:
         self._clients = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._is_proven = False
+        self._refusals: Counter[Poll | type[LoginError]] = Counter()
+        """How often in a row each poll failed, and any for its login."""
         self._changed = asyncio.Event()
         self._failure: SfBulkError | None = None
         self._task: asyncio.Task[None] | None = None
@@ -121,19 +137,20 @@ class Watcher:
         longest: float,
         age: float = 0.0,
         deadline: float | None = None,
-        on_progress: Callable[[JobInfo], Awaitable[None]] = _say_nothing,
+        on_progress: OnProgress = _say_nothing,
     ) -> WaitEnd:
         """Wait until every job is final.
 
         :param longest: seconds between two looks at a job at most, as far as the budget of calls allows
         :param age: seconds that the jobs are old, as far as is known
         :param deadline: when to give up, in seconds since 1970
-        :param on_progress: is given a job whose counters were read, in the caller's own task
+        :param on_progress: is given jobs whose counters were read, in the caller's own task
         """
         wait = _Wait(left={short_id(job_id): job_id for job_id in job_ids}, job_type=job_type)
         if not wait.left:
             return WaitEnd(WaitOutcome.FINAL, 0)
         with self._waiting(wait):
+            longest = seconds_of(longest, LONGEST_SECONDS)
             for job_id in wait.left.values():
                 self._polls.add(job_id, job_type, now=time.monotonic(), age=age, longest=longest)
             return await self._end_of(wait, deadline, on_progress)
@@ -184,9 +201,7 @@ class Watcher:
             if not any(other.job_type is job_type and key in other.left for other in self._waits):
                 self._polls.discard(key, job_type)
 
-    async def _end_of(
-        self, wait: _Wait, deadline: float | None, on_progress: Callable[[JobInfo], Awaitable[None]]
-    ) -> WaitEnd:
+    async def _end_of(self, wait: _Wait, deadline: float | None, on_progress: OnProgress) -> WaitEnd:
         started = time.time()
         while wait.outcome is None:
             until = None
@@ -198,28 +213,45 @@ class Watcher:
             except TimeoutError:
                 wait.settle(WaitOutcome.TIMEOUT)
             wait.changed.clear()
-            while wait.news and wait.outcome is None:
-                await on_progress(wait.news.pop(next(iter(wait.news))))
+            if wait.news and wait.outcome is None:
+                news, wait.news = list(wait.news.values()), {}
+                try:
+                    await on_progress(news)
+                except Exception:
+                    log.exception("what is known of %s is not shown any more", news[0].id)
+                    on_progress = _say_nothing
         return WaitEnd(wait.outcome, wait.calls, tuple(wait.ended), wait.error)
 
     # --- the watch ---
 
     async def _watch(self) -> None:
-        """Poll until nobody is left or something ends it, and tell all who wait."""
-        try:
-            while True:
-                self._polls.want_usage(any(wait.reserve for wait in self._waits), now=time.monotonic())
-                poll = self._polls.next(time.monotonic())
-                if isinstance(poll, Rest):
-                    await self._rest(poll.seconds)
-                else:
-                    await self._make(poll)
-                self._give_up_blind()
-        except SfBulkError as error:
-            self._fail(error)
-        except Exception as error:
-            log.exception("the watch of connection %s broke", self._hook.salesforce_conn_id)
-            self._fail(StoppedError(f"the watch in the triggerer broke ({type(error).__name__})"))
+        """Poll until nobody is left. What goes wrong with one job, or in this code, is no end for those who wait."""
+        pause = BROKEN_SECONDS
+        while self._failure is None:
+            try:
+                await self._step()
+                pause = BROKEN_SECONDS
+            except Exception as error:
+                self._begin_anew(error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_DELAY_SECONDS)
+
+    async def _step(self) -> None:
+        self._polls.want_usage(any(wait.reserve for wait in self._waits), now=time.monotonic())
+        poll = self._polls.next(time.monotonic())
+        if isinstance(poll, Rest):
+            await self._rest(poll.seconds)
+        else:
+            await self._make(poll)
+        self._give_up_blind()
+
+    def _begin_anew(self, error: Exception) -> None:
+        """Begin with a new plan, since the old one may be what is broken."""
+        log.error("the watch of connection %s broke, and begins anew", self._hook.salesforce_conn_id, exc_info=error)
+        self._polls = Polls(random.random)
+        for wait in self._waits:
+            for job_id in wait.left.values():
+                self._polls.add(job_id, wait.job_type, now=time.monotonic(), age=0.0, longest=LONGEST_SECONDS)
 
     def _fail(self, error: SfBulkError) -> None:
         self._failure = error
@@ -234,33 +266,51 @@ class Watcher:
                 await self._changed.wait()
 
     async def _make(self, poll: Poll) -> None:
-        driver = await self._opened()
-        calls = driver.calls
         concerned = self._concerned(poll)
+        calls, driver = 0, None
         try:
+            driver = await self._opened()
+            calls = driver.calls
             async with asyncio.timeout(CALL_SECONDS):
                 await self._perform(poll, driver)
             self._is_proven = True
+            for key in (poll, LoginError):
+                self._refusals.pop(key, None)
             self._hear(driver.usage)
         except TimeoutError:
             self._polls.troubled(poll, TransientError(f"no answer in {CALL_SECONDS:g} s"), now=time.monotonic())
-        except TransientError as error:
+        except SfBulkError as error:
+            self._take(poll, error)
+        except Exception as error:
+            # A mistake of this package's that one job brought to light; the others are not to suffer for it.
+            log.exception("%s could not be done", poll)
+            self._refused(poll, StoppedError(f"the watch in the triggerer broke ({type(error).__name__})"))
+        finally:
+            if driver is not None:
+                made = driver.calls - calls
+                self._polls.sent(time.monotonic(), made)
+                self._charge(concerned, made)
+
+    def _take(self, poll: Poll, error: SfBulkError) -> None:
+        """Take an error: one that passes, one of a login, one of a job's, or the list's."""
+        if isinstance(error, LoginError) and not is_of_a_call(error):
+            # Somebody may have corrected the connection since it was read.
+            if not self._is_proven:
+                self._fail(error)
+            self._is_proven = False
+            self._driver = None
+            return
+        key = LoginError if isinstance(error, LoginError) else poll
+        self._refusals[key] += 1
+        # A list that is refused is not worth another call: jobs are read one by one.
+        is_worth_another = isinstance(poll, Look) or isinstance(error, (LoginError, TransientError))
+        if is_worth_another and may_pass(error, self._refusals[key]):
             log.warning(
                 "a look at the jobs of %s failed, and will be repeated: %s", self._hook.salesforce_conn_id, error
             )
             self._polls.troubled(poll, error, now=time.monotonic())
-        except LoginError:
-            # Somebody may have mended the connection since it was read.
-            if not self._is_proven:
-                raise
-            self._is_proven = False
-            self._driver = None
-        except SfBulkError as error:
+        else:
             self._refused(poll, error)
-        finally:
-            made = driver.calls - calls
-            self._polls.sent(time.monotonic(), made)
-            self._charge(concerned, made)
 
     async def _perform(self, poll: Poll, driver: AsyncDriver) -> None:
         match poll:
@@ -297,8 +347,11 @@ class Watcher:
         if usage is not None:
             self._polls.read_usage(now=time.monotonic())
         for wait in self._waits:
-            if wait.reserve is not None and usage is not None and wait.reserve.is_kept(usage):
-                wait.settle(WaitOutcome.FINAL)
+            if wait.reserve is not None and usage is not None:
+                if wait.reserve.is_kept(usage):
+                    wait.settle(WaitOutcome.FINAL)
+                elif wait.reserve.is_out_of_reach(usage):
+                    wait.settle(WaitOutcome.ERROR, SourceError("the org has no more API calls than are to be left"))
 
     def _refused(self, poll: Poll, error: SfBulkError) -> None:
         """Take an error that will not pass: it is one job's, or the list's."""
@@ -339,7 +392,18 @@ class Watcher:
     async def _opened(self) -> AsyncDriver:
         async with self._opening:
             if self._driver is None:
-                self._driver = await self._clients.enter_async_context(await self._hook.get_async_driver())
+                try:
+                    driver = await self._hook.get_async_driver()
+                except SfBulkError:
+                    raise
+                except AirflowNotFoundException as error:
+                    raise SourceError(f"Airflow has no connection {self._hook.salesforce_conn_id!r}") from error
+                except Exception as error:
+                    # Airflow's API server may be away, or a secrets backend.
+                    raise TransientError(
+                        f"the connection {self._hook.salesforce_conn_id!r} cannot be read ({type(error).__name__})"
+                    ) from error
+                self._driver = await self._clients.enter_async_context(driver)
             return self._driver
 
     async def _close(self) -> None:

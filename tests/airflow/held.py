@@ -74,10 +74,20 @@ class Held:
         task = self.task
         return (task["state"], task["try_number"]) == (state, try_number)
 
-    def mark_failed(self) -> None:
-        """Do as a person does who clicks "mark as failed"."""
+    def mark(self, state: str) -> None:
+        """Do as a person does who clicks "mark as failed", say."""
         path = f"/api/v2/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{self.task_id}"
-        self.stage.stack.call("PATCH", path, {"new_state": "failed"})
+        self.stage.stack.call("PATCH", path, {"new_state": state})
+
+    def mark_run(self, state: str) -> None:
+        """Do as a person does who marks the whole run."""
+        self.stage.stack.call("PATCH", f"/api/v2/dags/{self.dag_id}/dagRuns/{self.run_id}", {"state": state})
+
+    @property
+    def triggerer_id(self) -> int | None:
+        """The triggerer that waits for it."""
+        found: int | None = (self.task["trigger"] or {}).get("triggerer_id")
+        return found
 
     def clear(self) -> None:
         """Do as a person does who clicks "clear"."""

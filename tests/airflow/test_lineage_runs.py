@@ -73,4 +73,4 @@ def test_asset_events_hold_counts_and_places(stage: Stage, told: dict[str, Any])
         for event in stage.stack.call("GET", f"/api/v2/assets/events?source_dag_id={DAG_ID}")["asset_events"]
     }
     assert (events["accounts_in_salesforce"]["successful"], events["accounts_in_the_lake"]["records"]) == (3, 3)
-    assert events["accounts_in_the_lake"]["manifest"].endswith("/manifest.json")
+    assert events["accounts_in_the_lake"]["manifest"].endswith("/_manifest.json")

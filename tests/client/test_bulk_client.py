@@ -67,6 +67,7 @@ def load(client, rows: int, prefix: str, **options) -> str:
 
 
 @pytest.mark.parametrize("flow", ["jwt_bearer", "client_credentials", "refresh_token", "password"])
+@pytest.mark.parity("A5.1")
 def test_every_login_is_let_in(org, flow):
     with BulkClient(**settings(org, flow)) as client:
         assert client.user_info()["preferred_username"] == org.username
@@ -103,6 +104,7 @@ def test_a_wrong_login_is_refused_once_and_shows_no_secret(org, flow, wrong):
     assert not any(mask in shown for mask in Settings.from_mapping(given).secrets())
 
 
+@pytest.mark.parity("K4.1", "K4.2", "K4.5", "A2.2", "A4.7", "I2.1", "I4.1", "I5.2")
 def test_records_are_loaded_and_every_result_is_read(client, org):
     job_id = load(client, 250, "A")
     job = client.ingest.wait(job_id, schedule=QUICK)
@@ -115,6 +117,7 @@ def test_records_are_loaded_and_every_result_is_read(client, org):
     assert {"A-0", "A-249"} <= {record["External_Key__c"] for record in org.records("Account")}
 
 
+@pytest.mark.parity("K1.4", "K4.3", "K4.6", "A2.3")
 def test_records_that_fail_come_with_their_reason(client):
     job = client.ingest.create_job("Contact", "insert", column_delimiter="PIPE", line_ending="CRLF")
     client.ingest.upload(job.id, b"FirstName|LastName\r\nNgozi|Okafor\r\nPat|\r\n")
@@ -126,6 +129,7 @@ def test_records_that_fail_come_with_their_reason(client):
     assert [row["LastName"] for row in client.ingest.successful_results(job.id)] == ["Okafor"]
 
 
+@pytest.mark.parity("A4.6")
 def test_a_file_is_uploaded_by_its_path(client, tmp_path):
     (tmp_path / "a.csv").write_text("Name\nFrom a file\n")
     job = client.ingest.create_job("Account", "insert")
@@ -136,6 +140,7 @@ def test_a_file_is_uploaded_by_its_path(client, tmp_path):
         client.ingest.upload(job.id, tmp_path / "none.csv")
 
 
+@pytest.mark.parity("B1.3")
 def test_a_job_with_its_data_is_one_call(client):
     job = client.ingest.create_job_with_data("Account", "insert", b"Name\nIn one\n")
     assert client.ingest.wait(job.id, schedule=QUICK).successful == 1
@@ -150,6 +155,7 @@ def test_two_uploads_spoil_a_job(client):
     assert client.ingest.abort(job.id).state is JobState.ABORTED
 
 
+@pytest.mark.parity("K10.1", "A4.2", "A4.3", "A4.4", "A4.5", "I3.5", "I3.6", "I3.7", "B1.2")
 def test_jobs_are_listed_aborted_and_deleted(client):
     job = client.ingest.create_job("Account", "insert")
     assert job.id in {each.id for each in client.ingest.list_jobs()}
@@ -165,6 +171,7 @@ def test_jobs_are_listed_aborted_and_deleted(client):
         client.ingest.get_job(job.id)
 
 
+@pytest.mark.parity("K5.1", "K5.2", "K5.3", "A4.9")
 def test_a_query_is_performed_and_streamed(client, org):
     client.ingest.wait(load(client, 250, "Q"), schedule=QUICK)
     org.core.page_records = 60
@@ -198,6 +205,7 @@ def test_a_number_with_more_decimals_than_described_is_streamed_as_a_float(clien
 
 
 @pytest.mark.parametrize("dialect", [{}, {"column_delimiter": "TAB", "line_ending": "CRLF"}])
+@pytest.mark.parity("K5.4")
 def test_pages_are_read_in_order_and_by_their_locators(client, org, dialect):
     client.ingest.wait(load(client, 50, "P"), schedule=QUICK)
     org.core.page_records = 20
@@ -223,6 +231,7 @@ def test_deleted_records_are_found_when_asked_for(client, org):
     assert len(client.query.perform(soql, include_deleted=True, schedule=QUICK)) == 1
 
 
+@pytest.mark.parity("K7.6")
 def test_a_wrong_query_is_told_with_salesforces_reason(client):
     with pytest.raises(errors.RequestRefusedError, match="No such column 'Nope'"):
         client.query.perform("SELECT Nope FROM Account")
@@ -307,6 +316,7 @@ def test_a_session_that_ends_is_renewed_in_the_middle(client, org):
     assert [call.status for call in org.calls] == [401, 200, 200]
 
 
+@pytest.mark.parity("G13.1")
 def test_calls_are_counted(client, org):
     client.limits()
     client.versions()
@@ -314,6 +324,7 @@ def test_calls_are_counted(client, org):
     assert client.api_usage.allowed == 15000
 
 
+@pytest.mark.parity("K7.5")
 def test_a_wait_ends_at_its_timeout_and_the_job_goes_on():
     with LocalOrg(job_seconds=3600) as org, BulkClient(**settings(org)) as client:
         job_id = load(client, 3, "T")
@@ -334,6 +345,7 @@ def test_a_timeout_is_seconds_or_a_timedelta():
         seconds_of(float("nan"))
 
 
+@pytest.mark.parity("K1.9")
 def test_a_client_is_made_of_the_environment(org):
     environ = {f"SFBULK_{name.upper()}": value for name, value in settings(org).items()}
     with BulkClient.from_env(environ) as client:

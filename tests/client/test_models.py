@@ -90,6 +90,31 @@ BATCH = {
 }
 
 
+@pytest.mark.parity(
+    "K3.1",
+    "K3.2",
+    "K3.3",
+    "K3.5",
+    "K3.6",
+    "K3.7",
+    "K3.8",
+    "K10.2",
+    "I1.1",
+    "I1.2",
+    "I1.3",
+    "I1.4",
+    "I1.5",
+    "I1.6",
+    "I1.8",
+    "I1.9",
+    "I1.10",
+    "I1.11",
+    "I1.12",
+    "I1.13",
+    "I1.14",
+    "I1.15",
+    "I1.17",
+)
 def test_every_field_of_a_job_is_read() -> None:
     job = JobInfo.from_json(INGEST)
     assert job == JobInfo(
@@ -122,6 +147,7 @@ def test_every_field_of_a_job_is_read() -> None:
     assert JobInfo.from_dict(job.to_dict()) == job
 
 
+@pytest.mark.parity("I1.16")
 def test_what_a_reply_lacks_is_none() -> None:
     job = JobInfo.from_json({"id": JOB_ID, "state": "Open", "operation": "insert"})
     assert job.to_dict() == {"id": JOB_ID, "state": "Open", "operation": "insert"}
@@ -129,6 +155,7 @@ def test_what_a_reply_lacks_is_none() -> None:
 
 
 @pytest.mark.parametrize("state", ["Open", "UploadComplete", "InProgress", "JobComplete", "Failed", "Aborted"])
+@pytest.mark.parity("K3.4", "I1.7")
 def test_every_state_is_known(state: str) -> None:
     job = JobInfo.from_json({**INGEST, "state": state})
     assert str(job.state) == state
@@ -143,6 +170,24 @@ def test_a_job_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
         JobInfo.from_json({**INGEST, **wrong})
 
 
+@pytest.mark.parity(
+    "G4.1",
+    "G4.2",
+    "G4.3",
+    "G4.6",
+    "G4.7",
+    "G4.9",
+    "G4.10",
+    "G4.11",
+    "G4.12",
+    "G4.13",
+    "G4.14",
+    "G4.15",
+    "G4.16",
+    "G4.17",
+    "G4.21",
+    "G4.22",
+)
 def test_every_field_of_a_classic_job_is_read() -> None:
     job = JobInfo1.of(JOB1)
     assert job == JobInfo1(
@@ -173,10 +218,12 @@ def test_every_field_of_a_classic_job_is_read() -> None:
 
 
 @pytest.mark.parametrize("state", ["Open", "Closed", "Aborted", "Failed"])
+@pytest.mark.parity("G4.20")
 def test_every_state_of_a_classic_job_is_known(state: str) -> None:
     assert str(JobInfo1.of({**JOB1, "state": state}).state) == state
 
 
+@pytest.mark.parity("G6.1", "G6.2", "G6.3", "G6.4", "G6.5", "G6.6", "G6.7", "G6.9")
 def test_every_field_of_a_batch_is_read() -> None:
     assert BatchInfo.of(BATCH) == BatchInfo(
         id=BATCH_ID,

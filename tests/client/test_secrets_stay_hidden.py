@@ -64,7 +64,7 @@ FLOWS = {
     "close": lambda: IngestJobs("66.0").close(JOB),
     "abort": lambda: IngestJobs("66.0").abort(JOB),
     "delete": lambda: QueryJobs("66.0").delete(JOB),
-    "list": lambda: QueryJobs("66.0").list_all(),
+    "list": lambda: QueryJobs("66.0").list_page(),
     "query": lambda: QueryJobs("66.0").create(f"SELECT Id FROM Account WHERE Name = '{CELL}'"),
     "limits": lambda: read_limits(api_version="66.0"),
 }

@@ -30,7 +30,7 @@ PAGES: Final = 5
 PAGE_RECORDS: Final = 2
 QUERY_WRITES: Final = PAGES + 5
 """The plan, the job, the header row, each page, the files' turn to be shown, the end."""
-MANIFEST: Final = "manifest.json"
+MANIFEST: Final = "_manifest.json"
 
 CALLS_TO_ADOPT: Final = 3
 """Calls that a part of a decided load may cost the next try: a look, a close, and a look at its end."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider_sfbulk.local_org import LocalOrg
+from tests.local_org.fuzz import Fuzzer
 from tests.local_org.org_witness import Witness
 
 
@@ -19,3 +20,8 @@ def org() -> Iterator[LocalOrg]:
 @pytest.fixture
 def witness(org: LocalOrg) -> Witness:
     return Witness(org)
+
+
+@pytest.fixture
+def fuzzer(org: LocalOrg) -> Fuzzer:
+    return Fuzzer(org)

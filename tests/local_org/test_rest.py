@@ -83,7 +83,7 @@ def test_describe_agrees_with_what_ingest_takes(witness: Witness) -> None:
     key = fields["External_Key__c"]
     assert (key["externalId"], key["unique"], key["custom"]) == (True, True, True)
     everything = witness.call("GET", f"{V}/sobjects").json
-    assert [sobject["name"] for sobject in everything["sobjects"]] == ["Account", "Contact", "Lead", "User"]
+    assert {"Account", "Contact", "Lead", "User"} < {sobject["name"] for sobject in everything["sobjects"]}
 
 
 def test_a_saved_describe_is_a_schema_and_says_what_there_is(witness: Witness, tmp_path: Path) -> None:

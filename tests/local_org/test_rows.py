@@ -150,7 +150,7 @@ def test_values_are_read_in_all_documented_forms(
         ("double", "0x10"),
         ("date", "2026-02-30"),
         ("date", "04.03.2026"),
-        ("date", "1990-06-07Z"),
+        ("date", "1990-06-07T00:00Z"),
         ("datetime", "2026-03-04 05:06:07Z"),
         ("datetime", "2026-03-04T05:06:07"),
         ("datetime", "2026-03-04T25:06:07Z"),

@@ -144,6 +144,40 @@ def limits(sf: Cli) -> None:
 
 def describe(sf: Cli) -> None:
     assert sf("sobject", "describe", "--sobject", "Account")["name"] == "Account"
+    assert "Opportunity" in sf("sobject", "list", "--sobject", "all")
+
+
+def query(sf: Cli) -> None:
+    found = sf("data", "query", "--query", "SELECT Name, (SELECT LastName FROM Contacts) FROM Account ORDER BY Name")
+    assert found["totalSize"] == len(sf.ids())
+
+
+def single_records(sf: Cli) -> None:
+    of = ["--sobject", "Account"]
+    made = sf("data", "create", "record", *of, "--values", "Name='One' External_Key__c=one")["id"]
+    assert sf("data", "get", "record", *of, "--record-id", made)["Name"] == "One"
+    sf("data", "update", "record", *of, "--record-id", made, "--values", "Name='Two'")
+    assert sf("data", "get", "record", *of, "--where", "External_Key__c=one")["Name"] == "Two"
+    sf("data", "delete", "record", *of, "--record-id", made)
+    assert made not in sf.ids()
+
+
+def trees(sf: Cli) -> None:
+    folder = Path(sf.table()).parent
+    tree = {
+        "records": [
+            {
+                "attributes": {"type": "Account", "referenceId": "a"},
+                "Name": "Tree",
+                "Contacts": {"records": [{"attributes": {"type": "Contact", "referenceId": "c"}, "LastName": "Leaf"}]},
+            }
+        ]
+    }
+    (folder / "tree.json").write_text(json.dumps(tree))
+    sf("data", "import", "tree", "--files", str(folder / "tree.json"))
+    assert [record["LastName"] for record in sf.org.records("Contact")] == ["Leaf"]
+    words = ["--query", "SELECT Name, (SELECT LastName FROM Contacts) FROM Account WHERE Name = 'Tree'"]
+    sf("data", "export", "tree", *words, "--output-dir", str(folder))
 
 
 OPERATIONS: dict[str, Callable[[Cli], None]] = {
@@ -158,7 +192,10 @@ OPERATIONS: dict[str, Callable[[Cli], None]] = {
     "data delete bulk": delete_bulk,
     "data delete bulk --hard-delete": hard_delete_bulk,
     "org list limits": limits,
-    "sobject describe": describe,
+    "sobject describe, sobject list": describe,
+    "data query": query,
+    "data create, get, update, delete record": single_records,
+    "data import tree, data export tree": trees,
 }
 
 

@@ -35,8 +35,12 @@ def made(kind: str, **arguments: Any) -> BulkJobOperator:
 
 
 def leave(org: LocalOrg, calls: int) -> None:
-    """Let the org have so many calls left."""
-    org.core.usage.api_requests.maximum = org.core.usage.api_requests.used + calls
+    """Let the org have so many calls left, of many thousands."""
+    requests = org.core.usage.api_requests
+    if requests.remaining > calls:
+        requests.take(requests.remaining - calls)
+    else:
+        requests.maximum = requests.used + calls
 
 
 def deferred(operator: BulkJobOperator, task: FakeTask) -> tuple[Any, TaskDeferred]:
@@ -63,7 +67,7 @@ def test_a_reserve_that_is_none_is_refused_when_the_dag_is_read(value: Any) -> N
 
 @pytest.mark.parametrize("value", ["skip", None, True])
 def test_what_to_do_is_wait_or_fail(value: Any) -> None:
-    with pytest.raises(SourceError, match="on_api_reserve is 'wait' or 'fail'"):
+    with pytest.raises(SourceError, match="on_api_reserve must be one of wait, fail"):
         made("ingest", api_reserve=5, on_api_reserve=value)
 
 
@@ -104,14 +108,37 @@ def test_what_was_begun_is_brought_to_its_end(kind: str, org: LocalOrg, task: Fa
     assert len(org.jobs) == 1
 
 
+# --- more than there is ------------------------------------------------------------------------------------------------
+
+
+@KINDS
+@pytest.mark.parametrize("what", ["wait", "fail"])
+@pytest.mark.parametrize("reserve", [15_000, 1_000_000, 0.99999])
+def test_a_reserve_that_the_org_can_never_keep_is_refused_with_its_figure(
+    kind: str, what: str, reserve: float, org: LocalOrg, task: FakeTask
+) -> None:
+    with pytest.raises(SourceError, match=r"leaves 1[0-9,]+ API calls to others, but the org has 15,000 a day"):
+        task.start().run(made(kind, api_reserve=reserve, on_api_reserve=what))
+    assert not org.jobs
+
+
+def test_an_org_that_gets_too_small_for_the_reserve_ends_the_wait(org: LocalOrg, task: FakeTask, often: None) -> None:
+    leave(org, 50)
+    operator = made("query", api_reserve=10_000)
+    attempt, pending = deferred(operator, task)
+    org.core.usage.api_requests.maximum = 9_000
+    with pytest.raises(SourceError, match="the org has 9,000 a day in all"):
+        attempt.resume(operator, pending)
+
+
 # --- with too few left ------------------------------------------------------------------------------------------------
 
 
 @KINDS
 def test_with_too_few_left_it_fails_and_says_how_many(kind: str, org: LocalOrg, task: FakeTask) -> None:
-    org.core.usage.api_requests.maximum = 100
+    leave(org, 100)
     with pytest.raises(
-        RequestLimitError, match=r"has 99 of its 100 API calls left, fewer than the 500 that"
+        RequestLimitError, match=r"has 99 of its 15,000 API calls left, fewer than the 500 that"
     ) as failure:
         task.start().run(made(kind, api_reserve=500, on_api_reserve="fail"))
     assert failure.value.daily
@@ -201,6 +228,22 @@ def test_a_day_with_no_calls_left_at_all_is_waited_for_too(org: LocalOrg, task: 
     org.core.usage.refuse_calls = True
     _, pending = deferred(made("query", api_reserve=100), task)
     assert pending.method_name == "execute_after_reserve"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *({"api_reserve": value} for value in (None, "x", 1.5, -1, float("nan"), [])),
+        {"api_reserve": 5, "deadline": "x", "salesforce_conn_id": "none_such"},
+        {"api_reserve": 10**9, "deadline": float("nan"), "api_calls": "x"},
+    ],
+)
+def test_a_trigger_with_strange_values_fires_instead_of_raising(
+    arguments: dict[str, Any], org: LocalOrg, often: None
+) -> None:
+    made = ApiReserveTrigger(**{"salesforce_conn_id": "salesforce_bulk_default", **arguments})
+    event = asyncio.run(asyncio.wait_for(first_event(made), 20))
+    assert event.payload["outcome"] == "error"
 
 
 def test_an_event_of_something_else_is_refused(org: LocalOrg, task: FakeTask) -> None:

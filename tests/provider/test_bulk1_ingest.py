@@ -83,6 +83,7 @@ def test_a_load_arrives_in_batches_of_one_job(mode: str, deferrable: bool, org: 
     assert org.jobs == [], "no job of Bulk API 2.0"
 
 
+@pytest.mark.parity("K2.5", "G1.1", "G4.19")
 def test_every_operation_goes_by_it(org: LocalOrg) -> None:
     org.core.hard_delete = True
 
@@ -108,6 +109,7 @@ def test_every_operation_goes_by_it(org: LocalOrg) -> None:
     }
 
 
+@pytest.mark.parity("G7.8")
 def test_results_are_the_same_files_as_by_2_0(org: LocalOrg, tmp_path: Path) -> None:
     records = rows()
     for bad in (3, 17, 24):
@@ -129,7 +131,7 @@ def test_results_are_the_same_files_as_by_2_0(org: LocalOrg, tmp_path: Path) -> 
             )
             for kind in ("successful", "failed", "unprocessed")
         }
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads((folder / "_manifest.json").read_text())
         found[api] = ({**counts(summary), "errors": summary["errors"]}, files, manifest["counts"])
     assert found["1.0"] == found["2.0"]
     assert [row["sf__Row"] for row in found["1.0"][1]["failed"]] == ["4", "18", "25"]
@@ -186,7 +188,7 @@ def test_a_hundred_thousand_records_go_by_a_serial_job(org: LocalOrg, task: Fake
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"api": "3.0"}, "api is '2.0' or '1.0', not '3.0'"),
+        ({"api": "3.0"}, "api must be one of 2.0, 1.0, not '3.0'"),
         ({"api": "2.0", "concurrency_mode": "Serial"}, "concurrency_mode Serial is there with api='1.0' only"),
         ({"concurrency_mode": "serially"}, "concurrency_mode"),
     ],
@@ -202,6 +204,7 @@ def test_what_cannot_be_is_refused_with_its_name(
 
 @pytest.mark.parametrize("delimiter", list(ColumnDelimiter))
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parity("G9.2")
 def test_a_file_with_other_delimiters_goes_with_commas(
     delimiter: ColumnDelimiter, ending: str, org: LocalOrg, task: FakeTask, tmp_path: Path
 ) -> None:
@@ -318,7 +321,7 @@ def test_a_retry_with_another_input_sends_nothing_more(org: LocalOrg, task: Fake
     path.write_text("Name,External_Key__c\n" + "".join(f"A{n},K-{n}\n" for n in range(25)))
     operator = load(str(path))
     with pytest.raises(Killed):
-        DyingTry(task, 5, after=True).run(operator)
+        DyingTry(task, 6, after=True).run(operator)
     sent = batches(org)
     path.write_text("Name,External_Key__c\n" + "".join(f"B{n},K-{n}\n" for n in range(25)))
     with pytest.raises((InputChangedError, AirflowFailException)):
@@ -347,6 +350,7 @@ def test_a_session_that_ends_in_the_middle_is_renewed(number: int, org: LocalOrg
     assert stored(org) == keys(rows())
 
 
+@pytest.mark.parity("G6.12")
 def test_batches_that_never_ran_are_sent_by_the_next_try(org: LocalOrg, task: FakeTask) -> None:
     org.core.job_seconds = 3600.0
     operator, attempt = load(rows(), concurrency_mode="Serial"), task.start()
@@ -364,6 +368,7 @@ def test_batches_that_never_ran_are_sent_by_the_next_try(org: LocalOrg, task: Fa
     assert batches(org) in ([[0, 0, 0], [10, 10, 5]], [[10, 0, 0], [10, 5]])
 
 
+@pytest.mark.parity("G6.14", "G7.6", "G5.4")
 def test_a_batch_that_fails_partly_tells_which_records_are_saved_and_the_rest_goes_again(
     org: LocalOrg, task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,7 +436,7 @@ def test_rows_that_stay_locked_go_by_one_serial_job(
     assert sorted((int(row["sf__Row"]), row["LastName"]) for row in saved) == [
         (n, row["LastName"]) for n, row in enumerate(records, start=1)
     ]
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest = json.loads((tmp_path / "_manifest.json").read_text())
     assert [(each["round"], each["records"]) for each in manifest["jobs"]] == [(0, 9), (1, 3), (2, 3)]
 
 

@@ -157,7 +157,7 @@ def test_files_of_one_pattern_may_differ_in_order_delimiter_and_line_ending(
 def test_results_of_an_earlier_run_in_another_format_do_not_stay(org: LocalOrg, task: FakeTask, tmp_path: Path) -> None:
     task.start().run(operator(source=ROWS, results_path=str(tmp_path)))
     FakeTask().start().run(operator(source=[{"Name": "Awning"}], results_path=str(tmp_path), results_format="jsonl"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "successful.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["_manifest.json", "successful.jsonl"]
 
 
 def test_an_unknown_object_is_named(org: LocalOrg, task: FakeTask) -> None:

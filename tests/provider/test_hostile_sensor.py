@@ -8,7 +8,6 @@ import pytest
 
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.sensors.job import BulkJobSensor
-from tests.provider.conftest import FakeTask
 
 
 @pytest.mark.parametrize(
@@ -19,7 +18,6 @@ from tests.provider.conftest import FakeTask
         ({"job_id": "750000000000001AAA", "max_failed_records": "1"}, "max_failed_records is"),
     ],
 )
-def test_an_argument_that_makes_no_sense_is_refused(arguments: dict[str, Any], told: str, task: FakeTask) -> None:
-    sensor: Any = BulkJobSensor(task_id="wait", deferrable=False, poke_interval=0.1, **arguments)
+def test_an_argument_that_makes_no_sense_is_refused(arguments: dict[str, Any], told: str) -> None:
     with pytest.raises(SourceError, match=told):
-        sensor.execute(task.start().context)
+        BulkJobSensor(task_id="wait", deferrable=False, poke_interval=0.1, **arguments)

@@ -124,7 +124,7 @@ def test_failed_records_fail_the_task_and_lie_in_a_file(org: LocalOrg, task: Fak
     assert failed["sf__ErrorCode"] == "REQUIRED_FIELD_MISSING"
     assert failed["sf__ErrorFields"] == "Name"
     assert not (results / "unprocessed.csv").exists()
-    manifest = json.loads((results / "manifest.json").read_text())
+    manifest = json.loads((results / "_manifest.json").read_text())
     assert manifest["counts"] == {"successful": 3, "failed": 1, "unprocessed": 0}
     assert stored(org) == EXPECTED
 
@@ -274,14 +274,6 @@ def test_a_missing_id(org: LocalOrg) -> None:
 def test_a_missing_external_id(org: LocalOrg) -> None:
     load = operator(operation="upsert", external_id_field="External_Key__c", source=[{"Name": "x"}])
     bad(org, load, "External_Key__c")
-
-
-def test_an_upsert_without_external_id_field(org: LocalOrg) -> None:
-    bad(org, operator(operation="upsert", source=ROWS), "external_id_field")
-
-
-def test_a_wrong_operation_spelling(org: LocalOrg) -> None:
-    bad(org, operator(operation="Insert", source=ROWS), "insert, update, upsert, delete, hardDelete")
 
 
 def test_a_wrong_object(org: LocalOrg) -> None:

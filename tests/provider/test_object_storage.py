@@ -26,6 +26,7 @@ from airflow_provider_sfbulk.client.errors import FailedRecordsError, SourceErro
 from airflow_provider_sfbulk.client.flows import retry
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
+from airflow_provider_sfbulk.operators.apart import Target, check_apart
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from airflow_provider_sfbulk.paths import locate
@@ -95,11 +96,11 @@ def test_an_extract_lands_in_the_bucket(
         assert (file["bytes"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
         rows += list(csv.DictReader(io.StringIO(data.decode(), newline="")))
     assert {row["External_Key__c"]: row["Name"] for row in rows} == {k: row["Name"] for k, row in truth(org).items()}
-    assert names(s3, folder) == {"manifest.json", *(file["name"] for file in manifest["files"])}
+    assert names(s3, folder) == {"_manifest.json", *(file["name"] for file in manifest["files"])}
     # The next one takes its place.
     s3.put_object(Bucket=BUCKET, Key=f"{folder}/notes.txt", Body=b"mine")
     again = task.start(cleared=True).run(operator(**extract | {"page_records": 1000}, output_format="parquet"))
-    assert names(s3, folder) == {"manifest.json", "notes.txt", again["files"][0].rpartition("/")[2]}
+    assert names(s3, folder) == {"_manifest.json", "notes.txt", again["files"][0].rpartition("/")[2]}
     assert pq.read_table(io.BytesIO(read(s3, again["files"][0]))).num_rows == 25
     assert not unfinished(s3)
 
@@ -158,7 +159,7 @@ def test_a_retry_takes_over_the_objects_of_finished_pages(
     summary = task.start().run(extract)
     assert sum("/results" in call.path for call in org.calls) == 3, "the last two, and the one that was harmed"
     manifest = json.loads(read(s3, summary["manifest"]))
-    assert names(s3, folder) == {"manifest.json", "notes.txt", *(file["name"] for file in manifest["files"])}
+    assert names(s3, folder) == {"_manifest.json", "notes.txt", *(file["name"] for file in manifest["files"])}
     keys = []
     for file in manifest["files"]:
         data = read(s3, file["uri"])
@@ -232,7 +233,7 @@ def test_a_load_reads_from_the_bucket_and_writes_its_results_there(
         )
     assert f"s3://{BUCKET}/{folder}/out/failed.csv" in str(caught.value)
     assert sorted(row["Name"] for row in org.records("Account")) == ["Zürich", "東京"]
-    assert names(s3, f"{folder}/out") == {"manifest.json", "successful.csv", "failed.csv"}
+    assert names(s3, f"{folder}/out") == {"_manifest.json", "successful.csv", "failed.csv"}
     (failed,) = csv.DictReader(io.StringIO(read(s3, f"{BUCKET}/{folder}/out/failed.csv").decode()))
     assert (failed["Phone"], failed["sf__ErrorCode"]) == ("3", "REQUIRED_FIELD_MISSING")
 
@@ -322,7 +323,7 @@ def test_a_bucket_that_is_not_there_is_named(
     with pytest.raises(SourceError, match=f"{argument}: .*nosuchbucket") as caught:
         run_with(task, argument, "s3://minio@nosuchbucket/x/in.csv", tmp_path)
     assert "the bucket is not there" in str(caught.value) or "there is no bucket" in str(caught.value)
-    assert not org.jobs or argument in ("results_path", "output_path")
+    assert not org.jobs
 
 
 @pytest.mark.parametrize("argument", ARGUMENTS)
@@ -338,7 +339,7 @@ def test_a_storage_that_does_not_answer_is_named(
         with pytest.raises(StorageError, match=f"{argument}: could not .* s3://bucket/.*connection down.*") as caught:
             run_with(task, argument, f"s3://down@bucket/{argument}/in.csv", tmp_path)
     assert "hiddenpw" not in str(caught.value)
-    assert not org.jobs or argument in ("results_path", "output_path")
+    assert not org.jobs
 
 
 @pytest.mark.parametrize("argument", ARGUMENTS)
@@ -367,4 +368,48 @@ def test_whatever_a_storage_raises_comes_as_this_packages_error(
     with pytest.raises(kind, match=f"{argument}: could not .* s3://{BUCKET}/{folder}/.*{message}") as caught:
         run_with(task, argument, f"s3://minio@{BUCKET}/{folder}/in.csv", tmp_path)
     assert "hiddenpw" not in str(caught.value)
-    assert not org.jobs or argument in ("results_path", "output_path")
+    assert not org.jobs
+
+
+# --- input and output apart -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "s3://minio@{}/{}/d/failed.csv",
+        "s3://{}/{}/d/failed.csv",
+        "s3a://{}/{}/d/failed.csv",
+        "s3://{}/{}/d//failed.csv",
+        "s3://{}/{}/d/*.csv",
+        "s3://{}/{}/*/[ef]ailed.csv",
+        "s3://{}/{}/**/*.csv",
+    ],
+)
+@pytest.mark.parametrize("results", ["s3://minio@{}/{}/d", "s3://{}/{}/d/", "s3a://{}/{}/d"])
+def test_a_load_never_replaces_the_object_it_reads(
+    source: str, results: str, s3: Any, folder: str, org: LocalOrg, task: FakeTask
+) -> None:
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/d/failed.csv", Body=b"Name\nOne\n")
+    with pytest.raises(SourceError, match="results_path"):
+        task.start().run(
+            load(
+                source=source.format(BUCKET, folder),
+                source_conn_id=None if "minio" in source else "minio",
+                results_path=results.format(BUCKET, folder),
+                results_conn_id="minio",
+            )
+        )
+    assert names(s3, folder) == {"d/failed.csv"}
+    assert not org.jobs
+
+
+def test_objects_of_one_name_in_two_storages_are_two(s3: Any, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {"region_name": "us-east-1", "endpoint_url": "http://127.0.0.1:1"}
+    connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": keys}
+    monkeypatch.setenv("AIRFLOW_CONN_ELSEWHERE", json.dumps(connection))
+    one = Target.results(f"s3://{BUCKET}/{folder}", "csv", conn_id="elsewhere")
+    check_apart([f"s3://minio@{BUCKET}/{folder}/failed.csv"], [one], conn_id=None)
+    same = Target.results(f"s3://{BUCKET}/{folder}", "csv", conn_id="minio")
+    with pytest.raises(SourceError, match="would replace"):
+        check_apart([f"s3://minio@{BUCKET}/{folder}/failed.csv"], [same], conn_id=None)

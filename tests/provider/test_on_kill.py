@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 from starlette.responses import Response
@@ -58,20 +59,22 @@ def states(org: LocalOrg) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", ["query", "ingest"])
-@pytest.mark.parametrize("state", ["failed", "success", "skipped", "removed"])
-def test_a_person_ends_the_task_and_the_jobs_are_aborted(kind: str, state: str, org: LocalOrg, task: FakeTask) -> None:
-    task.airflow_state = state
-    kill_while_waiting(org, task.start(), made(kind), kind)
+@pytest.mark.parametrize("state", ["failed", "success", "skipped"])
+def test_a_person_ends_the_task_and_the_jobs_are_aborted(
+    kind: str, state: str, org: LocalOrg, task: FakeTask, ended: Callable[..., None]
+) -> None:
+    attempt = task.start()
+    ended(attempt, state)
+    kill_while_waiting(org, attempt, made(kind), kind)
     assert len(org.jobs) == (1 if kind == "query" else 3)
     assert states(org) == {"Aborted"}
 
 
 @pytest.mark.parametrize("kind", ["query", "ingest"])
-@pytest.mark.parametrize("state", ["running", "restarting"])
-def test_a_deploy_or_a_restart_leaves_the_jobs_and_the_next_try_adopts_them(
-    kind: str, state: str, org: LocalOrg, task: FakeTask
+def test_without_a_person_s_doing_the_jobs_go_on_and_the_next_try_adopts_them(
+    kind: str, org: LocalOrg, task: FakeTask, ended: Callable[..., None]
 ) -> None:
-    task.airflow_state = state
+    ended(task.start())  # of an earlier try: it says nothing of this one
     kill_while_waiting(org, task.start(), made(kind), kind)
     assert "Aborted" not in states(org)
     jobs = len(org.jobs)
@@ -84,40 +87,51 @@ def test_a_deploy_or_a_restart_leaves_the_jobs_and_the_next_try_adopts_them(
 
 
 @pytest.mark.parametrize("kind", ["query", "ingest"])
-def test_a_person_ends_the_task_but_the_jobs_shall_go_on(kind: str, org: LocalOrg, task: FakeTask) -> None:
-    task.airflow_state = "failed"
-    kill_while_waiting(org, task.start(), made(kind, cancel_on_kill=False), kind)
-    assert "Aborted" not in states(org)
-
-
-def test_when_airflow_cannot_say_why_the_jobs_go_on(org: LocalOrg, task: FakeTask) -> None:
+def test_a_person_ends_the_task_but_the_jobs_shall_go_on(
+    kind: str, org: LocalOrg, task: FakeTask, ended: Callable[..., None]
+) -> None:
     attempt = task.start()
-
-    def unreachable(**_: Any) -> Any:
-        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 503}))
-
-    attempt.get_task_states = unreachable  # type: ignore[method-assign]
-    kill_while_waiting(org, attempt, made("query"), "query")
+    ended(attempt)
+    kill_while_waiting(org, attempt, made(kind, cancel_on_kill=False), kind)
     assert "Aborted" not in states(org)
 
 
-def test_jobs_that_are_still_being_filled_are_aborted_too(org: LocalOrg, task: FakeTask) -> None:
-    task.airflow_state = "failed"
+@pytest.mark.parametrize(
+    "error",
+    [AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 503})), OSError()],
+)
+def test_when_airflow_cannot_say_why_the_jobs_go_on(
+    error: Exception, org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(**_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(BaseXCom, "get_one", unreachable)
+    kill_while_waiting(org, task.start(), made("query"), "query")
+    assert "Aborted" not in states(org)
+
+
+def test_jobs_that_are_still_being_filled_are_aborted_too(
+    org: LocalOrg, task: FakeTask, ended: Callable[..., None]
+) -> None:
+    attempt = task.start()
+    ended(attempt)
     load = made("ingest", max_concurrent_jobs=1)
     org.core.faults.add("ingest.create", KillAt(load.on_kill, 2))
     with pytest.raises(StoppedError):
-        task.start().run(load)
+        attempt.run(load)
     first, *others = org.jobs
     assert first.state == "Aborted"
     assert {job.state for job in others} <= {"Open"}, "a job whose reply came too late never gets a record"
     assert not org.records("Account")
 
 
-def test_a_job_of_somebody_else_is_not_aborted(org: LocalOrg, task: FakeTask) -> None:
+def test_a_job_of_somebody_else_is_not_aborted(org: LocalOrg, task: FakeTask, ended: Callable[..., None]) -> None:
     org.core.job_seconds = 60
     job_id = task.start().run(made("query", wait_for_completion=False))
-    fetching = FakeTask(airflow_state="failed")
-    kill_while_waiting(org, fetching.start(), made("query", job_id=job_id), "query")
+    fetching = FakeTask().start()
+    ended(fetching)
+    kill_while_waiting(org, fetching, made("query", job_id=job_id), "query")
     assert "Aborted" not in states(org)
 
 

@@ -146,9 +146,10 @@ def test_what_leads_nowhere_is_refused_before_anything_is_sent(
         pytest.skip("bytes are records there, and refused as such")
     source = tmp_path / "in.csv"
     source.write_text("Name\nOne\n")
-    operator = extract(output_path=given) if argument == "output_path" else load(**{"source": source, argument: given})
     with pytest.raises(SourceError, match=message) as caught:
-        task.start().run(operator)
+        task.start().run(
+            extract(output_path=given) if argument == "output_path" else load(**{"source": source, argument: given})
+        )
     assert argument in str(caught.value)
     assert "abcdefgh" not in str(caught.value)
     assert not org.jobs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ def test_of_a_query_nobody_knows_how_long_it_takes() -> None:
 
 def test_a_line_says_what_is_known() -> None:
     progress = looked_at(5000, (10.0, 10), (20.0, 2010))
-    line = progress.line(info(number_records_processed=2010, number_records_failed=3))
+    (line,) = progress.lines([info(number_records_processed=2010, number_records_failed=3)])
     assert line == (
         f"job {ONE} is InProgress: 2,010 of 5,000 records processed, 3 failed, 200 a second, about 15 s left"
     )
@@ -63,9 +64,33 @@ def test_a_line_of_several_jobs_tells_of_all() -> None:
     progress.add(OTHER, records=50)
     last = info(OTHER, JobState.JOB_COMPLETE, number_records_processed=50)
     progress.take(last, now=20.0)
-    assert progress.line(last) == (
+    assert progress.lines([last]) == [
         f"job {OTHER} is JobComplete: 50 of 50 records processed, 0 failed, in all 2 jobs 60 of 100 processed"
-    )
+    ]
+
+
+def test_more_than_three_jobs_share_a_line() -> None:
+    progress = looked_at(5000, (10.0, 10), (20.0, 2010))
+    for number, state in enumerate((JobState.JOB_COMPLETE, JobState.FAILED, JobState.ABORTED, JobState.IN_PROGRESS)):
+        job_id = f"7508d000003Q{number:03}AAK"
+        progress.add(job_id, records=1000)
+        progress.take(info(job_id, state, number_records_processed=1000, number_records_failed=number), now=20.0)
+    assert progress.lines([info(), info()]) == [
+        "3 of 5 jobs have ended (1 Failed) (1 Aborted): 6,010 of 9,000 records processed, 6 failed, "
+        "600 a second, about 5 s left"
+    ]
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_lines_of_queries_have_nothing_failed(number: int) -> None:
+    progress = Progress(job_type="query", operation="query")
+    infos = [
+        replace(info(f"7508d000003Q{each:03}AAK", number_records_processed=7), operation="query")
+        for each in range(number)
+    ]
+    for each in infos:
+        progress.take(each, now=1.0)
+    assert all("failed" not in line for line in progress.lines(infos))
 
 
 def test_the_triggerer_goes_on_from_what_the_task_told() -> None:

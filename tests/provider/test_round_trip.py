@@ -166,9 +166,38 @@ def parquet_file(given: list[dict[str, Any]], folder: Path) -> str:
     return str(folder / "rows.parquet")
 
 
+def in_other_forms(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same values as other sources have them: what they are, their fields decide."""
+
+    def form(name: str, value: Any) -> Any:
+        match name:
+            case _ if value is None:
+                return None
+            case "Count__c":
+                return Decimal(value).quantize(Decimal("0.00"))
+            case "Whole__c":
+                return float(value)
+            case "Flag__c":
+                return int(value)
+            case "Day__c":
+                return datetime(value.year, value.month, value.day)  # noqa: DTZ001 - as pandas and databases give days
+            case "Clock__c":
+                return timedelta(
+                    hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond
+                )
+            case "Moment__c":
+                return value.isoformat(sep=" ")
+            case _:
+                return value
+
+    return [{name: form(name, value) for name, value in row.items()} for row in given]
+
+
 SOURCES: dict[str, Callable[[list[dict[str, Any]], Path], Any]] = {
     "list of dicts": lambda given, _: given,
     "callable": lambda given, _: lambda: iter(given),
+    "list of dicts in other forms": lambda given, _: in_other_forms(given),
+    "DataFrame in other forms": lambda given, _: pd.DataFrame(in_other_forms(given)),
     "DataFrame of objects": lambda given, _: pd.DataFrame(given, dtype=object),
     "DataFrame of Arrow types": lambda given, _: as_table(given).to_pandas(types_mapper=pd.ArrowDtype),
     "Arrow table": lambda given, _: as_table(given),

@@ -83,7 +83,7 @@ def test_rows_that_met_a_lock_are_sent_again_in_the_same_try_and_only_they(
         (number, row["LastName"]) for number, row in enumerate(rows, start=1)
     ]
     assert rows_of(tmp_path / "failed.csv") == []
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    manifest = json.loads((tmp_path / "_manifest.json").read_text())
     assert [(job["round"], job["records"]) for job in manifest["jobs"]] == [(0, 9), (1, 3), (2, 3)]
     assert manifest["counts"] == {"successful": 9, "failed": 0, "unprocessed": 0}
 

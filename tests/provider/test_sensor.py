@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    TaskDeferred,
+)
+from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.errors import (
     FailedRecordsError,
@@ -16,11 +25,14 @@ from airflow_provider_sfbulk.client.errors import (
     SourceError,
     TransientError,
 )
+from airflow_provider_sfbulk.client.flows import wait
 from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
+from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.sensors.job import BulkJobSensor
-from tests.provider.conftest import FakeTask
+from tests.provider.conftest import FakeTask, first_event
 
 
 def sensor(**arguments: Any) -> BulkJobSensor:
@@ -87,7 +99,7 @@ def test_an_aborted_job_fails_it(deferrable: bool, org: LocalOrg, task: FakeTask
 @pytest.mark.parametrize(
     ("allowed", "passes"), [(None, True), (0, False), (1, False), (2, True), (0.4, False), (0.5, True)]
 )
-def test_failed_records_count_when_that_is_asked(
+def test_failed_records_count_unless_they_are_allowed(
     allowed: float | None, passes: bool, org: LocalOrg, task: FakeTask
 ) -> None:
     waiting = sensor(job_ids=[submit(1, broken=1), submit(1, broken=1)], max_failed_records=allowed)
@@ -182,3 +194,167 @@ def test_ids_are_templates(org: LocalOrg) -> None:
     waiting = sensor(job_ids=["{{ one }}", "{{ two }}"])
     waiting.render_template_fields({"one": "750A", "two": "750B"})  # type: ignore[typeddict-unknown-key]
     assert waiting.job_ids == ["750A", "750B"]
+
+
+# --- failed records -----------------------------------------------------------------------------------------------------
+
+
+def over(attempt: Any, waiting: BulkJobSensor, event: str = "final") -> Any:
+    """Run a sensor as Airflow's task runner does, which resumes it by a method of its base class."""
+    try:
+        return waiting.execute(attempt.context)
+    except TaskDeferred as deferral:
+        kwargs = {**(deferral.kwargs or {}), "event": asyncio.run(first_event(deferral.trigger)).payload}
+        return waiting.resume_execution(deferral.method_name, kwargs, attempt.context)
+
+
+@DEFERRABLE
+def test_by_default_failed_records_fail_it_for_good_with_counts_codes_and_a_place_to_look(
+    deferrable: bool, org: LocalOrg, task: FakeTask
+) -> None:
+    job_ids = [submit(1200, broken=1000), submit(1)]
+    waiting = sensor(job_ids=job_ids, deferrable=deferrable)
+    with pytest.raises(FailedRecordsError) as failure:
+        over(task.start(), waiting)
+    assert isinstance(failure.value, AirflowFailException), "a retry would see the same"
+    told = str(failure.value)
+    assert told.startswith(
+        "1,000 of 2,201 records failed (REQUIRED_FIELD_MISSING 1,000), 0 allowed by max_failed_records"
+    )
+    assert f"1,000 of 2,200 in job {job_ids[0]}." in told
+    assert "/lightning/setup/AsyncApiJobStatus" in told
+    assert "ingest.failed_results(job_id)" in told
+
+
+def test_what_submits_and_what_waits_with_their_defaults_fail_for_failed_records(org: LocalOrg, task: FakeTask) -> None:
+    load = BulkIngestOperator(
+        **{"task_id": "load", "sobject": "Account", "operation": "insert", "source": [{"Name": ""}, {"Name": ""}]},
+        wait_for_completion=False,
+    )
+    with pytest.raises(FailedRecordsError, match="2 of 2 records failed"):
+        over(FakeTask().start(), sensor(job_ids=task.start().run(load)))
+
+
+def test_the_same_by_bulk_api_1(org: LocalOrg, task: FakeTask) -> None:
+    load = BulkIngestOperator(
+        **{"task_id": "load", "sobject": "Account", "operation": "insert", "source": [{"Name": ""}, {"Name": "A"}]},
+        wait_for_completion=False,
+        api="1.0",
+    )
+    with pytest.raises(FailedRecordsError, match=r"1 of 2 records failed.*bulk1"):
+        over(FakeTask().start(), sensor(job_ids=task.start().run(load), api="1.0"))
+
+
+def test_failed_records_that_are_allowed_are_warned_of(
+    org: LocalOrg, task: FakeTask, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="airflow_provider_sfbulk"):
+        over(task.start(), sensor(job_id=submit(1, broken=1), max_failed_records=None))
+    assert "1 of 2 records failed (REQUIRED_FIELD_MISSING 1), any number allowed by max_failed_records" in caplog.text
+
+
+class Refuse(Fault):
+    async def before(self, exchange: Exchange) -> Response | None:
+        return Response("<html>", status_code=403, media_type="text/html")
+
+
+def test_codes_that_cannot_be_read_are_left_out(org: LocalOrg, task: FakeTask) -> None:
+    job_id = submit(1, broken=1)
+    org.core.faults.add("ingest.failed", Refuse())
+    with pytest.raises(FailedRecordsError, match="1 of 2 records failed, 0 allowed"):
+        over(task.start(), sensor(job_id=job_id))
+
+
+# --- to skip instead of to fail -----------------------------------------------------------------------------------------
+
+
+def ended_badly(org: LocalOrg, what: str) -> dict[str, Any]:
+    """Give the arguments of a wait that ends so."""
+    match what:
+        case "failed records":
+            return {"job_id": submit(1, broken=1)}
+        case "failed job":
+            with SalesforceBulkHook().get_conn() as client:
+                job = client.ingest.create_job("Account", "insert")
+                client.ingest.upload(job.id, b"Nmae\nx\n")
+                return {"job_id": client.ingest.close(job.id).id}
+        case "timeout":
+            org.core.job_seconds = 60
+            return {"job_id": submit(), "timeout": 0.2}
+    return {"job_id": "750000000000001AAA"}  # gone
+
+
+@DEFERRABLE
+@pytest.mark.parametrize("what", ["failed records", "failed job", "timeout"])
+@pytest.mark.parametrize("how", ["soft_fail", "never_fail"])
+def test_it_skips_instead_of_failing(how: str, what: str, deferrable: bool, org: LocalOrg, task: FakeTask) -> None:
+    waiting = sensor(**ended_badly(org, what), deferrable=deferrable, **{how: True})
+    with pytest.raises(AirflowSkipException):
+        over(task.start(), waiting)
+
+
+@DEFERRABLE
+def test_never_fail_skips_whatever_goes_wrong_and_soft_fail_does_not(
+    deferrable: bool, org: LocalOrg, task: FakeTask
+) -> None:
+    with pytest.raises(AirflowSkipException):
+        over(task.start(), sensor(**ended_badly(org, "gone"), deferrable=deferrable, never_fail=True))
+    with pytest.raises(NotFoundError):
+        over(task.start(), sensor(**ended_badly(org, "gone"), deferrable=deferrable, soft_fail=True))
+
+
+@pytest.mark.parametrize("how", ["soft_fail", "never_fail"])
+@pytest.mark.parametrize("outcome", ["timeout", "error", "gone"])
+def test_never_fail_skips_in_the_deferred_half_too(how: str, outcome: str, org: LocalOrg, task: FakeTask) -> None:
+    org.core.job_seconds = 60
+    job_id = submit()
+    waiting = sensor(job_id=job_id, deferrable=True, **{how: True})
+    attempt = task.start()
+    with pytest.raises(TaskDeferred):
+        waiting.execute(attempt.context)
+    if outcome == "gone":
+        org.core.faults.add("ingest.get", Refuse())
+    event = {"outcome": "error" if outcome == "gone" else outcome, "job_ids": [job_id], "api_calls": 1}
+    skips = how == "never_fail" or outcome == "timeout"
+    with pytest.raises(AirflowSkipException if skips else SfBulkError):
+        waiting.resume_execution("execute_complete", {"event": event}, attempt.context)
+
+
+def test_silent_fail_waits_on_in_both_halves(org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wait, "LOOK_TRIES", 1)
+    org.core.faults.add("ingest.get", Refuse())
+    job_id = submit()
+    waiting = sensor(job_id=job_id, deferrable=True, silent_fail=True)
+    attempt = task.start()
+    with pytest.raises(TaskDeferred) as deferral:
+        waiting.execute(attempt.context)
+    deadline = deferral.value.kwargs["deadline"]
+    event = {"outcome": "error", "job_ids": [job_id], "api_calls": 1}
+    with pytest.raises(TaskDeferred) as again:
+        waiting.resume_execution("execute_complete", {"event": event, "deadline": deadline}, attempt.context)
+    assert again.value.kwargs == {"deadline": deadline}, "a timeout counts from the first look"
+    assert again.value.trigger.deadline == deadline
+
+
+def test_many_jobs_are_told_of_in_one_line(org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    org.core.job_seconds = 60
+    job_ids = [submit() for _ in range(12)]
+    waiting, attempt, lines = sensor(job_ids=job_ids), task.start(), []
+    # The task's own logger does not pass its lines on to the one that pytest listens to.
+    monkeypatch.setattr(type(waiting.log), "info", lambda _, event, *args: lines.append(event % args), raising=False)
+    assert not waiting.poke(attempt.context).is_done
+    assert lines == ["0 of 12 jobs have ended: 0 records processed, 0 failed"]
+    org.advance(61)
+    org.wait_until_idle()
+    while not (done := waiting.poke(attempt.context)).is_done:
+        pass
+    assert [info["id"] for info in done.xcom_value] == job_ids
+
+
+def test_execution_timeout_ends_a_deferred_wait_too(org: LocalOrg, task: FakeTask) -> None:
+    org.core.job_seconds = 60
+    waiting = sensor(
+        job_id=submit(), deferrable=True, timeout=timedelta(hours=1), execution_timeout=timedelta(seconds=0.2)
+    )
+    with pytest.raises(AirflowSensorTimeout, match=r"execution_timeout=0:00:00\.2"):
+        over(task.start(), waiting)

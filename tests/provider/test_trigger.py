@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.triggers.base import TriggerEvent
 from starlette.responses import Response
 
@@ -236,9 +238,49 @@ def test_it_leaves_no_connection_open(org: LocalOrg, job_id: str, monkeypatch: p
 # --- its end by a person ----------------------------------------------------------------------------------------------
 
 
-def test_a_kill_aborts_the_jobs(slow_org: LocalOrg, job_id: str) -> None:
-    asyncio.run(stored(trigger("750000000000001AAA", job_id)).on_kill())
+TASK = SimpleNamespace(dag_id="dag", run_id="run", task_id="task", map_index=-1, id=uuid4(), try_number=1)
+
+
+def deferred(*job_ids: str, **arguments: Any) -> BulkJobTrigger:
+    """Give a trigger as the triggerer has it: it knows whose it is."""
+    made = stored(trigger(*job_ids, **arguments))
+    made.task_instance = TASK  # type: ignore[assignment]
+    return made
+
+
+@pytest.mark.parametrize("state", ["failed", "success", "skipped"])
+def test_a_person_s_mark_aborts_the_jobs(
+    state: str, slow_org: LocalOrg, job_id: str, ended: Callable[..., None]
+) -> None:
+    ended(TASK, state)
+    asyncio.run(deferred("750000000000001AAA", job_id).on_kill())
     assert slow_org.jobs[0].state == "Aborted", "a job that is gone does not keep the others from being aborted"
+
+
+def test_a_kill_of_which_airflow_says_nothing_aborts_nothing(
+    slow_org: LocalOrg, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So is a clear, and a triggerer that was late: another one has its triggers now."""
+    before = len(slow_org.calls)
+    for fact in (None, {}, "failed", {"ti_id": None}, {"ti_id": str(uuid4()), "state": "failed"}):
+        monkeypatch.setattr(BaseXCom, "get_one", lambda fact=fact, **_: fact)
+        asyncio.run(deferred(job_id).on_kill())
+    asyncio.run(stored(trigger(job_id)).on_kill())
+    assert slow_org.jobs[0].state in ("UploadComplete", "InProgress")
+    assert len(slow_org.calls) == before
+
+
+@pytest.mark.parametrize("error", [OSError(), RuntimeError(), TypeError()])
+def test_an_airflow_that_cannot_be_asked_aborts_nothing(
+    error: Exception, slow_org: LocalOrg, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(**_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(job_trigger, "ASKING_PAUSES", (0.0, 0.01))
+    monkeypatch.setattr(BaseXCom, "get_one", unreachable)
+    asyncio.run(deferred(job_id).on_kill())
+    assert slow_org.jobs[0].state in ("UploadComplete", "InProgress")
 
 
 class SlowAbort(Fault):
@@ -255,14 +297,15 @@ class SlowAbort(Fault):
 
 
 def test_a_triggerer_that_cancels_again_and_again_does_not_keep_a_kill_from_aborting(
-    slow_org: LocalOrg, job_id: str
+    slow_org: LocalOrg, job_id: str, ended: Callable[..., None]
 ) -> None:
+    ended(TASK)
     slow = SlowAbort()
     slow_org.core.faults.add("query.change", slow)
 
     async def run() -> None:
         # As Airflow's TriggerRunner: on_kill() within a time limit, and a further cancel each second until it is over.
-        killing = asyncio.create_task(asyncio.wait_for(stored(trigger(job_id)).on_kill(), timeout=30))
+        killing = asyncio.create_task(asyncio.wait_for(deferred(job_id).on_kill(), timeout=30))
         while not slow.is_awaited.is_set():
             await asyncio.sleep(0.01)
         for _ in range(3):
@@ -280,9 +323,12 @@ def test_a_triggerer_that_cancels_again_and_again_does_not_keep_a_kill_from_abor
     assert slow_org.jobs[0].state == "Aborted"
 
 
-def test_a_kill_aborts_nothing_when_that_is_not_wanted(slow_org: LocalOrg, job_id: str) -> None:
+def test_a_kill_aborts_nothing_when_that_is_not_wanted(
+    slow_org: LocalOrg, job_id: str, ended: Callable[..., None]
+) -> None:
+    ended(TASK)
     before = len(slow_org.calls)
-    asyncio.run(stored(trigger(job_id, cancel_on_kill=False)).on_kill())
+    asyncio.run(deferred(job_id, cancel_on_kill=False).on_kill())
     assert slow_org.jobs[0].state in ("UploadComplete", "InProgress")
     assert len(slow_org.calls) == before
 

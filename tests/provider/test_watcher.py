@@ -6,13 +6,17 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from starlette.responses import Response
 
+from airflow_provider_sfbulk.client.flows import polls
 from airflow_provider_sfbulk.client.models import JobType
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Kind, State
@@ -112,8 +116,8 @@ def test_few_triggers_read_their_jobs_one_by_one_and_tell_progress(org: LocalOrg
     entries = add_jobs(org, 2)
     seen: list[str] = []
 
-    async def progress(info: Any) -> None:
-        seen.append(info.id)
+    async def progress(infos: Any) -> None:
+        seen.extend(info.id for info in infos)
         if len(set(seen)) == 2:
             end(org, *entries)
 
@@ -309,6 +313,12 @@ def test_one_that_is_cancelled_again_and_again_leaves_no_client(org: LocalOrg, r
     run(test)
 
 
+@pytest.fixture
+def quick_troubles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look again at once after trouble."""
+    monkeypatch.setattr(polls, "_TROUBLE_SECONDS", 0.01)
+
+
 # --- trouble ----------------------------------------------------------------------------------------------------------
 
 
@@ -424,49 +434,168 @@ def test_a_login_that_is_mended_in_the_connection_meanwhile_is_taken_up(
     assert paths(org)["/services/oauth2/token"] == 3
 
 
-def test_a_watch_that_breaks_tells_everybody(
+INVALID_USER = '[{"errorCode":"InvalidUser","message":"user is not enabled for Bulk API"}]'
+
+
+@pytest.mark.parametrize("number", [1, 20])
+@pytest.mark.parametrize("status", [400, 403])
+def test_calls_that_are_refused_for_a_moment_fail_nobody(
+    status: int, number: int, org: LocalOrg, roomy: None, quick_troubles: None
+) -> None:
+    entries = add_jobs(org, number)
+    answers = [
+        Answer(lambda: Response(INVALID_USER, status_code=status, media_type="application/json"), 2)
+        for _ in ("ingest.get", "ingest.list")
+    ]
+    for route, answer in zip(("ingest.get", "ingest.list"), answers, strict=True):
+        org.core.faults.add(route, answer)
+
+    async def test() -> list[str]:
+        waits = start(*(trigger(entry) for entry in entries))
+        await until(lambda: any(answer.left < 2 for answer in answers))
+        end(org, *entries)
+        return await outcomes(waits)
+
+    assert run(test) == ["final"] * number
+
+
+def test_a_job_whose_calls_stay_refused_ends_its_own_wait(org: LocalOrg, roomy: None, quick_troubles: None) -> None:
+    refused, *others = add_jobs(org, 3)
+
+    class NoAccess(Fault):
+        async def before(self, exchange: Exchange) -> Response | None:
+            text = '[{"errorCode":"INSUFFICIENT_ACCESS","message":"no access"}]'
+            mine = refused.job.id in exchange.path
+            return Response(text, status_code=403, media_type="application/json") if mine else None
+
+    org.core.faults.add("ingest.get", NoAccess())
+
+    async def test() -> tuple[list[str], list[str]]:
+        first, *rest = start(*(trigger(entry) for entry in (refused, *others)))
+        ended = await outcomes([first])
+        assert not any(wait.done() for wait in rest)
+        end(org, *others)
+        return ended, await outcomes(rest)
+
+    assert run(test) == (["error"], ["final"] * 2)
+
+
+def test_a_mistake_that_one_job_brings_to_light_ends_its_own_wait(
     org: LocalOrg, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, roomy: None
 ) -> None:
-    entries = add_jobs(org, 3)
+    bad, *others = add_jobs(org, 3)
+    real = Watcher._perform
 
-    async def broken(self: Watcher, *_: Any) -> None:
+    async def broken(self: Watcher, poll: Any, driver: Any) -> None:
+        if getattr(poll, "job_id", None) == bad.job.id:
+            raise ZeroDivisionError
+        await real(self, poll, driver)
+
+    monkeypatch.setattr(Watcher, "_perform", broken)
+
+    async def test() -> tuple[list[str], list[str]]:
+        first, *rest = start(*(trigger(entry) for entry in (bad, *others)))
+        ended = await outcomes([first])
+        end(org, *others)
+        return ended, await outcomes(rest)
+
+    with caplog.at_level(logging.ERROR):
+        assert run(test) == (["error"], ["final"] * 2)
+    assert "could not be done" in caplog.text
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_plan_that_breaks_is_made_anew(
+    times: int, org: LocalOrg, monkeypatch: pytest.MonkeyPatch, roomy: None
+) -> None:
+    entries = add_jobs(org, 5)
+    monkeypatch.setattr(watcher_module, "BROKEN_SECONDS", 0.01)
+    real, left = polls.Polls.next, [times]
+
+    def broken(self: polls.Polls, now: float) -> Any:
+        if len(org.calls) > 2 and left[0]:
+            left[0] -= 1
+            raise ZeroDivisionError
+        return real(self, now)
+
+    monkeypatch.setattr(polls.Polls, "next", broken)
+
+    async def test() -> list[str]:
+        waits = start(*(trigger(entry) for entry in entries))
+        await until(lambda: not left[0])
+        end(org, *entries)
+        return await outcomes(waits)
+
+    assert run(test) == ["final"] * 5
+
+
+WEIRD: list[dict[str, Any]] = [
+    *(
+        {"poll_interval": value}
+        for value in (0, -1, float("nan"), float("inf"), 1e308, timedelta(seconds=3), "30", "x")
+    ),
+    *({"poll_interval": value} for value in (None, [], {}, True, 10**400, "0:00:30", Decimal("1"))),
+    *({"deadline": value} for value in (float("nan"), float("inf"), 1e308, "x", timedelta(1), [], 10**400)),
+    *({"deadline": value} for value in (datetime.max.replace(tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))),
+    *({"job_type": value} for value in ("ingests", None, 7, [])),
+    *({"job_ids": value} for value in ([None], [7], ["../limits"], ["x" * 10**5], None, 5, {}, [[]], "\0")),
+    *({"api_calls": value} for value in (None, "x", -1, float("nan"), float("inf"))),
+    *({"salesforce_conn_id": value} for value in ("none_such", "", None, 5)),
+    *({"api_version": value} for value in ("x", 66, "1.0", [])),
+    {"cancel_on_kill": None},
+]
+
+
+def test_no_trigger_s_strange_values_end_the_others_watch(org: LocalOrg, roomy: None, quick_troubles: None) -> None:
+    entries = add_jobs(org, 3)
+    (shared,) = add_jobs(org, 1)
+
+    async def progress(_: Any) -> None:
         raise ZeroDivisionError
 
     async def test() -> list[str]:
         waits = start(*(trigger(entry) for entry in entries))
         await until(lambda: len(org.calls) > 2)
-        monkeypatch.setattr(Watcher, "_perform", broken)
+        strange = start(*(trigger(shared, **arguments) for arguments in WEIRD))
+        async with watcher_of(CONN_ID, None) as watcher:
+            own = asyncio.create_task(
+                watcher.wait_for_jobs([shared.job.id], JobType.INGEST, longest=float("nan"), on_progress=progress)
+            )
+            await asyncio.sleep(0.3)
+            end(org, shared)
+            assert str((await own).outcome) == "final"
+        told = await outcomes(strange)
+        assert set(told) <= {"final", "error", "timeout"}
+        assert not any(wait.done() for wait in waits), "they wait on"
+        end(org, *entries)
         return await outcomes(waits)
 
-    with caplog.at_level(logging.ERROR):
-        assert run(test) == ["error"] * 3
-    assert "the watch of connection salesforce_bulk_default broke" in caplog.text
+    assert run(test) == ["final"] * 3
 
 
-def test_after_a_break_who_comes_gets_a_watch_that_works(
-    org: LocalOrg, monkeypatch: pytest.MonkeyPatch, roomy: None
-) -> None:
+def test_triggers_that_the_version_before_stored_go_on(org: LocalOrg, roomy: None) -> None:
     (entry,) = add_jobs(org, 1, state=State.JOB_COMPLETE)
+    kwargs = {
+        **{"job_ids": [entry.job.id], "job_type": "ingest", "salesforce_conn_id": CONN_ID, "api_version": None},
+        **{"poll_interval": timedelta(seconds=0.2), "deadline": None, "cancel_on_kill": True, "api_calls": 4},
+    }
 
     async def test() -> list[str]:
-        with monkeypatch.context() as patch:
-            patch.setattr(Watcher, "_perform", None)
-            async with watcher_of(CONN_ID, None) as broken:
-                first = await broken.wait_for_jobs([entry.job.id], JobType.INGEST, longest=1)
-                assert str(first.outcome) == "error"
-                again = await broken.wait_for_jobs([entry.job.id], JobType.INGEST, longest=1)
-                assert str(again.outcome) == "error"
-                patch.undo()
-                return await outcomes(start(trigger(entry)))
+        return await outcomes(start(BulkJobTrigger(**kwargs)))
 
     assert run(test) == ["final"]
 
 
-def test_many_killed_at_once_share_a_login(org: LocalOrg, roomy: None) -> None:
+def test_many_killed_at_once_share_a_login(org: LocalOrg, roomy: None, ended: Callable[..., None]) -> None:
     entries = add_jobs(org, 20)
+    task_instance = SimpleNamespace(dag_id="dag", run_id="run", task_id="task", map_index=-1, id=uuid4())
+    ended(task_instance)
 
     async def test() -> None:
-        await asyncio.gather(*(trigger(entry).on_kill() for entry in entries))
+        killed = [trigger(entry) for entry in entries]
+        for each in killed:
+            each.task_instance = task_instance  # type: ignore[assignment]
+        await asyncio.gather(*(each.on_kill() for each in killed))
 
     run(test)
     assert {entry.job.state for entry in entries} == {State.ABORTED}

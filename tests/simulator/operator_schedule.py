@@ -21,11 +21,11 @@ from airflow.sdk.exceptions import TaskDeferred
 from airflow_provider_sfbulk.client.errors import InputChangedError
 from airflow_provider_sfbulk.client.records import parts
 from airflow_provider_sfbulk.client.wire import Reply, Request
-from airflow_provider_sfbulk.operators import base, ingest, load, query, showing, staging
+from airflow_provider_sfbulk.operators import apart, base, folder, ingest, query, showing, staging
 from airflow_provider_sfbulk.paths import Location
 from airflow_provider_sfbulk.triggers import job as job_trigger
 from tests.simulator import watcher
-from tests.simulator.airflow_task import AirflowTask, drive
+from tests.simulator.airflow_task import AirflowTask, TaskInstance, drive
 from tests.simulator.faults import OPERATOR_EVERY, OPERATOR_FAULTS
 from tests.simulator.invariants import Violation, claim
 from tests.simulator.model import HOST, Job, Salesforce
@@ -33,7 +33,11 @@ from tests.simulator.operator_witness import OperatorWitness
 from tests.simulator.processes import Process
 from tests.simulator.storage import Files, Folder, StoredFile
 from tests.simulator.store import Killed, Values
-from tests.simulator.subjects import Extract, Load, Subject
+from tests.simulator.stranger import intrude
+from tests.simulator.subjects import Extract, Load, Subject, copy_of
+
+STRANGERS: Final = 0.02
+"""How likely another task wants the folder, in each step."""
 
 STEPS: Final = 5000
 """Steps after which a schedule has no end: far more than any needs."""
@@ -63,6 +67,7 @@ class OperatorSchedule:
         self._coverage: set[tuple[str, str]] = set() if coverage is None else coverage
         self._focus = OPERATOR_EVERY[seed % len(OPERATOR_EVERY)]
         self._files = Files()
+        self._strangers = copy_of(self.rng)
         self._states = Values()
         self.subject = self._choose_subject()
         self.witness = OperatorWitness(self.org, self.subject, self._states, self._files)
@@ -169,7 +174,7 @@ class OperatorSchedule:
         for job in self.org.jobs.values():
             if job.id not in before and isinstance(self.subject, Load):
                 self.subject.made(job)
-            for_person = self.airflow.seems_killed_by_person
+            for_person = bool(self.airflow.ended_by_person)
             self.witness.applied(job, before.get(job.id, Job(job.id)), for_person=for_person)
         return reply
 
@@ -226,7 +231,7 @@ class OperatorSchedule:
             process, value, error, storage_failed=self._storage_failed or not self.is_newest(process.number)
         )
         is_current = process is self.airflow.process and process.number == self._states.current
-        if not is_current or self.airflow.state != "running":
+        if not is_current or self.airflow.state not in ("running", "success"):
             return
         self._calls += process.calls
         if error is None:
@@ -280,6 +285,8 @@ class OperatorSchedule:
         """Let one thing happen."""
         self._steps += 1
         self._left -= 1
+        if self._strangers.random() < STRANGERS:
+            intrude(self._files, self._strangers, TaskInstance)
         claim(self._left > 0, "no end")
         self._processes = [each for each in self._processes if not each.is_over]
         if not self._processes or self.rng.random() < self._pace:
@@ -341,6 +348,8 @@ class OperatorSchedule:
             self.airflow.mark_failed()
         elif fault == "clear" and is_killable:
             self.airflow.clear()
+        elif fault == "retries":
+            self.subject.retries = self.rng.choice((0, 1, 3))
         elif fault == "edit":
             self.subject.is_edited = not self.subject.is_edited
         elif fault == "stray_event":
@@ -388,13 +397,13 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
         drive(coroutine)
         return _Done()
 
-    def open_output(folder: Any, **_: Any) -> Folder:
-        return schedule.folder(str(folder))
+    def open_output(path: Any, **_: Any) -> Folder:
+        return schedule.folder(str(path))
 
     def locate(path: str, **_: Any) -> Location:
         return Location("memory", path.removeprefix("memory://"))
 
-    def open_folder(place: Location) -> Folder:
+    def open_folder(place: Location, **_: Any) -> Folder:
         return schedule.folder(place.uri)
 
     def stored(place: Location) -> StoredFile:
@@ -428,6 +437,7 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
     places: list[tuple[Any, str, Any]] = [
         (base, "time", clock),
         (showing, "time", clock),
+        (base, "is_ended_by_person", TaskInstance.is_ended_by_person),
         (watcher, "time", clock),
         (
             job_trigger,
@@ -435,7 +445,9 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
             SimpleNamespace(sleep=sleep, create_task=create_task, CancelledError=asyncio.CancelledError),
         ),
         (ingest, "open_output", open_output),
-        (load, "open_output", open_output),
+        (apart, "locate", locate),
+        (folder, "locate", locate),
+        (folder, "open_folder", open_folder),
         (staging, "locate", locate),
         (staging, "open_folder", open_folder),
         (staging, "SourceFile", stored),

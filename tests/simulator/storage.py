@@ -41,7 +41,7 @@ class Files:
             return  # parts that are kept: each try has a folder of its own
         if not by_newest:
             self.is_disturbed = True
-        elif name == "manifest.json" and name in self.whole:
+        elif name == "_manifest.json" and name in self.whole:
             self.is_disturbed = False
 
 
@@ -101,6 +101,9 @@ class Folder:
         if fault == "error_applied":
             raise OSError(errno.EIO, "the storage does not answer")
 
+    def remove_if_empty(self) -> None:
+        """There are no folders."""
+
     def uri(self, name: str, /) -> str:
         """Give a file's URI."""
         return f"memory://{self._prefix}{name}"
@@ -144,7 +147,7 @@ class File:
         if fault == "kill_after":
             raise Killed
         if fault == "error_applied":
-            self._files.is_disturbed |= self._name == "manifest.json" and not expected.FOLDER_IS_GUARDED
+            self._files.is_disturbed |= self._name == "_manifest.json" and not expected.FOLDER_IS_GUARDED
             raise OSError(errno.EIO, "the storage does not answer")
         return f"memory://{self._name}"
 

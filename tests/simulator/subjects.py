@@ -7,7 +7,6 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from random import Random
 from typing import Any, ClassVar
 
@@ -65,10 +64,11 @@ class Subject:
         """Make the operator, as the DAG file does in every process."""
         raise NotImplementedError
 
-    def cleared(self, *, is_done: bool) -> None:
+    def cleared(self, *, is_done: bool, is_known: bool) -> None:
         """Note a user's clear.
 
-        :param is_done: whether the task had done its work
+        :param is_done: whether the task had done its work, and Airflow has taken that
+        :param is_known: whether the next try can know of the clear
         """
 
     def retried(self) -> None:
@@ -115,11 +115,12 @@ class Load(Subject):
                 if rng.random() < 0.3:
                     org.troubles[line] = rng.choice(([LOCKED], [LOCKED] * 2, [MISSING] * 99))
         self.allowed = rng.choice((0, 0, 2, None)) if org.troubles else 0
+        folder = "memory://results" if focus in SETTLING else rng.choice((None, "memory://results"))
+        form = rng.choice(("csv", "jsonl"))
         self._arguments: dict[str, Any] = {
             "sobject": "Account",
             **rng.choice(({"operation": "insert"}, {"operation": "upsert", "external_id_field": "Key__c"})),
-            "results_path": "memory://results" if focus in SETTLING else rng.choice((None, "memory://results")),
-            "results_format": rng.choice(("csv", "jsonl")),
+            **({} if folder is None else {"results_path": folder, "results_format": form}),
             "max_failed_records": self.allowed,
             "max_concurrent_jobs": rng.randint(1, 3),
             **expected.arguments(rng, is_staged=self._is_staged),
@@ -130,7 +131,7 @@ class Load(Subject):
         size = self._part_records
         if not process.is_clean and self._rng.random() < 0.3:
             size = self._rng.randint(1, 3)
-        source = partial(self._read, process) if self._is_callable else [dict(row) for row in self._rows]
+        source = Source(self, process) if self._is_callable else [dict(row) for row in self._rows]
         return BulkIngestOperator(
             task_id="load",
             source=source,
@@ -144,7 +145,7 @@ class Load(Subject):
         """Note to which load a new job belongs."""
         self._loads[job.id] = self.load
 
-    def cleared(self, *, is_done: bool) -> None:
+    def cleared(self, *, is_done: bool, is_known: bool) -> None:
         """After the work is done a clear begins a new load, which brings all rows once more."""
         self.load += is_done
 
@@ -206,7 +207,7 @@ class Load(Subject):
         return sum((job.saved for job in self._closed(self.load)), Counter[str]())
 
     def _check_files(self, value: dict[str, Any], saved: Counter[str], missing: Counter[str]) -> None:
-        manifest = json.loads(self._files.whole["manifest.json"])
+        manifest = json.loads(self._files.whole["_manifest.json"])
         numbers: list[int] = []
         for kind, lines in (("successful", saved), ("failed", missing), ("unprocessed", Counter[str]())):
             names = [uri.rpartition("/")[2] for uri in value["results"][kind]]
@@ -241,6 +242,16 @@ class Load(Subject):
             yield dict(row)
 
 
+class Source:
+    """A callable that gives the rows. Objects within it are no arguments."""
+
+    def __init__(self, load: Load, process: Process) -> None:
+        self._load, self._process = load, process
+
+    def __call__(self) -> Iterator[dict[str, str]]:
+        return self._load._read(self._process)
+
+
 class Extract(Subject):
     """A ``BulkQueryOperator``."""
 
@@ -248,13 +259,14 @@ class Extract(Subject):
 
     def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
         super().__init__(world, org, files, rng, focus)
+        self._sizes = copy_of(rng)
         self._to_files = focus in SETTLING or rng.random() < 0.8
         self._before_clear = 0
         self._is_retried = False
         """Whether the first try after the last clear has failed."""
+        form = rng.choice(("csv", "csv", "jsonl"))
         self._arguments: dict[str, Any] = {
-            "output_path": "memory://extract" if self._to_files else None,
-            "output_format": rng.choice(("csv", "csv", "jsonl")),
+            **({"output_path": "memory://extract", "output_format": form} if self._to_files else {}),
             "page_records": rng.randint(1, 4) if focus != "list_pages" else 1,
             "max_concurrent_pages": rng.choice((1, 1, 3)) if focus != "list_pages" else 3,
         }
@@ -264,13 +276,20 @@ class Extract(Subject):
         return BulkQueryOperator(
             task_id="extract",
             soql="SELECT Name, Id FROM Account" if self.is_edited else "SELECT Id, Name FROM Account",
-            **self._arguments,
+            **{**self._arguments, **self._changed(process)},
             **self._common,
         )
 
-    def cleared(self, *, is_done: bool) -> None:
-        """A clear starts over."""
-        self._before_clear = len(self._org.queries.jobs)
+    def _changed(self, process: Process) -> dict[str, Any]:
+        """Give what another version of the DAG file says in this try."""
+        if process.is_clean or self._sizes.random() < 0.7:
+            return {}
+        return {"page_records": self._sizes.randint(1, 4)}
+
+    def cleared(self, *, is_done: bool, is_known: bool) -> None:
+        """A clear starts over, where it can be told from a retry."""
+        if is_known:
+            self._before_clear = len(self._org.queries.jobs)
         self._is_retried = False
 
     def retried(self) -> None:
@@ -295,7 +314,7 @@ class Extract(Subject):
         claim(value["records"] == len(job.rows), "success with another number of records")
         if not self._folder_is_ours:
             return
-        manifest = json.loads(self._files.whole["manifest.json"])
+        manifest = json.loads(self._files.whole["_manifest.json"])
         claim(manifest["job_id"] == job.id, "the manifest is another job's")
         names = [uri.rpartition("/")[2] for uri in value["files"]]
         claim([file["name"] for file in manifest["files"]] == names, "the manifest names other files")
@@ -311,6 +330,13 @@ class Extract(Subject):
             unsaved=Counter(),
             allowed=0,
         )
+
+
+def copy_of(rng: Random) -> Random:
+    """Give a generator of its own, which leaves the numbers of the schedule's as they are."""
+    made = Random()
+    made.setstate(rng.getstate())
+    return made
 
 
 def rows_of(name: str, data: bytes) -> list[dict[str, Any]]:

@@ -31,8 +31,17 @@ TEST_HOST: Final = "https://test.salesforce.com"
 
 SALESFORCE_DOMAINS: Final = ("salesforce.com", "force.com", "salesforce.mil", "sfcrmproducts.cn")
 _SHORT: Final = {"login": LOGIN_HOST, "test": TEST_HOST}
+_BROWSED: Final = re.compile(
+    r"(?<=://)([a-z0-9-]+(?:\.(?:sandbox|develop|scratch|demo|patch|trailblaze|free))?)"
+    r"\.(?:lightning\.force\.com|my\.salesforce-setup\.com)(?=[:/]|$)",
+    re.IGNORECASE,
+)
+"""Hosts that a browser shows in place of an org's My Domain, where alone tokens are given ("My Domain URL Formats")."""
+
+_SITE: Final = re.compile(r"([a-z0-9-]+(?:\.[a-z]+)?)\.my\.site\.com")
 _NAME: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*")
 _HTTPS_PORT: Final = 443
+_PORT: Final = re.compile(r"[0-9]{1,5}")
 
 
 def complete(host: str) -> str:
@@ -40,7 +49,8 @@ def complete(host: str) -> str:
     text = host.strip().rstrip("/")
     if not text:
         return LOGIN_HOST
-    return _SHORT.get(text.lower()) or (text if "://" in text else f"https://{text}")
+    url = _SHORT.get(text.lower()) or (text if "://" in text else f"https://{text}")
+    return _BROWSED.sub(r"\1.my.salesforce.com", url)
 
 
 def is_loopback(name: str) -> bool:
@@ -85,10 +95,7 @@ def check_url(url: object, allowed_hosts: Iterable[str] = (), *, loopback: bool 
     if parts.scheme != "https":
         raise LoginError(f"{what} {_shown(name)} must be reached by https; plain http is for this machine only")
     if not _NAME.fullmatch(name) or not _is_allowed(name, port, allowed_hosts):
-        raise LoginError(
-            f"{what} {_shown(name)}{f':{port}' if port else ''} is no Salesforce host; "
-            "if it is one of yours, add it to allowed_hosts"
-        )
+        raise LoginError(_refusal(what, name, port))
     return _joined("https", name, port)
 
 
@@ -109,9 +116,23 @@ def _is_allowed(name: str, port: int | None, allowed_hosts: Iterable[str]) -> bo
 
 def _matches(name: str, port: int | None, pattern: str) -> bool:
     wanted, _, wanted_port = pattern.partition(":")
-    if (port or _HTTPS_PORT) != (int(wanted_port) if wanted_port.isdecimal() else _HTTPS_PORT):
+    if (port or _HTTPS_PORT) != (int(wanted_port) if _PORT.fullmatch(wanted_port) else _HTTPS_PORT):
         return False
     return name.endswith(wanted[1:]) if wanted.startswith("*.") else name == wanted
+
+
+def _refusal(what: str, name: str, port: int | None) -> str:
+    """Say what to write instead of a host that is not allowed."""
+    site = _SITE.fullmatch(name)
+    if site is not None:
+        return (
+            f"{what} {_shown(name)} is an Experience Cloud site, not where tokens are given: write "
+            f"https://{site[1]}.my.salesforce.com (or add the site to allowed_hosts)"
+        )
+    if port not in (None, _HTTPS_PORT) and any(name.endswith(f".{domain}") for domain in SALESFORCE_DOMAINS):
+        return f"{what} {_shown(name)}:{port}: Salesforce answers at port {_HTTPS_PORT} only; write https://{name}"
+    port_shown = f":{port}" if port else ""
+    return f"{what} {_shown(name)}{port_shown} is no Salesforce host; if it is one of yours, add it to allowed_hosts"
 
 
 def _joined(scheme: str, name: str, port: int | None) -> str:

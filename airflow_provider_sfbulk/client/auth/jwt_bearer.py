@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from airflow_provider_sfbulk.client.auth import private_key
 from airflow_provider_sfbulk.client.auth.hosts import LOGIN_HOST, TEST_HOST, is_sandbox
 from airflow_provider_sfbulk.client.auth.token_endpoint import Grant, request_grant
 from airflow_provider_sfbulk.client.errors import LoginError
@@ -38,12 +39,11 @@ def sign(settings: Settings, *, now: float) -> str:
     # Imported here: only this way of login needs the package, and it takes a tenth of a second.
     import jwt  # noqa: PLC0415
 
+    key = private_key.load(settings.private_key or "")
     audience = settings.audience or (TEST_HOST if is_sandbox(settings.host) else LOGIN_HOST)
     claims = {"iss": settings.client_id, "sub": settings.login, "aud": audience, "exp": int(now) + LIFE_SECONDS}
     try:
-        return jwt.encode(claims, settings.private_key or "", algorithm="RS256")
+        return jwt.encode(claims, key, algorithm="RS256")
     except (ValueError, TypeError, jwt.PyJWTError):
-        # From None: what a parser says of a key may quote the key.
-        raise LoginError(
-            "private_key cannot sign: it must be an RSA key in PEM without a passphrase, from -----BEGIN to -----END"
-        ) from None
+        # From None: what a library says of a key may quote the key.
+        raise LoginError("private_key cannot sign") from None

@@ -14,15 +14,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import safe_xml
-from airflow_provider_sfbulk.client.auth.token_endpoint import Grant, check_instance, tried
-from airflow_provider_sfbulk.client.errors import LoginError, ServerBusyError, TransientError, TransportError
+from airflow_provider_sfbulk.client.auth.token_endpoint import Grant, check_instance, refusal_of, tried
+from airflow_provider_sfbulk.client.errors import LoginError, TransportError
+from airflow_provider_sfbulk.client.safe_text import one_line, without
 from airflow_provider_sfbulk.client.settings import Settings, check_token
 from airflow_provider_sfbulk.client.wire import Body, Flow, Reply, Request, Send, Token
 
@@ -40,29 +41,8 @@ _ENVELOPE: Final = "http://schemas.xmlsoap.org/soap/envelope/"
 _PARTNER: Final = "urn:partner.soap.sforce.com"
 _CONTENT_TYPE: Final = "text/xml; charset=UTF-8"
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,79}")
 _OLD_API_HOST: Final = re.compile(r"([a-z0-9]+)-api\.salesforce\.com")
 """Instances once had a second name for SOAP, as ``na1-api.salesforce.com``; REST is at the first."""
-
-_TRANSIENT: Final = frozenset(
-    {"API_CURRENTLY_DISABLED", "LOGIN_RATE_EXCEEDED", "SERVER_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"}
-)
-_ADVICE: Final[dict[str, str]] = {
-    "INVALID_LOGIN": "check login, password and security_token, and that host is right (test for a sandbox); a user "
-    "with multi-factor authentication or locked out gets the same answer",
-    "LOGIN_MUST_USE_SECURITY_TOKEN": "fill in security_token, or let an administrator trust the worker's address",
-    "INVALID_OPERATION_WITH_EXPIRED_PASSWORD": "give the user a new password, which changes the security token, too",
-    "PASSWORD_LOCKOUT": "the user is locked out: an administrator can unlock them",
-    "LOGIN_DURING_RESTRICTED_DOMAIN": "the user may not log in from this address or at this host",
-    "LOGIN_DURING_RESTRICTED_TIME": "the user may not log in at this time of day",
-    "API_DISABLED_FOR_ORG": "the org's edition or the user's profile has no API: the permission is API Enabled",
-    "INVALID_OPERATION": "if SOAP login() is switched off in the org, use jwt_bearer or client_credentials instead",
-    "UNSUPPORTED_API_VERSION": "this server has no SOAP login() any more: use jwt_bearer or client_credentials",
-    "INVALID_SSO_GATEWAY_URL": "the user signs in elsewhere (single sign-on): use jwt_bearer or client_credentials",
-    "ORG_LOCKED": "the org is locked: ask Salesforce",
-    "TRIAL_EXPIRED": "the org's trial is over",
-}
-"""Exception codes of the partner WSDL, and what to do."""
 
 
 def login(settings: Settings, clock: Callable[[], float]) -> Flow[Grant]:  # noqa: ARG001 - all logins are called alike
@@ -99,7 +79,7 @@ def _attempt(settings: Settings, message: bytes) -> Flow[Grant]:
     reply: Reply = yield Send(request)
     root = _parsed(reply)
     if reply.status != 200:
-        raise _refusal(reply, root, settings, path)
+        raise refusal_of(reply, *_fault(root, settings), settings, path)
     found = _find(root, "result")
     if found is None:
         raise TransportError("the login's reply is no SOAP reply", status=reply.status, method="POST", path=path)
@@ -125,7 +105,7 @@ def _grant(result: dict[str, str], settings: Settings) -> Grant:
     if result.get("passwordExpired", "").strip() == "true":
         raise LoginError(
             f"login ({settings.auth_flow}) at {settings.host}: the password has expired; "
-            f"{_ADVICE['INVALID_OPERATION_WITH_EXPIRED_PASSWORD']}",
+            "give the user a new password, which changes the security token, too",
             error_code="INVALID_OPERATION_WITH_EXPIRED_PASSWORD",
         )
     token = check_token(result.get("sessionId", "").strip(), what="the sessionId that Salesforce gave")
@@ -146,34 +126,18 @@ def _instance(server_url: str | None) -> str | None:
     return f"{parts.scheme}://{f'{old[1]}.salesforce.com' if old else host}"
 
 
-def _refusal(reply: Reply, root: Element | None, settings: Settings, path: str) -> LoginError | TransientError:
-    code, text = _fault(root, settings)
-    said = f"{reply.status}" + (f" {code}: {text}" if code else "")
-    place = f"login ({settings.auth_flow}) at {settings.host}"
-    facts: dict[str, Any] = {"error_code": code or None, "status": reply.status, "method": "POST", "path": path}
-    if code in _TRANSIENT or (not code and reply.status >= 500) or reply.status in (408, 420, 429):
-        return ServerBusyError(f"{place}: {said}; Salesforce cannot log in now, try later", **facts)
-    if 300 <= reply.status < 400:
-        return LoginError(f"{place}: {said}, a redirect; set host to the org's own My Domain", **facts)
-    if not code:
-        return LoginError(f"{place}: {said} without a reason; check that host is a Salesforce login host", **facts)
-    return LoginError(f"{place}: {said}" + (f"; {_ADVICE[code]}" if code in _ADVICE else ""), **facts)
-
-
 def _fault(root: Element | None, settings: Settings) -> tuple[str, str]:
     """Read code and one-line text of a fault; empty when it is none. The host wrote them, so no secret is let through."""
     fault = _find(root, "Fault")
     if fault is None:
         return "", ""
-    secrets = sorted(settings.secrets(), key=len, reverse=True)
+    secrets = settings.secrets()
     code = _text(fault, "exceptionCode", secrets) or _text(fault, "faultcode", secrets).rpartition(":")[2]
     text = _text(fault, "exceptionMessage", secrets) or _text(fault, "faultstring", secrets)
-    return code if _CODE.fullmatch(code) else "Fault", text[:200]
+    return code or "Fault", text
 
 
 def _text(fault: Element, name: str, secrets: Iterable[str]) -> str:
     found = _find(fault, name)
     text = "".join(found.itertext()) if found is not None else ""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return " ".join(text.split())
+    return one_line(without(text, secrets), 200)

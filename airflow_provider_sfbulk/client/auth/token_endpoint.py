@@ -6,15 +6,23 @@ Sources: Salesforce help, "OAuth 2.0 flow errors"; replies captured by other cli
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from airflow_provider_sfbulk.client.auth.hosts import check_url, is_loopback
-from airflow_provider_sfbulk.client.errors import LoginError, ServerBusyError, TransientError, TransportError
-from airflow_provider_sfbulk.client.settings import Settings, check_token
+from airflow_provider_sfbulk.client.error_table import login_kind_of, row_of
+from airflow_provider_sfbulk.client.errors import (
+    RequestLimitError,
+    SfBulkError,
+    TransientError,
+    TransportError,
+)
+from airflow_provider_sfbulk.client.safe_json import MalformedJsonError, parse
+from airflow_provider_sfbulk.client.safe_text import one_line, without
+from airflow_provider_sfbulk.client.settings import Settings, check_token, spellings
 from airflow_provider_sfbulk.client.wire import Body, Flow, Reply, Request, Send, Sleep, Token
 
 PATH: Final = "/services/oauth2/token"
@@ -22,30 +30,8 @@ LOGIN_TRIES: Final = 5
 """Tries of one login while Salesforce does not answer properly. A refusal is never tried again: it could lock a user
 out."""
 
+_CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,79}")
 _FORM: Final = "application/x-www-form-urlencoded"
-_TRANSIENT_STATUS: Final = frozenset({406, 408, 420, 429})
-_TRANSIENT_ERRORS: Final = frozenset(
-    {"inactive_org", "rate_limit_exceeded", "server_error", "temporarily_unavailable", "unknown_error"}
-)
-_ADVICE: Final[tuple[tuple[str, str, str], ...]] = (
-    ("invalid_grant", "approved this consumer", "let an administrator pre-authorize the user for the app, or check "
-     "that host and audience belong to the user's org"),
-    ("invalid_grant", "audience", "set audience to https://test.salesforce.com for a sandbox, else to "
-     "https://login.salesforce.com"),
-    ("invalid_grant", "assertion", "check that private_key belongs to the app's certificate and this machine's clock "
-     "is right"),
-    ("invalid_grant", "authentication failure", "check login, password and security_token; orgs made since Summer '23 "
-     "block this way of login until Setup allows it"),
-    ("invalid_grant", "expired", "the refresh token is dead: put a new one into the connection"),
-    ("invalid_grant", "inactive user", "the user is switched off in Salesforce"),
-    ("invalid_grant", "this domain", "set host to the org's My Domain"),
-    ("invalid_grant", "client credentials", "enable the client credentials flow of the app and give it a user"),
-    ("invalid_app_access", "", "let an administrator approve the user for the app"),
-    ("invalid_client_id", "", "check client_id; a new app takes some minutes to be known everywhere"),
-    ("invalid_client", "", "check client_secret"),
-    ("unsupported_grant_type", "", "check host, and that the app allows this way of login"),
-)  # fmt: skip
-"""Error, a part of its description, and what to do. The first row that fits is used."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +61,8 @@ def tried(attempt: Callable[[], Flow[Grant]]) -> Flow[Grant]:
     for earlier in range(LOGIN_TRIES):
         try:
             return (yield from attempt())
-        except TransientError:
-            if earlier + 1 == LOGIN_TRIES:
+        except TransientError as error:
+            if earlier + 1 == LOGIN_TRIES or (isinstance(error, RequestLimitError) and error.daily):
                 raise
             yield Sleep(2.0**earlier, jitter=1.0)
     raise AssertionError("unreachable: the last try returned or raised")
@@ -92,7 +78,10 @@ def _attempt(settings: Settings, form: Mapping[str, str]) -> Flow[Grant]:
     reply: Reply = yield Send(request)
     data = _parsed(reply)
     if reply.status != 200:
-        raise _refusal(reply, data, settings)
+        secrets = settings.secrets() | spellings(form.get("assertion", ""))
+        raise refusal_of(
+            reply, _text(data, "error", secrets), _text(data, "error_description", secrets), settings, PATH
+        )
     if data is None:
         raise TransportError("the login's reply is no JSON", status=reply.status, method="POST", path=PATH)
     return _grant(data, settings)
@@ -100,25 +89,39 @@ def _attempt(settings: Settings, form: Mapping[str, str]) -> Flow[Grant]:
 
 def _parsed(reply: Reply) -> Mapping[str, Any] | None:
     try:
-        data = json.loads(reply.body)
-    except (ValueError, RecursionError):
+        data = parse(reply.body)
+    except MalformedJsonError:
         return None
     return data if isinstance(data, dict) else None
 
 
-def _refusal(reply: Reply, data: Mapping[str, Any] | None, settings: Settings) -> LoginError | TransientError:
-    error, description = _text(data, "error"), _text(data, "error_description")
-    said = f"{reply.status}" + (f" {error}: {description}" if error else "")
-    place = f"login ({settings.auth_flow}) at {settings.host}"
-    facts: dict[str, Any] = {"error_code": error or None, "status": reply.status, "method": "POST", "path": PATH}
-    if reply.status >= 500 or reply.status in _TRANSIENT_STATUS or error in _TRANSIENT_ERRORS:
-        return ServerBusyError(f"{place}: {said}; Salesforce cannot log in now, try later", **facts)
-    if 300 <= reply.status < 400:
-        return LoginError(f"{place}: {said}, a redirect; set host to the org's own My Domain", **facts)
-    if not error:
-        return LoginError(f"{place}: {said} without a reason; check that host is a Salesforce login host", **facts)
-    advice = next((text for code, part, text in _ADVICE if code == error and part in description.lower()), None)
-    return LoginError(f"{place}: {said}" + (f"; {advice}" if advice else ""), **facts)
+def refusal_of(reply: Reply, code: str, text: str, settings: Settings, path: str) -> SfBulkError:
+    """Make the exception for a login that was refused.
+
+    :param code: of the refusal, and ``text`` what it says, both without secrets; empty when it gives no reason
+    """
+    code = code if _CODE.fullmatch(code) else "error" if code else ""
+    kind = login_kind_of(reply.status, code, text, settings.auth_flow)
+    said = f"{reply.status}" + (f" {code}: {text}" if code else "")
+    if issubclass(kind, TransientError):
+        advice = "Salesforce cannot log in now, try later"
+    elif 300 <= reply.status < 400:
+        advice = "a redirect; set host to the org's own My Domain"
+    elif not code:
+        advice = "it gives no reason; check that host is a Salesforce login host"
+    else:
+        row = row_of(code, text, settings.auth_flow)
+        advice = row.advice if row is not None else ""
+    error = kind(
+        f"login ({settings.auth_flow}) at {settings.host}: {said}" + (f"; {advice}" if advice else ""),
+        error_code=code or None,
+        status=reply.status,
+        method="POST",
+        path=path,
+    )
+    if isinstance(error, RequestLimitError):
+        error.daily = "concurrent" not in text.lower()
+    return error
 
 
 def _grant(data: Mapping[str, Any], settings: Settings) -> Grant:
@@ -139,7 +142,7 @@ def check_instance(url: object, settings: Settings, *, what: str) -> str:
     return check_url(url, settings.allowed_hosts, loopback=is_loopback(name.rpartition(":")[0] or name), what=what)
 
 
-def _text(data: Mapping[str, Any] | None, key: str) -> str:
-    """Give a short, one-line text of a refusal. It comes from the host, and goes into messages."""
+def _text(data: Mapping[str, Any] | None, key: str, secrets: Iterable[str]) -> str:
+    """Give a short, one-line text of a refusal. The host wrote it, so no secret is let through."""
     value = data.get(key) if data is not None else None
-    return " ".join(value.split())[:200] if isinstance(value, str) else ""
+    return one_line(without(value, secrets), 200) if isinstance(value, str) else ""

@@ -15,14 +15,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 import certifi
 import httpx
 
 from airflow_provider_sfbulk.client.auth.session import Session
+from airflow_provider_sfbulk.client.beside import in_thread as _in_thread
 from airflow_provider_sfbulk.client.drivers.exchange import (
-    CONNECT_SECONDS,
     RAW_BYTES,
     Meter,
     Receiver,
@@ -34,11 +35,13 @@ from airflow_provider_sfbulk.client.drivers.exchange import (
     no_reply,
     url_of,
 )
+from airflow_provider_sfbulk.client.drivers.pace import Pace, connect_seconds
 from airflow_provider_sfbulk.client.errors import StoppedError
 from airflow_provider_sfbulk.client.flows.org import ApiUsage
 from airflow_provider_sfbulk.client.ledger import MemoryLedger
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.wire import (
+    Aside,
     Authorize,
     Body,
     Effect,
@@ -62,6 +65,8 @@ T = TypeVar("T")
 _NEVER_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _LOCAL: Final = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 _END: Final = object()
+_SENT_BYTES: Final = 64 * 1024
+"""Bytes given to the network at a time: when they are taken, the exchange is alive."""
 
 
 class AsyncDriver:
@@ -109,13 +114,14 @@ class AsyncDriver:
         """What Salesforce last said of the org's API calls."""
         return self._meter.usage
 
-    async def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
+    async def run(self, flow: Flow[T], *, ledger: Ledger | None = None, in_thread: bool = False) -> T:
         """Run a flow to its end and return its result.
 
         :param ledger: performs ``Recall`` and ``Record``, in threads; by default one that is forgotten with the run
+        :param in_thread: let the flow's own work be done in threads: for one that reads, encodes or decodes records
         :raises SfBulkError: what the flow raises
         """
-        return await self._run(flow, ledger or MemoryLedger(), in_thread=False)
+        return await self._run(flow, ledger or MemoryLedger(), in_thread=in_thread)
 
     def stop(self, reason: str = "stopped") -> None:
         """Let every running flow end at its next effect, with ``StoppedError``. What is under way is let finish."""
@@ -137,9 +143,15 @@ class AsyncDriver:
         result: Any = None
         error: BaseException | None = None
         while True:
-            # An iterator's end cannot leave a thread or a task as itself: the step turns it into a value.
+            # Neither an iterator's end nor a cancellation can leave a thread as itself: the step turns them into values.
             step = partial(_step, flow, result, error)
-            effect, value = await asyncio.to_thread(step) if in_thread else step()
+            try:
+                effect, value, raised = await _in_thread(step) if in_thread else step()
+            except asyncio.CancelledError as cancelled:
+                result, error = None, cancelled  # between two steps: the flow's own cleaning up has to run
+                continue
+            if raised is not None:
+                raise raised
             if effect is None:
                 ended: T = value
                 return ended
@@ -168,6 +180,8 @@ class AsyncDriver:
                 result = await _in_thread(partial(ledger.recall, key))
             case Record(key, value):
                 result = await _in_thread(partial(ledger.record, key, value))
+            case Aside(act):
+                act()
             case Together(flows, limit):
                 result = await self._together(flows, limit, ledger)
         return result
@@ -224,31 +238,38 @@ class AsyncDriver:
     async def _exchange(self, request: Request, sink: Sink | None) -> Reply:
         started = self._clock()
         self._meter.sent(request)
-        async with self._sent(request) as response:
+        pace = Pace(self._settings.timeout)
+        async with self._sent(request, pace) as response:
+            pace.headed()
             head = head_of(response.status_code, response.headers)
             self._meter.answered(request, head, self._clock() - started)
-            begun = self._clock()
             receiver = Receiver(head, sink)
             # A sink works beside the loop; what stays in memory needs no thread.
             beside = _in_thread if receiver.is_fetched else _here
             try:
                 await beside(receiver.start)
-                async for raw in _body(request, response):
-                    await beside(partial(receiver.feed, raw, self._clock() - begun))
-                return await beside(receiver.finish)
+                async for raw in _body(request, response, pace):
+                    await beside(partial(receiver.feed, raw))
+                    if receiver.is_full:
+                        break
+                return self._session.unsaid(await beside(receiver.finish))
             except BaseException as error:
                 await beside(receiver.discard)
                 name(error, request)
                 raise
 
     @asynccontextmanager
-    async def _sent(self, request: Request) -> AsyncIterator[httpx.Response]:
+    async def _sent(self, request: Request, pace: Pace) -> AsyncIterator[httpx.Response]:
         """Send a request, give its reply with the body unread, and close it."""
         client = await self._opened()
-        content = _pieces(request.body) if request.body is not None and request.body.length else None
-        prepared = client.build_request(request.method, url_of(request), headers=headers_of(request), content=content)
         try:
-            response = await client.send(prepared, stream=True)
+            async with _keeping(pace) as timer:
+                body = request.body
+                content = _pieces(body, pace, timer) if body is not None and body.length else None
+                prepared = client.build_request(
+                    request.method, url_of(request), headers=headers_of(request), content=content
+                )
+                response = await client.send(prepared, stream=True)
         except (httpx.HTTPError, OSError) as error:
             raise no_reply(request, error, sent=not isinstance(error, _NEVER_CONNECTED)) from error
         try:
@@ -259,14 +280,12 @@ class AsyncDriver:
     async def _opened(self) -> httpx.AsyncClient:
         async with self._opening:
             if self._client is None:
-                context = await asyncio.to_thread(
-                    ssl.create_default_context, cafile=authorities(self._settings.ca_file) or certifi.where()
-                )
+                context = await asyncio.to_thread(_trusting, self._settings.ca_file)
                 # The connection's proxy or the environment's are used, but not on the way to this machine; httpx reads no
                 # .netrc unless told to. No cookie is kept, no redirect followed and nothing repeated.
                 self._client = httpx.AsyncClient(
                     verify=context,
-                    timeout=httpx.Timeout(self._settings.timeout, connect=CONNECT_SECONDS),
+                    timeout=httpx.Timeout(None, connect=connect_seconds(self._settings.timeout)),
                     follow_redirects=False,
                     http2=False,
                     trust_env=True,
@@ -277,37 +296,68 @@ class AsyncDriver:
             return self._client
 
 
-def _step(flow: Flow[T], result: Any, error: BaseException | None) -> tuple[Effect | None, Any]:
-    """Let a flow go on, and give its next effect, or None and its result."""
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    place = authorities(ca_file) or certifi.where()
+    if Path(place).is_dir():
+        return ssl.create_default_context(capath=place)
+    return ssl.create_default_context(cafile=place)
+
+
+def _step(flow: Flow[T], result: Any, error: BaseException | None) -> tuple[Effect | None, Any, BaseException | None]:
+    """Let a flow go on, and give its next effect, or None and its result, or None and what it raises."""
     try:
-        return (flow.send(result) if error is None else flow.throw(error)), None
+        return (flow.send(result) if error is None else flow.throw(error)), None, None
     except StopIteration as end:
-        return None, end.value
+        return None, end.value, None
+    except BaseException as raised:
+        return None, None, raised
 
 
 async def _here(work: Callable[[], T]) -> T:
     return work()
 
 
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Do ``work`` in a thread. A cancellation waits for its end, so that no two threads work on one thing."""
-    working = asyncio.ensure_future(asyncio.to_thread(work))
+@asynccontextmanager
+async def _keeping(pace: Pace) -> AsyncIterator[asyncio.Timeout]:
+    """End what is done in here when the exchange's time is over.
+
+    :raises TooSlowError: it was
+    """
     try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait([working])
-        raise
+        async with asyncio.timeout(pace.left()) as timer:
+            yield timer
+    except TimeoutError as error:
+        raise pace.error() from error
 
 
-async def _pieces(body: Body) -> AsyncIterator[bytes]:
+async def _pieces(body: Body, pace: Pace, timer: asyncio.Timeout) -> AsyncIterator[bytes]:
+    """Give a body's pieces. Each that was taken gives the exchange more time."""
     pieces = iter(Upload(body))
     while (piece := await _in_thread(partial(next, pieces, None))) is not None:
-        yield piece
+        for at in range(0, len(piece), _SENT_BYTES):
+            sent = piece[at : at + _SENT_BYTES]
+            yield sent
+            pace.sent(len(sent))
+            timer.reschedule(asyncio.get_running_loop().time() + pace.left())
 
 
-async def _body(request: Request, response: httpx.Response) -> AsyncIterator[bytes]:
+async def _body(request: Request, response: httpx.Response, pace: Pace) -> AsyncIterator[bytes]:
+    """Give a body as it comes, in pieces of ``RAW_BYTES`` while it comes fast."""
+    stream = response.aiter_raw()
+    kept: list[bytes] = []
+    size = 0
     try:
-        async for raw in response.aiter_raw(RAW_BYTES):
-            yield raw
+        while True:
+            begun = time.monotonic()
+            async with _keeping(pace):
+                raw = await anext(stream, b"")
+            pace.came(len(raw), time.monotonic() - begun)
+            kept += [raw] if raw else []
+            size += len(raw)
+            if size >= RAW_BYTES or (kept and not raw):
+                yield b"".join(kept)
+                kept, size = [], 0
+            if not raw:
+                return
     except (httpx.HTTPError, OSError) as error:
         raise no_reply(request, error, sent=True) from error

@@ -15,18 +15,16 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.auth.hosts import is_loopback
 from airflow_provider_sfbulk.client.drivers.gunzip import Decoder, Plain, decoder_for
+from airflow_provider_sfbulk.client.drivers.pace import TooSlowError
 from airflow_provider_sfbulk.client.errors import LoginError, ProtocolError, SfBulkError, SourceError, TransportError
 from airflow_provider_sfbulk.client.flows.org import ApiUsage, read_usage
-from airflow_provider_sfbulk.client.wire import REPLY_BYTES, Body, Reply, Request, Sink
+from airflow_provider_sfbulk.client.safe_text import fit
+from airflow_provider_sfbulk.client.settings import check_authorities
+from airflow_provider_sfbulk.client.wire import ERROR_BYTES, FETCH_BYTES, REPLY_BYTES, Body, Reply, Request, Sink
 
 log = logging.getLogger("airflow_provider_sfbulk.client")
-
-CONNECT_SECONDS: Final = 10.0
-BODY_SECONDS: Final = float(limits.RESULT_PAGE_SECONDS)
-"""Seconds in which a reply's body must have come: a server that drips would hold a task for ever."""
 
 RAW_BYTES: Final = 1024 * 1024
 """Bytes read from the socket at a time. Measured: with a quarter of it a query takes a fifth longer."""
@@ -95,9 +93,13 @@ class Upload:
 
 
 class Memory:
-    """A sink in memory, of at most ``REPLY_BYTES``."""
+    """A sink in memory.
 
-    def __init__(self) -> None:
+    :param most: bytes at most
+    """
+
+    def __init__(self, most: int = REPLY_BYTES) -> None:
+        self._most = most
         self._pieces: list[bytes] = []
         self._size = 0
 
@@ -115,8 +117,8 @@ class Memory:
         :raises ProtocolError: there are too many
         """
         self._size += len(data)
-        if self._size > REPLY_BYTES:
-            raise ProtocolError(f"a reply of more than {REPLY_BYTES} bytes where a small one is due")
+        if self._size > self._most:
+            raise ProtocolError(f"a reply of more than {self._most} bytes where a small one is due")
         self._pieces.append(data)
 
     def finish(self) -> None:
@@ -130,16 +132,22 @@ class Memory:
 class Receiver:
     """Takes a reply's raw body, and gives it decoded to ``sink``, or keeps it when that is not for the sink.
 
+    A refusal that is longer than ``ERROR_BYTES`` says nothing that could be read: its status has to do, and the rest
+    is not waited for (:attr:`is_full`).
+
     :param head: status and headers
     :param sink: of a ``Fetch``; only the body of a 200 goes there
     """
 
     def __init__(self, head: Reply, sink: Sink | None) -> None:
         self._head = head
-        self._memory = Memory()
+        self._is_refusal = head.status >= 300
+        self._memory = Memory(ERROR_BYTES if self._is_refusal else REPLY_BYTES)
         self.is_fetched = sink is not None and head.status == 200
+        self.is_full = False
         self._sink: Sink = sink if sink is not None and head.status == 200 else self._memory
         self._decoder: Decoder = Plain()
+        self._size = 0
 
     def start(self) -> None:
         """Begin.
@@ -149,20 +157,28 @@ class Receiver:
         self._decoder = decoder_for(self._head)
         self._sink.start(self._head)
 
-    def feed(self, raw: bytes, seconds: float) -> None:
-        """Take the next bytes of the socket, ``seconds`` after the head came.
+    def feed(self, raw: bytes) -> None:
+        """Take the next bytes of the socket.
 
-        :raises TransportError: the body takes too long
+        :raises ProtocolError: there are too many
         """
-        if seconds > BODY_SECONDS:
-            raise TransportError(f"the reply was not read in {BODY_SECONDS:g} s", status=self._head.status)
-        for piece in self._decoder.decode(raw):
-            self._sink.write(piece)
+        try:
+            for piece in self._decoder.decode(raw):
+                self._size += len(piece)
+                if self._size > FETCH_BYTES:
+                    raise ProtocolError(f"a reply of more than {FETCH_BYTES} bytes", status=self._head.status)
+                self._sink.write(piece)
+        except ProtocolError:
+            if not self._is_refusal:
+                raise
+            self._memory.discard()
+            self.is_full = True
 
     def finish(self) -> Reply:
         """Check that all came, and give the reply."""
-        self._decoder.finish()
-        self._sink.finish()
+        if not self.is_full:
+            self._decoder.finish()
+            self._sink.finish()
         return Reply(self._head.status, self._head.headers, self._memory.data)
 
     def discard(self) -> None:
@@ -196,21 +212,31 @@ def is_local(request: Request) -> bool:
 
 
 def authorities(ca_file: str | None) -> str | None:
-    """Give the file of certificate authorities to trust: the connection's, or the environment's; None for the usual."""
-    return ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or None
+    """Give the file of certificate authorities to trust: the connection's, or the environment's; None for the usual.
+
+    :raises LoginError: the environment names one that cannot be used; the connection's own was checked with it
+    """
+    if ca_file:
+        return ca_file
+    for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if found := os.environ.get(variable):
+            check_authorities(found, what=variable)
+            return found
+    return None
 
 
 def no_reply(request: Request, error: Exception, *, sent: bool) -> SfBulkError:
     """Make the error for an exchange that did not end. It does not quote ``error``, which may quote the request."""
     parts = urlsplit(request.url)
     place = f"{request.method} {parts.scheme}://{parts.netloc}{parts.path}"
-    if _has(error, ssl.SSLCertVerificationError):
+    if _found(error, ssl.SSLCertVerificationError):
         return LoginError(
             f"{place}: the host's certificate is not trusted; if it is your own authority's, set ca_file",
             method=request.method,
             path=parts.path,
         )
-    reason = "no whole reply came" if sent else "no connection could be made"
+    slow = _found(error, TooSlowError)
+    reason = str(slow) if slow else "no whole reply came" if sent else "no connection could be made"
     found = TransportError(f"{place}: {reason} ({type(error).__name__})", method=request.method, path=parts.path)
     found.sent = sent
     return found
@@ -220,18 +246,18 @@ def name(error: BaseException, request: Request) -> None:
     """Write into an error of a body which request it was, if it does not say so yet."""
     if isinstance(error, SfBulkError) and error.path is None:
         error.method, error.path = request.method, urlsplit(request.url).path
-        error.args = (f"{error.method} {error.path}: {error}",)
+        error.args = (fit(f"{error.method} {error.path}: {error}"),)
 
 
-def _has(error: BaseException, kind: type[BaseException]) -> bool:
-    """Whether an error is of a kind, or was caused or carries one that is."""
+def _found(error: BaseException, kind: type[BaseException]) -> BaseException | None:
+    """Give the error of a kind that an error is, was caused by or carries."""
     waiting: list[object] = [error]
     seen: set[int] = set()
     while waiting:
         each = waiting.pop()
         if isinstance(each, kind):
-            return True
+            return each
         if isinstance(each, BaseException) and id(each) not in seen:
             seen.add(id(each))
             waiting += [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]
-    return False
+    return None

@@ -16,6 +16,12 @@ from airflow_provider_sfbulk.client.wire import Reply
 PIECE_BYTES: Final = 1024 * 1024
 """Bytes given on at once, at most: a small body may unpack to a huge one."""
 
+MOST_TIMES: Final = 250
+"""How many times its size a body may unpack to, once it is larger than :data:`FREE_BYTES`. A column of one value reaches
+some hundred times, deflate's own limit is a thousand: that is a bomb."""
+
+FREE_BYTES: Final = 64 * 1024 * 1024
+
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 _IDENTITY: Final = frozenset({"", "identity"})
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
@@ -60,12 +66,15 @@ class Gunzip:
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(_GZIP_WINDOW)
+        self._packed = self._unpacked = 0
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         """Take the next bytes.
 
         :raises TransportError: they are no gzip
+        :raises ProtocolError: they unpack to far more than rows do
         """
+        self._packed += len(data)
         while data:
             if self._stream.eof:
                 self._stream = zlib.decompressobj(_GZIP_WINDOW)
@@ -74,6 +83,9 @@ class Gunzip:
             except zlib.error as error:
                 raise TransportError("a reply whose gzip stream is broken") from error
             data = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
+            self._unpacked += len(piece)
+            if self._unpacked > max(FREE_BYTES, self._packed * MOST_TIMES):
+                raise ProtocolError(f"a reply whose gzip stream unpacks to more than {MOST_TIMES} times its size")
             if piece:
                 yield piece
 

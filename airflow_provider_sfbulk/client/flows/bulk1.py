@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,6 +37,7 @@ from airflow_provider_sfbulk.client.models1 import (
     JobState1,
     RecordResult,
 )
+from airflow_provider_sfbulk.client.safe_text import without_sent
 from airflow_provider_sfbulk.client.wire import Body, Flow, Reply, Sink
 
 INVALID_STATE: Final = "InvalidJobState"
@@ -215,7 +217,9 @@ class Jobs1:
 
     # --- batches ---
 
-    def add_batch(self, job_id: str, body: Body, *, compress: bool = False) -> Flow[BatchInfo]:
+    def add_batch(
+        self, job_id: str, body: Body, *, compress: bool = False, hide: Callable[[str], str] | None = None
+    ) -> Flow[BatchInfo]:
         """Add a batch, which runs from now on.
 
         Repeated only while no connection can be made, and after an ended session, which refuses the batch. After another
@@ -226,10 +230,12 @@ class Jobs1:
         """
         headers = {}
         if compress:
+            rows = body
+            hide = hide or (lambda text: without_sent(text, rows.chunks()))
             packed = gzip.compress(b"".join(body.chunks()), mtime=0)
             body, headers = Body.of(packed, body.content_type), {"Content-Encoding": "gzip"}
         path = self.path(check_id(job_id), "batch")
-        api = ApiCall("POST", path, body=body, accept=ANY, headers=headers, job_id=job_id)
+        api = ApiCall("POST", path, body=body, accept=ANY, headers=headers, job_id=job_id, hide=hide)
         return repeat(lambda: self._batch(api), ONCE)
 
     def get_batch(self, job_id: str, batch_id: str) -> Flow[BatchInfo]:

@@ -12,17 +12,24 @@ from urllib.parse import quote
 from airflow_provider_sfbulk.client.errors import (
     ProtocolError,
     ServerBusyError,
+    SfBulkError,
     SourceError,
     TransientError,
     TransportError,
 )
 from airflow_provider_sfbulk.client.flows.refusal import error_for, is_html, is_session_over
+from airflow_provider_sfbulk.client.safe_json import MalformedJsonError, parse
+from airflow_provider_sfbulk.client.safe_text import HIDDEN, without_sent
 from airflow_provider_sfbulk.client.wire import Authorize, Body, Fetch, Flow, Reply, Request, Send, Sink, Token
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
+CLIENT: Final = "airflow_provider_sfbulk"
+"""How calls are told from others' in Salesforce's event logs (``Sforce-Call-Options``)."""
+
 _JSON_BODY: Final = "application/json; charset=UTF-8"
 _ASYNC: Final = "/services/async/"
+_ROWS_GO_TO: Final = ("/batches", "/batch")
 _SUCCESS: Final = frozenset({200, 201, 204})
 _SOBJECT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,120}")
 
@@ -37,6 +44,7 @@ class ApiCall:
     :param job_id: the job concerned, for errors
     :param headers: further headers
     :param resend: whether to send again after a new login. An upload must not be: its job gets one PUT, ever
+    :param hide: gives a text of a refusal without what was sent with the call
     """
 
     method: str
@@ -47,6 +55,7 @@ class ApiCall:
     headers: Mapping[str, str] = field(default_factory=dict)
     job_id: str | None = None
     resend: bool = True
+    hide: Callable[[str], str] | None = field(default=None, repr=False)
 
 
 def data_path(api_version: str, *segments: str) -> str:
@@ -70,8 +79,14 @@ def check_sobject(name: str) -> str:
 
 
 def json_body(data: Mapping[str, Any]) -> Body:
-    """Make a JSON body."""
-    return Body.of(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode("utf-8"), _JSON_BODY)
+    """Make a JSON body.
+
+    :raises SourceError: a text in it is no text: it has half of a character
+    """
+    try:
+        return Body.of(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode("utf-8"), _JSON_BODY)
+    except UnicodeEncodeError:
+        raise SourceError("a text to send has half of a character in it (a lone surrogate)") from None
 
 
 def call(api: ApiCall) -> Flow[Reply]:
@@ -105,9 +120,9 @@ def call_json(api: ApiCall) -> Flow[Any]:
     if is_html(reply):
         raise ServerBusyError(f"{api.method} {api.path}: a web page where JSON is due, as in a maintenance", **facts)
     try:
-        return json.loads(reply.body)
-    except (ValueError, RecursionError) as error:
-        raise TransportError(f"{api.method} {api.path}: the reply is no whole JSON", **facts) from error
+        return parse(reply.body)
+    except MalformedJsonError as error:
+        raise TransportError(f"{api.method} {api.path}: the reply is {error}", **facts) from error
 
 
 def call_object(api: ApiCall) -> Flow[dict[str, Any]]:
@@ -138,12 +153,27 @@ def _exchange(api: ApiCall, effect: Callable[[Request], Send | Fetch]) -> Flow[R
             )
         reply = yield effect(_request(api, token))
     if reply.status not in _SUCCESS:
-        raise error_for(reply, method=api.method, path=api.path, job_id=api.job_id)
+        raise error_for(reply, method=api.method, path=api.path, job_id=api.job_id, hide=api.hide or _hides_rows(api))
     return reply
 
 
+def _hides_rows(api: ApiCall) -> Callable[[str], str] | None:
+    """Give what takes the rows of an upload out of a text; None for a call that sends none."""
+    body = api.body
+    if body is None or not api.path.endswith(_ROWS_GO_TO):
+        return None
+
+    def hide(text: str) -> str:
+        try:
+            return without_sent(text, body.chunks()) if text else text
+        except (OSError, SfBulkError):  # they cannot be read again: then nothing of the text is shown
+            return HIDDEN
+
+    return hide
+
+
 def _request(api: ApiCall, token: Token) -> Request:
-    headers = {"Accept": api.accept, **api.headers}
+    headers = {"Accept": api.accept, "Sforce-Call-Options": f"client={CLIENT}", **api.headers}
     if api.path.startswith(_ASYNC):
         # Bulk API 1.0; that it takes the token as the others do is not documented.
         headers["X-SFDC-Session"] = token.access_token

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, ServerBusyError
@@ -10,6 +11,15 @@ from airflow_provider_sfbulk.client.flows.call import CSV
 from airflow_provider_sfbulk.client.flows.refusal import is_html
 from airflow_provider_sfbulk.client.models import check_locator
 from airflow_provider_sfbulk.client.wire import Reply, Sink
+
+MANY_PAGES: Final = 100_000
+"""Pages of a result at most: far more than one of seven days can fill."""
+
+MANY_LIST_PAGES: Final = 1_000
+"""Pages of a list of jobs at most, or of a list of pages: a million jobs; an org has some 100,000 in seven days."""
+
+EMPTY_PAGES: Final = 20
+"""Empty pages in a row, at most. Ours: a list that is filtered may have some."""
 
 
 class CsvSink:
@@ -73,11 +83,29 @@ def locator_of(url: object, parameter: str, *, path: str) -> str:
     return check_locator(found[0])
 
 
-def note(locator: str, seen: set[str], what: str) -> None:
-    """Add a locator to those seen.
+class Trail:
+    """The pages of one list or result that were read: each leads on, none back, and few are empty.
 
-    :raises ProtocolError: it was seen before: the pages go round in a circle
+    :param what: for the error
+    :param most: pages at most
     """
-    if locator in seen:
-        raise ProtocolError(f"{what}: a page was named twice, so it would never end")
-    seen.add(locator)
+
+    def __init__(self, what: str, most: int = MANY_PAGES) -> None:
+        self._what = what
+        self._most = most
+        self._seen: set[str] = set()
+        self._empty = 0
+
+    def step(self, locator: str, entries: int) -> None:
+        """Go on from a page with so many entries to the one at ``locator``.
+
+        :raises ProtocolError: it was named before, or there is no end to be seen
+        """
+        self._empty = 0 if entries else self._empty + 1
+        if locator in self._seen:
+            raise ProtocolError(f"{self._what}: a page was named twice, so it would never end")
+        self._seen.add(locator)
+        if self._empty > EMPTY_PAGES:
+            raise ProtocolError(f"{self._what}: {self._empty} empty pages in a row, and each names another one")
+        if len(self._seen) >= self._most:
+            raise ProtocolError(f"{self._what}: no last page after {self._most} pages")

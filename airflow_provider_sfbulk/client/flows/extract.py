@@ -43,6 +43,8 @@ class Submitted:
 
     job_id: str
     generation: int
+    api_version: str | None = None
+    """That all calls on the job are made with; None when it is not known, as of jobs that an earlier version recorded."""
 
 
 def submit(
@@ -52,11 +54,14 @@ def submit(
     operation: QueryOperation | str,
     column_delimiter: ColumnDelimiter | str,
     line_ending: LineEnding | str,
+    plan: str = "",
 ) -> Flow[Submitted]:
     """Find the query job that an earlier try recorded, or make one and record it.
 
-    A job that failed, was aborted or is gone is followed by a new one: reading again changes nothing.
+    A job that failed, was aborted or is gone is followed by a new one: reading again changes nothing. So is one that
+    was asked for something else, which is aborted.
 
+    :param plan: tells what is asked for from anything else
     :raises RequestRefusedError: when Salesforce refuses the SOQL
     """
     for generation in count():
@@ -64,21 +69,32 @@ def submit(
         known = yield Recall(key)
         if known is None:
             break
+        if known.get("plan") != plan:
+            yield from _abort_quietly(jobs, known["job_id"])
+            continue
         try:
-            info = yield from jobs.get(known["job_id"])
+            info = yield from jobs.at(known.get("api_version")).get(known["job_id"])
         except NotFoundError:
             continue
         if info.state in USABLE:
             log.info("going on with query job %s of an earlier try", info.id)
-            return Submitted(info.id, generation)
+            return _submitted(known, generation)
     made = yield from jobs.create(soql, operation=operation, column_delimiter=column_delimiter, line_ending=line_ending)
-    stands = yield Record(key, {"job_id": made.id})
+    stands = yield Record(key, {"job_id": made.id, "plan": plan, "api_version": jobs.api_version})
     if stands["job_id"] != made.id:
-        try:
-            yield from jobs.abort(made.id)
-        except SfBulkError as error:
-            log.warning("query job %s is not needed and could not be aborted (%s)", made.id, error)
-    return Submitted(stands["job_id"], generation)
+        yield from _abort_quietly(jobs, made.id)
+    return _submitted(stands, generation)
+
+
+def _submitted(known: Mapping[str, Any], generation: int) -> Submitted:
+    return Submitted(known["job_id"], generation, known.get("api_version"))
+
+
+def _abort_quietly(jobs: QueryJobs, job_id: str) -> Flow[None]:
+    try:
+        yield from jobs.abort(job_id)
+    except SfBulkError as error:
+        log.warning("query job %s is not needed and could not be aborted (%s)", job_id, error)
 
 
 def recorded_job() -> Flow[Submitted | None]:
@@ -88,7 +104,7 @@ def recorded_job() -> Flow[Submitted | None]:
         known = yield Recall(f"0.{generation}")
         if known is None:
             return found
-        found = Submitted(known["job_id"], generation)
+        found = _submitted(known, generation)
     raise AssertionError("unreachable: the count has no end")
 
 
@@ -142,8 +158,8 @@ class _ByPages:
     """The pages of a query job of Bulk API 2.0."""
 
     def __init__(self, jobs: QueryJobs, job: JobInfo, page_records: int, at_once: int) -> None:
+        self._jobs = jobs = jobs.at(job.api_version)
         self.api_version = jobs.api_version
-        self._jobs = jobs
         self._job = job
         self._page_records = page_records
         # Of one page, asking for the list of pages would only cost a call.
@@ -219,7 +235,7 @@ def describe_columns(jobs: QueryJobs, job: JobInfo, *, columns: tuple[str, ...] 
 def header_columns(jobs: QueryJobs, job: JobInfo) -> Flow[tuple[str, ...]]:
     """Read the result's header, with a page of one record."""
     header = Page(dialect_of(job))
-    yield from fetch_page(jobs, job.id, header, max_records=1)
+    yield from fetch_page(jobs.at(job.api_version), job.id, header, max_records=1)
     return header.columns
 
 

@@ -6,12 +6,12 @@ answers in that one's. So nothing is expected and the reply's own ``Content-Type
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
+from airflow_provider_sfbulk.client import safe_json
 from airflow_provider_sfbulk.client.errors import ProtocolError, ServerBusyError, TransportError
 from airflow_provider_sfbulk.client.flows.call import ApiCall, call, json_body
 from airflow_provider_sfbulk.client.flows.refusal import is_html
@@ -84,12 +84,9 @@ def _document(api: ApiCall, reply: Reply) -> Any:
         if kind in ("application/xml", "text/xml"):
             return parse(reply.body)
         if kind == "application/json":
-            return json.loads(reply.body)
-    except MalformedXmlError as error:
+            return safe_json.parse(reply.body)
+    except (MalformedXmlError, safe_json.MalformedJsonError) as error:
         raise TransportError(f"{api.method} {api.path}: {error}", **facts) from error
-    except (ValueError, RecursionError):
-        # From None: the error quotes the body.
-        raise TransportError(f"{api.method} {api.path}: the reply is no whole JSON", **facts) from None
     raise ProtocolError(f"{api.method} {api.path}: a reply of type {kind[:40]!r} where XML or JSON is due", **facts)
 
 

@@ -6,11 +6,12 @@ know which call may be repeated. Source: Bulk API 2.0 guide, reference pages of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, ClassVar, Final
+from functools import partial
+from typing import Any, ClassVar, Final, Self
 
 from airflow_provider_sfbulk.client.errors import (
     NotFoundError,
@@ -21,7 +22,7 @@ from airflow_provider_sfbulk.client.errors import (
     TransportError,
 )
 from airflow_provider_sfbulk.client.flows.call import CSV, ApiCall, call, call_object, data_path, fetch, json_body
-from airflow_provider_sfbulk.client.flows.distrust import CsvSink, locator_of, note, same_id, short_id
+from airflow_provider_sfbulk.client.flows.distrust import CsvSink, locator_of, same_id, short_id
 from airflow_provider_sfbulk.client.flows.retry import CREATE, DOWNLOAD, ONCE, SAFE, repeat
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec, member
 from airflow_provider_sfbulk.client.models import (
@@ -35,12 +36,10 @@ from airflow_provider_sfbulk.client.models import (
     check_locator,
 )
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
+from airflow_provider_sfbulk.client.safe_text import without_values
 from airflow_provider_sfbulk.client.wire import Body, Flow, Reply, Sink
 
 INVALID_STATE: Final = "INVALIDJOBSTATE"
-MANY_PAGES: Final = 100_000
-"""Bound of the loops over pages: far more than jobs or results of seven days can fill."""
-
 _V2_TYPE: Final[Mapping[JobType, str]] = {JobType.INGEST: "V2Ingest", JobType.QUERY: "V2Query"}
 
 
@@ -77,6 +76,10 @@ class Jobs:
 
     api_version: str
     type: ClassVar[JobType]
+
+    def at(self, api_version: str | None) -> Self:
+        """Give the calls for a job of that version; None for the one that is meant here."""
+        return self if api_version is None else replace(self, api_version=api_version)
 
     def path(self, *segments: str) -> str:
         """Make a path below this half of the API."""
@@ -119,23 +122,6 @@ class Jobs:
         if locator is not None:
             query.append(("queryLocator", check_locator(locator)))
         return repeat(lambda: self._list_page(tuple(query)))
-
-    def list_all(self, *, job_type: str | None = None) -> Flow[list[JobInfo]]:
-        """Read the whole list of jobs. Memory grows with the org's jobs of seven days.
-
-        :raises ProtocolError: a page's locator leads back to a page that was read
-        """
-        jobs: list[JobInfo] = []
-        locator: str | None = None
-        seen: set[str] = set()
-        for _ in range(MANY_PAGES):
-            page = yield from self.list_page(locator=locator, job_type=job_type)
-            jobs += page.jobs
-            locator = page.next_locator
-            if locator is None:
-                return jobs
-            note(locator, seen, "the list of jobs")
-        raise ProtocolError(f"the list of jobs has no end after {MANY_PAGES} pages")
 
     def list_states(self, *, locator: str | None = None) -> Flow[StatesPage]:
         """Read the states on one page of the list of jobs, with one call: for those who wait, and look again anyway.
@@ -191,8 +177,8 @@ class Jobs:
 
         yield from repeat(attempt, SAFE)
 
-    def _create(self, fields: Mapping[str, str]) -> Flow[JobInfo]:
-        return repeat(lambda: self._info(ApiCall("POST", self.path(), body=json_body(fields))), CREATE)
+    def _create(self, fields: Mapping[str, str], hide: Callable[[str], str] | None = None) -> Flow[JobInfo]:
+        return repeat(lambda: self._info(ApiCall("POST", self.path(), body=json_body(fields), hide=hide)), CREATE)
 
     def _set_state(self, job_id: str, state: JobState) -> Flow[JobInfo]:
         body = json_body({"state": str(state)})
@@ -324,7 +310,8 @@ class QueryJobs(Jobs):
                 "contentType": "CSV",
                 "columnDelimiter": member(ColumnDelimiter, column_delimiter, "column_delimiter"),
                 "lineEnding": member(LineEnding, line_ending, "line_ending"),
-            }
+            },
+            hide=partial(without_values, soql=soql),
         )
 
 

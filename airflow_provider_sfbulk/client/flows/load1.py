@@ -36,10 +36,12 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, Final, Self
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import (
+    EmptyInputError,
     FencedError,
     InputChangedError,
     JobFailedError,
@@ -56,7 +58,7 @@ from airflow_provider_sfbulk.client.models import ColumnDelimiter
 from airflow_provider_sfbulk.client.models1 import JobState1
 from airflow_provider_sfbulk.client.records.kept_parts import KeptParts
 from airflow_provider_sfbulk.client.records.parts import Part
-from airflow_provider_sfbulk.client.wire import Flow, Recall, Record, Sleep
+from airflow_provider_sfbulk.client.wire import Aside, Flow, Recall, Record, Sleep
 
 SEND_TRIES: Final = 5
 """Jobs to make for one part before its sending counts as failed."""
@@ -154,7 +156,7 @@ def load(
     :param compress: send batches gzipped
     :param on_job: is told of each job that is made, with the records that it may be sent
     :return: what was sent, in the order of the parts; the batches run, or have run
-    :raises SourceError: when the input is wrong or empty; nothing was sent
+    :raises SourceError: when the input is wrong, and as its ``EmptyInputError`` when it is empty; nothing was sent
     :raises InputChangedError: when the round is decided, and the input gives other records now
     """
     plan = yield from planned(number)
@@ -179,7 +181,7 @@ def _decide(kept: KeptParts, parts: Iterable[Part], number: int, note: Mapping[s
         finally:
             part.close()
     if not plan:
-        raise SourceError("the input has no records: there is nothing to load. Let the task be skipped in that case.")
+        raise EmptyInputError("the input has no records: there is nothing to load")
     for first in range(0, len(plan), PLAN_PARTS):
         group = plan[first : first + PLAN_PARTS]
         yield Record(_plan_key(number, first), {"parts": [each.to_list() for each in group]})
@@ -345,7 +347,7 @@ class _Sending:
             self.jobs_made += 1
             self.open_job = job.id
             left = sum(part.records for part in self.plan if part.number not in self.sent)
-            self.on_job(job.id, number=self.number, records=left)
+            yield Aside(partial(self.on_job, job.id, number=self.number, records=left))
         return self.open_job
 
     def _record(self, part: Planned, job_id: str, batch_id: str) -> Flow[None]:

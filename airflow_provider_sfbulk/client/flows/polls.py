@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from airflow_provider_sfbulk.client.errors import RequestLimitError, SfBulkError
-from airflow_provider_sfbulk.client.flows.distrust import note, short_id
+from airflow_provider_sfbulk.client.flows.distrust import MANY_LIST_PAGES, Trail, short_id
 from airflow_provider_sfbulk.client.flows.retry import LONGEST_DELAY_SECONDS, retry_after_of
 from airflow_provider_sfbulk.client.flows.wait import LIMIT_PAUSE_SECONDS
 from airflow_provider_sfbulk.client.models import JobType
@@ -141,7 +141,7 @@ class _Sweep:
     locator: str | None = None
     pages: int = 0
     failures: int = 0
-    locators: set[str] = field(default_factory=set)
+    trail: Trail = field(default_factory=lambda: Trail("the list of jobs", MANY_LIST_PAGES))
     found: set[str] = field(default_factory=set)
 
 
@@ -340,7 +340,8 @@ class Polls:
         sweep = group.sweep
         if sweep is None:
             return
-        for each in group.jobs.keys() & set(listed):
+        ids = set(listed)
+        for each in group.jobs.keys() & ids:
             group.jobs[each].is_unlisted = False
             self._put_off(group.jobs[each], now)
             sweep.found.add(each)
@@ -354,7 +355,7 @@ class Polls:
                 if key not in sweep.found and job.joined <= sweep.started:
                     job.is_unlisted = True
             return
-        note(following, sweep.locators, "the list of jobs")
+        sweep.trail.step(following, len(ids))
         sweep.locator = following
         if sweep.pages >= group.pages:
             group.pages, group.measured = sweep.pages + 1, now

@@ -17,13 +17,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import Final
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
 from airflow_provider_sfbulk.client.flows.call import CSV, ApiCall, call_object, fetch
-from airflow_provider_sfbulk.client.flows.distrust import CsvSink, locator_of, note
-from airflow_provider_sfbulk.client.flows.job import MANY_PAGES, QueryJobs
+from airflow_provider_sfbulk.client.flows.distrust import MANY_LIST_PAGES, CsvSink, Trail, locator_of
+from airflow_provider_sfbulk.client.flows.job import QueryJobs
 from airflow_provider_sfbulk.client.flows.retry import DOWNLOAD, repeat
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule, check_complete, wait_until_final
 from airflow_provider_sfbulk.client.models import (
@@ -33,6 +34,7 @@ from airflow_provider_sfbulk.client.models import (
     QueryOperation,
     check_id,
     check_locator,
+    read_count,
 )
 from airflow_provider_sfbulk.client.wire import Flow, Reply, Sink, Together
 
@@ -126,6 +128,7 @@ def pages(
     :return: all pages, those of ``done`` too
     :raises ProtocolError: pages repeat, or their records do not add up to the job's
     """
+    jobs = jobs.at(job.api_version)
     together = at_once > 1 and float(jobs.api_version) >= float(limits.OLDEST_RESULT_PAGES_API_VERSION)
     if done:
         together = not done[0].in_order
@@ -166,21 +169,23 @@ def result_pages(jobs: QueryJobs, job_id: str) -> Flow[list[str]]:
     found: list[str] = []
     seen: set[str] = set()
     query: tuple[tuple[str, str], ...] = ()
-    nexts: set[str] = set()
-    for _ in range(MANY_PAGES):
+    trail = Trail(f"query job {job_id}", MANY_LIST_PAGES)
+    while True:
         api = ApiCall("GET", path, query=query, job_id=job_id)
         data = yield from repeat(partial(call_object, api))
-        for locator in _page_locators(data, job_id):
-            note(locator, seen, f"query job {job_id}")
-            found.append(locator)
+        named = list(_page_locators(data, job_id))
+        for locator in named:
+            if locator in seen:
+                raise ProtocolError(f"query job {job_id}: a page was named twice", job_id=job_id)
+            seen.add(locator)
+        found += named
         if data.get("done") is not False:
             return found
         # The reference's table and its sample spell this key differently.
         url = data.get("nextRecordsUrl") or data.get("nextRecordUrl")
         following = locator_of(url, "locator", path=f"/jobs/query/{job_id[:15]}[0-9A-Za-z]{{0,3}}/resultPages/?")
-        note(following, nexts, f"query job {job_id}")
+        trail.step(following, len(named))
         query = (("locator", following),)
-    raise ProtocolError(f"query job {job_id} has no last page after {MANY_PAGES} lists of pages", job_id=job_id)
 
 
 def fetch_page(
@@ -227,10 +232,12 @@ def next_page(
 ) -> Flow[Page]:
     """Fetch the page that follows those ``before``, for callers who read page by page.
 
-    :raises ProtocolError: its locator was one of theirs, so the result would never end
+    :raises ProtocolError: they lead back, or to no end
     """
-    if locator is not None and locator in {page.locator for page in before}:
-        raise ProtocolError(f"query job {job_id}: a page was named twice, so it would never end", job_id=job_id)
+    trail = Trail(f"query job {job_id}")
+    for page in before:
+        if page.next_locator is not None:
+            trail.step(page.next_locator, page.records)
     header = HeaderRow(before[0].header if before else None)
     return fetch_page(jobs, job_id, sink, index=len(before), locator=locator, max_records=max_records, header=header)
 
@@ -289,11 +296,11 @@ class PageSink(CsvSink):
         :raises TransportError: one is missing, so this is not a page
         """
         self._seen = b""
-        count = reply.headers.get(RECORDS_HEADER, "").strip()
-        if not (count.isascii() and count.isdigit()):
+        number = read_count(reply.headers.get(RECORDS_HEADER, ""))
+        if number is None:
             super().start(reply)  # says it if this is not even CSV
             raise TransportError("a page of results without Sforce-NumberOfRecords")
-        self.records = int(count)
+        self.records = number
         locator = reply.headers.get(LOCATOR_HEADER, "").strip()
         if self._in_order and not locator:
             raise TransportError("a page of results without Sforce-Locator")
@@ -332,9 +339,9 @@ class _Reader:
         kept = {page.index: page for page in done if page.in_order}
         header = HeaderRow(next((page.header for page in kept.values()), None))
         found: list[Page] = []
-        seen: set[str] = set()
+        trail = Trail(f"query job {self.job_id}")
         locator: str | None = None
-        for index in range(MANY_PAGES):
+        for index in count():
             page = kept.get(index)
             if page is None or page.locator != locator:
                 page = yield from self._page(index, locator, header, max_records=max_records)
@@ -342,8 +349,8 @@ class _Reader:
             locator = page.next_locator
             if locator is None:
                 return found
-            note(locator, seen, f"query job {self.job_id}")
-        raise ProtocolError(f"query job {self.job_id} has no last page after {MANY_PAGES} pages", job_id=self.job_id)
+            trail.step(locator, page.records)
+        raise AssertionError("unreachable: count() has no end")
 
     def at_once(self, locators: Sequence[str], limit: int, done: Sequence[Page]) -> Flow[list[Page]]:
         places = list(enumerate(locators))

@@ -41,3 +41,7 @@ class ApiReserve:
     def is_kept(self, usage: ApiUsage) -> bool:
         """Whether the org has as many calls left."""
         return usage.left >= self.calls(usage)
+
+    def is_out_of_reach(self, usage: ApiUsage) -> bool:
+        """Whether the org would have to have more calls than it has at all, with one left to make."""
+        return self.calls(usage) >= usage.allowed and not self.is_kept(usage)

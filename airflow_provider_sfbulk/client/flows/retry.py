@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from airflow_provider_sfbulk.client.auth import token_endpoint
+from airflow_provider_sfbulk.client.error_table import LOGIN_PATHS
 from airflow_provider_sfbulk.client.errors import (
     RequestLimitError,
     ServerBusyError,
@@ -42,9 +42,9 @@ LONGEST_DELAY_SECONDS: Final = 120.0
 
 def may_pass(error: SfBulkError) -> bool:
     """Whether the same call may work soon."""
-    if isinstance(error, RequestLimitError):
-        return not error.daily
-    return isinstance(error, TransientError) and error.path != token_endpoint.PATH
+    if isinstance(error, RequestLimitError) and error.daily:
+        return False
+    return isinstance(error, TransientError) and not (error.path or "").startswith(LOGIN_PATHS)
 
 
 def was_not_sent(error: SfBulkError) -> bool:

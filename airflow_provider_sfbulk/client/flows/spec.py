@@ -9,6 +9,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.arguments import meant
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.flows.call import check_sobject, json_body
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding, Operation
@@ -84,4 +85,5 @@ def member(kind: type[E], value: str, name: str) -> E:
     try:
         return kind(value)
     except ValueError:
-        raise SourceError(f"{name} must be one of {', '.join(kind)}, not {str(value)[:40]!r}") from None
+        known = ", ".join(kind)
+        raise SourceError(f"{name} must be one of {known}, not {str(value)[:40]!r}{meant(value, kind)}") from None

@@ -7,12 +7,14 @@ job's counters say that batches wait or run, the list is not read: one call a lo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
 from airflow_provider_sfbulk.client.errors import JobFailedError, JobTimeoutError, ProtocolError, TransientError
 from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1, is_in_doubt
 from airflow_provider_sfbulk.client.flows.wait import BLIND_SECONDS, DEFAULT_SCHEDULE, Schedule, next_pause
 from airflow_provider_sfbulk.client.models1 import BatchInfo, BatchState, JobInfo1
+from airflow_provider_sfbulk.client.safe_text import guarded, without_values
 from airflow_provider_sfbulk.client.wire import Body, Flow, Now, Sleep
 
 QUERY_TRIES: Final = 3
@@ -121,7 +123,7 @@ def submit_query(
     for left in reversed(range(QUERY_TRIES)):
         job = yield from jobs.create(spec)
         try:
-            batch = yield from jobs.add_batch(job.id, body)
+            batch = yield from jobs.add_batch(job.id, body, hide=partial(without_values, soql=soql))
         except (TransientError, ProtocolError) as error:
             if isinstance(error, TransientError) and not is_in_doubt(error):
                 raise
@@ -148,6 +150,6 @@ def batches_with_rows(job_id: str, original: str | None, batches: Sequence[Batch
         is_original = original is None or each.id[:15] == original[:15]
         if each.state is BatchState.NOT_PROCESSED and is_original and len(batches) > 1:
             continue
-        why = " ".join((each.state_message or "Salesforce gives no reason").split())[:500]
+        why = " ".join(guarded(each.state_message or "Salesforce gives no reason").split())[:500]
         raise JobFailedError(f"batch {each.id} of query job {job_id} ended {each.state}: {why}", job_id=job_id)
     return [each for each in batches if each.state is BatchState.COMPLETED]

@@ -16,8 +16,10 @@ from airflow_provider_sfbulk.client.records.ahead import in_order
 from airflow_provider_sfbulk.client.records.arrow_text import Array, texts_of_array, texts_of_values
 from airflow_provider_sfbulk.client.records.compression import OpenBinary
 from airflow_provider_sfbulk.client.records.encode import LineBreaks, RecordEncoder, rows_per_batch
+from airflow_provider_sfbulk.client.records.first_bytes import LOOKED_AT, refuse_other
 from airflow_provider_sfbulk.client.records.mapping import ColumnPlan, SourceColumn, plan_columns
-from airflow_provider_sfbulk.client.records.stream import Block, RecordStream, Rules
+from airflow_provider_sfbulk.client.records.nested import keys_below, taken_below
+from airflow_provider_sfbulk.client.records.stream import Block, FieldTypes, RecordStream, Rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,6 +98,8 @@ def _parquet_file(open_binary: OpenBinary, name: str) -> Iterator[Any]:
             # Arrow tells of broken data as a bare OSError too; one of disk or network has a number or its own type.
             if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
                 raise
+            file.seek(0)
+            refuse_other(file.read(LOOKED_AT), taken_for="parquet", name=name)
             raise SourceError(f"{name}: this is not Parquet, or it is cut off or broken") from error
 
 
@@ -106,26 +110,31 @@ def from_polars(frame: pl.DataFrame, rules: Rules, *, name: str) -> RecordStream
     """
     # Its own columns of type Object have no Arrow form; as Python values they are fine.
     if any(dtype.is_object() for dtype in frame.dtypes):
-        columns = [SourceColumn(label) for label in frame.columns]
+        keys = [keys_below(frame[label]) for label in frame.columns]
 
         def batches() -> Iterator[Batch]:
-            size = rows_per_batch(frame.estimated_size(), frame.height)
+            size, row = rows_per_batch(frame.estimated_size(), frame.height), 1
             for part in frame.iter_slices(size):
-                yield [part[label].to_list() for label in frame.columns]
+                lists: list[Column] = [part[label].to_list() for label in frame.columns]
+                yield _with_nested(lists, keys, frame.columns, name=name, first_row=row)
+                row += part.height
 
-        return _stream(columns, batches, rules, name=name, look_at_all=True)
+        return _stream(_nested_columns(frame.columns, keys), batches, rules, name=name, look_at_all=True)
     return from_arrow(frame.to_arrow(), rules, name=name)
 
 
 def from_frame(df: pd.DataFrame, rules: Rules, *, name: str) -> RecordStream:
-    """Make a stream of a pandas frame. Its index is not sent, so one with a name, which holds data, is refused.
+    """Make a stream of a pandas frame. Its index is not sent, so one with a name, which holds
+    data, is refused. A dict in a cell is a relationship, as it is in a list of dicts.
 
     A float column whose values are whole numbers, as pandas makes of integers when one is missing, is written as
     integers; so is every whole number of a float column.
 
     :raises SourceError: when the columns cannot be sent; while reading, for the row that cannot
     """
-    return _stream(_frame_columns(df, name), lambda: _frame_batches(df), rules, name=name, look_at_all=True)
+    labels, keys = _labels(df, name), _frame_keys(df)
+    columns = _nested_columns(labels, keys)
+    return _stream(columns, lambda: _frame_batches(df, keys, name), rules, name=name, look_at_all=True)
 
 
 def from_frames(frames: Iterable[pd.DataFrame], rules: Rules, *, name: str) -> RecordStream:
@@ -137,23 +146,28 @@ def from_frames(frames: Iterable[pd.DataFrame], rules: Rules, *, name: str) -> R
     first = next(iterator, None)
     if first is None:
         return _stream([], lambda: iter(()), rules, name=name, look_at_all=True)
-    columns = _frame_columns(first, name)
+    labels, keys = _labels(first, name), _frame_keys(first)
+    columns = _nested_columns(labels, keys)
     breaks = LineBreaks()
     if rules.line_ending is None:
-        _see(breaks, _frame_batches(first), columns, rules, name)
+        _see(breaks, _frame_batches(first, keys, name), columns, rules, name)
 
     def batches() -> Iterator[Batch]:
         row = 1
         for frame in chain((first,), iterator):
-            if _frame_columns(frame, name) != columns:
+            if _labels(frame, name) != labels:
                 raise SourceError(f"{name}: row {row}: a frame with other columns than the first one")
-            yield from _frame_batches(frame)
+            yield from _frame_batches(frame, keys, name, first_row=row)
             row += len(frame)
 
     return _stream(columns, batches, rules, name=name, breaks=breaks)
 
 
-def _frame_columns(df: pd.DataFrame, name: str) -> list[SourceColumn]:
+Keys: TypeAlias = "Sequence[tuple[str, ...]]"
+"""For each column of a frame, the keys of the mappings in it; none for a column of plain values."""
+
+
+def _labels(df: pd.DataFrame, name: str) -> list[str]:
     named = [str(label) for label in df.index.names if label is not None]
     if named:
         raise SourceError(
@@ -163,14 +177,47 @@ def _frame_columns(df: pd.DataFrame, name: str) -> list[SourceColumn]:
     for label in df.columns:
         if not isinstance(label, str):
             raise SourceError(f"{name}: a column name that is no text but a {type(label).__name__}")
-    return [SourceColumn(label) for label in df.columns]
+    return list(df.columns)
 
 
-def _frame_batches(df: pd.DataFrame) -> Iterator[Batch]:
+def _frame_keys(df: pd.DataFrame) -> Keys:
+    columns = (df.iloc[:, place] for place in range(df.shape[1]))
+    return [keys_below(each) if each.dtype == object or _is_struct(each.dtype) else () for each in columns]
+
+
+def _is_struct(dtype: Any) -> bool:
+    return pa.types.is_struct(getattr(dtype, "pyarrow_dtype", None) or pa.null())
+
+
+def _nested_columns(labels: Sequence[str], keys: Keys) -> list[SourceColumn]:
+    return [
+        column
+        for label, below in zip(labels, keys, strict=True)
+        for column in ([SourceColumn(label, key) for key in below] or [SourceColumn(label)])
+    ]
+
+
+def _frame_batches(df: pd.DataFrame, keys: Keys, name: str, *, first_row: int = 1) -> Iterator[Batch]:
     size = rows_per_batch(int(df.memory_usage(index=False, deep=False).sum()), len(df))
     for start in range(0, len(df), size):
         part = df.iloc[start : start + size]
-        yield [_series(part.iloc[:, place]) for place in range(part.shape[1])]
+        columns = [_series(part.iloc[:, place]) for place in range(part.shape[1])]
+        yield _with_nested(columns, keys, list(df.columns), name=name, first_row=first_row + start)
+
+
+def _with_nested(
+    columns: Sequence[Column], keys: Keys, labels: Sequence[str], *, name: str, first_row: int
+) -> list[Column]:
+    if not any(keys):
+        return list(columns)
+    taken: list[Column] = []
+    for column, below, label in zip(columns, keys, labels, strict=True):
+        if below:
+            values = column if isinstance(column, list) else column.to_pylist()
+            taken += taken_below(values, below, column=label, name=name, first_row=first_row)
+        else:
+            taken.append(column)
+    return taken
 
 
 def _series(series: pd.Series[Any]) -> Column:
@@ -246,22 +293,26 @@ def _stream(
     breaks: LineBreaks | None = None,
     look_at_all: bool = False,
 ) -> RecordStream:
+    rules.refuse_columns(name)
     plan = plan_columns(columns, rules, name=name)
     seen = breaks or LineBreaks()
     if look_at_all and rules.line_ending is None:
         _see(seen, batches(), columns, rules, name)
     dialect = seen.dialect(rules)
     encoder = RecordEncoder(plan, dialect, name=name)
-    return RecordStream(plan.targets, dialect, lambda: _blocks(batches(), plan, encoder, rules), name=name)
+    return RecordStream(plan.targets, dialect, lambda types: _blocks(batches(), plan, encoder, types, rules), name=name)
 
 
-def _blocks(batches: Iterator[Batch], plan: ColumnPlan, encoder: RecordEncoder, rules: Rules) -> Iterator[Block]:
+def _blocks(
+    batches: Iterator[Batch], plan: ColumnPlan, encoder: RecordEncoder, types: FieldTypes, rules: Rules
+) -> Iterator[Block]:
     def tasks() -> Iterator[Callable[[], Block]]:
         row = 1
         for batch in batches:
             rows = len(batch[0]) if batch else 0
             if rows and plan.kept:
-                yield partial(encoder.encode_columns, [batch[kept] for kept in plan.kept], rules.zone, first_row=row)
+                kept = [batch[place] for place in plan.kept]
+                yield partial(encoder.encode_columns, kept, types, rules.zone, first_row=row)
             row += rows
 
     return in_order(tasks())

@@ -6,7 +6,8 @@ one, which also finds out which of them is to blame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
@@ -29,6 +30,25 @@ from airflow_provider_sfbulk.client.records.values import (
 compute: Any = pyarrow.compute
 Array: TypeAlias = Any
 """An Arrow array."""
+
+
+Writer: TypeAlias = Callable[[object, "ZoneInfo | None"], Text]
+Kernel: TypeAlias = Callable[[Array, "ZoneInfo | None"], Array]
+"""Gives an array's texts, or raises ``pa.ArrowException`` when the values must be looked at one by one."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a column's values become texts.
+
+    :param text: the text of one value
+    :param builders: by the type that all values of a list have, how they become an array that means the same
+    :param kernels: by Arrow type, how a whole array becomes texts; the first that matches
+    """
+
+    text: Writer
+    builders: Mapping[type, Callable[[list[Any]], Array]]
+    kernels: Sequence[tuple[Callable[[Any], bool], Kernel]]
 
 
 class Missing:
@@ -58,43 +78,49 @@ class UnfitRowError(Exception):
         self.reason = reason
 
 
-def texts_of_values(values: list[Any], zone: ZoneInfo | None) -> Array:
+def texts_of_values(values: list[Any], zone: ZoneInfo | None, form: Form | None = None) -> Array:
     """Turn Python values, ``MISSING`` among them or not, into an array of strings.
+
+    :param form: None: by the values' own types
 
     :raises UnfitRowError: for a value that has no text
     """
+    form = form or BY_OWN_TYPE
     kinds = set(map(type, values))
     if Missing in kinds:
         missing = [value is MISSING for value in values]
-        texts = texts_of_values([None if value is MISSING else value for value in values], zone)
+        texts = texts_of_values([None if value is MISSING else value for value in values], zone, form)
         return compute.if_else(pa.array(missing), "", texts)
     kinds.discard(type(None))
     if not kinds:
         return pa.nulls(len(values), pa.string())
-    build = _BUILDERS.get(kinds.pop()) if len(kinds) == 1 else None
+    build = form.builders.get(kinds.pop()) if len(kinds) == 1 else None
     if build is not None:
         try:
-            return texts_of_array(build(values), zone)
+            return texts_of_array(build(values), zone, form)
         except (pa.ArrowException, ValueError, OverflowError):
             pass  # the long way finds the value, or copes with it
-    return _one_by_one(values, zone)
+    return _one_by_one(values, zone, form)
 
 
-def texts_of_array(array: Array, zone: ZoneInfo | None) -> Array:
+def texts_of_array(array: Array, zone: ZoneInfo | None, form: Form | None = None) -> Array:
     """Turn an Arrow array of any type into an array of strings.
+
+    :param form: None: by the values' own types
 
     :raises UnfitRowError: for a value that has no text
     """
+    form = form or BY_OWN_TYPE
     kind = array.type
     if pa.types.is_dictionary(kind):
-        return texts_of_array(array.dictionary_decode(), zone)
-    for matches, write in _KERNELS:
+        return texts_of_array(array.dictionary_decode(), zone, form)
+    for matches, write in form.kernels:
         if matches(kind):
             try:
                 return write(array, zone)
             except (pa.ArrowException, OverflowError):
                 break
-    return _one_by_one(_python_values(array), zone)
+    return _one_by_one(_python_values(array), zone, form)
 
 
 def strings(texts: Iterable[Text]) -> Array:
@@ -114,11 +140,12 @@ def strings(texts: Iterable[Text]) -> Array:
         raise
 
 
-def _one_by_one(values: Iterable[Any], zone: ZoneInfo | None) -> Array:
+def _one_by_one(values: Iterable[Any], zone: ZoneInfo | None, form: Form) -> Array:
     texts: list[Text] = []
+    write = form.text
     try:
         for value in values:
-            texts.append(text_of(value, zone))  # not a comprehension: its length tells where an error was
+            texts.append(write(value, zone))  # not a comprehension: its length tells where an error was
     except UnfitValueError as error:
         raise UnfitRowError(len(texts), str(error)) from error
     except (ValueError, OverflowError) as error:
@@ -147,7 +174,7 @@ def _decimals(values: Sequence[Decimal | None]) -> Array:
     return pa.array(texts, pa.string())
 
 
-_BUILDERS: Final[dict[type, Callable[[list[Any]], Array]]] = {
+BUILDERS: Final[dict[type, Callable[[list[Any]], Array]]] = {
     str: strings,
     int: lambda values: pa.array(values, pa.int64()),
     bool: lambda values: pa.array(values, pa.bool_()),
@@ -158,15 +185,15 @@ _BUILDERS: Final[dict[type, Callable[[list[Any]], Array]]] = {
 }
 
 
-def _null(array: Array, _zone: ZoneInfo | None) -> Array:
+def write_null(array: Array, _zone: ZoneInfo | None) -> Array:
     return pa.nulls(len(array), pa.string())
 
 
-def _cast(array: Array, _zone: ZoneInfo | None) -> Array:
+def write_cast(array: Array, _zone: ZoneInfo | None) -> Array:
     return compute.cast(array, pa.string())
 
 
-def _float(array: Array, _zone: ZoneInfo | None) -> Array:
+def write_float(array: Array, _zone: ZoneInfo | None) -> Array:
     wide = compute.cast(array, pa.float64())
     nan = compute.fill_null(compute.is_nan(wide), False)
     if compute.any(nan).as_py():
@@ -175,15 +202,15 @@ def _float(array: Array, _zone: ZoneInfo | None) -> Array:
     if infinite >= 0:
         raise UnfitRowError(infinite, INFINITE)
     whole = compute.and_(compute.equal(compute.floor(wide), wide), compute.less(compute.abs(wide), float(EXACT_FLOAT)))
-    integers = _cast(compute.cast(compute.if_else(whole, wide, None), pa.int64()), None)
+    integers = write_cast(compute.cast(compute.if_else(whole, wide, None), pa.int64()), None)
     if compute.all(whole, min_count=0).as_py():
         return integers
     # From the narrow array: the shortest digits of its own width. float32(0.1) is 0.1.
-    return compute.if_else(whole, integers, _plain(_cast(array, None)))
+    return compute.if_else(whole, integers, _plain(write_cast(array, None)))
 
 
-def _decimal(array: Array, _zone: ZoneInfo | None) -> Array:
-    texts = _cast(array, None)
+def write_decimal(array: Array, _zone: ZoneInfo | None) -> Array:
+    texts = write_cast(array, None)
     if compute.any(compute.match_substring(texts, "E")).as_py():
         raise pa.ArrowInvalid  # an exponent: Python's own digits instead
     return texts
@@ -197,22 +224,22 @@ def _plain(texts: Array) -> Array:
     return compute.replace_with_mask(texts, odd, pa.array(fixed, pa.string()))
 
 
-def _date(array: Array, _zone: ZoneInfo | None) -> Array:
-    return _of_length(_cast(compute.cast(array, pa.date32()), None), _DATE_CHARACTERS)
+def write_date(array: Array, _zone: ZoneInfo | None) -> Array:
+    return _of_length(write_cast(compute.cast(array, pa.date32()), None), _DATE_CHARACTERS)
 
 
-def _time(array: Array, _zone: ZoneInfo | None) -> Array:
-    return _with_z(_cast(compute.cast(array, pa.time32("ms"), safe=False), None))
+def write_time(array: Array, _zone: ZoneInfo | None) -> Array:
+    return _with_z(write_cast(compute.cast(array, pa.time32("ms"), safe=False), None))
 
 
-def _timestamp(array: Array, zone: ZoneInfo | None) -> Array:
+def write_timestamp(array: Array, zone: ZoneInfo | None) -> Array:
     moments = array
     if moments.type.tz is None:
         if zone is None:
             first = compute.index(compute.is_valid(array), True).as_py()
             if first >= 0:
                 raise UnfitRowError(first, NO_ZONE)
-            return _null(array, None)
+            return write_null(array, None)
         ends = compute.min_max(compute.cast(moments, pa.timestamp("us"), safe=False)).as_py()
         if ends["min"] is not None and not _ZONE_RULES_FROM <= ends["min"] <= ends["max"] < _ZONE_RULES_TO:
             raise pa.ArrowInvalid  # the long way
@@ -221,7 +248,7 @@ def _timestamp(array: Array, zone: ZoneInfo | None) -> Array:
     utc = compute.cast(moments, pa.timestamp(moments.type.unit))
     if utc.type.unit in {"us", "ns"}:
         utc = compute.floor_temporal(utc, unit="millisecond")  # a cast would cut towards 1970
-    texts = _of_length(_cast(compute.cast(utc, pa.timestamp("ms")), None), _DATETIME_CHARACTERS)
+    texts = _of_length(write_cast(compute.cast(utc, pa.timestamp("ms")), None), _DATETIME_CHARACTERS)
     return _with_z(compute.utf8_replace_slice(texts, start=10, stop=11, replacement="T"))
 
 
@@ -236,15 +263,18 @@ def _of_length(texts: Array, characters: int) -> Array:
     return texts
 
 
-_KERNELS: Final[tuple[tuple[Callable[[Any], bool], Callable[[Any, ZoneInfo | None], Array]], ...]] = (
-    (pa.types.is_null, _null),
-    (pa.types.is_boolean, _cast),
-    (pa.types.is_integer, _cast),
-    (pa.types.is_string, _cast),
-    (pa.types.is_large_string, _cast),
-    (pa.types.is_floating, _float),
-    (pa.types.is_decimal, _decimal),
-    (pa.types.is_date, _date),
-    (pa.types.is_time, _time),
-    (pa.types.is_timestamp, _timestamp),
+KERNELS: Final[tuple[tuple[Callable[[Any], bool], Kernel], ...]] = (
+    (pa.types.is_null, write_null),
+    (pa.types.is_boolean, write_cast),
+    (pa.types.is_integer, write_cast),
+    (pa.types.is_string, write_cast),
+    (pa.types.is_large_string, write_cast),
+    (pa.types.is_floating, write_float),
+    (pa.types.is_decimal, write_decimal),
+    (pa.types.is_date, write_date),
+    (pa.types.is_time, write_time),
+    (pa.types.is_timestamp, write_timestamp),
 )
+
+BY_OWN_TYPE: Final = Form(text_of, BUILDERS, KERNELS)
+"""Values go by their own types: for a field whose type is not known, and for text."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from airflow_provider_sfbulk.client.models import ColumnDelimiter
 from airflow_provider_sfbulk.client.records.csv_scan import CR, LF, QUOTE, scan
-from airflow_provider_sfbulk.client.records.stream import Block, RecordStream
+from airflow_provider_sfbulk.client.records.stream import Block, FieldTypes, RecordStream
 
 _COMMA = ord(",")
 
@@ -23,7 +23,7 @@ def with_commas(stream: RecordStream) -> RecordStream:
         return stream
     delimiter = ord(stream.dialect.delimiter)
 
-    def blocks() -> Iterator[Block]:
+    def blocks(_: FieldTypes) -> Iterator[Block]:
         for block in stream.blocks():
             yield Block(_converted(block.data, delimiter), block.records)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, BinaryIO, Final, TypeAlias
 
 from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.records.first_bytes import beginning, refuse_unpacked
 
 OpenBinary: TypeAlias = Callable[[], BinaryIO]
 
@@ -26,14 +27,14 @@ def pieces(open_binary: OpenBinary, *, compression: str | None, name: str) -> Ge
     with open_binary() as file:
         if compression == "gz":
             # 16: with gzip's header and trailer, so that length and CRC of every member are checked.
-            yield from _unpacked(file, lambda: zlib.decompressobj(16 + zlib.MAX_WBITS), zlib.error, "gzip", name)
+            yield from _unpacked(file, lambda: zlib.decompressobj(16 + zlib.MAX_WBITS), zlib.error, "gz", "gzip", name)
         elif compression == "zst":
             try:
                 import zstandard  # noqa: PLC0415 - optional
             except ImportError as error:
                 raise SourceError(f"{name}: to read .zst files install the package zstandard") from error
             start = zstandard.ZstdDecompressor().decompressobj
-            yield from _unpacked(file, start, zstandard.ZstdError, "zstd", name)
+            yield from _unpacked(file, start, zstandard.ZstdError, "zst", "zstd", name)
         else:
             yield from _read(file, READ_BYTES)
 
@@ -44,13 +45,15 @@ def _read(file: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def _unpacked(
-    file: BinaryIO, start: Callable[[], Any], broken: type[Exception], form: str, name: str
+    file: BinaryIO, start: Callable[[], Any], broken: type[Exception], compression: str, form: str, name: str
 ) -> Iterator[bytes]:
     """Unpack gzip members or zstd frames, one after the other: both may be put together by ``cat``."""
     member: Any = None
     whole = False
+    head, read = beginning(_read(file, _PACKED_BYTES))
+    refuse_unpacked(head, compression=compression, name=name)
     try:
-        for packed in _read(file, _PACKED_BYTES):
+        for packed in read:
             rest = packed
             while rest:
                 if member is None:
@@ -62,6 +65,6 @@ def _unpacked(
                 whole = member.eof
                 rest, member = (member.unused_data, None) if whole else (b"", member)
     except broken as error:
-        raise SourceError(f"{name}: the {form} data are broken, or are not {form}") from error
+        raise SourceError(f"{name}: the {form} data are broken: copy the file again") from error
     if not whole:
         raise SourceError(f"{name}: the {form} data end too early: the file is cut off, copy it again")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,8 +14,11 @@ import numpy as np
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
 from airflow_provider_sfbulk.client.records.csv_scan import scan
+from airflow_provider_sfbulk.client.records.first_bytes import refuse_other
+from airflow_provider_sfbulk.client.records.names import without_bom
 
 _LINE: Final = re.compile(rb'(?:[^"\r\n]++|"[^"]*+")*+')
+_NOTE_FOR_EXCEL: Final = re.compile(rb'"?sep=.?"?', re.IGNORECASE)
 _QUOTED: Final = re.compile(rb'"[^"]*+"')
 _COMPARED_RECORDS: Final = 20
 
@@ -45,15 +48,18 @@ def read_header(head: bytes, *, whole: bool, column_delimiter: ColumnDelimiter |
     """
     if not head:
         raise SourceError(f"{name}: the file is empty; a CSV has at least a header line")
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise SourceError(f"{name}: the file is UTF-16; Salesforce takes UTF-8, convert it")
-    start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+    refuse_other(head, taken_for="csv", name=name)
+    start = 0
+    while head.startswith(codecs.BOM_UTF8, start):  # programs that put one in front do not look whether one is there
+        start += len(codecs.BOM_UTF8)
     matched = _LINE.match(head, start)
     stop = matched.end() if matched else start
     line = head[start:stop]
     line_ending, after = _line_ending(head, stop, whole=whole, name=name)
     if not line.strip():
         raise SourceError(f"{name}: the first line is empty; it must be the header")
+    if _NOTE_FOR_EXCEL.fullmatch(line):
+        raise SourceError(f"{name}: the first line is a note for Excel (sep=); take it off, the header comes first")
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
@@ -63,7 +69,48 @@ def read_header(head: bytes, *, whole: bool, column_delimiter: ColumnDelimiter |
         names = next(csv.reader([text], delimiter=chosen.character, strict=True))
     except csv.Error as error:
         raise SourceError(f"{name}: the header line is not CSV: {error}") from None
-    return CsvHeader(tuple(names), chosen, line_ending, head[:after])
+    if len(names) == 1 and column_delimiter is not None:
+        _refuse_wrong_delimiter(line, column_delimiter, name)
+    return CsvHeader(tuple(map(without_bom, names)), chosen, line_ending, head[:after])
+
+
+def _refuse_wrong_delimiter(line: bytes, given: ColumnDelimiter, name: str) -> None:
+    """Refuse a delimiter that is not in the header line when another one is."""
+    counts = _delimiters_in(line)
+    if counts:
+        likely = max(counts, key=lambda each: counts[each])
+        raise SourceError(
+            f"{name}: column_delimiter is {given}, and the header line has none; it looks like {likely}: give "
+            f'column_delimiter="{likely}", or leave it out'
+        )
+
+
+def refuse_record(names: Sequence[str], *, mapped: Container[str], name: str) -> None:
+    """Refuse a first line that is a record: of a file without a header line.
+
+    :param mapped: names that the user knows, since ``column_mapping`` has them
+    :raises SourceError: without what is in the line
+    """
+    if not any(each.strip() for each in names):
+        raise SourceError(f"{name}: the first line names no column; it must be the header")
+    for place, each in enumerate(names, start=1):
+        if each not in mapped and (
+            found := next((what for what, form in _VALUES if form.fullmatch(each.strip())), None)
+        ):
+            raise SourceError(
+                f"{name}: the first line is a record, not a header line: its column {place} is {found}, which names no "
+                "field. The first line names the fields, or what column_mapping maps to them"
+            )
+
+
+_VALUES: Final = (
+    ("a number", re.compile(r"[+-]?[0-9][0-9.,]*(?:[eE][+-]?[0-9]+)?%?")),
+    ("a date", re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.*|[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}")),
+    ("an e-mail address", re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")),
+    ("a URL", re.compile(r"[a-z]+://\S+", re.IGNORECASE)),
+    ("a Salesforce id", re.compile(r"(?=(?:.*[0-9]){4})[0-9a-z][0-9A-Za-z]{14}(?:[A-Z0-5]{3})?", re.ASCII)),
+)
+"""What a value is that no field is named like."""
 
 
 def _line_ending(head: bytes, stop: int, *, whole: bool, name: str) -> tuple[LineEnding | None, int]:
@@ -84,14 +131,18 @@ def _line_ending(head: bytes, stop: int, *, whole: bool, name: str) -> tuple[Lin
 
 def _delimiter(line: bytes, records: bytes, name: str) -> ColumnDelimiter:
     """Tell the delimiter: the one that is in the header, and as often in the first records."""
-    bare = _QUOTED.sub(b"", line)
-    counts = {each: bare.count(each.character.encode()) for each in ColumnDelimiter}
-    found = {each: count for each, count in counts.items() if count}
+    found = _delimiters_in(line)
     if not found:
         return ColumnDelimiter.COMMA
     if len(found) > 1:
         found = {each: count for each, count in found.items() if _is_regular(each, count, records)} or found
     return _most_frequent(found, name)
+
+
+def _delimiters_in(line: bytes) -> dict[ColumnDelimiter, int]:
+    bare = _QUOTED.sub(b"", line)
+    counts = {each: bare.count(each.character.encode()) for each in ColumnDelimiter}
+    return {each: count for each, count in counts.items() if count}
 
 
 def _is_regular(delimiter: ColumnDelimiter, count: int, records: bytes) -> bool:

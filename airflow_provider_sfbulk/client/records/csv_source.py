@@ -1,8 +1,8 @@
 """CSV sources, passed through as bytes.
 
 A CSV that is right is checked and cut, never taken apart: what is sent are the file's own bytes. Whatever must change
-(columns dropped, empty values that shall clear, record endings) is cut out of the bytes or put in between; a value that
-is not concerned keeps its bytes, quotes included.
+(columns dropped, empty values that shall clear, record endings, with ``timezone`` the datetimes that name no zone) is
+cut out of the bytes or put in between; a value that is not concerned keeps its bytes, quotes included.
 
 Line endings. The file's is the header line's, and all records must have it. The job's is that, or the one given, with
 one exception: when the values at the beginning of the file (``BLOCK_BYTES``) have line breaks of the other kind only,
@@ -16,6 +16,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -25,12 +26,15 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import LineEnding
 from airflow_provider_sfbulk.client.records.compression import READ_BYTES, OpenBinary, pieces
+from airflow_provider_sfbulk.client.records.csv_cells import UnfitCellError, blank_cells, with_zone
 from airflow_provider_sfbulk.client.records.csv_edit import Edit
-from airflow_provider_sfbulk.client.records.csv_header import CsvHeader, read_header
+from airflow_provider_sfbulk.client.records.csv_header import CsvHeader, read_header, refuse_record
 from airflow_provider_sfbulk.client.records.csv_scan import CR, LF, Scan, scan
 from airflow_provider_sfbulk.client.records.dialect import Dialect
+from airflow_provider_sfbulk.client.records.encode import without_key
 from airflow_provider_sfbulk.client.records.mapping import ColumnPlan, SourceColumn, plan_columns
-from airflow_provider_sfbulk.client.records.stream import Block, RecordStream, Rules
+from airflow_provider_sfbulk.client.records.spreadsheet import MARK, restored
+from airflow_provider_sfbulk.client.records.stream import Block, FieldTypes, RecordStream, Rules
 
 BLOCK_BYTES: Final = READ_BYTES
 """Bytes of one block, about."""
@@ -61,18 +65,21 @@ def from_csv(
     :raises SourceError: for a file that is empty or no CSV, or columns that cannot be sent; while reading, for a
         record that is not right, with its number
     """
+    rules.refuse_columns(name)
     with closing(pieces(open_binary, compression=compression, name=name)) as beginning:
         head, more = _fill(b"", beginning, max(block_bytes, 4 * limits.HEADER_CHARACTERS))
     header = read_header(head, whole=not more, column_delimiter=rules.column_delimiter, name=name)
-    plan = plan_columns([SourceColumn(each) for each in header.names], rules, name=name)
+    refuse_record(header.names, mapped=rules.column_mapping or (), name=name)
+    plan = plan_columns([SourceColumn(each) for each in header.names], rules, name=name, is_csv=True)
     ending = rules.line_ending or _job_line_ending(header, head[len(header.raw) :])
     dialect = Dialect(header.column_delimiter, ending)
     records = _Records(name, header, plan, dialect, block_bytes)
     return RecordStream(
         plan.targets,
         dialect,
-        lambda: records.blocks(pieces(open_binary, compression=compression, name=name)),
+        lambda types: records.blocks(pieces(open_binary, compression=compression, name=name), types, rules.zone),
         name=name,
+        is_csv=True,
     )
 
 
@@ -113,13 +120,21 @@ class _Records:
 
     def __post_init__(self) -> None:
         self._delimiter = ord(self.dialect.delimiter)
+        self._zone: ZoneInfo | None = None
+        self._moments: list[int] = []
+        self._is_safe = MARK.casefold() in {name.casefold() for name in self.header.names}
         self._file_ending = self.header.line_ending or self.dialect.line_ending
         self._edit = Edit(
             len(self.header.names), self.plan, self._file_ending, self.dialect.line_ending, self._only_value_missing
         )
 
-    def blocks(self, data: Generator[bytes, None, None]) -> Iterator[Block]:
-        """Give the records that follow the header."""
+    def blocks(self, data: Generator[bytes, None, None], types: FieldTypes, zone: ZoneInfo | None) -> Iterator[Block]:
+        """Give the records that follow the header.
+
+        :param zone: of datetimes that carry none; None: they are not looked at
+        """
+        self._zone = zone
+        self._moments = [kept for kept, each in zip(self.plan.kept, types, strict=True) if each == "datetime" and zone]
         with closing(data):
             rest = self._skip_header(data)
             self.offset = len(self.header.raw)
@@ -167,6 +182,12 @@ class _Records:
         if not records:
             return None
         self._check_columns(found)
+        if self._is_safe:
+            found = restored(found, self._delimiter)
+        if self.plan.key is not None:
+            self._check_key(found, self.plan.key)
+        if self._moments:
+            found = self._with_zone(found)
         self._check_sizes(found)
         block = Block(self._edit.apply(found), records)
         self.row += records
@@ -273,6 +294,20 @@ class _Records:
             f"{int(fields[index])} values, the header has {wanted} columns; a value with the delimiter "
             f"({self.dialect.column_delimiter}) in it must be quoted",
         )
+
+    def _check_key(self, found: Scan, key: int) -> None:
+        blank = blank_cells(found, self.plan.kept[key], len(self.header.names), self._file_ending)
+        if blank.size:
+            raise SourceError(f"{self.name}: {without_key((blank + self.row).tolist(), self.plan)}")
+
+    def _with_zone(self, found: Scan) -> Scan:
+        assert self._zone is not None, "there are moments to look at with a zone only"
+        try:
+            return with_zone(
+                found, self._moments, len(self.header.names), self._file_ending, self._zone, self._delimiter
+            )
+        except UnfitCellError as error:
+            self._fail(error.index, error.reason, place=error.place, found=found)
 
     def _check_sizes(self, found: Scan) -> None:
         separators = found.separators

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, LineEnding
 
 
@@ -26,7 +27,15 @@ class Dialect:
 
 
 def dialect_of(job: JobInfo) -> Dialect:
-    """Tell how a job's CSV is written, its uploaded data and its results alike."""
-    return Dialect(
-        ColumnDelimiter(job.column_delimiter or ColumnDelimiter.COMMA), LineEnding(job.line_ending or LineEnding.LF)
-    )
+    """Tell how a job's CSV is written, its uploaded data and its results alike.
+
+    :raises ProtocolError: the job names a delimiter or a line ending that does not exist
+    """
+    try:
+        return Dialect(
+            ColumnDelimiter(job.column_delimiter or ColumnDelimiter.COMMA), LineEnding(job.line_ending or LineEnding.LF)
+        )
+    except ValueError:
+        raise ProtocolError(
+            f"job {job.id} is said to have a column delimiter or a line ending that does not exist", job_id=job.id
+        ) from None

@@ -23,8 +23,9 @@ from airflow_provider_sfbulk.client.records.arrow_text import (
     texts_of_values,
 )
 from airflow_provider_sfbulk.client.records.dialect import Dialect
+from airflow_provider_sfbulk.client.records.field_arrays import form_of
 from airflow_provider_sfbulk.client.records.mapping import ColumnPlan
-from airflow_provider_sfbulk.client.records.stream import NULL_TEXT, Block, Rules
+from airflow_provider_sfbulk.client.records.stream import NULL_TEXT, Block, FieldTypes, Rules
 
 BATCH_BYTES: Final = 2 * 1024 * 1024
 """Bytes of one batch of rows, about: what is in memory at a time, on the way from a source to a block."""
@@ -32,10 +33,28 @@ BATCH_BYTES: Final = 2 * 1024 * 1024
 BATCH_ROWS: Final = 16_384
 """Rows of one batch at most."""
 
+NAMED_ROWS: Final = 20
+"""Rows that one message names."""
+
 
 def rows_per_batch(data_bytes: float, rows: int) -> int:
     """How many rows make a batch when ``rows`` of them have ``data_bytes``."""
     return max(1, min(BATCH_ROWS, int(BATCH_BYTES * max(rows, 1) / max(data_bytes, 1))))
+
+
+def without_key(rows: Sequence[int], plan: ColumnPlan) -> str:
+    """Say which rows lack the value that names their record.
+
+    :param rows: numbers in the input, from 1
+    """
+    assert plan.key is not None, "rows lack a key where there is one"
+    shown = ", ".join(map(str, rows[:NAMED_ROWS])) + (
+        f" and {len(rows) - NAMED_ROWS} more" if rows[NAMED_ROWS:] else ""
+    )
+    return (
+        f"no value of {plan.targets[plan.key]} in row{'s' if rows[1:] else ''} {shown}: nothing says which record is "
+        f"meant; give it, or take them out{plan.blank_advice}"
+    )
 
 
 class LineBreaks:
@@ -87,21 +106,24 @@ class RecordEncoder:
         self._name = name
         self._special = f'["\r\n{"".join((chr(92), dialect.delimiter))}]'
 
-    def encode_columns(self, columns: Sequence[Array | list[Any]], zone: ZoneInfo | None, *, first_row: int) -> Block:
+    def encode_columns(
+        self, columns: Sequence[Array | list[Any]], types: FieldTypes, zone: ZoneInfo | None, *, first_row: int
+    ) -> Block:
         """Encode a batch of values. May run for several batches at once.
 
         :param columns: the kept columns, as arrays or as lists of Python values
+        :param types: of their fields
         :param zone: of datetimes that carry none
         :param first_row: the number in the input of the batch's first record
         :raises SourceError: for a value, or a record, that Salesforce would not take
         """
         texts = []
-        for place, column in enumerate(columns):
+        for place, (column, field_type) in enumerate(zip(columns, types, strict=True)):
             write = texts_of_values if isinstance(column, list) else texts_of_array
             try:
-                texts.append(write(column, zone))
+                texts.append(write(column, zone, form_of(field_type)))
             except UnfitRowError as error:
-                self.fail(first_row + error.index, place, error.reason)
+                self.fail(first_row + error.index, place, error.reason, field_type)
         return self.encode(texts, first_row=first_row)
 
     def encode(self, texts: Sequence[Array], *, first_row: int) -> Block:
@@ -115,6 +137,8 @@ class RecordEncoder:
             compute.fill_null(column, NULL_TEXT if clears else "")
             for column, clears in zip(texts, self._plan.clears, strict=True)
         ]
+        if self._plan.key is not None:
+            self._check_key(filled[self._plan.key], first_row)
         for place, (column, given) in enumerate(zip(filled, texts, strict=True)):
             self._check_sizes(column, place, first_row)
             if not self._plan.clears[place]:
@@ -127,9 +151,16 @@ class RecordEncoder:
         rows = compute.binary_join_element_wise(*columns, self._dialect.delimiter)
         return Block(_data(rows), len(rows))
 
-    def fail(self, row: int, place: int, reason: str) -> NoReturn:
+    def fail(self, row: int, place: int, reason: str, field_type: str | None = None) -> NoReturn:
         """Raise the error of one value, without the value."""
-        raise SourceError(f"{self._name}: row {row}, column {self._plan.targets[place]}: {reason}")
+        column = self._plan.targets[place]
+        field = f", a field of type {field_type}" if field_type else ""
+        raise SourceError(f"{self._name}: row {row}, column {column}{field}: {reason}")
+
+    def _check_key(self, column: Array, first_row: int) -> None:
+        blank = np.flatnonzero(compute.equal(compute.utf8_trim_whitespace(column), "").to_numpy(zero_copy_only=False))
+        if blank.size:
+            raise SourceError(f"{self._name}: {without_key((blank + first_row).tolist(), self._plan)}")
 
     def _check_null_text(self, column: Array, place: int, first_row: int) -> None:
         if NULL_TEXT.encode() in _data(column):

@@ -17,6 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from airflow_provider_sfbulk.client.models import FileFormat
+from airflow_provider_sfbulk.client.records.spreadsheet import protected
 
 
 class ByteFile(Protocol):
@@ -163,15 +164,25 @@ class CsvRows:
     def write(self, batch: pa.RecordBatch, /) -> None:
         """Write rows."""
         if batch.num_rows:
-            out = io.BytesIO()
-            pyarrow.csv.write_csv(batch, out, pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid"))
-            self._file.write(out.getvalue())
+            self._file.write(self._bytes(batch))
+
+    def _bytes(self, batch: pa.RecordBatch) -> bytes:
+        out = io.BytesIO()
+        pyarrow.csv.write_csv(batch, out, pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid"))
+        return out.getvalue()
 
     def close(self) -> None:
         """Do nothing: every row is whole."""
 
     def discard(self) -> None:
         """Do nothing: nothing is held back."""
+
+
+class SpreadsheetRows(CsvRows):
+    """The same for people who open it in a spreadsheet; see ``spreadsheet``."""
+
+    def _bytes(self, batch: pa.RecordBatch) -> bytes:
+        return protected(super()._bytes(batch), ",")
 
 
 ROW_WRITERS: Final[Mapping[FileFormat, Callable[[ByteFile, pa.Schema], RowWriter]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator
 from decimal import Decimal
@@ -10,13 +11,12 @@ from typing import Any, Final
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.records.compression import OpenBinary, pieces
+from airflow_provider_sfbulk.client.records.first_bytes import beginning, refuse_other
 from airflow_provider_sfbulk.client.records.row_source import stream_rows
 from airflow_provider_sfbulk.client.records.stream import RecordStream, Rules
 
 _LINE_BYTES: Final = 16 * limits.RECORD_CHARACTERS
 """Bytes of one line at most: one character is 12 as two escapes, the rest is for names."""
-
-_BOM: Final = b"\xef\xbb\xbf"
 
 
 def from_jsonl(open_binary: OpenBinary, rules: Rules, *, name: str, compression: str | None = None) -> RecordStream:
@@ -40,7 +40,9 @@ def _objects(lines: Iterator[bytes], name: str) -> Iterator[dict[str, Any]]:
     decode = json.JSONDecoder(parse_float=Decimal).decode
     row = 0
     for line in lines:
-        text = line.removeprefix(_BOM).strip() if row == 0 else line.strip()
+        text = line.strip()
+        while text.startswith(codecs.BOM_UTF8):  # of each file, when files were put together
+            text = text.removeprefix(codecs.BOM_UTF8)
         if not text:
             continue
         row += 1
@@ -50,7 +52,10 @@ def _objects(lines: Iterator[bytes], name: str) -> Iterator[dict[str, Any]]:
             raise SourceError(f"{name}: row {row} is not UTF-8") from None
         except json.JSONDecodeError as error:
             # The decoder's message is kept, not the error: it holds the line.
-            raise SourceError(f"{name}: row {row} is not JSON: {error.msg} at character {error.pos + 1}") from None
+            hint = '; if it is a CSV give source_format="csv"' if row == 1 else ""
+            raise SourceError(
+                f"{name}: row {row} is not JSON: {error.msg} at character {error.pos + 1}{hint}"
+            ) from None
         except (ValueError, RecursionError):
             raise SourceError(f"{name}: row {row} has a number or a nesting too long to read") from None
         if not isinstance(found, dict):
@@ -60,6 +65,8 @@ def _objects(lines: Iterator[bytes], name: str) -> Iterator[dict[str, Any]]:
 
 def _lines(data: Iterator[bytes], name: str) -> Iterator[bytes]:
     rest = b""
+    head, data = beginning(data)
+    refuse_other(head, taken_for="jsonl", name=name)
     for piece in data:
         *whole, rest = (rest + piece).split(b"\n")
         yield from whole

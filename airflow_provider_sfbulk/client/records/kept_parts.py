@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from functools import partial
-from typing import IO, Final, Self
+from typing import Final, Self
 
 from airflow_provider_sfbulk.client.records.parts import Part, Spool
+from airflow_provider_sfbulk.client.records.temporary import TemporaryFile
 from airflow_provider_sfbulk.client.wire import Body
 
 _CHUNK_BYTES: Final = 256 * 1024
@@ -21,7 +20,7 @@ class KeptParts:
     """
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._file = TemporaryFile()
         self._length = 0
         self._parts: list[Part] = []
 
@@ -62,8 +61,6 @@ class KeptParts:
     def _chunks(self, start: int, stop: int) -> Iterator[bytes]:
         place = start
         while place < stop:
-            chunk = os.pread(self._file.fileno(), min(_CHUNK_BYTES, stop - place), place)
-            if not chunk:
-                raise OSError("the temporary file of the parts has become shorter")
+            chunk = self._file.read_at(place, min(_CHUNK_BYTES, stop - place))
             yield chunk
             place += len(chunk)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import IO, Any, Final
+from typing import Any, Final
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransportError
 from airflow_provider_sfbulk.client.records.values import UnfitValueError, text_of
-from airflow_provider_sfbulk.client.safe_xml import MalformedXmlError, ends, local_name
+from airflow_provider_sfbulk.client.safe_xml import MalformedXmlError, Readable, ends, local_name
 from airflow_provider_sfbulk.client.safe_xml import text_of as xml_text
 
 NAMESPACE: Final = "http://www.force.com/2009/06/asyncapi/dataload"
@@ -30,7 +30,7 @@ _RETURN: Final = {"\r": "&#13;"}
 _BLANK: Final = " \t\r\n"
 
 
-def xml_rows(file: IO[bytes]) -> Iterator[dict[str, Any]]:
+def xml_rows(file: Readable) -> Iterator[dict[str, Any]]:
     """Read the rows of an XML query result: texts, None for null, a mapping for a parent.
 
     ``Id`` comes twice when it was selected, and null and unasked when it was not: the first one that says something is
@@ -62,7 +62,7 @@ def _tree(parent: Element) -> dict[str, Any]:
     return row
 
 
-def json_rows(file: IO[bytes]) -> Iterator[dict[str, Any]]:
+def json_rows(file: Readable) -> Iterator[dict[str, Any]]:
     """Read the rows of a JSON query result, as they are: ``attributes``, datetimes in milliseconds since 1970.
 
     :raises TransportError: the file is not whole
@@ -90,7 +90,7 @@ def json_rows(file: IO[bytes]) -> Iterator[dict[str, Any]]:
 class _Text:
     """The text of a file, a piece at a time."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Readable) -> None:
         self._file = file
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self._held = ""

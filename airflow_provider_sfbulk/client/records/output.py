@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, Protocol
@@ -51,6 +52,9 @@ class Output(Protocol):
         :raises OSError: when it could not be done; the file is still there under its old name, if it was
         """
 
+    def remove_if_empty(self) -> None:
+        """Remove the folder if it was made here and nothing is in it; object storage has none."""
+
     def uri(self, name: str, /) -> str:
         """Give the URI of a file of that name, whether it is there or not."""
 
@@ -58,18 +62,26 @@ class Output(Protocol):
 class LocalFolder:
     """An :class:`Output` on the local disk.
 
+    Files are private to this user while they are written, whole ones follow the umask.
+
     :param folder: made when it is not there
+    :param private: whether whole files, and folders that are made, are private to this user, too
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, private: bool = False) -> None:
         self._folder = Path(folder)
+        self._private = private
+        self._made: list[Path] = []
 
     def create(self, name: str, /) -> LocalFile:
         """Begin a file."""
         path = self._folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        missing = [each for each in (path.parent, *path.parent.parents) if not each.exists()]
+        self._made += missing
+        for folder in reversed(missing):
+            folder.mkdir(0o700 if self._private else 0o777, exist_ok=True)
         _remove_leftovers(path)
-        return LocalFile(path)
+        return LocalFile(path, private=self._private)
 
     def read(self, name: str, /) -> bytes | None:
         """Read a small file whole; None when it is not there."""
@@ -93,7 +105,14 @@ class LocalFolder:
 
     def rename(self, name: str, new: str, /) -> None:
         """Give a file another name."""
+        _set_mode(self._folder / name, private=self._private)
         (self._folder / name).replace(self._folder / new)
+
+    def remove_if_empty(self) -> None:
+        """Remove the folders that were made here, as far as nothing is in them; a private one whoever made it."""
+        for folder in [self._folder, *self._made] if self._private else self._made:
+            with suppress(OSError):
+                folder.rmdir()
 
     def uri(self, name: str, /) -> str:
         """Give the path of a file of that name."""
@@ -106,10 +125,13 @@ class LocalFile:
     A process that is killed leaves that behind; whoever begins a file of the same name removes it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, private: bool = False) -> None:
         self._path = path
+        self._private = private
         self._part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        self._file: IO[bytes] = self._part.open("wb")
+        self._part.unlink(missing_ok=True)
+        # Whoever may write into this folder must not have put a file of his own here.
+        self._file: IO[bytes] = os.fdopen(os.open(self._part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
         self._behind = Behind()
         self._since_sync = 0
 
@@ -126,6 +148,7 @@ class LocalFile:
         self._behind.finish()
         self._sync()
         self._file.close()
+        _set_mode(self._part, private=self._private)
         self._part.replace(self._path)
         return str(self._path)
 
@@ -136,9 +159,21 @@ class LocalFile:
     def discard(self) -> None:
         """Remove what was written."""
         self._behind.close()
-        self._file.close()
+        with suppress(OSError):  # on a full disk what is buffered cannot be written, and is not needed
+            self._file.close()
         with suppress(FileNotFoundError):
             self._part.unlink()
+
+
+_UMASK: Final = threading.Lock()
+"""The umask is read by setting it."""
+
+
+def _set_mode(path: Path, *, private: bool) -> None:
+    with _UMASK:
+        umask = os.umask(0o077)
+        os.umask(umask)
+    path.chmod(0o600 if private else 0o666 & ~umask)
 
 
 def _remove_leftovers(path: Path) -> None:

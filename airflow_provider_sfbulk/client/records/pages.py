@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransportError
-from airflow_provider_sfbulk.client.models import FileFormat, check_locator
+from airflow_provider_sfbulk.client.models import FileFormat, check_locator, read_count
 from airflow_provider_sfbulk.client.records.ahead import Behind
 from airflow_provider_sfbulk.client.records.arrow import BlockReader
 from airflow_provider_sfbulk.client.records.decode import Blocks, RecordCounter
@@ -28,6 +28,7 @@ from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.formats import ROW_WRITERS, RowWriter
 from airflow_provider_sfbulk.client.records.output import Output, OutputFile
 from airflow_provider_sfbulk.client.records.schema import ColumnType
+from airflow_provider_sfbulk.client.records.spreadsheet import protected
 from airflow_provider_sfbulk.client.wire import Reply
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def announced(reply: Reply) -> Announcement:
     :raises TransportError: when one is missing, or the number is none: it is not Salesforce that answered
     :raises ProtocolError: when the locator has not the form of one
     """
-    number = reply.headers.get("sforce-numberofrecords", "").strip()
-    if not (number.isascii() and number.isdigit()):
+    number = read_count(reply.headers.get("sforce-numberofrecords", ""))
+    if number is None:
         raise TransportError(
             "a result page without a count of its records (Sforce-NumberOfRecords)", status=reply.status
         )
@@ -69,7 +70,7 @@ def announced(reply: Reply) -> Announcement:
     if not locator:
         raise TransportError("a result page that does not tell what follows (Sforce-Locator)", status=reply.status)
     # Salesforce answers the text "null", not an empty header; Data Loader takes it in any case.
-    return Announcement(int(number), None if locator.lower() == "null" else check_locator(locator))
+    return Announcement(number, None if locator.lower() == "null" else check_locator(locator))
 
 
 def unannounced(_: Reply) -> Announcement:
@@ -257,6 +258,32 @@ class CsvPage(Page):
     def _drop(self) -> None:
         self.file = None
         self._out.drop()
+
+
+class SpreadsheetPage(CsvPage):
+    """A page as a CSV file for people who open it in a spreadsheet; see ``spreadsheet``."""
+
+    def _open(self) -> None:
+        super()._open()
+        self._blocks = Blocks(self._counter)
+        self._has_header = False
+
+    def _take(self, data: bytes) -> None:
+        self._write(self._blocks.feed(data))
+
+    def _complete(self) -> None:
+        self._write(self._blocks.rest())
+        if not self._has_header:
+            self._out.write(self._counter.header_line)
+        super()._complete()
+
+    def _write(self, block: bytes | None) -> None:
+        if block is None:
+            return
+        if not self._has_header:
+            self._has_header = True
+            self._out.write(self._counter.header_line)
+        self._out.write(protected(block, self._dialect.delimiter))
 
 
 class TypedPage(Page):

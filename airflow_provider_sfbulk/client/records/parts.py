@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import IO, Final
+from typing import Final
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from airflow_provider_sfbulk.client.records.ahead import Behind
 from airflow_provider_sfbulk.client.records.csv_scan import record_ends
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.stream import Block, RecordStream
+from airflow_provider_sfbulk.client.records.temporary import TemporaryFile
 from airflow_provider_sfbulk.client.wire import Body
 
 CONTENT_TYPE: Final = "text/csv; charset=UTF-8"
@@ -40,7 +40,7 @@ class Spool:
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
         self._folder = folder
         self._held: list[bytes] = []
-        self._file: IO[bytes] | None = None
+        self._file: TemporaryFile | None = None
         self._closed = False
         self.length = 0
 
@@ -48,7 +48,7 @@ class Spool:
         """Take the next bytes."""
         self.length += len(data)
         if self._file is None and self.length > MEMORY_BYTES:
-            self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed by close()
+            self._file = TemporaryFile(folder=self._folder)
             self._file.writelines(self._held)
             self._held = []
         if self._file is None:
@@ -73,9 +73,7 @@ class Spool:
             return
         place = 0
         while place < self.length:
-            chunk = os.pread(self._file.fileno(), _SEND_BYTES, place)
-            if not chunk:
-                raise OSError("the temporary file of a part has become shorter")
+            chunk = self._file.read_at(place, _SEND_BYTES)
             yield chunk
             place += len(chunk)
 
@@ -108,6 +106,11 @@ class Part:
     body: Body
     dialect: Dialect
     spool: Spool = field(repr=False, compare=False)
+
+    @property
+    def data(self) -> bytes:
+        """The whole CSV. To upload it in pieces: ``body``."""
+        return b"".join(self.body.chunks())
 
     def renumbered(self, number: int, first_row: int) -> Part:
         """Give the same part under another number and place."""
@@ -215,12 +218,14 @@ def split(
                             f"{stream.name}: row {row}: the record and the header have more than the {max_bytes} bytes "
                             "of a part (part_bytes)"
                         )
+                    part = writer.finish()
                     unfinished.pop_all()
-                    yield writer.finish()
+                    yield part
                     number, writer = number + 1, None
         if writer is not None:
+            part = writer.finish()
             unfinished.pop_all()
-            yield writer.finish()
+            yield part
 
 
 def _cut(block: Block, room_bytes: int, room_records: int) -> tuple[Block, Block]:

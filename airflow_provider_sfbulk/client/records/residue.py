@@ -6,12 +6,11 @@ again is never taken from there.
 
 from __future__ import annotations
 
-import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +23,8 @@ from airflow_provider_sfbulk.client.records.commas import with_commas
 from airflow_provider_sfbulk.client.records.csv_scan import record_ends
 from airflow_provider_sfbulk.client.records.dialect import Dialect
 from airflow_provider_sfbulk.client.records.parts import Part, split
-from airflow_provider_sfbulk.client.records.stream import Block, RecordStream
+from airflow_provider_sfbulk.client.records.stream import Block, FieldTypes, RecordStream
+from airflow_provider_sfbulk.client.records.temporary import TemporaryFile
 
 _CHUNK_BYTES: Final = 1024 * 1024
 _MEMORY_BYTES: Final = 4 * 1024 * 1024
@@ -95,7 +95,7 @@ class _Group:
         self.columns = columns
         self.dialect = dialect
         self.numbers = array("q")
-        self.file: IO[bytes] = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 - closed by Residue.close
+        self.file = TemporaryFile(_MEMORY_BYTES)
         self._ends = array("q", (0,))
 
     def add(self, blocks: Iterable[Block], numbers: NDArray[np.int64]) -> None:
@@ -113,13 +113,13 @@ class _Group:
         if sort_by is None or sort_by.casefold() not in folded:
             return np.arange(len(self.numbers), dtype=np.int64)
         place = folded.index(sort_by.casefold())
-        header = RecordStream(self.columns, self.dialect, lambda: iter(()), name="").header
+        header = RecordStream(self.columns, self.dialect, lambda _: iter(()), name="").header
         values = pa.chunked_array(
             [batch.column(place) for batch in read_text(self._with(header), self.dialect)], type=pa.string()
         )
         return np.asarray(pc.sort_indices(values), dtype=np.int64)
 
-    def blocks(self, order: NDArray[np.int64]) -> Iterator[Block]:
+    def blocks(self, order: NDArray[np.int64], _types: FieldTypes) -> Iterator[Block]:
         held: list[bytes] = []
         size = 0
         for index in order.tolist():

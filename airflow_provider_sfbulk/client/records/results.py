@@ -13,9 +13,8 @@ One job's file is spooled to disk until proven, so a cut download leaves nothing
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -25,9 +24,12 @@ from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.records.arrow import insert_column, read_text, record_errors, select_columns
 from airflow_provider_sfbulk.client.records.decode import RecordCounter, find_dialect
 from airflow_provider_sfbulk.client.records.dialect import Dialect
-from airflow_provider_sfbulk.client.records.formats import ROW_WRITERS, RowWriter
+from airflow_provider_sfbulk.client.records.formats import ROW_WRITERS, RowWriter, SpreadsheetRows
+from airflow_provider_sfbulk.client.records.names import listed
 from airflow_provider_sfbulk.client.records.output import Output, OutputFile
-from airflow_provider_sfbulk.client.records.pages import check_csv
+from airflow_provider_sfbulk.client.records.pages import check_csv, columns_of
+from airflow_provider_sfbulk.client.records.spreadsheet import MARK
+from airflow_provider_sfbulk.client.records.temporary import TemporaryFile
 from airflow_provider_sfbulk.client.wire import Reply
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ class JobResult:
         self._dialect = dialect
         self._expect_records = expect_records
         self._counter = RecordCounter(dialect)
-        self._spool: IO[bytes] | None = None
+        self._spool: TemporaryFile | None = None
 
     def start(self, reply: Reply) -> None:
         """Begin anew.
@@ -87,7 +89,7 @@ class JobResult:
         self._counter = RecordCounter(self._dialect)
         if reply.status != 204:
             check_csv(reply)
-        self._spool = tempfile.SpooledTemporaryFile(_SPOOL_BYTES)  # noqa: SIM115 - closed by close()
+        self._spool = TemporaryFile(_SPOOL_BYTES)
 
     def write(self, data: bytes) -> None:
         """Take the next bytes."""
@@ -125,6 +127,31 @@ class JobResult:
                 job_id=self.job_id,
             )
         self.records = records
+
+    def check_columns(self, sent: Sequence[str]) -> None:
+        """Hold the columns against those that were uploaded. Names match in any order and case.
+
+        A relationship's column (``Owner.Email``) may be absent: it is no field of the object, and no source says that
+        Salesforce gives it back.
+
+        :raises ProtocolError: when one is missing, or one is there that was not sent and is not Salesforce's own
+        """
+        if not self._counter.length:
+            return
+        columns = columns_of(self._counter.header_line, self._dialect)
+        there, uploaded = ({name.casefold() for name in names} for names in (columns, sent))
+        missing = [name for name in sent if name.casefold() not in there and "." not in name]
+        extra = [name for name in columns if name.casefold() not in uploaded and not name.startswith("sf__")]
+        if missing or extra:
+            what = [f"no column {listed(missing)}"] * bool(missing) + [
+                f"columns that were not sent: {listed(extra)}"
+            ] * bool(extra)
+            raise ProtocolError(
+                f"the {self.kind} records of job {self.job_id} are not those that were sent: {', and '.join(what)}. So "
+                "they cannot be told apart by their values. Nothing is sent again: look at the job's results in "
+                "Salesforce; the next try reads them once more",
+                job_id=self.job_id,
+            )
 
     def discard(self) -> None:
         """Drop what this try wrote. Does nothing after a :meth:`finish` that succeeded."""
@@ -173,9 +200,18 @@ class ResultFile:
     :param name: the file's name in it
     :param kind: which rows
     :param file_format: ``csv``, ``parquet`` or ``jsonl``
+    :param spreadsheet_safe: of CSV, whether no value is taken for a formula by a spreadsheet; one column more says so
     """
 
-    def __init__(self, output: Output, name: str, kind: ResultKind, file_format: FileFormat = FileFormat.CSV) -> None:
+    def __init__(
+        self,
+        output: Output,
+        name: str,
+        kind: ResultKind,
+        file_format: FileFormat = FileFormat.CSV,
+        *,
+        spreadsheet_safe: bool = False,
+    ) -> None:
         self.records = 0
         """Rows of all jobs taken so far."""
         self.columns: tuple[str, ...] = ()
@@ -183,7 +219,8 @@ class ResultFile:
         self._output = output
         self._name = name
         self._kind = kind
-        self._format = file_format
+        self._make_writer = SpreadsheetRows if spreadsheet_safe else ROW_WRITERS[file_format]
+        self._is_safe = spreadsheet_safe
         self._file: OutputFile | None = None
         self._writer: RowWriter | None = None
 
@@ -231,9 +268,11 @@ class ResultFile:
         if self._kind == "failed":
             batch = self._with_codes(batch)
         batch = insert_column(batch, 0, _ROW, pa.array(numbers, pa.int64(), mask=numbers == 0))
+        if self._is_safe:
+            batch = insert_column(batch, batch.num_columns, MARK, ["true"] * batch.num_rows)
         if self._file is None or self._writer is None:
             self._file = self._output.create(self._name)
-            self._writer = ROW_WRITERS[self._format](self._file, batch.schema)
+            self._writer = self._make_writer(self._file, batch.schema)
         self._writer.write(batch)
         self.records += batch.num_rows
 

@@ -6,10 +6,10 @@ One entry a record, in the order of the request (Bulk API guide, "View Batch Res
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from airflow_provider_sfbulk.client import safe_json
 from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
 from airflow_provider_sfbulk.client.models import BulkError
 from airflow_provider_sfbulk.client.models1 import ContentType, RecordResult
@@ -67,22 +67,28 @@ def _of_xml(body: bytes) -> Iterator[RecordResult]:
 
 def _of_json(body: bytes) -> Iterator[RecordResult]:
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        # From None: the error quotes the body.
-        raise TransportError("results that are no whole JSON") from None
+        data = safe_json.parse(body)
+    except safe_json.MalformedJsonError as error:
+        raise TransportError(f"results that are {error}") from error
     if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
         raise ProtocolError("JSON that is no list of results")
     for each in data:
-        errors = tuple(_json_error(error) for error in each.get("errors") or ())
+        errors = tuple(_json_error(error) for error in _list_of(each, "errors"))
         yield RecordResult(each.get("id") or None, _flag(each.get("success")), _flag(each.get("created")), errors)
 
 
 def _json_error(error: Any) -> BulkError:
     if not isinstance(error, Mapping):
         raise ProtocolError("a result whose error is no JSON object")
-    names = error.get("fields") or ()
+    names = _list_of(error, "fields")
     return BulkError(str(error.get("statusCode") or ""), str(error.get("message") or ""), tuple(map(str, names)))
+
+
+def _list_of(entry: Mapping[str, Any], name: str) -> Sequence[Any]:
+    found = entry.get(name) or ()
+    if not isinstance(found, (list, tuple)):
+        raise ProtocolError(f"a result whose {name} are no list")
+    return found
 
 
 def _flag(raw: object) -> bool:

@@ -15,11 +15,40 @@ from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.records.arrow_text import MISSING, Missing
 from airflow_provider_sfbulk.client.records.encode import LineBreaks
 from airflow_provider_sfbulk.client.records.mapping import SourceColumn
+from airflow_provider_sfbulk.client.records.names import shown
 
 Row: TypeAlias = Mapping[str, Any]
 
 _SCAN_ROWS: Final = 1_000
 """Rows that are looked through together."""
+
+
+class GivenColumns:
+    """Columns that the user has named: ``Name``, and ``Owner.External_Key__c`` for a nested one."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.columns = tuple(SourceColumn(name) for name in names)
+        self.are_nested = any("." in name for name in names)
+        self._names = frozenset(names)
+        self._below: dict[str, list[str]] = {}
+        for name in names:
+            self._below.setdefault(name.partition(".")[0], []).append(name)
+
+    def flat(self, row: Row) -> dict[str, Any]:
+        """Give a row with nested columns beside the others."""
+        flat: dict[str, Any] = {}
+        for key, value in row.items():
+            if key in self._names or not isinstance(key, str):
+                flat[key] = value
+            elif isinstance(value, Mapping):
+                for child, below in value.items():
+                    label = f"{key}.{child}"
+                    flat[label if label in self._names else SourceColumn(key, str(child)).label] = below
+            elif value is None:
+                flat |= dict.fromkeys(self._below.get(SourceColumn(key, "").label.rstrip("."), [key]))
+            else:
+                flat[key] = value
+        return flat
 
 
 def in_batches(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
@@ -33,10 +62,12 @@ class RowColumns:
     """The columns of rows, found by looking at rows, then used to take rows apart.
 
     :param name: the source's name, for messages
+    :param given: the columns and their order, when the user has named them
     """
 
-    def __init__(self, *, name: str) -> None:
+    def __init__(self, *, name: str, given: Sequence[str] | None = None) -> None:
         self._name = name
+        self._given = None if given is None else GivenColumns(given)
         self._keys: dict[str, dict[str, None]] = {}
         """Every key in the order of its first appearance, with the keys below it."""
         self._plain: set[str] = set()
@@ -51,12 +82,18 @@ class RowColumns:
         """
         self._columns = None
         for batch in in_batches(rows, _SCAN_ROWS):
+            if self._given is not None:
+                for column in self.take_apart(batch, first_row=self._seen + 1):
+                    if breaks is not None:
+                        breaks.see_texts(column)
+                self._seen += len(batch)
+                continue
             self._see_keys(batch)
             alike = _same_keys(batch, list(self._keys))
             for place, key in enumerate(self._keys):
                 self._see_values(key, _values(batch, key) if alike is None else alike[place], breaks)
             self._seen += len(batch)
-        if self._seen and not self._keys:
+        if self._seen and not self._keys and self._given is None:
             raise SourceError(f"{self._name}: none of the {self._seen} rows has a column")
 
     def _see_keys(self, batch: Sequence[Any]) -> None:
@@ -100,20 +137,11 @@ class RowColumns:
             return nested.keys()
         raise self._error(row, "a nested column name that is no text")
 
-    def fix_order(self, fieldnames: Sequence[str]) -> None:
-        """Take these columns, in this order.
-
-        :raises SourceError: when rows have columns that are not among them
-        """
-        found = {column.label: column for column in self.columns}
-        missing = [label for label in found if label not in set(fieldnames)]
-        if missing:
-            raise SourceError(f"{self._name}: rows have columns that fieldnames has not: {', '.join(missing)}")
-        self._columns = tuple(found.get(label, SourceColumn(label)) for label in fieldnames)
-
     @property
     def columns(self) -> tuple[SourceColumn, ...]:
         """The columns, in the order of their first appearance."""
+        if self._given is not None:
+            return self._given.columns
         if self._columns is None:
             self._columns = tuple(
                 column
@@ -128,6 +156,8 @@ class RowColumns:
         :raises SourceError: for a row that is no mapping or has a column that is not known
         """
         columns = self.columns
+        if self._given is not None and self._given.are_nested:
+            batch = [self._given.flat(row) if isinstance(row, Mapping) else row for row in batch]
         if all(column.child is None for column in columns):
             fast = _same_keys(batch, [column.name for column in columns])
             if fast is not None:
@@ -160,10 +190,12 @@ class RowColumns:
             raise self._error(number, f"a {type(row).__name__} where a mapping was expected")
 
     def _unknown(self, row: int, extra: str) -> SourceError:
+        if self._given is not None:
+            return self._error(row, f"a column {shown(extra)} that columns does not name")
         return self._error(
             row,
-            f"a column {extra} that the first {self._seen} rows have not; the header is sent first, so let the first "
-            "row have every key (None leaves the field), or give a list of rows",
+            f"a column {shown(extra)} that the first {self._seen} rows have not; the header is sent first, so name all "
+            "columns (columns=[…]), or give a list of rows",
         )
 
     def _error(self, row: int, reason: str) -> SourceError:

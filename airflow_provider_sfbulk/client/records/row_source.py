@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from typing import Any, Final
@@ -13,7 +14,7 @@ from airflow_provider_sfbulk.client.records.ahead import in_order
 from airflow_provider_sfbulk.client.records.encode import BATCH_BYTES, BATCH_ROWS, LineBreaks, RecordEncoder
 from airflow_provider_sfbulk.client.records.mapping import ColumnPlan, plan_columns
 from airflow_provider_sfbulk.client.records.row_columns import RowColumns
-from airflow_provider_sfbulk.client.records.stream import DELETES, Block, RecordStream, Rules
+from airflow_provider_sfbulk.client.records.stream import DELETES, Block, FieldTypes, RecordStream, Rules
 
 AHEAD_ROWS: Final = 10_000
 """Rows of an iterator that are read before the header is decided: all columns must be in one of them."""
@@ -22,25 +23,22 @@ FIRST_ROWS: Final = 256
 """Rows of the first batch; the later ones follow from its size."""
 
 
-def from_dicts(
-    rows: Iterable[Any], rules: Rules, *, name: str, fieldnames: Sequence[str] | None = None
-) -> RecordStream:
+def from_dicts(rows: Iterable[Any], rules: Rules, *, name: str) -> RecordStream:
     """Make a stream of mappings, one for each record.
 
-    Columns are all keys in the order of their first appearance; a row without a key leaves that field as it is. Of a
-    list or tuple all rows are looked at for that, and for the line breaks in their values; of an iterator the first
-    ``AHEAD_ROWS``. A nested mapping is a relationship: ``{"Owner": {"External_Key__c": …}}``.
+    Columns are ``rules.columns``, or all keys in the order of their first appearance; a row without a key leaves that
+    field as it is. Of a list or tuple all rows are looked at for that, and for the line breaks in their values; of an
+    iterator the first ``AHEAD_ROWS``. A nested mapping is a relationship: ``{"Owner": {"External_Key__c": …}}``.
 
     No rows at all make a stream without columns and without records.
 
-    :param fieldnames: the columns and their order; rows may lack some and have no others
     :raises SourceError: when the columns cannot be sent; while reading, for the row that cannot
     """
     if isinstance(rows, (list, tuple)):
-        return stream_rows(lambda: iter(rows), rows, rules, name=name, fieldnames=fieldnames)
+        return stream_rows(lambda: iter(rows), rows, rules, name=name)
     iterator = iter(rows)
     ahead = list(islice(iterator, AHEAD_ROWS))
-    return stream_rows(lambda: chain(_emptied(ahead), iterator), ahead, rules, name=name, fieldnames=fieldnames)
+    return stream_rows(lambda: chain(_emptied(ahead), iterator), ahead, rules, name=name)
 
 
 def _emptied(rows: list[Any]) -> Iterator[Any]:
@@ -56,29 +54,27 @@ def stream_rows(
     rules: Rules,
     *,
     name: str,
-    fieldnames: Sequence[str] | None = None,
 ) -> RecordStream:
     """Make a stream of mappings whose columns and line breaks are those of ``seen``.
 
     :param rows: gives the records
     :param seen: the records, or the first of them, to learn from
     """
-    columns = RowColumns(name=name)
+    columns = RowColumns(name=name, given=rules.columns)
     breaks = LineBreaks()
     columns.see(seen, breaks if rules.line_ending is None else None)
-    if fieldnames is not None:
-        columns.fix_order(fieldnames)
     plan = plan_columns(columns.columns, rules, name=name)
     dialect = breaks.dialect(rules)
     encoder = RecordEncoder(plan, dialect, name=name)
 
-    def blocks() -> Iterator[Block]:
+    def blocks(types: FieldTypes) -> Iterator[Block]:
         iterator = rows()
         return value_blocks(
             lambda size: list(islice(iterator, size)),
             lambda batch, row: columns.take_apart(batch, first_row=row),
             plan,
             encoder,
+            types,
             rules,
         )
 
@@ -90,6 +86,7 @@ def value_blocks(
     as_columns: Callable[[Sequence[Any], int], list[list[Any]]],
     plan: ColumnPlan,
     encoder: RecordEncoder,
+    types: FieldTypes,
     rules: Rules,
 ) -> Iterator[Block]:
     """Encode rows of Python values, about ``BATCH_BYTES`` at a time.
@@ -103,7 +100,8 @@ def value_blocks(
         row = 1
         while batch := take(size):
             lists = as_columns(batch, row)
-            yield partial(encoder.encode_columns, [lists[kept] for kept in plan.kept], rules.zone, first_row=row)
+            kept = [lists[place] for place in plan.kept]
+            yield partial(encoder.encode_columns, kept, types, rules.zone, first_row=row)
             row += len(batch)
 
     made = tasks()
@@ -121,12 +119,12 @@ def from_ids(ids: Iterable[str], rules: Rules, *, name: str) -> RecordStream:
     """
     if rules.operation not in DELETES:
         raise SourceError(f"{name}: bare ids are for delete and hardDelete; {rules.operation} takes mappings")
-    return from_dicts(_id_rows(ids, name), rules, name=name, fieldnames=("Id",))
+    return from_dicts(_id_rows(ids, name), replace(rules, columns=("Id",)), name=name)
 
 
-def _id_rows(ids: Iterable[Any], name: str) -> Iterator[dict[str, str]]:
+def _id_rows(ids: Iterable[Any], name: str) -> Iterator[dict[str, str | None]]:
     for row, each in enumerate(ids, start=1):
         try:
-            yield {"Id": check_id(each)}
+            yield {"Id": None if each is None else check_id(each)}  # None is refused with the other blank keys
         except ProtocolError:
             raise SourceError(f"{name}: row {row}: not a Salesforce id, which is 15 or 18 letters and digits") from None

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any, Final
 
 from airflow_provider_sfbulk.client.errors import ProtocolError
@@ -82,10 +83,19 @@ _KINDS: Final[Mapping[str, Kind]] = {
 _NUMBERS: Final = frozenset({"double", "currency", "percent"})
 
 
+NAME_OBJECT: Final = "Name"
+"""The object that SOQL takes for the parent of a polymorphic relationship (Object Reference, "Name"): its fields are those
+that may be asked of ``Owner``, ``Who`` and ``What``."""
+
+_PARENTS: Final = 10
+"""Objects of a polymorphic relationship that are described at most, where *Name* does not know the field."""
+
+
 def column_types(sobject: str, columns: Iterable[str], describes: Mapping[str, Mapping[str, Any]]) -> list[ColumnType]:
     """Type the columns of a query.
 
-    What cannot be resolved is text: an alias, a path over a polymorphic relationship, an object without describe.
+    What cannot be resolved is text: an alias, an object without describe, and a field over a polymorphic relationship
+    that is of one type in one object and of another in another.
 
     :param sobject: the object after ``FROM``
     :param columns: the result's header
@@ -94,10 +104,10 @@ def column_types(sobject: str, columns: Iterable[str], describes: Mapping[str, M
     known = _Describes(describes)
     types = []
     for column in columns:
-        *steps, name = column.split(".")
-        *_, owner = known.walk(sobject, steps)
-        field = known.field(owner, name) if owner is not None else None
-        types.append(_typed(column, field) if field is not None else ColumnType(column))
+        *_, owners = known.walk(sobject, column.split("."))
+        name = column.rpartition(".")[2]
+        found = {_typed(column, field) for owner in owners if (field := known.field(owner, name)) is not None}
+        types.append(found.pop() if len(found) == 1 else ColumnType(column))
     return types
 
 
@@ -108,12 +118,8 @@ def needed_describes(sobject: str, columns: Iterable[str], describes: Mapping[st
     further. An object that cannot be described is given as an empty mapping.
     """
     known = _Describes(describes)
-    missing = set()
-    for column in columns:
-        for name in known.walk(sobject, column.split(".")[:-1]):
-            if name is not None and name not in describes:
-                missing.add(name)
-    return missing
+    walked = (name for column in columns for names in known.walk(sobject, column.split(".")) for name in names)
+    return {name for name in walked if name not in describes}
 
 
 def widen(types: Sequence[ColumnType], column: str) -> list[ColumnType]:
@@ -142,23 +148,36 @@ class _Describes:
         self._index(sobject)
         return self._fields[sobject].get(name.lower())
 
-    def walk(self, sobject: str, steps: Iterable[str]) -> Iterator[str | None]:
-        """Give the objects along a path as far as they are known, the starting one first; None when it leads nowhere.
+    def walk(self, sobject: str, path: Sequence[str]) -> Iterator[list[str]]:
+        """Give the objects along a path as far as they are known, the starting one first; none when it leads nowhere.
 
-        Stops at an object that is not described: it can be named, but not gone through.
+        They are several behind a polymorphic relationship. Stops where one is not described: it can be named, but not
+        gone through.
+
+        :param path: relationships, and the field at their end
         """
-        yield sobject
-        here = sobject
-        for step in steps:
-            self._index(here)
-            lookup = self._relationships[here].get(step.lower())
-            parents = (lookup or {}).get("referenceTo") or []
-            # More than one: polymorphic (Owner, Who, What), where the same name may be of different types.
-            if len(parents) != 1:
-                yield None
+        here = [sobject]
+        yield here
+        for step, following in pairwise(path):
+            if any(each not in self._describes for each in here):
                 return
-            here = str(parents[0])
+            here = list(dict.fromkeys(name for each in here for name in self._parents(each, step, following)))
             yield here
+
+    def _parents(self, sobject: str, relationship: str, following: str) -> list[str]:
+        """Give the objects that a relationship leads to.
+
+        :param following: the field, or relationship, that is looked for in them
+        """
+        self._index(sobject)
+        lookup = self._relationships[sobject].get(relationship.lower()) or {}
+        parents = [str(each) for each in lookup.get("referenceTo") or ()]
+        if len(parents) < 2 or NAME_OBJECT not in self._describes or self._has(NAME_OBJECT, following):
+            return parents if len(parents) < 2 else [NAME_OBJECT]
+        return parents if len(parents) <= _PARENTS else []
+
+    def _has(self, sobject: str, name: str) -> bool:
+        return self.field(sobject, name) is not None or name.lower() in self._relationships[sobject]
 
 
 def _typed(column: str, field: Mapping[str, Any]) -> ColumnType:

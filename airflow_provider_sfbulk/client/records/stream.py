@@ -15,8 +15,16 @@ from airflow_provider_sfbulk.client.records.dialect import Dialect
 
 Nulls: TypeAlias = Literal["leave", "clear"]
 
+BlankIds: TypeAlias = Literal["refuse", "send"]
+
+FieldTypes: TypeAlias = Sequence["str | None"]
+"""What describe calls each column's type; None where that is not known."""
+
 NULL_TEXT: Final = "#N/A"
 """What sets a field to null; an empty value leaves it as it is (guide, "Valid Record Rows")."""
+
+NEEDS_ID: Final = frozenset({Operation.UPDATE, Operation.DELETE, Operation.HARD_DELETE})
+"""Operations whose records are found by their ``Id``."""
 
 DELETES: Final = frozenset({Operation.DELETE, Operation.HARD_DELETE})
 """Operations whose records are an ``Id`` and nothing else."""
@@ -35,6 +43,10 @@ class Rules:
         ``clear`` writes ``#N/A``, which empties it. For all columns, or by target column (others leave). In a CSV an
         empty value is the null. A missing key is always left, and ``Id`` and the external id are never ``#N/A``
     :param timezone: IANA name of the zone of datetimes that carry none; None refuses them
+    :param columns: the columns of rows that are mappings, and their order, when the first rows have not all of them; a
+        row may lack some and has no others. Names as in the rows, ``Owner.External_Key__c`` for a nested one
+    :param blank_external_ids: rows of an upsert whose external id is blank: ``refuse`` the whole input, or ``send``
+        them: an upsert by ``Id`` inserts them, by any other field Salesforce fails them
     :param column_delimiter: delimiter of a CSV source; None = seen in the file
     :param line_ending: line ending of the job; None = seen in the data. Record endings of a CSV are rewritten to it,
         line breaks inside values never are
@@ -46,6 +58,8 @@ class Rules:
     column_mapping: Mapping[str, str | None] | None = None
     nulls: Nulls | Mapping[str, Nulls] = "leave"
     timezone: str | None = None
+    columns: Sequence[str] | None = None
+    blank_external_ids: BlankIds = "refuse"
     column_delimiter: ColumnDelimiter | None = None
     line_ending: LineEnding | None = None
 
@@ -58,7 +72,20 @@ class Rules:
         chosen = set(self.nulls.values()) if isinstance(self.nulls, Mapping) else {self.nulls}
         if not chosen <= {"leave", "clear"}:
             raise SourceError('nulls: choose "leave" or "clear", for all columns or by column {"Field__c": "clear"}')
+        if self.blank_external_ids not in ("refuse", "send"):
+            raise SourceError('blank_external_ids: choose "refuse" or "send"')
+        if self.columns is not None:
+            names = [] if isinstance(self.columns, str) else list(self.columns)
+            if not names or not all(isinstance(each, str) and each for each in names) or len(set(names)) < len(names):
+                raise SourceError("columns is a list of the rows' columns, each of them once")
         _ = self.zone
+
+    @property
+    def needed_key(self) -> str | None:
+        """The column without whose value a row says nothing of the record that it means; None when a row may lack it."""
+        if self.operation in NEEDS_ID:
+            return "Id"
+        return self.external_id_field if self.blank_external_ids == "refuse" else None
 
     @cached_property
     def zone(self) -> ZoneInfo | None:
@@ -69,6 +96,26 @@ class Rules:
             return ZoneInfo(self.timezone)
         except (KeyError, ValueError, OSError) as error:
             raise SourceError(f"timezone: there is no zone {self.timezone!r}; give an IANA name, as UTC") from error
+
+    @property
+    def blank_advice(self) -> str:
+        """How a row may lack :attr:`needed_key` all the same, for a message."""
+        if self.operation is not Operation.UPSERT:
+            return ""
+        by_id = (self.external_id_field or "").casefold() == "id"
+        then = "inserts them" if by_id else "sends them, and Salesforce fails these rows alone"
+        return f'; or blank_external_ids="send" {then}'
+
+    def refuse_columns(self, name: str) -> None:
+        """Refuse ``columns`` for a source that names its own.
+
+        :raises SourceError: when it is given
+        """
+        if self.columns is not None:
+            raise SourceError(
+                f"{name}: columns is for rows that are dicts (also JSON lines, and what a callable gives); this source "
+                "names its columns itself, and column_mapping drops or renames them"
+            )
 
     def cleared(self, columns: Sequence[str]) -> tuple[bool, ...]:
         """Tell for each target column whether an explicit null clears the field.
@@ -114,17 +161,28 @@ class RecordStream:
 
     :param columns: target column names, in order; none at all when the source had no row to tell them
     :param dialect: how the CSV is written; the job must be created with it
-    :param blocks: gives the encoded records
+    :param blocks: gives the encoded records, made for fields of the given types
+    :param types: what describe calls each column's type; None: values go by their own types
     :param name: the source's name, for messages
+    :param is_csv: whether the columns are the first line of a CSV, which may be no header
     :raises SourceError: when the header line is longer than Salesforce takes
     """
 
     def __init__(
-        self, columns: Sequence[str], dialect: Dialect, blocks: Callable[[], Iterator[Block]], *, name: str
+        self,
+        columns: Sequence[str],
+        dialect: Dialect,
+        blocks: Callable[[FieldTypes], Iterator[Block]],
+        *,
+        name: str,
+        types: FieldTypes | None = None,
+        is_csv: bool = False,
     ) -> None:
         self.columns = tuple(columns)
+        self.types = tuple(types or (None,) * len(self.columns))
         self.dialect = dialect
         self.name = name
+        self.is_csv = is_csv
         self.header = header_line(self.columns, dialect)
         self._blocks = blocks
         self._taken = False
@@ -138,16 +196,21 @@ class RecordStream:
         if self._taken:
             raise RuntimeError(f"the records of {self.name} were taken already: make a new stream to read them again")
         self._taken = True
-        return self._blocks()
+        return self._blocks(self.types)
 
-    def with_columns(self, names: Sequence[str]) -> RecordStream:
-        """Rename the columns: the same records under another header.
+    def with_columns(self, names: Sequence[str], types: FieldTypes | None = None) -> RecordStream:
+        """Rename the columns, and name the types of their fields: the same records, made for them.
 
         Result files have a column only when its case is the field's, hence the spelling of describe.
         """
         if len(names) != len(self.columns):
             raise SourceError(f"{self.name}: {len(self.columns)} columns cannot take {len(names)} names")
-        return RecordStream(names, self.dialect, self.blocks, name=self.name)
+        if self._taken:
+            raise RuntimeError(f"the records of {self.name} were taken already: make a new stream to read them again")
+        self._taken = True
+        return RecordStream(
+            names, self.dialect, self._blocks, name=self.name, types=types or self.types, is_csv=self.is_csv
+        )
 
 
 def header_line(columns: Sequence[str], dialect: Dialect) -> bytes:

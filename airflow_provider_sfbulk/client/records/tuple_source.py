@@ -35,6 +35,7 @@ def from_tuples(take: Take, columns: Callable[[], Sequence[str]], rules: Rules, 
     :raises SourceError: when two columns have one name, or the columns cannot be sent; while reading, for the row that
         cannot
     """
+    rules.refuse_columns(name)
     ahead = _read_ahead(take)
     labels = list(columns())
     _refuse_twins(labels, name)
@@ -55,7 +56,10 @@ def from_tuples(take: Take, columns: Callable[[], Sequence[str]], rules: Rules, 
         return [list(map(itemgetter(place), rows)) for place in range(len(labels))]
 
     return RecordStream(
-        plan.targets, dialect, lambda: value_blocks(next_rows, as_columns, plan, encoder, rules), name=name
+        plan.targets,
+        dialect,
+        lambda types: value_blocks(next_rows, as_columns, plan, encoder, types, rules),
+        name=name,
     )
 
 

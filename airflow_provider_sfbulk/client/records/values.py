@@ -43,7 +43,14 @@ class UnfitValueError(ValueError):
 EXACT_FLOAT: Final = 2**53
 """Below this every whole float is one integer."""
 
+NUMBER_CHARACTERS: Final = 400
+"""Characters of a number at most: every double has fewer (309 digits, or 17 of them after 323 zeros), and
+``Decimal("1e-999999999")`` would have a gigabyte of them."""
+
+_NUMBER_BITS: Final = int(NUMBER_CHARACTERS * math.log2(10))
+
 INFINITE: Final = "an infinite number"
+ABSURD: Final = f"a number of more than {NUMBER_CHARACTERS} digits, which no field holds"
 NO_ZONE: Final = "a datetime without a time zone; say which with timezone (an IANA name, as UTC)"
 NOT_IN_ZONE: Final = "a datetime that the time zone skips, where clocks are put forward"
 
@@ -81,10 +88,9 @@ def _bool(value: object, _zone: ZoneInfo | None) -> Text:
 
 
 def _int(value: int, _zone: ZoneInfo | None) -> Text:
-    try:
-        return int.__repr__(int(value))
-    except ValueError as error:  # more digits than sys.get_int_max_str_digits allows
-        raise UnfitValueError("a number with thousands of digits") from error
+    if int.bit_length(value) > _NUMBER_BITS:
+        raise UnfitValueError(ABSURD)
+    return int.__repr__(int(value))
 
 
 def _float(value: float, _zone: ZoneInfo | None) -> Text:
@@ -100,6 +106,9 @@ def _decimal(value: Decimal, _zone: ZoneInfo | None) -> Text:
         return None
     if value.is_infinite():
         raise UnfitValueError(INFINITE)
+    _, digits, exponent = value.as_tuple()
+    if len(digits) + abs(int(exponent)) > NUMBER_CHARACTERS:
+        raise UnfitValueError(ABSURD)
     return format(value, "f")
 
 

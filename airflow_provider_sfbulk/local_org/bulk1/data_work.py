@@ -13,7 +13,7 @@ from airflow_provider_sfbulk.local_org.bulk1.records import BatchFailedError, Re
 from airflow_provider_sfbulk.local_org.bulk1.results import WRITERS, RowResult
 from airflow_provider_sfbulk.local_org.bulk2.csv_in import JobFailedError
 from airflow_provider_sfbulk.local_org.core import Core
-from airflow_provider_sfbulk.local_org.data import columns, rows
+from airflow_provider_sfbulk.local_org.data import columns, rows, save
 from airflow_provider_sfbulk.local_org.data.schema import SObject
 from airflow_provider_sfbulk.local_org.data.values import RowError
 
@@ -21,11 +21,16 @@ _LINE_BREAK: Final = re.compile(r"\r\n|\n")
 _ENDINGS: Final = {"LF": "\n", "CRLF": "\r\n"}
 
 
-def save(core: Core, entry: JobEntry, batch: Batch) -> bool:
+def save_batch(core: Core, entry: JobEntry, batch: Batch) -> bool:
     """Save a batch's rows; return whether it has to go back to the queue instead.
 
     :raises BatchFailedError: when the batch fails as a whole
     """
+    with core.saving:
+        return _save(core, entry, batch)
+
+
+def _save(core: Core, entry: JobEntry, batch: Batch) -> bool:
     started = time.perf_counter()
     job = entry.job
     sobject = core.schema.get(job.object)
@@ -40,19 +45,15 @@ def save(core: Core, entry: JobEntry, batch: Batch) -> bool:
     _fail_long_fields(records)
     outcome = rows.Outcome([], [], {}, [])
     if records.places:
-        held = core.locks.held_in_serial if job.is_serial else core.locks.held
-        outcome = rows.decide(
-            core.store,
-            core.schema,
+        outcome = save.decide(
+            core,
             plan,
+            records.header,
             records.columns,
             count=len(records.places),
-            now=core.clock.now(),
             user_id=job.created_by_id,
-            held=held,
-            refused=core.troubles.refused(job.object, records.header, records.columns),
+            is_serial=job.is_serial,
         )
-        core.locks.met(each for each in held if any(each in error.text for error in outcome.errors.values()))
     batch.attempts += 1
     if _is_too_locked(job, batch, outcome):
         return True
@@ -60,8 +61,7 @@ def save(core: Core, entry: JobEntry, batch: Batch) -> bool:
     # Whole before the batch is seen to be completed, and written again if the process dies between the two.
     core.bulk1.result_path(batch).write_text(WRITERS[job.content_type](results), encoding="utf-8", newline="")
     with core.store.writing() as connection:
-        for statement in outcome.statements:
-            connection.executemany(statement.sql, statement.rows)
+        save.write(connection, outcome)
         batch.processed = len(results)
         batch.failed = sum(1 for result in results if result.error)
         batch.active_ms = round((time.perf_counter() - started) * 1000)

@@ -315,9 +315,10 @@ class Jobs:
             if job.state is JobState.OPEN and job.created < now - timedelta(hours=limits.JOB_OPEN_HOURS):
                 self.set_state(entry, JobState.CLOSED)
             elif job.ended is not None and job.ended < now - timedelta(days=limits.JOB_KEPT_DAYS):
-                self._remove(entry)
+                self.remove(entry)
 
-    def _remove(self, entry: JobEntry) -> None:
+    def remove(self, entry: JobEntry) -> None:
+        """Drop a job with its batches and its data."""
         self._entries.pop(entry.job.id, None)
         with self._store.writing() as connection:
             connection.execute("DELETE FROM _bulk1_job WHERE id = ?", (entry.job.id,))

@@ -62,7 +62,7 @@ def _work(core: Core, entry: JobEntry, batch: Batch, begun: datetime) -> Iterato
 def _goes_back(core: Core, entry: JobEntry, batch: Batch) -> bool:
     """Do what a batch asks for; return whether it goes back to the queue."""
     if not entry.job.is_query:
-        return data_work.save(core, entry, batch)
+        return data_work.save_batch(core, entry, batch)
     ranges = query_work.split(core, entry, batch)
     if ranges is None:
         query_work.run(core, entry, batch)

@@ -22,7 +22,7 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.bulk2 import csv_in, results
 from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Job, State
 from airflow_provider_sfbulk.local_org.core import Core
-from airflow_provider_sfbulk.local_org.data import columns, rows
+from airflow_provider_sfbulk.local_org.data import columns, rows, save
 
 SUCCESSFUL: Final = "successful"
 FAILED: Final = "failed"
@@ -76,7 +76,8 @@ def work(core: Core, entry: Entry, begun: datetime) -> Iterator[datetime]:
             job.error_message = "ExceededQuota : ApiBatchItems Limit exceeded"
             core.jobs.set_state(entry, State.FAILED)
             return
-        _save_batch(core, job, plan, contents.header, index)
+        with core.saving:
+            _save_batch(core, job, plan, contents.header, index)
     if not left:
         yield begun + timedelta(seconds=core.job_seconds)
     if _stopped(core, entry, at_end=True):
@@ -104,17 +105,7 @@ def _save_batch(core: Core, job: Job, plan: columns.Plan, header: Sequence[str],
     texts = {SUCCESSFUL: "", FAILED: ""}
     outcome = rows.Outcome([], [], {}, [])
     if table.count:
-        outcome = rows.decide(
-            core.store,
-            core.schema,
-            plan,
-            table.columns,
-            now=core.clock.now(),
-            user_id=job.created_by_id,
-            held=(held := core.locks.held),
-            refused=core.troubles.refused(job.object, header, table.columns),
-        )
-        core.locks.met(each for each in held if any(each in error.text for error in outcome.errors.values()))
+        outcome = save.decide(core, plan, header, table.columns, user_id=job.created_by_id)
         texts = _result_texts(plan, table, outcome, dialect)
     for values, problem in table.malformed:
         # That such rows fail is certain for blanks beside quotes, likely for another number of columns; the words are
@@ -123,8 +114,7 @@ def _save_batch(core: Core, job: Job, plan: columns.Plan, header: Sequence[str],
     lengths = {name: _append(core, job, name, text) for name, text in texts.items()}
     failed = len(outcome.errors) + len(table.malformed)
     with core.store.writing() as connection:
-        for statement in outcome.statements:
-            connection.executemany(statement.sql, statement.rows)
+        save.write(connection, outcome)
         job.result_bytes = lengths
         job.done.append(index)
         job.processed += table.count + len(table.malformed)

@@ -13,6 +13,7 @@ from typing import Any
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.data.columns import Column, Plan
+from airflow_provider_sfbulk.local_org.data.describe import MASTER_RECORD_TYPE
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.data.store import Store, key_of, quoted
 from airflow_provider_sfbulk.local_org.data.values import CLEAR, KEEP, RowError, is_plain_text, null_checkbox, too_long
@@ -25,12 +26,16 @@ class Cells:
     :ivar errors: by row; a row keeps its first one. How Salesforce joins several is not known.
     """
 
-    def __init__(self, store: Store, schema: Schema, plan: Plan, raw: Sequence[list[str]], count: int) -> None:
+    def __init__(
+        self, store: Store, schema: Schema, plan: Plan, raw: Sequence[list[str]], *, count: int, null: str = CLEAR
+    ) -> None:
         self.values: dict[str, list[Any]] = {}
         self.errors: dict[int, RowError] = {}
         self.count = count
+        self._null = null
         self._store = store
         self._schema = schema
+        self._sobject = plan.sobject
         self._check_sizes(raw)
         for column in plan.columns:
             self._read(column, raw[column.position])
@@ -64,7 +69,7 @@ class Cells:
         self.values[name] = self._merged(column.field, self.values[name], values) if name in self.values else values
 
     def _converted(self, column: Column, raw: list[str]) -> list[Any]:
-        table: dict[str, Any] = {"": KEEP, CLEAR: None}
+        table: dict[str, Any] = {"": KEEP, self._null: None}
         bad: dict[str, RowError] = {}
         for text in set(raw) - table.keys():
             try:
@@ -78,8 +83,8 @@ class Cells:
     def _plain(self, field: Field, raw: list[str]) -> list[Any]:
         if field.length and len(max(raw, key=len)) > field.length:
             self._fail_where(raw, {text: too_long(field, text) for text in set(raw) if len(text) > field.length})
-        if CLEAR in raw:
-            return [None if text == CLEAR else text or KEEP for text in raw]
+        if self._null in raw:
+            return [None if text == self._null else text or KEEP for text in raw]
         return [text or KEEP for text in raw] if "" in raw else list(raw)
 
     def _looked_up(self, column: Column, parent: SObject, raw: list[str]) -> list[Any]:
@@ -110,9 +115,24 @@ class Cells:
         for name in field.reference_to:
             sobject = self._schema.get(name)
             if sobject is not None:
-                some = {value for value in wanted if value.startswith(sobject.key_prefix)}
+                some = {value for value in wanted if value.startswith(sobject.key_prefix)} - {MASTER_RECORD_TYPE}
                 gone |= absent(self._store, sobject, some)
+        if field.name == "RecordTypeId":
+            gone |= self._strange_record_types(field, wanted - gone.keys())
         self._fail_where(values, gone)
+        if field.name == "RecordTypeId":
+            values[:] = [None if value == MASTER_RECORD_TYPE else value for value in values]
+
+    def _strange_record_types(self, field: Field, wanted: set[str]) -> dict[str, RowError]:
+        """Return which record types are not for records of this object."""
+        sql = "SELECT Id FROM RecordType WHERE SobjectType = ? AND IsActive = 1 AND IsDeleted = 0"
+        fit = {row[0] for row in self._store.select(sql, (self._sobject.name,))} | {MASTER_RECORD_TYPE}
+        message = f"{field.label or field.name}: this ID value isn't valid for the user: "
+        return {
+            each: RowError("INVALID_CROSS_REFERENCE_KEY", message + each, field.name)
+            for each in wanted
+            if each not in fit
+        }
 
     def _merged(self, field: Field, first: list[Any], second: list[Any]) -> list[Any]:
         """Join a lookup that is given both by id and by external id; a row may use one of them."""

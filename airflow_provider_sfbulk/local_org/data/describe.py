@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES, Field, SObject
+from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES, ChildRelationship, Field, Schema, SObject
 
 SOAP_TYPES: Final = {
     "id": "tns:ID",
@@ -55,10 +55,13 @@ ATTRIBUTES: Final = {
     "extraTypeInfo": "extra_type_info",
     "restrictedPicklist": "restricted_picklist",
     "defaultValue": "default_value",
+    "cascadeDelete": "cascade_delete",
+    "restrictedDelete": "restricted_delete",
 }
 """Describe's key to the attribute of :class:`Field`, for those that are plain values."""
 
-STANDARD_PREFIXES: Final = {"Account": "001", "Contact": "003", "User": "005", "Opportunity": "006", "Lead": "00Q"}
+CLAIMS: Final = ("createable", "updateable", "deletable", "undeletable", "queryable", "retrieveable", "searchable")
+"""What describe says that an object's records can be."""
 
 _NULLABLE_ATTRIBUTES: Final = frozenset({"relationshipName", "compoundFieldName", "extraTypeInfo", "defaultValue"})
 
@@ -77,7 +80,7 @@ def field_of(described: Mapping[str, Any]) -> Field:
         attributes: dict[str, Any] = {"name": described["name"], "type": described["type"]}
     except KeyError as missing:
         raise ValueError(f"a field of a schema needs {missing}: {dict(described)!r}") from missing
-    for key, attribute in ATTRIBUTES.items():
+    for key, attribute in {**ATTRIBUTES, "autoNumberDigits": "auto_number_digits"}.items():
         value = described.get(key, described.get(attribute))
         if value is not None:
             attributes[attribute] = value
@@ -104,15 +107,28 @@ def sobject_of(described: Mapping[str, Any], *, key_prefix: str | None = None) -
     fields = described.get("fields")
     if not name or not fields:
         raise ValueError("an object of a schema needs a name and fields, as a describe answer has them")
-    prefix = described.get("keyPrefix") or STANDARD_PREFIXES.get(name) or key_prefix
+    prefix = described.get("keyPrefix") or key_prefix
     if not prefix:
         raise ValueError(f"object {name} of the schema has no keyPrefix")
     return SObject.of(
         name=name,
         label=described.get("label") or name,
+        label_plural=described.get("labelPlural") or f"{described.get('label') or name}s",
         key_prefix=prefix,
         custom=bool(described.get("custom", name.endswith("__c"))),
         fields=[field if isinstance(field, Field) else field_of(field) for field in fields],
+        children=tuple(_child_of(each) for each in described.get("childRelationships") or ()),
+        cannot=frozenset(claim for claim in CLAIMS if described.get(claim) is False),
+    )
+
+
+def _child_of(described: Mapping[str, Any]) -> ChildRelationship:
+    return ChildRelationship(
+        child=str(described.get("childSObject")),
+        field=str(described.get("field")),
+        name=described.get("relationshipName"),
+        cascade_delete=bool(described.get("cascadeDelete")),
+        restricted_delete=bool(described.get("restrictedDelete")),
     )
 
 
@@ -152,16 +168,40 @@ def describe_field(field: Field) -> dict[str, Any]:
         {"active": True, "defaultValue": value == field.default_value, "label": value, "validFor": None, "value": value}
         for value in field.picklist_values
     ]
-    body["deprecatedAndHidden"] = False
+    body |= _SAME_FOR_ALL_FIELDS
+    body["calculated"] = field.calculated
     body["encrypted"] = field.type == "encryptedstring"
     body["filterable"] = _is_filterable(field)
     body["sortable"] = body["filterable"]
     body["groupable"] = body["filterable"] and not is_number
     body["aggregatable"] = body["filterable"]
     body["htmlFormatted"] = field.extra_type_info == "richtextarea"
-    body["nameField"] = field.name == "Name"
+    body["nameField"] = field.name in ("Name", "CaseNumber")
+    body["permissionable"] = not (field.type == "id" or field.is_system or not field.nillable)
     body["queryByDistance"] = field.type == "location"
     return dict(sorted(body.items()))
+
+
+_SAME_FOR_ALL_FIELDS: Final[dict[str, Any]] = {
+    **dict.fromkeys(("aiPredictionField", "dependentPicklist", "deprecatedAndHidden", "highScaleNumber"), False),
+    **dict.fromkeys(("displayLocationInDecimal", "formulaTreatNullNumberAsZero", "searchPrefilterable"), False),
+    **dict.fromkeys(("writeRequiresMasterRead",), False),
+    **dict.fromkeys(("calculatedFormula", "controllerName", "defaultValueFormula", "filteredLookupInfo"), None),
+    **dict.fromkeys(("inlineHelpText", "mask", "maskType", "referenceTargetField", "relationshipOrder"), None),
+}
+"""Keys of a recorded describe's fields that nothing here depends on."""
+
+_SAME_FOR_ALL_OBJECTS: Final[dict[str, Any]] = {
+    **dict.fromkeys(("activateable", "customSetting", "deepCloneable", "deprecatedAndHidden", "hasSubtypes"), False),
+    **dict.fromkeys(("isInterface", "isSubtype", "mergeable"), False),
+    **dict.fromkeys(("feedEnabled", "layoutable", "mruEnabled", "replicateable", "triggerable"), True),
+    **dict.fromkeys(("associateEntityType", "associateParentEntity", "defaultImplementation", "extendedBy"), None),
+    **dict.fromkeys(("extendsInterfaces", "implementedBy", "implementsInterfaces"), None),
+}
+"""Keys of a recorded entry of the global list that nothing here depends on."""
+
+MASTER_RECORD_TYPE: Final = "012000000000000AAA"
+"""The record type of records that have none."""
 
 
 def _is_filterable(field: Field) -> bool:
@@ -173,37 +213,74 @@ def _is_filterable(field: Field) -> bool:
 def describe_summary(sobject: SObject, version: str) -> dict[str, Any]:
     """Return one entry of the global list, without its fields."""
     base = f"/services/data/v{version}/sobjects/{sobject.name}"
-    claims = ("createable", "updateable", "deletable", "undeletable", "queryable", "retrieveable", "searchable")
-    return {
+    summary: dict[str, Any] = {
+        **_SAME_FOR_ALL_OBJECTS,
+        **{claim: claim not in sobject.cannot for claim in CLAIMS},
         "custom": sobject.custom,
-        "customSetting": False,
-        "deprecatedAndHidden": False,
         "keyPrefix": sobject.key_prefix,
         "label": sobject.label or sobject.name,
-        "labelPlural": f"{sobject.label or sobject.name}s",
-        "mergeable": False,
+        "labelPlural": sobject.label_plural or f"{sobject.label or sobject.name}s",
         "name": sobject.name,
-        "replicateable": True,
-        "triggerable": True,
-        **dict.fromkeys(claims, True),
         "urls": {"sobject": base, "describe": f"{base}/describe", "rowTemplate": f"{base}/{{ID}}"},
     }
+    return dict(sorted(summary.items()))
 
 
-def describe(sobject: SObject, everything: Iterable[SObject], version: str) -> dict[str, Any]:
-    """Return the whole describe answer of an object."""
-    children = [
-        {"cascadeDelete": False, "childSObject": other.name, "field": field.name, "relationshipName": None}
-        for other in everything
-        for field in other.fields.values()
-        if sobject.name in field.reference_to
-    ]
-    return {
+def describe(
+    sobject: SObject, schema: Schema, version: str, record_types: Iterable[tuple[str, str, str, bool]] = ()
+) -> dict[str, Any]:
+    """Return the whole describe answer of an object.
+
+    One that was made from a describe answer gives that answer back, with what has been added to the org since.
+
+    :param record_types: id, developer name, name of each of its record types, and whether it is active
+    """
+    children = [_describe_child(each) for each in schema.children(sobject)]
+    if sobject.described is not None:
+        listed = list(sobject.described.get("childRelationships") or ())
+        known = {(each.get("childSObject"), each.get("field")) for each in listed}
+        more = [each for each in children if (each["childSObject"], each["field"]) not in known]
+        return {**sobject.described, "childRelationships": [*listed, *more]} if more else dict(sobject.described)
+    layouts = f"/services/data/v{version}/sobjects/{sobject.name}/describe/layouts"
+    kinds = [*record_types, (MASTER_RECORD_TYPE, "Master", "Master", True)]
+    answer = {
         **describe_summary(sobject, version),
         "actionOverrides": [],
         "childRelationships": children,
+        "compactLayoutable": True,
         "fields": [describe_field(field) for field in sobject.fields.values()],
+        "listviewable": None,
+        "lookupLayoutable": None,
         "namedLayoutInfos": [],
-        "recordTypeInfos": [],
-        "supportedScopes": [{"label": "All", "name": "everything"}],
+        "networkScopeFieldName": None,
+        "recordTypeInfos": [
+            {
+                "active": active,
+                "available": active,
+                "defaultRecordTypeMapping": record_id == MASTER_RECORD_TYPE,
+                "developerName": developer_name,
+                "master": record_id == MASTER_RECORD_TYPE,
+                "name": name,
+                "recordTypeId": record_id,
+                "urls": {"layout": f"{layouts}/{record_id}"},
+            }
+            for record_id, developer_name, name, active in kinds
+        ],
+        "searchLayoutable": "searchable" not in sobject.cannot,
+        "sobjectDescribeOption": "FULL",
+        "supportedScopes": [{"label": f"All {(sobject.label_plural or sobject.label).lower()}", "name": "everything"}],
+    }
+    return dict(sorted(answer.items()))
+
+
+def _describe_child(child: ChildRelationship) -> dict[str, Any]:
+    return {
+        "cascadeDelete": child.cascade_delete,
+        "childSObject": child.child,
+        "deprecatedAndHidden": False,
+        "field": child.field,
+        "junctionIdListNames": [],
+        "junctionReferenceTo": [],
+        "relationshipName": child.name,
+        "restrictedDelete": child.restricted_delete,
     }

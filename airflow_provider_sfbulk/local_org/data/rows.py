@@ -17,15 +17,25 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import repeat
-from typing import Any
+from typing import Any, Final
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org import clock
+from airflow_provider_sfbulk.local_org.data import deleting
 from airflow_provider_sfbulk.local_org.data.cells import Cells, absent
+from airflow_provider_sfbulk.local_org.data.checking import Checking
 from airflow_provider_sfbulk.local_org.data.columns import DELETES, Plan
+from airflow_provider_sfbulk.local_org.data.person_accounts import is_person
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema
 from airflow_provider_sfbulk.local_org.data.store import Store, key_of, quoted
-from airflow_provider_sfbulk.local_org.data.values import KEEP, RowError
+from airflow_provider_sfbulk.local_org.data.values import CLEAR, KEEP, RowError
+
+_OPERATIONS: Final = (
+    ({"insert", "upsert"}, "createable", "inserted"),
+    ({"update", "upsert"}, "updateable", "updated"),
+    ({"delete", "hardDelete"}, "deletable", "deleted"),
+)
+"""What an object can be closed to. The code is sure for inserts; for the others it is assumed to be the same."""
 
 
 @dataclass(frozen=True)
@@ -96,19 +106,24 @@ def decide(
     now: datetime,
     user_id: str,
     count: int | None = None,
+    null: str = CLEAR,
     held: Collection[str] = (),
     refused: Mapping[int, RowError] | None = None,
+    checking: Checking | None = None,
 ) -> Outcome:
     """Check one batch and say what it does.
 
     :param raw: one list of texts per column of the upload
     :param count: of rows, where there is no column to say so: JSON and XML have records without fields
+    :param null: the text that sets a field to null
     :param user_id: who does it
     :param held: ids of records that somebody else holds
     :param refused: rows that fail because a test asked for it
+    :param checking: the org's own rules
     """
-    cells = Cells(store, schema, plan, raw, len(raw[0]) if count is None else count)
-    rows = _Rows(store, plan, cells, clock.in_csv(now), user_id, held, refused or {})
+    cells = Cells(store, schema, plan, raw, count=len(raw[0]) if count is None else count, null=null)
+    rows = _Rows(store, schema, plan, cells, clock.in_csv(now), user_id, held, refused or {}, checking)
+    rows.refuse_operation()
     return rows.delete() if plan.operation in DELETES else rows.save()
 
 
@@ -116,23 +131,35 @@ class _Rows:
     def __init__(
         self,
         store: Store,
+        schema: Schema,
         plan: Plan,
         cells: Cells,
         now: str,
         user_id: str,
         held: Collection[str],
         refused: Mapping[int, RowError],
+        checking: Checking | None,
     ) -> None:
         self._store = store
+        self._schema = schema
         self._plan = plan
         self._cells = cells
         self._now = now
         self._user_id = user_id
         self._held = held
         self._refused = refused
+        self._checking = checking if checking is not None and checking.has_rules else None
         self._sobject = plan.sobject
         self._record_ids: list[str | None] = [None] * cells.count
         self._created = [False] * cells.count
+
+    def refuse_operation(self) -> None:
+        """Fail all rows when the object's records cannot be made, changed or deleted by anybody."""
+        for operations, claim, words in _OPERATIONS:
+            if self._plan.operation in operations and claim in self._sobject.cannot:
+                message = f"entity type cannot be {words}: {self._sobject.label or self._sobject.name}"
+                for row in range(self._cells.count):
+                    self._cells.fail(row, RowError("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message))
 
     # --- delete ---
 
@@ -145,21 +172,22 @@ class _Rows:
             if record_id is None or row in self._cells.errors:
                 continue
             unfit = gone.get(record_id) or self._refused.get(row) or self._lock_error(row, record_id)
+            unfit = unfit or self._rule_error("delete", row, record_id)
             if unfit is not None:
                 self._cells.fail(row, unfit)
                 continue
             done.append(record_id)
             gone[record_id] = RowError("ENTITY_IS_DELETED", "entity is deleted")
-        table = quoted(self._sobject.name)
-        if self._plan.operation == "hardDelete":
-            statement = Statement(f"DELETE FROM {table} WHERE Id = ?", [(record_id,) for record_id in done])  # noqa: S608 - a name of the schema, quoted
-        else:
-            names = [name for name in ("LastModifiedDate", "SystemModstamp") if self._sobject.get(name)]
-            sets = "".join(f", {quoted(name)} = ?" for name in names)
-            values = [self._now] * len(names)
-            sql = f"UPDATE {table} SET IsDeleted = 1{sets} WHERE Id = ?"  # noqa: S608 - a name of the schema, quoted
-            statement = Statement(sql, [(*values, record_id) for record_id in done])
-        return self._outcome([statement])
+        found = deleting.fallout(self._store, self._schema, self._sobject, done)
+        if found.kept:
+            for row, record_id in enumerate(self._record_ids):
+                if record_id in found.kept:
+                    self._cells.fail(row, found.kept[record_id])
+            done = [record_id for record_id in done if record_id not in found.kept]
+        for_ever = self._plan.operation == "hardDelete"
+        own = deleting.deletion(self._sobject, done, now=self._now, for_ever=for_ever)
+        others = deleting.statements(found, now=self._now, for_ever=for_ever)
+        return self._outcome([Statement(*each) for each in (own, *others)])
 
     # --- insert, update, upsert ---
 
@@ -183,6 +211,8 @@ class _Rows:
                 if unfit is None:
                     unfit = self._refused.get(row) or self._lock_error(row, record_id)
                 if unfit is None:
+                    unfit = self._rule_error("insert" if creates else "update", row, record_id)
+                if unfit is None:
                     unfit = next((error for unique in uniques if (error := unique.error(row, record_id))), None)
                 if unfit is not None:
                     self._cells.fail(row, unfit)
@@ -199,6 +229,9 @@ class _Rows:
                 *self._updates([row for row in saved if not self._created[row]]),
             ]
         )
+
+    def _rule_error(self, operation: str, row: int, record_id: str | None) -> RowError | None:
+        return None if self._checking is None else self._checking.error(operation, self._cells, row, record_id)
 
     def _lock_error(self, row: int, record_id: str | None) -> RowError | None:
         """Say which record that the row changes or names as a parent is held by somebody else."""
@@ -332,7 +365,20 @@ class _Rows:
                     missing.setdefault(row, []).append(field.name)
         for row, names in missing.items():
             unfit.setdefault(row, _required(names))
+        if is_person(self._sobject):
+            self._check_persons(unfit)
         return unfit
+
+    def _check_persons(self, unfit: dict[int, RowError]) -> None:
+        """An account has a name of its own, or the last name of a person, and not both."""
+        names, last_names = (self._column(name) for name in ("Name", "LastName"))
+        for row, (name, last_name) in enumerate(zip(names, last_names, strict=True)):
+            has_name, is_person_ = (value is not KEEP and value is not None for value in (name, last_name))
+            if has_name and is_person_:
+                message = "Account: bad field names on insert/update call: Name"
+                unfit.setdefault(row, RowError("INVALID_FIELD_FOR_INSERT_UPDATE", message, "Name"))
+            elif not (has_name or is_person_):
+                unfit.setdefault(row, _required(["Name"]))
 
     def _unfit_to_update(self) -> dict[int, RowError]:
         """Return the rows that could not be updated: a field that may not be written, or a required one cleared."""
@@ -397,6 +443,7 @@ class _Rows:
             field.name: default
             for field in self._sobject.fields.values()
             if field.name not in self._cells.values
+            and field.derived is None
             and (default := self._audit(field.name) or self._default(field)) is not None
         }
         for field in self._sobject.fields.values():
@@ -409,9 +456,9 @@ class _Rows:
         yield Statement(sql, list(zip(*columns, *map(repeat, constants.values()), strict=False)))
 
     def _auto_numbers(self, field: Field, count: int) -> list[str | None]:
-        """Return the next numbers of an auto-number field; describe does not say its format, so it is five digits."""
+        """Return the next numbers of an auto-number field; describe does not say its format."""
         first = self._store.next_number(f"{self._sobject.name}.{field.name}", count)
-        return [f"{number:05}" for number in range(first, first + count)]
+        return [f"{number:0{field.auto_number_digits}}" for number in range(first, first + count)]
 
     def _updates(self, rows: list[int]) -> Iterator[Statement]:
         if not rows:

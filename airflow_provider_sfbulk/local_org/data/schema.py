@@ -61,6 +61,17 @@ class Field:
     restricted_picklist: bool = False
     default_value: str | bool | None = None
     """What an insert without a value stores: a picklist's default entry, a checkbox's default."""
+    cascade_delete: bool = False
+    """Whether the record goes with the one that it looks up to: master-detail."""
+    restricted_delete: bool = False
+    auto_number_digits: int = 5
+    derived: str | None = None
+    """SQL that gives its value from the record's other fields; nobody writes it."""
+
+    @property
+    def is_system(self) -> bool:
+        """Whether it is one of the lookups that every object has to its users."""
+        return self.name in ("CreatedById", "LastModifiedById", "OwnerId")
 
     @property
     def is_compound(self) -> bool:
@@ -79,6 +90,22 @@ class Field:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChildRelationship:
+    """Records of another object that look up to one, as ``childRelationships`` of describe lists them.
+
+    :ivar name: what sub-queries call them: ``Contacts``; None: they cannot be queried as children
+    :ivar cascade_delete: whether they are deleted with their parent; else their lookup is cleared
+    :ivar restricted_delete: whether they keep their parent from being deleted
+    """
+
+    child: str
+    field: str
+    name: str | None = None
+    cascade_delete: bool = False
+    restricted_delete: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class SObject:
     """One object with its fields."""
 
@@ -89,6 +116,15 @@ class SObject:
     fields: Mapping[str, Field] = field(default_factory=dict)
     """By lower-case name, in describe's order."""
     queryable_in_bulk: bool = True
+    label_plural: str = ""
+    children: tuple[ChildRelationship, ...] = ()
+    cannot: frozenset[str] = frozenset()
+    """What describe says that it cannot be: ``createable``, ``updateable``, ``deletable``, ``undeletable``,
+    ``searchable``, ``queryable``."""
+    triggers: Mapping[str, str] = field(default_factory=dict)
+    """SQL of triggers by name, which give fields their values as records are saved."""
+    described: Mapping[str, Any] | None = None
+    """The describe answer that it was made from, which is given back whole."""
 
     @classmethod
     def of(cls, *, name: str, key_prefix: str, fields: Iterable[Field], **attributes: Any) -> SObject:
@@ -121,3 +157,39 @@ class Schema:
 
     def __iter__(self) -> Iterator[SObject]:
         return iter(self._sobjects.values())
+
+    def of_id(self, record_id: str) -> SObject | None:
+        """Return the object that an id's first three characters name."""
+        prefix = record_id[:3]
+        return next((sobject for sobject in self if sobject.key_prefix == prefix), None)
+
+    def children(self, sobject: SObject) -> list[ChildRelationship]:
+        """Return the child relationships of an object: those that its description lists and whose object is here, and
+        those of lookups that no description lists, as of objects that a test has added."""
+        found = [each for each in sobject.children if self.get(each.child) is not None]
+        listed = {(each.child.lower(), each.field.lower()) for each in found}
+        names = {each.name.lower() for each in found if each.name}
+        for child in self:
+            for lookup in child.fields.values():
+                if sobject.name not in lookup.reference_to or (child.name.lower(), lookup.name.lower()) in listed:
+                    continue
+                name: str | None = f"{child.name.removesuffix('__c')}s{'__r' if child.custom else ''}"
+                if name is None or name.lower() in names or lookup.is_system:
+                    name = None
+                else:
+                    names.add(name.lower())
+                found.append(
+                    ChildRelationship(
+                        child=child.name,
+                        field=lookup.name,
+                        name=name,
+                        cascade_delete=lookup.cascade_delete,
+                        restricted_delete=lookup.restricted_delete,
+                    )
+                )
+        return found
+
+    def child(self, sobject: SObject, name: str) -> ChildRelationship | None:
+        """Return the child relationship of that name, in any case."""
+        lowered = name.lower()
+        return next((each for each in self.children(sobject) if (each.name or "").lower() == lowered), None)

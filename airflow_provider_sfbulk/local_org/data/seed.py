@@ -11,7 +11,7 @@ from pathlib import Path
 
 from airflow_provider_sfbulk.local_org.bulk2 import csv_in
 from airflow_provider_sfbulk.local_org.core import Core
-from airflow_provider_sfbulk.local_org.data import columns, rows
+from airflow_provider_sfbulk.local_org.data import columns, save
 from airflow_provider_sfbulk.local_org.data.schema import Schema, SObject
 
 
@@ -71,13 +71,10 @@ def _load_file(core: Core, sobject: SObject, path: Path) -> None:
             raise SeedError(f"{path}: {table.malformed[0][1]}")
         if not table.count:
             continue
-        outcome = rows.decide(
-            core.store, core.schema, plan, table.columns, now=core.clock.now(), user_id=core.credentials.user_id
-        )
+        outcome = save.decide(core, plan, contents.header, table.columns, user_id=core.credentials.user_id)
         for row, problem in sorted(outcome.errors.items()):
             raise SeedError(
                 f"{path}, a record of the batch of 10,000 at byte {span.start}, number {row + 1}: {problem.text}"
             )
         with core.store.writing() as connection:
-            for statement in outcome.statements:
-                connection.executemany(statement.sql, statement.rows)
+            save.write(connection, outcome)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +30,8 @@ _READER_CACHE_KIB: Final = 4 * 1024
 _OWN_TABLES: Final = """
 CREATE TABLE IF NOT EXISTS _setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _counter (key_prefix TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _bin (
+    root TEXT NOT NULL, object TEXT NOT NULL, id TEXT NOT NULL, lookup TEXT, PRIMARY KEY (root, object, id, lookup));
 CREATE TABLE IF NOT EXISTS _job (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _bulk1_job (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _bulk1_batch (
@@ -54,6 +56,7 @@ class Store:
         self._durable = durable
         self.lock = threading.RLock()
         self._writer = self._connect(_WRITER_CACHE_KIB)
+        self._writing_thread: int | None = None
         self._writer.executescript(_OWN_TABLES)
 
     def _connect(self, cache_kib: int) -> sqlite3.Connection:
@@ -63,6 +66,31 @@ class Store:
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         register(connection)
         return connection
+
+    @property
+    def writer(self) -> sqlite3.Connection:
+        """The writing connection, for those who hold :attr:`lock` and read what they have just written."""
+        return self._writer
+
+    @contextmanager
+    def looking(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection for reading: a reader's, or inside a transaction of this thread one that sees its changes."""
+        if self._writing_thread == threading.get_ident():
+            yield self._writer
+            return
+        with self.reader() as connection:
+            connection.execute("BEGIN")
+            yield connection
+
+    @contextmanager
+    def without_triggers(self) -> Iterator[None]:
+        """Inside a transaction: copy records as they are, and let no trigger work on them."""
+        triggers = self._writer.execute("SELECT name, sql FROM main.sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _ in triggers:
+            self._writer.execute(f"DROP TRIGGER main.{quoted(name)}")
+        yield
+        for _, sql in triggers:
+            self._writer.execute(sql)
 
     @contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
@@ -82,12 +110,16 @@ class Store:
                 yield self._writer
                 return
             self._writer.execute("BEGIN IMMEDIATE")
+            self._writing_thread = threading.get_ident()
             try:
                 yield self._writer
             except BaseException:
                 self._writer.execute("ROLLBACK")
                 raise
-            self._writer.execute("COMMIT")
+            else:
+                self._writer.execute("COMMIT")
+            finally:
+                self._writing_thread = None
 
     def select(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a short query."""
@@ -111,21 +143,8 @@ class Store:
 
     def create_table(self, sobject: SObject) -> None:
         """Make the object's table, or add the columns that it lacks."""
-        table = quoted(sobject.name)
         with self.writing() as connection:
-            connection.execute(
-                f"CREATE TABLE IF NOT EXISTS {table} "
-                "(Id TEXT NOT NULL PRIMARY KEY, IsDeleted INTEGER NOT NULL DEFAULT 0)"
-            )
-            present = {row[1].lower() for row in connection.execute(f"PRAGMA table_xinfo({table})")}
-            for field in sobject.fields.values():
-                if field.name.lower() not in present and not field.is_compound:
-                    connection.execute(
-                        f"ALTER TABLE {table} ADD COLUMN {quoted(field.name)} {_declared(sobject, field)}"
-                    )
-            for field in sobject.fields.values():
-                if field.name != "Id" and (field.unique or field.external_id or field.id_lookup):
-                    connection.execute(_index(sobject, field))
+            create_table(connection, sobject)
 
     def records(self, sobject: SObject, *, include_deleted: bool = False) -> list[dict[str, Any]]:
         """Return all records in the order of their ids, values as stored."""
@@ -175,6 +194,42 @@ class Store:
             connection.execute("INSERT OR REPLACE INTO _setting VALUES (?, ?)", (name, value))
 
 
+def create_table(connection: sqlite3.Connection, sobject: SObject) -> None:
+    """Make an object's table with its indexes and triggers, or add the columns that it lacks."""
+    table = quoted(sobject.name)
+    # A field that follows from others comes after them.
+    fields = sorted(sobject.fields.values(), key=lambda each: each.derived is not None)
+    present = {row[1].lower() for row in connection.execute(f"PRAGMA table_xinfo({table})")} | {"id", "isdeleted"}
+    lacking = {
+        field.name.lower(): f"{quoted(field.name)} {_declared(sobject, field)}"
+        for field in fields
+        if field.name.lower() not in present and not field.is_compound
+    }
+    if len(present) > 2:
+        for column in lacking.values():
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+    else:
+        own = ["Id TEXT NOT NULL PRIMARY KEY", "IsDeleted INTEGER NOT NULL DEFAULT 0"]
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join([*own, *lacking.values()])})")
+    for field in fields:
+        if field.name != "Id" and (field.unique or field.external_id or field.id_lookup):
+            connection.execute(_index(sobject, field))
+        elif field.type == "reference" and field.derived is None and field.name not in _UNINDEXED:
+            connection.execute(_lookup_index(sobject, field))
+    for name, body in sobject.triggers.items():
+        connection.execute(f"CREATE TRIGGER IF NOT EXISTS {quoted(f'{sobject.name}.{name}')} {body}")
+
+
+def blank_file(sobjects: Iterable[SObject]) -> bytes:
+    """Return the file of an org that has tables and no records."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        register(connection)
+        connection.executescript(_OWN_TABLES)
+        for sobject in sobjects:
+            create_table(connection, sobject)
+        return connection.serialize()
+
+
 def is_text(field: Field) -> bool:
     """Whether the field's values are text that compares without regard to case."""
     return field.type not in NUMBER_TYPES and field.type not in (
@@ -192,14 +247,32 @@ def key_of(field: Field, value: Any) -> Any:
     return fold(value) if is_text(field) and not field.case_sensitive else value
 
 
+_UNINDEXED: Final = frozenset({"OwnerId", "RecordTypeId", "CreatedById", "LastModifiedById", "MasterRecordId"})
+"""Lookups that nearly every record has, and that nothing deletes the other end of."""
+
+
+def _lookup_index(sobject: SObject, field: Field) -> str:
+    """Return the index that finds the children of a record; one that has no parent costs it nothing."""
+    name = quoted(f"{sobject.name}.{field.name}")
+    column = quoted(field.name)
+    return f"CREATE INDEX IF NOT EXISTS {name} ON {quoted(sobject.name)} ({column}) WHERE {column} IS NOT NULL"
+
+
 def _declared(sobject: SObject, field: Field) -> str:
+    if field.derived is not None:
+        expression = f"COALESCE({field.derived}, 0)" if field.type == "boolean" else field.derived
+        return f"{_declared_type(field)} GENERATED ALWAYS AS ({expression}) VIRTUAL"
     if field.name == "Name" and _joins_name(sobject):
         first, last = quoted("FirstName"), quoted("LastName")
         joined = f"CASE WHEN {first} IS NULL THEN {last} ELSE {first} || ' ' || {last} END"
         return f"TEXT GENERATED ALWAYS AS ({joined}) VIRTUAL"
     if field.type == "boolean":
         return f"INTEGER NOT NULL DEFAULT {int(field.default_value is True)}"
-    if field.type in ("int", "long"):
+    return _declared_type(field)
+
+
+def _declared_type(field: Field) -> str:
+    if field.type in ("int", "long", "boolean"):
         return "INTEGER"
     return "REAL" if field.type in NUMBER_TYPES else "TEXT"
 

@@ -40,9 +40,18 @@ class RowError(Exception):
         self.text = f"{code}:{message}:{' '.join(fields)}{' ' if fields else ''}--"
 
 
+class NotOfTypeError(RowError):
+    """Text that is none of the field's type. The REST API words it in its own way."""
+
+    def __init__(self, field: Field, value: str, message: str) -> None:
+        super().__init__("INVALID_FIELD", message, field.name)
+        self.field = field
+        self.value = value
+
+
 _INT: Final = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DATE: Final = re.compile(r"(\d{4}-\d\d-\d\d)(Z|[+-]\d\d:?\d\d)?", re.ASCII)
 _DATETIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 _TIME: Final = re.compile(r"(\d\d:\d\d:\d\d)(?:\.(\d{1,3}))?Z", re.ASCII)
 _EMAIL: Final = re.compile(r"[^@\s,;:<>()\[\]\"\\]+@(?:[^@\s,;:<>()\[\]\"\\.]+\.)+[^@\s,;:<>()\[\]\"\\.]{2,}")
@@ -93,7 +102,7 @@ def _not_of_type(field: Field, column: int, value: str) -> RowError:
         f"Failed to deserialize field at col {column}. Due to, '{value}' is not a valid value for the type "
         f"{soap_type(field)}"
     )
-    return RowError("INVALID_FIELD", message, field.name)
+    return NotOfTypeError(field, value, message)
 
 
 def _out_of_range(field: Field, value: str) -> RowError:
@@ -119,10 +128,18 @@ def _boolean(value: str) -> int:
 
 
 def _date(value: str) -> str:
-    # The guide says that an offset is not supported, and shows one in a sample; the stricter reading holds here.
-    if not _DATE.fullmatch(value):
+    # The guide of 1.0 writes ``1940-06-07Z`` and ``2002-10-10+05:00``, "which is the same as 2002-10-09T19:00:00Z"; that of
+    # 2.0 says that an offset is not supported, and shows one in its sample.
+    matched = _DATE.fullmatch(value)
+    if matched is None:
         raise ValueError(value)
-    return date.fromisoformat(value).isoformat()
+    day, offset = matched.groups()
+    if offset is None:
+        return date.fromisoformat(day).isoformat()
+    try:
+        return datetime.fromisoformat(f"{day}T00:00:00{offset}").astimezone(UTC).date().isoformat()
+    except OverflowError as error:
+        raise ValueError(value) from error
 
 
 def _datetime(value: str) -> str:

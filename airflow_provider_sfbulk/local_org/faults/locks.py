@@ -38,6 +38,12 @@ class Locks:
             self._batches.pop(record_id, None)
             self._contended.discard(record_id)
 
+    def clear(self) -> None:
+        """Let go of all records."""
+        with self._lock:
+            self._batches.clear()
+            self._contended.clear()
+
     @property
     def held(self) -> frozenset[str]:
         """Ids of the records that a batch cannot have."""

@@ -73,10 +73,16 @@ class Incoming:
         :raises ApiError: 415 for another content type, 400 for anything but an object of known properties
         """
         self.require_media_type("application/json")
+        return parse_json(await self.body(), known)
+
+    async def body(self) -> bytes:
+        """Return the body, unpacked.
+
+        :raises ApiError: when it is not what its ``Content-Encoding`` says
+        """
         body = await self.request.body()
-        if self.request.headers.get("content-encoding", "").lower() == "gzip":
-            body = _unzipped(body)
-        return parse_json(body, known)
+        is_packed = self.request.headers.get("content-encoding", "").lower() == "gzip"
+        return _unzipped(body) if is_packed else body
 
 
 def parse_json(body: bytes, known: Collection[str]) -> dict[str, Any]:

@@ -29,12 +29,15 @@ from airflow_provider_sfbulk.local_org.control import Control
 from airflow_provider_sfbulk.local_org.faults.kinds import AskedFault
 from airflow_provider_sfbulk.local_org.http import page
 from airflow_provider_sfbulk.local_org.http.replies import reply
+from airflow_provider_sfbulk.local_org.state import State
 
 PREFIX: Final = "/local-org"
 PAGE_PATHS: Final = frozenset({"", "/", PREFIX, f"{PREFIX}/", "/lightning/setup/AsyncApiJobStatus/page"})
 """Where the page is. The last is a job's page in Salesforce Setup, which links in Airflow and the CLI lead to."""
 
-LEVERS: Final = frozenset(name for name, value in vars(Control).items() if callable(value) and name[0] != "_")
+LEVERS: Final = frozenset(
+    name for kind in (Control, State) for name, value in vars(kind).items() if callable(value) and name[0] != "_"
+)
 """Methods that can be called over HTTP."""
 
 HEADERS: Final = {
@@ -85,10 +88,14 @@ async def _pull(method: Callable[..., Any], request: Request) -> Response:
         arguments = json.loads(await request.body() or b"{}")
         if not isinstance(arguments, dict):
             raise TypeError("send a JSON object")
-        done = method(**arguments)
+        done = await anyio.to_thread.run_sync(lambda: method(**arguments))
     except (ValueError, TypeError, OverflowError) as error:
         return _refused(400, str(error))
-    return reply({"done": True} if done is None else {"done": True, "fault": _fault(done)})
+    if done is None:
+        return reply({"done": True})
+    return reply(
+        {"done": True, "fault": _fault(done)} if isinstance(done, AskedFault) else {"done": True, "result": done}
+    )
 
 
 def _state(control: Control) -> dict[str, Any]:

@@ -11,7 +11,7 @@ Errors are a JSON **array** of ``{"errorCode", "message"}``; only the token endp
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.responses import Response
@@ -25,18 +25,34 @@ class ApiError(Exception):
 
     :param status: HTTP status
     :param code: ``errorCode``
+    :param fields: the fields that it is about; None: the answer does not have ``fields``
     """
 
-    def __init__(self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        fields: Sequence[str] | None = None,
+    ) -> None:
         super().__init__(status, code, message)
         self.status = status
         self.code = code
         self.message = message
         self.headers = dict(headers or {})
+        self.fields = fields
+
+    @property
+    def body(self) -> Any:
+        """What the answer's body says."""
+        named = {} if self.fields is None else {"fields": list(self.fields)}
+        return [{"message": self.message, "errorCode": self.code, **named}]
 
     def response(self) -> Response:
         """Return the answer that says so."""
-        return reply([{"errorCode": self.code, "message": self.message}], status=self.status, headers=self.headers)
+        return reply(self.body, status=self.status, headers=self.headers)
 
 
 class NotFoundError(ApiError):

@@ -20,7 +20,10 @@ from airflow_provider_sfbulk.local_org.bulk2 import ingest_routes, query_routes
 from airflow_provider_sfbulk.local_org.http.incoming import Incoming
 from airflow_provider_sfbulk.local_org.http.replies import ApiError, NotFoundError
 from airflow_provider_sfbulk.local_org.login import oauth, soap
+from airflow_provider_sfbulk.local_org.rest import collections, queries, records, tree
 from airflow_provider_sfbulk.local_org.rest import routes as data_routes
+from airflow_provider_sfbulk.local_org.rest.ask import Operation, RestHandler
+from airflow_provider_sfbulk.local_org.rest.composite import Composite
 
 Handler = Callable[[Incoming], Awaitable[Response]]
 
@@ -28,11 +31,15 @@ _CAPTURED: Final = {
     "async_version": r"(?P<async_version>\d{1,3}\.\d)",
     "soap_version": r"(?P<soap_version>\d{1,3}\.\d)",
     "batch_id": r"(?P<batch_id>\w{15}(?:\w{3})?)",
-    "record_id": r"(?P<record_id>\w{15}(?:\w{3})?)",
     "result_id": r"(?P<result_id>\w{15}(?:\w{3})?)",
     "version": r"v(?P<version>\d{1,3}\.\d)",
     "job_id": r"(?P<job_id>\w{15}(?:\w{3})?)",
     "sobject": r"(?P<sobject>\w+)",
+    "org_id": r"(?P<org_id>\w{15}(?:\w{3})?)",
+    "user_id": r"(?P<user_id>\w{15}(?:\w{3})?)",
+    "locator": r"(?P<locator>\w{15}(?:\w{3})?-\d{1,9})",
+    "name": r"(?P<name>[^/]+)",
+    "value": r"(?P<value>.+?)",
 }
 
 
@@ -60,6 +67,23 @@ class Route:
         return re.compile(re.sub(r"(\w+)\*", r"(?i:\1)", pattern) + "/?", re.ASCII)
 
 
+def _operation(method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
+    """Return the operation of a call inside ``/composite``.
+
+    :raises ApiError: as :func:`find`, and for what cannot be called inside another call
+    """
+    route, parts = find(method, path)
+    if not isinstance(route.handler, RestHandler) or route.name in ("composite.calls", "composite.batch"):
+        raise ApiError(400, "INVALID_INPUT", f"{path} cannot be called inside a composite request")
+    check_version(route, parts["version"])
+    return route.handler.operation, parts
+
+
+_composite: Final = Composite(_operation)
+
+_DATA: Final = "/services/data/{version}"
+_SOBJECT: Final = f"{_DATA}/sobjects/{{sobject}}"
+_COMPOSITE: Final = f"{_DATA}/composite"
 _INGEST: Final = "/services/data/{version}/jobs/ingest"
 _QUERY: Final = "/services/data/{version}/jobs/query"
 _BULK1_JOB: Final = f"{bulk1.PATH}/{{job_id}}"
@@ -74,11 +98,36 @@ ROUTES: Final = (
     Route("oauth.introspect", "POST", "/services/oauth2/introspect", oauth.introspect, is_open=True),
     Route("oauth.userinfo", "GET", "/services/oauth2/userinfo", oauth.userinfo, is_open=True),
     Route("data.versions", "GET", "/services/data", data_routes.versions, is_open=True),
-    Route("data.resources", "GET", "/services/data/{version}", data_routes.resources),
-    Route("data.limits", "GET", "/services/data/{version}/limits", data_routes.show_limits),
-    Route("data.sobjects", "GET", "/services/data/{version}/sobjects", data_routes.sobjects),
-    Route("data.describe", "GET", "/services/data/{version}/sobjects/{sobject}/describe", data_routes.describe_sobject),
-    Route("data.record", "GET", "/services/data/{version}/sobjects/{sobject}/{record_id}", data_routes.record),
+    Route("data.identity", "GET", "/id/{org_id}/{user_id}", data_routes.identity),
+    Route("data.resources", "GET", _DATA, RestHandler(data_routes.resources)),
+    Route("data.limits", "GET", f"{_DATA}/limits", RestHandler(data_routes.show_limits)),
+    Route("data.search", "GET", f"{_DATA}/(?:search|parameterizedSearch)", RestHandler(data_routes.search)),
+    Route("data.search", "POST", f"{_DATA}/parameterizedSearch", RestHandler(data_routes.search)),
+    Route("data.query", "GET", f"{_DATA}/query", RestHandler(queries.query)),
+    Route("data.query_all", "GET", f"{_DATA}/queryAll*", RestHandler(queries.query_all)),
+    Route("data.query_more", "GET", f"{_DATA}/query(?:All)?/{{locator}}", RestHandler(queries.more)),
+    Route("data.sobjects", "GET", f"{_DATA}/sobjects", RestHandler(data_routes.sobjects)),
+    Route("data.sobject", "GET", _SOBJECT, RestHandler(records.basics)),
+    Route("data.create", "POST", _SOBJECT, RestHandler(records.create)),
+    Route("data.describe", "GET", f"{_SOBJECT}/describe", RestHandler(data_routes.describe_sobject)),
+    Route("data.updated", "GET", f"{_SOBJECT}/updated", RestHandler(records.updated)),
+    Route("data.deleted", "GET", f"{_SOBJECT}/deleted", RestHandler(records.deleted)),
+    Route("data.record", "GET", f"{_SOBJECT}/{{name}}", RestHandler(records.read)),
+    Route("data.update", "PATCH", f"{_SOBJECT}/{{name}}", RestHandler(records.update)),
+    Route("data.delete", "DELETE", f"{_SOBJECT}/{{name}}", RestHandler(records.delete)),
+    Route("data.record_by_key", "GET", f"{_SOBJECT}/{{name}}/{{value}}", RestHandler(records.read_by_key)),
+    Route("data.upsert", "PATCH", f"{_SOBJECT}/{{name}}/{{value}}", RestHandler(records.upsert_by_key)),
+    Route("data.delete_by_key", "DELETE", f"{_SOBJECT}/{{name}}/{{value}}", RestHandler(records.delete_by_key)),
+    Route("composite.resources", "GET", _COMPOSITE, RestHandler(_composite.show)),
+    Route("composite.calls", "POST", _COMPOSITE, RestHandler(_composite.composite)),
+    Route("composite.batch", "POST", f"{_COMPOSITE}/batch", RestHandler(_composite.batch)),
+    Route("composite.tree", "POST", f"{_COMPOSITE}/tree/{{sobject}}", RestHandler(tree.create)),
+    Route("composite.create", "POST", f"{_COMPOSITE}/sobjects", RestHandler(collections.create)),
+    Route("composite.update", "PATCH", f"{_COMPOSITE}/sobjects", RestHandler(collections.update)),
+    Route("composite.delete", "DELETE", f"{_COMPOSITE}/sobjects", RestHandler(collections.delete)),
+    Route("composite.retrieve", "GET", f"{_COMPOSITE}/sobjects/{{sobject}}", RestHandler(collections.retrieve)),
+    Route("composite.retrieve", "POST", f"{_COMPOSITE}/sobjects/{{sobject}}", RestHandler(collections.retrieve)),
+    Route("composite.upsert", "PATCH", f"{_COMPOSITE}/sobjects/{{sobject}}/{{name}}", RestHandler(collections.upsert)),
     Route("ingest.create", "POST", _INGEST, ingest_routes.create, _V2),
     Route("ingest.list", "GET", _INGEST, ingest_routes.list_jobs, _V2),
     Route("ingest.get", "GET", f"{_INGEST}/{{job_id}}", ingest_routes.get, _V2),

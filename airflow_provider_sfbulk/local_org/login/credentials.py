@@ -8,7 +8,7 @@ process.
 from __future__ import annotations
 
 import json
-import secrets
+import random
 import string
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -26,6 +26,9 @@ from airflow_provider_sfbulk.local_org.data.store import Store
 USERNAME: Final = "loader@local-org.example"
 
 
+_UNGUESSABLE: Final = random.SystemRandom()
+
+
 @dataclass(frozen=True)
 class Credentials:
     """What logs in. Not secret: the org listens on loopback and shows them when it starts."""
@@ -40,20 +43,24 @@ class Credentials:
     refresh_token: str
 
 
-def load(store: Store) -> Credentials:
-    """Return the org's credentials, made now if it has none."""
+def load(store: Store, random_seed: int | None = None) -> Credentials:
+    """Return the org's credentials, made now if it has none.
+
+    :param random_seed: the same seed makes the same ids and secrets; None: others each time
+    """
     kept = store.setting("credentials")
     if kept is not None:
         return Credentials(**json.loads(kept))
+    source = _UNGUESSABLE if random_seed is None else random.Random(random_seed)  # noqa: S311 - they guard nothing
     made = Credentials(
-        org_id=next(ids.make("00D", secrets.randbelow(10**9) + 1, 1)),
+        org_id=next(ids.make("00D", source.randrange(10**9) + 1, 1)),
         user_id=store.new_ids("005", 1)[0],
         username=USERNAME,
-        password=_letters(16),
-        security_token=_letters(24),
-        client_id=f"3MVG9{_letters(80)}",
-        client_secret=secrets.token_hex(32).upper(),
-        refresh_token=f"5Aep{_letters(80)}",
+        password=_letters(16, source),
+        security_token=_letters(24, source),
+        client_id=f"3MVG9{_letters(80, source)}",
+        client_secret=f"{source.getrandbits(256):064X}",
+        refresh_token=f"5Aep{_letters(80, source)}",
     )
     store.keep_setting("credentials", json.dumps(asdict(made)))
     return made
@@ -83,8 +90,8 @@ def _new_private_key() -> str:
     return pem.decode()
 
 
-def _letters(count: int) -> str:
-    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(count))
+def _letters(count: int, source: random.Random = _UNGUESSABLE) -> str:
+    return "".join(source.choice(string.ascii_letters + string.digits) for _ in range(count))
 
 
 @dataclass

@@ -7,7 +7,6 @@ Failures are always 400 with ``{"error", "error_description"}``; success differs
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from starlette.responses import PlainTextResponse, Response
 
+from airflow_provider_sfbulk.local_org import clock
 from airflow_provider_sfbulk.local_org.core import Core
 from airflow_provider_sfbulk.local_org.http.incoming import Incoming
 from airflow_provider_sfbulk.local_org.http.replies import OAuthError, SessionError, reply
@@ -112,6 +112,50 @@ async def userinfo(call: Incoming) -> Response:
             "urls": {"rest": f"{call.core.url}/services/data/v{{version}}/"},
         }
     )
+
+
+def identity_body(core: Core) -> dict[str, Any]:
+    """Return what ``/id/{org}/{user}`` says of the user."""
+    who = core.credentials
+    rest = f"{core.url}/services/data/v{{version}}/"
+    return {
+        "id": _identity_url(core),
+        "asserted_user": True,
+        "user_id": who.user_id,
+        "organization_id": who.org_id,
+        "username": who.username,
+        "nick_name": "loader",
+        "display_name": "Local Loader",
+        "email": who.username,
+        "email_verified": True,
+        "first_name": "Local",
+        "last_name": "Loader",
+        "timezone": "GMT",
+        "photos": {},
+        "addr_street": None,
+        "addr_city": None,
+        "addr_state": None,
+        "addr_country": None,
+        "addr_zip": None,
+        "mobile_phone": None,
+        "mobile_phone_verified": False,
+        "is_lightning_login_user": False,
+        "status": {"created_date": None, "body": None},
+        "urls": {
+            "rest": rest,
+            "sobjects": f"{rest}sobjects/",
+            "query": f"{rest}query/",
+            "profile": f"{core.url}/{who.user_id}",
+            "custom_domain": core.url,
+        },
+        "active": True,
+        "user_type": "STANDARD",
+        "language": "en_US",
+        "locale": "en_US",
+        "utcOffset": 0,
+        "last_modified_date": clock.in_json(core.clock.now()),
+        "is_app_installed": True,
+    }
 
 
 # --- grants ---
@@ -207,12 +251,12 @@ async def _form(call: Incoming) -> Form:
     """Return the form of the body; the client's id and secret may come as HTTP Basic instead."""
     if call.media_type != "application/x-www-form-urlencoded":
         raise OAuthError("unsupported_grant_type", "grant type not supported")
-    form = dict(parse_qsl((await call.request.body()).decode(), keep_blank_values=True))
+    form = dict(parse_qsl((await call.request.body()).decode(errors="replace"), keep_blank_values=True))
     scheme, _, encoded = call.request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic":
         try:
             name, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise OAuthError("invalid_client", "invalid client credentials") from error
         form.setdefault("client_id", unquote(name))
         form.setdefault("client_secret", unquote(secret))

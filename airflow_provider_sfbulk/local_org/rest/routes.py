@@ -1,23 +1,22 @@
-"""The rest of the REST API that a bulk client needs: versions, resources, limits, describe, one record."""
+"""What the REST API has besides records and queries: versions, resources, limits, describe, who the user is."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import Response
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org import clock
-from airflow_provider_sfbulk.local_org.data import ids
 from airflow_provider_sfbulk.local_org.data.describe import describe, describe_summary
-from airflow_provider_sfbulk.local_org.data.schema import Field
-from airflow_provider_sfbulk.local_org.data.store import quoted
 from airflow_provider_sfbulk.local_org.http.incoming import Incoming
-from airflow_provider_sfbulk.local_org.http.replies import NotFoundError, reply
+from airflow_provider_sfbulk.local_org.http.replies import ApiError, NotFoundError, reply
+from airflow_provider_sfbulk.local_org.login.oauth import identity_body
+from airflow_provider_sfbulk.local_org.rest.ask import Answer, Ask
 
 SEASONS: Final = ("Spring", "Summer", "Winter")
 """Of releases, by API version modulo 3: 66 is Spring '26, 67 Summer '26, 65 Winter '26."""
+
+RESOURCES: Final = ("composite", "jobs", "limits", "query", "queryAll", "sobjects")
 
 
 async def versions(call: Incoming) -> Response:  # noqa: ARG001 - handlers are called alike
@@ -36,62 +35,41 @@ def _release(number: int) -> str:
     return f"{SEASONS[number % 3]} '{26 + (number - 65) // 3}"
 
 
-async def resources(call: Incoming) -> Response:
-    """``GET /services/data/vXX.X``."""
-    base = f"/services/data/v{call.version}"
+async def identity(call: Incoming) -> Response:
+    """``GET /id/{org}/{user}``: who the token's user is."""
     who = call.core.credentials
-    return reply(
-        {
-            "sobjects": f"{base}/sobjects",
-            "limits": f"{base}/limits",
-            "jobs": f"{base}/jobs",
-            "identity": f"{call.core.url}/id/{who.org_id}/{who.user_id}",
-        }
-    )
+    if (call.parts["org_id"][:15], call.parts["user_id"][:15]) != (who.org_id[:15], who.user_id[:15]):
+        raise NotFoundError
+    return reply(identity_body(call.core))
 
 
-async def show_limits(call: Incoming) -> Response:
+def resources(ask: Ask) -> Answer:
+    """``GET /services/data/vXX.X``."""
+    who = ask.core.credentials
+    named = {name: f"{ask.base}/{name}" for name in RESOURCES}
+    return Answer({**named, "identity": f"{ask.core.url}/id/{who.org_id}/{who.user_id}"})
+
+
+def show_limits(ask: Ask) -> Answer:
     """``GET /services/data/vXX.X/limits``."""
-    return reply(call.core.usage.body())
+    return Answer(ask.core.usage.body())
 
 
-async def sobjects(call: Incoming) -> Response:
+def sobjects(ask: Ask) -> Answer:
     """``GET /services/data/vXX.X/sobjects``."""
-    everything = [describe_summary(sobject, call.version) for sobject in call.core.schema]
-    return reply({"encoding": "UTF-8", "maxBatchSize": limits.CHUNK_RECORDS, "sobjects": everything})
+    everything = [describe_summary(sobject, ask.version) for sobject in ask.core.schema]
+    return Answer({"encoding": "UTF-8", "maxBatchSize": limits.CHUNK_RECORDS, "sobjects": everything})
 
 
-async def describe_sobject(call: Incoming) -> Response:
+def describe_sobject(ask: Ask) -> Answer:
     """``GET /services/data/vXX.X/sobjects/{Object}/describe``."""
-    sobject = call.core.schema.get(call.parts["sobject"])
-    if sobject is None:
-        raise NotFoundError
-    return reply(describe(sobject, call.core.schema, call.version))
+    sobject = ask.sobject
+    sql = "SELECT Id, DeveloperName, Name, IsActive FROM RecordType WHERE SobjectType = ? AND IsDeleted = 0 ORDER BY Id"
+    kinds = [(row[0], row[1], row[2], bool(row[3])) for row in ask.core.store.select(sql, (sobject.name,))]
+    return Answer(describe(sobject, ask.core.schema, ask.version, kinds))
 
 
-async def record(call: Incoming) -> Response:
-    """``GET /services/data/vXX.X/sobjects/{Object}/{Id}``: one record, which clients read to know the user they are."""
-    sobject = call.core.schema.get(call.parts["sobject"])
-    try:
-        record_id = ids.normalize(call.parts["record_id"])
-    except ids.MalformedIdError:
-        raise NotFoundError from None
-    if sobject is None:
-        raise NotFoundError
-    fields = [field for field in sobject.fields.values() if not field.is_compound]
-    names = ", ".join(quoted(field.name) for field in fields)
-    sql = f"SELECT {names} FROM {quoted(sobject.name)} WHERE Id = ? AND IsDeleted = 0"  # noqa: S608 - names of the schema, quoted
-    rows = call.core.store.select(sql, (record_id,))
-    if not rows:
-        raise NotFoundError
-    url = f"/services/data/v{call.version}/sobjects/{sobject.name}/{record_id}"
-    found = {field.name: _in_json(field, value) for field, value in zip(fields, rows[0], strict=True)}
-    return reply({"attributes": {"type": sobject.name, "url": url}, **found})
-
-
-def _in_json(field: Field, value: Any) -> Any:
-    if value is not None and field.type == "boolean":
-        return bool(value)
-    if value is not None and field.type == "datetime":
-        return clock.in_json(datetime.fromisoformat(value))
-    return value
+def search(ask: Ask) -> Answer:  # noqa: ARG001 - operations are called alike
+    """``/search`` and ``/parameterizedSearch``: refused."""
+    message = "The local org has no search index: /search (SOSL) is not supported, query with SOQL instead"
+    raise ApiError(400, "FUNCTIONALITY_NOT_ENABLED", message)

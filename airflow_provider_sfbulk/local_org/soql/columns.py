@@ -1,24 +1,131 @@
-"""The select list of a bulk query, and what may not stand in it."""
+"""What can stand where a field can: functions of fields, and the select list of a bulk query.
+
+Each function becomes a :class:`~.names.Named` of the type that it gives. Source: "Date Functions", "Aggregate
+Functions", "FORMAT()", "convertCurrency()", "toLabel()", SOQL and SOSL Reference. This org's zone is UTC, its weeks
+begin on Sunday and its fiscal year is the calendar year.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
-from airflow_provider_sfbulk.local_org.data.schema import Field
+from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES, Field
 from airflow_provider_sfbulk.local_org.soql.errors import Place, Refused, malformed, not_in_bulk, too_complicated
 from airflow_provider_sfbulk.local_org.soql.names import Named, Names
-from airflow_provider_sfbulk.local_org.soql.syntax import Call, ChildItem, FieldItem, Item, Path, TypeofItem
+from airflow_provider_sfbulk.local_org.soql.syntax import Call, ChildItem, FieldItem, Item, Operand, Path, TypeofItem
 
-AGGREGATES: Final = frozenset({"COUNT", "COUNT_DISTINCT", "SUM", "AVG", "MIN", "MAX", "GROUPING"})
-"""Functions that a bulk query may use nowhere."""
+AGGREGATES: Final = {
+    "COUNT": "COUNT({})",
+    "COUNT_DISTINCT": "COUNT(DISTINCT {})",
+    "SUM": "SUM({})",
+    "AVG": "AVG({})",
+    "MIN": "MIN({})",
+    "MAX": "MAX({})",
+}
+"""Aggregate functions and their SQL. A bulk query may use them nowhere."""
+
+_MONTH: Final = "CAST(strftime('%m', {0}) AS INTEGER)"
+_DAY_OF_YEAR: Final = "CAST(strftime('%j', {0}) AS INTEGER)"
+
+DATE_FUNCTIONS: Final = {
+    **dict.fromkeys(("CALENDAR_YEAR", "FISCAL_YEAR"), "CAST(strftime('%Y', {0}) AS INTEGER)"),
+    **dict.fromkeys(("CALENDAR_QUARTER", "FISCAL_QUARTER"), f"({_MONTH} + 2) / 3"),
+    **dict.fromkeys(("CALENDAR_MONTH", "FISCAL_MONTH"), _MONTH),
+    "DAY_IN_MONTH": "CAST(strftime('%d', {0}) AS INTEGER)",
+    "DAY_IN_WEEK": "CAST(strftime('%w', {0}) AS INTEGER) + 1",
+    "DAY_IN_YEAR": _DAY_OF_YEAR,
+    "DAY_ONLY": "substr({0}, 1, 10)",
+    "HOUR_IN_DAY": "CAST(strftime('%H', {0}) AS INTEGER)",
+    "WEEK_IN_MONTH": "(CAST(strftime('%d', {0}) AS INTEGER) - 1) / 7 + 1",
+    "WEEK_IN_YEAR": f"({_DAY_OF_YEAR} - 1) / 7 + 1",
+}
+"""Date functions and their SQL."""
+
+_OF_MOMENTS: Final = frozenset({"DAY_ONLY", "HOUR_IN_DAY"})
 
 _COLUMNS: Final = 2_000
 """Columns of one SQLite statement (``SQLITE_MAX_COLUMN``)."""
 
 
+def find(operand: Operand, names: Names, *, aggregates: bool = False) -> Named:
+    """Return the field, or the function of one, in a condition, a grouping or a sort order.
+
+    :param aggregates: whether aggregate functions can stand there
+    :raises Refused: for a function that cannot, and as :meth:`~.names.Names.find`
+    """
+    if isinstance(operand, Path):
+        return names.find(operand)
+    name = operand.name.upper()
+    if name in DATE_FUNCTIONS:
+        return date_part(operand, names)
+    if name in AGGREGATES:
+        if not aggregates:
+            raise not_in_bulk("Aggregate functions")
+        return aggregate(operand, names)
+    argument = operand.arguments[0] if len(operand.arguments) == 1 else None
+    if name == "TOLABEL" and isinstance(argument, Path):
+        return names.find(argument)  # in this org the label of a picklist value is the value itself
+    raise malformed(f"{operand.name}() is not supported by the local org", operand.place)
+
+
+def date_part(call: Call, names: Names) -> Named:
+    """Return a date function."""
+    argument = call.arguments[0] if len(call.arguments) == 1 else None
+    if isinstance(argument, Call) and argument.name.upper() == "CONVERTTIMEZONE" and len(argument.arguments) == 1:
+        argument = argument.arguments[0]  # this org's users are in its own zone
+    if not isinstance(argument, Path):
+        raise malformed(f"{call.name}() takes a date or dateTime field", call.place)
+    named = names.find(argument)
+    name = call.name.upper()
+    if named.field.type not in (("datetime",) if name in _OF_MOMENTS else ("date", "datetime")):
+        raise Refused("INVALID_FIELD", f"{call.name}() does not work on field '{named.path}'", call.place)
+    kind = Field(name=named.field.name, type="date" if name == "DAY_ONLY" else "int")
+    return replace(named, field=kind, sql=f"({DATE_FUNCTIONS[name].format(named.sql)})", place=call.place)
+
+
+def aggregate(call: Call, names: Names) -> Named:
+    """Return an aggregate function of a field."""
+    name = call.name.upper()
+    argument = call.arguments[0] if len(call.arguments) == 1 else None
+    if isinstance(argument, Call):
+        inner = date_part(argument, names) if argument.name.upper() in DATE_FUNCTIONS else _converted(argument, names)
+    elif isinstance(argument, Path):
+        inner = names.find(argument)
+    else:
+        raise malformed(f"{call.name}() takes one field", call.place)
+    kind = inner.field
+    unfit = kind.is_compound or kind.type in ("base64", "textarea", "multipicklist", "encryptedstring")
+    if name in ("SUM", "AVG"):
+        unfit = kind.type not in NUMBER_TYPES
+    if name in ("MIN", "MAX"):
+        unfit |= kind.type == "boolean"
+    if unfit:
+        raise malformed(f"field {inner.field.name} does not support aggregate operator {name}", call.place)
+    if name.startswith("COUNT"):
+        kind = Field(name=kind.name, type="int")
+    elif name in ("SUM", "AVG"):
+        kind = Field(name=kind.name, type="double")
+    return replace(inner, field=kind, sql=AGGREGATES[name].format(inner.sql), place=call.place)
+
+
+def _converted(call: Call, names: Names) -> Named:
+    """Return the amount that ``convertCurrency()`` is of: this org has one currency."""
+    argument = call.arguments[0] if len(call.arguments) == 1 else None
+    if call.name.upper() != "CONVERTCURRENCY" or not isinstance(argument, Path):
+        raise malformed(f"{call.name}() is not supported by the local org", call.place)
+    named = names.find(argument)
+    if named.field.type != "currency":
+        raise malformed(f"convertCurrency() does not work on field '{named.path}'", call.place)
+    return named
+
+
+# --- the select list of a bulk query ---
+
+
 def select_list(items: Iterable[Item], names: Names) -> list[Named]:
-    """Return the columns of a select list.
+    """Return the columns of a bulk query's select list.
 
     :raises Refused: for what no bulk query can select, for a field selected twice, and as :meth:`~.names.Names.find`
     """
@@ -56,7 +163,7 @@ def _selected_fields(item: Item, names: Names) -> list[Named]:
 def _called(call: Call, names: Names) -> list[Named]:
     """Return the columns of a function in the select list."""
     name = call.name.upper()
-    if name in AGGREGATES:
+    if name in AGGREGATES or name == "GROUPING":
         raise not_in_bulk("Aggregate functions")
     argument = call.arguments[0] if len(call.arguments) == 1 else None
     if name == "FIELDS" and isinstance(argument, Path):
@@ -77,10 +184,15 @@ def _expanded(which: str, place: Place, names: Names) -> list[Named]:
     """
     if which in {"ALL", "CUSTOM"}:
         raise malformed("The SOQL FIELDS function is not supported with an unbounded set of fields in this API.")
-    if which != "STANDARD":
+    return [n for n in expanded(which, place, names) if not (n.field.is_compound or n.field.type == "base64")]
+
+
+def expanded(which: str, place: Place, names: Names) -> list[Named]:
+    """Return the fields that ``FIELDS(ALL)``, ``FIELDS(CUSTOM)`` and ``FIELDS(STANDARD)`` stand for."""
+    if which not in {"ALL", "CUSTOM", "STANDARD"}:
         raise malformed(f"Invalid field: '{which}'", place)
     fields = names.own_fields(place)
-    return [n for n in fields if not (n.field.is_compound or n.field.type == "base64" or _is_custom(n.field))]
+    return fields if which == "ALL" else [n for n in fields if _is_custom(n.field) == (which == "CUSTOM")]
 
 
 def _is_custom(field: Field) -> bool:

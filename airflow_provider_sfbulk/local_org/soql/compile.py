@@ -1,4 +1,6 @@
-"""From a parsed query and a schema to one SQL statement, with the refusals that are particular to bulk queries."""
+"""From a parsed query and a schema to SQL: the parts that all APIs share, and the query job's one statement with the
+refusals that are particular to bulk queries. Queries of the REST API are compiled in ``rest/compile.py``.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Final
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.soql import literals
-from airflow_provider_sfbulk.local_org.soql.columns import AGGREGATES, select_list
+from airflow_provider_sfbulk.local_org.soql.columns import find, select_list
 from airflow_provider_sfbulk.local_org.soql.errors import Place, Refused, malformed, not_in_bulk, too_complicated
 from airflow_provider_sfbulk.local_org.soql.filters import (
     Category,
@@ -30,16 +32,12 @@ from airflow_provider_sfbulk.local_org.soql.syntax import (
     FieldItem,
     Limit,
     Not,
-    Operand,
     Or,
     Ordering,
     Path,
     Select,
     SemiJoin,
 )
-
-_NOT_IN_BULK: Final = frozenset({"GROUP BY", "HAVING", "OFFSET"})
-"""Clauses documented as not supported in a query job."""
 
 _SUBQUERY_OBJECTS: Final = frozenset({"activityhistory", "attachment", "event", "note", "openactivity", "task"})
 """"The following objects aren't currently supported in subqueries", in lower case; and every ...Tag."""
@@ -105,18 +103,26 @@ def compile_query(
     :raises SoqlError: when Salesforce would refuse to create the job
     """
     try:
-        if not text.strip():
-            raise malformed("A query string has to be specified")
-        if len(text) > limits.SOQL_CHARACTERS:
-            raise malformed(f"SOQL statements cannot be longer than {limits.SOQL_CHARACTERS} characters.")
-        compiler = _Compiler(schema, now, user_id, include_deleted=include_deleted)
-        return compiler.query(parse(text), with_ids=with_ids, between=between)
+        check_length(text)
+        compiler = Compiler(schema, now, user_id, include_deleted=include_deleted)
+        return _bulk_query(compiler, parse(text), with_ids=with_ids, between=between)
     except Refused as refused:
         raise refused.against(text) from refused
 
 
+def check_length(text: str) -> None:
+    """Refuse a query of nothing and one that is too long.
+
+    :raises Refused: ``MALFORMED_QUERY``
+    """
+    if not text.strip():
+        raise malformed("A query string has to be specified")
+    if len(text) > limits.SOQL_CHARACTERS:
+        raise malformed(f"SOQL statements cannot be longer than {limits.SOQL_CHARACTERS} characters.")
+
+
 @dataclass(frozen=True, slots=True)
-class _Above:
+class Above:
     """What stands above a condition, for the rules of semi-joins."""
 
     depth: int = 0
@@ -125,54 +131,38 @@ class _Above:
     in_subquery: bool = False
 
 
-class _Compiler:
+class Compiler:
+    """What the clauses of a query mean in SQL.
+
+    :ivar filters_ids: whether a condition so far asks for records by their own id
+    """
+
     def __init__(self, schema: Schema, now: datetime, user_id: str | None, *, include_deleted: bool) -> None:
         self._schema = schema
         self._now = now
         self._user_id = user_id
         self._include_deleted = include_deleted
         self._semi_joins = 0
-        self._filters_ids = False
+        self.filters_ids = False
 
-    def query(self, select: Select, *, with_ids: bool, between: tuple[str | None, str | None]) -> CompiledQuery:
-        names = self._names(select, prefix="t")
-        sobject = names.sobject
-        if not sobject.queryable_in_bulk:
-            raise Refused("INVALIDENTITY", f"Entity '{sobject.name}' is not supported by the Bulk API.")
-        _check_extras(select)
-        columns = select_list(select.items, names)
-        ids, more = _ids(columns, names) if with_ids else ({}, [])
-        conditions = [self._scope(select, names), *_between(names, between), *self._where(select, names, _Above())]
-        if len(select.order) > limits.SOQL_ORDER_FIELDS:
-            raise malformed(f"ORDER BY has more than {limits.SOQL_ORDER_FIELDS} fields", select.order[0].operand.place)
-        order = [_ordering(ordering, names) for ordering in select.order]
-        statement = [
-            Sql(f"SELECT {', '.join(named.sql for named in [*columns, *more])}"),
-            Sql(names.from_clause()),  # last of the names: by now all joins are known
-            *_clause("WHERE", " AND ", conditions),
-            *_clause("ORDER BY", ", ", order),
-            *_limit(select.limit),
-        ]
-        sql = " ".join(part.text for part in statement)
-        _check_nesting(sql)
-        return CompiledQuery(
-            sobject=sobject,
-            columns=tuple(Column(named.path, named.field) for named in columns),
-            sql=sql,
-            parameters=tuple(parameter for part in statement for parameter in part.parameters),
-            has_limit=select.limit is not None,
-            has_order_by=bool(select.order),
-            filters_ids=self._filters_ids,
-            ids=ids,
-        )
-
-    def _names(self, select: Select, *, prefix: str) -> Names:
+    def names(self, select: Select, *, prefix: str) -> Names:
+        """Return the names of a ``SELECT``."""
         return Names(select, self._schema, prefix=prefix, include_deleted=self._include_deleted)
 
-    def _where(self, select: Select, names: Names, above: _Above) -> list[Sql | None]:
+    def conditions(self, select: Select, names: Names) -> list[Sql | None]:
+        """Return what a record has to meet to be among the results."""
+        return [self._scope(select, names), *self._where(select, names, Above())]
+
+    def order(self, select: Select, names: Names, *, aggregates: bool = False) -> list[Sql]:
+        """Return the entries of ``ORDER BY``."""
+        if len(select.order) > limits.SOQL_ORDER_FIELDS:
+            raise malformed(f"ORDER BY has more than {limits.SOQL_ORDER_FIELDS} fields", select.order[0].operand.place)
+        return [_ordering(ordering, names, aggregates=aggregates) for ordering in select.order]
+
+    def _where(self, select: Select, names: Names, above: Above) -> list[Sql | None]:
         not_deleted = names.not_deleted()
         hidden = None if not_deleted is None else Sql(not_deleted)
-        return [hidden, None if select.where is None else self._condition(select.where, names, above)]
+        return [hidden, None if select.where is None else self.condition(select.where, names, above)]
 
     def _scope(self, select: Select, names: Names) -> Sql | None:
         """Return the condition of ``USING SCOPE``: ``everything`` and ``mine`` exist here."""
@@ -183,28 +173,33 @@ class _Compiler:
             raise Refused("INVALID_QUERY_SCOPE", f"scope '{select.scope}' is not supported for {names.sobject.name}")
         return Sql(f"{owner.sql} = ?", (self._user_id,))
 
-    def _condition(self, condition: Condition, names: Names, above: _Above) -> Sql:
+    def condition(self, condition: Condition, names: Names, above: Above, *, aggregates: bool = False) -> Sql:
+        """Return a condition.
+
+        :param aggregates: of ``HAVING``, where aggregate functions can stand
+        """
         if above.depth > _NESTING:
             raise too_complicated()
         if isinstance(condition, Comparison):
-            named = _find(condition.operand, names)
-            self._filters_ids |= named.path == "Id" and not above.in_subquery
+            named = find(condition.operand, names, aggregates=aggregates)
+            self.filters_ids |= named.path == "Id" and not above.in_subquery
             return comparison(named, condition.operator, condition.values, self._now)
         if isinstance(condition, SemiJoin):
             return self._semi_join(condition, names, above)
         is_or, is_not = isinstance(condition, Or), isinstance(condition, Not)
-        below = _Above(above.depth + 1, above.in_or or is_or, above.in_not or is_not, above.in_subquery)
+        below = Above(above.depth + 1, above.in_or or is_or, above.in_not or is_not, above.in_subquery)
         if isinstance(condition, Not):
-            inner = self._condition(condition.condition, names, below)
+            inner = self.condition(condition.condition, names, below, aggregates=aggregates)
             return Sql(f"({inner.text}) IS NOT TRUE", inner.parameters)
         operator = "AND" if isinstance(condition, And) else "OR"
-        return joined(operator, [self._condition(part, names, below) for part in condition.conditions])
+        parts = [self.condition(part, names, below, aggregates=aggregates) for part in condition.conditions]
+        return joined(operator, parts)
 
-    def _semi_join(self, join: SemiJoin, names: Names, above: _Above) -> Sql:
+    def _semi_join(self, join: SemiJoin, names: Names, above: Above) -> Sql:
         """Return ``IN (SELECT ...)``. The rules are those of "Considerations for Semi-Join and Anti-Join Queries"."""
-        outer = _find(join.operand, names)
+        outer = find(join.operand, names)
         place = outer.place
-        self._filters_ids |= outer.path == "Id"
+        self.filters_ids |= outer.path == "Id"
         self._semi_joins += 1
         if above.in_subquery:
             raise malformed("Nesting of semi join sub-selects is not supported", place)
@@ -216,7 +211,7 @@ class _Compiler:
             raise malformed(f"Maximum {limits.SOQL_SEMI_JOINS} semi join sub-selects are allowed", place)
         if category(outer.field) is not Category.ID or outer.is_parent:
             raise malformed(f"The left operand '{outer.path}' of a semi join must be an id or reference field", place)
-        inner_names = self._names(join.select, prefix=f"s{self._semi_joins}_")
+        inner_names = self.names(join.select, prefix=f"s{self._semi_joins}_")
         inner = self._selected(join.select, inner_names, outer_object=names.sobject)
         if not _targets(inner, inner_names.sobject) & _targets(outer, names.sobject):
             raise malformed(
@@ -224,8 +219,8 @@ class _Compiler:
                 f"expression in the outer query '{outer.field.name}' should point to the same object type",
                 place,
             )
-        conditions = self._where(join.select, inner_names, _Above(above.depth + 1, in_subquery=True))
-        where = _clause("WHERE", " AND ", conditions)
+        conditions = self._where(join.select, inner_names, Above(above.depth + 1, in_subquery=True))
+        where = clause("WHERE", " AND ", conditions)
         text = " ".join([f"SELECT {inner.sql}", inner_names.from_clause(), *(part.text for part in where)])
         sql = Sql(f"{outer.sql} IN ({text})", tuple(parameter for part in where for parameter in part.parameters))
         return Sql(f"({sql.text}) IS NOT TRUE", sql.parameters) if join.negated else sql
@@ -237,11 +232,11 @@ class _Compiler:
             raise malformed("The inner and outer selects should not be on the same object type", place)
         if sobject.name.lower() in _SUBQUERY_OBJECTS or sobject.name.endswith("Tag"):
             raise malformed(f"Entity '{sobject.name}' is not supported for semi join inner selects", place)
-        if select.extras or select.order or select.limit or select.scope:
+        if select.extras or select.order or select.limit or select.scope or select.group or select.offset:
             raise malformed("ORDER BY, LIMIT and the like are not supported in a semi join sub-select", place)
         if len(select.items) != 1 or not isinstance(select.items[0], FieldItem):
             raise malformed("A semi join sub-select must select a single field", place)
-        inner = _find(select.items[0].operand, names)
+        inner = find(select.items[0].operand, names)
         if category(inner.field) is not Category.ID or inner.is_parent:
             raise malformed(
                 f"The selected field '{inner.path}' of a sub-select must be an id or reference field", inner.place
@@ -249,7 +244,40 @@ class _Compiler:
         return inner
 
 
-def _ids(columns: list[Named], names: Names) -> tuple[dict[str, int], list[Named]]:
+def _bulk_query(
+    compiler: Compiler, select: Select, *, with_ids: bool, between: tuple[str | None, str | None]
+) -> CompiledQuery:
+    names = compiler.names(select, prefix="t")
+    sobject = names.sobject
+    if not sobject.queryable_in_bulk:
+        raise Refused("INVALIDENTITY", f"Entity '{sobject.name}' is not supported by the Bulk API.")
+    _check_extras(select)
+    columns = select_list(select.items, names)
+    ids, more = ids_of(columns, names) if with_ids else ({}, [])
+    conditions = [*_between(names, between), *compiler.conditions(select, names)]
+    order = compiler.order(select, names)
+    statement = [
+        Sql(f"SELECT {', '.join(named.sql for named in [*columns, *more])}"),
+        Sql(names.from_clause()),  # last of the names: by now all joins are known
+        *clause("WHERE", " AND ", conditions),
+        *clause("ORDER BY", ", ", order),
+        *limit(select.limit),
+    ]
+    sql = " ".join(part.text for part in statement)
+    check_nesting(sql)
+    return CompiledQuery(
+        sobject=sobject,
+        columns=tuple(Column(named.path, named.field) for named in columns),
+        sql=sql,
+        parameters=tuple(parameter for part in statement for parameter in part.parameters),
+        has_limit=select.limit is not None,
+        has_order_by=bool(select.order),
+        filters_ids=compiler.filters_ids,
+        ids=ids,
+    )
+
+
+def ids_of(columns: list[Named], names: Names) -> tuple[dict[str, int], list[Named]]:
     """Return where the ids of the record and of every parent stand in a row, and the columns to add for it."""
     places = {named.path: place for place, named in enumerate(columns)}
     relationships = [""]
@@ -284,19 +312,11 @@ def _check_extras(select: Select) -> None:
     their like would write to records that a bulk query only reads; what Salesforce answers to them in a query job is
     not known, so the same words refuse them. ``WITH`` filters on what this org does not have.
     """
-    for words in select.extras:
-        if words in _NOT_IN_BULK:
+    for words, there in (("GROUP BY", select.group), ("HAVING", select.having), ("OFFSET", select.offset)):
+        if there:
             raise not_in_bulk(words)
+    for words in select.extras:
         raise malformed(f"{words} not allowed in this context")
-
-
-def _find(operand: Operand, names: Names) -> Named:
-    """Return the field of a condition or sort order."""
-    if isinstance(operand, Path):
-        return names.find(operand)
-    if operand.name.upper() in AGGREGATES:
-        raise not_in_bulk("Aggregate functions")
-    raise malformed(f"{operand.name}() is not supported by the local org", operand.place)
 
 
 def _targets(named: Named, sobject: SObject) -> set[str]:
@@ -305,24 +325,25 @@ def _targets(named: Named, sobject: SObject) -> set[str]:
     return {name.lower() for name in names}
 
 
-def _ordering(ordering: Ordering, names: Names) -> Sql:
+def _ordering(ordering: Ordering, names: Names, *, aggregates: bool) -> Sql:
     """Return one entry of ORDER BY. "By default, null values are sorted first", in either direction.
 
     "If you use ORDER BY to sort on a relationship field which can contain a NULL, the NULLS FIRST and NULLS LAST
     expressions aren't supported": such nulls stay at the top.
     """
-    named = _find(ordering.operand, names)
+    named = find(ordering.operand, names, aggregates=aggregates)
     check_sortable(named)
     key = sort_key(named)
     nulls = "LAST" if ordering.nulls_last and named.field.type != "reference" else "FIRST"
     return Sql(f"{key.text} {'DESC' if ordering.descending else 'ASC'} NULLS {nulls}", key.parameters)
 
 
-def _limit(limit: Limit | None) -> list[Sql]:
-    return [] if limit is None else [Sql("LIMIT ?", (literals.whole_number(limit.text, limit.place),))]
+def limit(number: Limit | None) -> list[Sql]:
+    """Return ``LIMIT``, or nothing."""
+    return [] if number is None else [Sql("LIMIT ?", (literals.whole_number(number.text, number.place),))]
 
 
-def _clause(keyword: str, separator: str, parts: Iterable[Sql | None]) -> list[Sql]:
+def clause(keyword: str, separator: str, parts: Iterable[Sql | None]) -> list[Sql]:
     """Return the clause, or nothing when it has no parts."""
     there = [part for part in parts if part is not None]
     if not there:
@@ -331,7 +352,8 @@ def _clause(keyword: str, separator: str, parts: Iterable[Sql | None]) -> list[S
     return [Sql(f"{keyword} {separator.join(part.text for part in there)}", parameters)]
 
 
-def _check_nesting(sql: str) -> None:
+def check_nesting(sql: str) -> None:
+    """Refuse what SQLite's parser could not take."""
     depth = 0
     for character in sql:
         depth += (character == "(") - (character == ")")

@@ -115,7 +115,7 @@ def _place(token: Token) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    name: Token
+    path: Path
     alias: str | None
 
 
@@ -140,6 +140,29 @@ class _Order:
 
 
 @dataclass(frozen=True, slots=True)
+class _Group:
+    operands: tuple[Operand, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Having:
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class _Offset:
+    number: Limit
+
+
+@dataclass(frozen=True, slots=True)
+class _When:
+    """``WHEN object THEN fields``, or with no object ``ELSE fields``."""
+
+    sobject: str | None
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Extra:
     words: str
 
@@ -157,16 +180,20 @@ class _Builder(Transformer[Token, object]):
 
     def select(self, items: tuple[Item, ...], source: _Source, *clauses: object) -> Select:
         scope, where, order = _one(_Scope, clauses), _one(_Where, clauses), _one(_Order, clauses)
+        group, having, offset = _one(_Group, clauses), _one(_Having, clauses), _one(_Offset, clauses)
         return Select(
             items=items,
-            sobject=str(source.name),
-            sobject_place=_place(source.name),
+            sobject=str(source.path),
+            sobject_place=source.path.place,
             alias=source.alias,
             scope=scope.name if scope else None,
             where=where.condition if where else None,
             order=order.orderings if order else (),
             limit=_one(Limit, clauses),
             extras=tuple(clause.words for clause in clauses if isinstance(clause, _Extra)),
+            group=group.operands if group else (),
+            having=having.condition if having else None,
+            offset=offset.number if offset else None,
         )
 
     def items(self, *items: Item) -> tuple[Item, ...]:
@@ -175,14 +202,21 @@ class _Builder(Transformer[Token, object]):
     def field_item(self, operand: Operand, alias: _Alias | None = None) -> FieldItem:
         return FieldItem(operand, alias.name if alias else None)
 
-    def child_item(self, _select: Select) -> ChildItem:
-        return ChildItem()
+    def child_item(self, select: Select) -> ChildItem:
+        return ChildItem(select)
 
-    def typeof_item(self, *_parts: object) -> TypeofItem:
-        return TypeofItem()
+    def typeof_item(self, _word: Token, path: Path, *parts: _When) -> TypeofItem:
+        otherwise = next((part.paths for part in parts if part.sobject is None), ())
+        return TypeofItem(path, tuple((part.sobject, part.paths) for part in parts if part.sobject), otherwise)
 
-    def source(self, name: Token, alias: _Alias | None = None) -> _Source:
-        return _Source(name, alias.name if alias else None)
+    def when(self, name: Token, *paths: Path) -> _When:
+        return _When(str(name), paths)
+
+    def else_(self, *paths: Path) -> _When:
+        return _When(None, paths)
+
+    def source(self, path: Path, alias: _Alias | None = None) -> _Source:
+        return _Source(path, alias.name if alias else None)
 
     def alias(self, name: Token) -> _Alias:
         if name.upper() in _RESERVED:
@@ -205,14 +239,14 @@ class _Builder(Transformer[Token, object]):
     def limit(self, number: Token) -> Limit:
         return Limit(str(number), _place(number))
 
-    def group(self, *_parts: object) -> _Extra:
-        return _Extra("GROUP BY")
+    def group(self, _word: Token, *operands: Operand) -> _Group:
+        return _Group(operands)
 
-    def having(self, *_parts: object) -> _Extra:
-        return _Extra("HAVING")
+    def having(self, _word: Token, condition: Condition) -> _Having:
+        return _Having(condition)
 
-    def offset(self, *_parts: object) -> _Extra:
-        return _Extra("OFFSET")
+    def offset(self, _word: Token, number: Token) -> _Offset:
+        return _Offset(Limit(str(number), _place(number)))
 
     def with_(self, *words: Token) -> _Extra:
         return _Extra(" ".join(words).upper())

@@ -106,12 +106,22 @@ class FieldItem:
 
 @dataclass(frozen=True, slots=True)
 class ChildItem:
-    """A parent-to-child sub-query in the select list."""
+    """A parent-to-child sub-query in the select list. What it names as its object is the relationship."""
+
+    select: Select
 
 
 @dataclass(frozen=True, slots=True)
 class TypeofItem:
-    """A ``TYPEOF`` expression in the select list."""
+    """A ``TYPEOF`` expression in the select list.
+
+    :ivar whens: names of objects with the fields to select of them
+    :ivar otherwise: the fields after ``ELSE``
+    """
+
+    path: Path
+    whens: tuple[tuple[str, tuple[Path, ...]], ...]
+    otherwise: tuple[Path, ...]
 
 
 Item: TypeAlias = FieldItem | ChildItem | TypeofItem
@@ -136,7 +146,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Select:
-    """One ``SELECT``. ``extras`` are the clauses that no bulk query may have, by their first words, in order."""
+    """One ``SELECT``. ``extras`` are the rarer clauses by their first words, in order: ``WITH ...``, ``FOR VIEW``."""
 
     items: tuple[Item, ...]
     sobject: str
@@ -147,3 +157,6 @@ class Select:
     order: tuple[Ordering, ...]
     limit: Limit | None
     extras: tuple[str, ...]
+    group: tuple[Operand, ...] = ()
+    having: Condition | None = None
+    offset: Limit | None = None

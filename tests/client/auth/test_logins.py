@@ -256,6 +256,7 @@ def test_the_masker_gets_every_secret_before_it_is_used():
     assert {GRANT["access_token"], "5AepSecond"} <= masked
 
 
+@pytest.mark.parity("A5.2")
 def test_those_who_waited_for_a_login_share_its_end():
     made = session(AuthFlow.PASSWORD)
     seen = made.logins

@@ -82,6 +82,7 @@ def sent(request) -> ElementTree.Element:
     return ElementTree.fromstring(b"".join(request.body.chunks()))
 
 
+@pytest.mark.parity("G2.2")
 def test_user_and_password_without_an_app_mean_soap():
     assert session().settings.auth_flow is AuthFlow.SOAP_LOGIN
     assert session(client_id="3MVG9", client_secret="consumersecret").settings.auth_flow is AuthFlow.PASSWORD
@@ -137,6 +138,7 @@ def test_the_scope_of_a_portal_user_is_sent():
         ("https://na1-api.salesforce.com.my.salesforce.com/x", "https://na1-api.salesforce.com.my.salesforce.com"),
     ],
 )
+@pytest.mark.parity("G2.3")
 def test_the_instance_is_scheme_and_host_of_the_server_url(server_url, instance):
     assert renew(session(), [ok(server_url)])[0].instance_url == instance
 
@@ -242,6 +244,7 @@ def client(org: LocalOrg, **more) -> BulkClient:
     return BulkClient(host=org.url, **settings)
 
 
+@pytest.mark.parity("G2.4")
 def test_the_session_is_good_for_the_bulk_api_and_is_renewed(salesforce_org: LocalOrg, caplog):
     with caplog.at_level(logging.WARNING), client(salesforce_org) as made:
         assert made.api_version == "66.0"

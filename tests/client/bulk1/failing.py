@@ -28,7 +28,7 @@ def fail_next_batch(
 
     :param results: makes the lines of its result file of those of these rows; None for no results
     """
-    save = data_work.save
+    save = data_work.save_batch
     met: list[str] = []
 
     def broken(core: Core, entry: JobEntry, batch: Batch) -> bool:
@@ -53,4 +53,4 @@ def fail_next_batch(
             patch.setattr(core.bulk1, "set_batch_state", fail)
             return save(core, entry, batch)
 
-    monkeypatch.setattr(data_work, "save", broken)
+    monkeypatch.setattr(data_work, "save_batch", broken)

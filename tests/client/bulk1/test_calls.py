@@ -29,6 +29,7 @@ GOOD_AND_BAD = {
 
 @pytest.mark.parametrize("content_type", GOOD_AND_BAD)
 @pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parity("G1.2", "G1.4", "G3.3", "G3.6", "G3.7", "G3.8", "G3.9", "G5.1", "G6.10", "G7.2")
 def test_a_job_from_its_making_to_its_results(
     client: BulkClient, org: LocalOrg, content_type: str, compress: bool
 ) -> None:
@@ -62,6 +63,7 @@ def test_a_job_from_its_making_to_its_results(
     assert api.get_batch(made.id, batch.id[:15]).state is BatchState.COMPLETED
 
 
+@pytest.mark.parity("B1.5")
 def test_what_is_sent_of_a_job_is_what_the_guide_says(client: BulkClient, org: LocalOrg) -> None:
     made = client.bulk1.create_job(
         "Account",
@@ -83,6 +85,7 @@ def test_what_is_sent_of_a_job_is_what_the_guide_says(client: BulkClient, org: L
     assert (job.chunk_records, job.start_row) == (500, None)
 
 
+@pytest.mark.parity("G1.5", "G3.4", "G3.5", "G5.3")
 def test_a_job_is_closed_and_aborted_once_however_often_that_is_said(client: BulkClient) -> None:
     api = client.bulk1
     job = api.create_job("Account", "insert")
@@ -96,6 +99,7 @@ def test_a_job_is_closed_and_aborted_once_however_often_that_is_said(client: Bul
     assert refused.value.error_code == "InvalidJobState"
 
 
+@pytest.mark.parity("G7.2", "G11.1", "G11.2", "G11.4", "G11.5")
 def test_xml_records_bring_their_parents_and_their_nulls(client: BulkClient, org: LocalOrg) -> None:
     api = client.bulk1
     api.perform("Account", "insert", [{"Name": "P", "External_Key__c": "xml-1", "Phone": "1"}], schedule=QUICK)
@@ -109,6 +113,7 @@ def test_xml_records_bring_their_parents_and_their_nulls(client: BulkClient, org
     assert (contact["LastName"], contact["AccountId"]) == (name, account["Id"])
 
 
+@pytest.mark.parity("G6.8", "G6.16")
 def test_a_batch_that_fails_as_a_whole_says_why_and_has_no_results(client: BulkClient) -> None:
     api = client.bulk1
     job = api.create_job("Account", "insert")
@@ -122,6 +127,7 @@ def test_a_batch_that_fails_as_a_whole_says_why_and_has_no_results(client: BulkC
 
 
 @pytest.mark.parametrize("spelling", ["NotProcessed", "Not Processed", "NOT_PROCESSED"])
+@pytest.mark.parity("G6.11", "G6.15", "G16.4")
 def test_a_batch_that_never_ran_is_known_in_every_spelling(client: BulkClient, org: LocalOrg, spelling: str) -> None:
     org.core.not_processed = spelling
     org.core.job_seconds = 60
@@ -159,6 +165,7 @@ def test_the_limits_of_a_batch_are_kept_before_anything_is_sent(client: BulkClie
         ({"operation": "insert", "line_ending": "CR"}, "line_ending"),
     ],
 )
+@pytest.mark.parity("G4.8", "G4.18")
 def test_wrong_arguments_are_named(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(errors.SourceError, match=said):
         JobSpec1("Account", **arguments)
@@ -180,6 +187,7 @@ def archive() -> bytes:
     return held.getvalue()
 
 
+@pytest.mark.parity("G1.3", "G4.5")
 def test_an_archive_goes_out_as_it_is(client: BulkClient) -> None:
     """At wire level: the local org has no attachments and refuses such jobs."""
     with pytest.raises(errors.RequestRefusedError, match="not supported by the local org") as refused:
@@ -201,6 +209,7 @@ def sent(flow: Flow[BatchInfo]) -> Request:
     return request
 
 
+@pytest.mark.parity("G14.2")
 def test_a_gzipped_batch_says_so() -> None:
     request = sent(Jobs1("66.0").add_batch(JOB_ID, Body.of(b"Name\nA\n", "text/csv"), compress=True))
     assert request.body is not None

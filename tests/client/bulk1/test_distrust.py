@@ -46,6 +46,7 @@ def refused(code: str) -> Reply:
 
 
 @pytest.mark.parametrize("content_type", ["CSV", "JSON"])
+@pytest.mark.parity("G2.8", "G12.9")
 def test_an_ended_session_is_a_400_and_a_new_login_mends_it(
     client: BulkClient, org: LocalOrg, content_type: str
 ) -> None:
@@ -81,6 +82,7 @@ def test_a_session_that_stays_ended_is_a_login_error() -> None:
         ("TooManyLockFailure", errors.ServerBusyError),
     ],
 )
+@pytest.mark.parity("G12.2", "G12.3", "G12.4", "G12.11", "G12.13", "G12.17")
 def test_an_error_is_grouped_by_what_the_caller_can_do(code: str, kind: type[Exception], in_json: bool) -> None:
     if in_json:
         body = json.dumps({"exceptionCode": code, "exceptionMessage": "because"})
@@ -160,6 +162,7 @@ class Endless(Fault):
         return StreamingResponse(chunks(), media_type="application/xml")
 
 
+@pytest.mark.parity("G8.10")
 def test_rows_of_xml_are_read_one_at_a_time() -> None:
     rows = b"".join(b"<records><Id>1</Id></records>" for _ in range(3))
     seen = [element.tag for element in ends(io.BytesIO(b"<queryResult>" + rows + b"</queryResult>"))]

@@ -50,6 +50,7 @@ def names(name: str, number: int = 25) -> list[str]:
 
 @pytest.mark.parametrize("mode", ["Parallel", "Serial"])
 @pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parity("G4.4", "G6.13", "G7.1", "G7.3", "G7.5", "G7.10", "G15.13")
 def test_results_come_in_the_order_of_the_records(
     client: BulkClient, org: LocalOrg, name: str, mode: str, compress: bool
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_mistake_in_the_last_record_leaves_the_org_untouched(client: BulkClien
     assert (len(org.bulk1_jobs), stored(org, name)) == (before, [])
 
 
+@pytest.mark.parity("G13.2", "G13.6", "G13.7", "G13.8", "G14.3", "G16.2")
 def test_batches_keep_the_limits(client: BulkClient, org: LocalOrg, name: str) -> None:
     for wrong in ({"batch_bytes": limits.BATCH_CHARACTERS + 1}, {"batch_records": limits.BATCH_RECORDS + 1}):
         with pytest.raises(errors.SourceError, match="batch_"):
@@ -91,6 +93,7 @@ def test_batches_keep_the_limits(client: BulkClient, org: LocalOrg, name: str) -
         client.bulk1.perform("Account", "insert", [{"Name": "x" * (limits.FIELD_CHARACTERS + 1)}])
 
 
+@pytest.mark.parity("G5.4", "G12.14")
 def test_a_batch_that_fails_as_a_whole_is_told_for_each_of_its_records(
     client: BulkClient, org: LocalOrg, name: str
 ) -> None:
@@ -108,6 +111,7 @@ def test_a_batch_that_fails_as_a_whole_is_told_for_each_of_its_records(
 
 
 @pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parity("G6.14", "G7.6")
 def test_a_batch_that_fails_when_some_records_are_saved_is_asked_for_their_results(
     client: BulkClient, org: LocalOrg, name: str, padded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +259,7 @@ class Slow(Once):
         return None
 
 
+@pytest.mark.parity("G5.2")
 def test_a_batch_of_a_replaced_try_that_arrives_late_is_refused(client: BulkClient, org: LocalOrg, name: str) -> None:
     """The old try's second batch is on its way while the next try does everything; then it arrives."""
     ledger, jobs, slow = MemoryLedger(), Jobs1(client.api_version), Slow(2)

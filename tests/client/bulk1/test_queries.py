@@ -27,6 +27,7 @@ def shared_org() -> Iterator[LocalOrg]:
         yield org
 
 
+@pytest.mark.parity("G1.3", "G4.5")
 def test_rows_come_in_every_format(client: BulkClient) -> None:
     in_csv = client.bulk1.query(SOQL, schedule=QUICK)
     assert len(in_csv) == 7
@@ -53,6 +54,7 @@ def test_a_query_may_find_nothing(client: BulkClient, content_type: str) -> None
 
 
 @pytest.mark.parametrize("content_type", ["CSV", "XML", "JSON"])
+@pytest.mark.parity("G8.3")
 def test_many_result_files_are_one_result(client: BulkClient, org: LocalOrg, content_type: str) -> None:
     org.core.result_file_bytes = 60
     found = client.bulk1.query(SOQL, content_type=content_type, schedule=QUICK)
@@ -63,6 +65,7 @@ def test_many_result_files_are_one_result(client: BulkClient, org: LocalOrg, con
 
 
 @pytest.mark.parametrize("chunking", [True, 2, PkChunking(chunk_size=3)])
+@pytest.mark.parity("B1.5")
 def test_pk_chunking_gives_the_same_rows(client: BulkClient, org: LocalOrg, chunking: Any) -> None:
     found = client.bulk1.query("SELECT Name FROM Account", pk_chunking=chunking, schedule=QUICK)
     assert sorted(row["Name"] for row in found) == [f"N{n}" for n in range(7)]
@@ -72,6 +75,7 @@ def test_pk_chunking_gives_the_same_rows(client: BulkClient, org: LocalOrg, chun
     assert job.state == "Closed"
 
 
+@pytest.mark.parity("G3.10", "G3.11", "G8.1", "G8.2", "G17.1", "G17.2", "G17.3")
 def test_low_level_query_calls(client: BulkClient) -> None:
     api = client.bulk1
     job = api.create_job("Account", "queryAll")
@@ -83,6 +87,7 @@ def test_low_level_query_calls(client: BulkClient) -> None:
     assert [row["Name"] for row in api.query_results(job.id, batch.id, result_id)] == [f"N{n}" for n in range(7)]
 
 
+@pytest.mark.parity("G8.8")
 def test_refused_soql_says_why(client: BulkClient) -> None:
     with pytest.raises(errors.JobFailedError, match=r"InvalidBatch.*Nope__c"):
         client.bulk1.query("SELECT Nope__c FROM Account", schedule=QUICK)
@@ -123,6 +128,7 @@ def test_a_lost_reply_or_request_changes_nothing_for_the_caller(
         r"SELECT Id, TYPEOF Owner WHEN User THEN Id END FROM Account WHERE Name = 'it\'s FROM Lead'",
     ],
 )
+@pytest.mark.parity("G8.8")
 def test_the_object_of_a_query_is_the_one_outside_of_parentheses(soql: str) -> None:
     assert root_object(soql) == "Account"
 
@@ -134,6 +140,7 @@ def test_a_text_without_an_object_of_its_own_is_no_query(soql: str) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["CSV", "XML", "JSON"])
+@pytest.mark.parity("G8.8")
 def test_a_nested_query_is_refused_with_salesforces_reason(client: BulkClient, content_type: str) -> None:
     with pytest.raises(errors.JobFailedError, match="Aggregate Relationships not supported"):
         client.bulk1.query(

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client import errors
+from airflow_provider_sfbulk.client.error_table import BY_STATUS, TABLE
 from airflow_provider_sfbulk.client.flows.call import ApiCall, call, call_json, call_object, check_sobject, data_path
-from airflow_provider_sfbulk.client.flows.refusal import BY_CODE, BY_STATUS, error_for, read_refusals, retry_after
+from airflow_provider_sfbulk.client.flows.refusal import error_for, read_refusals, retry_after
 from airflow_provider_sfbulk.client.models import check_id
 from airflow_provider_sfbulk.client.wire import Reply
 from tests.client.flows.by_hand import JOB_ID, JSON, Hand, ok, refused
@@ -20,6 +21,7 @@ OVER = refused(401, "INVALID_SESSION_ID", "Session expired or invalid")
 HTML = Reply(200, {"content-type": "text/html"}, b"<html>Down for maintenance</html>")
 
 
+@pytest.mark.parity("I3.11")
 def test_a_call_carries_the_token_to_the_instance():
     hand = Hand([ok({"a": 1})])
     assert hand.run(call_json(GET)) == {"a": 1}
@@ -160,6 +162,6 @@ def test_an_object_name_of_another_form_is_refused(name):
 
 
 def test_the_tables_name_only_errors_of_the_tree():
-    for kind in [*BY_CODE.values(), *BY_STATUS.values()]:
+    for kind in [*(row.kind for row in TABLE if row.kind), *BY_STATUS.values()]:
         assert issubclass(kind, errors.SfBulkError)
     assert check_id(JOB_ID) == JOB_ID

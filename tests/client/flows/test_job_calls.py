@@ -10,6 +10,7 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs, ResultKind
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
+from airflow_provider_sfbulk.client.ingest import IngestApi
 from airflow_provider_sfbulk.client.models import JobState
 from airflow_provider_sfbulk.client.wire import Body, Reply
 from tests.client.flows.by_hand import CSV, JOB_ID, Hand, Kept, job, not_sent, ok, refused
@@ -25,6 +26,7 @@ def sent(request) -> dict:
     return json.loads(b"".join(request.body.chunks()))
 
 
+@pytest.mark.parity("A4.1", "I3.1", "I3.2", "I3.3")
 def test_a_job_is_created_as_the_reference_says():
     hand = Hand([ok(job())])
     spec = IngestSpec("Contact", "upsert", external_id_field="Crm_Key__c", column_delimiter="TAB", line_ending="CRLF")
@@ -86,6 +88,7 @@ def test_a_job_with_its_data_is_one_request_that_is_not_repeated():
         INGEST.create_with_data(spec, b"x" * (limits.MULTIPART_CHARACTERS + 1))
 
 
+@pytest.mark.parity("I3.9")
 def test_an_upload_is_one_put_with_the_datas_length():
     hand = Hand([Reply(201, {}, b"")])
     hand.run(INGEST.upload(JOB_ID, DATA))
@@ -146,6 +149,7 @@ def test_aborting_an_aborted_job_is_no_error_but_a_finished_one_is():
         Hand([NO_STATE, ok(job("JobComplete"))]).run(INGEST.abort(JOB_ID))
 
 
+@pytest.mark.parity("I3.8")
 def test_deleting_is_done_when_the_job_is_gone_after_a_lost_reply():
     Hand([CUT, refused(404, "NOT_FOUND")]).run(QUERY.delete(JOB_ID))
     with pytest.raises(errors.NotFoundError):
@@ -168,10 +172,15 @@ def listing(*jobs, done=True, url=None) -> Reply:
     return ok({"done": done, "nextRecordsUrl": url, "records": list(jobs)})
 
 
+def all_jobs(hand):
+    hand.api_version = "66.0"
+    return list(IngestApi(hand).list_jobs())
+
+
 def test_all_pages_of_the_list_of_jobs_are_read():
     url = "/services/data/v66.0/jobs/ingest?queryLocator=01g8d00000AbcdeAAB-1000"
     hand = Hand([listing(job(), done=False, url=url), listing(job(job_id="7508d000003QZZZAAK"))])
-    assert [each.id for each in hand.run(INGEST.list_all())] == [JOB_ID, "7508d000003QZZZAAK"]
+    assert [each.id for each in all_jobs(hand)] == [JOB_ID, "7508d000003QZZZAAK"]
     assert [dict(request.query) for request in hand.requests] == [
         {"jobType": "V2Ingest"},
         {"jobType": "V2Ingest", "queryLocator": "01g8d00000AbcdeAAB-1000"},
@@ -181,7 +190,24 @@ def test_all_pages_of_the_list_of_jobs_are_read():
 def test_a_list_that_goes_round_in_a_circle_is_refused():
     url = "/services/data/v66.0/jobs/ingest?queryLocator=01g8d00000AbcdeAAB-1000"
     with pytest.raises(errors.ProtocolError, match="twice"):
-        Hand([listing(done=False, url=url)] * 3).run(INGEST.list_all())
+        all_jobs(Hand([listing(done=False, url=url)] * 3))
+
+
+def paged(number, *jobs):
+    return listing(*jobs, done=False, url=f"/services/data/v66.0/jobs/ingest?queryLocator=0r8-{number}")
+
+
+@pytest.mark.parametrize(("jobs", "most"), [((), 25), ((job(),), 1_001)], ids=["empty", "full"])
+def test_a_list_whose_every_page_names_another_one_ends(jobs, most):
+    hand = Hand([paged(number, *jobs) for number in range(most)])
+    with pytest.raises(errors.ProtocolError, match="the list of jobs"):
+        all_jobs(hand)
+    assert len(hand.requests) <= most
+
+
+def test_some_empty_pages_are_no_reason_to_give_up():
+    hand = Hand([paged(1), paged(2), paged(3, job()), *map(paged, range(4, 15)), listing(job())])
+    assert len(all_jobs(hand)) == 2
 
 
 @pytest.mark.parametrize(
@@ -198,14 +224,14 @@ def test_a_list_that_goes_round_in_a_circle_is_refused():
 )
 def test_only_a_locator_is_taken_out_of_a_url(url):
     with pytest.raises(errors.ProtocolError):
-        Hand([listing(done=False, url=url)]).run(INGEST.list_all())
+        all_jobs(Hand([listing(done=False, url=url)]))
 
 
 def test_a_list_must_say_whether_it_goes_on():
     with pytest.raises(errors.ProtocolError):
-        Hand([listing(done=False)]).run(INGEST.list_all())
+        all_jobs(Hand([listing(done=False)]))
     with pytest.raises(errors.ProtocolError):
-        Hand([ok({"done": True})]).run(INGEST.list_all())
+        all_jobs(Hand([ok({"done": True})]))
 
 
 def test_a_result_file_is_fetched_into_the_sink_again_after_a_cut():

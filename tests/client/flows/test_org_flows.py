@@ -9,6 +9,7 @@ from airflow_provider_sfbulk.client.flows import org
 from tests.client.flows.by_hand import Hand, ok
 
 
+@pytest.mark.parity("A5.6")
 def test_allowances_are_read_and_nested_ones_left_out():
     body = {
         "DailyApiRequests": {"Max": 15000, "Remaining": 14998, "Some App": {"Max": 5, "Remaining": 5}},
@@ -30,6 +31,7 @@ def test_allowances_are_read_and_nested_ones_left_out():
         ("api-usage=many", None),
     ],
 )
+@pytest.mark.parity("B1.4")
 def test_usage_is_read_from_every_form_of_its_header(text, usage):
     assert org.read_usage({"sforce-limit-info": text}) == usage
 

@@ -122,6 +122,7 @@ def listed(*locators, following=None, key="nextRecordsUrl", last=True) -> Reply:
     return ok({"resultPages": urls, key: following, "done": last})
 
 
+@pytest.mark.parity("B1.1")
 def test_all_pages_are_listed_with_either_spelling_of_the_next_list():
     for key in ("nextRecordsUrl", "nextRecordUrl"):
         more = listed("AAA", "BBB", following=f"{BASE}/resultpages?locator=NQ", key=key, last=False)

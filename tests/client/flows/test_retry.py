@@ -28,6 +28,7 @@ BUSY = refused(503, "SERVER_UNAVAILABLE", "Server too busy")
         not_sent(),
     ],
 )
+@pytest.mark.parity("A5.3")
 def test_a_safe_call_is_repeated_after_what_passes(trouble):
     hand = Hand([trouble, trouble, ok({})])
     hand.run(repeat(lambda: call(GET)))

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.flows.job import IngestJobs
 from airflow_provider_sfbulk.client.flows.wait import (
     BLIND_SECONDS,
     LIMIT_PAUSE_SECONDS,
+    REFUSALS,
+    UNCHANGED_AT_ONCE,
     Schedule,
     check_complete,
+    look_now,
     wait_until_final,
 )
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.wire import Now
 from tests.client.flows.by_hand import JOB_ID, Hand, job, ok, refused
 
 INGEST = IngestJobs("66.0")
@@ -28,6 +34,7 @@ def test_a_job_that_is_final_is_looked_at_once():
     assert hand.sleeps == []
 
 
+@pytest.mark.parity("K1.3", "K8.3")
 def test_pauses_grow_with_the_age_of_the_wait_up_to_the_longest():
     hand = Hand([ok(job("InProgress"))] * 60 + [ok(job("JobComplete"))])
     hand.run(wait_until_final(INGEST, [JOB_ID], schedule=Schedule(first=1, growth=0.2, longest=60)))
@@ -80,6 +87,7 @@ def test_a_wait_that_saw_nothing_at_its_end_says_why():
     assert caught.value.__cause__ is CUT
 
 
+@pytest.mark.parity("I3.12")
 def test_a_wait_without_an_end_gives_up_after_a_day_of_blindness():
     hand = Hand([USED_UP] * 200)
     with pytest.raises(errors.RequestLimitError):
@@ -87,18 +95,86 @@ def test_a_wait_without_an_end_gives_up_after_a_day_of_blindness():
     assert hand.now >= BLIND_SECONDS
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        refused(404, "NOT_FOUND"),
-        refused(401, "INVALID_SESSION_ID", "This session is not valid for use with the REST API"),
-    ],
-)
-def test_what_does_not_pass_ends_the_wait(reply):
-    with pytest.raises((errors.NotFoundError, errors.LoginError)):
-        Hand([reply]).run(wait_until_final(INGEST, [JOB_ID]))
+NO_USER = refused(400, "InvalidUser", "user is not enabled for Bulk API")
+NO_ACCESS = refused(403, "INSUFFICIENT_ACCESS", "no access to the job")
 
 
+def test_a_job_that_is_gone_ends_the_wait():
+    with pytest.raises(errors.NotFoundError):
+        Hand([refused(404, "NOT_FOUND")]).run(wait_until_final(INGEST, [JOB_ID]))
+
+
+@pytest.mark.parametrize("reply", [NO_USER, NO_ACCESS, refused(400, "ClientInputError")])
+def test_a_call_that_is_refused_for_a_moment_ends_no_wait(reply):
+    hand = Hand([*[reply] * (REFUSALS - 1), ok(job("InProgress")), reply, ok(job("JobComplete"))])
+    assert hand.run(wait_until_final(INGEST, [JOB_ID]))[0].is_final
+
+
+@pytest.mark.parametrize("reply", [NO_USER, NO_ACCESS])
+def test_a_call_that_is_refused_again_and_again_ends_the_wait_with_the_refusal(reply):
+    hand = Hand([reply] * REFUSALS)
+    with pytest.raises((errors.LoginError, errors.RequestRefusedError), match=r"InvalidUser|INSUFFICIENT_ACCESS"):
+        hand.run(wait_until_final(INGEST, [JOB_ID]))
+    assert hand.now > 60
+
+
+def test_a_login_that_is_refused_is_not_tried_again():
+    with pytest.raises(errors.LoginError):
+        Hand([errors.LoginError("no", path="/services/oauth2/token")]).run(wait_until_final(INGEST, [JOB_ID]))
+
+
+def test_many_jobs_cost_one_call_each_and_a_few_more_with_each_look():
+    ids = [f"75000000000{n:04}AAA" for n in range(41)]
+    seen, calls = [], []
+
+    class Org:
+        def get_once(self, job_id):
+            calls.append(job_id)
+            now = yield Now()
+            state = "JobComplete" if now > 30 + ids.index(job_id) else "InProgress"
+            return JobInfo.from_json(job(state, job_id))
+
+    hand = Hand([])
+    infos = hand.run(wait_until_final(Org(), ids, schedule=Schedule(first=1, growth=0.2), on_look=seen.append))
+    assert [info.id for info in infos] == ids
+    assert all(info.is_final for info in infos)
+    assert len(calls) <= 2 * len(ids) + UNCHANGED_AT_ONCE * len(seen)
+    assert len({info.id for looked in seen[1:6] for info in looked}) == 15, "they take turns"
+
+
+def test_a_look_that_breaks_off_is_made_up_for():
+    ids = [f"75000000000{n:04}AAA" for n in range(9)]
+    replies = [*(ok(job("InProgress", each)) for each in ids[:5]), CUT]
+    replies += [ok(job("InProgress", each)) for each in [*ids[5:], *ids[:5]]]
+    assert [info.id for info in Hand(replies).run(look_now(INGEST, ids))] == ids
+
+
+@given(st.lists(st.sampled_from(["ok", "cut", "refused", "done"]), max_size=60), st.integers(1, 6))
+def test_a_wait_ends_with_all_jobs_final_or_with_an_error_that_was_given(events, number):
+    ids = [f"75000000000{n:04}AAA" for n in range(number)]
+    happening = iter([*events, *["done"] * number])
+
+    class Org:
+        def get_once(self, job_id):
+            yield Now()
+            match next(happening):
+                case "cut":
+                    raise errors.TransportError("cut")
+                case "refused":
+                    raise errors.RequestRefusedError("no", path="/services/data/v66.0/jobs")
+                case state:
+                    return JobInfo.from_json(job("JobComplete" if state == "done" else "InProgress", job_id))
+
+    try:
+        infos = Hand([]).run(wait_until_final(Org(), ids))
+    except errors.RequestRefusedError:
+        assert events.count("refused") >= 1
+        assert sum(event in ("cut", "refused") for event in events) >= REFUSALS
+    else:
+        assert [(info.id, info.is_final) for info in infos] == [(job_id, True) for job_id in ids]
+
+
+@pytest.mark.parity("K7.4")
 def test_a_failed_job_is_told_with_salesforces_reason():
     failed = JobInfo.from_json(job("Failed", errorMessage="InvalidBatch : Field name not found : Foo__c"))
     with pytest.raises(errors.JobFailedError, match="Field name not found : Foo__c"):

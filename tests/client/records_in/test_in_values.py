@@ -101,6 +101,7 @@ TEXTS = [
     TEXTS,
     ids=lambda each: f"{type(each).__name__}-{str(sorted(each) if isinstance(each, set) else each)[:20]}",
 )
+@pytest.mark.parity("G9.9", "G10.1", "G10.3", "G11.6")
 def test_a_value_has_its_text(value: object, text: str | None) -> None:
     assert text_of(value) == text
     assert texts_of_values([value], None).to_pylist() == [text]
@@ -129,7 +130,8 @@ def test_a_value_has_its_text(value: object, text: str | None) -> None:
         (np.datetime64("2026-01-01T00:00:00"), "without a time zone"),
         (datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5))), "outside the years"),
         (time(1, tzinfo=timezone(timedelta(hours=5))), "zone other than UTC"),
-        (10**5000, "thousands of digits"),
+        (10**5000, "more than 400 digits"),
+        (Decimal("1e-999999999"), "more than 400 digits"),
         (object(), "object"),
     ],
     ids=lambda each: str(type(each).__name__),

@@ -46,9 +46,8 @@ def test_the_bytes_are_those_of_dicts(rows: list[tuple[Any, ...]], clears: bool)
     nulls = "clear" if clears else "leave"
     as_dicts = from_dicts(
         [dict(zip(COLUMNS, row, strict=True)) for row in rows],
-        Rules(operation="insert", nulls=nulls),
+        Rules(operation="insert", nulls=nulls, columns=COLUMNS),
         name="rows",
-        fieldnames=COLUMNS,
     )
     expected = b"".join(block.data for block in as_dicts.blocks())
     assert read(taker(rows), nulls=nulls) == (b"Name,A__c,B__c\n", expected)

@@ -85,11 +85,46 @@ def test_describes_are_asked_for_step_by_step():
 
 
 def test_what_cannot_be_resolved_is_text_and_asks_for_nothing():
-    task = {"fields": [lookup("WhoId", "Who", "Contact", "Lead"), lookup("WhatId", "What", "Account")]}
-    describes = {"Task": task, "Account": {}}
+    many = [f"Object{number}__c" for number in range(60)]
+    task = {"fields": [lookup("WhoId", "Who", *many), lookup("WhatId", "What", "Account")]}
+    describes = {"Task": task, "Account": {}, "Name": {}}
     columns = ["Who.CreatedDate", "What.AnnualRevenue", "expr0", "Nowhere.Owner.Name", ""]
     assert needed_describes("Task", columns, describes) == set()
     assert column_types("Task", columns, describes) == [ColumnType(each) for each in columns]
+
+
+def test_a_field_over_a_polymorphic_relationship_is_typed_as_all_its_objects_have_it():
+    def objects(kinds):
+        return {name: {"fields": [{"name": "Since", "type": kind}] if kind else []} for name, kind in kinds.items()}
+
+    task = {"fields": [lookup("WhoId", "Who", "Contact", "Lead"), lookup("OwnerId", "Owner", "Group", "User")]}
+    columns = ["Who.Since", "owner.since"]
+    describes = {"Task": task}
+    assert needed_describes("Task", columns, describes) == {"Name"}
+    # Of what SOQL itself sees no more need be known.
+    known = describes | objects({"Name": "date"})
+    assert needed_describes("Task", columns, known) == set()
+    assert column_types("Task", columns, known) == [ColumnType(each, Kind.DATE) for each in columns]
+    # Else the objects are asked, and agree or not.
+    describes |= {"Name": {}}
+    assert needed_describes("Task", columns, describes) == {"Contact", "Lead", "Group", "User"}
+    describes |= objects({"Contact": "date", "Lead": "datetime", "Group": None, "User": "boolean"})
+    assert needed_describes("Task", columns, describes) == set()
+    assert column_types("Task", columns, describes) == [
+        ColumnType("Who.Since"),
+        ColumnType("owner.since", Kind.BOOLEAN),
+    ]
+
+
+def test_a_path_goes_on_behind_a_polymorphic_relationship():
+    case = {"fields": [lookup("OwnerId", "Owner", "Group", "User")]}
+    user = {"fields": [lookup("ProfileId", "Profile", "Profile")]}
+    profile = {"fields": [{"name": "Licensed", "type": "boolean"}]}
+    describes = {"Case": case, "Name": user, "Profile": profile}
+    assert needed_describes("Case", ["Owner.Profile.Licensed"], describes) == set()
+    assert column_types("Case", ["Owner.Profile.Licensed"], describes) == [
+        ColumnType("Owner.Profile.Licensed", Kind.BOOLEAN)
+    ]
 
 
 def test_types_are_given_without_any_describe():

@@ -157,6 +157,7 @@ def test_parents_by_external_id_in_all_three_formats(bulk: AsyncWitness, org: Lo
     assert {(c["LastName"], c["AccountId"]) for c in org.records("Contact")} == {(n, parent["Id"]) for n in "CJX"}
 
 
+@pytest.mark.parity("G9.13")
 def test_a_parent_of_several_kinds_says_which_it_is(bulk: AsyncWitness, org: LocalOrg) -> None:
     lookup = {
         **{"name": "Who__c", "type": "reference", "relationshipName": "Who__r", "referenceTo": ["Contact", "Lead"]},

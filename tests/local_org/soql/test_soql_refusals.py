@@ -219,10 +219,10 @@ def test_what_a_query_job_cannot_do_is_refused(schema: Schema, soql: str, code: 
         ),
         ("SELECT toLabel(Name) FROM Account", "MALFORMED_QUERY", 8, "toLabel() is not supported by the local org"),
         (
-            "SELECT Id FROM Account WHERE CALENDAR_YEAR(CreatedDate) = 2026",
+            "SELECT Id FROM Account WHERE DISTANCE(BillingAddress) < 20",
             "MALFORMED_QUERY",
             30,
-            "CALENDAR_YEAR() is not supported",
+            "DISTANCE() is not supported",
         ),
         (
             "SELECT Id FROM Account WHERE DISTANCE(Where__c, GEOLOCATION(1, 2), 'mi') < 3",

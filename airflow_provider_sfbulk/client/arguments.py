@@ -1,0 +1,231 @@
+"""What callers may give as arguments: refused at the door, by a message that names the argument and says what it may be.
+
+A check takes the argument's name and its value, and returns the value as it is used from then on: durations as seconds,
+choices as Salesforce spells them. Every check raises ``SourceError``, which is a ``ValueError``, and shows no more of a
+value than is needed to find it in the code; of a list, a dict or an object only its type.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any, Final, TypeAlias
+from zoneinfo import ZoneInfo, available_timezones
+
+from airflow_provider_sfbulk.client.errors import SourceError
+
+Check: TypeAlias = Callable[[str, Any], Any]
+
+Seconds: TypeAlias = float | timedelta
+"""A length of time, wherever one is an argument: seconds, or a timedelta."""
+
+_API_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,120}")
+_FIELD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*)*")
+_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
+_RESULT_COLUMN: Final = re.compile(r"sf__\w*", re.IGNORECASE)
+_NAMED_FIELD: Final = re.compile(r"sf__\w+__[cr]", re.IGNORECASE)
+"""A field of a package whose namespace is ``sf``."""
+
+
+def shown(value: object) -> str:
+    """Describe a value in a message: what a person wrote into the code, but nothing that may hold records."""
+    if value is None or isinstance(value, (str, int, float, timedelta)):
+        return f"{value!r:.40}"
+    return f"a {type(value).__name__:.40}"
+
+
+def meant(value: object, known: Iterable[str]) -> str:
+    """Name the known word that a wrong one was meant to be, as the end of a sentence; nothing when none is close."""
+    words = {each.casefold(): each for each in known}
+    close = get_close_matches(str(value).casefold()[:60], list(words), n=1, cutoff=0.5)
+    return f": did you mean {words[close[0]]!r}?" if close else ""
+
+
+def one_of(kind: Iterable[str], *, also: Mapping[str, str] | None = None) -> Check:
+    """Check a choice.
+
+    :param kind: an enumeration or the words themselves
+    :param also: what people write for one of them
+    """
+    words = [str(each) for each in kind]
+
+    def check(name: str, value: Any) -> str:
+        if isinstance(value, str) and str(value) in words:
+            return str(value)
+        hint = f": did you mean {also[value]!r}?" if also and value in also else meant(value, words)
+        raise SourceError(f"{name} must be one of {', '.join(words)}, not {shown(value)}{hint}")
+
+    return check
+
+
+def optional(check: Check) -> Check:
+    """Allow None, too."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def flag(name: str, value: Any) -> bool:
+    """Check a switch. A text would always be true."""
+    if not isinstance(value, bool):
+        raise SourceError(f"{name} must be True or False, not {shown(value)}")
+    return value
+
+
+def count(*, least: int = 1, most: int | None = None) -> Check:
+    """Check a whole number."""
+    bounds = f"from {least:,}" if most is None else f"from {least:,} to {most:,}"
+
+    def check(name: str, value: Any) -> int:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int)
+            or value < least
+            or (most is not None and value > most)
+        ):
+            raise SourceError(f"{name} is a whole number {bounds}, not {shown(value)}{_as_number(value)}")
+        return int(value)
+
+    return check
+
+
+def seconds(*, zero: bool = False) -> Check:
+    """Check a length of time, and give it in seconds.
+
+    :param zero: whether no time at all makes sense
+    """
+
+    def check(name: str, value: Any) -> float:
+        given = value.total_seconds() if isinstance(value, timedelta) else value
+        is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
+        if not is_number or not (given >= 0 if zero else given > 0) or not given < math.inf:
+            raise SourceError(
+                f"{name} is a number of seconds {'from' if zero else 'above'} 0, or a timedelta, "
+                f"not {shown(value)}{_as_number(value)}"
+            )
+        try:
+            return float(given)
+        except OverflowError:
+            raise SourceError(f"{name} must be a number of seconds that a clock can count") from None
+
+    return check
+
+
+def allowance(name: str, value: Any) -> float | None:
+    """Check a number of records, a float as fraction of all, or None for any number."""
+    if value is None or (isinstance(value, float) and 0 <= value <= 1):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise SourceError(
+            f"{name} is a whole number from 0, a float from 0.0 to 1.0 as fraction of all records, or None, "
+            f"not {shown(value)}{_as_number(value)}"
+        )
+    return int(value)
+
+
+def text(name: str, value: Any) -> str:
+    """Check a text that says something."""
+    if not isinstance(value, str):
+        raise SourceError(f"{name} must be a text, not {shown(value)}")
+    if not value.strip():
+        raise SourceError(f"{name} is an empty text: was it made from something empty? Without one it is None")
+    return value
+
+
+def column(name: str, value: Any) -> str:
+    """Check the name of a column."""
+    if not isinstance(value, str) or not value.strip():
+        raise SourceError(f"{name} is the name of a column, not {shown(value)}")
+    return value
+
+
+def api_name(name: str, value: Any) -> str:
+    """Check the API name of an object."""
+    if not isinstance(value, str) or not _API_NAME.fullmatch(value):
+        raise SourceError(f"{name} must be an object's API name, as Account or Invoice__c, not {shown(value)}")
+    return value
+
+
+def field_name(name: str, value: Any) -> str:
+    """Check the API name of a field."""
+    if not isinstance(value, str) or not _FIELD.fullmatch(value):
+        raise SourceError(f"{name} must be a field's API name, as External_Key__c, not {shown(value)}")
+    return value
+
+
+def names(name: str, value: Any) -> tuple[str, ...]:
+    """Check a list of names. A single text would be taken for the list of its letters."""
+    if isinstance(value, str):
+        raise SourceError(f"{name} is a list of names, not a text: write [{value!r:.40}]")
+    if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) and each.strip() for each in value):
+        raise SourceError(f"{name} is a list of names, not {shown(value)}")
+    return tuple(value)
+
+
+def codes(name: str, value: Any) -> tuple[str, ...]:
+    """Check a list of Salesforce's error codes, which are words in capitals."""
+    for each in (given := names(name, value)):
+        if not _CODE.fullmatch(each):
+            upper = each.strip().upper().replace(" ", "_").replace("-", "_")
+            hint = f": did you mean {upper!r}?" if _CODE.fullmatch(upper) else ""
+            raise SourceError(f"{name}: {each!r:.40} is no code of Salesforce, as UNABLE_TO_LOCK_ROW{hint}")
+    return given
+
+
+def column_mapping(name: str, value: Any) -> Mapping[str, str | None]:
+    """Check ``{"source column": "Field__c"}``, with None for a column to drop."""
+    if not isinstance(value, Mapping):
+        raise SourceError(f'{name} must be a dict as {{"source column": "Field__c"}}, not {shown(value)}')
+    seen: dict[str, str] = {}
+    for source, target in value.items():
+        if not isinstance(source, str) or not (target is None or isinstance(target, str)):
+            raise SourceError(
+                f'{name} maps names to names (or None to drop a column), as {{"source column": "Field__c"}}'
+            )
+        if target is None:
+            continue
+        if not target.strip():
+            raise SourceError(f"{name}: {source!r:.40} is mapped to an empty name; None drops the column")
+        if _RESULT_COLUMN.fullmatch(target) and not _NAMED_FIELD.fullmatch(target):
+            raise SourceError(
+                f"{name}: {source!r:.40} is mapped to {target!r:.40}, and columns with sf__ are those of result files"
+            )
+        if (other := seen.setdefault(target.casefold(), source)) != source:
+            raise SourceError(f"{name}: {other!r:.40} and {source!r:.40} are both mapped to {target!r:.40}")
+    return value
+
+
+def nulls(name: str, value: Any) -> Any:
+    """Check ``leave`` or ``clear``, for all columns or by column."""
+    choice = one_of(("leave", "clear"))
+    if not isinstance(value, Mapping):
+        return choice(name, value)
+    for column, each in value.items():
+        if not isinstance(column, str):
+            raise SourceError(f'{name} by column is a dict as {{"Field__c": "clear"}}')
+        choice(f"{name} of {column:.40}", each)
+    return value
+
+
+def timezone(name: str, value: Any) -> str:
+    """Check the IANA name of a zone."""
+    try:
+        if isinstance(value, str):
+            ZoneInfo(value)
+            return value
+    except (KeyError, ValueError, OSError):
+        pass
+    hint = meant(value, available_timezones()) if isinstance(value, str) else ""
+    raise SourceError(f"{name} must be the IANA name of a zone, as Europe/Berlin, not {shown(value)}{hint}")
+
+
+def _as_number(value: object) -> str:
+    """Advise on a number that was given as text."""
+    if not isinstance(value, str):
+        return ""
+    try:
+        float(value)
+    except ValueError:
+        return ""
+    return ": write the number without quotes (a value from a Variable or the environment is a text: int(…))"

@@ -1,0 +1,151 @@
+"""The RSA key that signs a JWT: read from wherever people put it, and refused with a reason when it cannot sign.
+
+Forms, environment variables and secret stores do things to a PEM: its lines become ``\\n`` (once or twice), blanks or
+nothing, it is put into quotes or base64. All of that is undone: what is between ``BEGIN`` and ``END`` is base64, in which
+white space has no meaning. (RFC 7468.)
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any, Final
+
+from airflow_provider_sfbulk.client.errors import LoginError
+
+log = logging.getLogger(__name__)
+
+FILE_BYTES: Final = 64 * 1024
+"""Bytes of a key file at most. Ours: a key of 4,096 bits has 3 kB."""
+
+KEY_BITS: Final = 2048
+"""Bits of an RSA key at least: RFC 7518, 3.3, and the smallest that Salesforce makes certificates for."""
+
+_PEM: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----(.*?)-----END \1-----", re.DOTALL)
+_ESCAPES: Final = re.compile(r"\\+[nrt]")
+_LINE: Final = 64
+_SEQUENCE: Final = b"\x30"
+"""Whatever is in DER begins so; what it is, the parser says."""
+
+_NEEDED: Final = "private_key must be an RSA key in PEM without a passphrase, from -----BEGIN to -----END"
+_HINTS: Final[tuple[tuple[str, str], ...]] = (
+    ("PUBLIC KEY", "it is a public key, the private one is needed"),
+    ("CERTIFICATE", "it is a certificate, its private key is needed"),
+    ("ENCRYPTED", "it has a passphrase; take it off: openssl pkey -in key.pem -out plain.pem"),
+    ("OPENSSH", "it is in OpenSSH's format; convert a copy: ssh-keygen -p -m PEM -f copy"),
+    ("EC PRIVATE", "it is an elliptic curve key; Salesforce takes RS256, so RSA keys, only"),
+    ("DSA PRIVATE", "it is a DSA key; Salesforce takes RS256, so RSA keys, only"),
+)
+
+
+def read_key_file(path: str) -> str:
+    """Read a key file. It is opened without waiting, since it may be a pipe, and read to ``FILE_BYTES`` at most.
+
+    :raises LoginError: it cannot be read, or is no key's file
+    """
+    try:
+        number = os.open(Path(path).expanduser(), os.O_RDONLY | os.O_NONBLOCK)
+        with open(number, "rb") as file:  # noqa: PTH123 - of a number
+            status = os.fstat(number)
+            if not stat.S_ISREG(status.st_mode):
+                raise LoginError(f"cannot read private_key_file {path!r:.200}: it is no regular file")
+            data = file.read(FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is no path"
+        raise LoginError(f"cannot read private_key_file {path!r:.200}: {reason}") from error
+    if len(data) > FILE_BYTES:
+        raise LoginError(f"cannot read private_key_file {path!r:.200}: it has more than {FILE_BYTES} bytes")
+    if status.st_mode & (stat.S_IRGRP | stat.S_IROTH) and status.st_uid == os.geteuid():
+        log.warning("private_key_file %r can be read by others: chmod 600 keeps the key to its owner", path)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        if data[:1] != _SEQUENCE:
+            raise LoginError(f"cannot read private_key_file {path!r:.200}: it is not text") from None
+        return base64.b64encode(data).decode("ascii")  # DER, which is read below
+
+
+def unfolded(text: str) -> str:
+    """Bring a key back into the form of a PEM. What is no key is given back as it is."""
+    plain = _ESCAPES.sub("\n", text.strip().strip("\"'").strip())
+    found = _PEM.search(plain) or _PEM.search(_from_base64(plain))
+    if found is None:
+        return text.strip()
+    kind, body = found.groups()
+    if ":" in body:  # headers of an old encrypted key: its lines mean something
+        return f"-----BEGIN {kind}-----{body}-----END {kind}-----"
+    if "\n" in body.strip():
+        lines = ["".join(line.split()) for line in body.splitlines() if line.strip()]
+        return "\n".join([f"-----BEGIN {kind}-----", *lines, f"-----END {kind}-----"])
+    packed = "".join(body.split())
+    lines = [packed[at : at + _LINE] for at in range(0, len(packed), _LINE)]
+    return "\n".join([f"-----BEGIN {kind}-----", *lines, f"-----END {kind}-----"])
+
+
+def load(text: str) -> Any:
+    """Give the key to sign with.
+
+    :param text: as :func:`unfolded` gives it
+    :raises LoginError: it cannot sign; says why
+    """
+    # Imported here: only this way of login needs the package, and it takes a tenth of a second.
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
+    hint = next((hint for words, hint in _HINTS if words in text), None)
+    if hint is None and "Proc-Type" in text:
+        hint = dict(_HINTS)["ENCRYPTED"]
+    try:
+        key = load_pem_private_key(text.encode("utf-8", "replace"), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        # From None: what a parser says of a key may quote the key.
+        raise LoginError(f"private_key cannot sign: {hint or _NEEDED}") from None
+    if not isinstance(key, RSAPrivateKey):
+        raise LoginError("private_key cannot sign: it is no RSA key; Salesforce takes RS256 only")
+    if key.key_size < KEY_BITS:
+        raise LoginError(
+            f"private_key has {key.key_size} bits: RS256 needs {KEY_BITS} or more (RFC 7518). Make a new one and give "
+            "the app its certificate: openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem"
+        )
+    return key
+
+
+def _from_base64(text: str) -> str:
+    """Read a PEM or DER that was put into base64; empty when it is none."""
+    packed = "".join(text.split())
+    try:
+        data = base64.b64decode(packed, altchars=b"-_" if {"-", "_"} & set(packed) else None, validate=True)
+    except (binascii.Error, ValueError):
+        return ""
+    if data[:1] == _SEQUENCE:
+        return _named_by_content(data)
+    return _ESCAPES.sub("\n", data.decode("utf-8", "replace"))
+
+
+def _named_by_content(der: bytes) -> str:
+    """Put DER into the armour of what it is."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+
+    packed = base64.b64encode(der).decode("ascii")
+    kind = "PRIVATE KEY"
+    try:
+        key = serialization.load_der_private_key(der, None)
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return pem.decode("ascii")
+    except TypeError:
+        kind = "ENCRYPTED PRIVATE KEY"
+    except Exception:  # whatever it is, it is no private key: perhaps a public one
+        try:
+            serialization.load_der_public_key(der)
+            kind = "PUBLIC KEY"
+        except Exception:
+            kind = "CERTIFICATE"
+    return f"-----BEGIN {kind}-----{packed}-----END {kind}-----"

@@ -1,0 +1,154 @@
+"""What a file is by its first bytes, when its name or ``source_format`` says something else."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+from airflow_provider_sfbulk.client.errors import SourceError
+
+LOOKED_AT: Final = 4096
+"""Bytes of a file's beginning that are looked at."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file is.
+
+    :param what: in words, with its article
+    :param advice: what to do; ``{format}`` is the format that it was taken for, without its compression
+    """
+
+    what: str
+    advice: str
+
+
+_UNPACK: Final = "unpack it first (gzip and Zstandard are unpacked while they are read)"
+_CONVERT: Final = "write it as CSV, JSON lines or Parquet"
+_EXCEL: Final = "save it as “CSV UTF-8 (comma delimited)” and load that"
+_UTF: Final = "Salesforce takes UTF-8, convert it"
+
+_SIGNATURES: Final[tuple[tuple[bytes, Found], ...]] = (  # longer than the formats' own, where a header may begin so
+    (b"\x1f\x8b", Found("gzip", 'name it so (.{format}.gz), or give source_format="{format}.gz"')),
+    (b"\x28\xb5\x2f\xfd", Found("Zstandard", 'name it so (.{format}.zst), or give source_format="{format}.zst"')),
+    *((b"BZh%d1AY&SY" % level, Found("bzip2", _UNPACK)) for level in range(1, 10)),
+    (b"\xfd7zXZ\0", Found("xz", _UNPACK)),
+    (b"7z\xbc\xaf\x27\x1c", Found("a 7-Zip archive", _UNPACK)),
+    (b"\x04\x22\x4d\x18", Found("LZ4", _UNPACK)),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Found("an Excel workbook (.xls)", _EXCEL)),
+    (b"PAR1\x15", Found("Parquet", 'name it so (.parquet), or give source_format="parquet"')),
+    *((b"ORC" + bytes((byte,)), Found("ORC", _CONVERT)) for byte in (*range(32), *range(128, 256))),
+    (b"Obj\x01", Found("Avro", _CONVERT)),
+    (b"ARROW1\0\0", Found("Arrow IPC (Feather)", _CONVERT)),
+    (b"SQLite format 3\0", Found("a SQLite database", "load from it with sql and sql_conn_id")),
+    (b"%PDF-", Found("a PDF", _CONVERT)),
+    # UTF-32 first: its mark begins with that of UTF-16.
+    (codecs.BOM_UTF32_LE, Found("UTF-32", _UTF)),
+    (codecs.BOM_UTF32_BE, Found("UTF-32", _UTF)),
+    (codecs.BOM_UTF16_LE, Found("UTF-16", _UTF)),
+    (codecs.BOM_UTF16_BE, Found("UTF-16", _UTF)),
+)
+
+_ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
+_PACKED: Final = {"gz": b"\x1f\x8b", "zst": b"\x28\xb5\x2f\xfd"}
+_ZSTD_SKIPPABLE: Final = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+
+
+def beginning(data: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """Give the first bytes of pieces, enough to recognise them, and all of the pieces."""
+    parts: list[bytes] = []
+    while sum(map(len, parts)) < LOOKED_AT and (piece := next(data, b"")):
+        parts.append(piece)
+    head = b"".join(parts)
+    return head, chain((head,), data) if head else data
+
+
+def refuse_other(head: bytes, *, taken_for: str, name: str) -> None:
+    """Refuse a file that is something else than what it was taken for.
+
+    :param head: its beginning, unpacked
+    :param taken_for: ``csv``, ``jsonl`` or ``parquet``
+    :param name: the file's name, for messages
+    :raises SourceError: saying what it is, and what to do
+    """
+    found = _found(head[:LOOKED_AT], taken_for)
+    if found is not None:
+        raise SourceError(
+            f"{name}: this is {found.what}, not {_NAMES[taken_for]}: {found.advice.format(format=taken_for)}"
+        )
+
+
+def refuse_unpacked(head: bytes, *, compression: str, name: str) -> None:
+    """Refuse a file that is not packed as its name says.
+
+    :param head: the file's own first bytes
+    :param compression: ``gz`` or ``zst``
+    """
+    mark = _PACKED[compression]
+    if head.startswith(mark[: len(head)]) or (compression == "zst" and _ZSTD_SKIPPABLE.match(head)):
+        return  # one that is cut off within its mark is reported as cut off
+    form = {"gz": "gzip", "zst": "Zstandard"}[compression]
+    found = _found(head[:LOOKED_AT], "")
+    if found is None:
+        is_text = b"\0" not in head
+        found = Found("not packed at all", "name it without that ending, or give source_format") if is_text else None
+    what = f": this is {found.what}" if found is not None else ""
+    advice = f": {found.advice.format(format='csv')}" if found is not None and found.advice else ""
+    raise SourceError(f"{name}: the data are not {form}{what}{advice}")
+
+
+_NAMES: Final = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet"}
+
+
+def _found(head: bytes, taken_for: str) -> Found | None:
+    for signature, found in _SIGNATURES:
+        if head.startswith(signature) and not (signature.startswith(b"PAR1") and taken_for == "parquet"):
+            return found
+    if head.startswith(_ZIP):
+        return _zipped(head)
+    if b"\0" in head[:_WIDE_BYTES]:
+        return _wide(head[:_WIDE_BYTES])
+    text = head.lstrip(codecs.BOM_UTF8 + b" \t\r\n")
+    found_text = next((found for form, found in _TEXTS if form.match(text)), None)
+    return None if found_text is _JSON and taken_for == "jsonl" else found_text
+
+
+_JSON: Final = Found("JSON", 'if it has one object a line, name it .jsonl or give source_format="jsonl"')
+_TEXTS: Final = (
+    (
+        re.compile(rb"<(?:!doctype\s+html|html|head|body|table|script)\b", re.IGNORECASE),
+        Found("an HTML page", "often the page of a login or an error, saved under the file's name: fetch it again"),
+    ),
+    (re.compile(rb"<\?xml\b"), Found("XML", _CONVERT)),
+    (
+        re.compile(rb"\[\s*(?:[\[{\"\]]|null\b|true\b|false\b)"),
+        Found("a JSON array", "JSON lines have one object a line (jq -c '.[]' makes them)"),
+    ),
+    (re.compile(rb"\{\s*[\"}]"), _JSON),
+)
+
+_WIDE_BYTES: Final = 64
+
+
+def _zipped(head: bytes) -> Found:
+    if b"[Content_Types].xml" in head or b"xl/" in head:
+        return Found("an Excel workbook (.xlsx)", _EXCEL)
+    if b"application/vnd.oasis.opendocument" in head:
+        return Found("an OpenDocument spreadsheet", _EXCEL)
+    return Found("a zip archive", _UNPACK)
+
+
+def _wide(head: bytes) -> Found | None:
+    """Tell UTF-32 and UTF-16 without a mark: of Latin letters every other byte, or three of four, are zero."""
+    for width, form in ((4, "UTF-32"), (2, "UTF-16")):
+        whole = head[: len(head) // width * width]
+        for place in (0, width - 1):
+            letters = whole[place::width]
+            zeros = len(whole) - len(letters)
+            if letters and b"\0" not in letters and whole.count(b"\0") == zeros:
+                return Found(f"{form} (without a byte order mark)", _UTF)
+    return None

@@ -1,0 +1,81 @@
+"""Names of columns as people can read them: signs that nobody sees are named, and a byte order mark is taken off."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+BOM: Final = "\ufeff"
+
+_SHOWN_CHARACTERS: Final = 60
+_SHOWN_NAMES: Final = 20
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories of what is not seen: controls, formats (zero widths, bidi marks, soft hyphen), half characters, …"""
+
+_BLANKS: Final = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and symbols that look like nothing."""
+
+
+def without_bom(name: str) -> str:
+    """Take byte order marks off a name's beginning: whoever decodes a file with one gets it in the first name."""
+    return name.lstrip(BOM)
+
+
+def shown(name: object) -> str:
+    """Give a name for a message: what is not seen in it is named, and a long one is cut."""
+    text = str(name)
+    cut = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+    seen = "".join(f"<{_named(each)}>" if _is_unseen(each) else each for each in cut)
+    return seen if text == text.strip(" ") and text else f"'{seen}'"
+
+
+def listed(names: Sequence[object]) -> str:
+    """Give names for a message, the first of them when they are many."""
+    more = len(names) - _SHOWN_NAMES
+    return ", ".join(map(shown, names[:_SHOWN_NAMES])) + (f" and {more} more" if more > 0 else "")
+
+
+def unseen_in(name: str) -> str:
+    """Name the signs of a name that nobody sees; empty when there are none."""
+    return ", ".join(dict.fromkeys(_named(each) for each in name if _is_unseen(each)))
+
+
+def first_of(problems: Iterable[str], most: int = 10) -> str:
+    """Join problems for a message, the first of them when they are many."""
+    found = list(problems)
+    return "; ".join(found[:most]) + (f"; and {len(found) - most} more" if len(found) > most else "")
+
+
+def _is_unseen(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category in _UNSEEN or character in _BLANKS or (category == "Zs" and character != " ")
+
+
+def _named(character: str) -> str:
+    kind = {"Cc": "control character", "Cs": "half a surrogate pair"}.get(unicodedata.category(character), "unassigned")
+    return f"U+{ord(character):04X} {unicodedata.name(character, kind)}"
+
+
+_INDEX_OF_PANDAS: Final = re.compile(r"__index_level_[0-9]+__|Unnamed: [0-9]+")
+_DATA_LOADER: Final = re.compile(r"(?P<relationship>\w+):(?:(?P<object>\w+)-)?(?P<field>\w+)", re.ASCII)
+"""A relationship's column as Data Loader's mappings and the guide of Bulk API 1.0's old forms write it."""
+
+
+def foreign_name(name: str) -> str:
+    """Say what to do about a column that another program has named; empty for every other name."""
+    if name == "attributes" or name.endswith(".attributes") or name.startswith("attributes."):
+        return (
+            " (REST replies have attributes in every record, which say its type and address: drop it with "
+            'column_mapping={"attributes": None})'
+        )
+    if _INDEX_OF_PANDAS.fullmatch(name):
+        return (
+            f" (it is the index of a pandas frame: write the file with index=False, or drop it with column_mapping="
+            f'{{"{name}": None}})'
+        )
+    if matched := _DATA_LOADER.fullmatch(name):
+        kind = f"{matched['object']}:" if matched["object"] else ""
+        return f" (Data Loader writes it so; Bulk API takes {kind}{matched['relationship']}.{matched['field']})"
+    return ""

@@ -1,0 +1,285 @@
+"""What the arguments of ``BulkIngestOperator`` may be, and which of them go together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, TypeAlias
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.arguments import (
+    Check,
+    allowance,
+    api_name,
+    codes,
+    column,
+    column_mapping,
+    count,
+    field_name,
+    flag,
+    names,
+    nulls,
+    one_of,
+    optional,
+    shown,
+    text,
+    timezone,
+)
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.models import (
+    ColumnDelimiter,
+    FileFormat,
+    LineEnding,
+    Operation,
+    SourceFormat,
+)
+from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
+from airflow_provider_sfbulk.operators.arguments import Arguments, Clash
+from airflow_provider_sfbulk.operators.base import SHARED_CHECKS, SHARED_CLASHES
+from airflow_provider_sfbulk.operators.templates import is_reference
+from airflow_provider_sfbulk.operators.unshown import Unshown
+from airflow_provider_sfbulk.paths import is_path, text_of
+
+SourceFormatName: TypeAlias = Literal["csv", "csv.gz", "csv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"]
+DelimiterName: TypeAlias = Literal["BACKQUOTE", "CARET", "COMMA", "PIPE", "SEMICOLON", "TAB"]
+
+ON_EMPTY: Final = ("fail", "skip", "success")
+"""What an input without records does to its task; the first is the usual one."""
+
+BLANK_IDS: Final = ("refuse", "send")
+"""What becomes of rows of an upsert whose external id is blank; the first is the usual one."""
+
+LONGEST_PATH: Final = 4096
+"""Characters of a path on Linux; object storage takes 1,024 bytes."""
+
+_RECORDS: Final = re.compile(r"""\s*(?:[\[({]\s*(?:['"\[({]|[\])}]|\w+\()|<\S+ .*>\s*$)""", re.DOTALL)
+"""How records look when a template has made a text of them: JSON, Python's own notation, or an object's ``repr``."""
+
+_ID: Final = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
+
+INSTEAD: Final = (
+    "give the task's output itself, as source=extract() or source=extract.output, or render the template natively with "
+    "render_template_as_native_obj=True; or let the task return the path of a file"
+)
+
+
+def path(name: str, value: Any) -> Any:
+    """Check a path of any kind."""
+    if not is_path(value):
+        raise SourceError(f"{name} must be a path (a text, Path, ObjectStoragePath or UPath), not {shown(value)}")
+    if not text_of(value).strip():
+        raise SourceError(f"{name} is an empty text: was its template rendered from something empty?")
+    if isinstance(value, str) and _is_no_path(value):
+        raise SourceError(f"{name} is a text of {len(value)} characters that is no path")
+    return value
+
+
+def source(name: str, value: Any) -> Any:
+    """Check what records are read from, without a look at a record."""
+    if isinstance(value, Unshown):
+        _check_records(name, value.records)
+    elif isinstance(value, list):
+        for number, each in enumerate(value, 1):
+            _check_path(f"{name}, item {number},", each)
+        if len(written := {text_of(each) for each in value}) < len(value):
+            again = len(value) - len(written)
+            raise SourceError(f"{name}: {again} of its {len(value)} paths are named twice, and would be loaded twice")
+    elif is_path(value):
+        _check_path(name, value)
+    elif not callable(value):
+        raise SourceError(f"{name} must be a path, a list of paths or records, or a callable, not {shown(value)}")
+    return value
+
+
+def shown_source(value: Any) -> Any:
+    """Give a source as the operator keeps it: paths as they are, records inside an :class:`Unshown`.
+
+    What mapped tasks give is one list: of their paths, or of their records.
+    """
+    if value is None or isinstance(value, Unshown) or is_path(value) or is_reference(value) or callable(value):
+        return value
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+        items = list(value)
+        if any(is_reference(each) for each in items):
+            return items
+        if items and all(isinstance(each, (list, tuple)) for each in items):
+            items = [item for each in items for item in each]
+        return items if are_paths(items) else Unshown(items)
+    return Unshown(value)
+
+
+def are_paths(values: Sequence[Any]) -> bool:
+    """Whether the items of a list are paths to read from, and not records, or the ids of records to delete."""
+    return bool(values) and all(is_path(each) for each in values) and not all(_is_id(each) for each in values)
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and (_ID.fullmatch(value) is not None or not value.strip())
+
+
+def _check_path(name: str, value: Any) -> None:
+    text_of_it = text_of(value)
+    if text_of_it.strip() in ("", "None"):
+        raise SourceError(
+            f"{name} is {'an empty text' if not text_of_it.strip() else 'the text None'}: if it comes from a task before, "
+            "that task returned nothing"
+        )
+    if isinstance(value, str) and _is_no_path(value):
+        raise SourceError(f"{name} is a text of {len(value)} characters that is no path. For records {INSTEAD}")
+
+
+def _is_no_path(value: str) -> bool:
+    return (
+        len(value) > LONGEST_PATH
+        or any(mark in value for mark in "\n\r")
+        or _RECORDS.match(value) is not None
+        or value.lstrip()[:1] == "{"
+    )
+
+
+def _check_records(name: str, records: Any) -> None:
+    if isinstance(records, Iterator):
+        raise SourceError(
+            f"{name} is a {type(records).__name__}, which can be read only once, and a retry reads it again; give the "
+            "function that makes it, or a list"
+        )
+    if isinstance(records, Mapping):
+        raise SourceError(f"{name} is one dict; give a list of dicts, also for a single record")
+    library = type(records).__module__.partition(".")[0]
+    if isinstance(records, (bytes, bytearray)) or not (
+        isinstance(records, Iterable) or library in ("pandas", "polars", "pyarrow")
+    ):
+        raise SourceError(
+            f"{name} is a {type(records).__name__:.40}, which is no source of records; give a path, a list of dicts, a "
+            "DataFrame, an Arrow table, or a callable that returns one of these"
+        )
+
+
+def sql_parameters(name: str, value: Any) -> Any:
+    """Check the values of a statement's placeholders, which are not shown."""
+    given = value.records if isinstance(value, Unshown) else value
+    # A text would be taken for the sequence of its letters.
+    if isinstance(given, (str, bytes)) or not isinstance(given, (Sequence, Mapping)):
+        raise SourceError(f"{name} must be a list or a dict, not a {type(given).__name__:.40}")
+    return value
+
+
+DELIMITER: Final[Check] = one_of(ColumnDelimiter, also={each.character: str(each) for each in ColumnDelimiter})
+LINE_ENDING: Final[Check] = one_of(LineEnding, also={"\n": "LF", "\r\n": "CRLF", "\\n": "LF", "\\r\\n": "CRLF"})
+
+
+def _is_columnar(it: Any) -> bool:
+    return it.source_format is not None and not it.source_format.startswith("csv")
+
+
+_CLASHES: Final[Sequence[Clash]] = (
+    *SHARED_CLASHES,
+    (
+        lambda it: it.source is not None and it.sql is not None,
+        "source and sql are both given: the records come from one of them",
+    ),
+    (
+        lambda it: it.source is None and it.sql is None,
+        "source is None: if it comes from a task before, that task returned nothing. Give source or sql",
+    ),
+    (
+        lambda it: it.sql is None and (it.sql_parameters is not None or it.sql_conn_id is not None),
+        "sql_parameters and sql_conn_id belong to sql, which is None",
+    ),
+    (
+        lambda it: it.sql is not None and it.sql_conn_id is None,
+        "sql needs sql_conn_id: the Airflow connection to run it on",
+    ),
+    (
+        lambda it: it.sql is not None and (it.source_format is not None or it.source_conn_id is not None),
+        "source_format and source_conn_id are for files; the records come from sql",
+    ),
+    (
+        lambda it: it.source_format is not None and isinstance(it.source, Unshown),
+        "source_format is for files; source holds the records themselves",
+    ),
+    (
+        lambda it: (it.column_delimiter is not None or it.line_ending is not None) and _is_columnar(it),
+        "column_delimiter and line_ending are for CSV sources, and source_format is another",
+    ),
+    (
+        lambda it: it.operation == Operation.UPSERT and it.external_id_field is None,
+        "operation='upsert' needs external_id_field: the field that records are matched by",
+    ),
+    (
+        lambda it: it.operation != Operation.UPSERT and it.external_id_field is not None,
+        "external_id_field is for operation='upsert' only",
+    ),
+    (
+        lambda it: it.operation in (Operation.DELETE, Operation.HARD_DELETE) and it.nulls != "leave",
+        "nulls is for operations that save fields; records to delete have an Id and nothing else",
+    ),
+    (
+        lambda it: it.operation in (Operation.DELETE, Operation.HARD_DELETE) and it.assignment_rule_id is not None,
+        "assignment_rule_id is for operations that save records",
+    ),
+    (
+        lambda it: it.results_path is None and (it.results_format != FileFormat.CSV or it.results_conn_id is not None),
+        "results_format and results_conn_id belong to results_path, which is None: no result file would be written",
+    ),
+    (
+        lambda it: it.spreadsheet_safe and (it.results_path is None or it.results_format != FileFormat.CSV),
+        "spreadsheet_safe is for result files as CSV: results_format='csv' and a results_path",
+    ),
+    (
+        lambda it: it.columns is not None and it.sql is not None,
+        "columns is for rows that are dicts; the columns of sql are those of its SELECT",
+    ),
+    (
+        lambda it: it.operation != Operation.UPSERT and it.blank_external_ids != BLANK_IDS[0],
+        "blank_external_ids is for operation='upsert' only",
+    ),
+    (
+        lambda it: it.staging_path is None and it.staging_conn_id is not None,
+        "staging_conn_id belongs to staging_path, which is None",
+    ),
+    (
+        lambda it: it.serial_fallback and it.api == "1.0" and it.concurrency_mode == ConcurrencyMode.SERIAL,
+        "serial_fallback is for loads that are not serial from their beginning",
+    ),
+)
+
+ARGUMENTS: Final = Arguments(
+    checks={
+        "sobject": api_name,
+        "operation": one_of(Operation),
+        "source": optional(source),
+        "source_format": optional(one_of(SourceFormat)),
+        "source_conn_id": optional(text),
+        "sql": optional(text),
+        "sql_parameters": optional(sql_parameters),
+        "sql_conn_id": optional(text),
+        "column_delimiter": optional(DELIMITER),
+        "line_ending": optional(LINE_ENDING),
+        "external_id_field": optional(field_name),
+        "assignment_rule_id": optional(text),
+        "column_mapping": optional(column_mapping),
+        "nulls": nulls,
+        "timezone": optional(timezone),
+        "columns": optional(names),
+        "blank_external_ids": one_of(BLANK_IDS),
+        "part_bytes": count(most=limits.PART_BYTES),
+        "part_records": count(most=limits.RECORDS_PER_DAY),
+        "max_concurrent_jobs": count(),
+        "staging_path": optional(path),
+        "staging_conn_id": optional(text),
+        "key_columns": names,
+        "results_path": optional(path),
+        "results_format": one_of(FileFormat),
+        "results_conn_id": optional(text),
+        "spreadsheet_safe": flag,
+        "max_failed_records": allowance,
+        "retry_codes": codes,
+        "max_record_retries": count(least=0),
+        "sort_by": optional(column),
+        "serial_fallback": flag,
+        "on_empty": one_of(ON_EMPTY),
+        **SHARED_CHECKS,
+    },
+    clashes=_CLASHES,
+)

@@ -1,0 +1,118 @@
+"""What the arguments of ``BulkQueryOperator`` may be, and which of them go together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.arguments import count, flag, one_of, optional, shown, text
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.models import FileFormat
+from airflow_provider_sfbulk.operators.arguments import APIS, Arguments, Clash, job_id
+from airflow_provider_sfbulk.operators.base import SHARED_CHECKS, SHARED_CLASHES
+from airflow_provider_sfbulk.operators.incremental import BOUND, Incremental
+from airflow_provider_sfbulk.operators.ingest_arguments import DELIMITER, LINE_ENDING, path
+from airflow_provider_sfbulk.operators.unshown import Unshown
+
+
+def soql_params(name: str, value: Any) -> Any:
+    """Check the values of the query's names, which are not shown."""
+    given = value.records if isinstance(value, Unshown) else value
+    if not isinstance(given, Mapping):
+        raise SourceError(f"{name} must be a dict of values by name, not a {type(given).__name__:.40}")
+    for each in given:
+        if not isinstance(each, str) or not each.isidentifier():
+            raise SourceError(
+                f"{name}: {shown(each)} is no name as the SOQL has after a colon; write it without the colon"
+            )
+    return value
+
+
+def incremental(name: str, value: Any) -> Incremental:
+    """Check that it is one; it has checked itself."""
+    if not isinstance(value, Incremental):
+        raise SourceError(f"{name} must be an Incremental(…), not {shown(value)}")
+    return value
+
+
+def pk_chunking(name: str, value: Any) -> bool | int:
+    """Check whether to chunk, or by how many records."""
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    size: int = count(most=limits.PK_CHUNK_MOST_RECORDS)(f"{name}, unless True or False,", value)
+    return size
+
+
+_CLASHES: Final[Sequence[Clash]] = (
+    *SHARED_CLASHES,
+    (lambda it: it.soql is not None and it.job_id is not None, "give either soql or job_id, not both"),
+    (lambda it: it.soql is None and it.job_id is None, "there is nothing to extract: give either soql or job_id"),
+    (
+        lambda it: it.job_id is not None and not it.wait_for_completion,
+        "a job_id is there to be waited for: wait_for_completion=False makes no sense with it",
+    ),
+    (lambda it: it.job_id is not None and it.soql_params is not None, "soql_params belong to soql, which is None"),
+    (
+        lambda it: it.job_id is not None and it.include_deleted,
+        "include_deleted belongs to soql, which is None: the job of job_id has it or not",
+    ),
+    (
+        lambda it: it.incremental is not None and (it.soql is None or not it.wait_for_completion),
+        "incremental needs the soql, and a wait: what is not published moves no watermark on",
+    ),
+    (
+        lambda it: it.incremental is not None and it.output_path is None and not it.do_xcom_push,
+        "incremental without output_path and with do_xcom_push=False: the rows would be nowhere",
+    ),
+    (
+        lambda it: (
+            it.incremental is not None
+            and isinstance(it.soql_params, Unshown)
+            and not it.soql_params.records.keys().isdisjoint(BOUND)
+        ),
+        "soql_params: :since and :until are bound by incremental",
+    ),
+    (
+        lambda it: it.output_path is None and (it.output_format != FileFormat.CSV or it.output_conn_id is not None),
+        "output_format and output_conn_id belong to output_path, which is None: the rows would go to XCom",
+    ),
+    (
+        lambda it: it.spreadsheet_safe and (it.output_path is None or it.output_format != FileFormat.CSV),
+        "spreadsheet_safe is for CSV files: output_format='csv' and an output_path",
+    ),
+    (
+        lambda it: it.api == APIS[0] and it.pk_chunking is not False,
+        "pk_chunking is there with api='1.0' only: Bulk API 2.0 chunks by itself",
+    ),
+    (
+        lambda it: it.job_id is not None and it.pk_chunking is not False,
+        "pk_chunking belongs to soql, which is None: the job of job_id is chunked or not",
+    ),
+    (
+        lambda it: it.api != APIS[0] and (it.column_delimiter, it.line_ending) != ("COMMA", "LF"),
+        "column_delimiter and line_ending are there with api='2.0' only",
+    ),
+)
+
+ARGUMENTS: Final = Arguments(
+    checks={
+        "soql": optional(text),
+        "soql_params": optional(soql_params),
+        "incremental": optional(incremental),
+        "include_deleted": flag,
+        "job_id": optional(job_id),
+        "output_path": optional(path),
+        "output_format": one_of(FileFormat),
+        "output_conn_id": optional(text),
+        "spreadsheet_safe": flag,
+        "max_xcom_records": count(),
+        "column_delimiter": DELIMITER,
+        "line_ending": LINE_ENDING,
+        "page_records": count(),
+        "max_concurrent_pages": count(),
+        "pk_chunking": pk_chunking,
+        **SHARED_CHECKS,
+    },
+    clashes=_CLASHES,
+)

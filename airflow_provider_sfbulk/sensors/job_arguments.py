@@ -1,0 +1,52 @@
+"""What the arguments of ``BulkJobSensor`` may be, and which of them go together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from airflow_provider_sfbulk.client.arguments import allowance, flag, one_of, optional, seconds, shown, text
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.models import JobType
+from airflow_provider_sfbulk.operators.arguments import APIS, Arguments, job_id, version
+
+
+def job_ids(name: str, value: Any) -> list[str]:
+    """Check a list of ids. Those of mapped tasks come as a list of each task's."""
+    if isinstance(value, str):
+        raise SourceError(
+            f"{name} is a text, not a list of ids: one id is a job_id; for several pass the output of the task that "
+            "submitted the jobs, or use render_template_as_native_obj"
+        )
+    if not isinstance(value, Sequence):
+        raise SourceError(f"{name} must be a list of job ids, not {shown(value)}")
+    ids: list[str] = []
+    for each in value:
+        ids.extend(each if isinstance(each, (list, tuple)) else [each])
+    return [job_id(name, each) for each in ids]
+
+
+ARGUMENTS: Final = Arguments(
+    checks={
+        "job_id": optional(job_id),
+        "job_ids": optional(job_ids),
+        "job_type": one_of((JobType.INGEST, JobType.QUERY)),
+        "api": one_of(APIS),
+        "max_failed_records": allowance,
+        "deferrable": flag,
+        "poke_interval": seconds(),
+        "timeout": optional(seconds()),
+        "salesforce_conn_id": text,
+        "api_version": optional(version),
+    },
+    clashes=(
+        (
+            lambda it: it.job_id is None and (it.job_ids is None or (it.job_ids == [] and it.is_parsed)),
+            "give either job_id or job_ids, with one job at least",
+        ),
+        (
+            lambda it: it.job_id is not None and it.job_ids is not None,
+            "give either job_id or job_ids, not both",
+        ),
+    ),
+)

@@ -1,0 +1,2168 @@
+"""What comes in, and what must come out: one line each. A new bad input is one line more.
+
+The columns: what it is; the way it comes in (``ways.py``), with what; the error that must come out (``client/errors.py``),
+with its first words where they matter. The bodies of replies are texts, sent as UTF-8.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+JSON, CSV, XML, HTML = "application/json", "text/csv", "application/xml", "text/html"
+JOB_ID: Final = "7508d000003QaLpAAK"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply, as a line of the table has it."""
+
+    status: int
+    kind: str
+    body: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Line = tuple[str, str, tuple[Any, ...], str]
+
+BAD_INPUTS: Final[list[Line]] = [
+    (
+        "a job: nothing",
+        "reply",
+        (
+            "get",
+            Answer(200, JSON, ""),
+        ),
+        "TransportError",
+    ),
+    (
+        "a job: half of it",
+        "reply",
+        (
+            "get",
+            Answer(200, JSON, '{"id":"75'),
+        ),
+        "TransportError",
+    ),
+    (
+        "a job: a list",
+        "reply",
+        (
+            "get",
+            Answer(200, JSON, "[]"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: null",
+        "reply",
+        (
+            "get",
+            Answer(200, JSON, "null"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: a number",
+        "reply",
+        (
+            "get",
+            Answer(200, JSON, "7"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: NaN",
+        "reply",
+        (
+            "get",
+            Answer(200, JSON, "NaN"),
+        ),
+        "TransportError",
+    ),
+    (
+        "a job: Infinity",
+        "reply",
+        (
+            "get",
+            Answer(200, JSON, '{"id":Infinity}'),
+        ),
+        "TransportError",
+    ),
+    (
+        "a job: a number of 5,000 digits",
+        "reply",
+        (
+            "get",
+            Answer(200, JSON, '{"id":' + "9" * 5000 + "}"),
+        ),
+        "TransportError",
+    ),
+    (
+        "a job: nested too deep",
+        "reply",
+        (
+            "get",
+            Answer(200, JSON, "[" * 100000),
+        ),
+        "TransportError",
+    ),
+    (
+        "a job: another job",
+        "reply",
+        (
+            "get",
+            Answer(200, JSON, '{"id": "7508d000003QZZZAAK", "state": "JobComplete", "operation": "insert"}'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: no id",
+        "reply",
+        (
+            "get",
+            Answer(200, JSON, '{"state":"Open"}'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: an id that is a path",
+        "reply",
+        (
+            "get",
+            Answer(200, JSON, '{"id":"../../x","state":"Open"}'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: an unknown state",
+        "reply",
+        (
+            "get",
+            Answer(200, JSON, '{"id": "7508d000003QaLpAAK", "state": "Done", "operation": "insert"}'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: a state with an escape",
+        "reply",
+        (
+            "get",
+            Answer(200, JSON, '{"id": "7508d000003QaLpAAK", "state": "\\u001b[2J", "operation": "insert"}'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: a negative count",
+        "reply",
+        (
+            "get",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "state": "JobComplete", "operation": "insert", "numberRecordsProcessed": -1}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: a count that is text",
+        "reply",
+        (
+            "get",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "state": "JobComplete", "operation": "insert", "numberRecordsProcessed": "many"}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: a count of 20 digits",
+        "reply",
+        (
+            "get",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "state": "JobComplete", "operation": "insert", "numberRecordsFailed": 100000000000000000000}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: a count that is true",
+        "reply",
+        (
+            "get",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "state": "JobComplete", "operation": "insert", "retries": true}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: a version of 400 digits",
+        "reply",
+        (
+            "get",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "state": "JobComplete", "operation": "insert", "apiVersion": "'
+                + "9" * 400
+                + '"}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: a version in fullwidth digits",
+        "reply",
+        (
+            "get",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "state": "JobComplete", "operation": "insert", "apiVersion": "\\uff16\\uff16.\\uff10"}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: a version that is a list",
+        "reply",
+        (
+            "get",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "state": "JobComplete", "operation": "insert", "apiVersion": []}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: a time that is none",
+        "reply",
+        (
+            "get",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "state": "JobComplete", "operation": "insert", "createdDate": "yesterday"}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: a time of the year 99999",
+        "reply",
+        (
+            "get",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "state": "JobComplete", "operation": "insert", "createdDate": "99999-01-01T00:00:00.000+0000"}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: an object that is a number",
+        "reply",
+        (
+            "get",
+            Answer(
+                200, JSON, '{"id": "7508d000003QaLpAAK", "state": "JobComplete", "operation": "insert", "object": 7}'
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: a message that is a list",
+        "reply",
+        (
+            "get",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "state": "JobComplete", "operation": "insert", "errorMessage": []}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: a flag that is text",
+        "reply",
+        (
+            "get",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "state": "JobComplete", "operation": "insert", "isPkChunkingSupported": "yes"}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job that failed, and says so with an escape",
+        "reply",
+        (
+            "get",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "state": "Failed", "operation": "insert", "errorMessage": "\\u001b[31mInvalidBatch : \\u202ex"}',
+            ),
+        ),
+        "JobFailedError",
+    ),
+    (
+        "a job that failed, with a message of a megabyte",
+        "reply",
+        (
+            "get",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "state": "Failed", "operation": "insert", "errorMessage": "'
+                + "a" * 1000000
+                + '"}',
+            ),
+        ),
+        "JobFailedError",
+    ),
+    (
+        "a delimiter that does not exist",
+        "reply",
+        (
+            "failed results",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "state": "JobComplete", "operation": "insert", "columnDelimiter": "BELL", "lineEnding": "LF"}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a line ending that does not exist",
+        "reply",
+        (
+            "failed results",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "state": "JobComplete", "operation": "insert", "columnDelimiter": "COMMA", "lineEnding": "NEL"}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "no delimiter at all",
+        "reply",
+        (
+            "failed results",
+            Answer(200, JSON, '{"id": "7508d000003QaLpAAK", "state": "JobComplete", "operation": "insert"}'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "status 100 without a body",
+        "reply",
+        (
+            "get",
+            Answer(100, JSON, ""),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "status 201 without a body",
+        "reply",
+        (
+            "get",
+            Answer(201, JSON, ""),
+        ),
+        "TransportError",
+    ),
+    (
+        "status 204 without a body",
+        "reply",
+        (
+            "get",
+            Answer(204, JSON, ""),
+        ),
+        "TransportError",
+    ),
+    (
+        "status 206 without a body",
+        "reply",
+        (
+            "get",
+            Answer(206, JSON, ""),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "status 299 without a body",
+        "reply",
+        (
+            "get",
+            Answer(299, JSON, ""),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "status 300 without a body",
+        "reply",
+        (
+            "get",
+            Answer(300, JSON, ""),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "status 301 without a body",
+        "reply",
+        (
+            "get",
+            Answer(301, JSON, ""),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "status 302 without a body",
+        "reply",
+        (
+            "get",
+            Answer(302, JSON, ""),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "status 304 without a body",
+        "reply",
+        (
+            "get",
+            Answer(304, JSON, ""),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "status 400 without a body",
+        "reply",
+        (
+            "get",
+            Answer(400, JSON, ""),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "status 401 without a body",
+        "reply",
+        (
+            "get",
+            Answer(401, JSON, ""),
+        ),
+        "LoginError",
+    ),
+    (
+        "status 403 without a body",
+        "reply",
+        (
+            "get",
+            Answer(403, JSON, ""),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "status 404 without a body",
+        "reply",
+        (
+            "get",
+            Answer(404, JSON, ""),
+        ),
+        "NotFoundError",
+    ),
+    (
+        "status 405 without a body",
+        "reply",
+        (
+            "get",
+            Answer(405, JSON, ""),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "status 409 without a body",
+        "reply",
+        (
+            "get",
+            Answer(409, JSON, ""),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "status 410 without a body",
+        "reply",
+        (
+            "get",
+            Answer(410, JSON, ""),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "status 413 without a body",
+        "reply",
+        (
+            "get",
+            Answer(413, JSON, ""),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "status 415 without a body",
+        "reply",
+        (
+            "get",
+            Answer(415, JSON, ""),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "status 418 without a body",
+        "reply",
+        (
+            "get",
+            Answer(418, JSON, ""),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "status 420 without a body",
+        "reply",
+        (
+            "get",
+            Answer(420, JSON, ""),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "status 429 without a body",
+        "reply",
+        (
+            "get",
+            Answer(429, JSON, ""),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "status 451 without a body",
+        "reply",
+        (
+            "get",
+            Answer(451, JSON, ""),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "status 500 without a body",
+        "reply",
+        (
+            "get",
+            Answer(500, JSON, ""),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "status 501 without a body",
+        "reply",
+        (
+            "get",
+            Answer(501, JSON, ""),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "status 502 without a body",
+        "reply",
+        (
+            "get",
+            Answer(502, JSON, ""),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "status 503 without a body",
+        "reply",
+        (
+            "get",
+            Answer(503, JSON, ""),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "status 504 without a body",
+        "reply",
+        (
+            "get",
+            Answer(504, JSON, ""),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "status 520 without a body",
+        "reply",
+        (
+            "get",
+            Answer(520, JSON, ""),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "status 599 without a body",
+        "reply",
+        (
+            "get",
+            Answer(599, JSON, ""),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "status 999 without a body",
+        "reply",
+        (
+            "get",
+            Answer(999, JSON, ""),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "200 with a web page",
+        "reply",
+        (
+            "create",
+            Answer(200, HTML, "<html>Maintenance</html>"),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "500 with a web page",
+        "reply",
+        (
+            "create",
+            Answer(500, HTML, "<html>Maintenance</html>"),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "200 with XML",
+        "reply",
+        (
+            "create",
+            Answer(200, XML, "<error><exceptionCode>InvalidJob</exceptionCode></error>"),
+        ),
+        "TransportError",
+    ),
+    (
+        "500 with XML",
+        "reply",
+        (
+            "create",
+            Answer(500, XML, "<error><exceptionCode>InvalidJob</exceptionCode></error>"),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "200 with a page called JSON",
+        "reply",
+        (
+            "create",
+            Answer(200, JSON, "<!doctype html><p>no"),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "500 with a page called JSON",
+        "reply",
+        (
+            "create",
+            Answer(500, JSON, "<!doctype html><p>no"),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "200 with binary",
+        "reply",
+        (
+            "create",
+            Answer(200, "application/octet-stream", "\x00\x01"),
+        ),
+        "TransportError",
+    ),
+    (
+        "500 with binary",
+        "reply",
+        (
+            "create",
+            Answer(500, "application/octet-stream", "\x00\x01"),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "200 with no type",
+        "reply",
+        (
+            "create",
+            Answer(200, "", ""),
+        ),
+        "TransportError",
+    ),
+    (
+        "500 with no type",
+        "reply",
+        (
+            "create",
+            Answer(500, "", ""),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "400 with a code that is a sentence",
+        "reply",
+        (
+            "create",
+            Answer(400, JSON, '[{"errorCode":"the password is hunter2","message":"x"}]'),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "400 with a message with escapes",
+        "reply",
+        (
+            "create",
+            Answer(400, JSON, '[{"errorCode":"INVALID_FIELD","message":"\\u001b[2J\\u202e\\u0000"}]'),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "400 with no code",
+        "reply",
+        (
+            "create",
+            Answer(400, JSON, '[{"message":"x"}]'),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "400 with a code that is a number",
+        "reply",
+        (
+            "create",
+            Answer(400, JSON, '[{"errorCode":7}]'),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "400 with entries that are none",
+        "reply",
+        (
+            "create",
+            Answer(400, JSON, "[1,null,[]]"),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "400 with a billion laughs",
+        "reply",
+        (
+            "create",
+            Answer(
+                400,
+                XML,
+                '<!DOCTYPE x [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><error><exceptionCode>&b;</exceptionCode></error>',
+            ),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "400 with 200,000 elements",
+        "reply",
+        (
+            "create",
+            Answer(400, XML, "<error" + "><b/" * 200000 + "></error>"),
+        ),
+        "RequestRefusedError",
+    ),
+    (
+        "a list of jobs without records",
+        "reply",
+        (
+            "list",
+            Answer(200, JSON, '{"done": true}'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a list of jobs that names itself",
+        "reply",
+        (
+            "list",
+            Answer(
+                200,
+                JSON,
+                '{"done": false, "records": [], "nextRecordsUrl": "/services/data/v66.0/jobs/ingest?queryLocator=SAME"}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a list of jobs done and going on",
+        "reply",
+        (
+            "list",
+            Answer(200, JSON, '{"done": true, "records": [], "nextRecordsUrl": "/x"}'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a list of jobs that leads elsewhere",
+        "reply",
+        (
+            "list",
+            Answer(
+                200,
+                JSON,
+                '{"done": false, "records": [], "nextRecordsUrl": "https://evil.example/jobs/ingest?queryLocator=a"}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a list of jobs of things that are no jobs",
+        "reply",
+        (
+            "list",
+            Answer(200, JSON, '{"done": true, "records": [1, {}]}'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a list of jobs whose next page is a number",
+        "reply",
+        (
+            "list",
+            Answer(200, JSON, '{"done": false, "records": [], "nextRecordsUrl": 7}'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a list of jobs with a locator of 5,000 characters",
+        "reply",
+        (
+            "list",
+            Answer(
+                200,
+                JSON,
+                '{"done": false, "records": [], "nextRecordsUrl": "/jobs/ingest?queryLocator=' + "a" * 5000 + '"}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a list of pages without any",
+        "reply",
+        (
+            "result pages",
+            Answer(200, JSON, '{"done": true}'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a list of pages that names a page twice",
+        "reply",
+        (
+            "result pages",
+            Answer(
+                200,
+                JSON,
+                '{"done": true, "resultPages": [{"resultUrl": "/services/data/v66.0/jobs/query/7508d000003QaLpAAK/results?locator=A"}, {"resultUrl": "/services/data/v66.0/jobs/query/7508d000003QaLpAAK/results?locator=A"}]}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a list of pages that is empty and names itself",
+        "reply",
+        (
+            "result pages",
+            Answer(
+                200,
+                JSON,
+                '{"done": false, "resultPages": [], "nextRecordsUrl": "/services/data/v66.0/jobs/query/7508d000003QaLpAAK/resultPages?locator=A"}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a list of pages of another job",
+        "reply",
+        (
+            "result pages",
+            Answer(
+                200,
+                JSON,
+                '{"done": true, "resultPages": [{"resultUrl": "/services/data/v66.0/jobs/query/7508d000003QZZZAAK/results?locator=A"}]}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a page of results without a count",
+        "reply",
+        (
+            "pages",
+            Answer(200, CSV, '"Id"\n"1"\n', {"Sforce-Locator": "null"}),
+        ),
+        "TransportError",
+    ),
+    (
+        "a page of results with a count of 5,000 digits",
+        "reply",
+        (
+            "pages",
+            Answer(200, CSV, '"Id"\n', {"Sforce-Locator": "null", "Sforce-NumberOfRecords": "9" * 5000}),
+        ),
+        "TransportError",
+    ),
+    (
+        "a page of results with a count in fullwidth digits",
+        "reply",
+        (
+            "pages",
+            Answer(200, CSV, '"Id"\n"1"\n', {"Sforce-Locator": "null", "Sforce-NumberOfRecords": "１"}),
+        ),
+        "TransportError",
+    ),
+    (
+        "a page of results with a negative count",
+        "reply",
+        (
+            "pages",
+            Answer(200, CSV, '"Id"\n', {"Sforce-Locator": "null", "Sforce-NumberOfRecords": "-1"}),
+        ),
+        "TransportError",
+    ),
+    (
+        "a page of results with fewer rows",
+        "reply",
+        (
+            "pages",
+            Answer(200, CSV, '"Id"\n"1"\n', {"Sforce-Locator": "null", "Sforce-NumberOfRecords": "2"}),
+        ),
+        "TransportError",
+    ),
+    (
+        "a page of results that names itself",
+        "reply",
+        (
+            "pages",
+            Answer(200, CSV, '"Id"\n"1"\n', {"Sforce-Locator": "A", "Sforce-NumberOfRecords": "1"}),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a page of results without a locator",
+        "reply",
+        (
+            "pages",
+            Answer(200, CSV, '"Id"\n"1"\n', {"Sforce-NumberOfRecords": "1"}),
+        ),
+        "TransportError",
+    ),
+    (
+        "a page of results with a locator that changes the URL",
+        "reply",
+        (
+            "pages",
+            Answer(200, CSV, '"Id"\n"1"\n', {"Sforce-Locator": "a&b=/../", "Sforce-NumberOfRecords": "1"}),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a page of results that is empty",
+        "reply",
+        (
+            "pages",
+            Answer(200, CSV, "", {"Sforce-Locator": "null", "Sforce-NumberOfRecords": "0"}),
+        ),
+        "TransportError",
+    ),
+    (
+        "a page of results with an open quote",
+        "reply",
+        (
+            "pages",
+            Answer(200, CSV, '"Id"\n"1\n', {"Sforce-Locator": "null", "Sforce-NumberOfRecords": "1"}),
+        ),
+        "TransportError",
+    ),
+    (
+        "a page of results with NUL",
+        "reply",
+        (
+            "pages",
+            Answer(200, CSV, '"Id"\n"\x00"\n"2"\n', {"Sforce-Locator": "null", "Sforce-NumberOfRecords": "1"}),
+        ),
+        "TransportError",
+    ),
+    (
+        "a page of results that is UTF-16",
+        "reply",
+        (
+            "pages",
+            Answer(200, CSV, "\ufeff\x00I\x00d", {"Sforce-Locator": "null", "Sforce-NumberOfRecords": "1"}),
+        ),
+        "TransportError",
+    ),
+    (
+        "a page of results with more rows than the job",
+        "reply",
+        (
+            "pages",
+            Answer(200, CSV, '"Id"\n"1"\n"2"\n', {"Sforce-Locator": "null", "Sforce-NumberOfRecords": "2"}),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a page of results that is a web page",
+        "reply",
+        (
+            "pages",
+            Answer(200, HTML, "<html>"),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "job of 1.0: XML that is cut",
+        "reply",
+        (
+            "job of 1.0",
+            Answer(200, XML, "<jobInfo><id>75"),
+        ),
+        "TransportError",
+    ),
+    (
+        "job of 1.0: the wrong element",
+        "reply",
+        (
+            "job of 1.0",
+            Answer(200, XML, "<x/>"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "job of 1.0: an entity",
+        "reply",
+        (
+            "job of 1.0",
+            Answer(200, XML, '<!DOCTYPE x [<!ENTITY a "b">]><jobInfo/>'),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "job of 1.0: JSON that is null",
+        "reply",
+        (
+            "job of 1.0",
+            Answer(200, JSON, "null"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "job of 1.0: nothing",
+        "reply",
+        (
+            "job of 1.0",
+            Answer(200, XML, ""),
+        ),
+        "TransportError",
+    ),
+    (
+        "job of 1.0: deep XML",
+        "reply",
+        (
+            "job of 1.0",
+            Answer(200, XML, "<a>" * 100 + "</a>" * 100),
+        ),
+        "TransportError",
+    ),
+    (
+        "job of 1.0: text",
+        "reply",
+        (
+            "job of 1.0",
+            Answer(200, "text/plain", "x"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "batches of 1.0: XML that is cut",
+        "reply",
+        (
+            "batches of 1.0",
+            Answer(200, XML, "<jobInfo><id>75"),
+        ),
+        "TransportError",
+    ),
+    (
+        "batches of 1.0: the wrong element",
+        "reply",
+        (
+            "batches of 1.0",
+            Answer(200, XML, "<x/>"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "batches of 1.0: an entity",
+        "reply",
+        (
+            "batches of 1.0",
+            Answer(200, XML, '<!DOCTYPE x [<!ENTITY a "b">]><jobInfo/>'),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "batches of 1.0: JSON that is null",
+        "reply",
+        (
+            "batches of 1.0",
+            Answer(200, JSON, "null"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "batches of 1.0: nothing",
+        "reply",
+        (
+            "batches of 1.0",
+            Answer(200, XML, ""),
+        ),
+        "TransportError",
+    ),
+    (
+        "batches of 1.0: deep XML",
+        "reply",
+        (
+            "batches of 1.0",
+            Answer(200, XML, "<a>" * 100 + "</a>" * 100),
+        ),
+        "TransportError",
+    ),
+    (
+        "batches of 1.0: text",
+        "reply",
+        (
+            "batches of 1.0",
+            Answer(200, "text/plain", "x"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "result ids of 1.0: XML that is cut",
+        "reply",
+        (
+            "result ids of 1.0",
+            Answer(200, XML, "<jobInfo><id>75"),
+        ),
+        "TransportError",
+    ),
+    (
+        "result ids of 1.0: the wrong element",
+        "reply",
+        (
+            "result ids of 1.0",
+            Answer(200, XML, "<x/>"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "result ids of 1.0: an entity",
+        "reply",
+        (
+            "result ids of 1.0",
+            Answer(200, XML, '<!DOCTYPE x [<!ENTITY a "b">]><jobInfo/>'),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "result ids of 1.0: JSON that is null",
+        "reply",
+        (
+            "result ids of 1.0",
+            Answer(200, JSON, "null"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "result ids of 1.0: nothing",
+        "reply",
+        (
+            "result ids of 1.0",
+            Answer(200, XML, ""),
+        ),
+        "TransportError",
+    ),
+    (
+        "result ids of 1.0: deep XML",
+        "reply",
+        (
+            "result ids of 1.0",
+            Answer(200, XML, "<a>" * 100 + "</a>" * 100),
+        ),
+        "TransportError",
+    ),
+    (
+        "result ids of 1.0: text",
+        "reply",
+        (
+            "result ids of 1.0",
+            Answer(200, "text/plain", "x"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "results of 1.0 of another form, CSV",
+        "reply",
+        (
+            "results of 1.0, CSV",
+            Answer(200, CSV, "a,b\n1,2\n"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "results of 1.0 of another form, XML",
+        "reply",
+        (
+            "results of 1.0, XML",
+            Answer(200, XML, "<x/>"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "results of 1.0 of another form, JSON",
+        "reply",
+        (
+            "results of 1.0, JSON",
+            Answer(200, JSON, '{"x":1}'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "results of 1.0 whose errors are a number",
+        "reply",
+        (
+            "results of 1.0, JSON",
+            Answer(200, JSON, '[{"id":1,"success":true,"created":true,"errors":7}]'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "results of 1.0 whose fields are a number",
+        "reply",
+        (
+            "results of 1.0, JSON",
+            Answer(200, JSON, '[{"success":false,"created":false,"errors":[{"fields":7}]}]'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "limits that are text",
+        "reply",
+        (
+            "limits",
+            Answer(200, JSON, '"many"'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "versions that are an object",
+        "reply",
+        (
+            "versions",
+            Answer(200, JSON, "{}"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "versions that are numbers",
+        "reply",
+        (
+            "versions",
+            Answer(200, JSON, "[1]"),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "login by password: a web page",
+        "login",
+        (
+            "password",
+            Answer(200, HTML, "<html>"),
+        ),
+        "TransportError",
+    ),
+    (
+        "login by client_credentials: a web page",
+        "login",
+        (
+            "client_credentials",
+            Answer(200, HTML, "<html>"),
+        ),
+        "TransportError",
+    ),
+    (
+        "login by refresh_token: a web page",
+        "login",
+        (
+            "refresh_token",
+            Answer(200, HTML, "<html>"),
+        ),
+        "TransportError",
+    ),
+    (
+        "login by password: no token",
+        "login",
+        (
+            "password",
+            Answer(200, JSON, "{}"),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by client_credentials: no token",
+        "login",
+        (
+            "client_credentials",
+            Answer(200, JSON, "{}"),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by refresh_token: no token",
+        "login",
+        (
+            "refresh_token",
+            Answer(200, JSON, "{}"),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by password: a token with a line break",
+        "login",
+        (
+            "password",
+            Answer(200, JSON, '{"access_token": "a\\nb", "instance_url": "https://acme.my.salesforce.com"}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by client_credentials: a token with a line break",
+        "login",
+        (
+            "client_credentials",
+            Answer(200, JSON, '{"access_token": "a\\nb", "instance_url": "https://acme.my.salesforce.com"}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by refresh_token: a token with a line break",
+        "login",
+        (
+            "refresh_token",
+            Answer(200, JSON, '{"access_token": "a\\nb", "instance_url": "https://acme.my.salesforce.com"}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by password: another host",
+        "login",
+        (
+            "password",
+            Answer(200, JSON, '{"access_token": "t", "instance_url": "https://evil.example"}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by client_credentials: another host",
+        "login",
+        (
+            "client_credentials",
+            Answer(200, JSON, '{"access_token": "t", "instance_url": "https://evil.example"}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by refresh_token: another host",
+        "login",
+        (
+            "refresh_token",
+            Answer(200, JSON, '{"access_token": "t", "instance_url": "https://evil.example"}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by password: this machine as host",
+        "login",
+        (
+            "password",
+            Answer(200, JSON, '{"access_token": "t", "instance_url": "http://127.0.0.1"}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by client_credentials: this machine as host",
+        "login",
+        (
+            "client_credentials",
+            Answer(200, JSON, '{"access_token": "t", "instance_url": "http://127.0.0.1"}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by refresh_token: this machine as host",
+        "login",
+        (
+            "refresh_token",
+            Answer(200, JSON, '{"access_token": "t", "instance_url": "http://127.0.0.1"}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by password: a host that is a number",
+        "login",
+        (
+            "password",
+            Answer(200, JSON, '{"access_token": "t", "instance_url": 7}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by client_credentials: a host that is a number",
+        "login",
+        (
+            "client_credentials",
+            Answer(200, JSON, '{"access_token": "t", "instance_url": 7}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by refresh_token: a host that is a number",
+        "login",
+        (
+            "refresh_token",
+            Answer(200, JSON, '{"access_token": "t", "instance_url": 7}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by password: the form echoed",
+        "login",
+        (
+            "password",
+            Answer(
+                400,
+                JSON,
+                '{"error": "invalid_client", "error_description": "client_secret=S3cretOfTheApp&password=P4ssword!"}',
+            ),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by client_credentials: the form echoed",
+        "login",
+        (
+            "client_credentials",
+            Answer(
+                400,
+                JSON,
+                '{"error": "invalid_client", "error_description": "client_secret=S3cretOfTheApp&password=P4ssword!"}',
+            ),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by refresh_token: the form echoed",
+        "login",
+        (
+            "refresh_token",
+            Answer(
+                400,
+                JSON,
+                '{"error": "invalid_client", "error_description": "client_secret=S3cretOfTheApp&password=P4ssword!"}',
+            ),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by password: the form echoed as code",
+        "login",
+        (
+            "password",
+            Answer(400, JSON, '{"error": "S3cretOfTheApp"}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by client_credentials: the form echoed as code",
+        "login",
+        (
+            "client_credentials",
+            Answer(400, JSON, '{"error": "S3cretOfTheApp"}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by refresh_token: the form echoed as code",
+        "login",
+        (
+            "refresh_token",
+            Answer(400, JSON, '{"error": "S3cretOfTheApp"}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by password: escapes",
+        "login",
+        (
+            "password",
+            Answer(400, JSON, '{"error": "invalid_grant", "error_description": "\\u001b[2J\\u202e"}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by client_credentials: escapes",
+        "login",
+        (
+            "client_credentials",
+            Answer(400, JSON, '{"error": "invalid_grant", "error_description": "\\u001b[2J\\u202e"}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by refresh_token: escapes",
+        "login",
+        (
+            "refresh_token",
+            Answer(400, JSON, '{"error": "invalid_grant", "error_description": "\\u001b[2J\\u202e"}'),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by password: 503",
+        "login",
+        (
+            "password",
+            Answer(503, HTML, ""),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "login by client_credentials: 503",
+        "login",
+        (
+            "client_credentials",
+            Answer(503, HTML, ""),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "login by refresh_token: 503",
+        "login",
+        (
+            "refresh_token",
+            Answer(503, HTML, ""),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "login by password: inactive_org",
+        "login",
+        (
+            "password",
+            Answer(400, JSON, '{"error": "inactive_org"}'),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "login by client_credentials: inactive_org",
+        "login",
+        (
+            "client_credentials",
+            Answer(400, JSON, '{"error": "inactive_org"}'),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "login by refresh_token: inactive_org",
+        "login",
+        (
+            "refresh_token",
+            Answer(400, JSON, '{"error": "inactive_org"}'),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "login by password: a redirect",
+        "login",
+        (
+            "password",
+            Answer(302, HTML, ""),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by client_credentials: a redirect",
+        "login",
+        (
+            "client_credentials",
+            Answer(302, HTML, ""),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by refresh_token: a redirect",
+        "login",
+        (
+            "refresh_token",
+            Answer(302, HTML, ""),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by password: 400 without a body",
+        "login",
+        (
+            "password",
+            Answer(400, JSON, ""),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by client_credentials: 400 without a body",
+        "login",
+        (
+            "client_credentials",
+            Answer(400, JSON, ""),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by refresh_token: 400 without a body",
+        "login",
+        (
+            "refresh_token",
+            Answer(400, JSON, ""),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by password: 404",
+        "login",
+        (
+            "password",
+            Answer(404, HTML, "no"),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by client_credentials: 404",
+        "login",
+        (
+            "client_credentials",
+            Answer(404, HTML, "no"),
+        ),
+        "LoginError",
+    ),
+    (
+        "login by refresh_token: 404",
+        "login",
+        (
+            "refresh_token",
+            Answer(404, HTML, "no"),
+        ),
+        "LoginError",
+    ),
+    (
+        "SOAP login: no XML",
+        "login",
+        (
+            "soap_login",
+            Answer(200, XML, "hello"),
+        ),
+        "TransportError",
+    ),
+    (
+        "SOAP login: no fault",
+        "login",
+        (
+            "soap_login",
+            Answer(500, XML, "<x/>"),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "SOAP login: API disabled",
+        "login",
+        (
+            "soap_login",
+            Answer(500, XML, "<Fault><exceptionCode>API_CURRENTLY_DISABLED</exceptionCode></Fault>"),
+        ),
+        "ServerBusyError",
+    ),
+    (
+        "SOAP login: the password echoed",
+        "login",
+        (
+            "soap_login",
+            Answer(
+                500,
+                XML,
+                "<Fault><exceptionCode>INVALID_LOGIN</exceptionCode><exceptionMessage>P4ssword!</exceptionMessage></Fault>",
+            ),
+        ),
+        "LoginError",
+    ),
+    (
+        "SOAP login: an entity",
+        "login",
+        (
+            "soap_login",
+            Answer(200, XML, '<!DOCTYPE x [<!ENTITY a "b">]><result/>'),
+        ),
+        "TransportError",
+    ),
+    (
+        "SOAP login: a session without a host",
+        "login",
+        (
+            "soap_login",
+            Answer(200, XML, "<result><sessionId>x</sessionId></result>"),
+        ),
+        "LoginError",
+    ),
+    ("an extra: a list", "connection", ([],), "SourceError"),
+    ("an extra: a text", "connection", ('"x"',), "SourceError"),
+    ("an extra: a number", "connection", (7,), "SourceError"),
+    ("an extra: null", "connection", (None,), "SourceError"),
+    ("an extra: no JSON", "connection", ("{",), "SourceError"),
+    ("an extra: nested", "connection", ({"client_id": {"a": 1}, "client_secret": "s"},), "SourceError"),
+    ("an extra: a list for a secret", "connection", ({"client_id": "c", "client_secret": ["s"]},), "SourceError"),
+    (
+        "an extra: an unknown flow",
+        "connection",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "auth_flow": "magic"},),
+        "SourceError",
+    ),
+    ("an extra: nothing to log in with", "connection", ({},), "LoginError"),
+    (
+        "an extra: true as a timeout",
+        "connection",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "timeout": True},),
+        "SourceError",
+    ),
+    (
+        "an extra: a timeout of 0",
+        "connection",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "timeout": 0},),
+        "SourceError",
+    ),
+    (
+        "an extra: a timeout that is endless",
+        "connection",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "timeout": "inf"},),
+        "SourceError",
+    ),
+    (
+        "an extra: a timeout in fullwidth digits",
+        "connection",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "timeout": "１０"},),
+        "SourceError",
+    ),
+    (
+        "an extra: a negative timeout",
+        "connection",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "timeout": -1},),
+        "SourceError",
+    ),
+    (
+        "an extra: a version in fullwidth digits",
+        "connection",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "api_version": "６６.０"},),
+        "SourceError",
+    ),
+    (
+        "an extra: a version of 400 digits",
+        "connection",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "api_version": "9" * 400},),
+        "SourceError",
+    ),
+    (
+        "an extra: a version that is too old",
+        "connection",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "api_version": "20.0"},),
+        "SourceError",
+    ),
+    (
+        "an extra: a version with words",
+        "connection",
+        (
+            {
+                "host": "https://acme.my.salesforce.com",
+                "client_id": "c",
+                "client_secret": "s",
+                "api_version": "Spring '26",
+            },
+        ),
+        "SourceError",
+    ),
+    (
+        "an extra: a ca_file that is missing",
+        "connection",
+        (
+            {
+                "host": "https://acme.my.salesforce.com",
+                "client_id": "c",
+                "client_secret": "s",
+                "ca_file": "/nowhere/ca.pem",
+            },
+        ),
+        "LoginError",
+    ),
+    (
+        "an extra: a ca_file that is a device",
+        "connection",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "ca_file": "/dev/zero"},),
+        "LoginError",
+    ),
+    (
+        "an extra: a ca_file without certificates",
+        "connection",
+        (
+            {
+                "host": "https://acme.my.salesforce.com",
+                "client_id": "c",
+                "client_secret": "s",
+                "ca_file": "/etc/hostname",
+            },
+        ),
+        "LoginError",
+    ),
+    (
+        "an extra: a ca_file with NUL",
+        "connection",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "ca_file": "a\x00b"},),
+        "SourceError",
+    ),
+    (
+        "an extra: a proxy that is no URL",
+        "connection",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "proxy": "ftp://x"},),
+        "SourceError",
+    ),
+    (
+        "an extra: a proxy with a bad port",
+        "connection",
+        (
+            {
+                "host": "https://acme.my.salesforce.com",
+                "client_id": "c",
+                "client_secret": "s",
+                "proxy": "http://x:99999",
+            },
+        ),
+        "SourceError",
+    ),
+    (
+        "an extra: allowed_hosts that are numbers",
+        "connection",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "allowed_hosts": [1]},),
+        "SourceError",
+    ),
+    (
+        "an extra: a misspelt key",
+        "connection",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "clientid": "x"},),
+        "SourceError",
+    ),
+    (
+        "an extra: a key file that is missing",
+        "connection",
+        (
+            {
+                "host": "https://acme.my.salesforce.com",
+                "client_id": "c",
+                "client_secret": "s",
+                "login": "u",
+                "private_key_file": "/nowhere/key.pem",
+            },
+        ),
+        "LoginError",
+    ),
+    (
+        "an extra: a key file that is a device",
+        "connection",
+        (
+            {
+                "host": "https://acme.my.salesforce.com",
+                "client_id": "c",
+                "client_secret": "s",
+                "login": "u",
+                "private_key_file": "/dev/zero",
+            },
+        ),
+        "LoginError",
+    ),
+    (
+        "an extra: a key file that is a folder",
+        "connection",
+        (
+            {
+                "host": "https://acme.my.salesforce.com",
+                "client_id": "c",
+                "client_secret": "s",
+                "login": "u",
+                "private_key_file": "/tmp",
+            },
+        ),
+        "LoginError",
+    ),
+    (
+        "an extra: an access token with a blank",
+        "connection",
+        ({"access_token": "a b", "instance_url": "https://acme.my.salesforce.com"},),
+        "LoginError",
+    ),
+    (
+        "an extra: an organization_id that is none",
+        "connection",
+        (
+            {
+                "host": "https://acme.my.salesforce.com",
+                "client_id": "c",
+                "client_secret": "s",
+                "login": "u",
+                "password": "p",
+                "organization_id": "<x>",
+            },
+        ),
+        "SourceError",
+    ),
+    (
+        "a host: another domain",
+        "settings",
+        ({"host": "https://evil.example", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    (
+        "a host: a look-alike",
+        "settings",
+        ({"host": "https://salesforce.com.evil.example", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    (
+        "a host: a user in it",
+        "settings",
+        ({"host": "https://u:p@acme.my.salesforce.com", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    (
+        "a host: a path",
+        "settings",
+        ({"host": "https://acme.my.salesforce.com/x", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    (
+        "a host: plain http",
+        "settings",
+        ({"host": "http://acme.my.salesforce.com", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    (
+        "a host: another port",
+        "settings",
+        ({"host": "https://acme.my.salesforce.com:8443", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    (
+        "a host: a site",
+        "settings",
+        ({"host": "https://acme.my.site.com", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    (
+        "a host: a port that is none",
+        "settings",
+        ({"host": "https://acme.my.salesforce.com:x", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    (
+        "a host: a blank",
+        "settings",
+        ({"host": "https://acme my.salesforce.com", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    (
+        "a host: an escape",
+        "settings",
+        ({"host": "https://acme\x1b.my.salesforce.com", "client_id": "c", "client_secret": "s"},),
+        "SourceError",
+    ),
+    (
+        "a host: another script",
+        "settings",
+        ({"host": "https://аcme.my.salesforce.com.", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    (
+        "a host: nothing but dots",
+        "settings",
+        ({"host": "https://...", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    (
+        "a host: an IPv6 that is cut",
+        "settings",
+        ({"host": "https://[::1", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    (
+        "a host: half of a character",
+        "settings",
+        ({"host": "https://\ud800.salesforce.com", "client_id": "c", "client_secret": "s"},),
+        "SourceError",
+    ),
+    ("rows: a number", "rows", (7,), "SourceError"),
+    ("rows: None", "rows", (None,), "SourceError"),
+    ("rows: rows that are numbers", "rows", ([1, 2],), "SourceError"),
+    ("rows: a row that is a list of lists", "rows", ([[["a"]]],), "SourceError"),
+    ("rows: keys that are numbers", "rows", ([{1: "a"}],), "SourceError"),
+    ("rows: no column", "rows", ([{}],), "SourceError"),
+    ("rows: an empty name", "rows", ([{"": "a"}],), "SourceError"),
+    ("rows: a name with a line break", "rows", ([{"a\nb": "c"}],), "SourceError"),
+    ("rows: a value that is an object", "rows", ([{"Name": object()}],), "SourceError"),
+    ("rows: a value that is a set", "rows", ([{"Name": {1}}],), "SourceError"),
+    ("rows: half of a character", "rows", ([{"Name": "\ud800"}],), "SourceError"),
+    ("rows: NUL", "rows", ([{"Name": "a\x00b"}],), "SourceError"),
+    ("rows: infinity", "rows", ([{"Name": float("inf")}],), "SourceError"),
+    ("rows: a value that is too long", "rows", ([{"Name": "a" * 200000}],), "SourceError"),
+    ("rows: a CSV that is empty", "rows", ("",), "SourceError"),
+    ("rows: a CSV with an open quote", "rows", (b'Name\n"a\n',), "SourceError"),
+    ("rows: a CSV with a row that is too long", "rows", (b"Name\na,b\n",), "SourceError"),
+    ("rows: a CSV with a row that is too short", "rows", (b"Name,X\na\n",), "SourceError"),
+    ("rows: a CSV in UTF-16", "rows", (b"\xff\xfeN\x00a\x00m\x00e\x00\n\x00a\x00\n\x00",), "SourceError"),
+    ("rows: a CSV that is gzip", "rows", (b"\x1f\x8b\x08\x00",), "SourceError"),
+    ("rows: a CSV with a column twice", "rows", (b"Name,Name\na,b\n",), "SourceError"),
+    ("rows: a CSV with bytes that are no UTF-8", "rows", (b"Name\n\xff\xfe\n",), "SourceError"),
+    ("rows: a file that is not there", "rows", ("/nowhere/a.csv",), "SourceError"),
+    ("soql_params: too few", "params", ({},), "SourceError"),
+    ("soql_params: None", "params", (None,), "SourceError"),
+    ("soql_params: an object", "params", ({"n": object()},), "SourceError"),
+    ("soql_params: NaN", "params", ({"n": float("nan")},), "SourceError"),
+    ("soql_params: an endless list", "params", ({"n": []},), "SourceError"),
+    ("soql_params: a datetime without a zone", "params", ({"n": datetime(2024, 1, 1)},), "SourceError"),
+    ("soql_params: too many", "params", ({"n": "a", "m": "b"},), "SourceError"),
+    ("the ledger: a head that is text", "ledger", ({"sfbulk.t1": "x"},), "LedgerError"),
+    ("the ledger: a head without a plan", "ledger", ({"sfbulk.t1": {"load": 1}},), "LedgerError"),
+    (
+        "the ledger: a head of a later try",
+        "ledger",
+        ({"sfbulk.t1": {"load": 9, "plan": {}, "max_tries": 2}},),
+        "LedgerError",
+    ),
+    ("the ledger: a head whose load is text", "ledger", ({"sfbulk.t1": {"load": "1", "plan": {}}},), "LedgerError"),
+    (
+        "the ledger: a verdict that is a number",
+        "ledger",
+        ({"sfbulk.t1": {"load": 1, "plan": {"source": "x"}, "verdict": 7, "end.0": {"parts": 1}, "max_tries": 2}},),
+        "LedgerError",
+    ),
+    (
+        "the ledger: a decision without parts",
+        "ledger",
+        ({"sfbulk.t1": {"load": 1, "plan": {"source": "x"}, "max_tries": 2, "end.0": {}}},),
+        "LedgerError",
+    ),
+    (
+        "the ledger: a negative number of parts",
+        "ledger",
+        ({"sfbulk.t1": {"load": 1, "plan": {"source": "x"}, "max_tries": 2, "end.0": {"parts": -1}}},),
+        "LedgerError",
+    ),
+    (
+        "the ledger: a billion parts",
+        "ledger",
+        (
+            {
+                "sfbulk.t1": {
+                    "load": 1,
+                    "plan": {"source": "x"},
+                    "max_tries": 2,
+                    "end.0": {"parts": 1000000000, "attempt": 1, "part_bytes": 1, "part_records": 1},
+                }
+            },
+        ),
+        "LedgerError",
+    ),
+    (
+        "the ledger: a part that is a list",
+        "ledger",
+        (
+            {
+                "sfbulk.t1": {"load": 1, "plan": {"source": "x"}, "max_tries": 2, "end.0": {"parts": 1}},
+                "sfbulk.t1.0.0": {"0.0": []},
+            },
+        ),
+        "LedgerError",
+    ),
+    (
+        "the ledger: a part without its job",
+        "ledger",
+        (
+            {
+                "sfbulk.t1": {
+                    "load": 1,
+                    "plan": {"source": "x"},
+                    "max_tries": 2,
+                    "end.0": {"parts": 1, "attempt": 1, "part_bytes": 1, "part_records": 1},
+                },
+                "sfbulk.t1.0.0": {"0.0": {"records": 1}},
+            },
+        ),
+        "LedgerError",
+    ),
+    (
+        "the ledger: a block that is text",
+        "ledger",
+        ({"sfbulk.t1": {"load": 1, "plan": {"source": "x"}, "max_tries": 2}, "sfbulk.t1.0.0": "x"},),
+        "LedgerError",
+    ),
+    ("the ledger: a window that is a list", "ledger", ({"sfbulk.t1.window": []},), "LedgerError"),
+    ("the ledger: a window whose since is a number", "ledger", ({"sfbulk.t1.window": {"since": 7}},), "LedgerError"),
+    ("an event: nothing", "event", (None,), "ProtocolError"),
+    ("an event: a list", "event", ([],), "ProtocolError"),
+    ("an event: an unknown outcome", "event", ({"outcome": "won"},), "ProtocolError"),
+    (
+        "an event: jobs that are text",
+        "event",
+        ({"outcome": "done", "jobs": "x", "job_ids": ["7508d000003QaLpAAK"]},),
+        "ProtocolError",
+    ),
+    ("an event: a negative number of calls", "event", ({"outcome": "done", "api_calls": -1},), "ProtocolError"),
+]

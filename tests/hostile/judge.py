@@ -1,0 +1,49 @@
+"""What must come out, whatever came in: a result or one of this package's own errors, soon, and fit to be shown."""
+
+from __future__ import annotations
+
+import pickle
+import time
+import traceback
+from typing import Any, Final
+
+from airflow_provider_sfbulk.client.errors import SfBulkError
+from airflow_provider_sfbulk.client.safe_text import MESSAGE_CHARACTERS
+from tests.hostile.ways import APP, WAYS
+
+SECONDS: Final = 30.0
+"""Of one case at most, on a machine that is busy with others."""
+
+SECRETS: Final = (APP["client_secret"], APP["password"], "R3freshToken")
+
+
+def judged(way: str, *given: Any) -> SfBulkError | None:
+    """Let something come in; give the error that comes out.
+
+    :raises AssertionError: it is none of ours, cannot be shown, shows a secret, or took too long
+    """
+    begun = time.monotonic()
+    try:
+        WAYS[way](*given)
+        found = None
+    except SfBulkError as error:
+        found = error
+    except RecursionError as error:
+        raise AssertionError("too deep") from error
+    except Exception as error:
+        raise AssertionError(f"a foreign error: {type(error).__name__}") from error
+    assert time.monotonic() - begun < SECONDS
+    if found is not None:
+        check_shown(found)
+    return found
+
+
+def check_shown(error: SfBulkError) -> None:
+    """Check that an error can be shown to anybody."""
+    text = str(error)
+    assert 0 < len(text) <= MESSAGE_CHARACTERS
+    assert all(each.isprintable() or each == "\n" for each in text)
+    everything = "".join([*traceback.format_exception(error), repr(vars(error))])
+    assert not [secret for secret in SECRETS if secret in everything]
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again)) == (type(error), text)

@@ -1,0 +1,189 @@
+"""The ways in which something can come in. Each takes what came and runs what a user would; the errors come out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from airflow.sdk import Connection
+
+from airflow_provider_sfbulk.client.auth.session import Session
+from airflow_provider_sfbulk.client.flows import ingest
+from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1
+from airflow_provider_sfbulk.client.flows.extract import recorded_job
+from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs, ResultKind
+from airflow_provider_sfbulk.client.flows.org import read_limits, versions
+from airflow_provider_sfbulk.client.flows.query import pages, result_pages
+from airflow_provider_sfbulk.client.flows.rounds import recorded_rounds
+from airflow_provider_sfbulk.client.flows.wait import check_complete
+from airflow_provider_sfbulk.client.given import stream_of
+from airflow_provider_sfbulk.client.ingest import IngestApi
+from airflow_provider_sfbulk.client.models import JobInfo
+from airflow_provider_sfbulk.client.models1 import ContentType
+from airflow_provider_sfbulk.client.records.dialect import Dialect
+from airflow_provider_sfbulk.client.records.parts import split
+from airflow_provider_sfbulk.client.records.stream import Rules
+from airflow_provider_sfbulk.client.settings import Settings
+from airflow_provider_sfbulk.client.soql_params import bind
+from airflow_provider_sfbulk.client.spool import Spool
+from airflow_provider_sfbulk.client.wire import Recall, Reply
+from airflow_provider_sfbulk.hooks.connection import connection_session
+from airflow_provider_sfbulk.ledger import TaskLedger
+from airflow_provider_sfbulk.triggers.wake_up import WakeUp
+from tests.client.flows.by_hand import Hand
+
+JOB_ID: Final = "7508d000003QaLpAAK"
+BATCH_ID: Final = "7518d000003QaLpAAK"
+MOST_CALLS: Final = 5_000
+"""Calls that any one input may cause: a loop without an end has more."""
+
+APP: Final = {
+    "host": "https://acme.my.salesforce.com",
+    "client_id": "3MVG9client",
+    "client_secret": "S3cretOfTheApp",
+    "login": "u@acme.example",
+    "password": "P4ssword!",
+}
+
+
+class Endless(Hand):
+    """Answers every request alike, for as long as it takes."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__([])
+        self.reply = reply
+        self.api_version = "66.0"
+
+    def answer(self, request: Any, sink: Any) -> Reply:
+        self.requests.append(request)
+        assert len(self.requests) < MOST_CALLS, "this never ends"
+        if sink is None or self.reply.status != 200:
+            return self.reply
+        try:
+            sink.start(Reply(200, self.reply.headers))
+            sink.write(self.reply.body)
+            sink.finish()
+        except BaseException:
+            sink.discard()
+            raise
+        return Reply(200, self.reply.headers)
+
+
+def _job(**more: Any) -> JobInfo:
+    return JobInfo.from_json(
+        {"id": JOB_ID, "state": "JobComplete", "operation": "query", "columnDelimiter": "COMMA", "lineEnding": "LF",
+         "numberRecordsProcessed": 1, **more}
+    )  # fmt: skip
+
+
+def _spool() -> Spool:
+    return Spool(Dialect())
+
+
+CALLS: Final[Mapping[str, Callable[[Endless], Any]]] = {
+    "get": lambda hand: check_complete(hand.run(IngestJobs("66.0").get(JOB_ID))),
+    "create": lambda hand: hand.run(QueryJobs("66.0").create("SELECT Id FROM Account")),
+    "close": lambda hand: hand.run(IngestJobs("66.0").close(JOB_ID)),
+    "abort": lambda hand: hand.run(IngestJobs("66.0").abort(JOB_ID)),
+    "delete": lambda hand: hand.run(IngestJobs("66.0").delete(JOB_ID)),
+    "list": lambda hand: list(IngestApi(hand).list_jobs()),
+    "states": lambda hand: hand.run(IngestJobs("66.0").list_states()),
+    "results": lambda hand: hand.run(IngestJobs("66.0").results(JOB_ID, ResultKind.FAILED, _spool())),
+    "failed results": lambda hand: list(IngestApi(hand).failed_results(JOB_ID)),
+    "pages": lambda hand: hand.run(pages(QueryJobs("66.0"), _job(), lambda _: _spool())),
+    "result pages": lambda hand: hand.run(result_pages(QueryJobs("66.0"), JOB_ID)),
+    "limits": lambda hand: hand.run(read_limits(api_version="66.0")),
+    "versions": lambda hand: hand.run(versions()),
+    "job of 1.0": lambda hand: hand.run(Jobs1("66.0").get(JOB_ID)),
+    "batches of 1.0": lambda hand: hand.run(Jobs1("66.0").list_batches(JOB_ID)),
+    "results of 1.0, CSV": lambda hand: hand.run(
+        Jobs1("66.0").results(JOB_ID, BATCH_ID, ContentType.CSV, records=None)
+    ),
+    "results of 1.0, XML": lambda hand: hand.run(
+        Jobs1("66.0").results(JOB_ID, BATCH_ID, ContentType.XML, records=None)
+    ),
+    "results of 1.0, JSON": lambda hand: hand.run(
+        Jobs1("66.0").results(JOB_ID, BATCH_ID, ContentType.JSON, records=None)
+    ),
+    "result ids of 1.0": lambda hand: hand.run(Jobs1("66.0").result_ids(JOB_ID, BATCH_ID)),
+}
+
+
+def reply(call: str, answer: Reply) -> None:
+    """A call, every request of which gets this answer."""
+    CALLS[call](Endless(answer))
+
+
+def login(flow: str, answer: Reply) -> None:
+    """A login that is answered so."""
+    settings = Settings.from_mapping({**APP, "auth_flow": flow, "refresh_token": "R3freshToken"})
+    Endless(answer).run(Session(settings).renew(None))
+
+
+def settings(values: Any) -> None:
+    """The keywords of ``BulkClient``."""
+    Settings.from_mapping(values).with_private_key()
+
+
+def connection(extra: Any) -> None:
+    """The extra field of an Airflow connection, as text or as JSON."""
+    text = extra if isinstance(extra, str) else json.dumps(extra)
+    session = connection_session(Connection(conn_id="c", conn_type="salesforce_bulk", host=APP["host"], extra=text))
+    session.settings.with_private_key()
+
+
+def rows(records: Any, **rules: Any) -> None:
+    """Records of a load, encoded and cut into parts."""
+    made = Rules(operation=rules.pop("operation", "insert"), **rules)
+    for part in split(stream_of(records, made)):
+        part.close()
+
+
+def params(values: Any) -> None:
+    """Values bound into a query."""
+    bind("SELECT Id FROM Account WHERE Name = :n", values)
+
+
+def event(data: Any) -> None:
+    """What a deferred task wakes up with."""
+    WakeUp.from_dict(data).final_jobs([JOB_ID])
+
+
+class Store(dict[str, Any]):
+    """A task state store whose entries anybody may have edited."""
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        self[key] = value
+
+
+def ledger(entries: Mapping[str, Any]) -> None:
+    """Entries of the task state store, as a second try finds them."""
+    store = Store(entries)
+    made = TaskLedger(store, try_number=2, max_tries=2)
+    made.begin({"source": "x"})
+    made.window()
+    made.recorded_jobs()
+
+    def flow() -> Any:
+        for round_ in (yield from recorded_rounds()):
+            assert round_.parts is not None
+        yield from recorded_job()
+        return (yield from ingest.recorded(0))
+
+    hand = Hand([])
+    perform = hand.perform
+    hand.perform = lambda effect: made.recall(effect.key) if isinstance(effect, Recall) else perform(effect)  # type: ignore[method-assign]
+    hand.run(flow())
+
+
+WAYS: Final[Mapping[str, Callable[..., None]]] = {
+    "reply": reply,
+    "login": login,
+    "settings": settings,
+    "connection": connection,
+    "rows": rows,
+    "params": params,
+    "event": event,
+    "ledger": ledger,
+}

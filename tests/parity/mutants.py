@@ -1,0 +1,219 @@
+"""Changes of the product that break lines of the list, some of every group whose lines tests show.
+
+Of groups that pages show (K8, K9, A1, G15) each phrase is taken out of its page by ``test_parity.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change of the text of one module.
+
+    :ivar lines: the lines that it breaks: of each a test must fail
+    """
+
+    what: str
+    lines: tuple[str, ...]
+    module: str
+    old: str
+    new: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _m(what: str, lines: str, module: str, old: str, new: str) -> Mutant:
+    return Mutant(what, tuple(lines.split()), module, old, new)
+
+
+MUTANTS: Final = (
+    _m(
+        "pauses do not grow",
+        "K1.3 K8.3",
+        "client.flows.wait",
+        "min(self.longest, max(self.first, age * self.growth))",
+        "self.first",
+    ),
+    _m("update inserts", "K2.2 A3.2", "client.bulk", "Operation.UPDATE, records", "Operation.INSERT, records"),
+    _m("delete for good", "K2.4 A3.3", "client.bulk", "Operation.DELETE, ids", "Operation.HARD_DELETE, ids"),
+    _m("hard delete is soft", "K2.5", "client.bulk", "Operation.HARD_DELETE, ids", "Operation.DELETE, ids"),
+    _m("soql is tidied up", "K2.10", "client.flows.job", '"query": soql', '"query": " ".join(soql.split())'),
+    _m(
+        "a counter is not read",
+        "K3.8 I1.17",
+        "client.models",
+        '"numberRecordsFailed", _count',
+        '"recordsFailed", _count',
+    ),
+    _m("failed jobs go on", "K3.9", "client.models", "return self.state.is_final", "return self.is_successful"),
+    _m(
+        "failed counts what was saved",
+        "K4.6",
+        "client.results",
+        'return self._settled().count("failed")',
+        'return self._settled().count("successful")',
+    ),
+    _m(
+        "a failed job has no error",
+        "K4.8 K7.4",
+        "client.results",
+        "yield Give([_error_of(job)",
+        "yield Give([] and [_error_of(job)",
+    ),
+    _m(
+        "pages after the first are not read",
+        "K5.2 A4.9",
+        "client.query_result",
+        "while not pages or pages[-1].next_locator is not None:",
+        "while not pages:",
+    ),
+    _m("queries have a locator", "K5.4", "client.query_result", "locator: None = None", 'locator: Any = "more"'),
+    _m("errors without fields", "K6.1", "client.models", "message, tuple(names.split()))", "message)"),
+    _m("progress is not told", "K7.1 K1.5", "client.flows.wait", "self._on_progress(job)", "pass"),
+    _m(
+        "rates in percent",
+        "K10.2",
+        "client.results",
+        "self.successful_count / self.total_count",
+        "100 * self.successful_count",
+    ),
+    _m("unprocessed records are not found", "A2.4 K4.7", "client.flows.job", '"unprocessedrecords"', '"failedResults"'),
+    _m(
+        "an upsert is an insert",
+        "A3.4 K2.3",
+        "client.bulk",
+        "Operation.UPSERT, records, external_id_field=external_id_field",
+        "Operation.INSERT, records",
+    ),
+    _m("a list of jobs is empty", "A4.3", "client.job_calls", "yield Give(page.jobs)", "yield Give(page.jobs[:0])"),
+    _m(
+        "calls do not name their client", "A5.7", "client.flows.call", '"Sforce-Call-Options": f"client={CLIENT}", ', ""
+    ),
+    _m("line endings are not read", "I1.14", "client.models", '"lineEnding", _text', '"lineending", _text'),
+    _m("no result by job", "I2.1 A2.1 I4.10", "client.results", "yield Give([one])", "yield Give([])"),
+    _m(
+        "no assignment rule",
+        "I3.4 I4.8 A3.5",
+        "client.flows.spec",
+        '"assignmentRuleId": self.assignment_rule_id,',
+        "",
+    ),
+    _m("no Accept", "I3.11", "client.flows.call", '"Accept": api.accept, ', ""),
+    _m("uploads without charset", "I3.9", "client.records.parts", '"text/csv; charset=UTF-8"', '"text/csv"'),
+    _m("JSON without charset", "I3.11", "client.flows.call", '"application/json; charset=UTF-8"', '"application/json"'),
+    _m("no column delimiter", "I3.3 A4.1", "client.flows.spec", '"columnDelimiter": member(', '"delimiter": member('),
+    _m(
+        "parts of any size",
+        "I4.5",
+        "client.ingest",
+        'check_most("part_bytes", part_bytes, limits.PART_BYTES)',
+        'check_most("part_bytes", part_bytes, 10**12)',
+    ),
+    _m("parts lack their header", "I5.1 G16.2", "client.records.parts", "self._write(stream.header)", "pass"),
+    _m(
+        "archives are CSV",
+        "G1.3",
+        "client.models1",
+        'ContentType.ZIP_CSV: "zip/csv"',
+        'ContentType.ZIP_CSV: "text/csv"',
+    ),
+    _m("the session goes elsewhere", "G2.4", "client.flows.call", '"X-SFDC-Session"', '"X-Session"'),
+    _m(
+        "closing is a PATCH",
+        "G3.4 G3.5 G3.13",
+        "client.flows.bulk1",
+        '        body = job_body({"state": str(state)}, ContentType.XML)\n        api = ApiCall("POST"',
+        '        body = job_body({"state": str(state)}, ContentType.XML)\n        api = ApiCall("PATCH"',
+    ),
+    _m(
+        "a v before the version",
+        "G3.1 G3.2 G3.6",
+        "client.flows.call",
+        'f"{_ASYNC}{api_version}"',
+        'f"{_ASYNC}v{api_version}"',
+    ),
+    _m("batches without charset", "G3.16", "client.models1", '"text/csv; charset=UTF-8"', '"text/csv"'),
+    _m("XML without charset", "G3.16", "client.flows.info1", '"application/xml; charset=UTF-8"', '"application/xml"'),
+    _m("another namespace", "G3.17 G5.6", "client.records.object_rows", "2009/06/asyncapi", "2010/06/asyncapi"),
+    _m(
+        "operations in small letters",
+        "G4.19",
+        "client.flows.bulk1",
+        '"operation": str(self.operation)',
+        '"operation": str(self.operation).lower()',
+    ),
+    _m("a state of a job is not known", "G4.20", "client.models1", '    FAILED = "Failed"\n    UPLOAD', "    UPLOAD"),
+    _m(
+        "Not Processed never ends",
+        "G6.15 G16.4",
+        "client.models1",
+        "return self not in (BatchState.QUEUED, BatchState.IN_PROGRESS)",
+        "return self in (BatchState.COMPLETED, BatchState.FAILED)",
+    ),
+    _m(
+        "a job is done with its first batch",
+        "G4.14",
+        "client.flows.wait1",
+        "or not all(each.is_final for each in batches)",
+        "or not any(each.is_final for each in batches)",
+    ),
+    _m(
+        "failed batches are not asked",
+        "G6.14 G7.6",
+        "client.flows.outcome1",
+        "    if end.processed:\n",
+        "    if not end:\n",
+    ),
+    _m(
+        "results in another order",
+        "G7.3",
+        "client.results1",
+        "yield Give(outcome.results)",
+        "yield Give(outcome.results[::-1])",
+    ),
+    _m("everything is created", "G7.4", "client.records.results1", '_flag(row["Created"])', "success"),
+    _m(
+        "the first FROM is the root",
+        "G8.8",
+        "client.flows.bulk1",
+        'if not depth and word["object"]:',
+        'if word["object"]:',
+    ),
+    _m("one result file is read", "G8.3", "client.results1", "for result_id in ids:", "for result_id in ids[:1]:"),
+    _m(
+        "quotes are not doubled",
+        "G9.6",
+        "client.records.encode",
+        """compute.replace_substring(column, '"', '""')""",
+        "column",
+    ),
+    _m(
+        "blanks beside quotes pass",
+        "G9.7",
+        "client.records.csv_source",
+        "place = found.misplaced_quote(self._delimiter)",
+        "place = None",
+    ),
+    _m("times are local", "G10.1 G10.3", "client.records.values", "utc = moment.astimezone(UTC)", "utc = moment"),
+    _m("nulls are left in XML", "G11.5", "client.records.object_rows", "f'<{name} xsi:nil=\"true\"/>'", "''"),
+    _m(
+        "codes of 1.0 are not read",
+        "G12.2 G12.17",
+        "client.flows.refusal",
+        '"errorCode", "exceptionCode", "error"',
+        '"errorCode", "error"',
+    ),
+    _m(
+        "batches of any size",
+        "G13.7",
+        "client.bulk1",
+        'check_most("batch_records", batch_records, limits.BATCH_RECORDS)',
+        "pass",
+    ),
+    _m("compressed without a word", "G14.2", "client.flows.bulk1", '{"Content-Encoding": "gzip"}', "{}"),
+    _m("the batch is not the SOQL", "G17.2 G8.1", "client.flows.wait1", "soql.encode()", "soql.lower().encode()"),
+)

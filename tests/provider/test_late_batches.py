@@ -1,0 +1,61 @@
+"""A job is aborted, and a batch of it is still at work when the next try looks: no row is doubled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from starlette.responses import Response
+
+from airflow_provider_sfbulk.client.errors import JobTimeoutError
+from airflow_provider_sfbulk.client.flows import still
+from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
+from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.bulk2 import ingest_work
+from airflow_provider_sfbulk.local_org.bulk2.jobs import State
+from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
+from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+from tests.provider.conftest import FakeTask
+
+
+class SavedLate(Fault):
+    """The batch that was at work is saved after so many looks at the aborted job."""
+
+    def __init__(self, org: LocalOrg, looks: int) -> None:
+        self._org, self._left = org, looks
+
+    async def before(self, exchange: Exchange) -> Response | None:
+        self._left -= 1
+        if self._left == 0:
+            core = self._org.core
+            (entry,) = core.jobs
+            core.jobs.set_state(entry, State.IN_PROGRESS)
+            for _ in ingest_work.work(core, entry, core.clock.now()):
+                pass
+            core.jobs.set_state(entry, State.ABORTED)
+            entry.settle()
+        return None
+
+
+@pytest.mark.parametrize("looks", [1, 2, 3])
+@pytest.mark.parametrize("files", [True, False])
+def test_what_a_batch_saves_after_the_abort_is_not_sent_again(
+    files: bool, looks: int, org: LocalOrg, task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = BulkIngestOperator(
+        **{"task_id": "load", "sobject": "Account", "operation": "insert", "deferrable": False, "timeout": 0.1},
+        source=[{"Name": f"A {n}"} for n in range(40)],
+        results_path=str(tmp_path) if files else None,
+    )
+    org.core.job_seconds = 60  # by the org's own clock, which stands still: the job waits to be aborted
+    with pytest.raises(JobTimeoutError):
+        task.start().run(load)
+    with SalesforceBulkHook().get_conn() as client:
+        client.ingest.abort(org.jobs[0].id)
+    monkeypatch.setattr(still, "LEAST_SECONDS", 1.0)
+    monkeypatch.setattr(still, "_LOOK_SECONDS", 0.05)
+    org.core.faults.add("ingest.get", SavedLate(org, looks))
+    result = task.start().run(load)
+    assert (result["successful"], result["unprocessed"]) == (40, 0)
+    assert sorted(record["Name"] for record in org.records("Account")) == sorted(f"A {n}" for n in range(40))
+    assert len(org.jobs) == 1
