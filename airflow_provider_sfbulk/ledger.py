@@ -2,61 +2,60 @@
 
 The facts it is built on (Airflow 3.3.2):
 
-* The store outlives a killed worker, a retry and a user's clear. It is last-writer-wins and has no compare-and-set.
+* The store outlives a killed worker, a retry and a user's clear. It is last-writer-wins and has no compare-and-set, and a
+  write whose reply is late is sent again by the task SDK: it may land long after others.
 * A new try of a task gets a new task instance id. From then on the old try's ``set`` is refused with 404 ("not found"),
-  but its ``get`` silently answers None: "nothing recorded" proves nothing until a write has been read back.
+  but its ``get`` silently answers None, as it does for any other 404 on the way.
 
-So every try writes only keys of its own, ``sfbulk.t<try>…``, reads those of earlier tries from the highest down, where
-the highest entry wins, and reads back what it wrote before it acts on it. Whatever a frozen try writes late lies under
-that try's own key and is overridden by a later one's.
+So each try writes only keys of its own, each **once**: whatever lands late or twice lands as it was. It reads back what it
+wrote before it acts on it. It claims its number first, and believes that something is absent only between two proofs that
+the claim stands. What tries before it have written it reads from the highest down, where the highest entry stands.
 
-A *load* is what one run of the task is to bring into Salesforce, over all its tries. It is decided when ``end.0`` is
-recorded: from then on its jobs may be closed, and its input and parameters may no longer change. After a success a user's
-clear begins a new load, and a retry goes on with the old one: Airflow fails a task also after its work is done, when its
-return value cannot be stored or its worker dies in that moment. A clear raises ``max_tries``, a retry does not.
+A *load* is what one run of the task is to bring into Salesforce, over all its tries; a *query* the same the other way
+round. Which try a new one follows, and how, is recorded, never worked out of Airflow's numbers:
 
-Layout, each value one JSON object:
+==========  ===========================================================================================================
+``claim``   first key of every try
+``load``    ``load``, the try that began the load; ``cleared``, the try since which a person asks for more than a retry
+            does; ``clears``, how often the run was cleared by then
+``end.<r>`` round ``r`` is decided; the first names the ``plan`` and the files, which from now on do not change
+``given_up``  the load ended for good with nothing in the org
+``verdict`` the load has ended in this round with records that are not in the org
+``done``    the work is done, and this is its ``result``
+``taken``   Airflow has taken the end of the try, as ``success`` or as ``failed``: see ``operators/accepted.py``
+==========  ===========================================================================================================
 
-================================  ==================================================================================
-``sfbulk.t<try>``                 ``load`` (the try that began it), ``plan``, ``max_tries``; ``end.<round>`` once that
-                                  round of the load is decided; ``verdict`` once it has ended with failed records;
-                                  ``given_up`` when it ended for good with nothing in the org; ``done`` once succeeded
-``sfbulk.t<try>.<group>.<block>`` entries with keys ``<group>.<number>``, ``BLOCK_ENTRIES`` to a value. A load's
-                                  groups are its rounds, their entries the parts; a round by Bulk API 1.0 also has the
-                                  groups ``plan<round>``, what is to be sent, and ``job<round>``, the jobs. A query's
-                                  group 0 is its jobs, group ``n + 1`` the finished pages of job ``n``
-``sfbulk.t<try>.window``          the span of time that an incremental query reads. It outlives clears: what is run again
-                                  reads the same
-================================  ==================================================================================
+All lie under ``sfbulk.try<n>.``. Keys that begin with a number are entries of parts and jobs: their absence costs work and
+decides nothing. Entries of earlier versions (``sfbulk.t<n>``) are read by ``old_ledger.py``.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import Any, Final, Protocol
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
-from airflow_provider_sfbulk.airflow_calls import ONE_AT_A_TIME
 from airflow_provider_sfbulk.client.errors import FencedError, InputChangedError, LedgerError
+from airflow_provider_sfbulk.old_ledger import OldTry, plan_digest
 
 RETENTION: Final = timedelta(days=30)
-"""How long entries are kept: longer than Salesforce keeps jobs (seven days), whatever the site's default is."""
+"""How long a query's entries are kept: longer than Salesforce keeps jobs (seven days). Those of a load, and the window of
+an incremental query, are kept for as long as Airflow keeps the run: without them rows would be sent twice."""
 
-BLOCK_ENTRIES: Final = 100
-"""Entries that share one value. One takes some 150 to 400 bytes; values over 64 KiB are warned about."""
+PIECE: Final = 48 * 1024
+"""Characters of one value: of values over 64 KiB Airflow warns, and its REST API takes none."""
 
-_JOB_BLOCKS: Final = 1
-"""Blocks of a round's jobs: by Bulk API 1.0 a round has a second job only after a lost reply or a killed try."""
+GAP: Final = 25
+"""So many missing parts in a row are the end: between recorded ones lie only those that were under way together."""
 
-HEAD_KEYS: Final = frozenset({"end", "given_up"})
-"""Keys, up to their first dot, of what flows say about the load as a whole."""
-
-UNKNOWN: Final = "unknown"
-"""In a plan: what cannot be told any more, as the identity of a file that was archived. A decided load needs it no more."""
+SUCCESS: Final = "success"
+FAILED: Final = "failed"
 
 
 class StateStore(Protocol):
@@ -67,6 +66,29 @@ class StateStore(Protocol):
 
     def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         """Write the value, to be kept for a timedelta or ``NEVER_EXPIRE``."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """The newest try before this one that has begun.
+
+    :param head: its ``load`` entry
+    :param taken: how Airflow took its end, ``success`` or ``failed``; None: it is to be tried again, or nobody knows
+    """
+
+    head: Mapping[str, Any]
+    is_done: bool
+    is_given_up: bool
+    taken: str | None
+
+    def is_cleared(self, clears: int | None) -> bool:
+        """Whether a person has cleared the task since, as far as that is known.
+
+        A try that Airflow took for good is followed by no other without a person. Nor does the run's number of clears rise
+        without one; it counts those of other tasks, too, so what only a clear does must harm nobody when a retry does it.
+        """
+        then = self.head.get("clears")
+        return self.taken is not None or (then is not None and clears is not None and then != clears)
 
 
 class Entry(dict[str, Any]):
@@ -100,8 +122,7 @@ def _spoilt(key: str, why: str) -> LedgerError:
 
 _FORMS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "load": int,
-    "plan": Mapping,
-    "max_tries": (int, type(None)),
+    "plan": (Mapping, str),
     "verdict": Mapping,
     "done": Mapping,
     "round": int,
@@ -126,79 +147,95 @@ _FORMS: Final[Mapping[str, type | tuple[type, ...]]] = {
 
 
 class TaskLedger:
-    """The ledger of one try. Its methods may be called from several threads.
+    """The ledger of one try, used from one thread.
 
     :param store: ``context["task_state_store"]``
     :param try_number: this try's number, from 1
-    :param max_tries: ``ti.max_tries``; None: every start after a success counts as a user's clear
+    :param clears: how often the run was cleared, as Airflow counts it; None when it does not say
+    :param retention: how long entries are kept
     """
 
-    def __init__(self, store: StateStore, *, try_number: int, max_tries: int | None = None) -> None:
+    def __init__(
+        self, store: StateStore, *, try_number: int, clears: int | None = None, retention: Any = NEVER_EXPIRE
+    ) -> None:
         self._store = store
-        self._max_tries = max_tries
         self._try = try_number
-        self._lock = threading.Lock()
-        self._head: dict[str, Any] = {}
-        self._blocks: dict[str, dict[str, Any]] = {}
-        self._earlier: dict[str, dict[str, Any]] = {}
+        self._clears = clears
+        self._retention = retention
+        self._head: Mapping[str, Any] = {}
+        self._proof: tuple[str, Any] = (_key(try_number, "claim"), {"try": try_number})
+        self._known: dict[str, Any] = {}
+        """Values that stand, by key: none of them ever changes."""
+        self._old: dict[int, OldTry | None] = {}
+        self._is_new = False
+        """Whether all that this try has written was written by this process."""
 
-    def begin(self, plan: Mapping[str, Any], *, restart_after_clear: bool = False) -> list[str]:
-        """Find the load that this try goes on with, or begin one.
+    # Beginning
 
-        :param plan: what makes the load what it is: parameters and the identity of the input, JSON
-        :param restart_after_clear: begin a new one when a user has cleared the task since, as a query does
-        :return: job ids of an unfinished load that is given up, because of a clear or because its plan has changed
-            before it was decided; to be aborted
-        :raises InputChangedError: when the plan is not that of the load, and the load is decided
+    def begin_load(self) -> None:
+        """Find the load that this try goes on with, or begin one. It goes on until Airflow has taken its success.
+
         :raises FencedError: when a newer try has taken over
         """
-        given_up: list[str] = []
-        with self._lock:
-            own = self._get_head(self._try)
-            previous = own or self._previous_head()
-            head = {"load": self._try, "plan": dict(plan)}
-            if previous is not None and not self._is_over(previous):
-                restart = restart_after_clear and previous["max_tries"] != self._max_tries
-                changed = _changed(previous["plan"], plan, decided=_DECIDED in previous)
-                if changed and _DECIDED in previous and not restart:
-                    raise input_changed(changed, has_verdict="verdict" in previous)
-                if changed or restart:
-                    given_up = self._jobs_of(previous["load"])
-                else:
-                    head = dict(previous)
-            self._head = {**head, "max_tries": self._max_tries}
-            self._put(self._head_key(self._try), self._head)
+        before = self._begin()
+        if before is not None:
+            over = before.is_given_up or (before.is_done and before.taken == SUCCESS)
+            cleared = self._try if before.is_cleared(self._clears) else before.head.get("cleared")
+            self._enter({} if over else {"load": before.head["load"], "cleared": cleared})
+
+    def begin_query(self) -> list[str]:
+        """Find the query that this try goes on with, or begin one. Reading anew is always right, so what is in doubt does.
+
+        :return: job ids of an unfinished query that a clear gives up; to be aborted
+        :raises FencedError: when a newer try has taken over
+        """
+        before = self._begin()
+        if before is None:
+            return []
+        over = before.is_done or before.is_cleared(self._clears)
+        given_up = self._jobs_of(before.head["load"]) if over and not before.is_done else []
+        self._enter({} if over else {"load": before.head["load"]})
         return given_up
+
+    def _begin(self) -> Before | None:
+        """Claim the try and look for the one before; None when there is nothing left to be found."""
+        self._put("claim", {"try": self._try})
+        own = self._read(self._try, "load")
+        if own is not None:  # it was deferred before anything was sent
+            self._head = own
+            return None
+        self._is_new = True
+        for number in range(self._try - 1, 0, -1):
+            head = self._read(number, "load")
+            if head is not None:
+                done, given_up, taken = (self._read(number, name) for name in ("done", "given_up", "taken"))
+                how = None if taken is None else taken["state"]
+                return Before(head, is_done=done is not None, is_given_up=given_up is not None, taken=how)
+        self._enter({})
+        return None
+
+    def _enter(self, head: Mapping[str, Any]) -> None:
+        self._head = {"load": self._try, "clears": self._clears, **head}
+        self._put("load", dict(self._head))
 
     def resume(self) -> None:
         """Go on with the load that this same try began before it was deferred.
 
         :raises LedgerError: when this try began none
         """
-        with self._lock:
-            head = self._get_head(self._try)
-            if head is None:
-                raise LedgerError(f"nothing is recorded for try {self._try} of this task, though it was deferred")
-            self._head = dict(head)
+        self._find_own()
+        if not self._head:
+            raise LedgerError(f"nothing is recorded for try {self._try} of this task, though it was deferred")
 
-    def recorded_jobs(self) -> list[str]:
-        """Read the ids of the jobs that this try's load has recorded in its last round, this try's and earlier tries'."""
-        with self._lock:
-            head = self._get_head(self._try)
-            return [] if head is None else self._jobs_of(head["load"])
+    def _find_own(self) -> None:
+        for key in (_key(self._try, "load"), _old_key(self._try)):
+            head = self._get(key)
+            if head is not None:
+                self._proof = (key, head)
+                self._head = self._read(self._try, "load")
+                return
 
-    def verify(self) -> None:
-        """Make sure that this try is still the task's newest, before it shows what only one try may show.
-
-        :raises FencedError: when a newer try has taken over
-        """
-        with self._lock:
-            self._check_newest()
-
-    @property
-    def result(self) -> Any:
-        """What an earlier try of this load has returned, when it noted that; else None."""
-        return self._head.get("done", {}).get("result")
+    # What is known
 
     @property
     def attempt(self) -> int:
@@ -212,213 +249,209 @@ class TaskLedger:
         return number
 
     @property
-    def has_verdict(self) -> bool:
-        """Whether the load has ended with failed records, more than allowed."""
-        return "verdict" in self._head
+    def decision(self) -> Mapping[str, Any] | None:
+        """What an earlier try, or an earlier half of this one, has recorded when it decided the load; None before that."""
+        return self.recall("end.0")
+
+    @property
+    def done(self) -> Mapping[str, Any] | None:
+        """What was noted when all work was done, by a try whose success Airflow has not taken: its ``result``."""
+        return self.recall("done")
 
     @property
     def judged_round(self) -> int | None:
-        """Round in which the load has ended with failed records, more than allowed; None when it has not."""
-        verdict = self._head.get("verdict")
+        """Round in which the load has ended with records that are not in the org; None when it has not."""
+        verdict = self.recall("verdict")
         return None if verdict is None else int(verdict["round"])
 
-    @property
-    def is_cleared_since_verdict(self) -> bool:
-        """Whether a user has cleared the task since its load ended with failed records, and nothing was sent again."""
-        verdict = self._head.get("verdict")
-        if verdict is None or f"end.{verdict['round'] + 1}" in self._head:
+    def asks_for_all(self, last_round: int) -> bool:
+        """Whether a person has cleared the task since its load ended in this round, and nothing was sent since."""
+        verdict, cleared = self.recall("verdict"), self._head.get("cleared")
+        if verdict is None or cleared is None:
             return False
-        return bool(verdict["max_tries"] != self._max_tries)
-
-    def judge(self, last_round: int) -> None:
-        """Note that the load has ended with failed records, more than allowed, in this round."""
-        with self._lock:
-            self._head = {**self._head, "verdict": {"round": last_round, "max_tries": self._max_tries}}
-            self._put(self._head_key(self._try), self._head)
-
-    @property
-    def is_resumed(self) -> bool:
-        """Whether an earlier try, or an earlier half of this one, decided the load."""
-        return _DECIDED in self._head
+        return bool(verdict["round"] == last_round and verdict.get("try", 0) < cleared)
 
     def recall(self, key: str, /) -> Mapping[str, Any] | None:
-        """Read an entry: ``end.<round>``, ``given_up``, or ``<group>.<number>``."""
-        with self._lock:
-            return self._recall(key)
+        """Read an entry of the load: this try's, or else that of the highest earlier one."""
+        return self._highest(self._head["load"], key)
+
+    def recorded_jobs(self) -> list[str]:
+        """Read the ids of the jobs that this try's load has recorded in its last round, this try's and earlier tries'."""
+        if not self._head:
+            self._find_own()
+        return self._jobs_of(self._head["load"]) if self._head else []
+
+    def verify(self) -> None:
+        """Make sure that this try is still the task's newest, before it shows what only one try may show.
+
+        :raises FencedError: when a newer try has taken over
+        """
+        key, value = self._proof
+        if self._get(key) != value:
+            raise self._fenced()
+
+    # Writing
 
     def record(self, key: str, value: Mapping[str, Any], /) -> Mapping[str, Any]:
-        """Write an entry under this try's own key and verify it. From then on it stands in place of earlier tries' ones.
+        """Write an entry under this try's own key and verify it. From then on it stands instead of earlier tries' ones.
 
         :return: the entry that stands: ``value``
         :raises FencedError: when a newer try has taken over: this one must send nothing more
         """
-        with self._lock:
-            stands = dict(value)
-            if _is_of_head(key):
-                self._head = {**self._head, key: stands}
-                self._put(self._head_key(self._try), self._head)
-            else:
-                block = self._block_of(key)
-                self._recall(key)  # what this same try has written before
-                entries = {**self._blocks[block], key: stands}
-                self._put(self._block_key(self._try, block), entries)
-                self._blocks[block] = entries
-            return stands
+        self._put(key, value)
+        return value
 
-    def window(self) -> dict[str, Any] | None:
-        """Read the window that was kept last, in whichever load of this task."""
-        with self._lock:
-            for attempt in range(self._try, 0, -1):
-                key = self._window_key(attempt)
-                known = self._get(key)
-                if known is not None:
-                    return Entry(key, known)
-        return None
+    def judge(self, last_round: int) -> None:
+        """Note that the load has ended in this round with records that are not in the org."""
+        self._put("verdict", {"round": last_round, "try": self._try})
 
-    def keep_window(self, window: Mapping[str, Any]) -> None:
-        """Keep a window, for as long as Airflow keeps the task instance.
+    def finish(self, result: Any = None) -> None:
+        """Note that all work is done. It is the end of the load once Airflow has taken the success.
+
+        :param result: what the task returns, JSON: a try after this one returns it once more, if Airflow has not
+        """
+        self._put("done", {"result": result})
+
+    def take(self, state: str) -> None:
+        """Note that Airflow has taken the end of this try; of one that has begun nothing there is nothing to note.
+
+        :param state: ``success`` or ``failed``
+        """
+        self._find_own()
+        if self._head:
+            self._put("taken", {"state": state})
+
+    def window(self, of: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Read the window that was kept last, in whichever query of this task.
+
+        :param of: what makes a window another one
+        """
+        return self._highest(1, f"window.{plan_digest(of)}")
+
+    def keep_window(self, of: Mapping[str, Any], window: Mapping[str, Any]) -> None:
+        """Keep a window, for as long as Airflow keeps the run.
 
         :raises FencedError: when a newer try has taken over
         """
-        with self._lock:
-            self._put(self._window_key(self._try), dict(window), retention=NEVER_EXPIRE)
+        self._put(f"window.{plan_digest(of)}", window, retention=NEVER_EXPIRE)
 
-    def finish(self, result: Any = None) -> None:
-        """Note the success: a user's clear begins a new load.
+    # Reading
 
-        :param result: what the task returns, JSON: a retry returns it once more
-        """
-        with self._lock:
-            self._head = {**self._head, "done": {"max_tries": self._max_tries, "result": result}}
-            self._put(self._head_key(self._try), self._head)
-
-    def _is_over(self, head: Mapping[str, Any]) -> bool:
-        """Whether a load was given up; or has succeeded, and this is not a retry of the try in which it did."""
-        if "given_up" in head:
-            return True
-        done = head.get("done")
-        return done is not None and bool(self._max_tries is None or done["max_tries"] != self._max_tries)
-
-    def _recall(self, key: str) -> Mapping[str, Any] | None:
-        if _is_of_head(key):
-            found = self._head.get(key)
-            return None if found is None else Entry(f"{self._head_key(self._try)} ({key})", found)
-        block = self._block_of(key)
-        if block not in self._blocks:
-            self._blocks[block] = self._get_block(self._try, block)
-        if block not in self._earlier:
-            entries: dict[str, Any] = {}
-            for earlier in range(self._head["load"], self._try):  # the highest comes last and wins
-                entries.update(self._get_block(earlier, block))
-            # A try that was replaced within these reads has seen the older entries and none of the newer.
-            self._check_newest()
-            self._earlier[block] = entries
-        return self._blocks[block].get(key) or self._earlier[block].get(key)
-
-    def _check_newest(self) -> None:
-        if self._get(self._head_key(self._try)) != self._head:
-            raise self._fenced()
-
-    def _previous_head(self) -> dict[str, Any] | None:
-        for earlier in range(self._try - 1, 0, -1):
-            head = self._get_head(earlier)
-            if head is not None:
-                return head
+    def _highest(self, first: int, name: str) -> Mapping[str, Any] | None:
+        for number in range(self._try, first - 1, -1):
+            found: Mapping[str, Any] | None = self._read(number, name)
+            if found is not None:
+                return found
         return None
 
+    def _read(self, number: int, name: str) -> Any:
+        """Read what a try has written."""
+        key = _key(number, name)
+        if key not in self._known and not (number == self._try and self._is_new):
+            value = self._get_surely(key, decides=not name[0].isdigit())
+            if value is None and (old := self._old_try(number)) is not None:
+                value = old.get(name)
+            if value is not None:
+                self._known[key] = Entry(key, value)
+        return self._known.get(key)
+
+    def _get_surely(self, key: str, *, decides: bool) -> Any:
+        """Read a value. That it is absent, a 404, is believed of what decides something only when it is found twice, and
+        this try was still the newest in between.
+
+        :raises FencedError: when a newer try has taken over
+        """
+        value = self._get(key)
+        if value is None and decides:
+            self.verify()
+            value = self._get(key)
+        return value
+
+    def _old_try(self, number: int) -> OldTry | None:
+        if number not in self._old:
+            head = self._get_surely(_old_key(number), decides=True)
+            self._old[number] = None if head is None else OldTry(number, head, self._get)
+        return self._old[number]
+
     def _jobs_of(self, load: int) -> list[str]:
-        """Read the job ids of the last group that has any: a query's jobs are all in its first."""
+        """Read the job ids of the last round that has any; a query's jobs are all in its first."""
         jobs: list[str] = []
-        group = 0
-        while found := self._jobs_in(load, group):
-            jobs = found
-            group += 1
-        return jobs
+        for group in count():
+            decided = self._highest(load, f"end.{group}")
+            found = [each["job_id"] for each in self._entries(load, str(group))]
+            found += [each["job_id"] for each in self._entries(load, f"job{group}")]
+            jobs = list(dict.fromkeys(found)) or jobs
+            if decided is None:
+                return jobs
+        raise AssertionError("unreachable: the count has no end")
 
-    def _jobs_in(self, load: int, group: int) -> list[str]:
-        tries = range(load, self._try + 1)
-        jobs: set[str] = set()
-        block = 0
-        while found := [entries for each in tries if (entries := self._get_block(each, f"{group}.{block}"))]:
-            jobs.update(entry["job_id"] for entries in found for entry in entries.values() if "job_id" in entry)
-            block += 1
-        noted = (self._get_block(each, f"job{group}.{block}") for each in tries for block in range(_JOB_BLOCKS))
-        jobs.update(entry["job_id"] for known in noted for entry in known.values())
-        return sorted(jobs)
-
-    def _get_head(self, number: int) -> Entry | None:
-        key = self._head_key(number)
-        known = self._get(key)
-        if known is None:
-            return None
-        head = Entry(key, known)
-        for name in ("verdict", "done"):
-            if name in head:
-                head[name] = Entry(f"{key} ({name})", head[name])
-        if not 1 <= head["load"] <= number:
-            raise _spoilt(key, "load is out of range")
-        head["plan"]
-        return head
-
-    def _get_block(self, number: int, block: str) -> dict[str, Any]:
-        key = self._block_key(number, block)
-        found = self._get(key)
-        if found is None:
-            return {}
-        if not isinstance(found, Mapping):
-            raise _spoilt(key, f"it is no object but {type(found).__name__}")
-        return {name: Entry(f"{key} ({name})", entry) for name, entry in found.items()}
+    def _entries(self, load: int, group: str) -> Iterator[Mapping[str, Any]]:
+        missing = 0
+        for number in count():
+            entry = self._highest(load, f"{group}.{number}")
+            missing = missing + 1 if entry is None else 0
+            if missing > GAP:
+                return
+            if entry is not None:
+                yield entry
 
     def _get(self, key: str) -> Any:
         try:
-            with ONE_AT_A_TIME:
-                return self._store.get(key)
+            value = self._store.get(key)
+            if isinstance(value, dict) and value.keys() == {"pieces"}:
+                value = json.loads("".join(self._store.get(f"{key}~{at}")["piece"] for at in range(value["pieces"])))
         except AirflowRuntimeError as error:
             raise LedgerError(f"the task state store could not be read ({key}); nothing was sent since") from error
+        return value
 
-    def _put(self, key: str, value: dict[str, Any], *, retention: Any = RETENTION) -> None:
+    def _put(self, name: str, value: Mapping[str, Any], *, retention: Any = None) -> None:
+        key = _key(self._try, name)
+        if key in self._known:
+            if self._known[key] != value:
+                raise LedgerError(f"{key} is written already: a key of the ledger is written once")
+            return
+        text = json.dumps(value)
+        if len(text) > PIECE:
+            pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
+            for at, piece in enumerate(pieces):
+                self._write(f"{key}~{at}", {"piece": piece}, retention)
+            self._write(key, {"pieces": len(pieces)}, retention)
+        else:
+            self._write(key, json.loads(text), retention)
+        self._known[key] = value
+
+    def _write(self, key: str, value: dict[str, Any], retention: Any) -> None:
         try:
-            with ONE_AT_A_TIME:
-                self._store.set(key, value, retention=retention)
+            self._store.set(key, value, retention=retention or self._retention)
+            found = self._store.get(key)
         except AirflowRuntimeError as error:
             if _is_not_found(error):
                 raise self._fenced() from error
             raise LedgerError(f"the task state store could not be written ({key}); nothing was sent since") from error
-        if self._get(key) != value:
+        if found != value:
             raise self._fenced()
 
     def _fenced(self) -> FencedError:
         return FencedError(f"try {self._try} of this task has been replaced by a newer one and sends nothing more")
 
-    @staticmethod
-    def _block_of(key: str) -> str:
-        group, _, number = key.partition(".")
-        return f"{group}.{int(number) // BLOCK_ENTRIES}"
 
-    @staticmethod
-    def _head_key(number: int) -> str:
-        return f"sfbulk.t{number}"
-
-    @staticmethod
-    def _window_key(number: int) -> str:
-        return f"sfbulk.t{number}.window"
-
-    @staticmethod
-    def _block_key(number: int, block: str) -> str:
-        return f"sfbulk.t{number}.{block}"
+def _key(number: int, name: str) -> str:
+    return f"sfbulk.try{number}.{name}"
 
 
-_DECIDED: Final = "end.0"
+def _old_key(number: int) -> str:
+    return f"sfbulk.t{number}"
 
 
-def _is_of_head(key: str) -> bool:
-    return key.partition(".")[0] in HEAD_KEYS
+def check_plan(decision: Mapping[str, Any], plan: Mapping[str, Any], *, has_verdict: bool) -> None:
+    """Make sure that a decided load is still the one that its task describes.
 
-
-def _changed(before: Mapping[str, Any], now: Mapping[str, Any], *, decided: bool) -> list[str]:
-    """Name what differs between two plans."""
-    names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-    return [name for name in names if not (decided and now.get(name) == UNKNOWN)]
+    :raises InputChangedError: naming the parameters that changed
+    """
+    then = decision["plan"]
+    changed = {name for name in {*then, *plan} if then.get(name) != plan.get(name)}
+    if changed := changed.difference(decision.get("unknown", ())):
+        raise input_changed(sorted(changed), has_verdict=has_verdict)
 
 
 def input_changed(changed: Sequence[str], *, has_verdict: bool) -> InputChangedError:
@@ -433,8 +466,8 @@ def input_changed(changed: Sequence[str], *, has_verdict: bool) -> InputChangedE
         else "is not finished, and some of its records may be in the org"
     )
     advice = (
-        "To load the failed records once they are mended, give their file to another run as its source; to send them again "
-        "as they are, put back what changed and clear the task"
+        "To load the failed records once they are corrected, give their file to another run as its source; to send them "
+        "again as they are, put back what changed and clear the task"
         if has_verdict
         else "Put back what it was and clear the task again, so that the load can be finished"
     )

@@ -50,6 +50,11 @@ class SourceFile:
         """Its path or URI, for messages and for the choice of format."""
         return self.place.uri
 
+    @property
+    def path(self) -> str:
+        """Its path within its file system."""
+        return self.place.path
+
     def open(self) -> BinaryIO:
         """Open it for reading from the beginning."""
         with named("read", self.place):
@@ -58,14 +63,6 @@ class SourceFile:
             else:
                 file = self.place.fs.open(self.place.path, "rb", block_size=READ_BLOCK_BYTES)
         return cast("BinaryIO", _Reading(file, self.place))
-
-    def identity(self) -> dict[str, Any]:
-        """Tell this content from another under the same name, without reading it: size and entity tag or time."""
-        with named("look at", self.place):
-            info: Mapping[str, Any] = self.place.fs.info(self.place.path)
-        tags = ("ETag", "etag", "md5Hash", "content_md5", "last_modified", "LastModified", "updated", "mtime")
-        tag = next((str(info[key]) for key in tags if info.get(key)), "")
-        return {"name": self.place.airflow_uri, "bytes": info.get("size"), "tag": tag}
 
 
 def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str = "source") -> list[SourceFile]:
@@ -95,6 +92,15 @@ def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str =
     if kind != "file":
         raise SourceError(f"{argument}: {place.uri} is neither a file nor a folder, and can be read only once at best")
     return [SourceFile(place)]
+
+
+def named_source(source: AnyPath, path: str, *, conn_id: str | None = None) -> SourceFile:
+    """Give a file of a source by its path, whether it is there or not.
+
+    :param source: where it was found
+    :param path: as :attr:`SourceFile.path` has given it
+    """
+    return SourceFile(locate(source, conn_id=conn_id, argument="source").at(path))
 
 
 def pattern_of(place: Location) -> str:

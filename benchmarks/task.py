@@ -11,7 +11,6 @@ class Task:
     """The first and only try of a task."""
 
     try_number = 1
-    max_tries = 0
     dag_id, task_id, run_id, map_index = "benchmark", "task", "run", -1
 
     def __init__(self) -> None:

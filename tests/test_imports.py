@@ -55,8 +55,8 @@ ALLOWED: Final[dict[str, set[str]]] = {
     f"{PACKAGE}": {PACKAGE, CLIENT, f"{PACKAGE}.ledger", f"{PACKAGE}.storage", f"{PACKAGE}.sql_source"},
     f"{PACKAGE}.limits": set(),
     f"{PACKAGE}.get_provider_info": set(),
-    f"{PACKAGE}.airflow_calls": set(),
-    f"{PACKAGE}.ledger": {f"{PACKAGE}.airflow_calls", CLIENT},
+    f"{PACKAGE}.ledger": {CLIENT, f"{PACKAGE}.old_ledger"},
+    f"{PACKAGE}.old_ledger": set(),
     f"{PACKAGE}.paths": {CLIENT},
     f"{PACKAGE}.storage_errors": {CLIENT, f"{PACKAGE}.paths"},
     f"{PACKAGE}.storage": {CLIENT, f"{PACKAGE}.paths", f"{PACKAGE}.storage_errors"},
@@ -67,7 +67,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
     f"{PACKAGE}.lineage_facet": set(),
     f"{PACKAGE}.ended_by_person": {f"{PACKAGE}.progress"},
     f"{PACKAGE}.plugin": {f"{PACKAGE}.plugin", f"{PACKAGE}.ended_by_person"},
-    f"{PACKAGE}.hooks": {f"{PACKAGE}.airflow_calls", CLIENT, f"{PACKAGE}.hooks"},
+    f"{PACKAGE}.hooks": {CLIENT, f"{PACKAGE}.hooks"},
     f"{PACKAGE}.links": set(),
     f"{PACKAGE}.triggers": {
         CLIENT,
@@ -79,7 +79,6 @@ ALLOWED: Final[dict[str, set[str]]] = {
             f"{PACKAGE}.{part}"
             for part in (
                 *(
-                    "airflow_calls",
                     "limits",
                     "hooks",
                     "links",
@@ -89,6 +88,7 @@ ALLOWED: Final[dict[str, set[str]]] = {
                     "storage_errors",
                     "sql_source",
                     "ledger",
+                    "old_ledger",
                     "progress",
                     "metrics",
                 ),

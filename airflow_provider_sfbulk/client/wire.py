@@ -15,6 +15,7 @@ effect              result                                        raised at the 
 ``Now``             seconds of a monotonic clock
 ``Recall``          the recorded value, or None                   ``LedgerError``
 ``Record``          the value that stands, verified               ``LedgerError``
+``Aside``           None                                          what the call raises
 ``Together``        list of the flows' results, in their order    the first error, once the others have stopped
 ==================  ============================================  ==================================================
 """
@@ -167,8 +168,15 @@ class Record:
     value: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Aside:
+    """Make a call, as to show a new job: where the ledger is used, so never two of them at the same time."""
+
+    act: Callable[[], None]
+
+
 class Ledger(Protocol):
-    """What performs ``Recall`` and ``Record``. Called from several threads."""
+    """What performs ``Recall`` and ``Record``: one at a time, from one thread."""
 
     def recall(self, key: str, /) -> Mapping[str, Any] | None:
         """Read what is recorded under ``key``."""
@@ -190,5 +198,5 @@ class Together:
     limit: int
 
 
-Effect: TypeAlias = Authorize | Send | Fetch | Sleep | Now | Recall | Record | Together
+Effect: TypeAlias = Authorize | Send | Fetch | Sleep | Now | Recall | Record | Aside | Together
 Flow: TypeAlias = Generator[Effect, Any, T]

@@ -9,7 +9,6 @@ from typing import Any, Final
 from airflow.sdk import Connection
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_sfbulk.airflow_calls import ONE_AT_A_TIME
 from airflow_provider_sfbulk.client.auth import hosts
 from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.errors import SourceError
@@ -97,9 +96,8 @@ def _extra(connection: Connection) -> dict[str, Any]:
 
 
 def _mask(secrets: Iterable[str]) -> None:
-    with ONE_AT_A_TIME:
-        for secret in secrets:
-            mask_secret(secret)
+    for secret in secrets:
+        mask_secret(secret)
 
 
 def _from_official(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,10 +31,11 @@ from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.wire import Flow, Ledger, Together
 from airflow_provider_sfbulk.ended_by_person import is_ended_by_person
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
-from airflow_provider_sfbulk.ledger import TaskLedger
+from airflow_provider_sfbulk.ledger import RETENTION, TaskLedger
 from airflow_provider_sfbulk.lineage import Lineage, is_wanted, to_openlineage
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.metrics import count_api_calls
+from airflow_provider_sfbulk.operators.accepted import listen
 from airflow_provider_sfbulk.operators.arguments import APIS, Arguments, Clash, check_known, version
 from airflow_provider_sfbulk.operators.lasting import fails_for_good
 from airflow_provider_sfbulk.operators.showing import ShownProgress
@@ -94,6 +95,7 @@ class BulkJobOperator(TypedTemplates):
     """A task that owns jobs at Salesforce and waits for them. What its arguments mean is said where users give them."""
 
     job_type: ClassVar[JobType]
+    ledger_retention: ClassVar[Any] = RETENTION
     arguments: ClassVar[Arguments]
     operator_extra_links = (BulkJobLink(),)
     ui_color = "#d8edff"
@@ -168,9 +170,15 @@ class BulkJobOperator(TypedTemplates):
             return self._waits_for
         return self.job_type if self.mode is None else JobType.CLASSIC
 
-    def _ledger(self, context: Context) -> TaskLedger:
-        ti = context["ti"]
-        return TaskLedger(context["task_state_store"], try_number=ti.try_number, max_tries=ti.max_tries)
+    def ledger(self, context: Context) -> TaskLedger:
+        """Give the ledger of a try."""
+        listen()
+        return TaskLedger(
+            context["task_state_store"],
+            try_number=context["ti"].try_number,
+            clears=getattr(context.get("dag_run"), "clear_number", None),
+            retention=self.ledger_retention,
+        )
 
     def _show(self, client: BulkClient, job_ids: Sequence[str]) -> None:
         """Show the jobs in Airflow's UI, before anything is waited for."""
@@ -458,7 +466,7 @@ class BulkJobOperator(TypedTemplates):
 
     def _own_jobs(self, context: Context) -> list[str]:
         """Jobs that this task has recorded, of the load or query it is at."""
-        return self._ledger(context).recorded_jobs()
+        return self.ledger(context).recorded_jobs()
 
     def _abort(self, client: BulkClient, job_ids: Sequence[str]) -> None:
         # Together: Airflow ends a process for good five seconds after it was told to end.

@@ -16,11 +16,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, conf
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from airflow_provider_sfbulk.client.arguments import Seconds, one_of, seconds
@@ -71,7 +72,7 @@ class Window:
         return {"since": _written(self.since), "until": _written(self.until)}
 
     @classmethod
-    def from_dict(cls, known: dict[str, str]) -> Self:
+    def from_dict(cls, known: Mapping[str, str]) -> Self:
         """Read what was stored."""
         return cls(datetime.fromisoformat(known["since"]), datetime.fromisoformat(known["until"]))
 
@@ -159,17 +160,30 @@ class Incremental:
         # An empty window is read like every other: whoever comes next finds an extract, without rows.
         return Window(since, max(since, now - self._lag))
 
+    def window_of_run(self, context: Context) -> Mapping[str, Any] | None:
+        """Give the window that this run has published before its task instance was made to forget it; see :meth:`advance`.
+
+        :raises LedgerError: it cannot be read
+        """
+        kept = None if self.by != WATERMARK else _read(context, self._asset, _run_key(context))
+        return kept if isinstance(kept, Mapping) and kept.get("of") == self.identity else None
+
     def advance(self, context: Context, window: Window) -> None:
         """Move the watermark on to the end of a window that is published.
 
         It never goes back, and never over time that no published window holds: somebody may have set it back since, to read
         more.
+
+        Airflow's setting ``[state_store] clear_on_success`` removes what a task instance knows as soon as it has succeeded.
+        Then the asset keeps the window, too: a run that is cleared reads its own once more.
         """
         if self.by != WATERMARK:
             return
+        if conf.getboolean("state_store", "clear_on_success", fallback=False):
+            _write(context, self._asset, _run_key(context), {**window.to_dict(), "of": self.identity})
         begin = self._begin(context)
         if window.since <= begin < window.until:
-            _write_watermark(context, self._asset, window.until)
+            _write(context, self._asset, watermark_key(context), _written(window.until))
         elif begin < window.since:
             log.warning("the watermark stays at %s, before this window: the next run reads from there", _written(begin))
 
@@ -212,8 +226,17 @@ def watermark_key(context: Context) -> str:
             "incremental: a mapped task has no watermark, since which slice an index gets may change from run to run. "
             "Make a task of each slice, or go by data_interval"
         )
-    key = f"sfbulk.watermark:{ti.dag_id}:{ti.task_id}"  # no id holds a colon
-    return key if len(key) <= KEY_CHARACTERS else f"sfbulk.watermark:{hashlib.sha256(key.encode()).hexdigest()}"
+    return _asset_key(f"sfbulk.watermark:{ti.dag_id}:{ti.task_id}")  # no id holds a colon
+
+
+def _run_key(context: Context) -> str:
+    ti = context["ti"]
+    return _asset_key(f"sfbulk.window:{ti.dag_id}:{ti.task_id}:{ti.run_id}")
+
+
+def _asset_key(key: str) -> str:
+    kind = key.partition(":")[0]
+    return key if len(key) <= KEY_CHARACTERS else f"{kind}:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
 def read_watermark(context: Context, asset: Asset) -> datetime | None:
@@ -222,10 +245,7 @@ def read_watermark(context: Context, asset: Asset) -> datetime | None:
     :raises LedgerError: it cannot be read, or is none
     """
     key = watermark_key(context)
-    try:
-        known = _store(context, asset).get(key)
-    except AirflowRuntimeError as error:
-        raise LedgerError(f"the watermark {key} of asset {asset.name} could not be read; nothing was sent") from error
+    known = _read(context, asset, key)
     if known is None:
         return None
     try:
@@ -237,10 +257,16 @@ def read_watermark(context: Context, asset: Asset) -> datetime | None:
         ) from error
 
 
-def _write_watermark(context: Context, asset: Asset, until: datetime) -> None:
-    key = watermark_key(context)
+def _read(context: Context, asset: Asset, key: str) -> Any:
     try:
-        _store(context, asset).set(key, _written(until))
+        return _store(context, asset).get(key)
+    except AirflowRuntimeError as error:
+        raise LedgerError(f"the watermark {key} of asset {asset.name} could not be read; nothing was sent") from error
+
+
+def _write(context: Context, asset: Asset, key: str, value: Any) -> None:
+    try:
+        _store(context, asset).set(key, value)
     except AirflowRuntimeError as error:
         raise LedgerError(
             f"the extract is published, but the watermark {key} of asset {asset.name} could not be moved on; a retry does"

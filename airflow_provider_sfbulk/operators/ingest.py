@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from airflow.sdk import XComArg, conf
 from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.arguments import Seconds
@@ -17,7 +18,7 @@ from airflow_provider_sfbulk.client.models import ColumnDelimiter, FileFormat, J
 from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
 from airflow_provider_sfbulk.client.records.stream import BlankIds, Nulls, Rules
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
-from airflow_provider_sfbulk.ledger import TaskLedger
+from airflow_provider_sfbulk.ledger import TaskLedger, check_plan
 from airflow_provider_sfbulk.operators.arguments import Arguments
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.ingest_arguments import ARGUMENTS, DelimiterName, SourceFormatName, shown_source
@@ -116,6 +117,7 @@ class BulkIngestOperator(BulkJobOperator):
     """
 
     job_type: ClassVar[JobType] = JobType.INGEST
+    ledger_retention: ClassVar[Any] = NEVER_EXPIRE
     arguments: ClassVar[Arguments] = ARGUMENTS
     native_fields: ClassVar[Collection[str]] = ("source",)
     template_fields: Sequence[str] = (
@@ -261,44 +263,36 @@ class BulkIngestOperator(BulkJobOperator):
 
     def _start(self, context: Context) -> dict[str, Any] | list[str]:
         rules = self._rules()
-        ledger = self._ledger(context)
-        given_up = ledger.begin(self._plan(rules))
+        source = self.input(rules)
+        ledger = self.ledger(context)
+        ledger.begin_load()
+        done, decision = ledger.done, ledger.decision
         empty: EmptyInputError | None = None
-        if not ledger.is_resumed:
+        if decision is None and done is None:
             try:
-                self.input(rules).find(self._targets())
+                source.find(self._targets())
             except EmptyInputError as error:
                 empty = error
+        elif decision is not None and done is None:
+            check_plan(decision, self._plan(source), has_verdict=ledger.judged_round is not None)
         with self.results_folder(context["ti"]) or nullcontext() as folder:
-            if folder is not None and ledger.result is None:
+            if folder is not None and done is None:
                 folder.claim_for_results(self.results_format)
-            return self._load_from_start(context, ledger, rules, given_up, empty)
+            return self._go_on(context, ledger, rules, source, empty)
 
-    def _load_from_start(
-        self,
-        context: Context,
-        ledger: TaskLedger,
-        rules: Rules,
-        given_up: Sequence[str],
-        empty: EmptyInputError | None,
+    def _go_on(
+        self, context: Context, ledger: TaskLedger, rules: Rules, source: LoadInput, empty: EmptyInputError | None
     ) -> dict[str, Any] | list[str]:
         with self.hook.get_conn() as client, self._showing(context, client):
-            self._abort(client, given_up)
-            load = self._load(context, client, ledger, rules)
-            if ledger.result is not None:
-                self.log.info("the load is done since an earlier try, which Airflow took for failed: nothing is sent")
-                if not self._had_no_records(ledger.result):
-                    self._publish(client, load.rounds())
-                    load.forget_parts()
-                self.shown.found_before(ledger.result)
-                self._tell(context, ledger.result)
-                return cast("dict[str, Any] | list[str]", ledger.result)
+            load = self._load(context, client, ledger, rules, source)
+            if (done := ledger.done) is not None:
+                return self._done_before(context, client, load, ledger, done["result"])
             if empty is not None:
                 return self._end_empty(context, load, ledger, empty)
-            if not ledger.is_resumed:
+            if ledger.decision is None:
                 self._keep_reserve(context, client)
                 try:
-                    rounds = load.fill_first()
+                    rounds = load.fill_first(self._plan(source))
                 except EmptyInputError as error:
                     return self._end_empty(context, load, ledger, error)
             else:
@@ -311,20 +305,38 @@ class BulkIngestOperator(BulkJobOperator):
                 return job_ids
             return self._finish(context, client, load, rounds, self._wait(context, client, job_ids))
 
+    def _done_before(
+        self, context: Context, client: BulkClient, load: Load, ledger: TaskLedger, result: dict[str, Any] | list[str]
+    ) -> dict[str, Any] | list[str]:
+        """Return the result of a load that was done by a try whose success is not known to be taken."""
+        self.log.warning(
+            "an earlier try has done all of this load, but it is not recorded that Airflow took its success: it failed at "
+            "its very end, or its worker died there. Nothing is sent, and its result is returned. If you have cleared the "
+            "task to load everything once more, clear it again when this try has succeeded."
+        )
+        ledger.finish(result)
+        if not self._had_no_records(result):
+            self._publish(client, load.rounds())
+            load.forget_parts()
+        self.shown.found_before(result)
+        self._tell(context, result)
+        return result
+
     @fails_for_good
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> dict[str, Any]:
         """Settle after a deferral."""
         self._begin_waits(deadline)
-        ledger = self._ledger(context)
+        ledger = self.ledger(context)
         ledger.resume()
+        rules = self._rules()
         with (
             self.results_folder(context["ti"]) or nullcontext(),
             self.hook.get_conn() as client,
             self._showing(context, client),
         ):
-            load = self._load(context, client, ledger, self._rules())
+            load = self._load(context, client, ledger, rules, self.input(rules))
             rounds = load.rounds()
             job_ids = self._publish(client, rounds)
             return self._finish(context, client, load, rounds, self._wait_again(context, client, event, job_ids))
@@ -392,12 +404,12 @@ class BulkIngestOperator(BulkJobOperator):
 
         return open_task_folder(self.results_path, ti, conn_id=self.results_conn_id, argument="results_path")
 
-    def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules) -> Load:
+    def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules, source: LoadInput) -> Load:
         from airflow_provider_sfbulk.operators.load import Load
 
         run = partial(self._run, context, client, ledger=ledger)
         on_job = partial(self._show_new_job, client)
-        return Load(self, context["ti"], client, ledger, rules, run, partial(self._api_calls, client), on_job)
+        return Load(self, context["ti"], client, ledger, rules, source, run, partial(self._api_calls, client), on_job)
 
     def _show_new_job(self, client: BulkClient, job_id: str, *, number: int, records: int) -> None:
         """Show a job before anything is uploaded to it."""
@@ -440,7 +452,7 @@ class BulkIngestOperator(BulkJobOperator):
         self.input(rules).check(self._targets())
         return rules
 
-    def _plan(self, rules: Rules) -> dict[str, Any]:
+    def _plan(self, source: LoadInput) -> dict[str, Any]:
         """Give what makes this load what it is. From its decision on until its end none of it may change."""
         return {
             "sobject": self.sobject,
@@ -451,8 +463,8 @@ class BulkIngestOperator(BulkJobOperator):
             "column_mapping": dict(self.column_mapping) if self.column_mapping else None,
             "nulls": self.nulls if isinstance(self.nulls, str) else dict(self.nulls),
             "timezone": self.timezone,
-            "source": self.input(rules).identity(),
-            # Nothing for the defaults: a load that an earlier version of this package began has no such entries.
+            "source": source.identity(),
+            # Nothing for the defaults: a load that an earlier version of this package decided has no such entries.
             **({} if self.columns is None else {"columns": list(self.columns)}),
             **({} if self.blank_external_ids == "refuse" else {"blank_external_ids": self.blank_external_ids}),
             **({} if self.mode is None else {"api": self.api, "concurrency_mode": str(self.mode)}),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.errors import NotFoundError, SourceError
+from airflow_provider_sfbulk.client.errors import InputChangedError, NotFoundError, SourceError
 from airflow_provider_sfbulk.client.flows import ingest, load1
 from airflow_provider_sfbulk.client.flows.batches1 import ends_of
 from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client import BulkClient
     from airflow_provider_sfbulk.ledger import TaskLedger
     from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+    from airflow_provider_sfbulk.operators.load_input import LoadInput
 
 NAMED_JOB_IDS: Final = 100
 """Job ids that the returned summary names; the manifest has them all."""
@@ -61,6 +62,7 @@ class Load:
     """The load that a try is at.
 
     :param operator: whose arguments say what to do
+    :param source: the input
     :param run: runs a flow with the try's ledger, until a kill stops it
     :param api_calls: tells the calls of this try so far
     :param on_job: is told of each job that is made, and with how many records, before they are uploaded
@@ -73,6 +75,7 @@ class Load:
         client: BulkClient,
         ledger: TaskLedger,
         rules: Rules,
+        source: LoadInput,
         run: Callable[[Flow[Any]], Any],
         api_calls: Callable[[], int],
         on_job: ingest.OnJob,
@@ -85,7 +88,7 @@ class Load:
         self._run = run
         self._api_calls = api_calls
         self._on_job = on_job
-        self._input = operator.input(rules)
+        self._input = source
         self._jobs = IngestJobs(client.api_version)
         self._jobs1 = Jobs1(client.api_version)
 
@@ -94,8 +97,11 @@ class Load:
         found: list[Round] = self._run(recorded_rounds())
         return found
 
-    def fill_first(self) -> list[Round]:
-        """Upload the input, decide, and close its jobs; by Bulk API 1.0 read it, decide, and send its batches."""
+    def fill_first(self, plan: Mapping[str, Any]) -> list[Round]:
+        """Upload the input, decide, and close its jobs; by Bulk API 1.0 read it, decide, and send its batches.
+
+        :param plan: what makes the load what it is, recorded with the decision
+        """
         for earlier in range(self._ledger.load, self._ledger.attempt):
             if (left_behind := self._staging(earlier)) is not None:
                 left_behind.remove()
@@ -103,6 +109,7 @@ class Load:
         cut = self._cut(mode)
         staging = self._staging(self._ledger.attempt)
         note = Round.note(cut, attempt=self._ledger.attempt, mode=mode)
+        note |= {"plan": dict(plan), "files": self._input.files}
         if staging is not None:
             staging.begin()
         try:
@@ -153,7 +160,7 @@ class Load:
         given = Input(parts=lambda: self._parts_again(rounds[0]), form=self._form)
         outcome = self._run(settle(self._jobs, rounds, self._ends(rounds, ()), given=given, rule=rule))
         if outcome.again is None:
-            raise input_changed(["source"], has_verdict=self._ledger.has_verdict)
+            raise self._changed()
         residue: Residue = outcome.again
         return residue
 
@@ -167,7 +174,10 @@ class Load:
                 if part is not None:
                     part.close()
                 if part is None or filled is None or part.sha256 != filled.sha256:
-                    raise input_changed(["source"], has_verdict=self._ledger.has_verdict)
+                    raise self._changed()
+
+    def _changed(self) -> InputChangedError:
+        return input_changed(["source"], has_verdict=self._ledger.judged_round is not None)
 
     def settle(self, rounds: Sequence[Round], infos: Sequence[JobInfo]) -> dict[str, Any] | None:
         """Find out what became of all records, and send again what may be.
@@ -206,6 +216,7 @@ class Load:
             allowed=self._operator.max_failed_records,
             total=total,
             where=report.files["failed"],
+            unprocessed_files=report.files["unprocessed"],
         )
         summary = self._summary(outcome, report)
         self._ledger.finish(summary)
@@ -344,13 +355,15 @@ class Load:
         made_here = [each for each in rounds if each.rule is not None and each.attempt == attempt]
         codes: tuple[str, ...] | None = ()
         mode = operator.mode
-        if self._ledger.is_cleared_since_verdict:
+        asks_for_all = self._ledger.asks_for_all(rounds[-1].number)
+        if asks_for_all:
             codes = None
         elif len(made_here) < operator.max_record_retries:
             codes = tuple(operator.retry_codes)
         elif operator.serial_fallback and all(each.mode is not ConcurrencyMode.SERIAL for each in made_here):
             codes, mode = LOCKED, ConcurrencyMode.SERIAL
-        rule = Again(codes=codes, unprocessed=rounds[-1].attempt < attempt, sort_by=self._sort_by)
+        waited = rounds[-1].attempt < attempt
+        rule = Again(codes=codes, unprocessed=waited, refused=asks_for_all, sort_by=self._sort_by)
         return (rule if rule.codes != () or rule.unprocessed else None), mode
 
     @property
@@ -407,7 +420,14 @@ class Load:
         """Read again what was uploaded: the parts that were kept, or else the input."""
         staging = self._staging(first.attempt)
         kept = None if staging is None else staging.read()
-        return self._input.parts(self._describe, first.cut) if kept is None else kept
+        return self._input_again(first.cut) if kept is None else kept
+
+    def _input_again(self, cut: Cut) -> Generator[Part]:
+        decision = self._ledger.decision
+        assert decision is not None, "a round was decided"
+        self._input.pin(decision.get("files"))
+        with closing(self._input.parts(self._describe, cut)) as parts:
+            yield from parts
 
     def _form(self, columns: Sequence[str]) -> RowForm:
         """Say how a record is told from others: by its id where it has one, else by what the user names, else whole."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from typing import Any
 
 from airflow_provider_sfbulk.client.errors import EmptyInputError, SourceError
@@ -13,12 +12,12 @@ from airflow_provider_sfbulk.client.records.commas import with_commas
 from airflow_provider_sfbulk.client.records.fit import fit
 from airflow_provider_sfbulk.client.records.parts import Part, split
 from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_file, from_source
-from airflow_provider_sfbulk.ledger import UNKNOWN
 from airflow_provider_sfbulk.operators.apart import Target, check_apart, check_files_apart
+from airflow_provider_sfbulk.operators.callable_identity import callable_identity
 from airflow_provider_sfbulk.operators.unshown import Unshown
-from airflow_provider_sfbulk.paths import AnyPath, is_path
+from airflow_provider_sfbulk.paths import AnyPath, is_path, text_of
 from airflow_provider_sfbulk.sql_source import SqlQuery
-from airflow_provider_sfbulk.storage import SourceFile, find_sources
+from airflow_provider_sfbulk.storage import SourceFile, find_sources, named_source
 
 
 class LoadInput:
@@ -48,6 +47,7 @@ class LoadInput:
         self._rules = rules
         self._source_format = source_format
         self._source_conn_id = source_conn_id
+        self._found: list[tuple[int, SourceFile]] = []
         self.columns: tuple[str, ...] = ()
         """Of the records, once the first was read."""
         self._needed_columns = [self.target(name) for name in needed_columns]
@@ -70,6 +70,7 @@ class LoadInput:
         :raises SourceError: when they are not
         """
         if self._is_files:
+            self._look()
             check_files_apart(self._files(), targets)
         if isinstance(self._source, SqlQuery):
             self._source.hook()
@@ -82,17 +83,16 @@ class LoadInput:
     def identity(self) -> Any:
         """Tell this input from another, alike in every process and without a value of a record.
 
-        Files by name, size and tag; a query by a digest of its text and parameters; records in memory only by type and
-        number, and a callable by its name: what these give is compared part by part. Files that cannot be found are
-        :data:`UNKNOWN`: a load whose parts all lie at Salesforce needs them no more, and any other one says what is
-        missing when it reads them.
+        It is what the user has written, and nothing is read or looked up for it: files by path or pattern, a query by a
+        digest of its text and parameters, a callable by its name and a digest of its arguments, records in memory only by
+        type and number. What these give is compared part by part, where it is read again at all.
         """
-        if not self._is_files:
-            return self._told()
-        try:
-            return [file.identity() for file in self._files()]
-        except SourceError:
-            return UNKNOWN
+        if self._is_files:
+            texts = [text_of(path) for path in self.paths]
+            return texts[0] if len(texts) == 1 else texts
+        if isinstance(self._source, Unshown):
+            return str(self._source)
+        return self._source.identity() if isinstance(self._source, SqlQuery) else callable_identity(self._source)
 
     @property
     def is_in_memory(self) -> bool:
@@ -147,27 +147,49 @@ class LoadInput:
         """The paths and patterns that were given; none for records, a callable or a query."""
         return self._source if isinstance(self._source, list) else [self._source] if is_path(self._source) else []
 
+    @property
+    def files(self) -> list[list[Any]] | None:
+        """The files that were found: the number of what they were found by, and their path within its file system; None for
+        another source."""
+        return [[number, file.path] for number, file in self._found] if self._is_files else None
+
+    def pin(self, files: Sequence[Any] | None) -> None:
+        """Read these files from now on, whatever is found where they came from.
+
+        :param files: as :attr:`files` has given them
+        """
+        if files is not None:
+            paths = self.paths
+            self._found = [
+                (number, named_source(paths[number], path, conn_id=self._source_conn_id)) for number, path in files
+            ]
+
     def _files(self) -> list[SourceFile]:
-        """Find all files, in the order that was given.
+        """Give the files, once they are found, in the order that was given.
 
         :raises EmptyInputError: when a pattern has no match, or with ``may_be_empty`` none of them has
         :raises SourceError: when there is not a file for each, or one is named twice
         """
-        files: list[SourceFile] = []
+        if not self._found:
+            self._look()
+        return [file for _, file in self._found]
+
+    def _look(self) -> None:
+        files: list[tuple[int, SourceFile]] = []
         missing: list[EmptyInputError] = []
-        for path in self.paths:
+        for number, path in enumerate(self.paths):
             try:
-                files += find_sources(path, conn_id=self._source_conn_id)
+                files += [(number, each) for each in find_sources(path, conn_id=self._source_conn_id)]
             except EmptyInputError as error:
                 missing.append(error)
         if missing and not (files and self._may_be_empty):
             raise missing[0]
-        if len(files) > len(once := {file.name for file in files}):
+        if len(files) > len(once := {file.name for _, file in files}):
             raise SourceError(
                 f"source: {len(files) - len(once)} of its {len(files)} files are named twice, by a path and a pattern, and "
                 "would be loaded twice"
             )
-        return files
+        self._found = files
 
     def _streams(self) -> Generator[RecordStream]:
         if self._is_files:
@@ -182,12 +204,3 @@ class LoadInput:
         if records is None:  # only a callable gives that
             return
         yield from_source(records, self._rules, name=f"the {type(records).__name__} given as source")
-
-    def _told(self) -> str:
-        if isinstance(self._source, Unshown):
-            return str(self._source)
-        if isinstance(self._source, SqlQuery):
-            return self._source.identity()
-        # str of a callable names its address in memory, and that of a partial shows its arguments.
-        function = self._source.func if isinstance(self._source, partial) else self._source
-        return f"<callable {getattr(function, '__qualname__', type(function).__name__)}>"

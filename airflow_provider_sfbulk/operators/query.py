@@ -28,6 +28,7 @@ from airflow_provider_sfbulk.client.soql_params import bind
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.lineage import Lineage, Place, file_place, object_place
 from airflow_provider_sfbulk.metrics import count_query
+from airflow_provider_sfbulk.old_ledger import plan_digest
 from airflow_provider_sfbulk.operators.arguments import Arguments
 from airflow_provider_sfbulk.operators.base import BulkJobOperator, few
 from airflow_provider_sfbulk.operators.incremental import BEGINNING, Incremental, Window
@@ -203,10 +204,10 @@ class BulkQueryOperator(BulkJobOperator):
         if self.incremental is None:
             return None
         identity = self.incremental.identity
-        kept = ledger.window()
-        if kept is None or kept["of"] != identity:
-            kept = {**self.incremental.decide(context, client).to_dict(), "of": identity}
-            ledger.keep_window(kept)
+        kept = ledger.window(identity) or self.incremental.window_of_run(context)
+        if kept is None:
+            kept = self.incremental.decide(context, client).to_dict()
+            ledger.keep_window(identity, kept)
         window = Window.from_dict(kept)
         self.log.info("%s from %s before %s", self.incremental.field, *window.to_dict().values())
         return window
@@ -219,7 +220,7 @@ class BulkQueryOperator(BulkJobOperator):
 
     def _start(self, context: Context) -> Any:
         self._check()
-        ledger = self._ledger(context)
+        ledger = self.ledger(context)
         with self._folder(context) or nullcontext() as folder:
             if folder is not None:
                 folder.claim()
@@ -244,14 +245,14 @@ class BulkQueryOperator(BulkJobOperator):
         from airflow_provider_sfbulk.client.flows.extract import recorded_job
 
         self._begin_waits(deadline)
-        ledger = self._ledger(context)
+        ledger = self.ledger(context)
         ledger.resume()
         with self._folder(context) or nullcontext(), self.hook.get_conn() as client, self._showing(context, client):
             submitted = self._given_job() or self._run(context, client, recorded_job(), ledger=ledger)
             if submitted is None:
                 raise LedgerError("no job is recorded for this try of the task, though it was deferred")
             self.job_version = submitted.api_version
-            self._window_kept(ledger)
+            self._window_kept(context, ledger)
             self._show(client, [submitted.job_id])
             (info,) = self._wait_again(context, client, event, [submitted.job_id])
             return self._fetch(context, client, ledger, info, generation=submitted.generation)
@@ -307,6 +308,7 @@ class BulkQueryOperator(BulkJobOperator):
         """
         from airflow_provider_sfbulk.client.flows.extract import recorded_job
 
+        self._abort(client, ledger.begin_query())
         operation = QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
         window = self._window(context, client, ledger)
         plan = {
@@ -319,15 +321,17 @@ class BulkQueryOperator(BulkJobOperator):
             # Nothing for 2.0: a query that an earlier version of this package began has no such entry.
             **({} if self.mode is None else {"api": self.api, "pk_chunking": self.pk_chunking}),
         }
-        self._abort(client, ledger.begin(plan, restart_after_clear=True))
         given = self._given_job()
         if given is not None:
             return given
         if self.api_reserve is not None and self._run(context, client, recorded_job(), ledger=ledger) is None:
             self._keep_reserve(context, client)
-        return self._run(context, client, self._submission(client, operation, window), ledger=ledger)
+        submission = self._submission(client, operation, window, plan_digest(plan))
+        return self._run(context, client, submission, ledger=ledger)
 
-    def _submission(self, client: BulkClient, operation: QueryOperation, window: Window | None) -> Flow[Submitted]:
+    def _submission(
+        self, client: BulkClient, operation: QueryOperation, window: Window | None, plan: str
+    ) -> Flow[Submitted]:
         from airflow_provider_sfbulk.client.flows import extract1
         from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1, chunking_of, root_object
         from airflow_provider_sfbulk.client.flows.extract import submit
@@ -341,11 +345,12 @@ class BulkQueryOperator(BulkJobOperator):
                 operation=operation,
                 column_delimiter=self.column_delimiter,
                 line_ending=self.line_ending,
+                plan=plan,
             )
         spec = JobSpec1(
             root_object(soql), operation, concurrency_mode=self.mode, pk_chunking=chunking_of(self.pk_chunking)
         )
-        return extract1.submit(Jobs1(client.api_version), spec, soql)
+        return extract1.submit(Jobs1(client.api_version), spec, soql, plan=plan)
 
     def _identity_of_params(self, window: Window | None) -> dict[str, str]:
         """Tell whether the values are others than before, without telling them: what a plan holds can be read."""
@@ -378,7 +383,7 @@ class BulkQueryOperator(BulkJobOperator):
             rows = self._run(context, client, extract_to_rows(way, info, max_records=self.max_xcom_records))
             if self.incremental is not None:
                 context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=rows)
-            window = self._window_kept(ledger)
+            window = self._window_kept(context, ledger)
             self._tell(context, client, info, {"records": len(rows)}, window, columns=tuple(rows[0]) if rows else ())
             self._finish(context, ledger, window)
             self.shown.found({"records": len(rows)})
@@ -400,7 +405,7 @@ class BulkQueryOperator(BulkJobOperator):
             ledger=ledger,
         )
         connection = {} if folder.conn_id is None else {"conn_id": folder.conn_id}
-        window = self._window_kept(ledger)
+        window = self._window_kept(context, ledger)
         facts = {"records": extract.records, "manifest": extract.manifest, **connection, **few(extract.files)}
         self._tell(context, client, info, facts, window, columns=extract.columns, extract=extract)
         self._finish(context, ledger, window)
@@ -448,15 +453,15 @@ class BulkQueryOperator(BulkJobOperator):
 
         self.note_lineage(gather)
 
-    def _window_kept(self, ledger: TaskLedger) -> Window | None:
+    def _window_kept(self, context: Context, ledger: TaskLedger) -> Window | None:
         """Give the window that this try has asked for.
 
         :raises SourceError: the DAG was changed while the task was deferred
         """
         if self.incremental is None:
             return None
-        kept = ledger.window()
-        if kept is None or kept["of"] != self.incremental.identity:
+        kept = ledger.window(self.incremental.identity) or self.incremental.window_of_run(context)
+        if kept is None:
             raise SourceError("incremental was changed while the task waited; nothing is published. Clear the task")
         return Window.from_dict(kept)
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 
-from airflow_provider_sfbulk.airflow_calls import ONE_AT_A_TIME
 from airflow_provider_sfbulk.client.errors import SfBulkError
 from airflow_provider_sfbulk.progress import PROGRESS_XCOM_KEY, TEXT_LENGTH, Phase, Progress
 
@@ -157,8 +156,7 @@ class ShownProgress:
         if now < self._trouble_until:
             return
         try:
-            with ONE_AT_A_TIME:
-                self._push(key, value)
+            self._push(key, value)
         except (AirflowRuntimeError, OSError) as error:
             self._trouble_until = now + TROUBLE_SECONDS
             self._log.warning("Airflow did not take what its page is to show (%s)", type(error).__name__)

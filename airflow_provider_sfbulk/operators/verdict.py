@@ -29,22 +29,32 @@ class RefusedInputError(JobFailedError, AirflowFailException):
 
 
 def judge(
-    outcome: Outcome, ledger: TaskLedger, *, last_round: int, allowed: float | None, total: int, where: Sequence[str]
+    outcome: Outcome,
+    ledger: TaskLedger,
+    *,
+    last_round: int,
+    allowed: float | None,
+    total: int,
+    where: Sequence[str],
+    unprocessed_files: Sequence[str],
 ) -> None:
     """Pass the verdict on a load of which nothing is sent again now.
 
     :param total: records of the input
     :param where: URIs of the failed records
+    :param unprocessed_files: URIs of the others
     :raises JobFailedError: when records were not processed; a retry sends them again
     :raises RefusedInputError: when they were not for their header or format
     :raises FailedRecordsError: when more failed than allowed
     """
     jobs = [sent.job for _, sent in outcome.jobs]
-    if outcome.counts["unprocessed"]:
-        if not outcome.counts["successful"] and not outcome.counts["failed"]:
+    if unprocessed := outcome.counts["unprocessed"]:
+        if unprocessed == total:
             # Nothing of the load is in the org, and nothing of it is at work: the next try may load what it finds then.
             ledger.record(GIVEN_UP, {})
-        _refuse_unprocessed(jobs, outcome.counts["unprocessed"])
+        else:
+            ledger.judge(last_round)
+        _refuse_unprocessed(jobs, unprocessed, total=total, where=unprocessed_files)
     try:
         check_failed_records(
             jobs,
@@ -59,15 +69,13 @@ def judge(
         raise
 
 
-def _refuse_unprocessed(jobs: Sequence[JobInfo], unprocessed: int) -> None:
+def _refuse_unprocessed(jobs: Sequence[JobInfo], unprocessed: int, *, total: int, where: Sequence[str]) -> None:
     for job in reversed(jobs):
         try:
             check_complete(job)
         except JobFailedError as error:
             if is_refused_input(job):
-                raise RefusedInputError(
-                    f"{error}. Mend the input or the arguments and clear the task.", job_id=job.id
-                ) from error
+                raise RefusedInputError(f"{error}. {_refused(unprocessed, total, where)}", job_id=job.id) from error
             raise JobFailedError(
                 f"{error}. {unprocessed:,} records were not processed: a retry (or clearing the task) sends them again.",
                 job_id=job.id,
@@ -76,6 +84,17 @@ def _refuse_unprocessed(jobs: Sequence[JobInfo], unprocessed: int) -> None:
         f"{unprocessed:,} records were not processed although their jobs completed (an allowance of the org may be "
         "used up): a retry (or clearing the task) sends them again.",
         job_id=jobs[-1].id,
+    )
+
+
+def _refused(unprocessed: int, total: int, where: Sequence[str]) -> str:
+    if unprocessed == total:
+        return "Nothing was processed. Correct the input, the arguments or the org, and clear the task."
+    file = f"{', '.join(where)}, corrected," if where else "only these records, corrected (results_path gives a file),"
+    return (
+        f"{unprocessed} of {total} records were not processed. If the org lacks something, as a field or a permission, put "
+        "that right and clear the task with the arguments it has: that sends what is not in the org, and a retry does not. "
+        f"If the input is wrong, load {file} in another run instead, and leave this one."
     )
 
 

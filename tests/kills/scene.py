@@ -8,7 +8,7 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from airflow_provider_sfbulk.local_org import LocalOrg
 from tests.kills import spec
@@ -17,8 +17,6 @@ from tests.kills.proxy import Proxy
 from tests.kills.spec import Spec
 from tests.kills.states import begin_try
 from tests.kills.steps import WRITE, Counting, Seen, Strike
-
-RETRIES: Final = 4
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,6 @@ class Scene:
                 states=str(self._states),
                 outcome=str(self._outcome(self._number)),
                 try_number=self._number,
-                max_tries=RETRIES,
                 halt=halt,
                 lingers=None if strike is None or strike.freezes else spec.LINGER_SECONDS,
             )

@@ -30,7 +30,6 @@ class Spec:
     states: str
     outcome: str
     try_number: int
-    max_tries: int
     halt: tuple[int, str] | None = None
     lingers: float | None = None
 

@@ -36,7 +36,7 @@ class TaskInstance:
     dag_id, task_id, run_id, map_index = "dag", "task", "run", -1
 
     def __init__(self, spec: Spec) -> None:
-        self.try_number, self.max_tries = spec.try_number, spec.max_tries
+        self.try_number = spec.try_number
 
     def xcom_push(self, key: str, value: Any) -> None:
         """Take a value; Airflow's API server would keep it."""
@@ -49,7 +49,7 @@ def warm_up() -> None:
     Airflow looks for file systems and for secrets, and pyarrow for pandas, whose types its compute functions take.
     """
     for source in find_sources(__file__):
-        source.identity()
+        source.open().close()
     importlib.import_module("pandas")
     os.environ["AIRFLOW_CONN_WARM_UP"] = "{}"
     BaseHook.get_connection("warm_up")

@@ -27,7 +27,7 @@ from airflow_provider_sfbulk.client.flows import polls, still
 from airflow_provider_sfbulk.ended_by_person import ENDED_XCOM_KEY
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
-from airflow_provider_sfbulk.operators import base
+from airflow_provider_sfbulk.operators import accepted, base
 from airflow_provider_sfbulk.triggers import job as job_trigger
 
 
@@ -43,22 +43,32 @@ class FakeTask:
     run: dict[str, Any] = field(default_factory=dict)
     states: dict[str, Any] = field(default_factory=dict)
     current: int = 0
-    retries: int = 2
-    max_tries: int = 2
+    clears: int = 0
+    airflow_state: str = "running"
+    last: Try | None = None
 
     def start(self, *, cleared: bool = False) -> Try:
-        """Begin the next try: a retry, or what follows a user's clear."""
-        if cleared:
-            self.max_tries = self.current + self.retries
+        """Begin the next try: what follows a user's clear, when Airflow has taken the end of the try before; or a retry,
+        when it is to try again, also because the try's success did not come through."""
+        if cleared and self.last is not None and self.last.task is not None:
+            state, self.airflow_state = self.airflow_state, self.last.state
+            (accepted.on_task_instance_failed if self.last.state == "failed" else accepted.on_task_instance_success)(
+                self.last
+            )
+            self.airflow_state = state
+        self.clears += cleared
         self.current += 1
-        return Try(self, self.current)
+        self.last = Try(self, self.current)
+        return self.last
 
 
 class Try:
     """One try: its context, its XComs, and the store as this try sees it."""
 
     def __init__(self, task: FakeTask, number: int) -> None:
-        self.task, self.try_number, self.max_tries = task, number, task.max_tries
+        self.fake, self.try_number = task, number
+        self.task: BaseOperator | None = None
+        self.state = "running"
         self.dag_id, self.task_id, self.run_id, self.map_index = "dag", "task", "run", -1
         self.id = uuid4()
         self.xcoms: dict[str, Any] = {}
@@ -72,7 +82,8 @@ class Try:
         names = {asset.name for asset in assets}
         self.outlet_events = {asset: SimpleNamespace(extra={}) for asset in assets}
         return {
-            **self.task.run,
+            "dag_run": SimpleNamespace(clear_number=self.fake.clears),
+            **self.fake.run,
             "ti": self,
             "task_state_store": self,
             "asset_state_store": AssetStates(self, names),
@@ -82,20 +93,23 @@ class Try:
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = value
 
+    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
+        return {self.run_id: {self.task_id: self.fake.airflow_state}}
+
     def get(self, key: str, default: Any = None) -> Any:
-        if self.try_number != self.task.current:
+        if self.try_number != self.fake.current:
             return None
-        return copy.deepcopy(self.task.states.get(key, default))
+        return copy.deepcopy(self.fake.states.get(key, default))
 
     def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
         assert retention is not None
-        if self.try_number != self.task.current:
+        if self.try_number != self.fake.current:
             raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 404}))
-        self.task.states[key] = copy.deepcopy(value)
+        self.fake.states[key] = copy.deepcopy(value)
 
     def set_of_asset(self, name: str, key: str, value: Any) -> None:
         assert value is not None
-        self.task.assets[name, key] = copy.deepcopy(value)
+        self.fake.assets[name, key] = copy.deepcopy(value)
 
     def run(self, operator: BaseOperator) -> Any:
         """Run the operator to its end, over as many deferrals as it takes."""
@@ -106,7 +120,24 @@ class Try:
 
     def run_once(self, operator: BaseOperator) -> Any:
         """Run the operator until its end or its deferral."""
-        return operator.execute(self.context_of([*operator.inlets, *operator.outlets]))
+        return self._ended(operator, "execute")
+
+    def _ended(self, operator: BaseOperator, method: str, **given: Any) -> Any:
+        """Do what Airflow does around it, up to the try's end."""
+        self.task = operator
+        context = self.context_of([*operator.inlets, *operator.outlets])
+        try:
+            value = getattr(operator, method)(context, **given)
+        except TaskDeferred:
+            raise
+        except Exception:
+            self.state = "failed"
+            raise
+        self.state = "success"
+        return value
+
+    def get_template_context(self) -> Any:
+        return self.context
 
     def resume(self, operator: BaseOperator, pending: TaskDeferred) -> Any:
         """Run the trigger as the triggerer would, from what is stored of it, then the operator to its end."""
@@ -115,8 +146,7 @@ class Try:
             trigger = type(pending.trigger)(**json.loads(json.dumps(kwargs)))
             event = asyncio.run(first_event(trigger))
             try:
-                context = self.context_of([*operator.inlets, *operator.outlets])
-                return getattr(operator, pending.method_name)(context, event=event.payload)
+                return self._ended(operator, pending.method_name, event=event.payload)
             except TaskDeferred as deferral:
                 pending = deferral
 
@@ -145,7 +175,7 @@ class AssetState:
     name: str
 
     def get(self, key: str, default: Any = None) -> Any:
-        return copy.deepcopy(self.attempt.task.assets.get((self.name, key), default))
+        return copy.deepcopy(self.attempt.fake.assets.get((self.name, key), default))
 
     def set(self, key: str, value: Any) -> None:
         self.attempt.set_of_asset(self.name, key, value)

@@ -321,7 +321,7 @@ def test_a_retry_with_another_input_sends_nothing_more(org: LocalOrg, task: Fake
     path.write_text("Name,External_Key__c\n" + "".join(f"A{n},K-{n}\n" for n in range(25)))
     operator = load(str(path))
     with pytest.raises(Killed):
-        DyingTry(task, 5, after=True).run(operator)
+        DyingTry(task, 6, after=True).run(operator)
     sent = batches(org)
     path.write_text("Name,External_Key__c\n" + "".join(f"B{n},K-{n}\n" for n in range(25)))
     with pytest.raises((InputChangedError, AirflowFailException)):

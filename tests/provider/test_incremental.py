@@ -270,7 +270,7 @@ def test_runs_at_once_overlap_and_leave_no_gap(org: LocalOrg, runs: Runs) -> Non
     later(org)
     task, folder = runs.task()
     with pytest.raises(Killed):
-        DyingTry(task, 2, after=True).run(extract(folder))
+        DyingTry(task, 3, after=True).run(extract(folder))
     change(org, 2)
     later(org)
     other = runs.run()

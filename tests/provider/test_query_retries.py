@@ -212,13 +212,12 @@ def test_a_column_whose_description_changed_is_typed_alike_in_all_pages(
     assert len({str(pq.read_schema(name)) for name in summary["files"]}) == 1
 
 
-def test_a_task_that_succeeded_and_is_tried_again_reads_nothing(readings: LocalOrg, task: FakeTask, out: Path) -> None:
+def test_a_task_whose_success_airflow_did_not_take_reads_anew(readings: LocalOrg, task: FakeTask, out: Path) -> None:
+    """Whether it is tried again or was cleared is not known, and reading anew is right in both cases."""
     first = task.start().run(extract(out))
-    readings.calls.clear()
     again = task.start().run(extract(out))
     check_whole(out, again)
-    assert pages_read(readings) == 0
-    assert {**again, "api_calls": 0} == {**first, "api_calls": 0}
+    assert again["job_id"] != first["job_id"]
 
 
 def test_a_clear_reads_a_new_job(readings: LocalOrg, task: FakeTask, out: Path) -> None:
@@ -476,7 +475,7 @@ def test_a_try_that_is_replaced_after_its_last_page_shows_nothing(
     set_ = old.set
 
     def replaced(key: str, value: Any, **more: Any) -> None:
-        if "published" in str(value):
+        if ".shown." in key:
             task.start()
         set_(key, value, **more)
 
@@ -534,12 +533,12 @@ def test_a_wrong_header_row_of_the_first_page_is_not_kept_for_ever(
 # --- what the ledger holds --------------------------------------------------------------------------------------------
 
 
-def test_a_hundred_pages_fit_into_one_value_of_the_store(readings: LocalOrg, task: FakeTask, out: Path) -> None:
+def test_the_columns_are_kept_once_and_the_soql_not_at_all(readings: LocalOrg, task: FakeTask, out: Path) -> None:
     task.start().run(extract(out, page_records=1))
-    entries = task.states["sfbulk.t1.1.0"]
-    assert sorted(entries, key=lambda key: int(key.partition(".")[2])) == [f"1.{n}" for n in range(25)]
-    assert len(json.dumps(entries)) / 25 * 100 < 48 * 1024
-    assert json.dumps(task.states).count("External_Key__c") == 2, "the columns are kept once; the plan has the SOQL"
+    pages = [value for key, value in task.states.items() if key.rpartition(".")[2].isdigit() and "locator" in value]
+    assert len(pages) == 25
+    assert len(json.dumps(pages)) / 25 < 400
+    assert json.dumps(task.states).count("External_Key__c") == 1
 
 
 def test_the_ledger_holds_no_rows(readings: LocalOrg, task: FakeTask, out: Path) -> None:

@@ -1,9 +1,10 @@
 """Airflow around one task of one run: its tries, its deferrals, its triggerer, and what persons do to it.
 
-The facts (Airflow 3.3.2): a retry leaves ``max_tries`` alone, a user's clear sets it to the try's number plus
-``retries``; a deferred task goes on in another process with the same try number; the event counts only while the task is
-deferred on that very trigger; ``on_kill`` of a trigger is called for a person's clear or mark alone; a worker that is
-told to end gets SIGTERM, for a deploy and for a person alike.
+The facts (Airflow 3.3.2): a retry leaves ``max_tries`` alone, a user's clear sets it to the try's number plus the
+``retries`` that the DAG has then; a success counts when the API server has taken it, and only then do listeners run, in the
+same process, which may die in between; a deferred task goes on in another process with the same try number; the event
+counts only while the task is deferred on that very trigger; ``on_kill`` of a trigger is called for a person's clear or mark
+alone; a worker that is told to end gets SIGTERM, for a deploy and for a person alike.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
+from airflow_provider_sfbulk.operators import accepted
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from tests.simulator.driver import SimulatedDriver, TriggerersDriver
 from tests.simulator.faults import OPERATOR_FAULTS
@@ -95,7 +98,7 @@ class WatchedStore(Store):
     def get(self, key: str) -> Any:
         """Read."""
         value = super().get(key)
-        self._runner.read(self._process.number, value)
+        self._runner.read(self._process.number, {} if value is None else {key: value})
         return value
 
     def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
@@ -118,7 +121,10 @@ class TaskInstance:
     dag_id, task_id, run_id, map_index = "dag", "task", "run", -1
 
     def __init__(self, airflow: AirflowTask, process: Process, world: World) -> None:
-        self.try_number, self.max_tries = process.number, airflow.max_tries
+        self.try_number = process.number
+        self.task: Any = None
+        self.state = "running"
+        self.context: Any = None
         self._airflow, self._process, self._world = airflow, process, world
 
     def xcom_push(self, key: str, value: Any) -> None:
@@ -127,6 +133,14 @@ class TaskInstance:
         self._airflow.xcoms[key] = value
         if fault == "kill_after":
             raise Killed
+
+    def get_template_context(self) -> Any:
+        """Give the context."""
+        return self.context
+
+    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
+        """Tell the state."""
+        return {self.run_id: {self.task_id: self._airflow.state}}
 
     def is_ended_by_person(self) -> bool:
         """Tell what Airflow's API server has recorded."""
@@ -154,6 +168,11 @@ class AirflowTask:
     def __init__(self, runner: Runner, subject: Subject, states: Values) -> None:
         self._runner, self._subject, self._states = runner, subject, states
         self.max_tries = subject.retries
+        self.clears = 0
+        self.counts_clears = runner.chance() < 0.7
+        """Whether Airflow tells how often the run was cleared. It does not where a clear leaves the run's state alone."""
+        self._returned: tuple[Any] | None = None
+        """What the newest try has returned, once Airflow has taken its success."""
         self.state = "queued"
         self.xcoms: dict[str, Any] = {}
         self.ended_by_person: set[int] = set()
@@ -173,11 +192,11 @@ class AirflowTask:
         if self._was_cleared:
             self._runner.settle_writes()  # a person's click comes long after whatever was under way
             self._was_cleared = False
-            self._subject.cleared(is_done=self._is_done())
+            self._subject.cleared(is_done=self._is_done(), is_known=self.counts_clears or self._is_taken())
         else:
             self._subject.retried()
         self._states.current += 1
-        self.state, self.deferral = "running", None
+        self.state, self.deferral, self._returned = "running", None, None
         self._start("execute", {})
 
     def _start(self, method: str, given: dict[str, Any]) -> None:
@@ -192,14 +211,30 @@ class AirflowTask:
         operator._cached_logger = Log(self._runner)  # type: ignore[assignment]
         process.on_sigterm = operator.on_kill
         store = WatchedStore(self._states, process, self._runner)
-        context: Any = {"ti": TaskInstance(self, process, self._runner), "task_state_store": store}
+        ti = TaskInstance(self, process, self._runner)
+        context: Any = {"ti": ti, "task_state_store": store}
+        if self.counts_clears:
+            context["dag_run"] = SimpleNamespace(clear_number=self.clears)
+        ti.task, ti.context = operator, context
         try:
             value = getattr(operator, method)(context, **given)
         except TaskDeferred:
             self._report(process, "defer")
             raise
+        except Exception:
+            if self._is_newest(process) and self.state == "running" and process.number > self.max_tries:
+                ti.state = "failed"
+                accepted.on_task_instance_failed(ti)
+            raise
         self._report(process, "return")
+        if self._is_newest(process) and self.state == "running":
+            self.state, self._returned = "success", (value,)
+        ti.state = "success"  # listeners are called also when the API server has refused it
+        accepted.on_task_instance_success(ti)
         return value
+
+    def _is_newest(self, process: Process) -> bool:
+        return process is self.process and process.number == self._states.current
 
     def _report(self, process: Process, what: str) -> None:
         """Tell the API server how the process ended."""
@@ -212,6 +247,8 @@ class AirflowTask:
             raise failed(500)
 
     def _ended(self, process: Process, value: Any, error: BaseException | None) -> None:
+        if self._is_newest(process) and self.state == "success" and self._returned is not None:
+            (value,), error = self._returned, None  # whatever happened to the process since
         self._runner.try_ended(process, value, error)
         if process is not self.process or process.number != self._states.current:
             return
@@ -221,8 +258,6 @@ class AirflowTask:
             self._defer(error)
         elif self.state == "running" and error is not None:
             self._failed()
-        elif self.state == "running":
-            self.state = "success"
 
     def lost(self, process: Process) -> None:
         """Notice that a process gives no sign of life."""
@@ -271,16 +306,21 @@ class AirflowTask:
 
     def _cleared(self) -> None:
         self._was_cleared = True
+        self.clears += 1
         self.max_tries = self._states.current + self._subject.retries
 
-    def _is_done(self) -> bool:
-        """Whether the task had done its work: then a clear begins a new load.
+    def _last(self) -> int:
+        known = self._states.values
+        return next((number for number in range(self._states.current, 0, -1) if f"sfbulk.try{number}.load" in known), 0)
 
-        Also when it did so while it was told to end for that clear: nothing in Airflow tells the two apart.
-        """
-        heads = [self._states.values.get(f"sfbulk.t{number}") for number in range(self._states.current, 0, -1)]
-        newest: dict[str, Any] = next((head for head in heads if head is not None), {})
-        return "done" in newest and newest["done"]["max_tries"] != self.max_tries
+    def _is_taken(self) -> bool:
+        """Whether it is recorded how Airflow took the end of the last try that began."""
+        return f"sfbulk.try{self._last()}.taken" in self._states.values
+
+    def _is_done(self) -> bool:
+        """Whether it is recorded that Airflow has taken the task's success: then a clear begins a new load."""
+        known, last = self._states.values, self._last()
+        return f"sfbulk.try{last}.done" in known and known.get(f"sfbulk.try{last}.taken") == {"state": "success"}
 
     def _ended_from_outside(self, state: str) -> None:
         was, self.state = self.state, state

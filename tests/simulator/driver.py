@@ -15,6 +15,7 @@ from airflow_provider_sfbulk.client.drivers.exchange import Upload
 from airflow_provider_sfbulk.client.errors import FencedError, StoppedError, TransportError
 from airflow_provider_sfbulk.client.ledger import MemoryLedger
 from airflow_provider_sfbulk.client.wire import (
+    Aside,
     Authorize,
     Body,
     Fetch,
@@ -121,6 +122,8 @@ class SimulatedDriver:
                 except FencedError:
                     self._world.fenced(self._process.number)
                     raise
+            case Aside(act):
+                act()
             case Together(flows, limit):
                 self._begin("together")
                 self._depth += 1

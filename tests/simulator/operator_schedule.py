@@ -33,7 +33,11 @@ from tests.simulator.operator_witness import OperatorWitness
 from tests.simulator.processes import Process
 from tests.simulator.storage import Files, Folder, StoredFile
 from tests.simulator.store import Killed, Values
-from tests.simulator.subjects import Extract, Load, Subject
+from tests.simulator.stranger import intrude
+from tests.simulator.subjects import Extract, Load, Subject, copy_of
+
+STRANGERS: Final = 0.02
+"""How likely another task wants the folder, in each step."""
 
 STEPS: Final = 5000
 """Steps after which a schedule has no end: far more than any needs."""
@@ -63,6 +67,7 @@ class OperatorSchedule:
         self._coverage: set[tuple[str, str]] = set() if coverage is None else coverage
         self._focus = OPERATOR_EVERY[seed % len(OPERATOR_EVERY)]
         self._files = Files()
+        self._strangers = copy_of(self.rng)
         self._states = Values()
         self.subject = self._choose_subject()
         self.witness = OperatorWitness(self.org, self.subject, self._states, self._files)
@@ -226,7 +231,7 @@ class OperatorSchedule:
             process, value, error, storage_failed=self._storage_failed or not self.is_newest(process.number)
         )
         is_current = process is self.airflow.process and process.number == self._states.current
-        if not is_current or self.airflow.state != "running":
+        if not is_current or self.airflow.state not in ("running", "success"):
             return
         self._calls += process.calls
         if error is None:
@@ -280,6 +285,8 @@ class OperatorSchedule:
         """Let one thing happen."""
         self._steps += 1
         self._left -= 1
+        if self._strangers.random() < STRANGERS:
+            intrude(self._files, self._strangers, TaskInstance)
         claim(self._left > 0, "no end")
         self._processes = [each for each in self._processes if not each.is_over]
         if not self._processes or self.rng.random() < self._pace:
@@ -341,6 +348,8 @@ class OperatorSchedule:
             self.airflow.mark_failed()
         elif fault == "clear" and is_killable:
             self.airflow.clear()
+        elif fault == "retries":
+            self.subject.retries = self.rng.choice((0, 1, 3))
         elif fault == "edit":
             self.subject.is_edited = not self.subject.is_edited
         elif fault == "stray_event":

@@ -40,7 +40,7 @@ class OperatorWitness:
 
     def read(self, number: int, value: Any) -> None:
         """Note what a try has read in the store."""
-        if value is not None:
+        if value not in (None, {}):
             self._read_back[number] = self._read_back.get(number, "") + json.dumps(value)
 
     def written(self, value: Any) -> None:
@@ -59,7 +59,7 @@ class OperatorWitness:
             claim(self._uploads[job_id] <= 1, f"the client sent two uploads to {job_id}")
             known = self._read_back.get(process.number, "")
             claim(what == "upload" or job_id in known, f"{job_id} is closed, and nothing of it was read back")
-            claim(what == "upload" or '"end' in known, f"{job_id} is closed before anything was decided")
+            claim(what == "upload" or ".end." in known, f"{job_id} is closed before anything was decided")
         if what in WRITES and process.number in self._fenced:
             claim(not alone and what != "close", f"{process.label} sent {what} although it was fenced")
 
@@ -70,7 +70,7 @@ class OperatorWitness:
         """
         if job.was_closed and not before.was_closed:
             known = json.dumps(self._states.values)
-            claim(job.id in known and '"end' in known, f"{job.id} is closed before anything was recorded and decided")
+            claim(job.id in known and ".end." in known, f"{job.id} is closed before anything was recorded and decided")
         if job.state == "Aborted" and before.state != "Aborted":
             claim(for_person or not job.was_closed, f"{job.id} was aborted after its close, and nobody asked for it")
         self.rows()

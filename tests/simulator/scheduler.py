@@ -17,6 +17,7 @@ from airflow_provider_sfbulk.client.errors import FencedError, SfBulkError, Tran
 from airflow_provider_sfbulk.client.flows import ingest
 from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE
 from airflow_provider_sfbulk.client.wire import (
+    Aside,
     Authorize,
     Body,
     Fetch,
@@ -275,6 +276,8 @@ class Schedule:
                 self.witness.decided |= key.startswith(ingest.DECISION)
                 self._note(f"try {one.number}: recorded {key}")
                 return stands
+            case Aside(act):
+                act()
             case Together(flows, limit):
                 strand.together = Running(iter(flows), limit)
                 self._pull(strand)

@@ -9,13 +9,14 @@ from typing import Any, Protocol
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
-GET_FAULTS = ("kill_before", "kill_after", "error", "frozen_before", "frozen_after")
+GET_FAULTS = ("kill_before", "kill_after", "error", "not_found", "frozen_before", "frozen_after")
 SET_FAULTS = (
     "kill_before",
     "kill_after",
     "lost",
     "reply_lost",
     "late",
+    "repeated",
     "frozen_before",
     "frozen_within",
     "frozen_after",
@@ -52,6 +53,7 @@ class Store:
 
     def __init__(self, states: Values, number: int, faults: Faults) -> None:
         self._states, self._number, self._faults = states, number, faults
+        self._struck: set[str] = set()
 
     def get(self, key: str) -> Any:
         """Read, unless the fates are against it."""
@@ -59,6 +61,11 @@ class Store:
         if fault == "error":
             raise failed(500)
         value = copy.deepcopy(self._states.values.get(key)) if self._number == self._states.current else None
+        if (
+            fault == "not_found" and key not in self._struck
+        ):  # a proxy's 404, which the task SDK takes for "no such key"
+            self._struck.add(key)
+            value = None
         self._end(fault)
         return value
 
@@ -69,11 +76,15 @@ class Store:
         if self._number != self._states.current:
             raise failed(404)
         kept = copy.deepcopy(value)
+        before = self._states.values.get(key, value)
+        if before != value:
+            raise AssertionError(f"{key} is written anew")
         if fault == "frozen_within":  # the server has looked at the id, and a newer try begins before it commits
             self._faults.freeze(self._number)
-        if fault == "late":  # the server has looked at the id; it commits when it comes to it
+        # The task SDK gives a reply up after five seconds and sends the write again; the first one comes late.
+        if fault in ("late", "repeated"):  # the server has looked at the id; it commits when it comes to it
             self._faults.later(f"write {key}", lambda: self._states.values.update({key: kept}))
-        elif fault != "lost":
+        if fault not in ("late", "lost"):
             self._states.values[key] = kept
         self._end(fault)
         if fault in ("late", "lost", "reply_lost"):

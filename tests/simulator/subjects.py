@@ -7,7 +7,6 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from random import Random
 from typing import Any, ClassVar
 
@@ -65,10 +64,11 @@ class Subject:
         """Make the operator, as the DAG file does in every process."""
         raise NotImplementedError
 
-    def cleared(self, *, is_done: bool) -> None:
+    def cleared(self, *, is_done: bool, is_known: bool) -> None:
         """Note a user's clear.
 
-        :param is_done: whether the task had done its work
+        :param is_done: whether the task had done its work, and Airflow has taken that
+        :param is_known: whether the next try can know of the clear
         """
 
     def retried(self) -> None:
@@ -131,7 +131,7 @@ class Load(Subject):
         size = self._part_records
         if not process.is_clean and self._rng.random() < 0.3:
             size = self._rng.randint(1, 3)
-        source = partial(self._read, process) if self._is_callable else [dict(row) for row in self._rows]
+        source = Source(self, process) if self._is_callable else [dict(row) for row in self._rows]
         return BulkIngestOperator(
             task_id="load",
             source=source,
@@ -145,7 +145,7 @@ class Load(Subject):
         """Note to which load a new job belongs."""
         self._loads[job.id] = self.load
 
-    def cleared(self, *, is_done: bool) -> None:
+    def cleared(self, *, is_done: bool, is_known: bool) -> None:
         """After the work is done a clear begins a new load, which brings all rows once more."""
         self.load += is_done
 
@@ -242,6 +242,16 @@ class Load(Subject):
             yield dict(row)
 
 
+class Source:
+    """A callable that gives the rows. Objects within it are no arguments."""
+
+    def __init__(self, load: Load, process: Process) -> None:
+        self._load, self._process = load, process
+
+    def __call__(self) -> Iterator[dict[str, str]]:
+        return self._load._read(self._process)
+
+
 class Extract(Subject):
     """A ``BulkQueryOperator``."""
 
@@ -249,6 +259,7 @@ class Extract(Subject):
 
     def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
         super().__init__(world, org, files, rng, focus)
+        self._sizes = copy_of(rng)
         self._to_files = focus in SETTLING or rng.random() < 0.8
         self._before_clear = 0
         self._is_retried = False
@@ -265,13 +276,20 @@ class Extract(Subject):
         return BulkQueryOperator(
             task_id="extract",
             soql="SELECT Name, Id FROM Account" if self.is_edited else "SELECT Id, Name FROM Account",
-            **self._arguments,
+            **{**self._arguments, **self._changed(process)},
             **self._common,
         )
 
-    def cleared(self, *, is_done: bool) -> None:
-        """A clear starts over."""
-        self._before_clear = len(self._org.queries.jobs)
+    def _changed(self, process: Process) -> dict[str, Any]:
+        """Give what another version of the DAG file says in this try."""
+        if process.is_clean or self._sizes.random() < 0.7:
+            return {}
+        return {"page_records": self._sizes.randint(1, 4)}
+
+    def cleared(self, *, is_done: bool, is_known: bool) -> None:
+        """A clear starts over, where it can be told from a retry."""
+        if is_known:
+            self._before_clear = len(self._org.queries.jobs)
         self._is_retried = False
 
     def retried(self) -> None:
@@ -312,6 +330,13 @@ class Extract(Subject):
             unsaved=Counter(),
             allowed=0,
         )
+
+
+def copy_of(rng: Random) -> Random:
+    """Give a generator of its own, which leaves the numbers of the schedule's as they are."""
+    made = Random()
+    made.setstate(rng.getstate())
+    return made
 
 
 def rows_of(name: str, data: bytes) -> list[dict[str, Any]]:

@@ -21,10 +21,6 @@ from airflow_provider_sfbulk.ledger import TaskLedger
 from tests.simulator.invariants import Witness
 from tests.simulator.store import Faults, Killed, Store, Values
 
-PLAN: Final = {"sobject": "Account", "operation": "insert", "source": "a function"}
-MAX_TRIES: Final = 99
-"""Airflow's number, which stays the same over all retries."""
-
 READ_FAULTS: Final = ("bad_input", "freeze", "kill_before")
 """What may happen when the next part of the input is read."""
 
@@ -84,11 +80,12 @@ class Task:
         """What the operator does, deferral included."""
         jobs = IngestJobs("66.0")
         ledger = self._ledger(one)
-        given_up = ledger.begin(PLAN)
-        if ledger.is_resumed:
+        ledger.begin_load()
+        if ledger.decision is not None:
             self._witness.decided = True
-        for job_id in given_up:
-            yield from ingest._abort_quietly(jobs, job_id)
+        if (done := ledger.done) is not None:
+            ledger.finish(done["result"])
+            return
         parts = self._parts(one)
         filled = yield from ingest.load(jobs, IngestSpec("Account", "insert"), parts, limit=self._rng.randint(1, 3))
         if self._rng.random() < 0.3:  # deferred, and taken up by another process
@@ -103,7 +100,7 @@ class Task:
 
     def _ledger(self, one: Try) -> TaskLedger:
         store = Store(self._states, one.number, self._faults)
-        one.ledger = TaskLedger(store, try_number=one.number, max_tries=MAX_TRIES)
+        one.ledger = TaskLedger(store, try_number=one.number, clears=0)
         return one.ledger
 
     def _parts(self, one: Try) -> Iterator[Part]:

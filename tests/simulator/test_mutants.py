@@ -16,10 +16,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_sfbulk import ledger
 from airflow_provider_sfbulk.client.flows import ingest, wait
 from airflow_provider_sfbulk.client.flows.job import IngestJobs
 from airflow_provider_sfbulk.ledger import TaskLedger
 from tests.simulator import scheduler, task
+from tests.simulator.faults import EVERY
 from tests.simulator.invariants import Violation
 
 SCHEDULES = 4000
@@ -55,7 +57,10 @@ FORGETFUL = Change(ingest, "_give_up", "    yield Record(GIVEN_UP, {})", "    pa
 CREDULOUS = Change(wait, "check_complete", "if job.state is JobState.JOB_COMPLETE", "if True", (task,))
 DECIDE = (
     "        records = sum(each.records for each in filled)\n"
-    '        yield Record(f"{DECISION}{number}", {**note, "parts": len(filled), "records": records})\n'
+    "        named = [each.to_list() for each in filled]\n"
+    '        yield Record(f"{DECISION}{number}", {**note, "parts": len(filled), "records": records, "jobs": named})\n'
+    "        for job_id in replaced:  # only now can no other try take them up\n"
+    "            yield from _abort_quietly(jobs, job_id)\n"
 )
 CLOSE = "    yield Together((_close(jobs, each.job_id, look_first=looked) for each in filled), CLOSE_LIMIT)\n"
 BETWEEN = """\
@@ -89,14 +94,15 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
                '        yield from _close(jobs, stands["job_id"], look_first=False)\n'
                "        return Filled.of(part, stands"),
     ),
-    "does not read back what it recorded": (Change(TaskLedger, "_put", "if self._get(key) != value", "if False"),),
-    "one key for all tries": (Change(TaskLedger, "_head_key", "{number}", ""),
-                              Change(TaskLedger, "_block_key", "{number}", "")),
+    "does not read back what it recorded": (Change(TaskLedger, "_write", "if found != value", "if False"),),
+    "one key for all tries": (Change(ledger, "_key", "try{number}.", "try."),),
     "the lowest try's entry wins": (
-        Change(TaskLedger, "_recall", 'range(self._head["load"], self._try)',
-               'reversed(range(self._head["load"], self._try))'),
+        Change(TaskLedger, "_highest", "range(self._try, first - 1, -1)", "range(first, self._try + 1)"),
     ),
-    "ignores the ledger": (Change(TaskLedger, "_previous_head", "if head is not None", "if False"),),
+    "ignores the ledger": (Change(TaskLedger, "_begin", "if head is not None", "if False"),),
+    "believes that nothing is there when it is told so once": (
+        Change(TaskLedger, "_get_surely", "value is None and decides", "False"),
+    ),
     "uploads again after a lost reply": (Change(IngestJobs, "upload", "ONCE", "SAFE"),),
     "uploads again after a new login": (Change(IngestJobs, "upload", "resend=False", "resend=True"),),
     "takes a doubtful upload for done": (
@@ -104,7 +110,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
                "except TransientError:\n            return info.id\n        except SfBulkError as error:"),
     ),
     "adopts a job with other content": (
-        Change(ingest, "_fill", '        if waits and known == Filled.of(part, known["job_id"]).to_dict()',
+        Change(ingest, "_fill", '        if waits and known == entry(known["job_id"])',
                "        if waits"),
     ),
     "sends a failed job's records again": (
@@ -124,9 +130,12 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
                "        job_id = yield from _upload"),
     ),
     "was: a retry after the success loads everything again": (
-        Change(TaskLedger, "_is_over", "self._max_tries is None or", "True or"),
+        Change(TaskLedger, "begin_load", "(before.is_done and before.taken == SUCCESS)", "before.is_done"),
     ),
 }  # fmt: skip
+
+FAVOURED = {"the lowest try's entry wins": range(EVERY.index(("set", "late")), 400 * len(EVERY), len(EVERY))}
+"""Of a mutant that shows under a rare fault alone, schedules that favour it are run."""
 
 
 @pytest.fixture(autouse=True)
@@ -141,10 +150,10 @@ def _quiet() -> Iterator[None]:
 def test_a_broken_protocol_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for change in MUTANTS[name]:
         change.apply(monkeypatch)
-    for seed in range(SCHEDULES):
+    for seed in FAVOURED.get(name, range(SCHEDULES)):
         try:
             scheduler.run(seed)
         except Violation as violation:
             print(f"{name}: caught by schedule {seed + 1}: {str(violation).splitlines()[0]}")
             return
-    pytest.fail(f"{SCHEDULES} schedules passed: {name}")
+    pytest.fail(f"all schedules passed: {name}")

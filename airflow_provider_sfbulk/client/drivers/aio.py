@@ -41,6 +41,7 @@ from airflow_provider_sfbulk.client.flows.org import ApiUsage
 from airflow_provider_sfbulk.client.ledger import MemoryLedger
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.wire import (
+    Aside,
     Authorize,
     Body,
     Effect,
@@ -179,6 +180,8 @@ class AsyncDriver:
                 result = await _in_thread(partial(ledger.recall, key))
             case Record(key, value):
                 result = await _in_thread(partial(ledger.record, key, value))
+            case Aside(act):
+                act()
             case Together(flows, limit):
                 result = await self._together(flows, limit, ledger)
         return result
@@ -249,7 +252,7 @@ class AsyncDriver:
                     await beside(partial(receiver.feed, raw))
                     if receiver.is_full:
                         break
-                return await beside(receiver.finish)
+                return self._session.unsaid(await beside(receiver.finish))
             except BaseException as error:
                 await beside(receiver.discard)
                 name(error, request)

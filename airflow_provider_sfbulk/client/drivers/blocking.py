@@ -13,16 +13,17 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property, partial
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import requests
 import urllib3
 from requests.utils import get_environ_proxies
 
 from airflow_provider_sfbulk.client.auth.session import Session
+from airflow_provider_sfbulk.client.drivers.door import Door
 from airflow_provider_sfbulk.client.drivers.exchange import (
     RAW_BYTES,
     Meter,
@@ -43,6 +44,7 @@ from airflow_provider_sfbulk.client.flows.org import ApiUsage
 from airflow_provider_sfbulk.client.ledger import MemoryLedger
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.wire import (
+    Aside,
     Authorize,
     Effect,
     Fetch,
@@ -61,6 +63,22 @@ from airflow_provider_sfbulk.client.wire import (
 )
 
 T = TypeVar("T")
+
+
+class Outside(Protocol):
+    """Makes a call in the thread that runs the outermost flow."""
+
+    def __call__(self, act: Callable[[], T], /) -> T:
+        """Make it, and return or raise what comes of it."""
+
+
+def _here(act: Callable[[], T], /) -> T:
+    return act()
+
+
+def _by_door(door: Door, outside: Outside, act: Callable[[], T], /) -> T:
+    return door.call(partial(outside, act))
+
 
 _CONNECTIONS: Final = 20
 _LOOK_SECONDS: Final = 0.5
@@ -116,10 +134,17 @@ class BlockingDriver:
     def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow to its end and return its result.
 
-        :param ledger: performs ``Recall`` and ``Record``; by default one that is forgotten with the run
+        :param ledger: performs ``Recall`` and ``Record``; by default one that is forgotten with the run. It is used in the
+            calling thread alone, as are ``Aside`` and logins, whatever the flow runs at the same time
         :raises SfBulkError: what the flow raises
         """
-        ledger = ledger or MemoryLedger()
+        return self._run(flow, ledger or MemoryLedger(), _here)
+
+    def _run(self, flow: Flow[T], ledger: Ledger, outside: Outside) -> T:
+        """Run a flow.
+
+        :param outside: makes calls in the thread that runs the outermost flow
+        """
         result: Any = None
         error: BaseException | None = None
         while True:
@@ -130,7 +155,7 @@ class BlockingDriver:
                 return value
             result = error = None
             try:
-                result = self._perform(effect, ledger)
+                result = self._perform(effect, ledger, outside)
             except BaseException as raised:  # also a kill: the flow's own cleaning up has to run
                 error = raised
 
@@ -152,7 +177,7 @@ class BlockingDriver:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _perform(self, effect: Effect, ledger: Ledger) -> Any:
+    def _perform(self, effect: Effect, ledger: Ledger, outside: Outside) -> Any:
         self._check()
         result: Any = None
         match effect:
@@ -161,26 +186,33 @@ class BlockingDriver:
             case Fetch(request, sink):
                 result = self._exchange(request, sink)
             case Authorize(stale):
-                result = self._authorize(stale)
+                result = self._authorize(stale, outside)
             case Sleep(seconds, jitter):
                 self._sleep(seconds * (1.0 - jitter * self._chance()))
                 self._check()
             case Now():
                 result = self._clock()
             case Recall(key):
-                result = ledger.recall(key)
+                result = outside(partial(ledger.recall, key))
             case Record(key, value):
-                result = ledger.record(key, value)
+                result = outside(partial(ledger.record, key, value))
+            case Aside(act):
+                outside(act)
             case Together(flows, limit):
-                result = self._together(flows, limit, ledger)
+                result = self._together(flows, limit, ledger, outside)
         return result
 
     def _check(self) -> None:
         if self._stopped.is_set():
             raise copy.copy(self._reason)
 
-    def _authorize(self, stale: Token | None) -> Token:
+    def _authorize(self, stale: Token | None, outside: Outside) -> Token:
         seen = self._session.logins
+        if (token := self._session.settled(stale, seen)) is not None:
+            return token
+        return outside(partial(self._log_in, stale, seen))
+
+    def _log_in(self, stale: Token | None, seen: int) -> Token:
         while not self._login.acquire(timeout=_LOOK_SECONDS):
             self._check()
         try:
@@ -188,32 +220,39 @@ class BlockingDriver:
         finally:
             self._login.release()
 
-    def _together(self, flows: Iterable[Flow[Any]], limit: int, ledger: Ledger) -> list[Any]:
+    def _together(self, flows: Iterable[Flow[Any]], limit: int, ledger: Ledger, outside: Outside) -> list[Any]:
         results: list[Any] = []
         running: dict[Future[Any], int] = {}
         first: BaseException | None = None
         waiting = iter(flows)
+        door = Door()
+        by_door = partial(_by_door, door, outside)
         with ThreadPoolExecutor(max(1, limit), thread_name_prefix="sfbulk") as pool:
-            while True:
-                try:
-                    while first is None and len(running) < max(1, limit):
-                        flow = next(waiting)
-                        results.append(None)
-                        # With the log's context variables, so that lines of all threads belong to the task.
-                        run = partial(self.run, flow, ledger=ledger)
-                        running[pool.submit(contextvars.copy_context().run, run)] = len(results) - 1
-                except StopIteration:
-                    waiting = iter(())
-                except BaseException as error:
-                    first = error
-                if not running:
-                    break
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+            try:
+                while True:
+                    try:
+                        while first is None and len(running) < max(1, limit):
+                            flow = next(waiting)
+                            results.append(None)
+                            # With the log's context variables, so that lines of all threads belong to the task.
+                            run = partial(self._run, flow, ledger, by_door)
+                            future = pool.submit(contextvars.copy_context().run, run)
+                            running[future] = len(results) - 1
+                            door.watch(future)
+                    except StopIteration:
+                        waiting = iter(())
+                    except BaseException as error:
+                        first = error
+                    if not running:
+                        break
+                    future = door.serve()
                     place = running.pop(future)
                     if (error_of := future.exception()) is None:
                         results[place] = future.result()
                     else:
                         first = first or error_of
+            finally:
+                door.shut()  # before the pool waits for threads that wait at the door
         if first is not None:
             raise first
         return results
@@ -233,7 +272,7 @@ class BlockingDriver:
                     receiver.feed(raw)
                     if receiver.is_full:
                         break
-                return receiver.finish()
+                return self._session.unsaid(receiver.finish())
             except BaseException as error:
                 receiver.discard()
                 name(error, request)

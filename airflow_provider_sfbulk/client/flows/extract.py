@@ -54,11 +54,14 @@ def submit(
     operation: QueryOperation | str,
     column_delimiter: ColumnDelimiter | str,
     line_ending: LineEnding | str,
+    plan: str = "",
 ) -> Flow[Submitted]:
     """Find the query job that an earlier try recorded, or make one and record it.
 
-    A job that failed, was aborted or is gone is followed by a new one: reading again changes nothing.
+    A job that failed, was aborted or is gone is followed by a new one: reading again changes nothing. So is one that
+    was asked for something else, which is aborted.
 
+    :param plan: tells what is asked for from anything else
     :raises RequestRefusedError: when Salesforce refuses the SOQL
     """
     for generation in count():
@@ -66,6 +69,9 @@ def submit(
         known = yield Recall(key)
         if known is None:
             break
+        if known.get("plan") != plan:
+            yield from _abort_quietly(jobs, known["job_id"])
+            continue
         try:
             info = yield from jobs.at(known.get("api_version")).get(known["job_id"])
         except NotFoundError:
@@ -74,17 +80,21 @@ def submit(
             log.info("going on with query job %s of an earlier try", info.id)
             return _submitted(known, generation)
     made = yield from jobs.create(soql, operation=operation, column_delimiter=column_delimiter, line_ending=line_ending)
-    stands = yield Record(key, {"job_id": made.id, "api_version": jobs.api_version})
+    stands = yield Record(key, {"job_id": made.id, "plan": plan, "api_version": jobs.api_version})
     if stands["job_id"] != made.id:
-        try:
-            yield from jobs.abort(made.id)
-        except SfBulkError as error:
-            log.warning("query job %s is not needed and could not be aborted (%s)", made.id, error)
+        yield from _abort_quietly(jobs, made.id)
     return _submitted(stands, generation)
 
 
 def _submitted(known: Mapping[str, Any], generation: int) -> Submitted:
     return Submitted(known["job_id"], generation, known.get("api_version"))
+
+
+def _abort_quietly(jobs: QueryJobs, job_id: str) -> Flow[None]:
+    try:
+        yield from jobs.abort(job_id)
+    except SfBulkError as error:
+        log.warning("query job %s is not needed and could not be aborted (%s)", job_id, error)
 
 
 def recorded_job() -> Flow[Submitted | None]:

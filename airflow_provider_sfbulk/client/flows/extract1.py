@@ -49,8 +49,10 @@ _FIELD: Final = re.compile(r"[A-Za-z][\w.]*")
 log = logging.getLogger(__name__)
 
 
-def submit(jobs: Jobs1, spec: JobSpec1, soql: str) -> Flow[Submitted]:
+def submit(jobs: Jobs1, spec: JobSpec1, soql: str, *, plan: str = "") -> Flow[Submitted]:
     """Find the query job that an earlier try recorded, or make one and record it.
+
+    :param plan: tells what is asked for from anything else
 
     A job that failed, was aborted, is gone or may lack its batch is followed by a new one: reading again changes nothing.
 
@@ -60,13 +62,14 @@ def submit(jobs: Jobs1, spec: JobSpec1, soql: str) -> Flow[Submitted]:
         known = yield Recall(f"0.{generation}")
         if known is None:
             break
-        if (yield from _is_usable(jobs, spec, known)):
+        batch = known if "batch_id" in known else (yield Recall(_batch_key(generation)))
+        if (yield from _is_usable(jobs, spec, known["job_id"], None if known.get("plan") != plan else batch)):
             log.info("going on with query job %s of an earlier try", known["job_id"])
             return Submitted(known["job_id"], generation)
     last = generation + QUERY_TRIES - 1
     while True:
         job = yield from jobs.create(spec)
-        yield Record(f"0.{generation}", {"job_id": job.id})
+        yield Record(f"0.{generation}", {"job_id": job.id, "plan": plan})
         try:
             body = Body.of(soql.encode(), spec.rows_in.media_type)
             batch = yield from jobs.add_batch(job.id, body, hide=partial(without_values, soql=soql))
@@ -77,20 +80,26 @@ def submit(jobs: Jobs1, spec: JobSpec1, soql: str) -> Flow[Submitted]:
             log.warning("whether query job %s has its query is in doubt (%s); making another job", job.id, error)
             generation += 1
             continue
-        yield Record(f"0.{generation}", {"job_id": job.id, "batch_id": batch.id})
+        yield Record(_batch_key(generation), {"batch_id": batch.id})
         yield from _close(jobs, spec, job.id, batch.id)
         return Submitted(job.id, generation)
 
 
-def _is_usable(jobs: Jobs1, spec: JobSpec1, known: Mapping[str, Any]) -> Flow[bool]:
-    """Whether an earlier try's job is worth waiting for; if it waits for its close, it is closed."""
-    job_id, batch_id = known["job_id"], known.get("batch_id")
-    if batch_id is None:
+def _batch_key(generation: int) -> str:
+    return f"0b.{generation}"
+
+
+def _is_usable(jobs: Jobs1, spec: JobSpec1, job_id: str, batch: Mapping[str, Any] | None) -> Flow[bool]:
+    """Whether an earlier try's job is worth waiting for; if it waits for its close, it is closed.
+
+    :param batch: what is recorded of its batch; of a job that asks for something else, nothing is
+    """
+    if batch is None:
         yield from _abort_quietly(jobs, job_id)
         return False
     try:
         if (yield from jobs.get(job_id)).state is JobState1.OPEN:
-            yield from _close(jobs, spec, job_id, batch_id)
+            yield from _close(jobs, spec, job_id, batch["batch_id"])
         info = yield from ClassicJobs(jobs.api_version).get(job_id)
     except RequestRefusedError as error:
         if error.error_code != GONE:

@@ -22,15 +22,18 @@ same, byte for byte.
 Records that are sent again form another *round* of the load, filled, decided and closed like the first
 (``flows/rounds.py``).
 
-A replaced try may wake up at any time, and an abort may arrive long after it was sent. So a job that the ledger names is
-aborted only after the ledger, read back, names another one in its place or gives the whole load up.
+A replaced try may wake up at any time, a write of its ledger and an abort may arrive long after they were sent. So a job
+that the ledger names is aborted only after the ledger, read back, has decided for others or gives the whole load up.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Protocol, Self
 
 from airflow_provider_sfbulk.client.errors import (
@@ -47,13 +50,14 @@ from airflow_provider_sfbulk.client.flows.job import IngestJobs
 from airflow_provider_sfbulk.client.flows.spec import IngestSpec
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.records.parts import Part
-from airflow_provider_sfbulk.client.wire import Flow, Recall, Record, Sleep, Together
+from airflow_provider_sfbulk.client.wire import Aside, Flow, Recall, Record, Sleep, Together
 
 FILL_TRIES: Final = 5
 """Jobs to make for one part before its upload counts as failed."""
 
 DECISION: Final = "end."
-"""Key, followed by the round's number, under which the decision is recorded."""
+"""Key, followed by the round's number, under which the decision is recorded. It names all jobs that it is about: what
+another try has recorded of single parts, before or since, is no part of it."""
 
 GIVEN_UP: Final = "given_up"
 """Key under which is noted that the load ends undecided: the next try makes jobs of its own."""
@@ -73,7 +77,7 @@ log = logging.getLogger(__name__)
 
 
 class OnJob(Protocol):
-    """What is told of a job that was made, before anything is uploaded to it. Called from several threads."""
+    """What is told of a job that was made, before anything is uploaded to it."""
 
     def __call__(self, job_id: str, /, *, number: int, records: int) -> None:
         """Take note.
@@ -117,6 +121,21 @@ class Filled:
         """Give what is recorded under the part's key."""
         return {"job_id": self.job_id, "records": self.records, "length": self.length, "sha256": self.sha256}
 
+    def to_list(self) -> list[Any]:
+        """Give what the decision names of it."""
+        return list(self.to_dict().values())
+
+    @classmethod
+    def from_list(cls, number: int, known: Sequence[Any]) -> Self:
+        """Read what a decision names.
+
+        :raises LedgerError: when that is nothing
+        """
+        job_id, records, length, sha256 = known
+        if job_id is None:
+            raise LedgerError(f"the load is decided, but nothing is recorded about its part {number}")
+        return cls(number=number, job_id=job_id, records=records, length=length, sha256=sha256)
+
 
 def load(
     jobs: IngestJobs,
@@ -142,9 +161,13 @@ def load(
     """
     decided = yield Recall(f"{DECISION}{number}")
     if decided is None:
-        filled = yield from _fill_all(jobs, spec, parts, limit, number, on_job)
+        replaced: list[str] = []
+        filled = yield from _fill_all(jobs, spec, parts, limit, number, replaced, on_job)
         records = sum(each.records for each in filled)
-        yield Record(f"{DECISION}{number}", {**note, "parts": len(filled), "records": records})
+        named = [each.to_list() for each in filled]
+        yield Record(f"{DECISION}{number}", {**note, "parts": len(filled), "records": records, "jobs": named})
+        for job_id in replaced:  # only now can no other try take them up
+            yield from _abort_quietly(jobs, job_id)
         looked = False
     else:
         filled = yield from recorded(number)
@@ -161,22 +184,25 @@ def recorded(number: int = 0) -> Flow[list[Filled]]:
     decided = yield Recall(f"{DECISION}{number}")
     if decided is None:
         raise LedgerError("the load is not decided: its input has not been uploaded to its end")
-    filled = []
-    for part in range(decided["parts"]):
-        entry = yield Recall(f"{number}.{part}")
-        if entry is None:
-            raise LedgerError(f"the load has {decided['parts']} parts, but nothing is recorded about part {part}")
-        kept = {name: entry[name] for name in ("job_id", "records", "length", "sha256")}
-        filled.append(Filled(number=part, **kept))
-    return filled
+    return [Filled.from_list(part, known) for part, known in enumerate(decided["jobs"])]
 
 
 def _fill_all(
-    jobs: IngestJobs, spec: IngestSpec, parts: Iterable[Part], limit: int, number: int, on_job: OnJob
+    jobs: IngestJobs,
+    spec: IngestSpec,
+    parts: Iterable[Part],
+    limit: int,
+    number: int,
+    replaced: list[str],
+    on_job: OnJob,
 ) -> Flow[list[Filled]]:
     made: list[str] = []
+
+    def fill(part: Part) -> Flow[Filled]:
+        return _fill(jobs, spec, part, number, made, replaced, on_job)
+
     try:
-        filled: list[Filled] = yield Together((_fill(jobs, spec, part, number, made, on_job) for part in parts), limit)
+        filled: list[Filled] = yield Together((fill(part) for part in parts), limit)
         if not filled:
             raise EmptyInputError("the input has no records: there is nothing to load")
     except (SourceError, RequestRefusedError):
@@ -202,30 +228,50 @@ def _give_up(jobs: IngestJobs, made: Iterable[str]) -> Flow[None]:
         yield from _abort_quietly(jobs, job_id)
 
 
-def _fill(jobs: IngestJobs, spec: IngestSpec, part: Part, number: int, made: list[str], on_job: OnJob) -> Flow[Filled]:
-    """Bring one part into a job that is recorded, or find the recorded one that already holds it."""
+def _fill(
+    jobs: IngestJobs,
+    spec: IngestSpec,
+    part: Part,
+    number: int,
+    made: list[str],
+    replaced: list[str],
+    on_job: OnJob,
+) -> Flow[Filled]:
+    """Bring one part into a job that is recorded, or find the recorded one that already holds it.
+
+    :param made: is given the job
+    :param replaced: is given an earlier try's job that holds something else
+    """
     key = f"{number}.{part.number}"
+
+    def entry(job_id: str) -> dict[str, Any]:
+        return {**Filled.of(part, job_id).to_dict(), "spec": _digest(spec)}
+
     try:
         known = yield Recall(key)
         waits = known is not None and (yield from _is_open(jobs, known["job_id"]))
-        if waits and known == Filled.of(part, known["job_id"]).to_dict():
+        if waits and known == entry(known["job_id"]):
             made.append(known["job_id"])
             yield Record(key, known)
             return Filled.of(part, known["job_id"])
         job_id = yield from _upload(jobs, spec, part, number, on_job)
         made.append(job_id)
-        stands = yield Record(key, Filled.of(part, job_id).to_dict())
+        stands = yield Record(key, entry(job_id))
         if stands["job_id"] != job_id:
             yield from _abort_quietly(jobs, job_id)
         elif waits:
-            # Only now is it certain that no other try takes the earlier job up.
-            yield from _abort_quietly(jobs, known["job_id"])
+            replaced.append(known["job_id"])
         log.info(
             "part %d lies in job %s: %d records, %d bytes", part.number, stands["job_id"], part.records, part.length
         )
         return Filled.of(part, stands["job_id"])
     finally:
         part.close()
+
+
+def _digest(spec: IngestSpec) -> str:
+    """Tell the jobs of one load from those of another, which the same bytes may be for."""
+    return hashlib.sha256(json.dumps(spec.to_json(), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _is_open(jobs: IngestJobs, job_id: str) -> Flow[bool]:
@@ -256,7 +302,7 @@ def _upload(jobs: IngestJobs, spec: IngestSpec, part: Part, number: int, on_job:
     for attempt in range(1, FILL_TRIES + 1):
         info = yield from jobs.create(written)
         try:
-            on_job(info.id, number=number, records=part.records)
+            yield Aside(partial(on_job, info.id, number=number, records=part.records))
             yield from jobs.upload(info.id, part.body)
         except SfBulkError as error:
             yield from _abort_quietly(jobs, info.id)

@@ -36,6 +36,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, Final, Self
 
 from airflow_provider_sfbulk import limits
@@ -57,7 +58,7 @@ from airflow_provider_sfbulk.client.models import ColumnDelimiter
 from airflow_provider_sfbulk.client.models1 import JobState1
 from airflow_provider_sfbulk.client.records.kept_parts import KeptParts
 from airflow_provider_sfbulk.client.records.parts import Part
-from airflow_provider_sfbulk.client.wire import Flow, Recall, Record, Sleep
+from airflow_provider_sfbulk.client.wire import Aside, Flow, Recall, Record, Sleep
 
 SEND_TRIES: Final = 5
 """Jobs to make for one part before its sending counts as failed."""
@@ -346,7 +347,7 @@ class _Sending:
             self.jobs_made += 1
             self.open_job = job.id
             left = sum(part.records for part in self.plan if part.number not in self.sent)
-            self.on_job(job.id, number=self.number, records=left)
+            yield Aside(partial(self.on_job, job.id, number=self.number, records=left))
         return self.open_job
 
     def _record(self, part: Planned, job_id: str, batch_id: str) -> Flow[None]:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_sfbulk.client.errors import InputChangedError, ProtocolError, SourceError
+from airflow_provider_sfbulk.client.errors import InputChangedError, ProtocolError, SourceError, StorageError
 from airflow_provider_sfbulk.client.flows import load1
 from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1
 from airflow_provider_sfbulk.client.flows.ingest import Filled
@@ -243,7 +243,7 @@ class _Pass:
             return None
         try:
             numbered = next(rows, None)
-        except (SourceError, OSError) as error:
+        except (SourceError, StorageError, OSError) as error:
             self._cannot_read(error, part)
             return None
         if numbered is None or numbered.part.sha256 != part.sha256:
@@ -336,7 +336,7 @@ class _Pass:
         later = [(at, rule) for at, rule in sorted(self._rules.items()) if at > number]
         if kind == "unprocessed":
             refused = is_refused_input(sent.job)
-            place = next((at for at, rule in later if rule.unprocessed and not refused), 0)
+            place = next((at for at, rule in later if rule.unprocessed and (rule.refused or not refused)), 0)
             return np.full(records, place, dtype=np.int64)
         places = {code: next((at for at, rule in later if rule.takes(code)), 0) for code in set(codes)}
         return np.fromiter((places[code] for code in codes), dtype=np.int64, count=len(codes))

@@ -5,16 +5,17 @@ that decides this (job, way of paging, types of the columns, and what the caller
 short hash. It is part of every entry and of the files' names: pages of two setups never mix, and two processes that
 write the same name write the same bytes.
 
-Layout (keys as in ``airflow_provider_sfbulk.ledger``), with ``g`` for the generation of the job:
+Layout, each key written once by a try, with ``g`` for the number of the job's generation and one more:
 
-=============  ======================================================================================================
-``0.g``        beside the ``job_id``: ``header``, the header row, the same for all pages; ``widened``, columns that a
-               value did not fit; ``published``, the setup whose files were about to be shown; ``doubts``, how often
-               all pages were given up because they did not fit together
-``g+1.index``  ``setup``, ``locator``, ``next``, ``in_order``, ``records``, and what the caller says of the file
-=============  ======================================================================================================
-
-The header row is the one long thing here, so it is kept once. Names of columns are no secret.
+======================  ==============================================================================================
+``g.header.<doubts>``   the header row, the same for all pages: kept once, since it is the one long thing here. Names of
+                        columns are no secret
+``g.wide.<n>``          a column that a value did not fit
+``g.doubt.<n>``         all pages were given up because they did not fit together
+``g.shown.<setup>``     the files of this setup were about to be shown
+``g.<setup>.<index>``   a finished page: ``locator``, ``next``, ``in_order``, ``records``, and what the caller says of its
+                        file
+======================  ==============================================================================================
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from airflow_provider_sfbulk.client.wire import Flow, Recall, Record
 _SETUP_DIGITS: Final = 8
 """Hexadecimal digits of a setup: it tells apart the few setups of one task, no more."""
 
-_LONGEST_GAP: Final = 100
+_LONGEST_GAP: Final = 25
 """So many missing pages in a row are the end. Between finished pages lie only those that were being read at the same
 time; were they more, some finished pages would be read again."""
 
@@ -69,11 +70,18 @@ class PageLedger:
         self._generation = generation
         self._files = files
         self._given = dict(setup)
-        self._noted: dict[str, Any] = {}
+        self._doubts = 0
+        self._widened: list[str] = []
+        self._header = b""
 
     def open(self) -> Flow[None]:
         """Read what is known of the job. Comes first."""
-        self._noted = dict((yield Recall(self._job_key)) or {})
+        while (yield Recall(self._key("doubt", self._doubts))) is not None:
+            self._doubts += 1
+        while (wide := (yield Recall(self._key("wide", len(self._widened))))) is not None:
+            self._widened.append(wide["column"])
+        known = yield Recall(self._key("header", self._doubts))
+        self._header = known["row"].encode() if known else b""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -83,11 +91,12 @@ class PageLedger:
     @property
     def widened(self) -> Sequence[str]:
         """Columns that do not fit their described type."""
-        return tuple(self._noted.get("widened", ()))
+        return tuple(self._widened)
 
     def widen(self, column: str) -> Flow[None]:
         """Remember that a column does not fit its described type."""
-        yield from self._note_of_job("widened", [*self.widened, column])
+        yield Record(self._key("wide", len(self._widened)), {"column": column})
+        self._widened.append(column)
 
     def begin(self, types: Sequence[ColumnType], *, paging: Mapping[str, Any]) -> Flow[list[Page]]:
         """Find the finished pages, those whose files are there.
@@ -95,18 +104,17 @@ class PageLedger:
         :param types: of the columns; none when the rows stay text
         :param paging: what decides where pages begin and end
         """
-        doubts = self._noted.get("doubts", 0)
-        form = [self._job.id, self._given, dict(paging), [astuple(each) for each in types], doubts]
+        form = [self._job.id, self._given, dict(paging), [astuple(each) for each in types], self._doubts]
         self.setup = hashlib.sha256(json.dumps(form, sort_keys=True).encode()).hexdigest()[:_SETUP_DIGITS]
-        published = self._noted.get("published") == self.setup
+        published = (yield Recall(self._key("shown", self.setup))) is not None
         found: list[Page] = []
         missing = 0
         for index in count():
-            entry = yield Recall(self._page_key(index))
+            entry = yield Recall(self._key(self.setup, index))
             missing = 0 if entry is not None else missing + 1
             if missing == _LONGEST_GAP:
                 break
-            if entry is not None and entry.get("setup") == self.setup:
+            if entry is not None:
                 page = _page_of(entry, index, self._header)
                 if self._files.restore(page, entry["file"], self.setup, published=published):
                     found.append(page)
@@ -119,43 +127,31 @@ class PageLedger:
         :raises FencedError: a newer try has taken over
         """
         if page.header != self._header:
-            yield from self._note_of_job("header", page.header.decode())
+            yield Record(self._key("header", self._doubts), {"row": page.header.decode()})
+            self._header = page.header
         entry = {
-            "setup": self.setup,
             "locator": page.locator,
             "next": page.next_locator,
             "in_order": page.in_order,
             "records": page.records,
             "file": dict(self._files.finished(page.index)),
         }
-        yield Record(self._page_key(page.index), entry)
+        yield Record(self._key(self.setup, page.index), entry)
 
     def forget(self) -> Flow[None]:
         """Let the next try begin the pages anew: those that were read do not fit together."""
-        kept = {name: value for name, value in self._noted.items() if name != "header"}
-        self._noted = dict((yield Record(self._job_key, {**kept, "doubts": kept.get("doubts", 0) + 1})))
+        yield Record(self._key("doubt", self._doubts), {})
+        self._doubts, self._header = self._doubts + 1, b""
 
     def publish(self) -> Flow[None]:
         """Remember that the files are about to get their final names: all pages are finished.
 
         :raises FencedError: a newer try has taken over, and this one must not touch the folder any more
         """
-        yield from self._note_of_job("published", self.setup)
+        yield Record(self._key("shown", self.setup), {})
 
-    @property
-    def _header(self) -> bytes:
-        text: str = self._noted.get("header", "")
-        return text.encode()
-
-    @property
-    def _job_key(self) -> str:
-        return f"0.{self._generation}"
-
-    def _page_key(self, index: int) -> str:
-        return f"{self._generation + 1}.{index}"
-
-    def _note_of_job(self, name: str, value: Any) -> Flow[None]:
-        self._noted = dict((yield Record(self._job_key, {**self._noted, name: value})))
+    def _key(self, what: str, number: int | str) -> str:
+        return f"{self._generation + 1}.{what}.{number}"
 
 
 def _page_of(entry: Mapping[str, Any], index: int, header: bytes) -> Page:

@@ -36,11 +36,13 @@ class Again:
 
     :param codes: failed ones with these of Salesforce's codes; None: all failed ones
     :param unprocessed: those that no job has tried, too
+    :param refused: also where the job failed for its header or format: somebody says that the org has been put right
     :param sort_by: column that puts them in order, so that children of one parent lie together
     """
 
     codes: tuple[str, ...] | None
     unprocessed: bool = False
+    refused: bool = False
     sort_by: str | None = None
 
     def takes(self, code: str) -> bool:
@@ -50,13 +52,19 @@ class Again:
     def to_dict(self) -> dict[str, Any]:
         """Give what is recorded."""
         codes = None if self.codes is None else list(self.codes)
-        return {"codes": codes, "unprocessed": self.unprocessed, "sort_by": self.sort_by}
+        rule = {"codes": codes, "unprocessed": self.unprocessed, "sort_by": self.sort_by}
+        return {**rule, "refused": True} if self.refused else rule
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Read what was recorded."""
         codes = None if value["codes"] is None else tuple(value["codes"])
-        return cls(codes=codes, unprocessed=value["unprocessed"], sort_by=value["sort_by"])
+        return cls(
+            codes=codes,
+            unprocessed=value["unprocessed"],
+            refused=value.get("refused", False),
+            sort_by=value["sort_by"],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

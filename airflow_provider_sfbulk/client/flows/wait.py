@@ -11,8 +11,10 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
+from airflow_provider_sfbulk.client.arguments import seconds
 from airflow_provider_sfbulk.client.errors import (
     JobFailedError,
     JobTimeoutError,
@@ -28,7 +30,7 @@ from airflow_provider_sfbulk.client.flows.retry import retry_after_of
 from airflow_provider_sfbulk.client.flows.watched import WatchedJobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.safe_text import fit, guarded
-from airflow_provider_sfbulk.client.wire import Flow, Now, Sleep
+from airflow_provider_sfbulk.client.wire import Aside, Flow, Now, Sleep
 
 LIMIT_PAUSE_SECONDS: Final = 15 * 60.0
 """Pause after the day's API calls are used up: looking more often cannot help, and takes calls from others."""
@@ -57,14 +59,19 @@ _SHOWN: Final = 5
 class Schedule:
     """The pauses between looks.
 
-    :param first: seconds before the second look, and the shortest pause
+    :param first: seconds before the second look, and the shortest pause; a timedelta is taken, too
     :param growth: each pause is this share of the wait's age
-    :param longest: seconds of the longest pause
+    :param longest: seconds of the longest pause; a timedelta is taken, too
+    :raises SourceError: one is no length of time
     """
 
     first: float = 1.0
     growth: float = 0.2
     longest: float = 60.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "first", seconds()("first", self.first))
+        object.__setattr__(self, "longest", seconds()("longest", self.longest))
 
     def pause(self, age: float) -> float:
         """Give the seconds to pause after a wait of ``age`` seconds."""
@@ -203,7 +210,7 @@ class _Looks:
                 self._running.rotate(-1)
                 unchanged += before is not None and before.state is job.state
             if self._on_progress is not None:
-                self._on_progress(job)
+                yield Aside(partial(self._on_progress, job))
             if unchanged >= UNCHANGED_AT_ONCE and len(self.found) == len(self.order):
                 break
         self.troubles = 0 if trouble is None else self.troubles + 1

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.wire import (
+    Aside,
     Authorize,
     Fetch,
     Flow,
@@ -111,6 +112,9 @@ class Hand:
                 return Token(f"token{len(self.logins)}" if stale else "token0", "https://acme.my.salesforce.com")
             case Now():
                 return self.now
+            case Aside(act):
+                act()
+                return None
             case Sleep(seconds):
                 self.sleeps.append(effect)
                 self.now += seconds

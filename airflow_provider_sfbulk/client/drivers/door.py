@@ -1,0 +1,68 @@
+"""One thread for what lies outside of flows that run at the same time: the one that runs them all.
+
+A ledger, a log's masker or a page that shows progress may belong to a framework that speaks to its server from one thread
+alone: Airflow's ``dag.test()`` takes its connection away while it is in use, and a call from a second thread at that moment
+fails. So a flow's own thread sends requests and writes files, and everything else goes through a door.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from airflow_provider_sfbulk.client.errors import StoppedError
+
+T = TypeVar("T")
+
+
+class Door:
+    """Takes calls from many threads, for one thread to make them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_shut = False
+        self._waiting: SimpleQueue[Future[Any] | tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
+
+    def call(self, act: Callable[[], T]) -> T:
+        """Have a call made, and wait for what comes of it.
+
+        :raises StoppedError: calls are no longer made
+        """
+        result: Future[T] = Future()
+        with self._lock:
+            if self._is_shut:
+                raise _ended()
+            self._waiting.put((act, result))
+        return result.result()
+
+    def watch(self, work: Future[Any]) -> None:
+        """Let :meth:`serve` return this when it is done."""
+        work.add_done_callback(self._waiting.put)
+
+    def serve(self) -> Future[Any]:
+        """Make the calls that come, until some watched work is done, and return that."""
+        while not isinstance(each := self._waiting.get(), Future):
+            act, result = each
+            try:
+                result.set_result(act())
+            except BaseException as error:
+                result.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise  # a kill is this thread's own, too
+        return each
+
+    def shut(self) -> None:
+        """Make no more calls. Who waits for one, or asks for one, is told so."""
+        with self._lock:
+            self._is_shut = True
+        while not self._waiting.empty():
+            each = self._waiting.get()
+            if not isinstance(each, Future):
+                each[1].set_exception(_ended())
+
+
+def _ended() -> StoppedError:
+    return StoppedError("the thread that runs this flow has ended")

@@ -1,0 +1,117 @@
+"""Tells one callable with its arguments from another, alike in every process and without a value of theirs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date, time, timedelta, tzinfo
+from decimal import Decimal
+from enum import Enum
+from functools import partial
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, Final
+from uuid import UUID
+
+PLAIN: Final = (
+    type(None), bool, int, float, complex, str, bytes, Decimal, date, time, timedelta, tzinfo, UUID, range,
+)  # fmt: skip
+"""Values whose ``repr`` tells all of them, and nothing that changes from process to process."""
+
+OWN: Final = "airflow."
+"""Objects of Airflow itself, and loggers, have a state of their own that has nothing to do with what they read."""
+
+
+def callable_identity(function: Any) -> str:
+    """Give the name of a callable and a digest of what it was given: a partial's arguments, a method's object, a lambda's
+    constants and what it has taken from around it, the attributes of an object that can be called.
+
+    A function's own code is not looked at: correcting it makes no other input. Nor are objects within objects, such as a
+    client in a reader: what they hold changes as they work.
+    """
+    inner = function
+    while isinstance(inner, partial):
+        inner = inner.func
+    name = getattr(inner, "__qualname__", type(inner).__name__)
+    try:
+        told = _told(function)
+    except RecursionError:
+        told = ""
+    digest = hashlib.sha256(told.encode("utf-8", "backslashreplace"))
+    return f"<callable {name} {digest.hexdigest()[:32]}>"
+
+
+def _told(value: Any, *, in_object: bool = False) -> str:
+    """Write what a value is made of. Never shown: only its digest is."""
+    if isinstance(value, Enum):
+        return f"{_name(type(value))}.{value.name}"
+    if isinstance(value, PLAIN):
+        return f"{type(value).__name__} {value!r}"
+    if isinstance(value, os.PathLike):
+        return f"path {os.fspath(value)!r}"
+    if isinstance(value, (type, ModuleType, BuiltinFunctionType)):
+        return _name(value)
+    return _made_of(value, in_object)
+
+
+def _made_of(value: Any, in_object: bool) -> str:
+    told: str
+    match value:
+        case partial():
+            told = _all(("partial", value.func, value.args, value.keywords), in_object)
+        case MethodType():
+            told = _all((value.__func__, value.__self__), in_object)
+        case FunctionType():
+            told = _of_function(value, in_object)
+        case CodeType():
+            told = _all((value.co_name, value.co_names, value.co_consts), in_object)
+        case Mapping():
+            told = f"{{{','.join(sorted(_all(item, in_object) for item in value.items()))}}}"
+        case list() | tuple():
+            told = _all(value, in_object)
+        case set() | frozenset():
+            told = f"{{{','.join(sorted(_told(each, in_object=in_object) for each in value))}}}"
+        case _ if in_object:
+            told = _name(type(value))
+        case _:
+            told = f"{_name(type(value))}{_all(_state_of(value), True)}"
+    return told
+
+
+def _of_function(function: FunctionType, in_object: bool) -> str:
+    taken = [_content(cell) for cell in function.__closure__ or ()]
+    code = function.__code__ if function.__name__ == "<lambda>" else None
+    return _all((_name(function), code, function.__defaults__, function.__kwdefaults__, taken), in_object)
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # nothing is in it yet
+        return None
+
+
+def _state_of(value: Any) -> Iterable[tuple[str, Any]]:
+    if _name(type(value)).startswith((OWN, "logging.")):
+        return ()
+    if is_dataclass(value):
+        return [(each.name, getattr(value, each.name, None)) for each in fields(value)]
+    slots = [name for kind in type(value).__mro__ for name in _slots(kind)]
+    state = {name: getattr(value, name) for name in slots if hasattr(value, name)} | getattr(value, "__dict__", {})
+    return sorted(state.items())
+
+
+def _slots(kind: type) -> Iterable[str]:
+    slots = kind.__dict__.get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else slots
+
+
+def _all(values: Iterable[Any], in_object: bool) -> str:
+    return f"({','.join(_told(each, in_object=in_object) for each in values)})"
+
+
+def _name(value: Any) -> str:
+    return (
+        f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', None) or getattr(value, '__name__', '')}"
+    )
