@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 
-.PHONY: help demo ui test lint campaign fuzz hygiene bench npm-clients witnesses clean
+.PHONY: help demo ui test lint campaign fuzz hygiene scale bench npm-clients witnesses clean
 
 help:
 	@echo "make demo   a local org, a real Airflow, a load and an extract, and a report"
@@ -13,6 +13,7 @@ help:
 	@echo "make test   lint, types and tests"
 	@echo "make lint   lint and types alone"
 	@echo "make campaign  100,000 schedules of faults and kills against the ingest protocol"
+	@echo "make scale  Celery, Redis, PostgreSQL, S3, two triggerers, and everything killed; needs redis-server and postgresql"
 	@echo "make fuzz   made-up replies, connections, rows and ledgers for an hour; SECONDS=N for another time"
 	@echo "make hygiene  lower bounds, licences, bill of materials, two builds of one hash"
 	@echo "make npm-clients  jsforce against the local org; with CLI=1 also the Salesforce CLI; needs node and npm"
@@ -43,6 +44,10 @@ fuzz: $(READY)
 
 hygiene: $(READY)
 	$(BIN)/python -m tests.hygiene
+
+scale: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[scale]'
+	$(BIN)/python -m tests.scale
 
 npm-clients: $(READY)
 	$(BIN)/python -m tests.npm $(if $(CLI),--cli)

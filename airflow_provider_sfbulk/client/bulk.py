@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from airflow_provider_sfbulk.client.bulk1 import Bulk1Api
 from airflow_provider_sfbulk.client.drivers.blocking import BlockingDriver
@@ -14,6 +14,7 @@ from airflow_provider_sfbulk.client.flows import org
 from airflow_provider_sfbulk.client.flows.org import Allowance, ApiUsage
 from airflow_provider_sfbulk.client.ingest import IngestApi, IngestCalls
 from airflow_provider_sfbulk.client.models import Operation
+from airflow_provider_sfbulk.client.options import LoadOptions
 from airflow_provider_sfbulk.client.query import QueryApi
 from airflow_provider_sfbulk.client.results import AsyncBulkResult, BulkResult
 from airflow_provider_sfbulk.client.settings import Settings
@@ -52,29 +53,31 @@ class ClientCalls:
     # --- whole loads, by their operation ---
 
     @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
-    def insert(self, /, sobject: str, records: Any, **options: Any) -> Flow[Any]:
+    def insert(self, /, sobject: str, records: Any, **options: Unpack[LoadOptions]) -> Flow[Any]:
         """Insert records. Options: those of ``ingest.perform``."""
         return IngestCalls.perform.function(self.ingest, sobject, Operation.INSERT, records, **options)
 
     @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
-    def update(self, /, sobject: str, records: Any, **options: Any) -> Flow[Any]:
+    def update(self, /, sobject: str, records: Any, **options: Unpack[LoadOptions]) -> Flow[Any]:
         """Update records by their ``Id``."""
         return IngestCalls.perform.function(self.ingest, sobject, Operation.UPDATE, records, **options)
 
     @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
-    def upsert(self, /, sobject: str, records: Any, external_id_field: str, **options: Any) -> Flow[Any]:
+    def upsert(
+        self, /, sobject: str, records: Any, external_id_field: str, **options: Unpack[LoadOptions]
+    ) -> Flow[Any]:
         """Insert records, or update those whose ``external_id_field`` is there already."""
         return IngestCalls.perform.function(
             self.ingest, sobject, Operation.UPSERT, records, external_id_field=external_id_field, **options
         )
 
     @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
-    def delete(self, /, sobject: str, ids_or_records: Any, **options: Any) -> Flow[Any]:
+    def delete(self, /, sobject: str, ids_or_records: Any, **options: Unpack[LoadOptions]) -> Flow[Any]:
         """Move records to the recycle bin."""
         return IngestCalls.perform.function(self.ingest, sobject, Operation.DELETE, ids_or_records, **options)
 
     @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
-    def hard_delete(self, /, sobject: str, ids_or_records: Any, **options: Any) -> Flow[Any]:
+    def hard_delete(self, /, sobject: str, ids_or_records: Any, **options: Unpack[LoadOptions]) -> Flow[Any]:
         """Delete records for good. Needs the permission "Bulk API Hard Delete"."""
         return IngestCalls.perform.function(self.ingest, sobject, Operation.HARD_DELETE, ids_or_records, **options)
 

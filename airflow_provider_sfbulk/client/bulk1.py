@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Iterable, Mapping
-from typing import Any
+from typing import Any, Unpack
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.arguments import count
 from airflow_provider_sfbulk.client.caller import AsyncCaller, Caller
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.faces import Asynchronous, Blocking, Give, Stream, call, stream, whole
@@ -22,7 +23,7 @@ from airflow_provider_sfbulk.client.flows.wait1 import (
 )
 from airflow_provider_sfbulk.client.given import bytes_of, file_body, is_path, is_text, threaded
 from airflow_provider_sfbulk.client.ingest import fitted_stream
-from airflow_provider_sfbulk.client.job_calls import Timeout, Waiting, check_most, seconds_of
+from airflow_provider_sfbulk.client.job_calls import Timeout, Waiting, seconds_of
 from airflow_provider_sfbulk.client.models import Operation, QueryOperation
 from airflow_provider_sfbulk.client.models1 import (
     BatchInfo,
@@ -32,6 +33,7 @@ from airflow_provider_sfbulk.client.models1 import (
     JobInfo1,
     RecordResult,
 )
+from airflow_provider_sfbulk.client.options import Job1Options, RuleOptions
 from airflow_provider_sfbulk.client.records.commas import with_commas
 from airflow_provider_sfbulk.client.records.object_rows import xml_records
 from airflow_provider_sfbulk.client.records.parts import split
@@ -61,7 +63,7 @@ class Bulk1Calls:
 
     @call
     def create_job(
-        self, /, sobject: str, operation: Operation | QueryOperation | str, **options: Any
+        self, /, sobject: str, operation: Operation | QueryOperation | str, **options: Unpack[Job1Options]
     ) -> Flow[JobInfo1]:
         """Create a job, ``Open`` for batches. Options: the fields of ``JobSpec1``, as ``content_type``."""
         return self._jobs.create(JobSpec1(sobject, operation, **options))
@@ -210,7 +212,7 @@ class Bulk1Calls:
         schedule: Schedule = DEFAULT_SCHEDULE,
         batch_bytes: int = limits.BATCH_CHARACTERS,
         batch_records: int = limits.BATCH_RECORDS,
-        **rules: Any,
+        **rules: Unpack[RuleOptions],
     ) -> Flow[Any]:
         """Load records; iterate over what comes back for the result of each, in their order.
 
@@ -225,10 +227,11 @@ class Bulk1Calls:
         :param rules: further fields of ``Rules``: ``column_mapping``, ``nulls``, ``timezone``
         :raises SourceError: a record cannot be loaded as it is; nothing was sent
         """
-        check_most("batch_bytes", batch_bytes, limits.BATCH_CHARACTERS)
-        check_most("batch_records", batch_records, limits.BATCH_RECORDS)
+        waiting = Waiting(timeout, on_progress, schedule)
+        count(most=limits.BATCH_CHARACTERS)("batch_bytes", batch_bytes)
+        count(most=limits.BATCH_RECORDS)("batch_records", batch_records)
         made = Rules(
-            operation=Operation(operation),
+            operation=member(Operation, operation, "operation"),
             external_id_field=external_id_field,
             **rules,
         )
@@ -245,7 +248,7 @@ class Bulk1Calls:
         )
         parts = split(with_commas(fitted), max_bytes=batch_bytes, max_records=batch_records)
         sent = yield from load1.load(self._jobs, spec, parts, compress=compress)
-        result = self._load_result(self._client, sent, Waiting(timeout, on_progress, schedule))
+        result = self._load_result(self._client, sent, waiting)
         if wait:
             yield from result.waited()
         return result

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Iterator
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.arguments import count
 from airflow_provider_sfbulk.client.caller import AsyncCaller, Caller
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.faces import Asynchronous, Blocking, Give, Stream, call, stream, whole
@@ -14,11 +15,12 @@ from airflow_provider_sfbulk.client.flows import ingest
 from airflow_provider_sfbulk.client.flows.job import IngestJobs
 from airflow_provider_sfbulk.client.flows.org import describe
 from airflow_provider_sfbulk.client.flows.settle import Kind
-from airflow_provider_sfbulk.client.flows.spec import IngestSpec
+from airflow_provider_sfbulk.client.flows.spec import IngestSpec, member
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule
 from airflow_provider_sfbulk.client.given import bytes_of, file_body, is_csv_file, is_path, is_text, stream_of, threaded
-from airflow_provider_sfbulk.client.job_calls import JobCalls, OnProgress, Timeout, Waiting, check_most
+from airflow_provider_sfbulk.client.job_calls import JobCalls, OnProgress, Timeout, Waiting
 from airflow_provider_sfbulk.client.models import JobInfo, LineEnding, Operation
+from airflow_provider_sfbulk.client.options import JobOptions, RuleOptions
 from airflow_provider_sfbulk.client.records.dialect import Dialect, dialect_of
 from airflow_provider_sfbulk.client.records.fit import fit
 from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE, Part, split
@@ -41,13 +43,13 @@ class IngestCalls(JobCalls):
         self._jobs = self._ingest = IngestJobs(client.api_version)
 
     @call
-    def create_job(self, /, sobject: str, operation: Operation | str, **options: Any) -> Flow[JobInfo]:
+    def create_job(self, /, sobject: str, operation: Operation | str, **options: Unpack[JobOptions]) -> Flow[JobInfo]:
         """Create a job, ``Open`` for one upload. Options: the fields of ``IngestSpec``."""
         return self._ingest.create(IngestSpec(sobject, operation, **options))
 
     @call
     def create_job_with_data(
-        self, /, sobject: str, operation: Operation | str, data: bytes | str, **options: Any
+        self, /, sobject: str, operation: Operation | str, data: bytes | str, **options: Unpack[JobOptions]
     ) -> Flow[JobInfo]:
         """Create a job with its data and close it, in one request. Not for loads that must arrive once: a lost reply
         leaves records loading under an id that nobody knows."""
@@ -142,7 +144,7 @@ class IngestCalls(JobCalls):
         external_id_field: str | None = None,
         part_bytes: int = limits.PART_BYTES,
         part_records: int = limits.RECORDS_PER_DAY,
-        **rules: Any,
+        **rules: Unpack[RuleOptions],
     ) -> Stream[Part]:
         """Encode records as CSV and cut them into parts for a job each, as :meth:`perform` does. Nothing is sent.
 
@@ -155,7 +157,7 @@ class IngestCalls(JobCalls):
         :raises SourceError: when the records cannot be loaded as they are
         """
         _check_cut(part_bytes, part_records)
-        made = Rules(operation=Operation(operation), external_id_field=external_id_field, **rules)
+        made = Rules(operation=member(Operation, operation, "operation"), external_id_field=external_id_field, **rules)
         if sobject is None:
             found = stream_of(self._given(records), made)
             yield Give(split(found, max_bytes=part_bytes, max_records=part_records))
@@ -180,7 +182,7 @@ class IngestCalls(JobCalls):
         part_bytes: int = limits.PART_BYTES,
         part_records: int = limits.RECORDS_PER_DAY,
         max_concurrent_jobs: int = AT_ONCE,
-        **rules: Any,
+        **rules: Unpack[RuleOptions],
     ) -> Flow[Any]:
         """Load records, in as many jobs as they need.
 
@@ -198,14 +200,15 @@ class IngestCalls(JobCalls):
         :raises SourceError: when the records cannot be loaded as they are; nothing was processed
         """
         _check_cut(part_bytes, part_records)
-        check_most("max_concurrent_jobs", max_concurrent_jobs, 100)
-        made = Rules(operation=Operation(operation), external_id_field=external_id_field, **rules)
+        waiting = Waiting(timeout, on_progress, schedule)
+        count(most=100)("max_concurrent_jobs", max_concurrent_jobs)
+        made = Rules(operation=member(Operation, operation, "operation"), external_id_field=external_id_field, **rules)
         spec = IngestSpec(sobject, made.operation, external_id_field, assignment_rule_id)
         parts = yield from self._parts(
             sobject, records, made, part_bytes=part_bytes, part_records=part_records, source_format=source_format
         )
         filled = yield from ingest.load(self._ingest, spec, parts, limit=max_concurrent_jobs)
-        result = self._result(self._client, filled, Waiting(timeout, on_progress, schedule))
+        result = self._result(self._client, filled, waiting)
         if wait:
             yield from result.waited()
         return result
@@ -256,5 +259,5 @@ def fitted_stream(
 
 
 def _check_cut(part_bytes: int, part_records: int) -> None:
-    check_most("part_bytes", part_bytes, limits.PART_BYTES)
-    check_most("part_records", part_records, limits.RECORDS_PER_DAY)
+    count(most=limits.PART_BYTES)("part_bytes", part_bytes)
+    count(most=limits.RECORDS_PER_DAY)("part_records", part_records)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, TypeAlias
 
-from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.arguments import Seconds, seconds
 from airflow_provider_sfbulk.client.faces import Give, Stream, call, stream
 from airflow_provider_sfbulk.client.flows.distrust import MANY_LIST_PAGES, Trail
 from airflow_provider_sfbulk.client.flows.job import Jobs
@@ -16,7 +15,7 @@ from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.wire import Flow
 
 OnProgress: TypeAlias = Callable[[JobInfo], None]
-Timeout: TypeAlias = float | timedelta | None
+Timeout: TypeAlias = Seconds | None
 
 
 class JobCalls:
@@ -101,6 +100,9 @@ class Waiting:
     on_progress: Callable[[Any], None] | None = None
     schedule: Schedule = DEFAULT_SCHEDULE
 
+    def __post_init__(self) -> None:
+        seconds_of(self.timeout)  # refused before there is a job to wait for
+
     def options(self) -> dict[str, Any]:
         """Give the arguments of the flows that wait."""
         return {
@@ -111,20 +113,8 @@ class Waiting:
 
 
 def seconds_of(timeout: Timeout) -> float | None:
-    """Give a timeout in seconds.
+    """Give a timeout in seconds; 0 looks once.
 
-    :raises SourceError: it is negative
+    :raises SourceError: it is no length of time
     """
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    if seconds is not None and not seconds >= 0:
-        raise SourceError("timeout must be seconds or a timedelta, not below 0")
-    return seconds
-
-
-def check_most(name: str, value: object, most: int) -> None:
-    """Check a whole number from 1.
-
-    :raises SourceError: for another kind of value, and beyond the bounds
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise SourceError(f"{name} is a whole number from 1 to {most}, not {value!r:.40}")
+    return None if timeout is None else float(seconds(zero=True)("timeout", timeout))

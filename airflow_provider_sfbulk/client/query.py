@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
+from airflow_provider_sfbulk.client.arguments import count
 from airflow_provider_sfbulk.client.caller import AsyncCaller, Caller
 from airflow_provider_sfbulk.client.faces import Asynchronous, Blocking, Give, Stream, call, stream, whole
 from airflow_provider_sfbulk.client.flows import query
@@ -11,6 +12,7 @@ from airflow_provider_sfbulk.client.flows.job import QueryJobs
 from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule, check_complete, wait_until_final
 from airflow_provider_sfbulk.client.job_calls import JobCalls, OnProgress, Timeout, seconds_of
 from airflow_provider_sfbulk.client.models import JobInfo, QueryOperation
+from airflow_provider_sfbulk.client.options import Dialect
 from airflow_provider_sfbulk.client.query_result import PAGE_RECORDS, AsyncBulkQueryResult, BulkQueryResult
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
 from airflow_provider_sfbulk.client.spool import Spool
@@ -28,7 +30,7 @@ class QueryCalls(JobCalls):
         self._jobs = self._query = QueryJobs(client.api_version)
 
     @call
-    def create_job(self, /, soql: str, *, include_deleted: bool = False, **options: Any) -> Flow[JobInfo]:
+    def create_job(self, /, soql: str, *, include_deleted: bool = False, **options: Unpack[Dialect]) -> Flow[JobInfo]:
         """Create a query job, which starts by itself.
 
         :param include_deleted: also deleted and archived records
@@ -77,7 +79,7 @@ class QueryCalls(JobCalls):
         on_progress: OnProgress | None = None,
         schedule: Schedule = DEFAULT_SCHEDULE,
         page_records: int = PAGE_RECORDS,
-        **options: Any,
+        **options: Unpack[Dialect],
     ) -> Flow[Any]:
         """Run a query and wait for it; the rows stream from the result.
 
@@ -87,10 +89,12 @@ class QueryCalls(JobCalls):
         :raises RequestRefusedError: Salesforce refuses the SOQL
         :raises JobFailedError: the job ended ``Failed`` or ``Aborted``
         """
+        count()("page_records", page_records)
+        waiting = seconds_of(timeout)
         operation = QueryOperation.QUERY_ALL if include_deleted else QueryOperation.QUERY
         made = yield from self._query.create(soql, operation=operation, **options)
         (job,) = yield from wait_until_final(
-            self._query, [made.id], schedule=schedule, timeout=seconds_of(timeout), on_progress=on_progress
+            self._query, [made.id], schedule=schedule, timeout=waiting, on_progress=on_progress
         )
         return self._result(self._client, check_complete(job), page_records=page_records)
 

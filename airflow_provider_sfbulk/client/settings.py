@@ -11,6 +11,7 @@ import ssl
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path, PurePath
 from typing import Any, Final, Self
@@ -142,6 +143,8 @@ class Settings:
         if unknown:
             raise SourceError(f"unknown settings {', '.join(unknown)}; known are {', '.join(known)}")
         given = {key: value for key, value in values.items() if value is not None and value not in ("", ())}
+        if isinstance(given.get("timeout"), timedelta):
+            given["timeout"] = given["timeout"].total_seconds()
         for key, value in given.items():
             if key != "allowed_hosts" and (
                 isinstance(value, bool) or not isinstance(value, str | int | float | PurePath)
@@ -164,7 +167,7 @@ class Settings:
             "auth_flow": flow,
             "api_version": read_version(texts.get("api_version", limits.DEFAULT_API_VERSION)),
             "allowed_hosts": allowed,
-            "timeout": _seconds(texts.get("timeout", TIMEOUT_SECONDS)),
+            "timeout": _seconds(given.get("timeout", TIMEOUT_SECONDS)),
         }
         if "organization_id" in texts and not _ID.fullmatch(texts["organization_id"]):
             raise SourceError("organization_id must be the org's id: 15 or 18 letters and digits")

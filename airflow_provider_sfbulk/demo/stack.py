@@ -65,7 +65,10 @@ class AirflowStack:
     :param environment: further variables, connections among them
     :param roles: users by name with their roles, an administrator ``admin`` among them, who sign in; without any, whoever
         comes is an administrator
+    :cvar components: what to run, by name: the arguments of ``airflow``
     """
+
+    components: Mapping[str, tuple[str, ...]] = COMPONENTS
 
     def __init__(
         self, home: Path, dags: Path, environment: Mapping[str, str], *, roles: Mapping[str, str] | None = None
@@ -124,7 +127,7 @@ class AirflowStack:
         self._passwords.write_text(json.dumps(dict.fromkeys(self._roles, self._password)))
         try:
             self._migrate()
-            for name in COMPONENTS:
+            for name in self.components:
                 self.start_component(name)
             self.wait_until_healthy()
         except BaseException:
@@ -157,7 +160,7 @@ class AirflowStack:
         own = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database(API_LOCK_SECONDS)} if name == "api-server" else {}
         with self.log_of(known_as).open("ab") as output:
             self._processes[known_as] = subprocess.Popen(
-                self._command(*COMPONENTS[name]),
+                self._command(*self.components[name]),
                 env={**self._environment, **own},
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -180,8 +183,20 @@ class AirflowStack:
         process.wait()
 
     def signal_component(self, name: str, which: signal.Signals) -> None:
-        """Signal a component and its children."""
+        """Send a signal to a component and its children, as SIGSTOP for a machine that stands still."""
         _signal_group(self._processes[name], which)
+
+    def end_component(self, name: str, *, grace_seconds: float) -> None:
+        """End a component as a deploy does: SIGTERM to its first process, SIGKILL to all after the grace period."""
+        process = self._processes[name]
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(grace_seconds)
+        self.kill_component(name)
+
+    def ended(self) -> list[str]:
+        """Name the components that have ended by themselves."""
+        return [name for name, process in self._processes.items() if process.poll() is not None]
 
     def stop(self) -> None:
         """End all components and their children; a second Ctrl-C meanwhile only makes it quicker."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.sdk import BaseHook
 
 from airflow_provider_sfbulk.client.errors import SfBulkError
 from airflow_provider_sfbulk.client.models import Operation
+from airflow_provider_sfbulk.client.options import HookLoadOptions, QueryOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,9 @@ class SalesforceBulkHook(BaseHook):
         left = f" API calls left today: {calls.remaining} of {calls.max}." if calls else ""
         return True, f"Signed in to {host} with API version {client.api_version}.{left}"
 
-    def insert(self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Any) -> BulkResult:
+    def insert(
+        self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Unpack[HookLoadOptions]
+    ) -> BulkResult:
         """Insert records; see :meth:`BulkClient.ingest.perform` for the options and the result.
 
         :param options: also ``fail_on_failed_jobs=False``: jobs that failed as a whole are then found in ``result.jobs``
@@ -93,31 +96,39 @@ class SalesforceBulkHook(BaseHook):
         """
         return self._ingest(sobject, Operation.INSERT, records, **options)
 
-    def update(self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Any) -> BulkResult:
+    def update(
+        self, sobject: str, records: Iterable[Mapping[str, Any]], **options: Unpack[HookLoadOptions]
+    ) -> BulkResult:
         """Update records by their ``Id``."""
         return self._ingest(sobject, Operation.UPDATE, records, **options)
 
     def upsert(
-        self, sobject: str, records: Iterable[Mapping[str, Any]], external_id_field: str, **options: Any
+        self,
+        sobject: str,
+        records: Iterable[Mapping[str, Any]],
+        external_id_field: str,
+        **options: Unpack[HookLoadOptions],
     ) -> BulkResult:
         """Insert records, or update those whose ``external_id_field`` is there already."""
         return self._ingest(sobject, Operation.UPSERT, records, external_id_field=external_id_field, **options)
 
-    def delete(self, sobject: str, ids_or_records: Iterable[str | Mapping[str, Any]], **options: Any) -> BulkResult:
+    def delete(
+        self, sobject: str, ids_or_records: Iterable[str | Mapping[str, Any]], **options: Unpack[HookLoadOptions]
+    ) -> BulkResult:
         """Move records to the recycle bin."""
         return self._ingest(sobject, Operation.DELETE, ids_or_records, **options)
 
     def hard_delete(
-        self, sobject: str, ids_or_records: Iterable[str | Mapping[str, Any]], **options: Any
+        self, sobject: str, ids_or_records: Iterable[str | Mapping[str, Any]], **options: Unpack[HookLoadOptions]
     ) -> BulkResult:
         """Delete records for good. Needs the permission "Bulk API Hard Delete"."""
         return self._ingest(sobject, Operation.HARD_DELETE, ids_or_records, **options)
 
-    def query(self, soql: str, *, include_deleted: bool = False, **options: Any) -> BulkQueryResult:
+    def query(self, soql: str, *, include_deleted: bool = False, **options: Unpack[QueryOptions]) -> BulkQueryResult:
         """Run a query; the rows stream, and ``len()`` of the result is known."""
         return self.get_conn().query.perform(soql, include_deleted=include_deleted, **options)
 
-    def get_df(self, soql: str, *, include_deleted: bool = False, **options: Any) -> pd.DataFrame:
+    def get_df(self, soql: str, *, include_deleted: bool = False, **options: Unpack[QueryOptions]) -> pd.DataFrame:
         """Run a query and give its rows as a DataFrame, typed by describe."""
         with self.get_conn() as client:
             return client.query.perform(soql, include_deleted=include_deleted, **options).to_df()

@@ -11,6 +11,7 @@ from typing import Any
 from airflow_provider_sfbulk.local_org import clock
 from airflow_provider_sfbulk.local_org.core import Core
 from airflow_provider_sfbulk.local_org.data import deleting, first_records, snapshots
+from airflow_provider_sfbulk.local_org.data.person_accounts import person_account
 from airflow_provider_sfbulk.local_org.data.schema import Field, SObject
 from airflow_provider_sfbulk.local_org.data.store import quoted
 from airflow_provider_sfbulk.local_org.http.replies import ApiError
@@ -53,6 +54,15 @@ class State(ABC):
     @abstractmethod
     def _seed_again(self) -> None:
         """Load the seed folder, if there is one."""
+
+    def enable_person_accounts(self) -> None:
+        """Let accounts be people: Account gets ``IsPersonAccount``, ``LastName``, ``PersonEmail`` and their kin; one that
+        is created with a ``LastName`` gets a contact of its own."""
+        core = self.core
+        with core.saving:
+            account = person_account(self._known("Account"))
+            core.schema.add(account)
+            core.store.create_table(account)
 
     # --- records ---
 

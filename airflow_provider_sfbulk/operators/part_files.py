@@ -148,6 +148,7 @@ class PartFiles:
         self._check_all_there(shown)
         self._verify()
         manifest = self._folder.finish(self._manifest(shown))
+        self._verify()  # what is old to this try may be new to its successor
         for name in before - names:
             self._output.remove(name)
         for name in filter(_LEFTOVER.fullmatch, self._output.sizes()):

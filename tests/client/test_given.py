@@ -450,3 +450,14 @@ def test_columns_name_what_a_stream_has(client: BulkClient, org: LocalOrg) -> No
     (part,) = client.ingest.serialize(sparse(), columns=["Phone", "Name"])
     assert part.data.startswith(b"Phone,Name\n,N0\n")
     part.close()
+
+
+@pytest.mark.parity("G11.5")
+def test_none_clears_a_field_in_xml(client: BulkClient, org: LocalOrg) -> None:
+    made = client.insert("Account", [{"Name": "A", "Phone": "1", "Fax": "2"}], schedule=QUICK)
+    job = client.bulk1.create_job("Account", "update", content_type="XML")
+    client.bulk1.add_batch(job.id, [{"Id": made.successful_records[0]["sf__Id"], "Phone": None}])
+    client.bulk1.close(job.id)
+    client.bulk1.wait(job.id, schedule=QUICK)
+    (record,) = org.records("Account")
+    assert (record["Phone"], record["Fax"]) == (None, "2")

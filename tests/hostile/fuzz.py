@@ -80,14 +80,6 @@ rows = st.lists(
     st.dictionaries(texts, leaves | st.dates() | st.decimals() | st.binary(max_size=5), max_size=3), max_size=4
 )
 sources = rows | st.binary(max_size=200).map(lambda data: b"Name,X__c\n" + data) | values
-heads = st.builds(
-    lambda wrong: {"load": 1, "plan": {"source": "x"}, "max_tries": 2, "end.0": {"parts": 1}, **wrong},
-    st.dictionaries(st.sampled_from(["load", "plan", "max_tries", "end.0", "verdict", "done", "given_up"]), values),
-)
-entries = st.fixed_dictionaries(
-    {"sfbulk.t1": heads | values},
-    optional={"sfbulk.t1.0.0": st.dictionaries(st.just("0.0"), objects | values) | values, "sfbulk.t1.window": values},
-)
 params = st.dictionaries(st.just("n"), values | st.datetimes() | st.decimals() | st.times(), max_size=1) | values
 events = st.dictionaries(st.sampled_from(["outcome", "jobs", "job_ids", "api_calls"]), values) | values
 
@@ -97,6 +89,5 @@ WAYS_IN: Final = {
     "connection": st.tuples(st.just("connection"), extras),
     "rows": st.tuples(st.just("rows"), sources),
     "params": st.tuples(st.just("params"), params),
-    "ledger": st.tuples(st.just("ledger"), entries),
     "event": st.tuples(st.just("event"), events),
 }

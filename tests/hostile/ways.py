@@ -9,13 +9,10 @@ from typing import Any, Final
 from airflow.sdk import Connection
 
 from airflow_provider_sfbulk.client.auth.session import Session
-from airflow_provider_sfbulk.client.flows import ingest
 from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1
-from airflow_provider_sfbulk.client.flows.extract import recorded_job
 from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs, ResultKind
 from airflow_provider_sfbulk.client.flows.org import read_limits, versions
 from airflow_provider_sfbulk.client.flows.query import pages, result_pages
-from airflow_provider_sfbulk.client.flows.rounds import recorded_rounds
 from airflow_provider_sfbulk.client.flows.wait import check_complete
 from airflow_provider_sfbulk.client.given import stream_of
 from airflow_provider_sfbulk.client.ingest import IngestApi
@@ -27,9 +24,8 @@ from airflow_provider_sfbulk.client.records.stream import Rules
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.soql_params import bind
 from airflow_provider_sfbulk.client.spool import Spool
-from airflow_provider_sfbulk.client.wire import Recall, Reply
+from airflow_provider_sfbulk.client.wire import Reply
 from airflow_provider_sfbulk.hooks.connection import connection_session
-from airflow_provider_sfbulk.ledger import TaskLedger
 from airflow_provider_sfbulk.triggers.wake_up import WakeUp
 from tests.client.flows.by_hand import Hand
 
@@ -150,33 +146,6 @@ def event(data: Any) -> None:
     WakeUp.from_dict(data).final_jobs([JOB_ID])
 
 
-class Store(dict[str, Any]):
-    """A task state store whose entries anybody may have edited."""
-
-    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
-        self[key] = value
-
-
-def ledger(entries: Mapping[str, Any]) -> None:
-    """Entries of the task state store, as a second try finds them."""
-    store = Store(entries)
-    made = TaskLedger(store, try_number=2, max_tries=2)
-    made.begin({"source": "x"})
-    made.window()
-    made.recorded_jobs()
-
-    def flow() -> Any:
-        for round_ in (yield from recorded_rounds()):
-            assert round_.parts is not None
-        yield from recorded_job()
-        return (yield from ingest.recorded(0))
-
-    hand = Hand([])
-    perform = hand.perform
-    hand.perform = lambda effect: made.recall(effect.key) if isinstance(effect, Recall) else perform(effect)  # type: ignore[method-assign]
-    hand.run(flow())
-
-
 WAYS: Final[Mapping[str, Callable[..., None]]] = {
     "reply": reply,
     "login": login,
@@ -185,5 +154,4 @@ WAYS: Final[Mapping[str, Callable[..., None]]] = {
     "rows": rows,
     "params": params,
     "event": event,
-    "ledger": ledger,
 }

@@ -103,3 +103,22 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         assert "in use" in run.stderr
     finally:
         stop(process, signal.SIGTERM)
+
+
+def test_the_containerfile_says_what_works_here_too() -> None:
+    """The image is not built here; what it copies is there, and what it starts answers."""
+    root = Path(__file__).parents[2]
+    lines = [line.split(maxsplit=1) for line in (root / "Containerfile").read_text().splitlines() if line[:1].isupper()]
+    for copied in [rest.split()[:-1] for word, rest in lines if word == "COPY"]:
+        assert all((root / name).exists() for name in copied)
+    said = {word: json.loads(rest) for word, rest in lines if word in ("ENTRYPOINT", "CMD")}
+    script = Path(sys.executable).with_name(said["ENTRYPOINT"][0])
+    assert said["CMD"][0] == "--port"
+    process = subprocess.Popen([str(script), "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        line = json.loads(process.stdout.readline())
+        with urllib.request.urlopen(f"{line['url']}/services/data/") as answer:
+            assert answer.status == 200
+    finally:
+        assert stop(process, signal.SIGTERM) == (0, "", "")

@@ -215,5 +215,5 @@ MUTANTS: Final = (
         "pass",
     ),
     _m("compressed without a word", "G14.2", "client.flows.bulk1", '{"Content-Encoding": "gzip"}', "{}"),
-    _m("the batch is not the SOQL", "G17.2 G8.1", "client.flows.wait1", "soql.encode()", "soql.lower().encode()"),
+    _m("the batch is not the SOQL", "G17.2 G8.1", "client.flows.wait1", "soql.encode()", "b'SELECT Id FROM User'"),
 )

@@ -121,6 +121,7 @@ def test_a_file_of_another_kind_is_named_as_what_it_is(org: LocalOrg, tmp_path: 
         ("a.csv.gz", PARQUET, "the data are not gzip: this is Parquet"),
         ("a.csv", b"", "the file is empty"),
         ("a.csv", b"\n" + CSV.encode(), "the first line is empty; it must be the header"),
+        ("a.csv", b"sep=;\n" + CSV.encode(), r"the first line is a note for Excel \(sep=\); take it off"),
         ("a.csv", b",,\n1,2,3\n", "the first line names no column; it must be the header"),
         ("a.csv", b"Name,,Phone\na,b,c\n", "column 2 has no name, and a header line names every column"),
         ("a.csv", f"Name;Phone\n{SECRET};1\n".encode(), None),

@@ -33,7 +33,11 @@ from tests.simulator.operator_witness import OperatorWitness
 from tests.simulator.processes import Process
 from tests.simulator.storage import Files, Folder, StoredFile
 from tests.simulator.store import Killed, Values
-from tests.simulator.subjects import Extract, Load, Subject
+from tests.simulator.stranger import intrude
+from tests.simulator.subjects import Extract, Load, Subject, copy_of
+
+STRANGERS: Final = 0.02
+"""How likely another task wants the folder, in each step."""
 
 STEPS: Final = 5000
 """Steps after which a schedule has no end: far more than any needs."""
@@ -63,6 +67,7 @@ class OperatorSchedule:
         self._coverage: set[tuple[str, str]] = set() if coverage is None else coverage
         self._focus = OPERATOR_EVERY[seed % len(OPERATOR_EVERY)]
         self._files = Files()
+        self._strangers = copy_of(self.rng)
         self._states = Values()
         self.subject = self._choose_subject()
         self.witness = OperatorWitness(self.org, self.subject, self._states, self._files)
@@ -280,6 +285,8 @@ class OperatorSchedule:
         """Let one thing happen."""
         self._steps += 1
         self._left -= 1
+        if self._strangers.random() < STRANGERS:
+            intrude(self._files, self._strangers, TaskInstance)
         claim(self._left > 0, "no end")
         self._processes = [each for each in self._processes if not each.is_over]
         if not self._processes or self.rng.random() < self._pace:

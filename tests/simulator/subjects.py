@@ -261,6 +261,7 @@ class Extract(Subject):
 
     def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
         super().__init__(world, org, files, rng, focus)
+        self._sizes = copy_of(rng)
         self._to_files = focus in SETTLING or rng.random() < 0.8
         self._before_clear = 0
         self._is_retried = False
@@ -277,9 +278,15 @@ class Extract(Subject):
         return BulkQueryOperator(
             task_id="extract",
             soql="SELECT Name, Id FROM Account" if self.is_edited else "SELECT Id, Name FROM Account",
-            **self._arguments,
+            **{**self._arguments, **self._changed(process)},
             **self._common,
         )
+
+    def _changed(self, process: Process) -> dict[str, Any]:
+        """Give what another version of the DAG file says in this try."""
+        if process.is_clean or self._sizes.random() < 0.7:
+            return {}
+        return {"page_records": self._sizes.randint(1, 4)}
 
     def cleared(self, *, is_done: bool, is_known: bool) -> None:
         """A clear starts over, where it can be told from a retry."""
@@ -325,6 +332,13 @@ class Extract(Subject):
             unsaved=Counter(),
             allowed=0,
         )
+
+
+def copy_of(rng: Random) -> Random:
+    """Give a generator of its own, which leaves the numbers of the schedule's as they are."""
+    made = Random()
+    made.setstate(rng.getstate())
+    return made
 
 
 def rows_of(name: str, data: bytes) -> list[dict[str, Any]]:

@@ -11,8 +11,7 @@ import pytest
 from airflow_provider_sfbulk.client.flows import distrust, ingest, outcome
 from airflow_provider_sfbulk.client.records import pages, results
 from airflow_provider_sfbulk.ledger import TaskLedger
-from airflow_provider_sfbulk.operators import extract, load, report
-from airflow_provider_sfbulk.operators import query as query_operator
+from airflow_provider_sfbulk.operators import extract, folder, load, report
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from tests.simulator import operator_schedule
 from tests.simulator.faults import OPERATOR_EVERY
@@ -54,13 +53,12 @@ MADE_WITH_DATA: Final = """\
             pass
 """
 NAMES: Final = """\
-    planned = {kind: [f"{kind}.{self._format}"] for kind in KINDS if outcome.counts[kind]}
-    write_json(self._output, MANIFEST, {"files": planned, "counts": dict(outcome.counts)})
+    planned = {kind: [self._names[kind]] for kind in KINDS if outcome.counts[kind]}
+    self._folder.finish({"files": planned, "counts": dict(outcome.counts)})
 """
 PAGES: Final = """\
     page = {"name": f"part-{job.id}-00000.{file_format}", "records": job.processed, "bytes": 0, "sha256": ""}
-    from airflow_provider_sfbulk.operators.report import MANIFEST, write_json
-    write_json(output, MANIFEST, {"job_id": job.id, "records": job.processed, "files": [page]})
+    folder.finish({"job_id": job.id, "records": job.processed, "files": [page]})
     shown, manifest = yield from files.publish"""
 NO_PAGE: Final = """\
     if is_html(reply):
@@ -89,13 +87,16 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
     "makes jobs with their data": (Change(ingest, "_upload", MADE, MADE_WITH_DATA),),
     "a retry after the success loads everything again": MUTANTS["was: a retry after the success loads everything again"],
     "names the result files before they are there": (
-        Change(report.ReportFiles, "commit", "    self._output.remove(MANIFEST)\n", NAMES),
+        Change(report.ReportFiles, "commit", "    self._folder.withdraw()\n", NAMES),
     ),
     "leaves the manifest of an earlier run": (
-        Change(report.ReportFiles, "commit", "    self._output.remove(MANIFEST)\n", ""),
+        Change(report.ReportFiles, "commit", "    self._folder.withdraw()\n", ""),
     ),
     "names the pages before they are there": (
-        Change(extract, "extract_to_files", "    shown, manifest = yield from files.publish", PAGES, (query_operator,)),
+        Change(extract, "extract_to_files", "    shown, manifest = yield from files.publish", PAGES),
+    ),
+    "lets another task into its folder": (
+        Change(folder.Writer, "keeps_out", "return True", "return False"),
     ),
     "takes a web page for a result file": (
         Change(distrust.CsvSink, "start", NO_PAGE, "    if False:\n"),

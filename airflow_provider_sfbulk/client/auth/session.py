@@ -33,7 +33,7 @@ from airflow_provider_sfbulk.client.auth import (
 from airflow_provider_sfbulk.client.auth.token_endpoint import Grant
 from airflow_provider_sfbulk.client.errors import LoginError, SfBulkError
 from airflow_provider_sfbulk.client.settings import AuthFlow, Settings, spellings
-from airflow_provider_sfbulk.client.wire import Flow, Token
+from airflow_provider_sfbulk.client.wire import Flow, Reply, Token
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,8 @@ class Session:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
-        self._on_secrets = on_secrets
+        self._tell = on_secrets
+        self._known: frozenset[str] = settings.secrets()
         self._clock = clock
         self._token: Token | None = None
         self._failure: SfBulkError | None = None
@@ -80,6 +81,19 @@ class Session:
     def settings(self) -> Settings:
         """The connection's settings, with the refresh token that is valid now."""
         return self._settings
+
+    def _on_secrets(self, secrets: frozenset[str]) -> None:
+        self._known |= secrets
+        self._tell(secrets)
+
+    def unsaid(self, reply: Reply) -> Reply:
+        """Give a refusal without what it repeats of this login's secrets: its text is shown."""
+        if reply.status < 300 or not reply.body:
+            return reply
+        body = reply.body
+        for secret in sorted(self._known, key=len, reverse=True):
+            body = body.replace(secret.encode("utf-8", "replace"), b"***")
+        return replace(reply, body=body)
 
     def settled(self, stale: Token | None, seen: int) -> Token | None:
         """Return the token to use, or None when the caller has to log in.

@@ -252,7 +252,7 @@ class AsyncDriver:
                     await beside(partial(receiver.feed, raw))
                     if receiver.is_full:
                         break
-                return await beside(receiver.finish)
+                return self._session.unsaid(await beside(receiver.finish))
             except BaseException as error:
                 await beside(receiver.discard)
                 name(error, request)

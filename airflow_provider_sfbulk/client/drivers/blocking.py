@@ -272,7 +272,7 @@ class BlockingDriver:
                     receiver.feed(raw)
                     if receiver.is_full:
                         break
-                return receiver.finish()
+                return self._session.unsaid(receiver.finish())
             except BaseException as error:
                 receiver.discard()
                 name(error, request)

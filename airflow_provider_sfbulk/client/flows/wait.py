@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
 
+from airflow_provider_sfbulk.client.arguments import seconds
 from airflow_provider_sfbulk.client.errors import (
     JobFailedError,
     JobTimeoutError,
@@ -58,14 +59,19 @@ _SHOWN: Final = 5
 class Schedule:
     """The pauses between looks.
 
-    :param first: seconds before the second look, and the shortest pause
+    :param first: seconds before the second look, and the shortest pause; a timedelta is taken, too
     :param growth: each pause is this share of the wait's age
-    :param longest: seconds of the longest pause
+    :param longest: seconds of the longest pause; a timedelta is taken, too
+    :raises SourceError: one is no length of time
     """
 
     first: float = 1.0
     growth: float = 0.2
     longest: float = 60.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "first", seconds()("first", self.first))
+        object.__setattr__(self, "longest", seconds()("longest", self.longest))
 
     def pause(self, age: float) -> float:
         """Give the seconds to pause after a wait of ``age`` seconds."""

@@ -18,6 +18,7 @@ from airflow_provider_sfbulk.client.records.first_bytes import refuse_other
 from airflow_provider_sfbulk.client.records.names import without_bom
 
 _LINE: Final = re.compile(rb'(?:[^"\r\n]++|"[^"]*+")*+')
+_NOTE_FOR_EXCEL: Final = re.compile(rb'"?sep=.?"?', re.IGNORECASE)
 _QUOTED: Final = re.compile(rb'"[^"]*+"')
 _COMPARED_RECORDS: Final = 20
 
@@ -57,6 +58,8 @@ def read_header(head: bytes, *, whole: bool, column_delimiter: ColumnDelimiter |
     line_ending, after = _line_ending(head, stop, whole=whole, name=name)
     if not line.strip():
         raise SourceError(f"{name}: the first line is empty; it must be the header")
+    if _NOTE_FOR_EXCEL.fullmatch(line):
+        raise SourceError(f"{name}: the first line is a note for Excel (sep=); take it off, the header comes first")
     try:
         text = line.decode()
     except UnicodeDecodeError as error:

@@ -25,6 +25,7 @@ from airflow_provider_sfbulk.local_org.data import deleting
 from airflow_provider_sfbulk.local_org.data.cells import Cells, absent
 from airflow_provider_sfbulk.local_org.data.checking import Checking
 from airflow_provider_sfbulk.local_org.data.columns import DELETES, Plan
+from airflow_provider_sfbulk.local_org.data.person_accounts import is_person
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema
 from airflow_provider_sfbulk.local_org.data.store import Store, key_of, quoted
 from airflow_provider_sfbulk.local_org.data.values import CLEAR, KEEP, RowError
@@ -364,7 +365,20 @@ class _Rows:
                     missing.setdefault(row, []).append(field.name)
         for row, names in missing.items():
             unfit.setdefault(row, _required(names))
+        if is_person(self._sobject):
+            self._check_persons(unfit)
         return unfit
+
+    def _check_persons(self, unfit: dict[int, RowError]) -> None:
+        """An account has a name of its own, or the last name of a person, and not both."""
+        names, last_names = (self._column(name) for name in ("Name", "LastName"))
+        for row, (name, last_name) in enumerate(zip(names, last_names, strict=True)):
+            has_name, is_person_ = (value is not KEEP and value is not None for value in (name, last_name))
+            if has_name and is_person_:
+                message = "Account: bad field names on insert/update call: Name"
+                unfit.setdefault(row, RowError("INVALID_FIELD_FOR_INSERT_UPDATE", message, "Name"))
+            elif not (has_name or is_person_):
+                unfit.setdefault(row, _required(["Name"]))
 
     def _unfit_to_update(self) -> dict[int, RowError]:
         """Return the rows that could not be updated: a field that may not be written, or a required one cleared."""

@@ -17,6 +17,7 @@ from importlib import resources
 from typing import Any, Final
 
 from airflow_provider_sfbulk.local_org.data.describe import field_of, sobject_of
+from airflow_provider_sfbulk.local_org.data.person_accounts import with_contacts
 from airflow_provider_sfbulk.local_org.data.schema import Field, SObject
 
 NAMES: Final = (
@@ -116,8 +117,9 @@ def with_standard_values(sobject: SObject) -> SObject:
     # A trigger may speak of any field of the standard object.
     wanted = [field.name for field in standard.fields.values() if field.name != EXTERNAL_KEY.name]
     whole = all(sobject.get(name) is not None for name in wanted)
-    return replace(
+    found = replace(
         sobject,
         fields={field.name.lower(): field for field in fields},
         triggers=standard.triggers if whole else {},
     )
+    return with_contacts(found)

@@ -102,8 +102,10 @@ async def _answer(core: Core, request: Request) -> Response:
     faults: list[Fault] = []
     exchange = None
     try:
-        route, call.parts = routes.find(request.method, request.url.path)
-        exchange = core.faults.exchange(route.name, request.method, request.url.path, request.query_params)
+        # For clients whose HTTP library has no PATCH: POST with "?_HttpMethod=PATCH".
+        method = request.query_params.get("_HttpMethod", request.method) if request.method == "POST" else request.method
+        route, call.parts = routes.find(method, request.url.path)
+        exchange = core.faults.exchange(route.name, method, request.url.path, request.query_params)
         faults = core.faults.of(exchange)
         response = await _before(faults, exchange) or await _handle(call, route)
     except (ApiError, OAuthError) as refusal:

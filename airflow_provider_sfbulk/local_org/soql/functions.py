@@ -14,6 +14,8 @@ import sqlite3
 from functools import lru_cache
 from typing import Final
 
+from airflow_provider_sfbulk.local_org.data import ids
+
 
 class _Upper(dict[int, int]):
     """Code point to its upper-case code point, filled as needed."""
@@ -38,9 +40,11 @@ def fold(text: str) -> str:
 def register(connection: sqlite3.Connection) -> None:
     """Give a connection the functions that compiled queries call. They are deterministic, so indexes may use them.
 
-    ``soql_fold(text)``: see :func:`fold`. ``soql_includes(stored, wanted)``: whether a stored multi-select picklist
+    ``soql_lengthen(text)``: the long form of an id. ``soql_fold(text)``: see :func:`fold`.
+    ``soql_includes(stored, wanted)``: whether a stored multi-select picklist
     value has all the values of ``wanted`` ("Specifies AND for two or more strings"; both are joined with ``;``).
     """
+    connection.create_function("soql_lengthen", 1, ids.lengthen, deterministic=True)
     connection.create_function("soql_fold", 1, _fold_or_null, deterministic=True)
     connection.create_function("soql_includes", 2, _includes, deterministic=True)
 

@@ -28,6 +28,7 @@ def shared_org() -> Iterator[LocalOrg]:
 
 
 @pytest.mark.parity("G1.3", "G4.5")
+@pytest.mark.parity("G8.1", "G17.2")
 def test_rows_come_in_every_format(client: BulkClient) -> None:
     in_csv = client.bulk1.query(SOQL, schedule=QUICK)
     assert len(in_csv) == 7

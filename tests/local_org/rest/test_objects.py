@@ -202,6 +202,26 @@ def test_children_of_an_object_of_one_s_own(rest: RestWitness, org: LocalOrg) ->
     assert [each["Account__c"] for each in org.records("Visit__c")] == [None]
 
 
+def test_an_account_may_be_a_person(rest: RestWitness, org: LocalOrg) -> None:
+    org.enable_person_accounts()
+    errors = rest.bulk.errors("Name,LastName,FirstName,PersonEmail\n,Doe,Jane,jane@example.com\nACME,,,\n,,,\nX,Y,,\n")
+    assert sorted(error.partition(":")[0] for error in errors) == [
+        *("INVALID_FIELD_FOR_INSERT_UPDATE", "REQUIRED_FIELD_MISSING")
+    ]
+    soql = "SELECT Id, Name, IsPersonAccount, PersonContactId, PersonContact.Email FROM Account ORDER BY Name"
+    acme, jane = rest.select(soql)
+    assert (acme["IsPersonAccount"], acme["PersonContactId"]) == (False, None)
+    assert (jane["Name"], jane["IsPersonAccount"]) == ("Jane Doe", True)
+    assert jane["PersonContact"]["Email"] == "jane@example.com"
+    rest.call("PATCH", f"sobjects/Account/{jane['Id']}", {"LastName": "Roe", "PersonEmail": None})
+    assert rest.select("SELECT Name FROM Account WHERE IsPersonAccount = true") == [{"Name": "Jane Roe"}]
+    assert rest.select("SELECT Name, Email, AccountId FROM Contact") == [
+        {"Name": "Jane Roe", "Email": None, "AccountId": jane["Id"]}
+    ]
+    rest.call("DELETE", f"sobjects/Account/{jane['Id']}")
+    assert org.records("Contact") == []
+
+
 # --- describes of real orgs ---
 
 

@@ -137,3 +137,9 @@ def test_who_the_user_is(rest: RestWitness, org: LocalOrg) -> None:
 def test_an_object_tells_of_itself(rest: RestWitness) -> None:
     body = rest.call("GET", "sobjects/Account").json
     assert (body["objectDescribe"]["name"], body["recentItems"]) == ("Account", [])
+
+
+def test_a_post_can_say_that_it_is_another_method(rest: RestWitness, org: LocalOrg) -> None:
+    record_id = rest.create("Account", Name="A")
+    answer = rest.call("POST", f"sobjects/Account/{record_id}?_HttpMethod=PATCH", {"Name": "B"})
+    assert (answer.status, org.records("Account")[0]["Name"]) == (204, "B")

@@ -1,0 +1,98 @@
+"""``python -m tests.scale``: every scenario on one cluster, then the throughput against the number of workers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+
+from airflow_provider_sfbulk.demo.stack import StackError
+from tests.scale.scenarios import Scenario, scenarios
+from tests.scale.world import FINAL, World, running
+
+FILES, ROWS = 6, 500
+JOB_SECONDS = 12.0
+EXTRACTED = "extracted"
+"""Prefix of the rows that all extracts read."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for and print a table.
+
+    :return: 1 when anything was not as it must be
+    """
+    options = argparse.ArgumentParser(prog="python -m tests.scale", description=__doc__)
+    options.add_argument(
+        "--only", nargs="*", default=[""], help="scenarios whose name has one of these texts; none: none"
+    )
+    options.add_argument(
+        "--workers", type=int, nargs="*", default=[1, 2, 4], help="for the throughput; none: leave it out"
+    )
+    options.add_argument("--files", type=int, default=40, help="for the throughput")
+    options.add_argument("--rows", type=int, default=10_000, help="in each of these files")
+    given = options.parse_args(arguments)
+    chosen = [each for each in scenarios() if any(text in each.name for text in given.only)]
+    wrong = disturbances(chosen) if chosen else 0
+    for workers in given.workers:
+        wrong += throughput(workers, given.files, given.rows)
+    return 1 if wrong else 0
+
+
+def disturbances(chosen: Sequence[Scenario]) -> int:
+    """Run scenarios on one cluster; give the number of those with a difference."""
+    wrong = 0
+    with running(workers=2, job_seconds=JOB_SECONDS) as world:
+        say(
+            "| scenario | seconds | tries | jobs | left open | differences |\n| --- | ---: | ---: | ---: | ---: | --- |"
+        )
+        for number, scenario in enumerate(chosen):
+            wrong += one(world, scenario, f"s{number:02}")
+    return wrong
+
+
+def one(world: World, scenario: Scenario, prefix: str) -> int:
+    """Run one scenario and print its row; give 1 when there is a difference."""
+    rows = prefix if scenario.dag_id == "scale_load" else EXTRACTED
+    names = world.write_inputs(rows, FILES, ROWS)
+    if rows == EXTRACTED and not world.stored(rows):
+        world.run("scale_load", rows, FILES).finish()
+    before = {each["id"] for each in world.state()["jobs"]}
+    started = time.monotonic()
+    run = world.run(scenario.dag_id, prefix, FILES, rows=rows)
+    try:
+        scenario.disturb(world, run)
+        found = run.differences(names, run.finish())
+    except StackError as error:
+        found = [str(error)[:200]]
+    finally:
+        world.org_gate.release()
+    made = [each for each in world.state()["jobs"] if each["id"] not in before]
+    left = sum(each["state"] not in FINAL for each in made)
+    seconds = time.monotonic() - started
+    say(f"| {scenario.name} | {seconds:.0f} | {run.tries} | {len(made)} | {left} | {'; '.join(found) or 'none'} |")
+    return 1 if found else 0
+
+
+def throughput(workers: int, files: int, rows: int) -> int:
+    """Load many files with so many workers and print how long it took."""
+    with running(workers=workers, job_seconds=0) as world:
+        names = world.write_inputs("all", files, rows)
+        started = time.monotonic()
+        run = world.run("scale_load", "all", files)
+        found = run.differences(names, run.finish())
+        seconds = time.monotonic() - started
+        say(
+            f"{workers} workers: {len(names):,} rows of {files} files in {seconds:.0f} s, "
+            f"{len(names) / seconds:,.0f} rows/s, {run.tries} tries; differences: {'; '.join(found) or 'none'}"
+        )
+    return 1 if found else 0
+
+
+def say(text: str) -> None:
+    """Print at once."""
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

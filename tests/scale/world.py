@@ -1,0 +1,213 @@
+"""Everything that runs, and what the scenarios do with it and ask of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import boto3  # type: ignore[import-untyped]
+
+from airflow_provider_sfbulk.demo.airports import SCHEMA
+from airflow_provider_sfbulk.demo.org_process import OrgProcess
+from tests.scale.cluster import Cluster
+from tests.scale.gate import Gate
+from tests.scale.services import HOST, postgresql, redis, s3
+
+BUCKET: Final = "lake"
+DAGS: Final = Path(__file__).parent / "dags"
+FINISH_SECONDS: Final = 600.0
+FINAL: Final = frozenset({"JobComplete", "Failed", "Aborted"})
+
+
+@dataclass
+class World:
+    """A running cluster with all it leans on.
+
+    :ivar org_gate: between Airflow and the org; the other gates likewise
+    :ivar lake: a client of the S3 server, past its gate
+    """
+
+    home: Path
+    cluster: Cluster
+    org: OrgProcess
+    org_gate: Gate
+    postgresql_gate: Gate
+    redis_gate: Gate
+    s3_gate: Gate
+    lake: Any
+
+    def run(self, dag_id: str, prefix: str, files: int = 1, *, rows: str | None = None) -> Run:
+        """Start a run.
+
+        :param prefix: of its objects
+        :param rows: prefix of its rows, when it is another one
+        """
+        run = {"prefix": prefix, "files": files, "rows": rows or prefix}
+        return Run(self, dag_id, self.cluster.start_run(dag_id, run), prefix, rows or prefix)
+
+    def write_inputs(self, prefix: str, files: int, rows: int) -> list[str]:
+        """Put CSV files into the lake; give the names that are in them."""
+        names = [f"{prefix} {file:04}-{row:05}" for file in range(files) for row in range(rows)]
+        for file in range(files):
+            text = "Name\n" + "".join(f"{name}\n" for name in names[file * rows : (file + 1) * rows])
+            self.lake.put_object(Bucket=BUCKET, Key=f"{prefix}/in/{file:04}.csv", Body=text.encode())
+        return names
+
+    def objects(self, folder: str) -> dict[str, bytes]:
+        """Read all objects below a folder, by their keys."""
+        pages = self.lake.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{folder}/")
+        keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
+        return {key: self.lake.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+
+    def stored(self, prefix: str) -> list[str]:
+        """Read the names that the org has, each as often as it is there, from the org's own database."""
+        with closing(sqlite3.connect(f"{self.home / 'org.sqlite'}?mode=ro".join(("file:", "")), uri=True)) as database:
+            found = database.execute("SELECT Name FROM Account WHERE IsDeleted = 0 AND Name LIKE ?", (f"{prefix} %",))
+            return sorted(name for (name,) in found)
+
+    def state(self) -> dict[str, Any]:
+        """Read the org's jobs and the calls it got."""
+        with urlopen(f"{self.org.start_line['url']}/local-org/state") as reply:
+            state: dict[str, Any] = json.load(reply)
+        return state
+
+    def hold(self, method: str, path: str) -> None:
+        """Wait until the org has answered such a call, and keep its reply from the one who asked."""
+        self.org_gate.hold(method, path)
+        self.cluster.wait_for(self.org_gate.is_holding.is_set, f"a call {method} {path}")
+
+
+@dataclass
+class Run:
+    """A run of one of the two DAGs."""
+
+    world: World
+    dag_id: str
+    run_id: str
+    prefix: str
+    rows: str
+
+    @property
+    def tasks(self) -> list[dict[str, Any]]:
+        """The instances of its last task."""
+        path = f"/api/v2/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances?limit=1000"
+        found = self.world.cluster.call("GET", path)["task_instances"]
+        return [each for each in found if each["task_id"] in ("load", "extract")]
+
+    def wait_until_deferred(self, number: int = 1) -> None:
+        """Wait until so many of its tasks wait in a triggerer."""
+        self.world.cluster.wait_for(
+            lambda: sum((each["trigger"] or {}).get("triggerer_id") is not None for each in self.tasks) >= number,
+            f"{number} tasks of {self.prefix} wait in a triggerer",
+        )
+
+    def clear(self) -> None:
+        """Do as a person does who clears the run's tasks."""
+        body = {"dry_run": False, "dag_run_id": self.run_id, "task_ids": [self._task_id], "only_failed": False}
+        self.world.cluster.call("POST", f"/api/v2/dags/{self.dag_id}/clearTaskInstances", body)
+
+    def finish(self) -> str:
+        """Wait for its end; give its state."""
+        return self.world.cluster.finish_run(self.dag_id, self.run_id, seconds=FINISH_SECONDS)
+
+    @property
+    def tries(self) -> int:
+        """How many tries its tasks have had."""
+        return sum(each["try_number"] for each in self.tasks)
+
+    @property
+    def _task_id(self) -> str:
+        return self.dag_id.removeprefix("scale_")
+
+    def differences(self, names: list[str], state: str) -> list[str]:
+        """Say what is not as it must be: every row once in the org, results whole, nothing left over."""
+        found = [] if state == "success" else [f"the run ended {state}: {self._failures()}"]
+        stored = Counter(self.world.stored(self.rows))
+        found += _compare("in the org", stored, names)
+        folder = f"{self.prefix}/{'results' if self.dag_id == 'scale_load' else 'extract'}"
+        objects = self.world.objects(folder)
+        read = Counter(name for key, body in objects.items() if key.endswith(".csv") for name in _names(body))
+        found += _compare("in the files", read, names)
+        found += [f"left over: {key}" for key in objects if _is_left_over(key)]
+        return found
+
+    def _failures(self) -> str:
+        return ", ".join(f"{each['task_id']}[{each['map_index']}] {each['state']}" for each in self.tasks)
+
+
+def _compare(where: str, found: Counter[str], names: list[str]) -> list[str]:
+    wanted = Counter(names)
+    missing, extra = wanted - found, found - wanted
+    report = [f"{missing.total()} rows missing {where}"] if missing else []
+    return [*report, *([f"{extra.total()} rows too many {where}"] if extra else [])]
+
+
+def _names(body: bytes) -> Iterator[str]:
+    return (row["Name"] for row in csv.DictReader(io.StringIO(body.decode(), newline="")))
+
+
+def _is_left_over(key: str) -> bool:
+    name = key.rpartition("/")[2]
+    return name.endswith(".part") or name.startswith(("_part-", "_publishing")) or ".part." in name
+
+
+@contextmanager
+def running(*, workers: int, job_seconds: float) -> Iterator[World]:
+    """Start everything; end everything."""
+    with ExitStack() as stack:
+        home = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="sfbulk-scale-", ignore_cleanup_errors=True))
+        )
+        home.chmod(0o755)  # PostgreSQL runs as another user
+        org = stack.enter_context(OrgProcess(schema=SCHEMA, data=home / "org.sqlite", job_seconds=job_seconds))
+        ports = {
+            "org": urlsplit(org.start_line["url"]).port,
+            "postgresql": stack.enter_context(postgresql(home / "postgresql")),
+            "redis": stack.enter_context(redis(home / "redis")),
+            "s3": (s3_port := stack.enter_context(s3(home / "s3"))),
+        }
+        gates = {name: stack.enter_context(Gate(port or 0)) for name, port in ports.items()}
+        lake = boto3.client(
+            "s3",
+            aws_access_key_id="key",
+            aws_secret_access_key="secret",
+            region_name="us-east-1",
+            endpoint_url=f"http://{HOST}:{s3_port}",
+        )
+        lake.create_bucket(Bucket=BUCKET)
+        cluster = Cluster(
+            home / "airflow",
+            DAGS,
+            _connections(org, gates),
+            postgresql=gates["postgresql"].port,
+            redis=gates["redis"].port,
+            workers=workers,
+        )
+        stack.enter_context(cluster)
+        yield World(home, cluster, org, gates["org"], gates["postgresql"], gates["redis"], gates["s3"], lake)
+
+
+def _connections(org: OrgProcess, gates: Mapping[str, Gate]) -> dict[str, str]:
+    address = org.start_line["url"]
+    behind = address.replace(str(urlsplit(address).port), str(gates["org"].port))
+    aws = {
+        "conn_type": "aws",
+        "login": "key",
+        "password": "secret",
+        "extra": {"region_name": "us-east-1", "endpoint_url": f"http://{HOST}:{gates['s3'].port}"},
+    }
+    return {
+        "AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT": org.connection.replace(address, behind),
+        "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(aws),
+    }
