@@ -36,6 +36,10 @@ class Witness:
         """Note that a try was told that it is replaced."""
         self._fenced.add(number)
 
+    def stands(self, number: int) -> None:
+        """Note that a try has verified a write: if it was told before that it is replaced, that was a wrong 404."""
+        self._fenced.discard(number)
+
     def sends(self, number: int, request: Request, *, alone: bool) -> None:
         """Look at a request that a try sends on purpose.
 

@@ -273,6 +273,7 @@ class Schedule:
             case Record(key, value):
                 assert one.ledger is not None
                 stands = one.ledger.record(key, value)
+                self.witness.stands(one.number)
                 self.witness.decided |= key.startswith(ingest.DECISION)
                 self._note(f"try {one.number}: recorded {key}")
                 return stands
