@@ -125,8 +125,6 @@ class Load(Subject):
             "max_concurrent_jobs": rng.randint(1, 3),
             **expected.arguments(rng, is_staged=self._is_staged),
         }
-        if self._arguments["results_path"] is None:
-            del self._arguments["results_format"]
 
     def operator(self, process: Process) -> BulkIngestOperator:
         """Make the operator."""
