@@ -6,8 +6,8 @@ Whatever goes wrong there comes out as this package's own error, naming the plac
 
 from __future__ import annotations
 
-import io
 import glob
+import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -320,7 +320,7 @@ class ObjectFile:
     """An object that does not exist before :meth:`commit`.
 
     Leaving ``with path.open("wb")`` by an exception would publish a truncated object that looks whole, so the upload is
-    begun without ``autocommit``: fsspec's own way to complete or abort a multipart upload. Its ``memory://`` pays no heed to
+    begun without ``autocommit``: fsspec's own way to complete or abort a multipart upload. Its ``memory://`` ignores
     that, so there the bytes wait here.
     """
 

@@ -229,7 +229,9 @@ def test_a_person_s_kill_aborts_the_job(org: LocalOrg, task: FakeTask, ended: Ca
     operator = load(rows())
     with pytest.raises(TaskDeferred) as deferral:
         attempt.run_once(operator)
-    asyncio.run(deferral.value.trigger.on_kill())
+    trigger = deferral.value.trigger
+    trigger.task_instance = attempt
+    asyncio.run(trigger.on_kill())
     assert [job.state for job in org.bulk1_jobs] == [JobState.ABORTED]
 
 
