@@ -7,6 +7,7 @@ Whatever goes wrong there comes out as this package's own error, naming the plac
 from __future__ import annotations
 
 import glob
+import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -319,12 +320,18 @@ class ObjectFile:
     """An object that does not exist before :meth:`commit`.
 
     Leaving ``with path.open("wb")`` by an exception would publish a truncated object that looks whole, so the upload is
-    begun without ``autocommit``: fsspec's own way to complete or abort a multipart upload.
+    begun without ``autocommit``: fsspec's own way to complete or abort a multipart upload. Its ``memory://`` ignores
+    that, so there the bytes wait here.
     """
 
     def __init__(self, place: Location) -> None:
         self._place = place
-        self._file: Any = place.fs.open(place.path, "wb", block_size=WRITE_BLOCK_BYTES, autocommit=False)
+        self._waits_here = place.protocol == "memory"
+        self._file: Any = (
+            io.BytesIO()
+            if self._waits_here
+            else place.fs.open(place.path, "wb", block_size=WRITE_BLOCK_BYTES, autocommit=False)
+        )
         self._open = True
 
     def write(self, data: bytes, /) -> int:
@@ -334,8 +341,11 @@ class ObjectFile:
 
     def commit(self) -> str:
         """Complete the upload."""
-        self._file.close()
-        self._file.commit()
+        if self._waits_here:
+            self._place.fs.pipe_file(self._place.path, self._file.getvalue())
+        else:
+            self._file.close()
+            self._file.commit()
         self._open = False
         return self._place.uri
 
@@ -343,6 +353,9 @@ class ObjectFile:
         """Abort the upload."""
         if self._open:
             self._open = False
+            if self._waits_here:
+                self._file.close()
+                return
             with suppress(FileNotFoundError):
                 self._file.discard()
 

@@ -7,6 +7,7 @@ import csv
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -221,13 +222,16 @@ def test_a_file_with_other_delimiters_goes_with_commas(
     assert found == {f"K-{n}": (text, text[::-1]) for n, text in enumerate(awkward)}
 
 
-def test_a_person_s_kill_aborts_the_job(org: LocalOrg, task: FakeTask) -> None:
+def test_a_person_s_kill_aborts_the_job(org: LocalOrg, task: FakeTask, ended: Callable[..., None]) -> None:
     org.core.job_seconds = 3600.0
     attempt = task.start()
+    ended(attempt, "failed")
     operator = load(rows())
     with pytest.raises(TaskDeferred) as deferral:
         attempt.run_once(operator)
-    asyncio.run(deferral.value.trigger.on_kill())
+    trigger = deferral.value.trigger
+    trigger.task_instance = attempt
+    asyncio.run(trigger.on_kill())
     assert [job.state for job in org.bulk1_jobs] == [JobState.ABORTED]
 
 
