@@ -54,6 +54,10 @@ RESULT_NAMES: Final = frozenset(f"{kind}.{suffix}" for kind in KINDS for suffix 
 
 _SHOWN: Final = re.compile(rf"{PART}|{'|'.join(map(re.escape, sorted(RESULT_NAMES)))}")
 _WRITING: Final = re.compile(r"_writing-[0-9a-f]{16}-[0-9]+\.json")
+_LEFTOVER: Final = re.compile(
+    rf"(?:{'|'.join(map(re.escape, (MANIFEST, OLD_MANIFEST, OLD_PUBLISHING)))}|{_WRITING.pattern})\.[0-9]+\.part"
+)
+"""What processes that were killed were writing."""
 
 log = logging.getLogger(__name__)
 
@@ -176,6 +180,8 @@ class TaskFolder:
         """Give the folder free: the manifest stands, and what it replaces is gone."""
         self._remove_old_manifest()
         for name in self._of_task:
+            self.output.remove(name)
+        for name in filter(_LEFTOVER.fullmatch, self.output.sizes()):
             self.output.remove(name)
         self.output.remove(self._own)
 

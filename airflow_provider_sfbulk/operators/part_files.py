@@ -32,7 +32,7 @@ from airflow_provider_sfbulk.client.records.pages import (
     columns_of,
 )
 from airflow_provider_sfbulk.client.wire import Flow, Reply, Together
-from airflow_provider_sfbulk.operators.folder import MANIFEST, OLD_MANIFEST, OLD_PUBLISHING, PART
+from airflow_provider_sfbulk.operators.folder import PART
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.flows.query import Page
@@ -42,12 +42,9 @@ if TYPE_CHECKING:
 
 FilePage: TypeAlias = CsvPage | ParquetPage | JsonlPage
 
-_LEFTOVER: Final = re.compile(
-    rf"_{PART}\.[0-9a-f]+(?:\.[0-9]+\.part)?"
-    rf"|(?:{'|'.join(map(re.escape, (MANIFEST, OLD_MANIFEST, OLD_PUBLISHING)))}|_writing-[0-9a-f-]+\.json)\.[0-9]+\.part"
-)
-"""What may lie in the folder when an extract is finished and belongs to none: pages of jobs that were given up, and what
-killed processes were writing."""
+_LEFTOVER: Final = re.compile(rf"_{PART}\.[0-9a-f]+(?:\.[0-9]+\.part)?")
+"""What may lie in the folder when an extract is finished and belongs to none: pages of jobs that were given up, and pages
+that killed processes were writing."""
 
 
 class PartFiles:

@@ -32,6 +32,8 @@ class Attempt:
     seen: list[Seen]
     outcome: Mapping[str, Any] = field(default_factory=dict)
     log: str = ""
+    is_done: bool = False
+    """Whether it noted that its work is done."""
 
     @property
     def requests(self) -> list[Seen]:
@@ -144,7 +146,8 @@ class Scene:
         outcome = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         counting = Counting()
         writes = [Seen(counting.next(WRITE)) for _ in range(outcome.get("writes", 0))]
-        return Attempt(status, [*proxy.seen, *writes], outcome, log)
+        is_done = (self._states / f"sfbulk.try{number}.done").exists()
+        return Attempt(status, [*proxy.seen, *writes], outcome, log, is_done)
 
     def _outcome(self, number: int) -> Path:
         return self._folder / f"try{number}.json"
