@@ -32,6 +32,8 @@ decides nothing. Entries of earlier versions (``sfbulk.t<n>``) are read by ``old
 from __future__ import annotations
 
 import json
+import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -53,6 +55,10 @@ PIECE: Final = 48 * 1024
 
 GAP: Final = 25
 """So many missing parts in a row are the end: between recorded ones lie only those that were under way together."""
+
+_OF_A_ROUND: Final = re.compile(
+    r"sfbulk\.try(?P<attempt>\d+)\.(?:end\.(?P<decided>\d+)|(?P<part>(?:job)?(?P<round>\d+)\.\d+))"
+)
 
 SUCCESS: Final = "success"
 FAILED: Final = "failed"
@@ -294,7 +300,7 @@ class TaskLedger:
         """Read the ids of the jobs that this try's load has recorded in its last round, this try's and earlier tries'."""
         if not self._head:
             self._find_own()
-        return self._jobs_of(self._head["load"]) if self._head else []
+        return self._jobs_at_hand() or (self._jobs_of(self._head["load"]) if self._head else [])
 
     def verify(self) -> None:
         """Make sure that this try is still the task's newest, before it shows what only one try may show.
@@ -387,6 +393,22 @@ class TaskLedger:
             head = self._get_surely(_old_key(number), decides=True)
             self._old[number] = None if head is None else OldTry(number, head, self._get)
         return self._old[number]
+
+    def _jobs_at_hand(self) -> list[str]:
+        """Give the jobs of the last round that this process has recorded or read, without a call.
+
+        A process that is told to end has five seconds, and a busy Airflow takes a second for a few calls.
+        """
+        rounds: dict[int, dict[str, str]] = defaultdict(dict)
+        found = [match for key in self._known if (match := _OF_A_ROUND.fullmatch(key)) is not None]
+        for match in sorted(found, key=lambda match: int(match["attempt"])):  # the highest comes last and wins
+            entry = self._known[match[0]]
+            if match["decided"] is not None:
+                named = entry.get("jobs", ())
+                rounds[int(match["decided"])].update({f"{match['decided']}.{n}": job[0] for n, job in enumerate(named)})
+            elif "job_id" in entry:
+                rounds[int(match["round"])][match["part"]] = entry["job_id"]
+        return list(dict.fromkeys(rounds[max(rounds)].values())) if rounds else []
 
     def _jobs_of(self, load: int) -> list[str]:
         """Read the job ids of the last round that has any; a query's jobs are all in its first."""

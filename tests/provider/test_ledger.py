@@ -409,3 +409,18 @@ def test_a_query_of_an_earlier_version_is_gone_on_with_and_its_window_kept() -> 
     assert ledger.recall("0.0") == {"job_id": "A", "batch_id": "B", "plan": plan_digest(plan)}
     assert ledger.window(of) == {"since": "a", "until": "b"}
     assert ledger.window({"field": "CreatedDate"}) is None
+
+
+def test_a_process_that_is_told_to_end_knows_its_jobs_without_asking() -> None:
+    states = TaskStates()
+    states.current = 1
+    store = Store(states, 1)
+    ledger = TaskLedger(store, try_number=1)  # type: ignore[arg-type]
+    ledger.begin_load()
+    for part, job_id in enumerate("ABC"):
+        ledger.record(f"0.{part}", {"job_id": job_id, "records": 1, "bytes": 9, "sha256": "ab"})
+    calls = store.calls
+    assert (ledger.recorded_jobs(), store.calls) == (["A", "B", "C"], calls)
+    ledger.record("end.0", {"parts": 3, "records": 3, "jobs": [[job_id, 1, 9, "ab"] for job_id in "ABD"]})
+    calls = store.calls
+    assert (ledger.recorded_jobs(), store.calls) == (["A", "B", "D"], calls)
