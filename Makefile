@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 
-.PHONY: help demo ui test lint campaign fuzz hygiene scale bench npm-clients witnesses clean
+.PHONY: help demo ui test quick lint campaign fuzz hygiene scale bench npm-clients witnesses clean
 
 help:
 	@echo "make demo   a local org, a real Airflow, a load and an extract, and a report"
 	@echo "make ui     the same, and leave Airflow's UI running"
 	@echo "make test   lint, types and tests"
+	@echo "make quick  lint, types and the tests of client and operators: before a commit"
 	@echo "make lint   lint and types alone"
 	@echo "make campaign  100,000 schedules of faults and kills against the ingest protocol"
 	@echo "make scale  Celery, Redis, PostgreSQL, S3, two triggerers, and everything killed; needs redis-server and postgresql"
@@ -29,6 +30,13 @@ ui: $(DEMO)
 
 test: lint
 	$(BIN)/python -m pytest
+
+# What most changes break first; the rest takes minutes.
+QUICK := tests/client tests/test_imports.py tests/test_public_names.py \
+	tests/provider/test_ingest_operator.py tests/provider/test_query_operator.py tests/provider/test_arguments.py
+
+quick: lint
+	$(BIN)/python -m pytest -q $(QUICK)
 
 lint: $(READY)
 	$(BIN)/ruff check
