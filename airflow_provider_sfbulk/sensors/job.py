@@ -29,7 +29,7 @@ from airflow_provider_sfbulk.operators.showing import ShownProgress
 from airflow_provider_sfbulk.operators.templates import TypedTemplates
 from airflow_provider_sfbulk.progress import Phase, Progress, by_code
 from airflow_provider_sfbulk.sensors.job_arguments import ARGUMENTS
-from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
+from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp, as_stored
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -249,7 +249,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
             )
         except FailedRecordsError as error:
             raise TooManyFailedRecordsError(str(error), job_id=error.job_id) from error
-        return [info.to_dict() for info in infos]
+        return [as_stored(info) for info in infos]
 
     @property
     def _reading(self) -> str:

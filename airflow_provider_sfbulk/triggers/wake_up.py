@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Self
 
 from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.models import JobInfo
+from airflow_provider_sfbulk.client.safe_text import guarded
 
 CARRIED_JOBS: Final = 10
 """Jobs that an event tells of, some 600 bytes each: it is a row in Airflow's database."""
@@ -23,6 +24,11 @@ class WaitOutcome(StrEnum):
     """The deadline has passed; the jobs go on."""
     ERROR = "error"
     """The triggerer could not go on asking. The task asks for itself, and meets the error with its type."""
+
+
+def as_stored(job: JobInfo) -> dict[str, Any]:
+    """Give a job as Airflow may log and store it: Salesforce's message may quote a row."""
+    return replace(job, error_message=job.error_message and guarded(job.error_message)).to_dict()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +50,7 @@ class WakeUp:
     def to_dict(self) -> dict[str, Any]:
         """Give the event's payload."""
         payload = {"outcome": str(self.outcome), "job_ids": list(self.job_ids), "api_calls": self.api_calls}
-        ended = [job.to_dict() for job in self.jobs if job.is_final][:CARRIED_JOBS]
+        ended = [as_stored(job) for job in self.jobs if job.is_final][:CARRIED_JOBS]
         return {**payload, "jobs": ended} if ended else payload
 
     @classmethod

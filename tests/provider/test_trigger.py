@@ -354,6 +354,14 @@ def test_a_wake_up_survives_its_way() -> None:
     assert WakeUp.from_dict(json.loads(json.dumps(made.to_dict()))) == made
 
 
+def test_an_event_has_no_row_that_a_job_s_message_quotes(org: LocalOrg) -> None:
+    org.fail_jobs(error_message="InvalidBatch : cannot read 'Okonkwo' of okonkwo@example.com, No. 4711")
+    with SalesforceBulkHook().get_conn() as client:
+        job_id = client.query.create_job("SELECT Id FROM Account").id
+    (ended,) = fire(trigger(job_id))["jobs"]
+    assert ended["error_message"] == "InvalidBatch : cannot read '***' of ***, No. ***"
+
+
 @pytest.mark.parametrize(
     "event",
     [
