@@ -166,7 +166,7 @@ class Incremental:
             log.warning("the org does not tell its time: the window ends by this machine's clock")
             now = datetime.now(UTC)
         if since > now:
-            raise SourceError(f"incremental: the window would begin in the future, at {_written(since)}: mend initial")
+            raise SourceError(f"incremental: the window would begin in the future, at {_written(since)}: fix `initial`")
         # An empty window is read like every other: whoever comes next finds an extract, without rows.
         return Window(since, max(since, now - self._lag))
 

@@ -151,5 +151,5 @@ def _advice(codes: Mapping[str, int], where: Sequence[str]) -> str:
             f"load none of them again before that. {files}, with Salesforce's words."
         )
     if where:
-        return f"They are in {', '.join(where)}, with Salesforce's words; mend them and load that file in another run."
+        return f"They are in {', '.join(where)}, with Salesforce's words: fix them there and load that file in another run."
     return "Set results_path to get them as a file, with Salesforce's words."
