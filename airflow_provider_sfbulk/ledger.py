@@ -41,7 +41,7 @@ from typing import Any, Final, Protocol
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
-from airflow_provider_sfbulk.client.errors import FencedError, InputChangedError, LedgerError
+from airflow_provider_sfbulk.client.errors import FencedError, InputChangedError, LedgerError, SourceError
 from airflow_provider_sfbulk.old_ledger import OldTry, plan_digest
 
 RETENTION: Final = timedelta(days=30)
@@ -173,13 +173,19 @@ class TaskLedger:
     # Beginning
 
     def begin_load(self) -> None:
-        """Find the load that this try goes on with, or begin one. It goes on until Airflow has taken its success.
+        """Find the load that this try goes on with, or begin one. It goes on until Airflow has taken its success; one
+        without records, which nothing was decided for, until it is done.
 
         :raises FencedError: when a newer try has taken over
+        :raises SourceError: when this try has done a load or a query already
         """
         before = self._begin()
+        if self._own_done() is not None:
+            raise _not_alone()
         if before is not None:
-            over = before.is_given_up or (before.is_done and before.taken == SUCCESS)
+            over = before.is_given_up
+            if before.is_done and not over:
+                over = before.taken == SUCCESS or self._highest(before.head["load"], "end.0") is None
             cleared = self._try if before.is_cleared(self._clears) else before.head.get("cleared")
             self._enter({} if over else {"load": before.head["load"], "cleared": cleared})
 
@@ -188,8 +194,12 @@ class TaskLedger:
 
         :return: job ids of an unfinished query that a clear gives up; to be aborted
         :raises FencedError: when a newer try has taken over
+        :raises SourceError: when this try has done a load already
         """
         before = self._begin()
+        done = self._own_done()
+        if done is not None and done["result"] is not None:  # a query notes none: another one may follow it
+            raise _not_alone()
         if before is None:
             return []
         over = before.is_done or before.is_cleared(self._clears)
@@ -213,6 +223,11 @@ class TaskLedger:
                 return Before(head, is_done=done is not None, is_given_up=given_up is not None, taken=how)
         self._enter({})
         return None
+
+    def _own_done(self) -> Mapping[str, Any] | None:
+        """What this same try has done: it began more than once, since operators were run within a task's own code."""
+        found: Mapping[str, Any] | None = None if self._is_new else self._read(self._try, "done")
+        return found
 
     def _enter(self, head: Mapping[str, Any]) -> None:
         self._head = {"load": self._try, "clears": self._clears, **head}
@@ -443,23 +458,41 @@ def _old_key(number: int) -> str:
     return f"sfbulk.t{number}"
 
 
-def check_plan(decision: Mapping[str, Any], plan: Mapping[str, Any], *, has_verdict: bool) -> None:
+def _not_alone() -> SourceError:
+    return SourceError(
+        "this try of the task has done another load or query already, and what is known of them is known by task: nothing "
+        "of this one was sent. Give each operator a task of its own"
+    )
+
+
+def check_plan(
+    decision: Mapping[str, Any], plan: Mapping[str, Any], *, has_verdict: bool, is_done: bool = False
+) -> None:
     """Make sure that a decided load is still the one that its task describes.
 
+    :param is_done: whether it is done, by a try whose success is not known to be taken
     :raises InputChangedError: naming the parameters that changed
     """
     then = decision["plan"]
     changed = {name for name in {*then, *plan} if then.get(name) != plan.get(name)}
     if changed := changed.difference(decision.get("unknown", ())):
-        raise input_changed(sorted(changed), has_verdict=has_verdict)
+        raise input_changed(sorted(changed), has_verdict=has_verdict, is_done=is_done)
 
 
-def input_changed(changed: Sequence[str], *, has_verdict: bool) -> InputChangedError:
+def input_changed(changed: Sequence[str], *, has_verdict: bool, is_done: bool = False) -> InputChangedError:
     """Make the error for a decided load whose input or parameters are others now.
 
     :param changed: names of the parameters
     :param has_verdict: whether it ended with failed records
+    :param is_done: whether it is done, by a try whose success is not known to be taken
     """
+    if is_done:
+        return InputChangedError(
+            "an earlier try has done all of its load, but it is not recorded that Airflow took its success; since then "
+            f"{', '.join(changed)} changed, and nothing of what the task describes now was sent. Put back what it was and "
+            "clear the task: it succeeds with that load's result. Then make the change again and clear the task once more. "
+            "Or load what changed in another run."
+        )
     how = (
         "ended with failed records, the others are in the org"
         if has_verdict

@@ -11,19 +11,27 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 
 from airflow_provider_sfbulk.ledger import FAILED, SUCCESS
 
+if TYPE_CHECKING:
+    from airflow_provider_sfbulk.operators.base import BulkJobOperator
+
 log = logging.getLogger(__name__)
 
+_begun: dict[Any, BulkJobOperator] = {}
+"""What this process's tries have run, by the id of the task instance. It need not be the task itself: an operator may have
+been run by the code of another task."""
 
-def listen() -> None:
-    """Have the ends of this process's tasks recorded."""
+
+def listen(ti: Any, operator: BulkJobOperator) -> None:
+    """Have the end of a try of this process recorded."""
     from airflow.sdk.listener import get_listener_manager
 
+    _begun[ti.id] = operator
     manager: Any = get_listener_manager()
     manager.add_listener(sys.modules[__name__])
 
@@ -48,14 +56,13 @@ def on_task_instance_failed(task_instance: Any) -> None:
 
 
 def _note(ti: Any, state: str) -> None:
-    from airflow_provider_sfbulk.operators.base import BulkJobOperator
-
-    if not isinstance(getattr(ti, "task", None), BulkJobOperator):
+    operator = _begun.pop(ti.id, None)
+    if operator is None:
         return
     try:
         if state == SUCCESS and states_of(ti) != [SUCCESS]:
             log.warning("Airflow has not taken the success of this try: the next one returns the same result")
             return
-        ti.task.ledger(ti.get_template_context()).take(state)
+        operator.ledger(ti.get_template_context()).take(state)
     except Exception as error:
         log.warning("that Airflow has taken this try as %s could not be recorded (%s)", state, type(error).__name__)

@@ -172,7 +172,7 @@ class BulkJobOperator(TypedTemplates):
 
     def ledger(self, context: Context) -> TaskLedger:
         """Give the ledger of a try."""
-        listen()
+        listen(context["ti"], self)
         return TaskLedger(
             context["task_state_store"],
             try_number=context["ti"].try_number,

@@ -273,8 +273,9 @@ class BulkIngestOperator(BulkJobOperator):
                 source.find(self._targets())
             except EmptyInputError as error:
                 empty = error
-        elif decision is not None and done is None:
-            check_plan(decision, self._plan(source), has_verdict=ledger.judged_round is not None)
+        elif decision is not None:
+            has_verdict = ledger.judged_round is not None
+            check_plan(decision, self._plan(source), has_verdict=has_verdict, is_done=done is not None)
         with self.results_folder(context["ti"]) or nullcontext() as folder:
             if folder is not None and done is None:
                 folder.claim_for_results(self.results_format)
@@ -315,9 +316,8 @@ class BulkIngestOperator(BulkJobOperator):
             "task to load everything once more, clear it again when this try has succeeded."
         )
         ledger.finish(result)
-        if not self._had_no_records(result):
-            self._publish(client, load.rounds())
-            load.forget_parts()
+        self._publish(client, load.rounds())
+        load.forget_parts()
         self.shown.found_before(result)
         self._tell(context, result)
         return result
@@ -371,11 +371,6 @@ class BulkIngestOperator(BulkJobOperator):
             ledger.finish([])
         self._tell(context, result)
         return result
-
-    @staticmethod
-    def _had_no_records(result: Any) -> bool:
-        """Whether an earlier try has ended so."""
-        return not (result["job_ids"] if isinstance(result, dict) else result)
 
     def _tell(self, context: Context, result: dict[str, Any] | list[str]) -> None:
         """Tell the task's assets what was loaded."""

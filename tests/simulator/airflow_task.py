@@ -121,6 +121,7 @@ class TaskInstance:
     dag_id, task_id, run_id, map_index = "dag", "task", "run", -1
 
     def __init__(self, airflow: AirflowTask, process: Process, world: World) -> None:
+        self.id = object()
         self.try_number = process.number
         self.task: Any = None
         self.state = "running"
