@@ -132,7 +132,7 @@ def test_the_end_is_told_by_code_and_without_a_value(seen: Seen) -> None:
     ended = seen.shown.told
     assert (ended["phase"], ended["counts"]["failed"]) == ("failed", FAILED)
     assert sorted(ended["errors"].values()) == sorted([NAMELESS, WORDY])
-    assert ended["message"].startswith(f"FailedRecordsError: {FAILED} of {ROWS} records failed")
+    assert ended["message"].startswith(f"FailedRecordsError: {FAILED} of {ROWS:,} records failed")
     everything = json.dumps([ended, seen.shown.while_at_work])
     assert SECRETIVE not in everything
     assert "a dozen" not in everything
