@@ -84,7 +84,7 @@ def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str =
     if kind is None:
         _check_bucket(place)
         raise MissingSourceError(
-            f"{argument}: there is no file {place.uri}{_hint(place)}. Check the path, and that this worker can see it."
+            f"{argument}: there is no file {place.uri}{_hint(place)}. Check the path, and that this worker can see it"
         )
     if kind == "directory":
         raise SourceError(
@@ -394,7 +394,7 @@ def _matching(place: Location) -> list[Location]:
     if not files:
         _check_bucket(place)
         raise EmptyInputError(
-            f"{place.argument}: no file matches {place.uri}. Check the path, and that this worker can see it."
+            f"{place.argument}: no file matches {place.uri}. Check the path, and that this worker can see it"
         )
     return [place.at(name) for name in files]
 

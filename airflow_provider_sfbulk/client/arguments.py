@@ -39,7 +39,7 @@ def shown(value: object) -> str:
 
 def meant(value: object, known: Iterable[str]) -> str:
     """Name the known word that a wrong one was meant to be, as the end of a sentence; nothing when none is close."""
-    words = {each.casefold(): each for each in known}
+    words = {str(each).casefold(): str(each) for each in known}
     close = get_close_matches(str(value).casefold()[:60], list(words), n=1, cutoff=0.5)
     return f": did you mean {words[close[0]]!r}?" if close else ""
 

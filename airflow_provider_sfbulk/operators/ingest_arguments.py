@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from typing import Any, Final, Literal, TypeAlias
 
 from airflow_provider_sfbulk import limits
@@ -55,6 +57,9 @@ LONGEST_PATH: Final = 4096
 _RECORDS: Final = re.compile(r"""\s*(?:[\[({]\s*(?:['"\[({]|[\])}]|\w+\()|<\S+ .*>\s*$)""", re.DOTALL)
 """How records look when a template has made a text of them: JSON, Python's own notation, or an object's ``repr``."""
 
+_OF_PATHS: Final = ("/", "\\", "*", "?", "{{", "{%")
+_ENDS: Final = tuple(f".{each}" for each in SourceFormat)
+
 _ID: Final = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
 
 INSTEAD: Final = (
@@ -103,7 +108,8 @@ def shown_source(value: Any) -> Any:
         if any(is_reference(each) for each in items):
             return items
         if items and all(isinstance(each, (list, tuple)) for each in items):
-            items = [item for each in items for item in each]
+            joined = [item for each in items for item in each]
+            items = items if any(_is_cell(each) for each in joined) else joined
         return items if are_paths(items) else Unshown(items)
     return Unshown(value)
 
@@ -115,6 +121,13 @@ def are_paths(values: Sequence[Any]) -> bool:
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, str) and (_ID.fullmatch(value) is not None or not value.strip())
+
+
+def _is_cell(value: Any) -> bool:
+    """Whether it is a value of a record, as the rows of a database have them, and neither a path nor an id."""
+    if not isinstance(value, str):
+        return isinstance(value, (int, float, Decimal, date))
+    return not (_is_id(value) or any(mark in value for mark in _OF_PATHS) or value.casefold().endswith(_ENDS))
 
 
 def _check_path(name: str, value: Any) -> None:

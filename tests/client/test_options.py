@@ -65,7 +65,7 @@ def test_durations_are_seconds_or_timedeltas() -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"operation": "upsrt"}, "'upsert'"),
+        ({"operation": "upsrt"}, "did you mean 'upsert'"),
         ({"timeout": "5m"}, "timeout"),
         ({"part_bytes": True}, "part_bytes"),
         ({"max_concurrent_jobs": 0}, "max_concurrent_jobs"),

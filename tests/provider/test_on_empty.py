@@ -193,6 +193,38 @@ def test_rows_of_mapped_tasks_are_loaded(org: LocalOrg, task: FakeTask) -> None:
     assert names(org) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize(
+    "rows", [[("Acme", "+49 30 1")], [["Acme", 5]], [["Acme"], ["Bolt"]], [("Acme", None), (7, "x")]]
+)
+def test_rows_of_a_database_are_neither_paths_nor_ids_and_are_not_shown(
+    org: LocalOrg, task: FakeTask, rows: list[Any]
+) -> None:
+    with pytest.raises(SourceError, match="where a mapping was expected") as caught:
+        task.start().run(load(source=rows))
+    assert "Acme" not in str(caught.value)
+
+
+def test_paths_that_are_no_list_are_not_taken_for_ids(org: LocalOrg, task: FakeTask, tmp_path: Path) -> None:
+    for source in ({str(tmp_path / "a.csv")}, lambda: ["/data/a.csv"], ["/data/a.csv", {"Name": "a"}]):
+        with pytest.raises(SourceError, match="paths are given as the source itself"):
+            FakeTask().start().run(load(source=source))
+
+
+def test_attributes_of_a_parent_are_named_with_what_drops_them(org: LocalOrg, task: FakeTask) -> None:
+    task.start().run(load(source=[{"Name": "a", "External_Key__c": "A-1"}]))
+    parent = {"attributes": {"type": "Account", "url": "/x"}, "External_Key__c": "A-1"}
+    rows = [{"Name": "b", "Parent": parent}]
+    with pytest.raises(SourceError, match=r'drop it with column_mapping=\{"Parent.attributes": None\}'):
+        FakeTask().start().run(load(source=rows))
+    FakeTask().start().run(load(source=rows, column_mapping={"Parent.attributes": None}))
+    assert names(org) == ["a", "b"]
+
+
+def test_a_pattern_without_a_match_fails_with_whole_sentences(org: LocalOrg, task: FakeTask, tmp_path: Path) -> None:
+    with pytest.raises(EmptyInputError, match=r"can see it\. When that"):
+        task.start().run(load(source=str(tmp_path / "*.csv")))
+
+
 def test_ids_to_delete_are_no_paths(org: LocalOrg, task: FakeTask) -> None:
     task.start().run(load(source=[{"Name": "a"}]))
     (row,) = org.records("Account")

@@ -178,7 +178,7 @@ class _Describe:
 
         :param guess: whether to look for the name that was meant
         """
-        if not self.knows(name) and (hint := foreign_name(name)):
+        if (not self.knows(name) or name.endswith(".attributes")) and (hint := foreign_name(name)):
             return name, f"there is no field {shown(name)}{hint}"
         return self.relationship(name) if "." in name else self.field(name, guess=guess)
 

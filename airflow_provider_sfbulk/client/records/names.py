@@ -68,7 +68,7 @@ def foreign_name(name: str) -> str:
     if name == "attributes" or name.endswith(".attributes") or name.startswith("attributes."):
         return (
             " (REST replies have attributes in every record, which say its type and address: drop it with "
-            'column_mapping={"attributes": None})'
+            f'column_mapping={{"{name if name.endswith(".attributes") else "attributes"}": None}})'
         )
     if _INDEX_OF_PANDAS.fullmatch(name):
         return (

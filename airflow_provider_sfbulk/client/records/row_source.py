@@ -118,7 +118,10 @@ def from_ids(ids: Iterable[str], rules: Rules, *, name: str) -> RecordStream:
     :raises SourceError: for another operation; while reading, for what is no id
     """
     if rules.operation not in DELETES:
-        raise SourceError(f"{name}: bare ids are for delete and hardDelete; {rules.operation} takes mappings")
+        raise SourceError(
+            f"{name}: row 1: a text where a mapping was expected. Bare ids are for delete and hardDelete; paths are given "
+            "as the source itself, one or a list of nothing else"
+        )
     return from_dicts(_id_rows(ids, name), replace(rules, columns=("Id",)), name=name)
 
 
