@@ -32,6 +32,7 @@ decides nothing. Entries of earlier versions (``sfbulk.t<n>``) are read by ``old
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -106,6 +107,8 @@ class Entry(dict[str, Any]):
             value = values.get(name)
             if name in values and (not isinstance(value, kinds) or isinstance(value, bool)):
                 raise _spoilt(key, f"{name} is {type(value).__name__}")
+            if isinstance(value, str) and name in _WORDS and not _WORDS[name].fullmatch(value):
+                raise _spoilt(key, f"{name} is none")
             if isinstance(value, int) and not 0 <= value < 2**63:
                 raise _spoilt(key, f"{name} is out of range")
 
@@ -122,6 +125,10 @@ def _spoilt(key: str, why: str) -> LedgerError:
 
 _FORMS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "load": int,
+    "cleared": (int, type(None)),
+    "clears": (int, type(None)),
+    "try": int,
+    "state": str,
     "plan": (Mapping, str),
     "verdict": Mapping,
     "done": Mapping,
@@ -142,8 +149,22 @@ _FORMS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "since": (str, type(None)),
     "until": (str, type(None)),
     "of": int,
+    "jobs": list,
+    "files": (list, type(None)),
+    "names": list,
+    "column": str,
+    "row": str,
+    "unknown": list,
+    "api_version": (str, type(None)),
 }
 """Forms of what entries hold, by name: the same name means the same in all of them."""
+
+_WORDS: Final = {
+    "job_id": re.compile("[0-9A-Za-z]{1,18}"),
+    "batch_id": re.compile("[0-9A-Za-z]{1,18}"),
+    "api_version": re.compile(r"[0-9]{2,3}\.0"),
+}
+"""Forms of what goes into the path of a request."""
 
 
 class TaskLedger:
@@ -365,9 +386,12 @@ class TaskLedger:
         if key not in self._known and not (number == self._try and self._is_new):
             value = self._get_surely(key, decides=not name[0].isdigit())
             if value is None and (old := self._old_try(number)) is not None:
-                value = old.get(name)
+                value = _of_old(old, number, name)
             if value is not None:
-                self._known[key] = Entry(key, value)
+                entry = Entry(key, value)
+                if name == "load" and not 1 <= entry["load"] <= number:
+                    raise _spoilt(key, "load is no earlier try")
+                self._known[key] = entry
         return self._known.get(key)
 
     def _get_surely(self, key: str, *, decides: bool) -> Any:
@@ -385,7 +409,8 @@ class TaskLedger:
     def _old_try(self, number: int) -> OldTry | None:
         if number not in self._old:
             head = self._get_surely(_old_key(number), decides=True)
-            self._old[number] = None if head is None else OldTry(number, head, self._get)
+            made = None if head is None else OldTry(number, Entry(_old_key(number), head), self._get)
+            self._old[number] = made
         return self._old[number]
 
     def _jobs_of(self, load: int) -> list[str]:
@@ -414,10 +439,16 @@ class TaskLedger:
         try:
             value = self._store.get(key)
             if isinstance(value, dict) and value.keys() == {"pieces"}:
-                value = json.loads("".join(self._store.get(f"{key}~{at}")["piece"] for at in range(value["pieces"])))
+                value = self._joined(key, value["pieces"])
         except AirflowRuntimeError as error:
             raise LedgerError(f"the task state store could not be read ({key}); nothing was sent since") from error
         return value
+
+    def _joined(self, key: str, pieces: Any) -> Any:
+        try:
+            return json.loads("".join(self._store.get(f"{key}~{at}")["piece"] for at in range(pieces)))
+        except (TypeError, KeyError, ValueError, RecursionError) as error:
+            raise _spoilt(key, "its pieces do not make a whole") from error
 
     def _put(self, name: str, value: Mapping[str, Any], *, retention: Any = None) -> None:
         key = _key(self._try, name)
@@ -450,6 +481,13 @@ class TaskLedger:
         return FencedError(f"try {self._try} of this task has been replaced by a newer one and sends nothing more")
 
 
+def _of_old(old: OldTry, number: int, name: str) -> Any:
+    try:
+        return old.get(name)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise _spoilt(_old_key(number), "it is none of version 0.1.0") from error
+
+
 def _key(number: int, name: str) -> str:
     return f"sfbulk.try{number}.{name}"
 
@@ -474,8 +512,10 @@ def check_plan(
     :raises InputChangedError: naming the parameters that changed
     """
     then = decision["plan"]
+    if not isinstance(then, Mapping):
+        raise _spoilt("end.0", "its plan is none")
     changed = {name for name in {*then, *plan} if then.get(name) != plan.get(name)}
-    if changed := changed.difference(decision.get("unknown", ())):
+    if changed := {name for name in changed if name not in decision.get("unknown", ())}:
         raise input_changed(sorted(changed), has_verdict=has_verdict, is_done=is_done)
 
 

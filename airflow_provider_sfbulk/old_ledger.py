@@ -55,8 +55,12 @@ class OldTry:
         decided: dict[str, Any] = self._head[name]
         jobs: dict[str, Any] = {}
         if "mode" not in decided:
-            parts = (self._entry(decided["attempt"], f"{number}.{part}") or {} for part in range(decided["parts"]))
-            jobs = {"jobs": [[part.get(each) for each in JOB] for part in parts]}
+            jobs = {"jobs": []}
+            for at in range(decided["parts"]):
+                part = self._entry(decided["attempt"], f"{number}.{at}") or {}
+                jobs["jobs"].append([part.get(each) for each in JOB])
+                if not part:
+                    break
         return {**decided, **jobs, **(self._plan() if name == "end.0" else {})}
 
     def _entry(self, attempt: int, name: str) -> Any:

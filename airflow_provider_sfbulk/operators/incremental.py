@@ -73,8 +73,18 @@ class Window:
 
     @classmethod
     def from_dict(cls, known: Mapping[str, str]) -> Self:
-        """Read what was stored."""
-        return cls(datetime.fromisoformat(known["since"]), datetime.fromisoformat(known["until"]))
+        """Read what was stored.
+
+        :raises LedgerError: when that is no window
+        """
+        try:
+            since, until = (datetime.fromisoformat(known[each]).astimezone(UTC) for each in BOUND)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise LedgerError(
+                "the window that is kept for this query is not as this provider writes it: delete the task's entries "
+                "(sfbulk.…) from its state store, and it decides on another one"
+            ) from error
+        return cls(since, until)
 
 
 @dataclass(frozen=True)

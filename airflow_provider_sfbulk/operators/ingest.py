@@ -315,6 +315,9 @@ class BulkIngestOperator(BulkJobOperator):
             "its very end, or its worker died there. Nothing is sent, and its result is returned. If you have cleared the "
             "task to load everything once more, clear it again when this try has succeeded."
         )
+        from airflow_provider_sfbulk.operators.load import check_result
+
+        check_result(result)
         ledger.finish(result)
         self._publish(client, load.rounds())
         load.forget_parts()

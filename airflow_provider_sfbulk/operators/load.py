@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.errors import InputChangedError, NotFoundError, SourceError
+from airflow_provider_sfbulk.client.errors import InputChangedError, LedgerError, NotFoundError, SourceError
 from airflow_provider_sfbulk.client.flows import ingest, load1
 from airflow_provider_sfbulk.client.flows.batches1 import ends_of
 from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1
@@ -56,6 +56,20 @@ LOCKED: Final = ("UNABLE_TO_LOCK_ROW",)
 """Code of failures that a serial job may mend: its batches do not compete with each other."""
 
 log = logging.getLogger(__name__)
+
+
+def check_result(result: Any) -> None:
+    """Check the result that an earlier try has recorded: a summary, or job ids.
+
+    :raises LedgerError: when it is none
+    """
+    match result:
+        case {"job_ids": list(), "errors": dict(), "results": dict(), "manifest": str() | None, **counts}:
+            if all(isinstance(counts.get(kind), int) for kind in KINDS):
+                return
+        case list() if all(isinstance(each, str) for each in result):
+            return
+    raise LedgerError("the result that an earlier try has recorded of its load is not as this provider writes it")
 
 
 class Load:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from airflow_provider_sfbulk.client.errors import EmptyInputError, SourceError
+from airflow_provider_sfbulk.client.errors import EmptyInputError, LedgerError, SourceError
 from airflow_provider_sfbulk.client.flows.rounds import Cut
 from airflow_provider_sfbulk.client.records.commas import with_commas
 from airflow_provider_sfbulk.client.records.fit import fit
@@ -157,12 +157,20 @@ class LoadInput:
         """Read these files from now on, whatever is found where they came from.
 
         :param files: as :attr:`files` has given them
+        :raises LedgerError: when it has not
         """
-        if files is not None:
-            paths = self.paths
-            self._found = [
-                (number, named_source(paths[number], path, conn_id=self._source_conn_id)) for number, path in files
-            ]
+        if files is None:
+            return
+        paths = self.paths
+        self._found = []
+        for each in files:
+            match each:
+                case [int(number), str(path)] if 0 <= number < len(paths):
+                    self._found.append((number, named_source(paths[number], path, conn_id=self._source_conn_id)))
+                case _:
+                    raise LedgerError(
+                        "the files that the task's state store names are not as this provider writes them"
+                    )
 
     def _files(self) -> list[SourceFile]:
         """Give the files, once they are found, in the order that was given.

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from airflow_provider_sfbulk.client.errors import StorageError
+from airflow_provider_sfbulk.client.errors import LedgerError, StorageError
 from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.records.dialect import dialect_of
 from airflow_provider_sfbulk.client.records.pages import (
@@ -109,7 +109,12 @@ class PartFiles:
         return {"name": self._final_name(index), "bytes": file.length, "sha256": file.sha256}
 
     def restore(self, page: Page, kept: Mapping[str, Any], setup: str, /, *, published: bool) -> bool:
-        """Take over a finished page when its file has the bytes it had: hidden, or under its final name already."""
+        """Take over a finished page when its file has the bytes it had: hidden, or under its final name already.
+
+        :raises LedgerError: when what is kept of it is nothing of :meth:`finished`
+        """
+        if not isinstance(kept.get("bytes"), int) or not isinstance(kept.get("sha256"), str):
+            raise LedgerError(f"what the task state store says of the file of page {page.index} cannot be read")
         self._setup = setup
         final, hidden = self._final_name(page.index), self._hidden_name(page.index, setup)
         if self._there.get(hidden) == kept["bytes"]:

@@ -204,7 +204,7 @@ def test_mistakes_are_told(witness: Witness, name: str, body: Any, why: str) -> 
     assert why in answer.json["error"]
 
 
-@pytest.mark.parametrize("name", ["close", "records", "core", "_object", "nothing", "add_object", ""])
+@pytest.mark.parametrize("name", ["close", "records", "core", "_object", "nothing", ""])
 def test_there_are_no_other_levers(witness: Witness, name: str) -> None:
     assert pull(witness, name, {}).status == 404
     assert look(witness, "/local-org/records/_setting").status == 404

@@ -131,10 +131,12 @@ class Filled:
 
         :raises LedgerError: when that is nothing
         """
-        job_id, records, length, sha256 = known
-        if job_id is None:
-            raise LedgerError(f"the load is decided, but nothing is recorded about its part {number}")
-        return cls(number=number, job_id=job_id, records=records, length=length, sha256=sha256)
+        match known:
+            case [None, _, _, _]:
+                raise LedgerError(f"the load is decided, but nothing is recorded about its part {number}")
+            case [str(job_id), int(records), int(length), str(sha256)] if job_id.isalnum() and records > 0 < length:
+                return cls(number=number, job_id=job_id, records=records, length=length, sha256=sha256)
+        raise LedgerError(f"what is recorded about part {number} of the load is not as this provider writes it")
 
 
 def load(
@@ -184,7 +186,10 @@ def recorded(number: int = 0) -> Flow[list[Filled]]:
     decided = yield Recall(f"{DECISION}{number}")
     if decided is None:
         raise LedgerError("the load is not decided: its input has not been uploaded to its end")
-    return [Filled.from_list(part, known) for part, known in enumerate(decided["jobs"])]
+    filled = [Filled.from_list(part, known) for part, known in enumerate(decided["jobs"])]
+    if len({each.job_id for each in filled}) != decided["parts"]:
+        raise LedgerError(f"the load has {decided['parts']} parts, but {len(filled)} jobs are recorded")
+    return filled
 
 
 def _fill_all(

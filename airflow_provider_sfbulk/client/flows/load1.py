@@ -99,9 +99,14 @@ class Planned:
 
     @classmethod
     def from_list(cls, number: int, known: Sequence[Any]) -> Self:
-        """Read what was recorded."""
-        first_row, records, length, sha256 = known
-        return cls(number=number, first_row=first_row, records=records, length=length, sha256=sha256)
+        """Read what was recorded.
+
+        :raises LedgerError: when that is nothing
+        """
+        match known:
+            case [int(first_row), int(records), int(length), str(sha256)] if first_row > 0 < records and length > 0:
+                return cls(number=number, first_row=first_row, records=records, length=length, sha256=sha256)
+        raise LedgerError(f"what is recorded about part {number} of the load is not as this provider writes it")
 
     def is_part(self, part: Part) -> bool:
         """Whether a part that was read again is this one."""
@@ -199,10 +204,14 @@ def planned(number: int = 0) -> Flow[list[Planned] | None]:
     if decided is None:
         return None
     plan: list[Planned] = []
+    if not isinstance(decided["parts"], int):
+        raise LedgerError("the number of the load's parts is none")
     while len(plan) < decided["parts"]:
         known = yield Recall(_plan_key(number, len(plan)))
-        if known is None:
+        if known is None or not known["parts"]:
             raise LedgerError(f"the load has {decided['parts']} parts, but nothing is recorded about part {len(plan)}")
+        if not isinstance(known["parts"], list):
+            raise LedgerError(f"the load has {decided['parts']} parts, but part {len(plan)} is recorded as none")
         plan += [Planned.from_list(len(plan) + at, each) for at, each in enumerate(known["parts"])]
     return plan
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, Self
 
+from airflow_provider_sfbulk.client.errors import LedgerError
 from airflow_provider_sfbulk.client.flows import load1
 from airflow_provider_sfbulk.client.flows.ingest import DECISION, Filled, recorded
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
@@ -78,6 +79,10 @@ class Cut:
     part_bytes: int
     part_records: int
 
+    def __post_init__(self) -> None:
+        if self.part_bytes < 1 or self.part_records < 1:
+            raise ValueError("a part holds something")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
@@ -119,16 +124,22 @@ class Round:
 
     @classmethod
     def of(cls, number: int, parts: Sequence[Filled], note: Mapping[str, Any]) -> Self:
-        """Make a round of its parts and of what is recorded with its decision."""
-        return cls(
-            number=number,
-            parts=tuple(parts),
-            attempt=note["attempt"],
-            cut=Cut(part_bytes=note["part_bytes"], part_records=note["part_records"]),
-            rule=Again.from_dict(note["rule"]) if "rule" in note else None,
-            mode=ConcurrencyMode(note["mode"]) if "mode" in note else None,
-            planned=note["parts"],
-        )
+        """Make a round of its parts and of what is recorded with its decision.
+
+        :raises LedgerError: when that is nothing
+        """
+        try:
+            return cls(
+                number=number,
+                parts=tuple(parts),
+                attempt=note["attempt"],
+                cut=Cut(part_bytes=note["part_bytes"], part_records=note["part_records"]),
+                rule=Again.from_dict(note["rule"]) if "rule" in note else None,
+                mode=ConcurrencyMode(note["mode"]) if "mode" in note else None,
+                planned=note["parts"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise LedgerError(f"the decision of round {number} is not as this provider writes it") from error
 
 
 def recorded_rounds() -> Flow[list[Round]]:
