@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, Self
 
 import pytest
 
@@ -27,18 +29,54 @@ ROLES = {"admin": "admin", "olga": "op", "uma": "user", "vera": "viewer", "ned":
 """Users by name. Ned may do nothing."""
 
 
+class Metrics:
+    """A StatsD server on loopback that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._packets: list[bytes] = []
+        self._reader = Thread(target=self._read, name="statsd", daemon=True)
+
+    def _read(self) -> None:
+        while packet := self._socket.recv(65535):
+            self._packets.append(packet)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    def packets(self) -> list[bytes]:
+        """Give what has come so far."""
+        return list(self._packets)
+
+    def __enter__(self) -> Self:
+        self._reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", ("127.0.0.1", self.port))
+        self._reader.join()
+        self._socket.close()
+
+
 @dataclass
 class Stage:
     """What the tests play on.
 
     :ivar lake: folder for inputs and outputs, outside Airflow's home
     :ivar events: where OpenLineage writes those of the tasks that are enabled for it
+    :ivar metrics: what Airflow has sent to StatsD
     """
 
     stack: AirflowStack
     org: LocalOrg
     lake: Path
     events: Path
+    metrics: Metrics
 
     def hold_jobs(self) -> None:
         """Jobs from now on stay at work until :meth:`let_jobs_end`."""
@@ -78,7 +116,7 @@ def set_up(home: Path) -> Iterator[Stage]:
     write_samples(home / "lake")
     events = home / "events" / "lineage"
     events.parent.mkdir()
-    with LocalOrg(schema=SCHEMA, job_seconds=HELD_SECONDS) as org:
+    with LocalOrg(schema=SCHEMA, job_seconds=HELD_SECONDS) as org, Metrics() as metrics:
         environment = {
             "AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT": org.connection,
             "AIRFLOW_VAR_LAKE": str(home / "lake"),
@@ -86,6 +124,13 @@ def set_up(home: Path) -> Iterator[Stage]:
                 {"type": "file", "log_file_path": str(events), "append": True}
             ),
             "AIRFLOW__OPENLINEAGE__SELECTIVE_ENABLE": "True",
+            # How long a task waits for its event to be written: 10 s by default, which a busy machine does not keep to.
+            "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "60",
+            "AIRFLOW__METRICS__STATSD_ON": "True",
+            "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+            "AIRFLOW__METRICS__STATSD_PORT": str(metrics.port),
+            # What must not be in a log must not be in one that says everything.
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
             # How long a lost triggerer's waits lie unattended: 30 s by default, which is 30 s of every run of these tests.
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
@@ -101,7 +146,7 @@ def set_up(home: Path) -> Iterator[Stage]:
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
         }
         with AirflowStack(home / "home", dags, environment, roles=ROLES) as stack:
-            yield Stage(stack, org, home / "lake", events)
+            yield Stage(stack, org, home / "lake", events, metrics)
 
 
 def start_by_hand(dag: Path) -> None:

@@ -5,16 +5,14 @@ Its name makes it the last, so that there is as much to find as possible; each t
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from airflow_provider_sfbulk.demo.airports import PLANTED, airports
 from tests.airflow.conftest import Stage
+from tests.airflow.searching import files_of, found, secrets_of
 
 DAG_ID = "airports"
 INLINE = ("Okafor", "Lindqvist")
@@ -37,53 +35,28 @@ def job_ids(stage: Stage) -> list[str]:
 
 
 def test_no_secret_is_in_any_file_of_airflow(stage: Stage, job_ids: list[str]) -> None:
-    files = dict(_files(stage.stack.home))
-    assert _found(files, job_ids) == set(job_ids)
-    assert _found(files, _secrets(stage)) == set()
+    files = dict(files_of(stage.stack.home))
+    assert found(files, job_ids) == set(job_ids)
+    assert found(files, secrets_of(stage.org)) == set()
 
 
 def test_no_cell_of_a_file_is_in_any_file_of_airflow(stage: Stage, job_ids: list[str]) -> None:
-    files = dict(_files(stage.stack.home))
+    files = dict(files_of(stage.stack.home))
     names = sorted({row["Name"] for row in airports() if len(row["Name"]) > 40})
     planted = [value for row in PLANTED.values() for value in row.values() if len(value) > 6]
     assert len(names) > 50
-    assert _found(files, job_ids) == set(job_ids)
-    assert _found(files, [*names, *planted]) == set()
+    assert found(files, job_ids) == set(job_ids)
+    assert found(files, [*names, *planted]) == set()
 
 
 def test_records_of_a_dag_file_are_in_no_table_but_its_source(stage: Stage) -> None:
-    found = set()
+    seen = set()
     with closing(sqlite3.connect(f"file:{stage.stack.home / 'airflow.db'}?mode=ro", uri=True)) as database:
         tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for table in tables:
             for row in database.execute(f'SELECT * FROM "{table}"'):
                 text = " ".join(map(str, row))
-                found |= {(table, value) for value in INLINE if value in text}
-    assert found == {(table, value) for table in SOURCE_TABLES for value in INLINE}
-    logs = dict(_files(stage.stack.home / "logs"))
-    assert _found(logs, INLINE) == set()
-
-
-def _secrets(stage: Stage) -> list[str]:
-    org = stage.org
-    tokens = [session["token"] for session in json.loads(org.core.store.setting("sessions") or "[]")]
-    assert tokens, "no session is left to look for"
-    key = max(org.private_key.splitlines(), key=len)
-    return [org.client_secret, org.refresh_token, org.password, org.security_token, key, *tokens]
-
-
-def _files(folder: Path) -> Iterator[tuple[Path, bytes]]:
-    """Give every file of a folder with what is in it, the database's journal among them."""
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            yield path, path.read_bytes()
-
-
-def _found(files: dict[Path, bytes], words: list[str] | tuple[str, ...]) -> set[str]:
-    """Which of the words stand in any of the files, as text or as JSON writes it."""
-    return {
-        word
-        for word in words
-        for spelling in {word.encode(), json.dumps(word)[1:-1].encode()}
-        if any(spelling in data for data in files.values())
-    }
+                seen |= {(table, value) for value in INLINE if value in text}
+    assert seen == {(table, value) for table in SOURCE_TABLES for value in INLINE}
+    logs = dict(files_of(stage.stack.home / "logs"))
+    assert found(logs, INLINE) == set()
