@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_sfbulk.local_org import LocalOrg
-from tests.airflow.conftest import Stage
+from tests.airflow.conftest import IS_SEARCHED, Stage
 from tests.airflow.searching import files_of, found, rows_of, secrets_of, sessions_of
 from tests.canaries import BOUND, CELL, FAULTS, spellings
+
+pytestmark = pytest.mark.skipif(not IS_SEARCHED, reason="make canaries")
 
 DAG_ID = "canary_runs"
 PLANT = "Planted Value+/ 1234"
