@@ -36,7 +36,7 @@ class TaskInstance:
     dag_id, task_id, run_id, map_index = "dag", "task", "run", -1
 
     def __init__(self, spec: Spec) -> None:
-        self.try_number = spec.try_number
+        self.try_number = self.id = spec.try_number
 
     def xcom_push(self, key: str, value: Any) -> None:
         """Take a value; Airflow's API server would keep it."""
