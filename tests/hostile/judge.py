@@ -46,4 +46,5 @@ def check_shown(error: SfBulkError) -> None:
     everything = "".join([*traceback.format_exception(error), repr(vars(error))])
     assert not [secret for secret in SECRETS if secret in everything]
     again = pickle.loads(pickle.dumps(error))
-    assert (type(again), str(again)) == (type(error), text)
+    assert isinstance(error, type(again)), "a lasting error is of its kind, and of Airflow's that no retry follows"
+    assert str(again) == text

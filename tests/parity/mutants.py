@@ -73,7 +73,9 @@ MUTANTS: Final = (
     ),
     _m("queries have a locator", "K5.4", "client.query_result", "locator: None = None", 'locator: Any = "more"'),
     _m("errors without fields", "K6.1", "client.models", "message, tuple(names.split()))", "message)"),
-    _m("progress is not told", "K7.1 K1.5", "client.flows.wait", "self._on_progress(job)", "pass"),
+    _m(
+        "progress is not told", "K7.1 K1.5", "client.flows.wait", "yield Aside(partial(self._on_progress, job))", "pass"
+    ),
     _m(
         "rates in percent",
         "K10.2",
