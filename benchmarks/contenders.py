@@ -90,7 +90,7 @@ def _connect(place: Place) -> None:
 def _import_what_is_imported_late() -> None:
     from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 
-    for module in ("pandas", "pyarrow.csv", "pyarrow.parquet", "airflow_provider_sfbulk.storage"):
+    for module in ("pandas", "pyarrow.csv", "pyarrow.parquet", "airflow_provider_sfbulk.files.storage"):
         importlib.import_module(module)
     SalesforceBulkHook().get_conn().close()  # Airflow's own, to read a connection
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 NAME = "airflow-provider-sfbulk"
 EPOCH = "1735689600"
 _REQUIRED = re.compile(r"^[A-Za-z0-9._-]+")
-LOWEST_TESTS = ["tests/client/auth", "tests/client/test_models.py", "tests/client/test_safe_text.py"]
+LOWEST_TESTS = ["tests/client/auth", "tests/client/test_models.py", "tests/client/replies/test_safe_text.py"]
 
 
 def needed(name: str = NAME, seen: set[str] | None = None) -> Iterator[Distribution]:

@@ -2,8 +2,9 @@
 
 ::
 
-    limits, wire <- errors <- models <- auth, records <- flows <- drivers <- the public client
-        <- hooks <- triggers, links, storage, sql_source, ledger, progress <- operators, sensors
+    limits <- errors <- models <- auth, csv, values <- parts <- sources, results <- protocol
+        <- waiting, extract, load, bulk1 <- http <- the public client
+        <- hooks <- task, files, triggers, links <- operators, sensors
 
 ``client`` and ``local_org`` share ``limits`` and nothing else, so that a mistake of one is seen by the other.
 """
@@ -35,10 +36,10 @@ WITH_OTHERS: Final = {"airflow", "fastapi", "fsspec", "starlette", "jinja2", "sq
 """Packages that another one brings and is built on: Airflow, requests."""
 
 OPTIONAL: Final = {
-    f"{PACKAGE}.lineage": {"openlineage"},
-    f"{PACKAGE}.lineage_facet": {"openlineage", "attr"},
-    f"{PACKAGE}.client.records.compression": {"zstandard"},
-    f"{PACKAGE}.client.records.arrow_source": {"polars"},
+    f"{PACKAGE}.task.lineage": {"openlineage"},
+    f"{PACKAGE}.task.lineage_facet": {"openlineage", "attr"},
+    f"{PACKAGE}.client.sources.compression": {"zstandard"},
+    f"{PACKAGE}.client.sources.arrow": {"polars"},
     f"{PACKAGE}.demo.airports": {"airportsdata"},
 }
 """What is imported where it is there, or where an extra has brought it."""
@@ -47,121 +48,62 @@ DISTRIBUTIONS: Final = packages_distributions()
 
 METADATA: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
-REPLIES: Final = ("wire", "errors", "error_table", "models", "models1", "safe_json", "safe_text", "safe_xml")
-"""What replies are read with."""
-
-# What each part may import of this package. A module is of the longest part that it begins with.
-ALLOWED: Final[dict[str, set[str]]] = {
-    f"{PACKAGE}": {PACKAGE, CLIENT, f"{PACKAGE}.ledger", f"{PACKAGE}.storage", f"{PACKAGE}.sql_source"},
-    f"{PACKAGE}.limits": set(),
-    f"{PACKAGE}.get_provider_info": set(),
-    f"{PACKAGE}.ledger": {CLIENT, f"{PACKAGE}.old_ledger"},
-    f"{PACKAGE}.old_ledger": set(),
-    f"{PACKAGE}.paths": {CLIENT},
-    f"{PACKAGE}.storage_errors": {CLIENT, f"{PACKAGE}.paths"},
-    f"{PACKAGE}.storage": {CLIENT, f"{PACKAGE}.paths", f"{PACKAGE}.storage_errors"},
-    f"{PACKAGE}.sql_source": {CLIENT},
-    f"{PACKAGE}.progress": {CLIENT},
-    f"{PACKAGE}.metrics": {CLIENT, f"{PACKAGE}.progress"},
-    f"{PACKAGE}.lineage": {f"{PACKAGE}.lineage_facet"},
-    f"{PACKAGE}.lineage_facet": set(),
-    f"{PACKAGE}.ended_by_person": {f"{PACKAGE}.progress"},
-    f"{PACKAGE}.plugin": {f"{PACKAGE}.plugin", f"{PACKAGE}.ended_by_person"},
-    f"{PACKAGE}.hooks": {CLIENT, f"{PACKAGE}.hooks"},
-    f"{PACKAGE}.links": set(),
-    f"{PACKAGE}.triggers": {
-        CLIENT,
-        *(f"{PACKAGE}.{part}" for part in ("hooks", "progress", "ended_by_person", "triggers")),
-    },
-    f"{PACKAGE}.operators": {
-        CLIENT,
-        *(
-            f"{PACKAGE}.{part}"
-            for part in (
-                *(
-                    "limits",
-                    "hooks",
-                    "links",
-                    "triggers",
-                    "paths",
-                    "storage",
-                    "storage_errors",
-                    "sql_source",
-                    "ledger",
-                    "old_ledger",
-                    "progress",
-                    "metrics",
-                ),
-                *("lineage", "ended_by_person", "operators"),
-            )
-        ),
-    },
-    f"{PACKAGE}.sensors": {
-        CLIENT,
-        *(
-            f"{PACKAGE}.{part}"
-            for part in (
-                "hooks",
-                "links",
-                "triggers",
-                "progress",
-                "metrics",
-                "operators.lasting",
-                "operators.showing",
-                "operators.arguments",
-                "operators.templates",
-                "operators.verdict",
-                "sensors",
-            )
-        ),
-    },
-    f"{PACKAGE}.demo": {LOCAL_ORG, f"{PACKAGE}.demo", CLIENT},
-    LOCAL_ORG: {LOCAL_ORG, f"{PACKAGE}.limits"},
-    CLIENT: {CLIENT, f"{PACKAGE}.limits"},
-    f"{CLIENT}.wire": {f"{CLIENT}.errors"},
-    f"{CLIENT}.safe_text": set(),
-    f"{CLIENT}.errors": {f"{CLIENT}.safe_text"},
-    f"{CLIENT}.error_table": {f"{CLIENT}.errors"},
-    f"{CLIENT}.safe_json": set(),
-    f"{CLIENT}.safe_xml": set(),
-    f"{CLIENT}.arguments": {f"{CLIENT}.errors"},
-    f"{CLIENT}.models": {f"{PACKAGE}.limits", f"{CLIENT}.errors", f"{CLIENT}.safe_text"},
-    f"{CLIENT}.models1": {f"{CLIENT}.errors", f"{CLIENT}.models", f"{CLIENT}.safe_text"},
-    f"{CLIENT}.auth": {
-        f"{PACKAGE}.limits",
-        *(f"{CLIENT}.{part}" for part in (*REPLIES, "settings", "auth")),
-    },
-    f"{CLIENT}.settings": {
-        f"{PACKAGE}.limits",
-        *(f"{CLIENT}.{part}" for part in ("errors", "models", "safe_text", "auth.hosts", "auth.private_key")),
-    },
-    f"{CLIENT}.records": {
-        f"{PACKAGE}.limits",
-        *(f"{CLIENT}.{part}" for part in (*REPLIES, "records")),
-    },
-    f"{CLIENT}.flows": {
-        f"{PACKAGE}.limits",
-        *(
-            f"{CLIENT}.{part}"
-            for part in (
-                *REPLIES,
-                "arguments",
-                "records",
-                "flows",
-            )
-        ),
-    },
-    f"{CLIENT}.drivers": {
-        f"{PACKAGE}.limits",
-        *(
-            f"{CLIENT}.{part}"
-            for part in (
-                *("wire", "errors", "models", "safe_text", "auth", "settings", "ledger", "flows", "drivers"),
-                "beside",
-            )
-        ),
-    },
+# What each part may import of this package besides itself, below the airflow folders and ``client`` in turn. A module is of
+# the longest part that it begins with.
+_AIRFLOW: Final[dict[str, str]] = {
+    "limits": "",
+    "get_provider_info": "",
+    "hooks": "client",
+    "links": "",
+    "plugin": "task.ended_by_person",
+    "files": "client",
+    "task": "client",
+    "task.accepted": "task operators.base",
+    "triggers": "client hooks task.progress task.ended_by_person",
+    "operators": "client limits hooks links triggers files task",
+    "sensors": "client hooks links triggers task operators.arguments operators.templates",
+    "demo": "local_org client",
+    "local_org": "limits",
+    "client": "limits",
 }
+_BASE: Final = "effects errors models replies"
+"""What calls and replies are written with."""
+
+_CLIENT: Final[dict[str, str]] = {
+    "replies": "effects errors",
+    "replies.safe_text": "",
+    "errors": "replies.safe_text",
+    "effects": "errors",
+    "arguments": "errors",
+    "soql": "errors",
+    "models": "limits errors replies.safe_text",
+    "settings": "limits errors models replies.safe_text auth.hosts auth.private_key",
+    "auth": f"limits {_BASE} settings",
+    "http": "limits effects errors replies.safe_text auth settings protocol.org",
+    "protocol": f"limits {_BASE} arguments bulk1.models",
+    "waiting": f"{_BASE} arguments protocol bulk1.models bulk1.calls",
+    "values": "",
+    "csv": "limits errors models values",
+    "parts": "limits effects errors models values csv",
+    "sources": "limits errors models values csv parts",
+    "results": "effects errors models csv parts",
+    "extract": f"limits {_BASE} csv results protocol waiting",
+    "load": f"limits {_BASE} values csv parts results protocol waiting bulk1",
+    "bulk1": f"limits {_BASE} values csv parts results protocol waiting extract load",
+    "bulk1.api": "limits effects errors models arguments ingest parts sources protocol waiting faces bulk1",
+    "bulk1.results": f"{_BASE} csv results protocol waiting faces bulk1",
+}
+
+
+def _parts(table: dict[str, str], inside: str) -> dict[str, set[str]]:
+    return {
+        f"{inside}.{part}": {f"{PACKAGE if each == 'limits' else inside}.{each}" for each in named.split()}
+        | {f"{inside}.{part}"}
+        for part, named in table.items()
+    }
+
+
+ALLOWED: Final = {PACKAGE: {PACKAGE}, **_parts(_AIRFLOW, PACKAGE), **_parts(_CLIENT, CLIENT)}
 
 
 def sources(part: str) -> Iterator[tuple[str, Path]]:
@@ -236,7 +178,7 @@ def test_neither_the_client_nor_the_local_org_knows_airflow(module: str) -> None
 @pytest.mark.parametrize("module", [each for each in MODULES if not is_in(each, LOCAL_ORG)])
 def test_http_libraries_are_imported_by_drivers_only(module: str) -> None:
     http = {each for each in imports(MODULES[module]) if any(is_in(each, library) for library in HTTP_LIBRARIES)}
-    assert not http or is_in(module, f"{CLIENT}.drivers") or is_in(module, f"{PACKAGE}.demo")
+    assert not http or is_in(module, f"{CLIENT}.http") or is_in(module, f"{PACKAGE}.demo")
 
 
 @pytest.mark.parametrize("part", [CLIENT, LOCAL_ORG, f"{LOCAL_ORG}.org", f"{LOCAL_ORG}.pytest_plugin"])

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import Self, TypeVar
 
 from airflow_provider_sfbulk.client.bulk import ClientCalls, token_flow
-from airflow_provider_sfbulk.client.bulk1 import AsyncBulk1Api
-from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
-from airflow_provider_sfbulk.client.faces import Asynchronous
+from airflow_provider_sfbulk.client.bulk1.api import AsyncBulk1Api
+from airflow_provider_sfbulk.client.effects import Flow, Ledger
+from airflow_provider_sfbulk.client.faces.declare import Asynchronous
+from airflow_provider_sfbulk.client.http.aio import AsyncDriver
 from airflow_provider_sfbulk.client.ingest import AsyncIngestApi
 from airflow_provider_sfbulk.client.query import AsyncQueryApi
 from airflow_provider_sfbulk.client.settings import Settings
-from airflow_provider_sfbulk.client.wire import Flow, Ledger
 
 T = TypeVar("T")
 

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Self, TypeVar, Unpack
 
-from airflow_provider_sfbulk.client.bulk1 import Bulk1Api
-from airflow_provider_sfbulk.client.drivers.blocking import BlockingDriver
-from airflow_provider_sfbulk.client.faces import Blocking, call, whole
-from airflow_provider_sfbulk.client.flows import org
-from airflow_provider_sfbulk.client.flows.org import Allowance, ApiUsage
+from airflow_provider_sfbulk.client.bulk1.api import Bulk1Api
+from airflow_provider_sfbulk.client.effects import Authorize, Flow, Ledger, Token
+from airflow_provider_sfbulk.client.faces.bulk_result import AsyncBulkResult, BulkResult
+from airflow_provider_sfbulk.client.faces.declare import Blocking, call, whole
+from airflow_provider_sfbulk.client.faces.options import LoadOptions
+from airflow_provider_sfbulk.client.http.blocking import BlockingDriver
 from airflow_provider_sfbulk.client.ingest import IngestApi, IngestCalls
 from airflow_provider_sfbulk.client.models import Operation
-from airflow_provider_sfbulk.client.options import LoadOptions
+from airflow_provider_sfbulk.client.protocol import org
+from airflow_provider_sfbulk.client.protocol.org import Allowance, ApiUsage
 from airflow_provider_sfbulk.client.query import QueryApi
-from airflow_provider_sfbulk.client.results import AsyncBulkResult, BulkResult
 from airflow_provider_sfbulk.client.settings import Settings
-from airflow_provider_sfbulk.client.wire import Authorize, Flow, Ledger, Token
 
 T = TypeVar("T")
 

@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_sfbulk.client.safe_text import fit
+from airflow_provider_sfbulk.client.replies.safe_text import fit
 
 
 class SfBulkError(Exception):

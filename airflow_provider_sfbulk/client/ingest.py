@@ -8,25 +8,33 @@ from typing import Any, Final, Unpack
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.arguments import count
-from airflow_provider_sfbulk.client.caller import AsyncCaller, Caller
+from airflow_provider_sfbulk.client.csv.dialect import Dialect, dialect_of
+from airflow_provider_sfbulk.client.effects import Body, Flow
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.faces import Asynchronous, Blocking, Give, Stream, call, stream, whole
-from airflow_provider_sfbulk.client.flows import ingest
-from airflow_provider_sfbulk.client.flows.job import IngestJobs
-from airflow_provider_sfbulk.client.flows.org import describe
-from airflow_provider_sfbulk.client.flows.settle import Kind
-from airflow_provider_sfbulk.client.flows.spec import IngestSpec, member
-from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule
-from airflow_provider_sfbulk.client.given import bytes_of, file_body, is_csv_file, is_path, is_text, stream_of, threaded
-from airflow_provider_sfbulk.client.job_calls import JobCalls, OnProgress, Timeout, Waiting
+from airflow_provider_sfbulk.client.faces.bulk_result import AsyncBulkResult, BulkResult, read_results
+from airflow_provider_sfbulk.client.faces.caller import AsyncCaller, Caller
+from airflow_provider_sfbulk.client.faces.declare import Asynchronous, Blocking, Give, Stream, call, stream, whole
+from airflow_provider_sfbulk.client.faces.given import (
+    bytes_of,
+    file_body,
+    is_csv_file,
+    is_path,
+    is_text,
+    stream_of,
+    threaded,
+)
+from airflow_provider_sfbulk.client.faces.job_calls import JobCalls, OnProgress, Timeout, Waiting
+from airflow_provider_sfbulk.client.faces.options import JobOptions, RuleOptions
+from airflow_provider_sfbulk.client.load import fill as ingest
+from airflow_provider_sfbulk.client.load.settle import Kind
 from airflow_provider_sfbulk.client.models import JobInfo, LineEnding, Operation
-from airflow_provider_sfbulk.client.options import JobOptions, RuleOptions
-from airflow_provider_sfbulk.client.records.dialect import Dialect, dialect_of
-from airflow_provider_sfbulk.client.records.fit import fit
-from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE, Part, split
-from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules
-from airflow_provider_sfbulk.client.results import AsyncBulkResult, BulkResult, read_results
-from airflow_provider_sfbulk.client.wire import Body, Flow
+from airflow_provider_sfbulk.client.parts.fit import fit
+from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, split
+from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.protocol.org import describe
+from airflow_provider_sfbulk.client.protocol.spec import IngestSpec, member
+from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules
+from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule
 
 AT_ONCE: Final = 4
 """Jobs being filled at the same time, by default."""

@@ -14,9 +14,10 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
-from airflow_provider_sfbulk.client.safe_text import fit
+from airflow_provider_sfbulk.client.replies.safe_text import fit
 
 _API_VERSION: Final = re.compile(r"([0-9]{1,3})(?:\.[0-9])?")
+RECORDS_HEADER: Final = "sforce-numberofrecords"
 MOST: Final = 2**63 - 1
 """Records or milliseconds at most: Salesforce's own counters are no wider."""
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 from airflow_provider_sfbulk.client.arguments import count
-from airflow_provider_sfbulk.client.caller import AsyncCaller, Caller
-from airflow_provider_sfbulk.client.faces import Asynchronous, Blocking, Give, Stream, call, stream, whole
-from airflow_provider_sfbulk.client.flows import query
-from airflow_provider_sfbulk.client.flows.job import QueryJobs
-from airflow_provider_sfbulk.client.flows.wait import DEFAULT_SCHEDULE, Schedule, check_complete, wait_until_final
-from airflow_provider_sfbulk.client.job_calls import JobCalls, OnProgress, Timeout, seconds_of
+from airflow_provider_sfbulk.client.csv.dialect import dialect_of
+from airflow_provider_sfbulk.client.effects import Flow
+from airflow_provider_sfbulk.client.extract import pages as query
+from airflow_provider_sfbulk.client.faces.caller import AsyncCaller, Caller
+from airflow_provider_sfbulk.client.faces.declare import Asynchronous, Blocking, Give, Stream, call, stream, whole
+from airflow_provider_sfbulk.client.faces.job_calls import JobCalls, OnProgress, Timeout, seconds_of
+from airflow_provider_sfbulk.client.faces.options import Dialect
+from airflow_provider_sfbulk.client.faces.query_result import PAGE_RECORDS, AsyncBulkQueryResult, BulkQueryResult
 from airflow_provider_sfbulk.client.models import JobInfo, QueryOperation
-from airflow_provider_sfbulk.client.options import Dialect
-from airflow_provider_sfbulk.client.query_result import PAGE_RECORDS, AsyncBulkQueryResult, BulkQueryResult
-from airflow_provider_sfbulk.client.records.dialect import dialect_of
-from airflow_provider_sfbulk.client.spool import Spool
-from airflow_provider_sfbulk.client.wire import Flow
+from airflow_provider_sfbulk.client.protocol.jobs import QueryJobs
+from airflow_provider_sfbulk.client.results.spool import Spool
+from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule, check_complete, wait_until_final
 
 
 class QueryCalls(JobCalls):

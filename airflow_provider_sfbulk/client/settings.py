@@ -20,11 +20,11 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.auth import hosts, private_key
 from airflow_provider_sfbulk.client.errors import LoginError, SourceError
-from airflow_provider_sfbulk.client.safe_text import fit
+from airflow_provider_sfbulk.client.replies.safe_text import fit
 
 ENV_PREFIX: Final = "SFBULK_"
 TIMEOUT_SECONDS: Final = 120.0
-"""Seconds until a reply has begun and of silence at most, unless the connection says otherwise (``drivers/pace``)."""
+"""Seconds until a reply has begun and of silence at most, unless the connection says otherwise (``http/pace``)."""
 
 MOST_TIMEOUT: Final = 24 * 60 * 60
 MASK_CHARACTERS: Final = 5

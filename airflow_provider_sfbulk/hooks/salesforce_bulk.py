@@ -10,16 +10,16 @@ from airflow.providers.common.compat.connection import get_async_connection
 from airflow.sdk import BaseHook
 
 from airflow_provider_sfbulk.client.errors import SfBulkError
+from airflow_provider_sfbulk.client.faces.options import HookLoadOptions, QueryOptions
 from airflow_provider_sfbulk.client.models import Operation
-from airflow_provider_sfbulk.client.options import HookLoadOptions, QueryOptions
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from airflow_provider_sfbulk.client import AsyncBulkClient, BulkClient
     from airflow_provider_sfbulk.client.auth.session import Session
-    from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
-    from airflow_provider_sfbulk.client.results import BulkQueryResult, BulkResult
+    from airflow_provider_sfbulk.client.faces.bulk_result import BulkQueryResult, BulkResult
+    from airflow_provider_sfbulk.client.http.aio import AsyncDriver
 
 
 class SalesforceBulkHook(BaseHook):
@@ -45,7 +45,7 @@ class SalesforceBulkHook(BaseHook):
         :raises LoginError: when what the connection's way of login needs is missing
         """
         from airflow_provider_sfbulk.client import BulkClient
-        from airflow_provider_sfbulk.client.drivers.blocking import BlockingDriver
+        from airflow_provider_sfbulk.client.http.blocking import BlockingDriver
         from airflow_provider_sfbulk.hooks.connection import connection_session
 
         session = connection_session(self.get_connection(self.salesforce_conn_id), api_version=self.api_version)
@@ -54,14 +54,14 @@ class SalesforceBulkHook(BaseHook):
     async def get_async_conn(self) -> AsyncBulkClient:
         """Give the asynchronous client, for triggers of your own; use it in an ``async with``."""
         from airflow_provider_sfbulk.client import AsyncBulkClient
-        from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
+        from airflow_provider_sfbulk.client.http.aio import AsyncDriver
 
         session = await self._async_session()
         return AsyncBulkClient.from_settings(session.settings, AsyncDriver(session.settings, session=session))
 
     async def get_async_driver(self) -> AsyncDriver:
         """Give the driver that runs flows in an event loop, as the triggerer's."""
-        from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
+        from airflow_provider_sfbulk.client.http.aio import AsyncDriver
 
         session = await self._async_session()
         return AsyncDriver(session.settings, session=session)
@@ -145,7 +145,7 @@ class SalesforceBulkHook(BaseHook):
     ) -> BulkResult:
         result = self.get_conn().ingest.perform(sobject, operation, records, wait=wait, **options)
         if wait and fail_on_failed_jobs:
-            from airflow_provider_sfbulk.client.flows.wait import check_all_complete
+            from airflow_provider_sfbulk.client.waiting.wait import check_all_complete
 
             check_all_complete(result.jobs)
         return result

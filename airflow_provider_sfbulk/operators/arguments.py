@@ -19,8 +19,8 @@ from airflow_provider_sfbulk.client.arguments import Check, meant
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
 from airflow_provider_sfbulk.client.models import check_id
 from airflow_provider_sfbulk.client.settings import read_version
+from airflow_provider_sfbulk.files.paths import is_path, text_of
 from airflow_provider_sfbulk.operators.templates import is_reference
-from airflow_provider_sfbulk.paths import is_path, text_of
 
 APIS: Final = ("2.0", "1.0")
 """Generations of the Bulk API that a task may go by; the first is the usual one."""

@@ -13,6 +13,8 @@ from airflow.sdk.definitions.asset import AssetRef
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
 from airflow_provider_sfbulk.client.arguments import Check, Seconds, flag, one_of, optional, seconds, text
+from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
+from airflow_provider_sfbulk.client.effects import Flow, Ledger, Together
 from airflow_provider_sfbulk.client.errors import (
     JobError,
     JobTimeoutError,
@@ -22,25 +24,23 @@ from airflow_provider_sfbulk.client.errors import (
     StoppedError,
     TransientError,
 )
-from airflow_provider_sfbulk.client.flows.org import read_api_usage
-from airflow_provider_sfbulk.client.flows.reserve import ApiReserve
-from airflow_provider_sfbulk.client.flows.wait import Schedule, first_looks, look_now, wait_until_final
-from airflow_provider_sfbulk.client.flows.watched import WatchedJobs, watched_jobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
-from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
-from airflow_provider_sfbulk.client.wire import Flow, Ledger, Together
-from airflow_provider_sfbulk.ended_by_person import is_ended_by_person
+from airflow_provider_sfbulk.client.protocol.org import read_api_usage
+from airflow_provider_sfbulk.client.protocol.reserve import ApiReserve
+from airflow_provider_sfbulk.client.waiting.jobs import WatchedJobs, watched_jobs
+from airflow_provider_sfbulk.client.waiting.wait import Schedule, first_looks, look_now, wait_until_final
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
-from airflow_provider_sfbulk.ledger import RETENTION, TaskLedger
-from airflow_provider_sfbulk.lineage import Lineage, is_wanted, to_openlineage
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
-from airflow_provider_sfbulk.metrics import count_api_calls
-from airflow_provider_sfbulk.operators.accepted import listen
 from airflow_provider_sfbulk.operators.arguments import APIS, Arguments, Clash, check_known, version
-from airflow_provider_sfbulk.operators.lasting import fails_for_good
-from airflow_provider_sfbulk.operators.showing import ShownProgress
 from airflow_provider_sfbulk.operators.templates import TypedTemplates
-from airflow_provider_sfbulk.progress import LINED_JOBS, Phase, Progress
+from airflow_provider_sfbulk.task.accepted import listen
+from airflow_provider_sfbulk.task.ended_by_person import is_ended_by_person
+from airflow_provider_sfbulk.task.lasting import fails_for_good
+from airflow_provider_sfbulk.task.ledger import RETENTION, TaskLedger
+from airflow_provider_sfbulk.task.lineage import Lineage, is_wanted, to_openlineage
+from airflow_provider_sfbulk.task.metrics import count_api_calls
+from airflow_provider_sfbulk.task.progress import LINED_JOBS, Phase, Progress
+from airflow_provider_sfbulk.task.reporter import ShownProgress
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
 if TYPE_CHECKING:

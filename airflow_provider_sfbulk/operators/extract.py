@@ -8,22 +8,22 @@ from datetime import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
+from airflow_provider_sfbulk.client.bulk1.query import ByFiles
+from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1
-from airflow_provider_sfbulk.client.flows.extract import MakePage, fetch, fetch_by
-from airflow_provider_sfbulk.client.flows.extract1 import ByFiles
-from airflow_provider_sfbulk.client.flows.job import QueryJobs
-from airflow_provider_sfbulk.client.flows.page_ledger import PageLedger
+from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
+from airflow_provider_sfbulk.client.extract.query_job import MakePage, fetch, fetch_by
 from airflow_provider_sfbulk.client.models import FileFormat
-from airflow_provider_sfbulk.client.records.dialect import dialect_of
-from airflow_provider_sfbulk.client.records.pages import Announcement, RowsPage, announced, unannounced
-from airflow_provider_sfbulk.operators.part_files import FilePage, PartFiles
+from airflow_provider_sfbulk.client.protocol.jobs import QueryJobs
+from airflow_provider_sfbulk.client.results.downloads import Announcement, RowsPage, announced, unannounced
+from airflow_provider_sfbulk.files.part_files import FilePage, PartFiles
 
 if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.effects import Flow, Reply
     from airflow_provider_sfbulk.client.models import JobInfo
-    from airflow_provider_sfbulk.client.records.schema import ColumnType
-    from airflow_provider_sfbulk.client.wire import Flow, Reply
-    from airflow_provider_sfbulk.operators.folder import TaskFolder
+    from airflow_provider_sfbulk.client.results.schema import ColumnType
+    from airflow_provider_sfbulk.files.task_folder import TaskFolder
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def extract_to_files(
 
     Every finished page is remembered, and pages of an earlier try are taken over where they are.
 
-    :param generation: the job's, see ``flows.extract.Submitted``
+    :param generation: the job's, see ``extract.query_job.Submitted``
     :param named: what names the folder: in another one all pages are fetched anew
     :param spreadsheet_safe: of CSV, whether no value is taken for a formula by a spreadsheet
     :param verify: raises when another try has taken over

@@ -26,7 +26,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 
 from airflow_provider_sfbulk.client.arguments import Seconds, one_of, seconds
 from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
-from airflow_provider_sfbulk.client.flows.org import server_time
+from airflow_provider_sfbulk.client.protocol.org import server_time
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

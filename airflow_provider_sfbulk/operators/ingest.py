@@ -13,32 +13,32 @@ from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.arguments import Seconds
+from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import EmptyInputError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, FileFormat, JobInfo, JobType, LineEnding, Operation
-from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
-from airflow_provider_sfbulk.client.records.stream import BlankIds, Nulls, Rules
+from airflow_provider_sfbulk.client.parts.stream import BlankIds, Nulls, Rules
+from airflow_provider_sfbulk.files.hidden import Unshown, UnshownTemplate
+from airflow_provider_sfbulk.files.paths import AnyPath
+from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
-from airflow_provider_sfbulk.ledger import TaskLedger, check_plan
 from airflow_provider_sfbulk.operators.arguments import Arguments
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.ingest_arguments import ARGUMENTS, DelimiterName, SourceFormatName, shown_source
-from airflow_provider_sfbulk.operators.lasting import fails_for_good
 from airflow_provider_sfbulk.operators.templates import is_reference
-from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
-from airflow_provider_sfbulk.paths import AnyPath
-from airflow_provider_sfbulk.storage import open_output
+from airflow_provider_sfbulk.task.lasting import fails_for_good
+from airflow_provider_sfbulk.task.ledger import TaskLedger, check_plan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from airflow_provider_sfbulk.client import BulkClient
-    from airflow_provider_sfbulk.client.flows.rounds import Round
-    from airflow_provider_sfbulk.operators.apart import Target
-    from airflow_provider_sfbulk.operators.folder import TaskFolder
+    from airflow_provider_sfbulk.client.load.rounds import Round
+    from airflow_provider_sfbulk.files.apart import Target
+    from airflow_provider_sfbulk.files.sql_source import SqlQuery
+    from airflow_provider_sfbulk.files.task_folder import TaskFolder
     from airflow_provider_sfbulk.operators.load import Load
     from airflow_provider_sfbulk.operators.load_input import LoadInput
-    from airflow_provider_sfbulk.sql_source import SqlQuery
 
 
 EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest", "conn_id")
@@ -385,7 +385,7 @@ class BulkIngestOperator(BulkJobOperator):
 
     def _targets(self) -> list[Target]:
         """Say where this load writes."""
-        from airflow_provider_sfbulk.operators.apart import Target
+        from airflow_provider_sfbulk.files.apart import Target
 
         targets = []
         if self.results_path is not None:
@@ -398,7 +398,7 @@ class BulkIngestOperator(BulkJobOperator):
         """Open the folder of the results, if there is one."""
         if self.results_path is None:
             return None
-        from airflow_provider_sfbulk.operators.folder import open_task_folder
+        from airflow_provider_sfbulk.files.task_folder import open_task_folder
 
         return open_task_folder(self.results_path, ti, conn_id=self.results_conn_id, argument="results_path")
 
@@ -484,7 +484,7 @@ class BulkIngestOperator(BulkJobOperator):
         )
 
     def _query(self, statement: str) -> SqlQuery:
-        from airflow_provider_sfbulk.sql_source import SqlQuery
+        from airflow_provider_sfbulk.files.sql_source import SqlQuery
 
         given = self.sql_parameters
         return SqlQuery(statement, given.records if isinstance(given, Unshown) else given, self.sql_conn_id)

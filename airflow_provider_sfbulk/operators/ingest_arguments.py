@@ -27,6 +27,7 @@ from airflow_provider_sfbulk.client.arguments import (
     text,
     timezone,
 )
+from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
@@ -35,12 +36,11 @@ from airflow_provider_sfbulk.client.models import (
     Operation,
     SourceFormat,
 )
-from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
+from airflow_provider_sfbulk.files.hidden import Unshown
+from airflow_provider_sfbulk.files.paths import is_path, text_of
 from airflow_provider_sfbulk.operators.arguments import Arguments, Clash
 from airflow_provider_sfbulk.operators.base import SHARED_CHECKS, SHARED_CLASHES
 from airflow_provider_sfbulk.operators.templates import is_reference
-from airflow_provider_sfbulk.operators.unshown import Unshown
-from airflow_provider_sfbulk.paths import is_path, text_of
 
 SourceFormatName: TypeAlias = Literal["csv", "csv.gz", "csv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"]
 DelimiterName: TypeAlias = Literal["BACKQUOTE", "CARET", "COMMA", "PIPE", "SEMICOLON", "TAB"]

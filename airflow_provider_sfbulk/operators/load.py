@@ -10,41 +10,42 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.bulk1 import load as load1
+from airflow_provider_sfbulk.client.bulk1.batches import ends_of
+from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1
+from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
+from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import InputChangedError, LedgerError, NotFoundError, SourceError
-from airflow_provider_sfbulk.client.flows import ingest, load1
-from airflow_provider_sfbulk.client.flows.batches1 import ends_of
-from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1
-from airflow_provider_sfbulk.client.flows.job import IngestJobs
-from airflow_provider_sfbulk.client.flows.outcome import Input, Outcome, settle
-from airflow_provider_sfbulk.client.flows.rounds import Again, Cut, Round, recorded_rounds
-from airflow_provider_sfbulk.client.flows.settle import KINDS
-from airflow_provider_sfbulk.client.flows.spec import IngestSpec
-from airflow_provider_sfbulk.client.flows.still import wait_until_still
-from airflow_provider_sfbulk.client.flows.wait import look_now
+from airflow_provider_sfbulk.client.load import fill as ingest
+from airflow_provider_sfbulk.client.load.fingerprints import RowForm
+from airflow_provider_sfbulk.client.load.outcome import Input, Outcome, settle
+from airflow_provider_sfbulk.client.load.resend import Residue
+from airflow_provider_sfbulk.client.load.rounds import Again, Cut, Round, recorded_rounds
+from airflow_provider_sfbulk.client.load.settle import KINDS
+from airflow_provider_sfbulk.client.load.still import wait_until_still
 from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, JobType, Operation
-from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
-from airflow_provider_sfbulk.client.records.fingerprints import RowForm
-from airflow_provider_sfbulk.client.records.parts import Part
-from airflow_provider_sfbulk.client.records.residue import Residue
-from airflow_provider_sfbulk.client.records.sources import Rules
-from airflow_provider_sfbulk.client.wire import Flow
-from airflow_provider_sfbulk.ledger import input_changed
-from airflow_provider_sfbulk.lineage import Lineage, field_types, file_place, is_wanted, object_place
-from airflow_provider_sfbulk.metrics import count_load
-from airflow_provider_sfbulk.operators.report import Report, ReportFiles
-from airflow_provider_sfbulk.operators.showing import log_group
-from airflow_provider_sfbulk.operators.staging import Staging
-from airflow_provider_sfbulk.operators.verdict import judge
-from airflow_provider_sfbulk.paths import is_path, text_of
-from airflow_provider_sfbulk.progress import Phase
+from airflow_provider_sfbulk.client.parts.split import Part
+from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
+from airflow_provider_sfbulk.client.sources.open import Rules
+from airflow_provider_sfbulk.client.waiting.wait import look_now
+from airflow_provider_sfbulk.files.paths import is_path, text_of
+from airflow_provider_sfbulk.files.report import Report, ReportFiles
+from airflow_provider_sfbulk.files.staging import Staging
+from airflow_provider_sfbulk.task.ledger import input_changed
+from airflow_provider_sfbulk.task.lineage import Lineage, field_types, file_place, is_wanted, object_place
+from airflow_provider_sfbulk.task.metrics import count_load
+from airflow_provider_sfbulk.task.progress import Phase
+from airflow_provider_sfbulk.task.reporter import log_group
+from airflow_provider_sfbulk.task.verdict import judge
 
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from airflow_provider_sfbulk.client import BulkClient
-    from airflow_provider_sfbulk.ledger import TaskLedger
     from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
     from airflow_provider_sfbulk.operators.load_input import LoadInput
+    from airflow_provider_sfbulk.task.ledger import TaskLedger
 
 NAMED_JOB_IDS: Final = 100
 """Job ids that the returned summary names; the manifest has them all."""

@@ -6,18 +6,18 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+from airflow_provider_sfbulk.client.bulk1.commas import with_commas
 from airflow_provider_sfbulk.client.errors import EmptyInputError, LedgerError, SourceError
-from airflow_provider_sfbulk.client.flows.rounds import Cut
-from airflow_provider_sfbulk.client.records.commas import with_commas
-from airflow_provider_sfbulk.client.records.fit import fit
-from airflow_provider_sfbulk.client.records.parts import Part, split
-from airflow_provider_sfbulk.client.records.sources import RecordStream, Rules, from_file, from_source
-from airflow_provider_sfbulk.operators.apart import Target, check_apart, check_files_apart
-from airflow_provider_sfbulk.operators.callable_identity import callable_identity
-from airflow_provider_sfbulk.operators.unshown import Unshown
-from airflow_provider_sfbulk.paths import AnyPath, is_path, text_of
-from airflow_provider_sfbulk.sql_source import SqlQuery
-from airflow_provider_sfbulk.storage import SourceFile, find_sources, named_source
+from airflow_provider_sfbulk.client.load.rounds import Cut
+from airflow_provider_sfbulk.client.parts.fit import fit
+from airflow_provider_sfbulk.client.parts.split import Part, split
+from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules, from_file, from_source
+from airflow_provider_sfbulk.files.apart import Target, check_apart, check_files_apart
+from airflow_provider_sfbulk.files.callable_identity import callable_identity
+from airflow_provider_sfbulk.files.hidden import Unshown
+from airflow_provider_sfbulk.files.paths import AnyPath, is_path, text_of
+from airflow_provider_sfbulk.files.sql_source import SqlQuery
+from airflow_provider_sfbulk.files.storage import SourceFile, find_sources, named_source
 
 
 class LoadInput:

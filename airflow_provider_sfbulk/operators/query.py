@@ -12,8 +12,8 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.definitions.asset import AssetNameRef
 
 from airflow_provider_sfbulk.client.arguments import Seconds
+from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import LedgerError, SfBulkError, SourceError
-from airflow_provider_sfbulk.client.flows.wait import check_complete
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
     FileFormat,
@@ -22,34 +22,34 @@ from airflow_provider_sfbulk.client.models import (
     LineEnding,
     QueryOperation,
 )
-from airflow_provider_sfbulk.client.models1 import ConcurrencyMode
-from airflow_provider_sfbulk.client.safe_text import without_values
-from airflow_provider_sfbulk.client.soql_params import bind
+from airflow_provider_sfbulk.client.replies.safe_text import without_values
+from airflow_provider_sfbulk.client.soql import bind
+from airflow_provider_sfbulk.client.waiting.wait import check_complete
+from airflow_provider_sfbulk.files.hidden import Unshown, UnshownTemplate
+from airflow_provider_sfbulk.files.paths import AnyPath, text_of
+from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
-from airflow_provider_sfbulk.lineage import Lineage, Place, file_place, object_place
-from airflow_provider_sfbulk.metrics import count_query
-from airflow_provider_sfbulk.old_ledger import plan_digest
 from airflow_provider_sfbulk.operators.arguments import Arguments
 from airflow_provider_sfbulk.operators.base import BulkJobOperator, few
 from airflow_provider_sfbulk.operators.incremental import BEGINNING, Incremental, Window
 from airflow_provider_sfbulk.operators.ingest_arguments import DelimiterName
-from airflow_provider_sfbulk.operators.lasting import fails_for_good
 from airflow_provider_sfbulk.operators.query_arguments import ARGUMENTS
 from airflow_provider_sfbulk.operators.templates import is_reference
-from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
-from airflow_provider_sfbulk.paths import AnyPath, text_of
-from airflow_provider_sfbulk.progress import Phase
-from airflow_provider_sfbulk.storage import open_output
+from airflow_provider_sfbulk.task.lasting import fails_for_good
+from airflow_provider_sfbulk.task.lineage import Lineage, Place, file_place, object_place
+from airflow_provider_sfbulk.task.metrics import count_query
+from airflow_provider_sfbulk.task.old_ledger import plan_digest
+from airflow_provider_sfbulk.task.progress import Phase
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_sfbulk.client import BulkClient
-    from airflow_provider_sfbulk.client.flows.extract import Submitted
-    from airflow_provider_sfbulk.client.wire import Flow
-    from airflow_provider_sfbulk.ledger import TaskLedger
+    from airflow_provider_sfbulk.client.effects import Flow
+    from airflow_provider_sfbulk.client.extract.query_job import Submitted
+    from airflow_provider_sfbulk.files.task_folder import TaskFolder
     from airflow_provider_sfbulk.operators.extract import Extract
-    from airflow_provider_sfbulk.operators.folder import TaskFolder
+    from airflow_provider_sfbulk.task.ledger import TaskLedger
 
 __all__ = ["BulkQueryOperator", "Incremental"]
 
@@ -61,7 +61,7 @@ class BulkQueryOperator(BulkJobOperator):
     retry goes on with the job of the try before, behind the pages that are finished; clearing the task starts a new query.
 
     :param soql: the query, or the name of a ``.soql`` file beside the DAG (templated)
-    :param soql_params: values for the ``:name`` in the query, by name (templated); see ``client.soql_params``. They are
+    :param soql_params: values for the ``:name`` in the query, by name (templated); see ``client.soql``. They are
         neither shown nor stored by Airflow. In a template, ``{{ value | soql_literal }}`` writes one
     :param incremental: read only what lies in the run's window, named by ``:since`` and ``:until`` in the query
     :param include_deleted: also records that are deleted (recycle bin) or archived
@@ -242,7 +242,7 @@ class BulkQueryOperator(BulkJobOperator):
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:
         """Fetch after the deferral."""
-        from airflow_provider_sfbulk.client.flows.extract import recorded_job
+        from airflow_provider_sfbulk.client.extract.query_job import recorded_job
 
         self._begin_waits(deadline)
         ledger = self.ledger(context)
@@ -273,7 +273,7 @@ class BulkQueryOperator(BulkJobOperator):
         """Open the folder of the files, if this task writes any."""
         if self.output_path is None or not self.wait_for_completion:
             return None
-        from airflow_provider_sfbulk.operators.folder import open_task_folder
+        from airflow_provider_sfbulk.files.task_folder import open_task_folder
 
         return open_task_folder(self.output_path, context["ti"], conn_id=self.output_conn_id, argument="output_path")
 
@@ -284,7 +284,7 @@ class BulkQueryOperator(BulkJobOperator):
 
     def _given_job(self) -> Submitted | None:
         """Give the job that the user named. No other ever follows it."""
-        from airflow_provider_sfbulk.client.flows.extract import Submitted
+        from airflow_provider_sfbulk.client.extract.query_job import Submitted
 
         return None if self.job_id is None else Submitted(self.job_id, generation=0)
 
@@ -306,7 +306,7 @@ class BulkQueryOperator(BulkJobOperator):
 
         A retry goes on with its job. A user's clear starts over: reading twice harms nobody, and stale rows might.
         """
-        from airflow_provider_sfbulk.client.flows.extract import recorded_job
+        from airflow_provider_sfbulk.client.extract.query_job import recorded_job
 
         self._abort(client, ledger.begin_query())
         operation = QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
@@ -332,10 +332,10 @@ class BulkQueryOperator(BulkJobOperator):
     def _submission(
         self, client: BulkClient, operation: QueryOperation, window: Window | None, plan: str
     ) -> Flow[Submitted]:
-        from airflow_provider_sfbulk.client.flows import extract1
-        from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1, chunking_of, root_object
-        from airflow_provider_sfbulk.client.flows.extract import submit
-        from airflow_provider_sfbulk.client.flows.job import QueryJobs
+        from airflow_provider_sfbulk.client.bulk1 import query as extract1
+        from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1, chunking_of, root_object
+        from airflow_provider_sfbulk.client.extract.query_job import submit
+        from airflow_provider_sfbulk.client.protocol.jobs import QueryJobs
 
         soql = self._bound_soql(window)
         if self.mode is None:
@@ -435,7 +435,7 @@ class BulkQueryOperator(BulkJobOperator):
         extract: Extract | None = None,
     ) -> None:
         """Tell the task's assets and OpenLineage what was read."""
-        from airflow_provider_sfbulk.client.flows.extract import describe_types
+        from airflow_provider_sfbulk.client.extract.query_job import describe_types
 
         span = {} if window is None else {"window": window.to_dict()}
         self.tell_outlets(context, {"sobject": info.object, "job_ids": [info.id], **facts, **span})

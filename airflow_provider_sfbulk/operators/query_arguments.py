@@ -9,11 +9,11 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.arguments import count, flag, one_of, optional, shown, text
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import FileFormat
+from airflow_provider_sfbulk.files.hidden import Unshown
 from airflow_provider_sfbulk.operators.arguments import APIS, Arguments, Clash, job_id
 from airflow_provider_sfbulk.operators.base import SHARED_CHECKS, SHARED_CLASHES
 from airflow_provider_sfbulk.operators.incremental import BOUND, Incremental
 from airflow_provider_sfbulk.operators.ingest_arguments import DELIMITER, LINE_ENDING, path
-from airflow_provider_sfbulk.operators.unshown import Unshown
 
 
 def soql_params(name: str, value: Any) -> Any:

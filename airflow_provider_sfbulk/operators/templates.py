@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from airflow.sdk import BaseOperator, ObjectStoragePath
 
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.soql_params import soql_literal
-from airflow_provider_sfbulk.operators.unshown import Unshown, UnshownTemplate
-from airflow_provider_sfbulk.paths import is_path, rendered, text_of
+from airflow_provider_sfbulk.client.soql import soql_literal
+from airflow_provider_sfbulk.files.hidden import Unshown, UnshownTemplate
+from airflow_provider_sfbulk.files.paths import is_path, rendered, text_of
 
 if TYPE_CHECKING:
     import jinja2

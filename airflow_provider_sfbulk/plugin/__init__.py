@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_provider_sfbulk import ended_by_person
+from airflow_provider_sfbulk.task import ended_by_person
 
 PREFIX: Final = "salesforce-bulk"
 """First part of the page's path, behind Airflow's own base path."""

@@ -17,18 +17,18 @@ from airflow_provider_sfbulk.client.errors import (
     SfBulkError,
     TransientError,
 )
-from airflow_provider_sfbulk.client.flows.wait import check_complete, look_now
-from airflow_provider_sfbulk.client.flows.watched import watched_jobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
+from airflow_provider_sfbulk.client.waiting.jobs import watched_jobs
+from airflow_provider_sfbulk.client.waiting.wait import check_complete, look_now
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
-from airflow_provider_sfbulk.metrics import count_api_calls
 from airflow_provider_sfbulk.operators.arguments import APIS, Arguments, check_known
-from airflow_provider_sfbulk.operators.lasting import fails_for_good
-from airflow_provider_sfbulk.operators.showing import ShownProgress
 from airflow_provider_sfbulk.operators.templates import TypedTemplates
-from airflow_provider_sfbulk.progress import Phase, Progress, by_code
 from airflow_provider_sfbulk.sensors.job_arguments import ARGUMENTS
+from airflow_provider_sfbulk.task.lasting import fails_for_good
+from airflow_provider_sfbulk.task.metrics import count_api_calls
+from airflow_provider_sfbulk.task.progress import Phase, Progress, by_code
+from airflow_provider_sfbulk.task.reporter import ShownProgress
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp, as_stored
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         :raises EndedJobError: one ended ``Failed`` or ``Aborted``
         :raises TooManyFailedRecordsError: more records failed than allowed
         """
-        from airflow_provider_sfbulk.operators.verdict import check_failed_records
+        from airflow_provider_sfbulk.task.verdict import check_failed_records
 
         try:
             for info in infos:

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import SfBulkError, StoppedError
-from airflow_provider_sfbulk.client.flows.watched import watched_jobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
-from airflow_provider_sfbulk.client.wire import Flow
-from airflow_provider_sfbulk.ended_by_person import is_ended_by_person
+from airflow_provider_sfbulk.client.waiting.jobs import watched_jobs
+from airflow_provider_sfbulk.task.ended_by_person import is_ended_by_person
 from airflow_provider_sfbulk.triggers.showing import ShownWait
 from airflow_provider_sfbulk.triggers.stored import count_of, ids_of, moment_of, seconds_of
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 from airflow_provider_sfbulk.triggers.watcher import LONGEST_SECONDS, WaitEnd, Watcher, watcher_of
 
 if TYPE_CHECKING:
-    from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
+    from airflow_provider_sfbulk.client.http.aio import AsyncDriver
 
 SHORTEST_DEFERRAL_SECONDS: Final = 8.0
 """A trigger never fires sooner: the scheduler may take the end of the task's first half for its failure when the

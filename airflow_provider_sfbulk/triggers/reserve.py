@@ -9,7 +9,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_sfbulk.client.errors import StoppedError
-from airflow_provider_sfbulk.client.flows.reserve import ApiReserve
+from airflow_provider_sfbulk.client.protocol.reserve import ApiReserve
 from airflow_provider_sfbulk.triggers import job
 from airflow_provider_sfbulk.triggers.stored import count_of, moment_of
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp

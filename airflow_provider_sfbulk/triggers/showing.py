@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_sfbulk.client.models import JobInfo
-from airflow_provider_sfbulk.progress import PROGRESS_XCOM_KEY, Phase, Progress
+from airflow_provider_sfbulk.task.progress import PROGRESS_XCOM_KEY, Phase, Progress
 
 SECONDS: Final = 10.0
 """How long Airflow may take for an XCom: this one wait stands still meanwhile."""

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.models import JobInfo
-from airflow_provider_sfbulk.client.safe_text import guarded
+from airflow_provider_sfbulk.client.replies.safe_text import guarded
 
 CARRIED_JOBS: Final = 10
 """Jobs that an event tells of, some 600 bytes each: it is a row in Airflow's database."""

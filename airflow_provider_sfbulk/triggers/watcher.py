@@ -1,7 +1,7 @@
 """One watcher per org: all triggers of a connection in this process share a client, a token and a cycle of polls.
 
 A watcher is made by the first that needs it and ends with the last. It runs as a task of its own, outside the log context
-of any trigger; each trigger waits in its own task and is told there. What is looked at when: ``client/flows/polls.py``.
+of any trigger; each trigger waits in its own task and is told there. What is looked at when: ``client/waiting/polls.py``.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from airflow.sdk.exceptions import AirflowNotFoundException
 
+from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import LoginError, SfBulkError, SourceError, StoppedError, TransientError
-from airflow_provider_sfbulk.client.flows.distrust import short_id
-from airflow_provider_sfbulk.client.flows.job import jobs_of
-from airflow_provider_sfbulk.client.flows.org import ApiUsage, read_api_usage
-from airflow_provider_sfbulk.client.flows.polls import Look, Poll, Polls, ReadPage, ReadUsage, Rest
-from airflow_provider_sfbulk.client.flows.reserve import ApiReserve
-from airflow_provider_sfbulk.client.flows.retry import LONGEST_DELAY_SECONDS
-from airflow_provider_sfbulk.client.flows.wait import BLIND_SECONDS, is_of_a_call, may_pass
-from airflow_provider_sfbulk.client.flows.watched import watched_jobs
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
-from airflow_provider_sfbulk.client.wire import Flow
+from airflow_provider_sfbulk.client.protocol.distrust import short_id
+from airflow_provider_sfbulk.client.protocol.jobs import jobs_of
+from airflow_provider_sfbulk.client.protocol.org import ApiUsage, read_api_usage
+from airflow_provider_sfbulk.client.protocol.reserve import ApiReserve
+from airflow_provider_sfbulk.client.protocol.retry import LONGEST_DELAY_SECONDS
+from airflow_provider_sfbulk.client.waiting.jobs import watched_jobs
+from airflow_provider_sfbulk.client.waiting.polls import Look, Poll, Polls, ReadPage, ReadUsage, Rest
+from airflow_provider_sfbulk.client.waiting.wait import BLIND_SECONDS, is_of_a_call, may_pass
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.triggers.stored import seconds_of
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome
 
 if TYPE_CHECKING:
-    from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
+    from airflow_provider_sfbulk.client.http.aio import AsyncDriver
 
 T = TypeVar("T")
 

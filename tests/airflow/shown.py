@@ -14,7 +14,7 @@ from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from airflow_provider_sfbulk.plugin import PREFIX
-from airflow_provider_sfbulk.progress import PROGRESS_XCOM_KEY
+from airflow_provider_sfbulk.task.progress import PROGRESS_XCOM_KEY
 from tests.airflow.browser import Browser
 from tests.airflow.conftest import HELD_SECONDS, Stage
 

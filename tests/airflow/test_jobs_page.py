@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sfbulk.plugin import PREFIX
-from airflow_provider_sfbulk.progress import PROGRESS_XCOM_KEY
+from airflow_provider_sfbulk.task.progress import PROGRESS_XCOM_KEY
 from tests.airflow.browser import Browser, find_chromium
 from tests.airflow.conftest import Stage
 from tests.airflow.shown import (

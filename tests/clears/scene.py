@@ -17,10 +17,9 @@ from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy import select
 
-from airflow_provider_sfbulk import ledger
 from airflow_provider_sfbulk.local_org import LocalOrg
-from airflow_provider_sfbulk.operators import accepted
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+from airflow_provider_sfbulk.task import accepted, ledger
 
 DAG_FILE = """
 from datetime import UTC, datetime

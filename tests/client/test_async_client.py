@@ -13,17 +13,22 @@ from typing import Any
 import pytest
 
 from airflow_provider_sfbulk.client import AsyncBulkClient, BulkClient, errors
-from airflow_provider_sfbulk.client.bulk1 import AsyncBulk1Api, Bulk1Api
-from airflow_provider_sfbulk.client.flows.wait import Schedule
-from airflow_provider_sfbulk.client.ingest import AsyncIngestApi, IngestApi
-from airflow_provider_sfbulk.client.query import AsyncQueryApi, QueryApi
-from airflow_provider_sfbulk.client.results import AsyncBulkQueryResult, AsyncBulkResult, BulkQueryResult, BulkResult
-from airflow_provider_sfbulk.client.results1 import (
+from airflow_provider_sfbulk.client.bulk1.api import AsyncBulk1Api, Bulk1Api
+from airflow_provider_sfbulk.client.bulk1.results import (
     AsyncBulkQueryResult1,
     AsyncBulkResult1,
     BulkQueryResult1,
     BulkResult1,
 )
+from airflow_provider_sfbulk.client.faces.bulk_result import (
+    AsyncBulkQueryResult,
+    AsyncBulkResult,
+    BulkQueryResult,
+    BulkResult,
+)
+from airflow_provider_sfbulk.client.ingest import AsyncIngestApi, IngestApi
+from airflow_provider_sfbulk.client.query import AsyncQueryApi, QueryApi
+from airflow_provider_sfbulk.client.waiting.wait import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
 
 QUICK = Schedule(first=0.02, growth=0.1, longest=0.2)

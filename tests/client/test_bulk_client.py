@@ -11,13 +11,13 @@ from decimal import Decimal
 import pytest
 
 from airflow_provider_sfbulk.client import BulkClient, errors
-from airflow_provider_sfbulk.client.drivers.aio import AsyncDriver
-from airflow_provider_sfbulk.client.flows.org import versions
-from airflow_provider_sfbulk.client.flows.wait import Schedule
-from airflow_provider_sfbulk.client.job_calls import seconds_of
+from airflow_provider_sfbulk.client.faces.bulk_result import BulkQueryResult
+from airflow_provider_sfbulk.client.faces.job_calls import seconds_of
+from airflow_provider_sfbulk.client.http.aio import AsyncDriver
 from airflow_provider_sfbulk.client.models import JobState
-from airflow_provider_sfbulk.client.results import BulkQueryResult
+from airflow_provider_sfbulk.client.protocol.org import versions
 from airflow_provider_sfbulk.client.settings import Settings
+from airflow_provider_sfbulk.client.waiting.wait import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Fault
 
@@ -194,7 +194,7 @@ def test_a_number_with_more_decimals_than_described_is_streamed_as_a_float(clien
     client.ingest.upload(job.id, b"Level__c\n" + b"1.25\n" * 7)
     client.ingest.close(job.id)
     client.ingest.wait(job.id, schedule=QUICK)
-    with org.core.store.writing() as connection:  # an API may write them, see ``records/schema.py``
+    with org.core.store.writing() as connection:  # an API may write them, see ``results/schema.py``
         connection.execute("UPDATE Gauge__c SET Level__c = 0.123456789 WHERE rowid = (SELECT max(rowid) FROM Gauge__c)")
     done = client.query.perform("SELECT Level__c FROM Gauge__c ORDER BY Level__c DESC", schedule=QUICK)
     result = BulkQueryResult(client, done.job, page_records=3)
@@ -378,7 +378,7 @@ def test_tls_is_checked_against_the_connections_authorities(tmp_path, monkeypatc
 def test_importing_errors_and_models_imports_no_http_library():
     script = (
         "import sys, airflow_provider_sfbulk.client, airflow_provider_sfbulk.client.errors, "
-        "airflow_provider_sfbulk.client.models, airflow_provider_sfbulk.client.flows.query, "
+        "airflow_provider_sfbulk.client.models, airflow_provider_sfbulk.client.extract.pages, "
         "airflow_provider_sfbulk.client.auth.session; "
         "print([m for m in ('requests', 'httpx', 'airflow', 'jwt', 'numpy', 'pandas') if m in sys.modules])"
     )

@@ -14,10 +14,10 @@ import pytest
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import BulkClient, errors
-from airflow_provider_sfbulk.client.flows.ingest import Filled
-from airflow_provider_sfbulk.client.flows.wait import Schedule
+from airflow_provider_sfbulk.client.faces.bulk_result import BulkResult
+from airflow_provider_sfbulk.client.load.fill import Filled
 from airflow_provider_sfbulk.client.models import BulkError
-from airflow_provider_sfbulk.client.results import BulkResult
+from airflow_provider_sfbulk.client.waiting.wait import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
 
 QUICK = Schedule(first=0.02, growth=0.1, longest=0.2)

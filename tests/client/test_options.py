@@ -9,15 +9,18 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sfbulk.client import BulkClient, options
+from airflow_provider_sfbulk.client import (
+    BulkClient,
+)
+from airflow_provider_sfbulk.client.bulk1.calls import JobSpec1
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.flows.bulk1 import JobSpec1
-from airflow_provider_sfbulk.client.flows.spec import IngestSpec
-from airflow_provider_sfbulk.client.flows.wait import Schedule
+from airflow_provider_sfbulk.client.faces import options
+from airflow_provider_sfbulk.client.faces.job_calls import seconds_of
 from airflow_provider_sfbulk.client.ingest import IngestCalls
-from airflow_provider_sfbulk.client.job_calls import seconds_of
+from airflow_provider_sfbulk.client.parts.stream import Rules
+from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.query import QueryCalls
-from airflow_provider_sfbulk.client.records.stream import Rules
+from airflow_provider_sfbulk.client.waiting.wait import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
 
 

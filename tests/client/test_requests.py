@@ -12,16 +12,16 @@ from typing import Any, Final
 import pytest
 
 from airflow_provider_sfbulk.client import errors
-from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1
-from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs, ResultKind
-from airflow_provider_sfbulk.client.flows.spec import IngestSpec
-from airflow_provider_sfbulk.client.flows.wait import Schedule
-from airflow_provider_sfbulk.client.flows.wait1 import batches_with_rows, wait_for_batches
+from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1
+from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, ContentType
+from airflow_provider_sfbulk.client.bulk1.waiting import batches_with_rows, wait_for_batches
+from airflow_provider_sfbulk.client.effects import Authorize, Body, Fetch, Flow, Reply, Request, Send, Token
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
-from airflow_provider_sfbulk.client.models1 import BatchInfo, BatchState, ContentType
-from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE
-from airflow_provider_sfbulk.client.wire import Authorize, Body, Fetch, Flow, Reply, Request, Send, Token
-from tests.client.flows.by_hand import CSV, JOB_ID, Hand, Kept, job, ok
+from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE
+from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs, QueryJobs, ResultKind
+from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
+from airflow_provider_sfbulk.client.waiting.wait import Schedule
+from tests.client.protocol.by_hand import CSV, JOB_ID, Hand, Kept, job, ok
 
 V66: Final = "/services/data/v66.0"
 ASYNC: Final = "/services/async/66.0"

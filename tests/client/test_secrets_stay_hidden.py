@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client.auth.session import Session
+from airflow_provider_sfbulk.client.effects import Authorize, Body, Now, Reply, Send, Sleep
 from airflow_provider_sfbulk.client.errors import SfBulkError, TransportError
-from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs
-from airflow_provider_sfbulk.client.flows.org import read_limits
-from airflow_provider_sfbulk.client.flows.spec import IngestSpec
+from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs, QueryJobs
+from airflow_provider_sfbulk.client.protocol.org import read_limits
+from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.settings import Settings
-from airflow_provider_sfbulk.client.wire import Authorize, Body, Now, Reply, Send, Sleep
 
 PASSWORD, SECRET, TOKEN = 'Pässwört&<1>"x', "consumer/secret+==", "00D8d000000kLmN!AQ8AQ.secret_tail"
 CONNECTION = {

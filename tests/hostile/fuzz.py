@@ -8,7 +8,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from airflow_provider_sfbulk.client.wire import Reply
+from airflow_provider_sfbulk.client.effects import Reply
 from tests.hostile.ways import APP, CALLS, JOB_ID
 
 EXAMPLES: Final = int(os.environ.get("SFBULK_FUZZ_EXAMPLES", "60"))

@@ -8,7 +8,7 @@ import traceback
 from typing import Any, Final
 
 from airflow_provider_sfbulk.client.errors import SfBulkError
-from airflow_provider_sfbulk.client.safe_text import MESSAGE_CHARACTERS
+from airflow_provider_sfbulk.client.replies.safe_text import MESSAGE_CHARACTERS
 from tests.hostile.ways import APP, WAYS
 
 SECONDS: Final = 30.0

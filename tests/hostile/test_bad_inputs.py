@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sfbulk.client.wire import Reply
+from airflow_provider_sfbulk.client.effects import Reply
 from tests.hostile.bad_inputs import BAD_INPUTS, Answer
 from tests.hostile.judge import judged
 

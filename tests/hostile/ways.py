@@ -9,25 +9,25 @@ from typing import Any, Final
 from airflow.sdk import Connection
 
 from airflow_provider_sfbulk.client.auth.session import Session
-from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1
-from airflow_provider_sfbulk.client.flows.job import IngestJobs, QueryJobs, ResultKind
-from airflow_provider_sfbulk.client.flows.org import read_limits, versions
-from airflow_provider_sfbulk.client.flows.query import pages, result_pages
-from airflow_provider_sfbulk.client.flows.wait import check_complete
-from airflow_provider_sfbulk.client.given import stream_of
+from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
+from airflow_provider_sfbulk.client.bulk1.models import ContentType
+from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.effects import Reply
+from airflow_provider_sfbulk.client.extract.pages import pages, result_pages
+from airflow_provider_sfbulk.client.faces.given import stream_of
 from airflow_provider_sfbulk.client.ingest import IngestApi
 from airflow_provider_sfbulk.client.models import JobInfo
-from airflow_provider_sfbulk.client.models1 import ContentType
-from airflow_provider_sfbulk.client.records.dialect import Dialect
-from airflow_provider_sfbulk.client.records.parts import split
-from airflow_provider_sfbulk.client.records.stream import Rules
+from airflow_provider_sfbulk.client.parts.split import split
+from airflow_provider_sfbulk.client.parts.stream import Rules
+from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs, QueryJobs, ResultKind
+from airflow_provider_sfbulk.client.protocol.org import read_limits, versions
+from airflow_provider_sfbulk.client.results.spool import Spool
 from airflow_provider_sfbulk.client.settings import Settings
-from airflow_provider_sfbulk.client.soql_params import bind
-from airflow_provider_sfbulk.client.spool import Spool
-from airflow_provider_sfbulk.client.wire import Reply
+from airflow_provider_sfbulk.client.soql import bind
+from airflow_provider_sfbulk.client.waiting.wait import check_complete
 from airflow_provider_sfbulk.hooks.connection import connection_session
 from airflow_provider_sfbulk.triggers.wake_up import WakeUp
-from tests.client.flows.by_hand import Hand
+from tests.client.protocol.by_hand import Hand
 
 JOB_ID: Final = "7508d000003QaLpAAK"
 BATCH_ID: Final = "7518d000003QaLpAAK"

@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from airflow.sdk import BaseHook, BaseOperator
 
+from airflow_provider_sfbulk.files.storage import find_sources
 from airflow_provider_sfbulk.operators import base
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
-from airflow_provider_sfbulk.storage import find_sources
 from tests.kills.spec import Spec
 from tests.kills.states import Halt, States
 from tests.kills.steps import Moment

@@ -23,11 +23,15 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from starlette.responses import Response
 
-from airflow_provider_sfbulk.client.flows import polls, still
-from airflow_provider_sfbulk.ended_by_person import ENDED_XCOM_KEY
+from airflow_provider_sfbulk.client.load import still
+from airflow_provider_sfbulk.client.waiting import polls
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
-from airflow_provider_sfbulk.operators import accepted, base
+from airflow_provider_sfbulk.operators import (
+    base,
+)
+from airflow_provider_sfbulk.task import accepted
+from airflow_provider_sfbulk.task.ended_by_person import ENDED_XCOM_KEY
 from airflow_provider_sfbulk.triggers import job as job_trigger
 
 

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_sfbulk.ledger import TaskLedger
+from airflow_provider_sfbulk.files.part_files import PartFiles
+from airflow_provider_sfbulk.files.storage import ObjectFolder
 from airflow_provider_sfbulk.operators import base
-from airflow_provider_sfbulk.operators.part_files import PartFiles
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
-from airflow_provider_sfbulk.storage import ObjectFolder
+from airflow_provider_sfbulk.task.ledger import TaskLedger
 from tests.provider.conftest import FakeTask
 
 

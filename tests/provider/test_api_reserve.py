@@ -11,9 +11,9 @@ import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, RequestLimitError, SourceError
-from airflow_provider_sfbulk.client.flows import polls
-from airflow_provider_sfbulk.client.flows.org import ApiUsage
-from airflow_provider_sfbulk.client.flows.reserve import ApiReserve
+from airflow_provider_sfbulk.client.protocol.org import ApiUsage
+from airflow_provider_sfbulk.client.protocol.reserve import ApiReserve
+from airflow_provider_sfbulk.client.waiting import polls
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.base import BulkJobOperator

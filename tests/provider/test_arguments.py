@@ -19,7 +19,7 @@ from airflow.sdk import DAG, Asset, BaseOperator, Param, XComArg, task
 from airflow_provider_sfbulk import BulkIngestOperator, BulkJobSensor, BulkQueryOperator, Incremental
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import Operation, SourceFormat
-from airflow_provider_sfbulk.client.records.sources import SOURCE_FORMATS
+from airflow_provider_sfbulk.client.sources.open import SOURCE_FORMATS
 
 ROOT = Path(__file__).parents[2]
 JOB = "750LO0000000001YAA"

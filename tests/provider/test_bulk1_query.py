@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError, TransportError
-from airflow_provider_sfbulk.client.flows import retry
+from airflow_provider_sfbulk.client.protocol import retry
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from tests.client.bulk1.conftest import LostReply, LostRequest

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sfbulk.operators.callable_identity import callable_identity
+from airflow_provider_sfbulk.files.callable_identity import callable_identity
 
 
 def read(*args: Any, **kwargs: Any) -> Iterator[dict[str, Any]]:

@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from airflow_provider_sfbulk.client.csv.names import unseen_in
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.records.names import unseen_in
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from tests.provider.conftest import FakeTask

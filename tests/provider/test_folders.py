@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_sfbulk.client.errors import FencedError, SfBulkError, SourceError, StorageError
-from airflow_provider_sfbulk.client.records.output import LocalFile, LocalFolder
+from airflow_provider_sfbulk.client.results.folder import LocalFile, LocalFolder
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
@@ -354,7 +354,7 @@ def test_a_retry_in_another_form_that_dies_before_its_manifest_leaves_the_one_be
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("airflow_provider_sfbulk.operators.folder.TaskFolder.finish", die)
+        patch.setattr("airflow_provider_sfbulk.files.task_folder.TaskFolder.finish", die)
         with pytest.raises(KeyboardInterrupt):
             task.start().run(extract(out, **changed))
     assert before.items() <= content(out).items(), "what the manifest names is as it says"

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_sfbulk.client.errors import SfBulkError, StorageError
-from airflow_provider_sfbulk.client.records import parts, results
-from airflow_provider_sfbulk.client.records.output import LocalFolder
-from airflow_provider_sfbulk.client.records.temporary import TemporaryFile
+from airflow_provider_sfbulk.client.parts import split as parts
+from airflow_provider_sfbulk.client.parts.temporary import TemporaryFile
+from airflow_provider_sfbulk.client.results import result_files as results
+from airflow_provider_sfbulk.client.results.folder import LocalFolder
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
@@ -140,7 +141,7 @@ def test_temporary_files_that_fill_the_disk_are_named(
     monkeypatch.setattr(tempfile, "tempdir", str(small))
     monkeypatch.setattr(parts, "MEMORY_BYTES", 1000 if what == "parts" else 10_000_000)
     monkeypatch.setattr(results, "_SPOOL_BYTES", 1000)
-    monkeypatch.setattr("airflow_provider_sfbulk.client.spool._MEMORY_BYTES", 1000)
+    monkeypatch.setattr("airflow_provider_sfbulk.client.results.spool._MEMORY_BYTES", 1000)
 
     def loop() -> None:
         with SalesforceBulkHook().get_conn() as client:
@@ -237,7 +238,7 @@ def test_parts_that_wait_for_a_retry_are_private(
     umask: int, org: LocalOrg, task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     org.fault("ingest.upload", "drop", when="after", times=None)
-    monkeypatch.setattr("airflow_provider_sfbulk.client.flows.retry.FIRST_DELAY_SECONDS", 0.001)
+    monkeypatch.setattr("airflow_provider_sfbulk.client.protocol.retry.FIRST_DELAY_SECONDS", 0.001)
     with pytest.raises(SfBulkError):
         task.start().run(load(source=lambda: ROWS, staging_path=tmp_path / "a" / "staging"))
     found = list((tmp_path / "a").rglob("*"))

@@ -16,11 +16,11 @@ from airflow.sdk import Connection
 from airflow.sdk import log as sdk_log
 
 from airflow_provider_sfbulk.client import BulkClient
+from airflow_provider_sfbulk.client.effects import Authorize, Flow, Token
 from airflow_provider_sfbulk.client.errors import JobTimeoutError, LoginError, RequestRefusedError, SourceError
-from airflow_provider_sfbulk.client.flows import retry
-from airflow_provider_sfbulk.client.flows.wait import Schedule
 from airflow_provider_sfbulk.client.models import JobInfo
-from airflow_provider_sfbulk.client.wire import Authorize, Flow, Token
+from airflow_provider_sfbulk.client.protocol import retry
+from airflow_provider_sfbulk.client.waiting.wait import Schedule
 from airflow_provider_sfbulk.hooks import connection as hook_connection
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg

@@ -14,7 +14,7 @@ import pytest
 from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransientError
-from airflow_provider_sfbulk.client.flows import retry
+from airflow_provider_sfbulk.client.protocol import retry
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Dropped, Exchange, Fault
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator

@@ -12,8 +12,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from starlette.responses import Response
 
 from airflow_provider_sfbulk.client import errors
-from airflow_provider_sfbulk.client.error_table import TABLE, is_lasting, kind_of, login_kind_of
-from airflow_provider_sfbulk.client.soql_params import soql_literal
+from airflow_provider_sfbulk.client.replies.error_table import TABLE, is_lasting, kind_of, login_kind_of
+from airflow_provider_sfbulk.client.soql import soql_literal
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
@@ -84,7 +84,7 @@ def test_a_refused_login_ends_the_task_and_the_sensor(org: LocalOrg, monkeypatch
 def test_what_passes_is_left_to_a_retry(
     code: str, org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_sfbulk.client.flows.retry.FIRST_DELAY_SECONDS", 0.001)
+    monkeypatch.setattr("airflow_provider_sfbulk.client.protocol.retry.FIRST_DELAY_SECONDS", 0.001)
     org.core.faults.add("query.create", Says(503, code))
     with pytest.raises(errors.TransientError) as caught:
         task.start().run(query())

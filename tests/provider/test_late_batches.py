@@ -8,7 +8,7 @@ import pytest
 from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.errors import JobTimeoutError
-from airflow_provider_sfbulk.client.flows import still
+from airflow_provider_sfbulk.client.load import still
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.bulk2 import ingest_work

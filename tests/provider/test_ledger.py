@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client.errors import FencedError, InputChangedError, LedgerError
-from airflow_provider_sfbulk.ledger import FAILED, SUCCESS, TaskLedger, check_plan
-from airflow_provider_sfbulk.old_ledger import plan_digest
+from airflow_provider_sfbulk.task.ledger import FAILED, SUCCESS, TaskLedger, check_plan
+from airflow_provider_sfbulk.task.old_ledger import plan_digest
 
 PLAN = {"sobject": "Account", "operation": "insert", "source": "lake/*.csv"}
 END: dict[str, Any] = {"plan": PLAN, "parts": 1, "records": 2, "jobs": [["A", 2, 30, "ab"]]}

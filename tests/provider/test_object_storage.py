@@ -23,14 +23,14 @@ from starlette.responses import Response
 from upath import UPath
 
 from airflow_provider_sfbulk.client.errors import FailedRecordsError, SourceError, StorageError, TransportError
-from airflow_provider_sfbulk.client.flows import retry
+from airflow_provider_sfbulk.client.protocol import retry
+from airflow_provider_sfbulk.files.apart import Target, check_apart
+from airflow_provider_sfbulk.files.paths import locate
+from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
-from airflow_provider_sfbulk.operators.apart import Target, check_apart
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
-from airflow_provider_sfbulk.paths import locate
-from airflow_provider_sfbulk.storage import open_output
 from tests.provider.conftest import FakeTask
 from tests.provider.readings import SOQL, fill_readings, many, truth
 

@@ -15,11 +15,11 @@ from airflow.sdk.definitions._internal.templater import SandboxedEnvironment
 from upath import UPath
 
 from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.files.paths import locate
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
-from airflow_provider_sfbulk.paths import locate
 from tests.provider.conftest import FakeTask
 
 KINDS: dict[str, Callable[[str], Any]] = {

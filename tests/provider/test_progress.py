@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
-from airflow_provider_sfbulk.progress import SHOWN_FILES, SHOWN_JOBS, TEXT_LENGTH, Pace, Phase, Progress, by_code
+from airflow_provider_sfbulk.task.progress import SHOWN_FILES, SHOWN_JOBS, TEXT_LENGTH, Pace, Phase, Progress, by_code
 
 ONE, OTHER = "750LO0000000001YAA", "750LO0000000002YAA"
 

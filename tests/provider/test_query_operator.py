@@ -27,7 +27,7 @@ from airflow_provider_sfbulk.client.errors import (
     TransientError,
     TransportError,
 )
-from airflow_provider_sfbulk.client.flows import retry
+from airflow_provider_sfbulk.client.protocol import retry
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.bulk2.jobs import State
@@ -185,7 +185,7 @@ def test_the_dialect_of_the_csv_can_be_chosen(
 
 def test_a_number_with_more_decimals_than_described_is_kept(org: LocalOrg, task: FakeTask, tmp_path: Path) -> None:
     fill_readings(org, tmp_path / "seed")
-    with org.core.store.writing() as connection:  # an API may write them, see ``records/schema.py``
+    with org.core.store.writing() as connection:  # an API may write them, see ``results/schema.py``
         connection.execute("UPDATE Reading__c SET Level__c = 0.123456789 WHERE External_Key__c = 'R-2'")
     summary = task.start().run(operator(output_path=str(tmp_path / "out"), output_format="parquet"))
     rows = by_key(pq.read_table(summary["files"][0]).to_pylist())

@@ -20,8 +20,8 @@ from airflow.sdk.exceptions import TaskDeferred
 from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.errors import FencedError, ProtocolError, TransportError
-from airflow_provider_sfbulk.client.flows import retry
-from airflow_provider_sfbulk.client.records.output import LocalFolder
+from airflow_provider_sfbulk.client.protocol import retry
+from airflow_provider_sfbulk.client.results.folder import LocalFolder
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator

@@ -25,8 +25,8 @@ from airflow_provider_sfbulk.client.errors import (
     SourceError,
     TransientError,
 )
-from airflow_provider_sfbulk.client.flows import wait
 from airflow_provider_sfbulk.client.models import JobInfo
+from airflow_provider_sfbulk.client.waiting import wait
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault

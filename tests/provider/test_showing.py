@@ -20,8 +20,8 @@ from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
-from airflow_provider_sfbulk.progress import PROGRESS_XCOM_KEY
 from airflow_provider_sfbulk.sensors.job import BulkJobSensor
+from airflow_provider_sfbulk.task.progress import PROGRESS_XCOM_KEY
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from tests.provider.conftest import Advancing, FakeTask, Try, first_event
 

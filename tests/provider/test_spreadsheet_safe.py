@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_sfbulk.client.csv.scan import scan
+from airflow_provider_sfbulk.client.csv.spreadsheet import protected, restored
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.records.csv_scan import scan
-from airflow_provider_sfbulk.client.records.spreadsheet import protected, restored
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator

@@ -23,11 +23,11 @@ from airflow.sdk import DAG
 from airflow.serialization.helpers import serialize_template_field
 
 from airflow_provider_sfbulk.client.errors import FailedRecordsError, InputChangedError, SourceError
-from airflow_provider_sfbulk.client.records.sources import Rules
+from airflow_provider_sfbulk.client.sources.open import Rules
+from airflow_provider_sfbulk.files.hidden import Unshown
+from airflow_provider_sfbulk.files.sql_source import SqlQuery, open_cursor
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
-from airflow_provider_sfbulk.operators.unshown import Unshown
-from airflow_provider_sfbulk.sql_source import SqlQuery, open_cursor
 from tests.provider import postgres
 from tests.provider.conftest import FakeTask
 from tests.provider.readings import FIELDS
@@ -224,8 +224,8 @@ def test_memory_does_not_grow_with_the_result(server: str, monkeypatch: pytest.M
     script = """
 import resource
 from airflow.providers.postgres.hooks import postgres
-from airflow_provider_sfbulk.client.records.sources import Rules
-from airflow_provider_sfbulk.sql_source import SqlQuery
+from airflow_provider_sfbulk.client.sources.open import Rules
+from airflow_provider_sfbulk.files.sql_source import SqlQuery
 def peak(rows):
     statement = f"SELECT n AS a, repeat('x', 400) AS b FROM generate_series(1, {rows}) AS n"
     with SqlQuery(statement, None, "crm").stream(Rules(operation="insert")) as stream:
@@ -302,9 +302,9 @@ def test_a_retry_after_a_kill_while_reading_reads_again_and_loads_each_row_once(
         return fetch(query, cursor, size)
 
     with monkeypatch.context() as patch:
-        patch.setattr("airflow_provider_sfbulk.client.records.tuple_source.AHEAD_ROWS", 256)
+        patch.setattr("airflow_provider_sfbulk.client.sources.tuples.AHEAD_ROWS", 256)
         patch.setattr(SqlQuery, "_fetch", die)
-        patch.setattr("airflow_provider_sfbulk.client.records.row_source.BATCH_ROWS", 256)
+        patch.setattr("airflow_provider_sfbulk.client.sources.row_source.BATCH_ROWS", 256)
         with pytest.raises(KeyboardInterrupt):
             task.start().run(operator)
     assert len(org.jobs) > 1
@@ -391,7 +391,7 @@ def test_other_parameters_are_another_input(
 def test_a_query_is_the_same_in_every_process(lite: sqlite3.Connection) -> None:
     parameters = {"names": {"a", "b", "c", "d"}, "day": Decimal("1.50"), "thing": Thing()}
     code = (
-        "from decimal import Decimal; from airflow_provider_sfbulk.sql_source import SqlQuery\n"
+        "from decimal import Decimal; from airflow_provider_sfbulk.files.sql_source import SqlQuery\n"
         "class Thing: pass\n"
         "print(SqlQuery('SELECT 1', {'thing': Thing(), 'day': Decimal('1.50'), 'names': {*'dcba'}}, 'crm').identity())"
     )

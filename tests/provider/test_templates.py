@@ -13,8 +13,8 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from airflow_provider_sfbulk import BulkIngestOperator, BulkJobSensor, BulkQueryOperator
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.soql_params import bind
-from airflow_provider_sfbulk.operators.unshown import Unshown
+from airflow_provider_sfbulk.client.soql import bind
+from airflow_provider_sfbulk.files.hidden import Unshown
 
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 CONTEXT: dict[str, Any] = {

@@ -16,8 +16,8 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.triggers.base import TriggerEvent
 from starlette.responses import Response
 
-from airflow_provider_sfbulk.client.drivers import aio
 from airflow_provider_sfbulk.client.errors import ProtocolError
+from airflow_provider_sfbulk.client.http import aio
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault

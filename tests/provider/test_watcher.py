@@ -16,8 +16,8 @@ from uuid import uuid4
 import pytest
 from starlette.responses import Response
 
-from airflow_provider_sfbulk.client.flows import polls
 from airflow_provider_sfbulk.client.models import JobType
+from airflow_provider_sfbulk.client.waiting import polls
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Kind, State
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault

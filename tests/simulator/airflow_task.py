@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
-from airflow_provider_sfbulk.operators import accepted
+from airflow_provider_sfbulk.task import accepted
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from tests.simulator.driver import SimulatedDriver, TriggerersDriver
 from tests.simulator.faults import OPERATOR_FAULTS

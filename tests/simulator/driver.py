@@ -11,10 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final, Self
 
-from airflow_provider_sfbulk.client.drivers.exchange import Upload
-from airflow_provider_sfbulk.client.errors import FencedError, StoppedError, TransportError
-from airflow_provider_sfbulk.client.ledger import MemoryLedger
-from airflow_provider_sfbulk.client.wire import (
+from airflow_provider_sfbulk.client.effects import (
     Aside,
     Authorize,
     Body,
@@ -32,6 +29,9 @@ from airflow_provider_sfbulk.client.wire import (
     Together,
     Token,
 )
+from airflow_provider_sfbulk.client.errors import FencedError, StoppedError, TransportError
+from airflow_provider_sfbulk.client.http.exchange import Upload
+from airflow_provider_sfbulk.client.http.memory_ledger import MemoryLedger
 from tests.simulator.faults import OPERATOR_FAULTS
 from tests.simulator.invariants import name_of
 from tests.simulator.model import DESCRIBE, ERROR_REPLIES, HOST, JOBS, QUERIES

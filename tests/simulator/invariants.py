@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+from airflow_provider_sfbulk.client.effects import Request
 from airflow_provider_sfbulk.client.errors import (
     JobFailedError,
     NotFoundError,
     SfBulkError,
 )
-from airflow_provider_sfbulk.client.wire import Request
 from tests.simulator.model import HOST, JOBS, Job, Salesforce
 
 

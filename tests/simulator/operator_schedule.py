@@ -18,11 +18,18 @@ from typing import Any, Final
 
 from airflow.sdk.exceptions import TaskDeferred
 
+from airflow_provider_sfbulk.client.effects import Reply, Request
 from airflow_provider_sfbulk.client.errors import InputChangedError
-from airflow_provider_sfbulk.client.records import parts
-from airflow_provider_sfbulk.client.wire import Reply, Request
-from airflow_provider_sfbulk.operators import apart, base, folder, ingest, query, showing, staging
-from airflow_provider_sfbulk.paths import Location
+from airflow_provider_sfbulk.client.parts import split as parts
+from airflow_provider_sfbulk.files import apart, staging
+from airflow_provider_sfbulk.files import task_folder as folder
+from airflow_provider_sfbulk.files.paths import Location
+from airflow_provider_sfbulk.operators import (
+    base,
+    ingest,
+    query,
+)
+from airflow_provider_sfbulk.task import reporter as showing
 from airflow_provider_sfbulk.triggers import job as job_trigger
 from tests.simulator import watcher
 from tests.simulator.airflow_task import AirflowTask, TaskInstance, drive

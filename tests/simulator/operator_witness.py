@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
-from airflow_provider_sfbulk.client.wire import Request
+from airflow_provider_sfbulk.client.effects import Request
 from tests.simulator import expected
 from tests.simulator.invariants import claim
 from tests.simulator.model import Job, Salesforce

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 from greenlet import getcurrent, greenlet  # type: ignore[import-untyped, unused-ignore]
 
-from airflow_provider_sfbulk.client.wire import Reply, Request
+from airflow_provider_sfbulk.client.effects import Reply, Request
 from tests.simulator.model import Salesforce
 from tests.simulator.store import Faults, Killed
 

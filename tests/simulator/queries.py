@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from airflow_provider_sfbulk.client.wire import Reply, Request
+from airflow_provider_sfbulk.client.effects import Reply, Request
 from tests.simulator.replies import ok, refused
 
 HEADER = '"Id","Name"\n'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow_provider_sfbulk.client.wire import Reply
+from airflow_provider_sfbulk.client.effects import Reply
 
 JSON = {"content-type": "application/json;charset=UTF-8"}
 

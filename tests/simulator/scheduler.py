@@ -13,10 +13,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 
-from airflow_provider_sfbulk.client.errors import FencedError, SfBulkError, TransportError
-from airflow_provider_sfbulk.client.flows import ingest
-from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE
-from airflow_provider_sfbulk.client.wire import (
+from airflow_provider_sfbulk.client.effects import (
     Aside,
     Authorize,
     Body,
@@ -31,6 +28,9 @@ from airflow_provider_sfbulk.client.wire import (
     Together,
     Token,
 )
+from airflow_provider_sfbulk.client.errors import FencedError, SfBulkError, TransportError
+from airflow_provider_sfbulk.client.load import fill as ingest
+from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE
 from tests.simulator.faults import EVERY, FAULTS
 from tests.simulator.invariants import Violation, Witness, claim, name_of
 from tests.simulator.model import ERROR_REPLIES, HOST, Job, Salesforce

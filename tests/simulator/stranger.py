@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.operators.folder import MANIFEST, TaskFolder, Writer
-from airflow_provider_sfbulk.paths import Location
+from airflow_provider_sfbulk.files.paths import Location
+from airflow_provider_sfbulk.files.task_folder import MANIFEST, TaskFolder, Writer
 from tests.simulator.invariants import claim
 from tests.simulator.storage import Files, Folder
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
+from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.effects import Body, Flow
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.flows import ingest
-from airflow_provider_sfbulk.client.flows.job import IngestJobs
-from airflow_provider_sfbulk.client.flows.settle import Settlement
-from airflow_provider_sfbulk.client.flows.spec import IngestSpec
-from airflow_provider_sfbulk.client.flows.wait import check_complete, wait_until_final
-from airflow_provider_sfbulk.client.records.dialect import Dialect
-from airflow_provider_sfbulk.client.records.parts import CONTENT_TYPE, Part, Spool
-from airflow_provider_sfbulk.client.wire import Body, Flow
-from airflow_provider_sfbulk.ledger import TaskLedger
+from airflow_provider_sfbulk.client.load import fill as ingest
+from airflow_provider_sfbulk.client.load.settle import Settlement
+from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, Spool
+from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
+from airflow_provider_sfbulk.client.waiting.wait import check_complete, wait_until_final
+from airflow_provider_sfbulk.task.ledger import TaskLedger
 from tests.simulator.invariants import Witness
 from tests.simulator.store import Faults, Killed, Store, Values
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sfbulk import ledger
-from airflow_provider_sfbulk.client.flows import ingest, wait
-from airflow_provider_sfbulk.client.flows.job import IngestJobs
-from airflow_provider_sfbulk.ledger import TaskLedger
+from airflow_provider_sfbulk.client.load import fill as ingest
+from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.waiting import wait
+from airflow_provider_sfbulk.task import ledger
+from airflow_provider_sfbulk.task.ledger import TaskLedger
 from tests.simulator import scheduler, task
 from tests.simulator.faults import EVERY
 from tests.simulator.invariants import Violation

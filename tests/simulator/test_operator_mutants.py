@@ -8,11 +8,19 @@ from typing import Final
 
 import pytest
 
-from airflow_provider_sfbulk.client.flows import distrust, ingest, outcome
-from airflow_provider_sfbulk.client.records import pages, results
-from airflow_provider_sfbulk.ledger import TaskLedger
-from airflow_provider_sfbulk.operators import extract, folder, load, report
+from airflow_provider_sfbulk.client.load import fill as ingest
+from airflow_provider_sfbulk.client.load import outcome
+from airflow_provider_sfbulk.client.protocol import distrust
+from airflow_provider_sfbulk.client.results import downloads as pages
+from airflow_provider_sfbulk.client.results import result_files as results
+from airflow_provider_sfbulk.files import report
+from airflow_provider_sfbulk.files import task_folder as folder
+from airflow_provider_sfbulk.operators import (
+    extract,
+    load,
+)
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
+from airflow_provider_sfbulk.task.ledger import TaskLedger
 from tests.simulator import operator_schedule
 from tests.simulator.faults import OPERATOR_EVERY
 from tests.simulator.invariants import Violation

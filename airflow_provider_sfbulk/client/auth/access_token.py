@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from airflow_provider_sfbulk.client.auth.token_endpoint import Grant
+from airflow_provider_sfbulk.client.effects import Flow, Token
 from airflow_provider_sfbulk.client.settings import Settings
-from airflow_provider_sfbulk.client.wire import Flow, Token
 
 
 def login(settings: Settings, clock: Callable[[], float]) -> Flow[Grant]:  # noqa: ARG001 - all logins are called alike

@@ -13,9 +13,9 @@ from typing import Final
 from airflow_provider_sfbulk.client.auth import private_key
 from airflow_provider_sfbulk.client.auth.hosts import LOGIN_HOST, TEST_HOST, is_sandbox
 from airflow_provider_sfbulk.client.auth.token_endpoint import Grant, request_grant
+from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import LoginError
 from airflow_provider_sfbulk.client.settings import Settings
-from airflow_provider_sfbulk.client.wire import Flow
 
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LIFE_SECONDS: Final = 3 * 60

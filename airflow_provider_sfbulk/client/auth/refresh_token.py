@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from airflow_provider_sfbulk.client.auth.token_endpoint import Grant, request_grant
+from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.settings import Settings
-from airflow_provider_sfbulk.client.wire import Flow
 
 
 def login(settings: Settings, clock: Callable[[], float]) -> Flow[Grant]:  # noqa: ARG001 - all logins are called alike

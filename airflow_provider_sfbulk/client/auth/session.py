@@ -31,9 +31,9 @@ from airflow_provider_sfbulk.client.auth import (
     soap_login,
 )
 from airflow_provider_sfbulk.client.auth.token_endpoint import Grant
+from airflow_provider_sfbulk.client.effects import Flow, Reply, Token
 from airflow_provider_sfbulk.client.errors import LoginError, SfBulkError
 from airflow_provider_sfbulk.client.settings import AuthFlow, Settings, spellings
-from airflow_provider_sfbulk.client.wire import Flow, Reply, Token
 
 log = logging.getLogger(__name__)
 

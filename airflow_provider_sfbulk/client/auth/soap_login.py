@@ -20,12 +20,12 @@ from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client import safe_xml
 from airflow_provider_sfbulk.client.auth.token_endpoint import Grant, check_instance, refusal_of, tried
+from airflow_provider_sfbulk.client.effects import Body, Flow, Reply, Request, Send, Token
 from airflow_provider_sfbulk.client.errors import LoginError, TransportError
-from airflow_provider_sfbulk.client.safe_text import one_line, without
+from airflow_provider_sfbulk.client.replies import safe_xml
+from airflow_provider_sfbulk.client.replies.safe_text import one_line, without
 from airflow_provider_sfbulk.client.settings import Settings, check_token
-from airflow_provider_sfbulk.client.wire import Body, Flow, Reply, Request, Send, Token
 
 VERSION: Final = limits.NEWEST_SOAP_LOGIN_API_VERSION
 

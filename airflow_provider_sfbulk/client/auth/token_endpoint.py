@@ -13,17 +13,17 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from airflow_provider_sfbulk.client.auth.hosts import check_url, is_loopback
-from airflow_provider_sfbulk.client.error_table import login_kind_of, row_of
+from airflow_provider_sfbulk.client.effects import Body, Flow, Reply, Request, Send, Sleep, Token
 from airflow_provider_sfbulk.client.errors import (
     RequestLimitError,
     SfBulkError,
     TransientError,
     TransportError,
 )
-from airflow_provider_sfbulk.client.safe_json import MalformedJsonError, parse
-from airflow_provider_sfbulk.client.safe_text import one_line, without
+from airflow_provider_sfbulk.client.replies.error_table import login_kind_of, row_of
+from airflow_provider_sfbulk.client.replies.safe_json import MalformedJsonError, parse
+from airflow_provider_sfbulk.client.replies.safe_text import one_line, without
 from airflow_provider_sfbulk.client.settings import Settings, check_token, spellings
-from airflow_provider_sfbulk.client.wire import Body, Flow, Reply, Request, Send, Sleep, Token
 
 PATH: Final = "/services/oauth2/token"
 LOGIN_TRIES: Final = 5

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.auth.session import LOGINS, Session
 from airflow_provider_sfbulk.client.auth.token_endpoint import LOGIN_TRIES
+from airflow_provider_sfbulk.client.effects import Reply, Send, Sleep, Token
 from airflow_provider_sfbulk.client.settings import AuthFlow, Settings
-from airflow_provider_sfbulk.client.wire import Reply, Send, Sleep, Token
 
 NOW = 1_772_600_767.5
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -12,12 +12,12 @@ import pytest
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import BulkClient, errors
-from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1, PkChunking
-from airflow_provider_sfbulk.client.models1 import BatchInfo, BatchState, ConcurrencyMode, ContentType, JobState1
-from airflow_provider_sfbulk.client.wire import Body, Flow, Reply, Request
+from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1, PkChunking
+from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, ConcurrencyMode, ContentType, JobState1
+from airflow_provider_sfbulk.client.effects import Body, Flow, Reply, Request
 from airflow_provider_sfbulk.local_org import LocalOrg
 from tests.client.bulk1.conftest import QUICK
-from tests.client.flows.by_hand import JOB_ID, Hand
+from tests.client.protocol.by_hand import JOB_ID, Hand
 
 GOOD_AND_BAD = {
     "CSV": b'Name,Phone\nA,1\n"",2\n',

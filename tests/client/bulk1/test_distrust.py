@@ -10,16 +10,16 @@ import pytest
 from starlette.responses import Response, StreamingResponse
 
 from airflow_provider_sfbulk.client import BulkClient, errors
-from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1
-from airflow_provider_sfbulk.client.flows.refusal import read_refusals
-from airflow_provider_sfbulk.client.models1 import ContentType
-from airflow_provider_sfbulk.client.records.results1 import read_results
-from airflow_provider_sfbulk.client.safe_xml import MOST_LEVELS, MalformedXmlError, ends, parse
-from airflow_provider_sfbulk.client.wire import Reply
+from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
+from airflow_provider_sfbulk.client.bulk1.models import ContentType
+from airflow_provider_sfbulk.client.bulk1.result_rows import read_results
+from airflow_provider_sfbulk.client.effects import Reply
+from airflow_provider_sfbulk.client.replies.refusal import read_refusals
+from airflow_provider_sfbulk.client.replies.safe_xml import MOST_LEVELS, MalformedXmlError, ends, parse
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from tests.client.bulk1.conftest import Once
-from tests.client.flows.by_hand import JOB_ID, Hand
+from tests.client.protocol.by_hand import JOB_ID, Hand
 
 NS = "http://www.force.com/2009/06/asyncapi/dataload"
 ENTITY = '<?xml version="1.0"?><!DOCTYPE jobInfo [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'

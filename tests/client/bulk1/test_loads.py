@@ -13,12 +13,12 @@ from starlette.responses import Response
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import BulkClient, errors
-from airflow_provider_sfbulk.client.flows import load1
-from airflow_provider_sfbulk.client.flows.bulk1 import Jobs1, JobSpec1
-from airflow_provider_sfbulk.client.ledger import MemoryLedger
+from airflow_provider_sfbulk.client.bulk1 import load as load1
+from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1
+from airflow_provider_sfbulk.client.http.memory_ledger import MemoryLedger
 from airflow_provider_sfbulk.client.models import Operation
-from airflow_provider_sfbulk.client.records.parts import Part, split
-from airflow_provider_sfbulk.client.records.sources import Rules, from_source
+from airflow_provider_sfbulk.client.parts.split import Part, split
+from airflow_provider_sfbulk.client.sources.open import Rules, from_source
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.bulk1 import work
 from airflow_provider_sfbulk.local_org.bulk1.jobs import JobState

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sfbulk.client import BulkClient, errors
-from airflow_provider_sfbulk.client.flows.bulk1 import PkChunking, root_object
+from airflow_provider_sfbulk.client.bulk1.calls import PkChunking, root_object
 from airflow_provider_sfbulk.local_org import LocalOrg
 from tests.client.bulk1.conftest import QUICK, LostReply, LostRequest, settings
 

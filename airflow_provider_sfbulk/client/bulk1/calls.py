@@ -1,0 +1,351 @@
+"""Every call of Bulk API 1.0, as a flow.
+
+The session goes in ``X-SFDC-Session``, changes of state are POSTs, an ended session is a 400 (see ``protocol/call.py``,
+``replies/refusal.py``), and a batch runs as soon as it is accepted, whether its job is closed or not. Source: Bulk API
+guide, "Quick Reference"; bodies recorded by other clients.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.bulk1.job_info import ANY, call_info, call_infos, call_result_ids, job_body
+from airflow_provider_sfbulk.client.bulk1.models import (
+    BatchInfo,
+    ConcurrencyMode,
+    ContentType,
+    JobInfo1,
+    JobState1,
+    RecordResult,
+)
+from airflow_provider_sfbulk.client.effects import Body, Flow, Reply, Sink
+from airflow_provider_sfbulk.client.errors import (
+    ProtocolError,
+    RequestRefusedError,
+    ServerBusyError,
+    SourceError,
+    TransientError,
+    TransportError,
+)
+from airflow_provider_sfbulk.client.models import LineEnding, Operation, QueryOperation, check_id
+from airflow_provider_sfbulk.client.protocol.call import ApiCall, async_path, call, check_sobject, fetch
+from airflow_provider_sfbulk.client.protocol.distrust import same_id
+from airflow_provider_sfbulk.client.protocol.retry import CREATE, DOWNLOAD, ONCE, repeat
+from airflow_provider_sfbulk.client.protocol.spec import member
+from airflow_provider_sfbulk.client.replies.refusal import is_html
+from airflow_provider_sfbulk.client.replies.safe_text import without_sent
+
+INVALID_STATE: Final = "InvalidJobState"
+
+_WORDS: Final = re.compile(r"'(?:[^'\\]|\\.)*'|[()]|\bFROM\s+(?P<object>[A-Za-z]\w*)", re.IGNORECASE | re.DOTALL)
+"""What says where a query's own FROM is: texts, which may hold the word, and the parentheses of nested queries."""
+
+_OPERATIONS: Final = (*Operation, *QueryOperation)
+
+
+@dataclass(frozen=True)
+class PkChunking:
+    """How a query is cut by ranges of ids (``Sforce-Enable-PKChunking``).
+
+    :param chunk_size: records of a range; Salesforce's default is ``limits.PK_CHUNK_RECORDS``
+    :param start_row: id to begin with
+    :param parent: of a sharing or history object: ``Account`` for ``AccountShare``
+    :raises SourceError: a size or an id that cannot be
+    """
+
+    chunk_size: int | None = None
+    start_row: str | None = None
+    parent: str | None = None
+
+    def __post_init__(self) -> None:
+        most = limits.PK_CHUNK_MOST_RECORDS
+        if self.chunk_size is not None and not 1 <= self.chunk_size <= most:
+            raise SourceError(f"pk_chunking: a chunk has 1 to {most} records, not {self.chunk_size}")
+        if self.parent is not None:
+            check_sobject(self.parent)
+        if self.start_row is not None:
+            try:
+                check_id(self.start_row)
+            except ProtocolError as error:
+                raise SourceError("pk_chunking: start_row is no id") from error
+
+    @property
+    def header(self) -> str:
+        """What is sent."""
+        parts = (("chunkSize", self.chunk_size), ("startRow", self.start_row), ("parent", self.parent))
+        return "; ".join(f"{name}={value}" for name, value in parts if value is not None) or "TRUE"
+
+
+@dataclass(frozen=True)
+class JobSpec1:
+    """The fields of a new job. The enumerations may be given as Salesforce spells them.
+
+    :param sobject: API name of the object; of a query its root object
+    :param external_id_field: for upsert, which needs it
+    :param assignment_rule_id: of Case or Lead
+    :param pk_chunking: of a query
+    :param batch_retry: False stops Salesforce from trying batches again that take too long
+    :param line_ending: of values with several lines, in the results
+    :raises SourceError: a value that Salesforce does not know, or a field for another operation
+    """
+
+    sobject: str
+    operation: Operation | QueryOperation | str
+    external_id_field: str | None = None
+    assignment_rule_id: str | None = None
+    content_type: ContentType | str = ContentType.CSV
+    concurrency_mode: ConcurrencyMode | str = ConcurrencyMode.PARALLEL
+    pk_chunking: PkChunking | None = None
+    batch_retry: bool = True
+    line_ending: LineEnding | str | None = None
+
+    def __post_init__(self) -> None:
+        self.values()
+        self.headers()
+
+    @property
+    def rows_in(self) -> ContentType:
+        """What the batches are made of."""
+        return member(ContentType, self.content_type, "content_type")
+
+    def values(self) -> dict[str, str]:
+        """Give the fields of the jobInfo, in the order of the guide's samples."""
+        if self.operation not in _OPERATIONS:
+            raise SourceError(f"operation must be one of {', '.join(_OPERATIONS)}, not {str(self.operation)[:40]!r}")
+        if (self.operation == Operation.UPSERT) is not bool(self.external_id_field):
+            raise SourceError("external_id_field is for upsert, which needs it")
+        if self.operation in tuple(QueryOperation) and self.rows_in.is_zip:
+            raise SourceError(f"content_type {self.rows_in} is for batches with attachments, not for queries")
+        fields = {
+            "operation": str(self.operation),
+            "object": check_sobject(self.sobject),
+            "externalIdFieldName": self.external_id_field,
+            "assignmentRuleId": self.assignment_rule_id,
+            "concurrencyMode": str(member(ConcurrencyMode, self.concurrency_mode, "concurrency_mode")),
+            "contentType": str(self.rows_in),
+        }
+        return {name: value for name, value in fields.items() if value}
+
+    def headers(self) -> dict[str, str]:
+        """Give the headers of the create call."""
+        found = {}
+        if self.pk_chunking is not None:
+            if self.operation not in tuple(QueryOperation):
+                raise SourceError("pk_chunking is for queries")
+            found["Sforce-Enable-PKChunking"] = self.pk_chunking.header
+        if not self.batch_retry:
+            found["Sforce-Disable-Batch-Retry"] = "TRUE"
+        if self.line_ending is not None:
+            found["Sforce-Line-Ending"] = str(member(LineEnding, self.line_ending, "line_ending"))
+        return found
+
+
+@dataclass(frozen=True)
+class Jobs1:
+    """The calls of Bulk API 1.0.
+
+    :param api_version: ``"66.0"``; all calls on a job must use the same one
+    """
+
+    api_version: str
+
+    def path(self, *segments: str) -> str:
+        """Make a path below the jobs."""
+        return async_path(self.api_version, "job", *segments)
+
+    # --- jobs ---
+
+    def create(self, spec: JobSpec1) -> Flow[JobInfo1]:
+        """Create a job, ``Open`` for batches.
+
+        After a lost reply it is created again; the lost one has no batch, and Salesforce clears it away.
+
+        :raises RequestRefusedError: no such object or field, or no permission
+        """
+        body = job_body(spec.values(), spec.rows_in)
+        api = ApiCall("POST", self.path(), body=body, accept=ANY, headers=spec.headers())
+        return repeat(lambda: self._job(api), CREATE)
+
+    def get(self, job_id: str) -> Flow[JobInfo1]:
+        """Read a job. Its counters lag behind its batches.
+
+        :raises RequestRefusedError: ``InvalidJob``: there is no such job
+        """
+        return repeat(lambda: self.get_once(job_id))
+
+    def get_once(self, job_id: str) -> Flow[JobInfo1]:
+        """Read a job with one call: for those who wait, and look again anyway."""
+        return self._job(ApiCall("GET", self.path(check_id(job_id)), accept=ANY, job_id=job_id))
+
+    def close(self, job_id: str) -> Flow[JobInfo1]:
+        """Close a job: no batch can be added from now on; those there are go on. Closing a closed job is no error.
+
+        :raises RequestRefusedError: the job was aborted
+        """
+        return self._change(job_id, JobState1.CLOSED)
+
+    def abort(self, job_id: str) -> Flow[JobInfo1]:
+        """Abort a job: batches that have not begun never do; what is saved stays. Aborting twice is no error.
+
+        :raises RequestRefusedError: everything of the job is done
+        """
+        return self._change(job_id, JobState1.ABORTED)
+
+    def _change(self, job_id: str, state: JobState1) -> Flow[JobInfo1]:
+        body = job_body({"state": str(state)}, ContentType.XML)
+        api = ApiCall("POST", self.path(check_id(job_id)), body=body, accept=ANY, job_id=job_id)
+        try:
+            return (yield from repeat(lambda: self._job(api)))
+        except RequestRefusedError as error:
+            if error.error_code != INVALID_STATE:
+                raise
+            job = yield from self.get(job_id)
+            if job.state is not state:
+                raise
+            return job
+
+    def _job(self, api: ApiCall) -> Flow[JobInfo1]:
+        job = JobInfo1.of((yield from call_info(api, "jobInfo")))
+        if api.job_id is not None and not same_id(job.id, api.job_id):
+            raise ProtocolError(f"{api.method} {api.path}: the reply is about another job", job_id=api.job_id)
+        return job
+
+    # --- batches ---
+
+    def add_batch(
+        self, job_id: str, body: Body, *, compress: bool = False, hide: Callable[[str], str] | None = None
+    ) -> Flow[BatchInfo]:
+        """Add a batch, which runs from now on.
+
+        Repeated only while no connection can be made, and after an ended session, which refuses the batch. After another
+        error that may pass nobody knows whether the batch runs: close the job, and look (``bulk1/load.py``).
+
+        :param body: in the job's content type; of a query job the SOQL
+        :param compress: send it gzipped; not for archives
+        """
+        headers = {}
+        if compress:
+            rows = body
+            hide = hide or (lambda text: without_sent(text, rows.chunks()))
+            packed = gzip.compress(b"".join(body.chunks()), mtime=0)
+            body, headers = Body.of(packed, body.content_type), {"Content-Encoding": "gzip"}
+        path = self.path(check_id(job_id), "batch")
+        api = ApiCall("POST", path, body=body, accept=ANY, headers=headers, job_id=job_id, hide=hide)
+        return repeat(lambda: self._batch(api), ONCE)
+
+    def get_batch(self, job_id: str, batch_id: str) -> Flow[BatchInfo]:
+        """Read a batch."""
+        path = self.path(check_id(job_id), "batch", check_id(batch_id, what="batch id"))
+        api = ApiCall("GET", path, accept=ANY, job_id=job_id)
+        return repeat(lambda: self._batch(api, batch_id))
+
+    def list_batches(self, job_id: str) -> Flow[list[BatchInfo]]:
+        """Read all batches of a job, with one call."""
+        return repeat(lambda: self.list_batches_once(job_id))
+
+    def list_batches_once(self, job_id: str) -> Flow[list[BatchInfo]]:
+        """Read all batches of a job: for those who wait, and look again anyway."""
+        api = ApiCall("GET", self.path(check_id(job_id), "batch"), accept=ANY, job_id=job_id)
+        batches = [BatchInfo.of(values) for values in (yield from call_infos(api))]
+        if not all(same_id(each.job_id, job_id) for each in batches):
+            raise ProtocolError(f"GET {api.path}: the list has batches of another job", job_id=job_id)
+        return batches
+
+    def _batch(self, api: ApiCall, batch_id: str | None = None) -> Flow[BatchInfo]:
+        batch = BatchInfo.of((yield from call_info(api, "batchInfo")))
+        if not same_id(batch.job_id, api.job_id or "") or (batch_id is not None and not same_id(batch.id, batch_id)):
+            raise ProtocolError(f"{api.method} {api.path}: the reply is about another batch", job_id=api.job_id)
+        return batch
+
+    def request(self, job_id: str, batch_id: str) -> Flow[bytes]:
+        """Read back what was sent as a batch (``limits.BATCH_CHARACTERS`` at most)."""
+        api = ApiCall("GET", self._batch_path(job_id, batch_id, "request"), accept="*/*", job_id=job_id)
+
+        def attempt() -> Flow[bytes]:
+            reply: Reply = yield from call(api)
+            if is_html(reply):
+                raise ServerBusyError(f"GET {api.path}: a web page, as in a maintenance", path=api.path, job_id=job_id)
+            return reply.body
+
+        return repeat(attempt, DOWNLOAD)
+
+    # --- results ---
+
+    def results(
+        self, job_id: str, batch_id: str, content_type: ContentType, *, records: int | None
+    ) -> Flow[list[RecordResult]]:
+        """Read what became of the records of a data batch, in the order of the request.
+
+        :param content_type: the job's
+        :param records: how many there must be: as many as the batch has
+        :raises RequestRefusedError: ``InvalidBatch``: the batch failed as a whole, or is not done
+        """
+        # With numpy in its wake, which the waits in a triggerer do without.
+        from airflow_provider_sfbulk.client.bulk1.result_rows import read_results  # noqa: PLC0415
+
+        api = ApiCall("GET", self._batch_path(job_id, batch_id, "result"), accept="*/*", job_id=job_id)
+
+        def attempt() -> Flow[list[RecordResult]]:
+            reply: Reply = yield from call(api)
+            if is_html(reply):
+                raise ServerBusyError(f"GET {api.path}: a web page, as in a maintenance", path=api.path, job_id=job_id)
+            return read_results(reply.body, content_type, records=records)
+
+        return repeat(attempt, DOWNLOAD)
+
+    def result_ids(self, job_id: str, batch_id: str) -> Flow[list[str]]:
+        """Read the ids of the result files of a query batch; no rows may be no file."""
+        api = ApiCall("GET", self._batch_path(job_id, batch_id, "result"), accept=ANY, job_id=job_id)
+
+        def attempt() -> Flow[list[str]]:
+            found = yield from call_result_ids(api)
+            for each in found:
+                check_id(each, what="result id")
+            if len(set(found)) != len(found):
+                raise ProtocolError(f"GET {api.path}: the list names a result twice", job_id=job_id)
+            return found
+
+        return repeat(attempt)
+
+    def query_result(self, job_id: str, batch_id: str, result_id: str, sink: Sink) -> Flow[Reply]:
+        """Fetch one result file of a query into ``sink``, from its beginning at each try."""
+        path = self._batch_path(job_id, batch_id, "result", check_id(result_id, what="result id"))
+        api = ApiCall("GET", path, accept="*/*", job_id=job_id)
+        return repeat(lambda: fetch(api, sink), DOWNLOAD)
+
+    def _batch_path(self, job_id: str, batch_id: str, *more: str) -> str:
+        return self.path(check_id(job_id), "batch", check_id(batch_id, what="batch id"), *more)
+
+
+def chunking_of(given: bool | int | PkChunking) -> PkChunking | None:
+    """Give the PK chunking that an argument asks for."""
+    if isinstance(given, PkChunking):
+        return given
+    if isinstance(given, bool):
+        return PkChunking() if given else None
+    return PkChunking(chunk_size=given)
+
+
+def root_object(soql: str) -> str:
+    """Find the object of a query: the name after the ``FROM`` that is outside of parentheses.
+
+    :raises SourceError: there is none
+    """
+    depth = 0
+    for word in _WORDS.finditer(soql):
+        depth += {"(": 1, ")": -1}.get(word[0], 0)
+        if not depth and word["object"]:
+            return word["object"]
+    raise SourceError("the SOQL has no FROM (outside of parentheses): write SELECT … FROM the object")
+
+
+def is_in_doubt(error: TransientError) -> bool:
+    """Whether a request that failed so may have had its effect."""
+    if isinstance(error, TransportError):
+        return error.sent
+    return isinstance(error, ServerBusyError)

@@ -1,0 +1,128 @@
+"""What became of the records of one batch of Bulk API 1.0, and the batch itself, read back.
+
+The results of a batch come in the order of the request and without the records, so a row's place tells which record it
+is; the records are read back from Salesforce and held against the digest of what was sent. Neither needs the input.
+
+Facts (Bulk API guide, "Interpret Batch State"): "Even if the batch failed, some records could have been completed
+successfully. The numberRecordsProcessed field tells you how many records were processed." Then "get the batch results to
+see which". Salesforce's own Data Loader reads results that end early as those of the first records, and the records after
+them as never tried. Some failed batches have no results at all (``InvalidBatch``: "Records not processed"): then nobody can
+say which of their records were saved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
+from airflow_provider_sfbulk.client.bulk1.load import Sent, unpacked
+from airflow_provider_sfbulk.client.bulk1.models import ContentType, RecordResult
+from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.effects import Body, Flow
+from airflow_provider_sfbulk.client.errors import ProtocolError, RequestRefusedError
+from airflow_provider_sfbulk.client.load.rounds import DOUBT
+from airflow_provider_sfbulk.client.load.settle import Kind
+from airflow_provider_sfbulk.client.models import BulkError, ColumnDelimiter, JobInfo, JobState, LineEnding
+from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, Spool
+
+WHOLE_BATCH: Final = "InvalidBatch"
+"""Code, Salesforce's, of records that were not tried because their batch failed as a whole."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BatchOutcome:
+    """The results of a batch, one for each of its records, in their order."""
+
+    results: Sequence[RecordResult]
+
+    def places(self, kind: Kind) -> NDArray[np.int64]:
+        """Give the places, from 0, of the records of that kind."""
+        return np.flatnonzero([_kind(each) == kind for each in self.results]).astype(np.int64)
+
+    @property
+    def codes(self) -> list[str]:
+        """Salesforce's code for each failed record."""
+        failed = (each for each in self.results if _kind(each) == "failed")
+        return [each.errors[0].status_code if each.errors else "" for each in failed]
+
+
+def _kind(result: RecordResult) -> Kind:
+    if result.success:
+        return "successful"
+    return "failed" if result.processed else "unprocessed"
+
+
+def read_outcome(jobs: Jobs1, batch: Sent, end: JobInfo) -> Flow[BatchOutcome]:
+    """Read what became of a batch's records. Those of which nobody knows failed with the code ``DOUBT``.
+
+    :param end: of the batch, see ``bulk1.batches.as_job``
+    """
+    if end.state is JobState.JOB_COMPLETE:
+        return BatchOutcome(
+            (yield from jobs.results(batch.job_id, batch.batch_id, ContentType.CSV, records=batch.records))
+        )
+    found: list[RecordResult] = []
+    if end.processed:
+        try:
+            found = yield from jobs.results(batch.job_id, batch.batch_id, ContentType.CSV, records=None)
+        except (RequestRefusedError, ProtocolError) as error:
+            log.warning(
+                "batch %s failed after %d records, and has no results: %s", batch.batch_id, end.processed, error
+            )
+    return BatchOutcome(_fill_up(found, batch.records, end))
+
+
+def _fill_up(found: list[RecordResult], records: int, end: JobInfo) -> list[RecordResult]:
+    """Say of each record of a failed batch what is certain.
+
+    :param found: results of its first records, as far as Salesforce gives any
+    """
+    why = " ".join((end.error_message or f"the batch ended {end.state}").split())[:200]
+    untried = RecordResult(None, False, False, (BulkError(WHOLE_BATCH, why),), processed=False)
+    doubtful = BulkError(
+        DOUBT,
+        f"the batch failed after {end.processed} of {records} records, and Salesforce does not say whether this one was "
+        f"saved ({why})",
+    )
+    unknown = RecordResult(None, False, False, (doubtful,))
+    saved = sum(each.success for each in found)
+    if len(found) > records:
+        return [unknown] * records
+    if saved == end.successful:
+        return [*found, *[untried] * (records - len(found))]
+    if len(found) == records:  # results and counters contradict each other
+        return [each if each.success else unknown for each in found]
+    return [*found, *[unknown] * (records - len(found))]
+
+
+def read_back(jobs: Jobs1, batch: Sent) -> Flow[Part]:
+    """Read back what was sent as a batch.
+
+    :raises ProtocolError: it is not that
+    """
+    data = unpacked((yield from jobs.request(batch.job_id, batch.batch_id)))
+    if hashlib.sha256(data).hexdigest() != batch.sha256:
+        raise ProtocolError(
+            f"batch {batch.batch_id} of job {batch.job_id} is read back with other records than were sent",
+            job_id=batch.job_id,
+        )
+    ending = LineEnding.CRLF if data.partition(b"\n")[0].endswith(b"\r") else LineEnding.LF
+    return Part(
+        number=batch.number,
+        first_row=batch.first_row,
+        records=batch.records,
+        length=batch.length,
+        sha256=batch.sha256,
+        body=Body.of(data, CONTENT_TYPE),
+        dialect=Dialect(ColumnDelimiter.COMMA, ending),
+        spool=Spool(),
+    )

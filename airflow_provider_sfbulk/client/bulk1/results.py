@@ -1,0 +1,270 @@
+"""What a whole load and a whole query by Bulk API 1.0 give back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import Any, Final, Self
+
+from airflow_provider_sfbulk.client.bulk1.batches import as_job, own_batches
+from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
+from airflow_provider_sfbulk.client.bulk1.load import Sent
+from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, ContentType, JobInfo1, RecordResult
+from airflow_provider_sfbulk.client.bulk1.outcome import BatchOutcome, read_outcome
+from airflow_provider_sfbulk.client.bulk1.result_file import ResultFile
+from airflow_provider_sfbulk.client.bulk1.waiting import OnProgress1, wait_for_batches
+from airflow_provider_sfbulk.client.effects import Flow
+from airflow_provider_sfbulk.client.errors import ProtocolError
+from airflow_provider_sfbulk.client.faces.declare import (
+    Asynchronous,
+    Blocking,
+    Give,
+    Stream,
+    drained,
+    drained_beside,
+    mapped,
+)
+from airflow_provider_sfbulk.client.faces.job_calls import Timeout, Waiting
+from airflow_provider_sfbulk.client.faces.rows import rows
+from airflow_provider_sfbulk.client.models import BulkError
+from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule
+
+_NO_REASON: Final = BulkError("", "Salesforce gives no reason")
+
+
+class LoadResult1:
+    """A load: its batches and what became of its records. Iterate for the records' results, in the order of the records.
+
+    Results are read from Salesforce each time they are asked for, a batch at a time.
+
+    :param sent: the batches, in the order of the records
+    """
+
+    _client: Any
+
+    def __init__(self, client: Any, sent: Sequence[Sent], waiting: Waiting = Waiting()) -> None:  # noqa: B008 - frozen
+        self._client = client
+        self._jobs = Jobs1(client.api_version)
+        self._sent = sent
+        self._waits = waiting
+        self._batches: list[BatchInfo] | None = None
+
+    def waited(self, waiting: Waiting | None = None) -> Flow[Self]:
+        """Wait until all batches are final."""
+        options = (waiting or self._waits).options()
+        found: dict[str, BatchInfo] = {}
+        for job_id in self.job_ids:
+            keys = {each.key for each in self._sent if each.job_id == job_id}
+            ended = yield from wait_for_batches(self._jobs, job_id, expected=keys, **options)
+            found |= own_batches(job_id, ended, keys)
+        batches = [found[each.key] for each in self._sent]
+        for batch, sent in zip(batches, self._sent, strict=True):
+            if batch.state is BatchState.COMPLETED and batch.processed != sent.records:
+                raise ProtocolError(
+                    f"batch {batch.id} has {batch.processed} records, {sent.records} were sent", job_id=batch.job_id
+                )
+        self._batches = batches
+        return self
+
+    @property
+    def job_ids(self) -> list[str]:
+        """Ids of the jobs: one, or more after a lost reply."""
+        return list(dict.fromkeys(each.job_id for each in self._sent))
+
+    def _read_jobs(self) -> Flow[list[JobInfo1]]:
+        jobs = []
+        for job_id in self.job_ids:
+            jobs.append((yield from self._jobs.get(job_id)))
+        return jobs
+
+    @property
+    def batches(self) -> list[BatchInfo]:
+        """The final batches, in the order of the records; waits for them if that was not done yet."""
+        if self._batches is None:
+            self._settle_now()
+        assert self._batches is not None
+        return self._batches
+
+    @property
+    def is_successful(self) -> bool:
+        """Whether every record was saved."""
+        return all(each.is_successful for each in self.batches)
+
+    @property
+    def successful_count(self) -> int:
+        """Records that were saved."""
+        return sum(each.successful for each in self.batches)
+
+    @property
+    def failed_count(self) -> int:
+        """Records that failed."""
+        return sum(each.failed for each in self.batches)
+
+    @property
+    def unprocessed_count(self) -> int:
+        """Records that Salesforce never tried."""
+        return self.total_count - self.successful_count - self.failed_count
+
+    @property
+    def total_count(self) -> int:
+        """Records that were sent."""
+        return sum(each.records for each in self._sent)
+
+    @property
+    def success_rate(self) -> float:
+        """Share of the records that were saved, from 0.0 to 1.0."""
+        return self.successful_count / self.total_count
+
+    @rows
+    def errors(self) -> tuple[Callable[[], int], Callable[[], Stream[BulkError]]]:
+        """Why records were not saved, in their order: one error for each of them."""
+
+        def read() -> Stream[BulkError]:
+            return mapped(
+                self._rows(), lambda found: ((*each.errors, _NO_REASON)[0] for each in found if not each.success)
+            )
+
+        return (lambda: self.total_count - self.successful_count), read
+
+    @rows
+    def results(self) -> tuple[Callable[[], int], Callable[[], Stream[RecordResult]]]:
+        """What became of the records, in their order: the n-th result is the n-th record's."""
+        return self.__len__, self._rows
+
+    def __len__(self) -> int:
+        return self.total_count
+
+    def _rows(self) -> Stream[RecordResult]:
+        for batch, sent in zip(self.batches, self._sent, strict=True):
+            outcome: BatchOutcome = yield read_outcome(self._jobs, sent, as_job(batch))
+            yield Give(outcome.results)
+
+    def _settle_now(self) -> None:
+        raise NotImplementedError
+
+
+class BulkResult1(Blocking, LoadResult1):
+    __doc__ = LoadResult1.__doc__
+
+    def wait(
+        self,
+        *,
+        timeout: Timeout = None,
+        on_progress: OnProgress1 | None = None,
+        schedule: Schedule = DEFAULT_SCHEDULE,
+    ) -> Self:
+        """Wait until all batches are final.
+
+        :param timeout: of the wait for each job, in seconds or as a timedelta; None for no end
+        :raises JobTimeoutError: the wait ended; the job goes on
+        :raises ProtocolError: a batch's counters do not fit what was sent
+        :raises LedgerError: a job has a batch that was not sent: the network may have sent one twice
+        """
+        return self._client.run(self.waited(Waiting(timeout, on_progress, schedule)))
+
+    @property
+    def jobs(self) -> list[JobInfo1]:
+        """The jobs as they are now."""
+        return self._client.run(self._read_jobs())
+
+    def __iter__(self) -> Iterator[RecordResult]:
+        return drained(self._client, self._rows())
+
+    def _settle_now(self) -> None:
+        self._client.run(self.waited())
+
+
+class AsyncBulkResult1(Asynchronous, LoadResult1):
+    __doc__ = (LoadResult1.__doc__ or "").replace("Iterate for", "``async for`` gives")
+
+    async def wait(
+        self,
+        *,
+        timeout: Timeout = None,
+        on_progress: OnProgress1 | None = None,
+        schedule: Schedule = DEFAULT_SCHEDULE,
+    ) -> Self:
+        """Wait until all batches are final, see :meth:`BulkResult1.wait`."""
+        return await self._client.run(self.waited(Waiting(timeout, on_progress, schedule)))
+
+    @property
+    def jobs(self) -> Awaitable[list[JobInfo1]]:
+        """The jobs as they are now: ``await result.jobs``."""
+        return self._client.run(self._read_jobs())
+
+    def __aiter__(self) -> AsyncIterator[RecordResult]:
+        return drained_beside(self._client, self._rows())
+
+    def _settle_now(self) -> None:
+        raise RuntimeError("the batches have not been waited for: await result.wait() first")
+
+
+class QueryResult1:
+    """The rows of a finished query: iterate for dicts. ``len()`` is known before. Each iteration reads the files anew.
+
+    :param job: the query's
+    :param batches: those that hold rows
+    """
+
+    locator: None = None
+    """Always None: all files are read."""
+
+    _client: Any
+
+    def __init__(self, client: Any, job: JobInfo1, batches: Sequence[BatchInfo]) -> None:
+        self.job = job
+        self.batches = list(batches)
+        self._client = client
+        self._jobs = Jobs1(client.api_version)
+
+    def __len__(self) -> int:
+        return sum(each.processed for each in self.batches)
+
+    @property
+    def record_count(self) -> int:
+        """How many rows there are."""
+        return len(self)
+
+    @rows
+    def records(self) -> tuple[Callable[[], int], Callable[[], Stream[dict[str, Any]]]]:
+        """The rows, from the first."""
+        return self.__len__, self._rows
+
+    def _rows(self) -> Stream[dict[str, Any]]:
+        for batch in self.batches:
+            yield from _read_batch(self._jobs, self.job.content_type, batch)
+
+
+class BulkQueryResult1(Blocking, QueryResult1):
+    __doc__ = QueryResult1.__doc__
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return drained(self._client, self._rows())
+
+
+class AsyncBulkQueryResult1(Asynchronous, QueryResult1):
+    __doc__ = (QueryResult1.__doc__ or "").replace("iterate for dicts", "``async for`` gives dicts")
+
+    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        return drained_beside(self._client, self._rows())
+
+
+def _read_batch(jobs: Jobs1, content_type: ContentType, batch: BatchInfo) -> Stream[dict[str, Any]]:
+    """Read the rows of a query batch, from all its files, each of them on disk and whole before its rows are given.
+
+    :raises ProtocolError: at the end, when there are not as many rows as the batch says
+    """
+    seen = 0
+
+    def counted(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        nonlocal seen
+        for row in rows:
+            seen += 1
+            yield row
+
+    ids: list[str] = yield jobs.result_ids(batch.job_id, batch.id)
+    for result_id in ids:
+        file = ResultFile(content_type)
+        yield jobs.query_result(batch.job_id, batch.id, result_id, file)
+        yield Give(counted(file.rows()))
+    if seen != batch.processed:
+        raise ProtocolError(f"batch {batch.id} has {batch.processed} rows, {seen} came", job_id=batch.job_id)

@@ -1,0 +1,155 @@
+"""Waiting for the batches of Bulk API 1.0 jobs, and queries whole.
+
+A job's state tells nothing of its batches and its counters lag behind them, so the list of batches decides. While the
+job's counters say that batches wait or run, the list is not read: one call a look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Final, TypeAlias, TypeVar
+
+from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1, is_in_doubt
+from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, JobInfo1
+from airflow_provider_sfbulk.client.effects import Body, Flow, Now, Sleep
+from airflow_provider_sfbulk.client.errors import JobFailedError, JobTimeoutError, ProtocolError, TransientError
+from airflow_provider_sfbulk.client.replies.safe_text import guarded, without_values
+from airflow_provider_sfbulk.client.waiting.wait import BLIND_SECONDS, DEFAULT_SCHEDULE, Schedule, next_pause
+
+QUERY_TRIES: Final = 3
+"""Jobs to make for one query whose batch may or may not have arrived."""
+
+_JITTER: Final = 0.1
+
+T = TypeVar("T")
+OnProgress1: TypeAlias = Callable[[JobInfo1], None]
+
+
+def wait_for_batches(
+    jobs: Jobs1,
+    job_id: str,
+    *,
+    schedule: Schedule = DEFAULT_SCHEDULE,
+    timeout: float | None = None,
+    on_progress: OnProgress1 | None = None,
+    expected: Iterable[str] = (),
+) -> Flow[list[BatchInfo]]:
+    """Read a job until all its batches are final. How they ended is for the caller to say.
+
+    :param timeout: seconds; None for no end
+    :param on_progress: is given the job as it is read, also unchanged
+    :param expected: ids of batches that the list must have
+    :return: all batches, in the order of the list
+    :raises JobTimeoutError: the wait ended; the job goes on
+    :raises TransientError: no good look for ``BLIND_SECONDS``
+    """
+    wanted = {each[:15] for each in expected}
+
+    def look() -> Flow[list[BatchInfo] | None]:
+        job = yield from jobs.get_once(job_id)
+        if on_progress is not None:
+            on_progress(job)
+        if job.number_batches_queued or job.number_batches_in_progress:
+            return None
+        batches = yield from jobs.list_batches_once(job_id)
+        if wanted - {each.id[:15] for each in batches} or not all(each.is_final for each in batches):
+            return None
+        return batches
+
+    return _wait(look, job_id, schedule, timeout)
+
+
+def wait_for_split(
+    jobs: Jobs1,
+    job_id: str,
+    batch_id: str,
+    *,
+    schedule: Schedule = DEFAULT_SCHEDULE,
+    timeout: float | None = None,
+) -> Flow[BatchInfo]:
+    """Read a batch under PK chunking until others have taken its place: closed before, its job may lack some of them.
+
+    A query that Salesforce does not chunk runs in that batch itself, and has ended then.
+
+    Source: help article 000213703, "the original batch … NotProcessed".
+    """
+
+    def look() -> Flow[BatchInfo | None]:
+        batches = yield from jobs.list_batches_once(job_id)
+        found = next((each for each in batches if each.id[:15] == batch_id[:15]), None)
+        return found if found is not None and found.is_final else None
+
+    return _wait(look, job_id, schedule, timeout)
+
+
+def _wait(look: Callable[[], Flow[T | None]], job_id: str, schedule: Schedule, timeout: float | None) -> Flow[T]:
+    start: float = yield Now()
+    last_good, troubles = start, 0
+    while True:
+        trouble: TransientError | None = None
+        try:
+            found = yield from look()
+            if found is not None:
+                return found
+        except TransientError as error:
+            trouble = error
+        now: float = yield Now()
+        last_good, troubles = (now, 0) if trouble is None else (last_good, troubles + 1)
+        if trouble is not None and now - last_good >= BLIND_SECONDS:
+            raise trouble
+        if timeout is not None and now - start >= timeout:
+            raise JobTimeoutError(
+                f"waited {timeout:g} s for the batches of job {job_id}; it goes on at Salesforce", job_id=job_id
+            ) from trouble
+        pause = next_pause(schedule, now - start, trouble, troubles)
+        if timeout is not None and now + pause > start + timeout:
+            yield Sleep(start + timeout - now)
+        else:
+            yield Sleep(pause, jitter=_JITTER)
+
+
+def submit_query(
+    jobs: Jobs1, spec: JobSpec1, soql: str, *, schedule: Schedule = DEFAULT_SCHEDULE, timeout: float | None = None
+) -> Flow[tuple[JobInfo1, str]]:
+    """Create a query's job, add the query as its one batch, and close the job.
+
+    A batch that may or may not have arrived is left alone: its job is aborted and another one made. It reads only.
+
+    :param timeout: of the wait for the chunks, under PK chunking
+    :return: the closed job, and the batch's id
+    """
+    body = Body.of(soql.encode(), spec.rows_in.media_type)
+    for left in reversed(range(QUERY_TRIES)):
+        job = yield from jobs.create(spec)
+        try:
+            batch = yield from jobs.add_batch(job.id, body, hide=partial(without_values, soql=soql))
+        except (TransientError, ProtocolError) as error:
+            if isinstance(error, TransientError) and not is_in_doubt(error):
+                raise
+            yield from jobs.abort(job.id)
+            if not left:
+                raise
+            continue
+        if spec.pk_chunking is not None:
+            yield from wait_for_split(jobs, job.id, batch.id, schedule=schedule, timeout=timeout)
+        return (yield from jobs.close(job.id)), batch.id
+    raise AssertionError("unreachable: the last try returned or raised")
+
+
+def batches_with_rows(job_id: str, original: str | None, batches: Sequence[BatchInfo]) -> list[BatchInfo]:
+    """Give the batches of a finished query whose results are to be read, in the order of the list.
+
+    :param original: id of the batch that was sent; under PK chunking it ends ``NotProcessed`` and others hold the rows.
+        None when it is not known, but the job is known not to be aborted
+    :raises JobFailedError: a batch failed, or the job was aborted
+    """
+    for each in batches:
+        if each.state is BatchState.COMPLETED:
+            continue
+        is_original = original is None or each.id[:15] == original[:15]
+        if each.state is BatchState.NOT_PROCESSED and is_original and len(batches) > 1:
+            continue
+        why = " ".join(guarded(each.state_message or "Salesforce gives no reason").split())[:500]
+        raise JobFailedError(f"batch {each.id} of query job {job_id} ended {each.state}: {why}", job_id=job_id)
+    return [each for each in batches if each.state is BatchState.COMPLETED]

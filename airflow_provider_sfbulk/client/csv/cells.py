@@ -1,0 +1,80 @@
+"""Single columns of CSV bytes whose structure is known: looked at, or rewritten, while all others stay bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from airflow_provider_sfbulk.client.csv.scan import QUOTE, Places, Scan, scan
+from airflow_provider_sfbulk.client.models import LineEnding
+from airflow_provider_sfbulk.client.values.by_field_arrow import form_of
+from airflow_provider_sfbulk.client.values.text_arrow import UnfitRowError, compute, strings, texts_of_array
+
+_BLANK: Final = np.frombuffer(b" \t", np.uint8)
+
+
+def cells_of(found: Scan, place: int, columns: int, ending: LineEnding) -> tuple[Places, Places]:
+    """Starts and stops of one column's values, quotes included. Every record has that many columns."""
+    stops = found.separators[place::columns]
+    if place:
+        starts = found.separators[place - 1 :: columns] + 1
+    else:
+        starts = np.concatenate((np.zeros(1, np.intp), found.ends[:-1] + 1))
+    return starts, stops - 1 if ending is LineEnding.CRLF and place == columns - 1 else stops
+
+
+def blank_cells(found: Scan, place: int, columns: int, ending: LineEnding) -> Places:
+    """Records, from 0, whose value in a column is blank. Only cells that begin as a blank one may are read."""
+    starts, stops = cells_of(found, place, columns, ending)
+    first, second = found.data[starts], found.data[np.minimum(starts + 1, found.data.size - 1)]
+    is_quoted = first == QUOTE
+    may_be = (stops == starts) | np.isin(first, _BLANK) | (is_quoted & ((second == QUOTE) | np.isin(second, _BLANK)))
+    suspects = np.flatnonzero(may_be)
+    read = [found.raw[starts[each] : stops[each]].strip(b'" \t') for each in suspects.tolist()]
+    return suspects[[not each for each in read]] if read else suspects
+
+
+def with_zone(
+    found: Scan, places: Sequence[int], columns: int, ending: LineEnding, zone: ZoneInfo, delimiter: int
+) -> Scan:
+    """Rewrite the datetimes of some columns that name no time zone, as those of ``zone``, in UTC.
+
+    :raises UnfitCellError: for one that the zone's clocks skip
+    """
+    changes: list[tuple[int, int, bytes]] = []
+    for place in places:
+        starts, stops = cells_of(found, place, columns, ending)
+        spans = list(zip(starts.tolist(), stops.tolist(), strict=True))
+        given = strings([found.raw[start:stop].strip(b'"').decode() for start, stop in spans])
+        try:
+            made = texts_of_array(given, zone, form_of("datetime"))
+        except UnfitRowError as error:
+            raise UnfitCellError(error.index, spans[error.index][0], error.reason) from error
+        changed = np.flatnonzero(compute.not_equal(given, made).to_numpy(zero_copy_only=False)).tolist()
+        changes += [(*spans[index], made[index].as_py().encode()) for index in changed]
+    if not changes:
+        return found
+    parts, done = [], 0
+    for start, stop, text in sorted(changes):
+        parts += [found.raw[done:start], text]
+        done = stop
+    parts.append(found.raw[done:])
+    return scan(b"".join(parts), delimiter)
+
+
+class UnfitCellError(Exception):
+    """A value that cannot be sent.
+
+    :param index: of its record, from 0
+    :param place: of its first byte
+    :param reason: why, without the value
+    """
+
+    def __init__(self, index: int, place: int, reason: str) -> None:
+        super().__init__(index, place, reason)
+        self.index = index
+        self.place = place
+        self.reason = reason

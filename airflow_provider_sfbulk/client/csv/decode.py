@@ -1,0 +1,311 @@
+"""Salesforce's CSV on the way in: proof that a body is whole, blocks of whole records, and rows.
+
+Facts (Bulk API 2.0 guide, "Get Results for a Query Job" and "Get Job … Record Results"; captures of several clients):
+
+- UTF-8. Query pages and the values of result files are fully quoted; the header of a result file and the rows of
+  ``unprocessedrecords`` are echoed as they were uploaded, so they may be bare.
+- A quote inside a value is doubled, line breaks stay inside quotes.
+- Every record, the last one too, ends with the job's line ending. A line with nothing on it is no record, as for
+  ``csv.DictReader`` and Arrow.
+
+Theory: in such a file a quote always opens or closes (a doubled one does both), so a line feed ends a record exactly
+when an even number of quotes precedes it. Hence any proper prefix of a whole body either ends inside a quoted value, or
+lacks its final line ending, or has fewer records, or lacks nothing but blank lines. :class:`RecordCounter` finds the
+first two by itself; the third shows when its count is compared with ``Sforce-NumberOfRecords`` or the job's counters.
+
+A file with a quote inside a *bare* value is outside RFC 4180 and counted wrongly; Salesforce refuses it on upload.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
+from airflow_provider_sfbulk.client.models import ColumnDelimiter
+
+_QUOTE: Final = ord('"')
+_LF: Final = ord("\n")
+_CR: Final = ord("\r")
+
+_NOT_OF_A_VALUE: Final = np.isin(np.arange(256), [_QUOTE, _LF, _CR, *(ord(each.character) for each in ColumnDelimiter)])
+"""Bytes that may follow a closing quote. All delimiters: a result file's may be another than its job's."""
+
+_STEP: Final = 512 * 1024
+"""Bytes looked at in one go: few enough that what is computed from them stays in the processor's cache."""
+
+_HEADER_BYTES: Final = 1024 * 1024
+"""Bytes of a header line at most: ours, above what ``limits.SOQL_CHARACTERS`` of column names can become."""
+
+_FIELD_CHARACTERS: Final = 8 * limits.FIELD_CHARACTERS
+"""Characters that :func:`read_rows` takes as one value: the ``csv`` module's own limit is exactly Salesforce's, but
+``sf__Error`` is not a field and knows no limit."""
+
+BLOCK_BYTES: Final = 2 * 1024 * 1024
+"""Bytes of CSV that are decoded in one go: enough for Arrow to be quick, little enough for several pages at once."""
+
+
+class RecordCounter:
+    """Count the records of a CSV that comes in pieces, cut anywhere, and prove that it ended whole.
+
+    Memory does not grow with the body. :meth:`finish` is the proof; before it the counts are those of what came so far.
+
+    :param dialect: tells the header's columns apart; either line ending is understood
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.header: tuple[str, ...] | None = None
+        """The column names, once the header line is complete; None also when that line is no CSV header."""
+        self.header_line = b""
+        """The header line as it came, line ending included; empty until complete."""
+        self.records = 0
+        """Complete records, the header not counted."""
+        self.length = 0
+        """Bytes fed."""
+        self.whole = 0
+        """Bytes from the start to the end of the last complete line; a block may be cut there."""
+        self._dialect = dialect
+        self._begun = bytearray()
+        self._inside = False
+        self._last = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes.
+
+        :raises TransportError: when the first line has no end within a megabyte
+        """
+        view = memoryview(data)
+        for start in range(0, len(view), _STEP):
+            self._scan(view[start : start + _STEP])
+
+    def _scan(self, piece: memoryview) -> None:
+        bytes_ = np.frombuffer(piece, np.uint8)
+        ends = np.flatnonzero(bytes_ == _LF)
+        inside = self._inside_after_clear_ends(bytes_, ends)
+        is_clear = inside is not None
+        if inside is None:
+            odd, changes = _odd_quotes(bytes_, ends)
+            # An even number of quotes before a line feed: it ends a record.
+            ends = ends[odd == self._inside]
+            inside = self._inside ^ changes
+        if len(ends):
+            if not self.header_line:
+                self._end_header(bytes(piece[: int(ends[0]) + 1]))
+                self.records -= 1
+            # What follows a clear end is a value, so only the line of the first one may be blank.
+            self.records += len(ends) - self._blank(bytes_, ends[:1] if is_clear else ends)
+            self.whole = self.length + int(ends[-1]) + 1
+        elif not self.header_line:
+            self._begun += piece
+            if len(self._begun) > _HEADER_BYTES:
+                raise TransportError(f"not a CSV: the first line has no end within {_HEADER_BYTES} bytes")
+        self._inside = inside
+        self._last = int(bytes_[-1])
+        self.length += len(piece)
+
+    def _inside_after_clear_ends(self, bytes_: npt.NDArray[np.uint8], ends: npt.NDArray[np.intp]) -> bool | None:
+        """Tell whether the piece ends inside quotes when all its line feeds clearly end records, else None.
+
+        A line feed that a quote and then a character of a value follow ends a record: inside a value a quote is doubled,
+        and one that closes is followed by a delimiter or a line end. Pages of most queries are all like that, and to
+        look at the bytes around line feeds is several times faster than to count quotes.
+        """
+        if not len(ends) or ends[-1] + 2 >= len(bytes_):
+            return None
+        if (bytes_[ends + 1] != _QUOTE).any() or _NOT_OF_A_VALUE[bytes_[ends + 2]].any():
+            return None
+        return bool(np.count_nonzero(bytes_[int(ends[-1]) + 1 :] == _QUOTE) & 1)
+
+    def _blank(self, bytes_: npt.NDArray[np.uint8], ends: npt.NDArray[np.intp]) -> int:
+        """Count the lines that hold nothing but their line ending."""
+        lengths = np.diff(ends, prepend=self.whole - self.length - 1)
+        if lengths.min() > 2:
+            return 0
+        before = bytes_[ends - 1]
+        if ends[0] == 0:
+            before[0] = self._last
+        return int(np.count_nonzero((lengths == 1) | ((lengths == 2) & (before == _CR))))
+
+    def _end_header(self, rest: bytes) -> None:
+        self.header_line = bytes(self._begun) + rest
+        self._begun.clear()
+        self.header = parse_header(self.header_line, self._dialect)
+
+    def check_header(self) -> None:
+        """Check the first line, if it is complete.
+
+        :raises TransportError: when it is not a CSV header: empty, HTML, JSON, not UTF-8
+        """
+        if self.header_line and self.header is None:
+            raise TransportError("not a CSV: the first line is no header (a maintenance or error page?)")
+
+    def check_end(self) -> None:
+        """Check that what was fed so far ends where a CSV may end.
+
+        :raises TransportError: when it is empty, or ends inside a quoted value or without a line ending
+        """
+        if not self.length:
+            raise TransportError("not a whole CSV: the body is empty")
+        if self._inside:
+            raise TransportError(f"not a whole CSV: it ends inside a quoted value, after {self.length} bytes")
+        if self.whole != self.length:
+            raise TransportError(f"not a whole CSV: its last line has no end, after {self.length} bytes")
+
+    def finish(self) -> None:
+        """Accept what was fed as a whole CSV: header and end.
+
+        :raises TransportError: when it is not
+        """
+        self.check_header()
+        self.check_end()
+
+
+def _odd_quotes(bytes_: npt.NDArray[np.uint8], places: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.bool_], bool]:
+    """Tell for each place, and for the end, whether the number of quotes before it is odd.
+
+    64 bytes at a time: one bit a quote; shifting and xor-ing six times makes bit *i* the parity of the bits up to *i*;
+    the last bits, xor-ed over the words, carry it on. Twice as fast as searching the places among the quotes'.
+    """
+    bits = np.packbits(bytes_ == _QUOTE, bitorder="little")
+    words = np.zeros(-(-len(bits) // 8), "<u8")
+    words.view(np.uint8)[: len(bits)] = bits
+    for shift in (1, 2, 4, 8, 16, 32):
+        words ^= words << np.uint64(shift)
+    carried = np.bitwise_xor.accumulate(words >> np.uint64(63))
+    # The words before, not the place's own.
+    word = places >> 6
+    own = words[word] >> (places & 63).astype(np.uint64) & np.uint64(1)
+    before = np.where(word > 0, carried[word - 1], np.uint64(0))
+    return (own ^ before) == 1, bool(carried[-1])
+
+
+class Blocks:
+    """Cut the bytes that a counter was fed into blocks of whole records, without the header.
+
+    :param counter: must have been fed the same bytes before each :meth:`feed`
+    :param size: bytes of a block at least; it may be larger by what one feed or one record has
+    """
+
+    def __init__(self, counter: RecordCounter, *, size: int = BLOCK_BYTES) -> None:
+        self._counter = counter
+        self._size = size
+        self._fed = 0
+        self._whole: list[bytes] = []
+        self._begun: list[bytes] = []
+        self._held = 0
+        self._header_cut = False
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Take the next bytes; give a block when there is enough for one."""
+        here = self._counter.whole - self._fed
+        self._fed += len(data)
+        if here <= 0:
+            self._begun.append(data)
+            return None
+        self._whole += self._begun
+        self._whole.append(data[:here])
+        self._begun = [data[here:]]
+        self._held += here
+        return self.rest() if self._held >= self._size else None
+
+    def rest(self) -> bytes | None:
+        """Give the whole records that are left, if any."""
+        block = b"".join(self._whole)
+        self._whole = []
+        self._held = 0
+        if block and not self._header_cut:
+            self._header_cut = True
+            block = block[len(self._counter.header_line) :]
+        return block or None
+
+
+def parse_header(line: bytes, dialect: Dialect) -> tuple[str, ...] | None:
+    """Read the column names of a header line; None when it cannot be one."""
+    try:
+        text = line.decode("utf-8-sig").rstrip("\r\n")
+        names = next(csv.reader([text], delimiter=dialect.delimiter, strict=True), [])
+    except (UnicodeDecodeError, csv.Error):
+        return None
+    # No column begins with these; HTML, XML and JSON bodies do.
+    if not names or text.lstrip().startswith(("<", "{", "[")):
+        return None
+    return tuple(names)
+
+
+def find_dialect(header_line: bytes, dialect: Dialect, required: Collection[str] = ()) -> Dialect | None:
+    """Find the dialect of a result file by its header, beginning with the job's.
+
+    That result files follow the job's delimiter is likely but was never seen, so the header decides: all ``required``
+    columns are there, and no name holds one of the six delimiters, which no field name can.
+
+    :param required: columns that must be there, as ``sf__Id``
+    :return: None when no delimiter gives such a header
+    """
+    marks = {each.character for each in ColumnDelimiter}
+    for delimiter in (dialect.column_delimiter, *ColumnDelimiter):
+        candidate = Dialect(delimiter, dialect.line_ending)
+        names = parse_header(header_line, candidate)
+        if names and set(required) <= set(names) and not any(marks & set(name) for name in names):
+            return candidate
+    return None
+
+
+def read_rows(chunks: Iterable[bytes], dialect: Dialect) -> Iterator[dict[str, str]]:
+    """Read the rows of a result file, all values text, as they come.
+
+    A BOM is taken off, characters and records may be cut anywhere between chunks. NUL bytes are dropped: they do occur
+    in results (simple-salesforce strips them), no field can be given one, and databases refuse them.
+
+    :raises ProtocolError: when the bytes are not UTF-8 or not CSV, or a row has not as many values as the header
+    :raises TransportError: when the body ends inside a quoted value
+    """
+    # The limit is the process's, not the reader's. It is only ever raised, which takes nothing from anybody.
+    if csv.field_size_limit() < _FIELD_CHARACTERS:
+        csv.field_size_limit(_FIELD_CHARACTERS)
+    reader = csv.reader(_lines(chunks), delimiter=dialect.delimiter, strict=True)
+    header: list[str] | None = None
+    row = 0
+    while True:
+        try:
+            values = next(reader, None)
+        except csv.Error as error:
+            # Its texts are fixed sentences without data; this one means that the input ended.
+            if str(error) == "unexpected end of data":
+                raise TransportError(f"the result ends inside a quoted value, after row {row}") from error
+            raise ProtocolError(f"the result is not CSV after row {row}: {error}") from error
+        except UnicodeDecodeError:
+            # Not chained: it holds the bytes.
+            raise ProtocolError(f"the result is not UTF-8 after row {row}") from None
+        if values is None:
+            return
+        if not values:
+            continue
+        if header is None:
+            header = values
+            continue
+        row += 1
+        if len(values) != len(header):
+            raise ProtocolError(f"row {row} of the result has {len(values)} values, the header {len(header)} columns")
+        yield dict(zip(header, values, strict=True))
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Decode, and cut after line feeds only: ``str.splitlines`` would cut inside values, at U+2028 and others."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    begun: list[str] = []
+    for chunk in chunks:
+        first, *more = decoder.decode(chunk).replace("\0", "").split("\n")
+        begun.append(first)
+        for text in more:
+            yield "".join(begun) + "\n"
+            begun = [text]
+    begun.append(decoder.decode(b"", final=True))
+    if last := "".join(begun):
+        yield last

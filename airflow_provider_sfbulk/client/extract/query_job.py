@@ -1,0 +1,270 @@
+"""A query from its job to its last page: making the job or finding it again, and reading its pages, typed by describe."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import Any, Final, Protocol, TypeAlias
+
+from airflow_provider_sfbulk.client.csv.dialect import dialect_of
+from airflow_provider_sfbulk.client.effects import Flow, Recall, Record, Sink
+from airflow_provider_sfbulk.client.errors import NotFoundError, ProtocolError, RequestRefusedError, SfBulkError
+from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
+from airflow_provider_sfbulk.client.extract.pages import MakeSink, OtherHeaderError, fetch_page, pages
+from airflow_provider_sfbulk.client.extract.pages import Page as ReadPage
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobState, LineEnding, QueryOperation
+from airflow_provider_sfbulk.client.protocol.jobs import QueryJobs
+from airflow_provider_sfbulk.client.protocol.org import describe
+from airflow_provider_sfbulk.client.results.downloads import Page
+from airflow_provider_sfbulk.client.results.schema import (
+    ColumnType,
+    Kind,
+    MisfitError,
+    column_types,
+    needed_describes,
+    widen,
+)
+
+USABLE: Final = frozenset({JobState.UPLOAD_COMPLETE, JobState.IN_PROGRESS, JobState.JOB_COMPLETE})
+"""States in which an earlier try's query job is worth waiting for."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A query job as the ledger knows it.
+
+    :param generation: how manyth job of the query it is, from 0: a job that failed or is gone is followed by another
+    """
+
+    job_id: str
+    generation: int
+    api_version: str | None = None
+    """That all calls on the job are made with; None when it is not known, as of jobs that an earlier version recorded."""
+
+
+def submit(
+    jobs: QueryJobs,
+    soql: str,
+    *,
+    operation: QueryOperation | str,
+    column_delimiter: ColumnDelimiter | str,
+    line_ending: LineEnding | str,
+    plan: str = "",
+) -> Flow[Submitted]:
+    """Find the query job that an earlier try recorded, or make one and record it.
+
+    A job that failed, was aborted or is gone is followed by a new one: reading again changes nothing. So is one that
+    was asked for something else, which is aborted.
+
+    :param plan: tells what is asked for from anything else
+    :raises RequestRefusedError: when Salesforce refuses the SOQL
+    """
+    for generation in count():
+        key = f"0.{generation}"
+        known = yield Recall(key)
+        if known is None:
+            break
+        if known.get("plan") != plan:
+            yield from _abort_quietly(jobs, known["job_id"])
+            continue
+        try:
+            info = yield from jobs.at(known.get("api_version")).get(known["job_id"])
+        except NotFoundError:
+            continue
+        if info.state in USABLE:
+            log.info("going on with query job %s of an earlier try", info.id)
+            return _submitted(known, generation)
+    made = yield from jobs.create(soql, operation=operation, column_delimiter=column_delimiter, line_ending=line_ending)
+    stands = yield Record(key, {"job_id": made.id, "plan": plan, "api_version": jobs.api_version})
+    if stands["job_id"] != made.id:
+        yield from _abort_quietly(jobs, made.id)
+    return _submitted(stands, generation)
+
+
+def _submitted(known: Mapping[str, Any], generation: int) -> Submitted:
+    return Submitted(known["job_id"], generation, known.get("api_version"))
+
+
+def _abort_quietly(jobs: QueryJobs, job_id: str) -> Flow[None]:
+    try:
+        yield from jobs.abort(job_id)
+    except SfBulkError as error:
+        log.warning("query job %s is not needed and could not be aborted (%s)", job_id, error)
+
+
+def recorded_job() -> Flow[Submitted | None]:
+    """Read the job that was recorded last, whatever became of it: what a task waits for after a deferral."""
+    found: Submitted | None = None
+    for generation in count():
+        known = yield Recall(f"0.{generation}")
+        if known is None:
+            return found
+        found = _submitted(known, generation)
+    raise AssertionError("unreachable: the count has no end")
+
+
+MakePage: TypeAlias = Callable[[int, tuple[ColumnType, ...]], Sink]
+"""Gives the sink of the page with that index, for columns of these types (none when the rows stay text)."""
+
+
+def fetch(
+    jobs: QueryJobs,
+    job: JobInfo,
+    make_page: MakePage,
+    *,
+    typed: bool,
+    page_records: int,
+    at_once: int,
+    ledger: PageLedger | None = None,
+) -> Flow[int]:
+    """Fetch all pages of a finished job, and type their columns by describe if wanted.
+
+    :param make_page: called once a page, and again for all pages when a column has to be typed anew
+    :param page_records: records of a page at most, when the pages are read in order
+    :param at_once: pages to read at the same time; Salesforce chooses their size then
+    :param ledger: remembers finished pages, and knows those of earlier tries: no sink is asked for them
+    :return: how many pages there are
+    :raises ProtocolError: when the pages do not add up to the job's own count
+    """
+    return fetch_by(_ByPages(jobs, job, page_records, at_once), job, make_page, typed=typed, ledger=ledger)
+
+
+class Reader(Protocol):
+    """A way to read the result of a query."""
+
+    @property
+    def api_version(self) -> str:
+        """The version of all calls."""
+
+    @property
+    def paging(self) -> Mapping[str, Any]:
+        """What decides where pages begin and end, JSON."""
+
+    def columns(self) -> Flow[tuple[str, ...]]:
+        """Read the columns of the result."""
+
+    def pages(
+        self, make_sink: MakeSink, done: Sequence[ReadPage], on_page: Callable[[ReadPage], Flow[None]] | None
+    ) -> Flow[list[ReadPage]]:
+        """Read all pages but those of ``done``; see ``extract.pages.pages``."""
+
+
+class _ByPages:
+    """The pages of a query job of Bulk API 2.0."""
+
+    def __init__(self, jobs: QueryJobs, job: JobInfo, page_records: int, at_once: int) -> None:
+        self._jobs = jobs = jobs.at(job.api_version)
+        self.api_version = jobs.api_version
+        self._job = job
+        self._page_records = page_records
+        # Of one page, asking for the list of pages would only cost a call.
+        self._at_once = 1 if job.processed <= page_records else at_once
+        self.paging = {
+            "api_version": jobs.api_version,
+            "page_records": page_records,
+            "in_order": self._at_once == 1,
+        }
+
+    def columns(self) -> Flow[tuple[str, ...]]:
+        return header_columns(self._jobs, self._job)
+
+    def pages(
+        self, make_sink: MakeSink, done: Sequence[ReadPage], on_page: Callable[[ReadPage], Flow[None]] | None
+    ) -> Flow[list[ReadPage]]:
+        return pages(
+            self._jobs,
+            self._job,
+            make_sink,
+            max_records=self._page_records,
+            at_once=self._at_once,
+            done=done,
+            on_page=on_page,
+        )
+
+
+def fetch_by(
+    reader: Reader, job: JobInfo, make_page: MakePage, *, typed: bool, ledger: PageLedger | None = None
+) -> Flow[int]:
+    """Fetch all pages of a finished job as :func:`fetch`, in a way that is given."""
+    if ledger is not None:
+        yield from ledger.open()
+    types: tuple[ColumnType, ...] = ()
+    if typed:
+        columns = ledger.columns if ledger is not None else ()
+        types = yield from describe_types(job, columns or (yield from reader.columns()), api_version=reader.api_version)
+        for column in ledger.widened if ledger is not None else ():
+            types = tuple(widen(types, column))
+    while True:
+        try:
+            done = [] if ledger is None else (yield from ledger.begin(types, paging=reader.paging))
+            on_page = None if ledger is None else ledger.note
+            found = yield from reader.pages(partial(_make, make_page, types), done, on_page)
+        except MisfitError as misfit:
+            types = widen_for(types, misfit)
+            log.warning("job %s: %s; reading the pages again with that column as a float", job.id, misfit)
+            if ledger is not None:
+                yield from ledger.widen(str(misfit.column))
+        except (ProtocolError, OtherHeaderError, RequestRefusedError):
+            # Not the line: what was read does not fit together, and a retry that builds on it would fail again.
+            if ledger is not None:
+                yield from _forgotten(ledger)
+            raise
+        else:
+            return len(found)
+
+
+def _make(make_page: MakePage, types: tuple[ColumnType, ...], index: int) -> Sink:
+    return make_page(index, types)
+
+
+def describe_columns(jobs: QueryJobs, job: JobInfo, *, columns: tuple[str, ...] = ()) -> Flow[tuple[ColumnType, ...]]:
+    """Type the result's columns by describe.
+
+    :param columns: the result's header, when it is known; otherwise it comes from a page of one record
+    """
+    return (
+        yield from describe_types(job, columns or (yield from header_columns(jobs, job)), api_version=jobs.api_version)
+    )
+
+
+def header_columns(jobs: QueryJobs, job: JobInfo) -> Flow[tuple[str, ...]]:
+    """Read the result's header, with a page of one record."""
+    header = Page(dialect_of(job))
+    yield from fetch_page(jobs.at(job.api_version), job.id, header, max_records=1)
+    return header.columns
+
+
+def describe_types(job: JobInfo, columns: tuple[str, ...], *, api_version: str) -> Flow[tuple[ColumnType, ...]]:
+    """Type these columns by describe."""
+    sobject = str(job.object)
+    describes: dict[str, Mapping[str, Any]] = {}
+    while missing := needed_describes(sobject, columns, describes):
+        for name in sorted(missing):
+            try:
+                describes[name] = yield from describe(name, api_version=api_version)
+            except NotFoundError:
+                describes[name] = {}  # this login may not see it: its columns stay text
+    return tuple(column_types(sobject, columns, describes))
+
+
+def widen_for(types: Sequence[ColumnType], misfit: MisfitError) -> tuple[ColumnType, ...]:
+    """Give the types with which the rows can be read again after a misfit.
+
+    :raises MisfitError: the same, when there are none
+    """
+    hopeless = any(each.name == misfit.column and each.kind is Kind.DOUBLE for each in types)
+    if misfit.column is None or hopeless:
+        raise misfit
+    return tuple(widen(types, misfit.column))
+
+
+def _forgotten(ledger: PageLedger) -> Flow[None]:
+    try:
+        yield from ledger.forget()
+    except SfBulkError as error:
+        log.warning("what was read of the result could not be marked as doubtful: %s", error)

@@ -1,0 +1,267 @@
+"""One declaration of a call, two faces: blocking in ``BulkClient``, asynchronous in ``AsyncBulkClient``.
+
+A call is declared once, as a flow, in a class that both faces have as a base. What a user gets depends on the face
+that it is taken from:
+
+===============  ==================================  ====================================  ============================
+declared with    the function gives                  blocking                              asynchronous
+===============  ==================================  ====================================  ============================
+``call``         a flow                              its result                            an awaitable of it
+``stream``       a :data:`Stream`                    an iterator                           an asynchronous iterator
+``whole``        a flow that gives a result object   that object                           an awaitable of it, which can
+                                                                                           also be iterated over at once
+===============  ==================================  ====================================  ============================
+
+Rows of a result that may be asked for again and again: ``client/faces/rows.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeAlias, TypeVar, overload
+
+from airflow_provider_sfbulk.client.effects import Flow
+from airflow_provider_sfbulk.client.faces.caller import AsyncCaller, Caller
+from airflow_provider_sfbulk.client.http.beside import in_thread
+
+T = TypeVar("T")
+U = TypeVar("U")
+B = TypeVar("B")
+A = TypeVar("A")
+P = ParamSpec("P")
+
+AT_A_TIME: Final = 1000
+"""Items that a thread takes for the event loop, which then gives them out one by one."""
+
+
+@dataclass(frozen=True)
+class Give(Generic[T]):
+    """What a stream gives next. Taking the items may read and decode; they are taken beside an event loop."""
+
+    items: Iterable[T]
+
+
+Stream: TypeAlias = Generator[Flow[Any] | Give[T], Any, None]
+"""A flow that gives items on its way: it yields flows, and is sent their results; and items, to be given."""
+
+
+class Blocking:
+    """A face whose calls block. It has a client that runs flows."""
+
+    _client: Caller
+
+
+class Asynchronous:
+    """A face whose calls are awaited. It has a client that runs flows on an event loop."""
+
+    _client: AsyncCaller
+
+
+# --- declarations ---
+
+
+class _Declared(Generic[P, T]):
+    """A function that a face turns into a method."""
+
+    def __init__(self, function: Callable[Concatenate[Any, P], T]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def of(self, face: Any, make: Callable[[T], Any]) -> Callable[P, Any]:
+        """Bind the function, and pass on what it gives."""
+        bound = self.function.__get__(face)
+
+        @functools.wraps(bound)
+        def method(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return make(bound(*args, **kwargs))
+
+        return method
+
+
+class call(_Declared[P, Flow[T]]):
+    """Declares a single call."""
+
+    @overload
+    def __get__(self, face: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, face: Blocking, owner: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, face: Asynchronous, owner: type) -> Callable[P, Awaitable[T]]: ...
+    def __get__(self, face: Any, owner: type) -> Any:
+        return self if face is None else self.of(face, face._client.run)
+
+
+class stream(_Declared[P, Stream[T]]):
+    """Declares a call that gives items one after the other."""
+
+    @overload
+    def __get__(self, face: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, face: Blocking, owner: type) -> Callable[P, Iterator[T]]: ...
+    @overload
+    def __get__(self, face: Asynchronous, owner: type) -> Callable[P, AsyncIterator[T]]: ...
+    def __get__(self, face: Any, owner: type) -> Any:
+        if face is None:
+            return self
+        drain = drained if isinstance(face, Blocking) else drained_beside
+        return self.of(face, functools.partial(drain, face._client))
+
+
+class Whole(_Declared[P, Flow[Any]], Generic[P, B, A]):
+    """A call that gives a result object, see :func:`whole`."""
+
+    def __init__(self, function: Callable[Concatenate[Any, P], Flow[Any]], iterating: dict[str, Any]) -> None:
+        super().__init__(function)
+        self._iterating = iterating
+
+    @overload
+    def __get__(self, face: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, face: Blocking, owner: type) -> Callable[P, B]: ...
+    @overload
+    def __get__(self, face: Asynchronous, owner: type) -> Callable[P, Pending[A]]: ...
+    def __get__(self, face: Any, owner: type) -> Any:
+        if face is None:
+            return self
+        if isinstance(face, Blocking):
+            return self.of(face, face._client.run)
+        bound = self.function.__get__(face)
+
+        @functools.wraps(bound)
+        def method(*args: P.args, **kwargs: P.kwargs) -> Pending[Any]:
+            return Pending(lambda **more: face._client.run(bound(*args, **{**kwargs, **more})), self._iterating)
+
+        return method
+
+
+def whole(
+    blocking: type[B],  # noqa: ARG001 - for the types
+    asynchronous: type[A],  # noqa: ARG001
+    *,
+    iterating: dict[str, Any] | None = None,
+) -> Callable[[Callable[Concatenate[Any, P], Flow[Any]]], Whole[P, B, A]]:
+    """Declare a call that gives a result object.
+
+    :param blocking: class of the object
+    :param asynchronous: likewise, of the asynchronous face
+    :param iterating: arguments to add when the call is not awaited but iterated over
+    """
+    return lambda function: Whole(function, iterating or {})
+
+
+class Pending(Coroutine[Any, Any, A]):
+    """A whole load or query: ``await`` it, or make a task of it, for its result; or iterate over it with ``async for``."""
+
+    def __init__(self, begin: Callable[..., Coroutine[Any, Any, A]], iterating: dict[str, Any]) -> None:
+        self._begin = begin
+        self._iterating = iterating
+        self._begun: Coroutine[Any, Any, A] | None = None
+
+    def _coroutine(self) -> Coroutine[Any, Any, A]:
+        # Made when it is asked for: what is never awaited is no coroutine that Python would complain of.
+        if self._begun is None:
+            self._begun = self._begin()
+        return self._begun
+
+    def __await__(self) -> Generator[Any, Any, A]:
+        return self._coroutine().__await__()
+
+    def send(self, value: Any, /) -> Any:
+        """Go on, as a coroutine does."""
+        return self._coroutine().send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an error inside, as a coroutine does."""
+        return self._coroutine().throw(*error)
+
+    def close(self) -> None:
+        """Leave it."""
+        if self._begun is not None:
+            self._begun.close()
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        result: Any = await self._begin(**self._iterating)
+        async for item in result:
+            yield item
+
+
+# --- running streams ---
+
+
+def _advance(one: Stream[T], result: Any, error: BaseException | None) -> Flow[Any] | Give[T] | None:
+    try:
+        return one.send(result) if error is None else one.throw(error)
+    except StopIteration:
+        return None
+
+
+def mapped(one: Stream[T], change: Callable[[Iterable[T]], Iterable[U]]) -> Stream[U]:
+    """Give what ``change`` makes of the items of a stream."""
+    result: Any = None
+    error: BaseException | None = None
+    while (step := _advance(one, result, error)) is not None:
+        result = error = None
+        if isinstance(step, Give):
+            yield Give(change(step.items))
+            continue
+        try:
+            result = yield step
+        except BaseException as raised:
+            error = raised
+
+
+def drained(client: Caller, one: Stream[T]) -> Iterator[T]:
+    """Iterate over a stream. It runs now until it gives the first items, so that a refusal is raised here."""
+
+    def until_given() -> Give[T] | None:
+        result: Any = None
+        error: BaseException | None = None
+        while True:
+            step = _advance(one, result, error)
+            if step is None or isinstance(step, Give):
+                return step
+            result = error = None
+            try:
+                result = client.run(step)
+            except BaseException as raised:
+                error = raised
+
+    def items(given: Give[T] | None) -> Iterator[T]:
+        with closing(one):
+            while given is not None:
+                yield from given.items
+                given = until_given()
+
+    return items(until_given())
+
+
+def _take(items: Iterator[T]) -> list[T]:
+    return list(islice(items, AT_A_TIME))
+
+
+async def drained_beside(client: AsyncCaller, one: Stream[T]) -> AsyncIterator[T]:
+    """Iterate over a stream. Nothing runs before the first item is asked for; items are made in threads."""
+    client.loop = asyncio.get_running_loop()
+    result: Any = None
+    error: BaseException | None = None
+    with closing(one):
+        while True:
+            step = await in_thread(functools.partial(_advance, one, result, error))
+            result = error = None
+            if step is None:
+                return
+            if isinstance(step, Give):
+                items = iter(step.items)
+                while taken := await in_thread(functools.partial(_take, items)):
+                    for item in taken:
+                        yield item
+                continue
+            try:
+                result = await client.run(step)
+            except BaseException as raised:
+                error = raised

@@ -1,0 +1,119 @@
+"""What callers give as records, as the text of a CSV or as a file."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+from collections.abc import AsyncIterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final, TypeGuard, cast
+
+from airflow_provider_sfbulk.client.effects import Body
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE
+from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules, from_csv, from_file, from_source
+from airflow_provider_sfbulk.client.sources.open import source_format_of as format_of_name
+
+_CHUNK_BYTES: Final = 1024 * 1024
+_LIKE_A_PATH: Final = re.compile(r"[^\x00-\x1f,;|]{0,240}(?:[/\\][^\x00-\x1f,;|]{1,100}|\.[A-Za-z]\w{0,9})")
+"""A name that may be shown: one with a folder or a suffix. Anything else may be a value."""
+
+
+def stream_of(records: Any, rules: Rules, *, source_format: str | None = None) -> RecordStream:
+    """Make a stream of records, of the path of a file with them, or of a CSV's text or bytes.
+
+    :param source_format: of a file whose name does not tell
+    :raises SourceError: it is none of these, or cannot be read
+    """
+    if is_path(records):
+        return from_file(lambda: _opened(records), rules, name=_shown(records), source_format=source_format)
+    if is_text(records):
+        data = bytes_of(records)
+        return from_csv(lambda: io.BytesIO(data), rules, name="the CSV given")
+    return from_source(records, rules, name="records")
+
+
+def is_path(given: Any) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether it names a file: a path object, or a text of one line, as a CSV with records has at least two."""
+    if isinstance(given, str):
+        return "\n" not in given and "\r" not in given
+    return isinstance(given, os.PathLike) or (hasattr(given, "open") and hasattr(given, "suffix"))
+
+
+def is_text(given: Any) -> bool:
+    """Whether it is a CSV itself: text, bytes, or an open file of either. Ask :func:`is_path` first."""
+    return isinstance(given, (str, bytes, bytearray, memoryview)) or hasattr(given, "read")
+
+
+def is_csv_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is sent as it is: a CSV that is not compressed, or of which nothing is known."""
+    try:
+        return format_of_name(str(path)) == "csv"
+    except SourceError:
+        return True
+
+
+def file_body(path: str | os.PathLike[str]) -> Body:
+    """Make a body of a file, which is read anew for each sending.
+
+    :raises SourceError: there is no such file
+    """
+
+    def chunks() -> Iterator[bytes]:
+        with _opened(path) as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
+
+    with _opened(path) as file:
+        length = file.seek(0, io.SEEK_END)
+    return Body(chunks, length, CONTENT_TYPE)
+
+
+def bytes_of(given: Any) -> bytes:
+    """Give the bytes of a CSV, see :func:`is_text`.
+
+    :raises SourceError: it cannot be encoded
+    """
+    text = given.read() if hasattr(given, "read") else given
+    if not isinstance(text, str):
+        return bytes(text)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # From None: the error quotes the text.
+        raise SourceError("the CSV given has half a surrogate pair in it, which is no character") from None
+
+
+def threaded(records: AsyncIterable[Any], loop: asyncio.AbstractEventLoop) -> Iterator[Any]:
+    """Iterate over asynchronous records from another thread than their loop's."""
+    source = aiter(records)
+
+    async def following() -> tuple[Any, ...]:
+        try:
+            return (await anext(source),)
+        except StopAsyncIteration:
+            return ()
+
+    while found := asyncio.run_coroutine_threadsafe(following(), loop).result():
+        yield found[0]
+
+
+def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+    try:
+        # By its own method where it has one: a path of object storage is no name of this machine's.
+        return cast("BinaryIO", (path if hasattr(path, "open") else Path(path)).open("rb"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        # From None: the error quotes what was given, which may be a record and no path.
+        raise SourceError(
+            f"cannot read {_shown(path)}: {reason}. A text of one line is the path of a file; a CSV has a header line and "
+            "records, and ids are given as a list"
+        ) from None
+
+
+def _shown(path: str | os.PathLike[str]) -> str:
+    if not isinstance(path, str) or _LIKE_A_PATH.fullmatch(path):
+        return str(path)
+    return f"the file named by a text of {len(path)} characters"

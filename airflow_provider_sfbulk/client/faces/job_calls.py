@@ -1,0 +1,120 @@
+"""What ``client.ingest`` and ``client.query`` have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from airflow_provider_sfbulk.client.arguments import Seconds, seconds
+from airflow_provider_sfbulk.client.effects import Flow
+from airflow_provider_sfbulk.client.faces.declare import Give, Stream, call, stream
+from airflow_provider_sfbulk.client.models import JobInfo
+from airflow_provider_sfbulk.client.protocol.distrust import MANY_LIST_PAGES, Trail
+from airflow_provider_sfbulk.client.protocol.jobs import Jobs
+from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule, wait_until_final
+
+OnProgress: TypeAlias = Callable[[JobInfo], None]
+Timeout: TypeAlias = Seconds | None
+
+
+class JobCalls:
+    """The calls on one half of the API."""
+
+    _jobs: Jobs
+
+    @call
+    def get_job(self, job_id: str) -> Flow[JobInfo]:
+        """Read a job."""
+        return self._jobs.get(job_id)
+
+    @stream
+    def list_jobs(
+        self,
+        *,
+        job_type: str | None = None,
+        is_pk_chunking_enabled: bool | None = None,
+        concurrency_mode: str | None = None,
+    ) -> Stream[JobInfo]:
+        """Read all jobs of the org, of the last seven days, page by page. Rows of the list have no counters.
+
+        :param job_type: ``BigObjectIngest``, say; by default the jobs of this half of Bulk API 2.0
+        :param is_pk_chunking_enabled: only jobs that Salesforce chunks by ids, or only the others
+        :param concurrency_mode: only jobs of this mode, ``Parallel`` or ``Serial``
+        :raises ProtocolError: the pages lead back, or to no end
+        """
+        locator: str | None = None
+        trail = Trail("the list of jobs", MANY_LIST_PAGES)
+        while True:
+            page = yield self._jobs.list_page(
+                locator=locator,
+                job_type=job_type,
+                is_pk_chunking_enabled=is_pk_chunking_enabled,
+                concurrency_mode=concurrency_mode,
+            )
+            yield Give(page.jobs)
+            locator = page.next_locator
+            if locator is None:
+                return
+            trail.step(locator, len(page.jobs))
+
+    @call
+    def abort(self, job_id: str) -> Flow[JobInfo]:
+        """Abort a job. What it has saved stays."""
+        return self._jobs.abort(job_id)
+
+    @call
+    def delete(self, job_id: str) -> Flow[None]:
+        """Delete a job that has ended, with its data and results."""
+        return self._jobs.delete(job_id)
+
+    @call
+    def wait(
+        self,
+        job_id: str,
+        *,
+        timeout: Timeout = None,
+        on_progress: OnProgress | None = None,
+        schedule: Schedule = DEFAULT_SCHEDULE,
+    ) -> Flow[JobInfo]:
+        """Wait until a job is final, well or badly.
+
+        :param timeout: in seconds or as a timedelta; None for no end
+        :raises JobTimeoutError: the wait ended; the job goes on
+        """
+        (job,) = yield from wait_until_final(
+            self._jobs, [job_id], schedule=schedule, timeout=seconds_of(timeout), on_progress=on_progress
+        )
+        return job
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How to wait for the jobs of a whole load.
+
+    :param timeout: in seconds or as a timedelta; None for no end
+    :param on_progress: is given each job as it is read
+    """
+
+    timeout: Timeout = None
+    on_progress: Callable[[Any], None] | None = None
+    schedule: Schedule = DEFAULT_SCHEDULE
+
+    def __post_init__(self) -> None:
+        seconds_of(self.timeout)  # refused before there is a job to wait for
+
+    def options(self) -> dict[str, Any]:
+        """Give the arguments of the flows that wait."""
+        return {
+            "timeout": seconds_of(self.timeout),
+            "on_progress": self.on_progress,
+            "schedule": self.schedule,
+        }
+
+
+def seconds_of(timeout: Timeout) -> float | None:
+    """Give a timeout in seconds; 0 looks once.
+
+    :raises SourceError: it is no length of time
+    """
+    return None if timeout is None else float(seconds(zero=True)("timeout", timeout))

@@ -1,0 +1,85 @@
+"""Keyword arguments that calls pass on, by name and type: what editors and type checkers see behind ``**options``.
+
+Each is described where it ends: ``Rules``, ``IngestSpec``, ``JobSpec1``, and ``perform`` of ``client.ingest`` and
+``client.query``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.arguments import Seconds
+    from airflow_provider_sfbulk.client.bulk1.calls import PkChunking
+    from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode, ContentType
+    from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, LineEnding
+    from airflow_provider_sfbulk.client.parts.stream import BlankIds, Nulls
+    from airflow_provider_sfbulk.client.waiting.wait import Schedule
+
+
+class Dialect(TypedDict, total=False):
+    """How a job's CSV is written."""
+
+    column_delimiter: ColumnDelimiter | str
+    line_ending: LineEnding | str
+
+
+class JobOptions(Dialect, total=False):
+    """Of a new ingest job; see ``IngestSpec``."""
+
+    external_id_field: str | None
+    assignment_rule_id: str | None
+
+
+class Job1Options(TypedDict, total=False):
+    """Of a new job of Bulk API 1.0; see ``JobSpec1``."""
+
+    external_id_field: str | None
+    assignment_rule_id: str | None
+    content_type: ContentType | str
+    concurrency_mode: ConcurrencyMode | str
+    pk_chunking: PkChunking | None
+    batch_retry: bool
+    line_ending: LineEnding | str | None
+
+
+class RuleOptions(TypedDict, total=False):
+    """How rows become Salesforce's columns; see ``Rules``."""
+
+    column_mapping: Mapping[str, str | None] | None
+    nulls: Nulls | Mapping[str, Nulls]
+    timezone: str | None
+    columns: Sequence[str] | None
+    blank_external_ids: BlankIds
+    column_delimiter: ColumnDelimiter | None
+    line_ending: LineEnding | None
+
+
+class LoadOptions(RuleOptions, total=False):
+    """Of a whole load; see ``client.ingest.perform``."""
+
+    assignment_rule_id: str | None
+    source_format: str | None
+    wait: bool
+    timeout: Seconds | None
+    on_progress: Callable[[JobInfo], None] | None
+    schedule: Schedule
+    part_bytes: int
+    part_records: int
+    max_concurrent_jobs: int
+
+
+class HookLoadOptions(LoadOptions, total=False):
+    """Of a whole load by the hook."""
+
+    fail_on_failed_jobs: bool
+
+
+class QueryOptions(Dialect, total=False):
+    """Of a whole query; see ``client.query.perform``."""
+
+    timeout: Seconds | None
+    on_progress: Callable[[JobInfo], None] | None
+    schedule: Schedule
+    page_records: int

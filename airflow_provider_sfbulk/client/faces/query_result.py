@@ -1,0 +1,121 @@
+"""What a whole query gives back: its rows as a stream, or as a DataFrame."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_sfbulk.client.csv.dialect import dialect_of
+from airflow_provider_sfbulk.client.effects import Flow
+from airflow_provider_sfbulk.client.extract.pages import Page, check_total, next_page
+from airflow_provider_sfbulk.client.extract.query_job import describe_columns, fetch, widen_for
+from airflow_provider_sfbulk.client.faces.declare import (
+    Asynchronous,
+    Blocking,
+    Give,
+    Stream,
+    call,
+    drained,
+    drained_beside,
+)
+from airflow_provider_sfbulk.client.faces.rows import rows
+from airflow_provider_sfbulk.client.models import JobInfo
+from airflow_provider_sfbulk.client.protocol.jobs import QueryJobs
+from airflow_provider_sfbulk.client.results.downloads import TablePage
+from airflow_provider_sfbulk.client.results.frame import data_frame
+from airflow_provider_sfbulk.client.results.schema import ColumnType, MisfitError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+AT_ONCE: Final = 4
+"""Pages that are read at the same time for a DataFrame."""
+
+PAGE_RECORDS: Final = 50_000
+"""Records of one page when rows are streamed. What other clients ask for, too; a page lies in memory."""
+
+
+class QueryResult:
+    """The rows of a finished query job: iterate for dicts, or take a DataFrame. ``len()`` is known before.
+
+    Values are typed by describe: ``int``, ``Decimal``, ``float``, ``bool``, ``date``, aware ``datetime``, text; null is
+    None. Each iteration reads the pages anew.
+
+    A number with more decimals than describe promises makes its column a ``float``: in a DataFrame the whole column, in
+    an iteration from that page on, as the rows before have been given away.
+    """
+
+    locator: None = None
+    """Always None: all pages are read. To read page by page: ``client.query.result_pages`` and ``results``."""
+
+    _client: Any
+
+    def __init__(self, client: Any, job: JobInfo, *, page_records: int = PAGE_RECORDS) -> None:
+        self.job = job
+        self._client = client
+        self._jobs = QueryJobs(client.api_version).at(job.api_version)
+        self._page_records = page_records
+
+    def __len__(self) -> int:
+        return self.job.processed
+
+    @property
+    def record_count(self) -> int:
+        """How many rows there are."""
+        return len(self)
+
+    @rows
+    def records(self) -> tuple[Callable[[], int], Callable[[], Stream[dict[str, Any]]]]:
+        """The rows, from the first."""
+        return self.__len__, self._rows
+
+    @call
+    def to_df(self) -> Flow[pd.DataFrame]:
+        """Give all rows as a DataFrame with Arrow types, the columns and their types also when there are none."""
+        made: dict[int, TablePage] = {}
+
+        def make_page(index: int, types: tuple[ColumnType, ...]) -> TablePage:
+            made[index] = self._page(types)
+            return made[index]
+
+        count = yield from fetch(
+            self._jobs, self.job, make_page, typed=True, page_records=self._page_records, at_once=AT_ONCE
+        )
+        pages = [made[index] for index in range(count)]
+        schema = pages[0].schema
+        assert schema is not None, "a page that is finished has a schema"
+        return data_frame((batch for page in pages for batch in page.batches), schema)
+
+    def _rows(self) -> Stream[dict[str, Any]]:
+        types = yield describe_columns(self._jobs, self.job)
+        pages: list[Page] = []
+        while not pages or pages[-1].next_locator is not None:
+            sink = self._page(types)
+            locator = pages[-1].next_locator if pages else None
+            try:
+                page = yield next_page(self._jobs, self.job.id, sink, pages, locator, max_records=self._page_records)
+            except MisfitError as misfit:
+                types = widen_for(types, misfit)
+                continue
+            pages.append(page)
+            yield Give(row for batch in sink.batches for row in batch.to_pylist())
+        check_total(self.job, pages)
+
+    def _page(self, types: Iterable[ColumnType]) -> TablePage:
+        fixed = tuple(types)
+        return TablePage(dialect_of(self.job), types=lambda _: fixed)
+
+
+class BulkQueryResult(Blocking, QueryResult):
+    __doc__ = QueryResult.__doc__
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return drained(self._client, self._rows())
+
+
+class AsyncBulkQueryResult(Asynchronous, QueryResult):
+    __doc__ = (QueryResult.__doc__ or "").replace("iterate for dicts", "``async for`` gives dicts")
+
+    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        return drained_beside(self._client, self._rows())

@@ -1,0 +1,363 @@
+"""Runs flows with ``httpx`` on an event loop, for triggers. It does I/O and decides nothing.
+
+The loop belongs to all triggers of a process, so nothing here may block it: logins (which sign, and read key files) and
+everything that a body's sink or source does run in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import random
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+import certifi
+import httpx
+
+from airflow_provider_sfbulk.client.auth.session import Session
+from airflow_provider_sfbulk.client.effects import (
+    Aside,
+    Authorize,
+    Body,
+    Effect,
+    Fetch,
+    Flow,
+    Ledger,
+    Now,
+    Recall,
+    Record,
+    Reply,
+    Request,
+    Send,
+    Sink,
+    Sleep,
+    Together,
+    Token,
+)
+from airflow_provider_sfbulk.client.errors import StoppedError
+from airflow_provider_sfbulk.client.http.beside import in_thread as _in_thread
+from airflow_provider_sfbulk.client.http.exchange import (
+    RAW_BYTES,
+    Meter,
+    Receiver,
+    Upload,
+    authorities,
+    head_of,
+    headers_of,
+    name,
+    no_reply,
+    url_of,
+)
+from airflow_provider_sfbulk.client.http.memory_ledger import MemoryLedger
+from airflow_provider_sfbulk.client.http.pace import Pace, connect_seconds
+from airflow_provider_sfbulk.client.protocol.org import ApiUsage
+from airflow_provider_sfbulk.client.settings import Settings
+
+T = TypeVar("T")
+
+_NEVER_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_LOCAL: Final = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+_END: Final = object()
+_SENT_BYTES: Final = 64 * 1024
+"""Bytes given to the network at a time: when they are taken, the exchange is alive."""
+
+
+class AsyncDriver:
+    """Runs flows on one event loop. Several tasks of it may use one driver at once.
+
+    :param settings: of the connection
+    :param session: the token to share; by default an own one
+    :param clock: seconds of a monotonic clock
+    :param sleep: waits
+    :param chance: random number from 0 to 1, for jitter
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        session: Session | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._session = session or Session(settings)
+        self._clock = clock
+        self._sleep = sleep
+        self._chance = chance
+        self._login = asyncio.Lock()
+        self._opening = asyncio.Lock()
+        self._client: httpx.AsyncClient | None = None
+        self._reason: StoppedError | None = None
+        self._meter = Meter()
+
+    @property
+    def api_version(self) -> str:
+        """The version of all calls, as ``"66.0"``."""
+        return self._settings.api_version
+
+    @property
+    def calls(self) -> int:
+        """API calls sent so far."""
+        return self._meter.calls
+
+    @property
+    def usage(self) -> ApiUsage | None:
+        """What Salesforce last said of the org's API calls."""
+        return self._meter.usage
+
+    async def run(self, flow: Flow[T], *, ledger: Ledger | None = None, in_thread: bool = False) -> T:
+        """Run a flow to its end and return its result.
+
+        :param ledger: performs ``Recall`` and ``Record``, in threads; by default one that is forgotten with the run
+        :param in_thread: let the flow's own work be done in threads: for one that reads, encodes or decodes records
+        :raises SfBulkError: what the flow raises
+        """
+        return await self._run(flow, ledger or MemoryLedger(), in_thread=in_thread)
+
+    def stop(self, reason: str = "stopped") -> None:
+        """Let every running flow end at its next effect, with ``StoppedError``. What is under way is let finish."""
+        self._reason = StoppedError(reason)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _run(self, flow: Flow[T], ledger: Ledger, *, in_thread: bool) -> T:
+        result: Any = None
+        error: BaseException | None = None
+        while True:
+            # Neither an iterator's end nor a cancellation can leave a thread as itself: the step turns them into values.
+            step = partial(_step, flow, result, error)
+            try:
+                effect, value, raised = await _in_thread(step) if in_thread else step()
+            except asyncio.CancelledError as cancelled:
+                result, error = None, cancelled  # between two steps: the flow's own cleaning up has to run
+                continue
+            if raised is not None:
+                raise raised
+            if effect is None:
+                ended: T = value
+                return ended
+            result = error = None
+            try:
+                result = await self._perform(effect, ledger)
+            except BaseException as raised:  # also a cancellation: the flow's own cleaning up has to run
+                error = raised
+
+    async def _perform(self, effect: Effect, ledger: Ledger) -> Any:
+        self._check()
+        result: Any = None
+        match effect:
+            case Send(request):
+                result = await self._exchange(request, None)
+            case Fetch(request, sink):
+                result = await self._exchange(request, sink)
+            case Authorize(stale):
+                result = await self._authorize(stale)
+            case Sleep(seconds, jitter):
+                await self._sleep(seconds * (1.0 - jitter * self._chance()))
+                self._check()
+            case Now():
+                result = self._clock()
+            case Recall(key):
+                result = await _in_thread(partial(ledger.recall, key))
+            case Record(key, value):
+                result = await _in_thread(partial(ledger.record, key, value))
+            case Aside(act):
+                act()
+            case Together(flows, limit):
+                result = await self._together(flows, limit, ledger)
+        return result
+
+    def _check(self) -> None:
+        if self._reason is not None:
+            raise copy.copy(self._reason)
+
+    async def _authorize(self, stale: Token | None) -> Token:
+        seen = self._session.logins
+        async with self._login:
+            token = self._session.settled(stale, seen)
+            if token is None:
+                token = await self._run(self._session.renew(stale), MemoryLedger(), in_thread=True)
+            return token
+
+    async def _together(self, flows: Iterable[Flow[Any]], limit: int, ledger: Ledger) -> list[Any]:
+        results: list[Any] = []
+        running: dict[asyncio.Task[Any], int] = {}
+        first: BaseException | None = None
+        waiting: Iterator[Any] = iter(flows)
+        try:
+            while True:
+                try:
+                    while first is None and len(running) < max(1, limit):
+                        flow = await _in_thread(partial(next, waiting, _END))
+                        if flow is _END:
+                            waiting = iter(())
+                            break
+                        results.append(None)
+                        running[asyncio.create_task(self.run(flow, ledger=ledger))] = len(results) - 1
+                except Exception as error:
+                    first = error
+                if not running:
+                    break
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    place = running.pop(task)
+                    if task.cancelled():
+                        first = first or asyncio.CancelledError()
+                    elif (error_of := task.exception()) is not None:
+                        first = first or error_of
+                    else:
+                        results[place] = task.result()
+        except BaseException:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            raise
+        if first is not None:
+            raise first
+        return results
+
+    async def _exchange(self, request: Request, sink: Sink | None) -> Reply:
+        started = self._clock()
+        self._meter.sent(request)
+        pace = Pace(self._settings.timeout)
+        async with self._sent(request, pace) as response:
+            pace.headed()
+            head = head_of(response.status_code, response.headers)
+            self._meter.answered(request, head, self._clock() - started)
+            receiver = Receiver(head, sink)
+            # A sink works beside the loop; what stays in memory needs no thread.
+            beside = _in_thread if receiver.is_fetched else _here
+            try:
+                await beside(receiver.start)
+                async for raw in _body(request, response, pace):
+                    await beside(partial(receiver.feed, raw))
+                    if receiver.is_full:
+                        break
+                return self._session.unsaid(await beside(receiver.finish))
+            except BaseException as error:
+                await beside(receiver.discard)
+                name(error, request)
+                raise
+
+    @asynccontextmanager
+    async def _sent(self, request: Request, pace: Pace) -> AsyncIterator[httpx.Response]:
+        """Send a request, give its reply with the body unread, and close it."""
+        client = await self._opened()
+        try:
+            async with _keeping(pace) as timer:
+                body = request.body
+                content = _pieces(body, pace, timer) if body is not None and body.length else None
+                prepared = client.build_request(
+                    request.method, url_of(request), headers=headers_of(request), content=content
+                )
+                response = await client.send(prepared, stream=True)
+        except (httpx.HTTPError, OSError) as error:
+            raise no_reply(request, error, sent=not isinstance(error, _NEVER_CONNECTED)) from error
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _opened(self) -> httpx.AsyncClient:
+        async with self._opening:
+            if self._client is None:
+                context = await asyncio.to_thread(_trusting, self._settings.ca_file)
+                # The connection's proxy or the environment's are used, but not on the way to this machine; httpx reads no
+                # .netrc unless told to. No cookie is kept, no redirect followed and nothing repeated.
+                self._client = httpx.AsyncClient(
+                    verify=context,
+                    timeout=httpx.Timeout(None, connect=connect_seconds(self._settings.timeout)),
+                    follow_redirects=False,
+                    http2=False,
+                    trust_env=True,
+                    proxy=self._settings.proxy,
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                    mounts=dict.fromkeys(_LOCAL),
+                )
+            return self._client
+
+
+def _trusting(ca_file: str | None) -> ssl.SSLContext:
+    place = authorities(ca_file) or certifi.where()
+    if Path(place).is_dir():
+        return ssl.create_default_context(capath=place)
+    return ssl.create_default_context(cafile=place)
+
+
+def _step(flow: Flow[T], result: Any, error: BaseException | None) -> tuple[Effect | None, Any, BaseException | None]:
+    """Let a flow go on, and give its next effect, or None and its result, or None and what it raises."""
+    try:
+        return (flow.send(result) if error is None else flow.throw(error)), None, None
+    except StopIteration as end:
+        return None, end.value, None
+    except BaseException as raised:
+        return None, None, raised
+
+
+async def _here(work: Callable[[], T]) -> T:
+    return work()
+
+
+@asynccontextmanager
+async def _keeping(pace: Pace) -> AsyncIterator[asyncio.Timeout]:
+    """End what is done in here when the exchange's time is over.
+
+    :raises TooSlowError: it was
+    """
+    try:
+        async with asyncio.timeout(pace.left()) as timer:
+            yield timer
+    except TimeoutError as error:
+        raise pace.error() from error
+
+
+async def _pieces(body: Body, pace: Pace, timer: asyncio.Timeout) -> AsyncIterator[bytes]:
+    """Give a body's pieces. Each that was taken gives the exchange more time."""
+    pieces = iter(Upload(body))
+    while (piece := await _in_thread(partial(next, pieces, None))) is not None:
+        for at in range(0, len(piece), _SENT_BYTES):
+            sent = piece[at : at + _SENT_BYTES]
+            yield sent
+            pace.sent(len(sent))
+            timer.reschedule(asyncio.get_running_loop().time() + pace.left())
+
+
+async def _body(request: Request, response: httpx.Response, pace: Pace) -> AsyncIterator[bytes]:
+    """Give a body as it comes, in pieces of ``RAW_BYTES`` while it comes fast."""
+    stream = response.aiter_raw()
+    kept: list[bytes] = []
+    size = 0
+    try:
+        while True:
+            begun = time.monotonic()
+            async with _keeping(pace):
+                raw = await anext(stream, b"")
+            pace.came(len(raw), time.monotonic() - begun)
+            kept += [raw] if raw else []
+            size += len(raw)
+            if size >= RAW_BYTES or (kept and not raw):
+                yield b"".join(kept)
+                kept, size = [], 0
+            if not raw:
+                return
+    except (httpx.HTTPError, OSError) as error:
+        raise no_reply(request, error, sent=True) from error

@@ -1,0 +1,326 @@
+"""Runs flows with ``requests``, for tasks. It does I/O and decides nothing.
+
+The adapter of ``requests`` is used without its ``Session``: that one would send the credentials of ``~/.netrc`` in
+place of our token, keep cookies, and read the body of a redirect it was told not to follow. What it does for us, the
+proxies and authorities of the environment, is two lines here. One adapter serves all threads.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import copy
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property, partial
+from typing import Any, Final, Protocol, Self, TypeVar
+
+import requests
+import urllib3
+from requests.utils import get_environ_proxies
+
+from airflow_provider_sfbulk.client.auth.session import Session
+from airflow_provider_sfbulk.client.effects import (
+    Aside,
+    Authorize,
+    Effect,
+    Fetch,
+    Flow,
+    Ledger,
+    Now,
+    Recall,
+    Record,
+    Reply,
+    Request,
+    Send,
+    Sink,
+    Sleep,
+    Together,
+    Token,
+)
+from airflow_provider_sfbulk.client.errors import StoppedError
+from airflow_provider_sfbulk.client.http.door import Door
+from airflow_provider_sfbulk.client.http.exchange import (
+    RAW_BYTES,
+    Meter,
+    Receiver,
+    Upload,
+    authorities,
+    head_of,
+    headers_of,
+    is_local,
+    name,
+    no_reply,
+    url_of,
+)
+from airflow_provider_sfbulk.client.http.memory_ledger import MemoryLedger
+from airflow_provider_sfbulk.client.http.pace import Pace, connect_seconds
+from airflow_provider_sfbulk.client.http.paced import PACE, PacedAdapter
+from airflow_provider_sfbulk.client.protocol.org import ApiUsage
+from airflow_provider_sfbulk.client.settings import Settings
+
+T = TypeVar("T")
+
+
+class Outside(Protocol):
+    """Makes a call in the thread that runs the outermost flow."""
+
+    def __call__(self, act: Callable[[], T], /) -> T:
+        """Make it, and return or raise what comes of it."""
+
+
+def _here(act: Callable[[], T], /) -> T:
+    return act()
+
+
+def _by_door(door: Door, outside: Outside, act: Callable[[], T], /) -> T:
+    return door.call(partial(outside, act))
+
+
+_CONNECTIONS: Final = 20
+_LOOK_SECONDS: Final = 0.5
+"""How often a thread that waits for another's login looks whether it was told to stop."""
+
+_NEVER_CONNECTED: Final = (
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.ProxyError,
+)
+
+
+class BlockingDriver:
+    """Runs flows in the calling thread. Several threads may use one driver at once.
+
+    :param settings: of the connection
+    :param session: the token to share; by default an own one
+    :param clock: seconds of a monotonic clock
+    :param sleep: waits; by default until the time is over or :meth:`stop` is called
+    :param chance: random number from 0 to 1, for jitter
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        session: Session | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._session = session or Session(settings)
+        self._clock = clock
+        self._chance = chance
+        self._login = threading.Lock()
+        self._stopped = threading.Event()
+        self._reason = StoppedError("stopped")
+        self._sleep = sleep or self._stopped.wait
+        self._meter = Meter()
+        self._adapter = PacedAdapter(_CONNECTIONS)
+
+    @property
+    def calls(self) -> int:
+        """API calls sent so far."""
+        return self._meter.calls
+
+    @property
+    def usage(self) -> ApiUsage | None:
+        """What Salesforce last said of the org's API calls."""
+        return self._meter.usage
+
+    def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
+        """Run a flow to its end and return its result.
+
+        :param ledger: performs ``Recall`` and ``Record``; by default one that is forgotten with the run. It is used in the
+            calling thread alone, as are ``Aside`` and logins, whatever the flow runs at the same time
+        :raises SfBulkError: what the flow raises
+        """
+        return self._run(flow, ledger or MemoryLedger(), _here)
+
+    def _run(self, flow: Flow[T], ledger: Ledger, outside: Outside) -> T:
+        """Run a flow.
+
+        :param outside: makes calls in the thread that runs the outermost flow
+        """
+        result: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                effect = flow.send(result) if error is None else flow.throw(error)
+            except StopIteration as end:
+                value: T = end.value
+                return value
+            result = error = None
+            try:
+                result = self._perform(effect, ledger, outside)
+            except BaseException as raised:  # also a kill: the flow's own cleaning up has to run
+                error = raised
+
+    def stop(self, reason: str = "stopped") -> None:
+        """Let every running flow end at its next effect, with ``StoppedError``. What is under way is let finish.
+
+        May be called from a signal handler and from other threads.
+        """
+        self._reason = StoppedError(reason)
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._adapter.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _perform(self, effect: Effect, ledger: Ledger, outside: Outside) -> Any:
+        self._check()
+        result: Any = None
+        match effect:
+            case Send(request):
+                result = self._exchange(request, None)
+            case Fetch(request, sink):
+                result = self._exchange(request, sink)
+            case Authorize(stale):
+                result = self._authorize(stale, outside)
+            case Sleep(seconds, jitter):
+                self._sleep(seconds * (1.0 - jitter * self._chance()))
+                self._check()
+            case Now():
+                result = self._clock()
+            case Recall(key):
+                result = outside(partial(ledger.recall, key))
+            case Record(key, value):
+                result = outside(partial(ledger.record, key, value))
+            case Aside(act):
+                outside(act)
+            case Together(flows, limit):
+                result = self._together(flows, limit, ledger, outside)
+        return result
+
+    def _check(self) -> None:
+        if self._stopped.is_set():
+            raise copy.copy(self._reason)
+
+    def _authorize(self, stale: Token | None, outside: Outside) -> Token:
+        seen = self._session.logins
+        if (token := self._session.settled(stale, seen)) is not None:
+            return token
+        return outside(partial(self._log_in, stale, seen))
+
+    def _log_in(self, stale: Token | None, seen: int) -> Token:
+        while not self._login.acquire(timeout=_LOOK_SECONDS):
+            self._check()
+        try:
+            return self._session.settled(stale, seen) or self.run(self._session.renew(stale))
+        finally:
+            self._login.release()
+
+    def _together(self, flows: Iterable[Flow[Any]], limit: int, ledger: Ledger, outside: Outside) -> list[Any]:
+        results: list[Any] = []
+        running: dict[Future[Any], int] = {}
+        first: BaseException | None = None
+        waiting = iter(flows)
+        door = Door()
+        by_door = partial(_by_door, door, outside)
+        with ThreadPoolExecutor(max(1, limit), thread_name_prefix="sfbulk") as pool:
+            try:
+                while True:
+                    try:
+                        while first is None and len(running) < max(1, limit):
+                            flow = next(waiting)
+                            results.append(None)
+                            # With the log's context variables, so that lines of all threads belong to the task.
+                            run = partial(self._run, flow, ledger, by_door)
+                            future = pool.submit(contextvars.copy_context().run, run)
+                            running[future] = len(results) - 1
+                            door.watch(future)
+                    except StopIteration:
+                        waiting = iter(())
+                    except BaseException as error:
+                        first = error
+                    if not running:
+                        break
+                    future = door.serve()
+                    place = running.pop(future)
+                    if (error_of := future.exception()) is None:
+                        results[place] = future.result()
+                    else:
+                        first = first or error_of
+            finally:
+                door.shut()  # before the pool waits for threads that wait at the door
+        if first is not None:
+            raise first
+        return results
+
+    def _exchange(self, request: Request, sink: Sink | None) -> Reply:
+        started = self._clock()
+        self._meter.sent(request)
+        pace = Pace(self._settings.timeout)
+        with self._sent(request, pace) as response:
+            pace.headed()
+            head = head_of(response.status_code, response.headers)
+            self._meter.answered(request, head, self._clock() - started)
+            receiver = Receiver(head, sink)
+            try:
+                receiver.start()
+                for raw in self._body(request, response):
+                    receiver.feed(raw)
+                    if receiver.is_full:
+                        break
+                return self._session.unsaid(receiver.finish())
+            except BaseException as error:
+                receiver.discard()
+                name(error, request)
+                raise
+
+    @contextmanager
+    def _sent(self, request: Request, pace: Pace) -> Iterator[requests.Response]:
+        """Send a request, give its reply with the body unread, and close it."""
+        body = Upload(request.body) if request.body is not None and request.body.length else None
+        url = url_of(request)
+        prepared = requests.Request(request.method, url, headers=headers_of(request), data=body).prepare()
+        kept = PACE.set(pace)
+        try:
+            response = self._adapter.send(
+                prepared,
+                stream=True,
+                timeout=(connect_seconds(self._settings.timeout), self._settings.timeout),
+                verify=self._authorities or True,
+                proxies=self._proxies(request, url),
+            )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise no_reply(request, error, sent=_was_sent(error)) from error
+        finally:
+            PACE.reset(kept)
+        try:
+            yield response
+        finally:
+            response.close()
+
+    @cached_property
+    def _authorities(self) -> str | None:
+        return authorities(self._settings.ca_file)
+
+    def _proxies(self, request: Request, url: str) -> dict[str, str]:
+        if is_local(request):
+            return {}
+        proxy = self._settings.proxy
+        return get_environ_proxies(url) if proxy is None else {"http": proxy, "https": proxy}
+
+    def _body(self, request: Request, response: requests.Response) -> Iterator[bytes]:
+        try:
+            yield from response.raw.stream(RAW_BYTES, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise no_reply(request, error, sent=True) from error
+
+
+def _was_sent(error: Exception) -> bool:
+    """Whether something of the request may have left: not when its connection was never made."""
+    inner = error.args[0] if error.args else None
+    reason = inner.reason if isinstance(inner, urllib3.exceptions.MaxRetryError) else inner
+    return not isinstance(reason, _NEVER_CONNECTED)

@@ -1,0 +1,145 @@
+"""Connections of ``urllib3`` that keep the pace of an exchange: every single wait for the network ends with its time.
+
+``requests`` has a timeout for the silence between two bytes only, and reads on by itself until it has as many bytes as
+it was asked for. So the socket is wrapped, below everything that buffers: TLS, a proxy's tunnel and every framing of a
+body are covered alike.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from contextvars import ContextVar
+from typing import Any, ClassVar, Final, cast
+
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from airflow_provider_sfbulk.client.http.pace import Pace
+
+PACE: Final[ContextVar[Pace | None]] = ContextVar("sfbulk_pace", default=None)
+"""Of the exchange that this thread is at. A connection takes it over when it is given the request."""
+
+
+class _Reading(io.RawIOBase):
+    """What a reply is read from."""
+
+    def __init__(self, paced: _PacedSocket, raw: io.RawIOBase) -> None:
+        super().__init__()
+        self._paced = paced
+        self._raw = raw
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        pace = self._paced.pace
+        self._paced.settimeout(pace.left())
+        begun = time.monotonic()
+        try:
+            count = self._raw.readinto(buffer)
+        except TimeoutError as error:
+            raise pace.error() from error
+        pace.came(count or 0, time.monotonic() - begun)
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _PacedSocket:
+    """A socket of any kind, whose waits keep the pace. Whatever it does not say itself, the socket says."""
+
+    def __init__(self, inner: Any, pace: Pace) -> None:
+        self.inner = inner
+        self.pace = pace
+
+    def makefile(self, mode: str, *_: Any, **__: Any) -> io.BufferedReader:
+        # Of the socket's own kind: it counts what still reads from it when it is closed.
+        return io.BufferedReader(_Reading(self, self.inner.makefile(mode, 0)))
+
+    def sendall(self, data: Any, *flags: Any) -> None:
+        with memoryview(data).cast("B") as waiting:
+            at = 0
+            while at < len(waiting):
+                self.inner.settimeout(self.pace.left())
+                try:
+                    count = self.inner.send(waiting[at:], *flags)
+                except TimeoutError as error:
+                    raise self.pace.error() from error
+                self.pace.sent(count)
+                at += count
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+class _Paced:
+    """Makes a connection's socket keep the pace of the exchange it is used for. Mixed into a connection."""
+
+    sock: Any
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        self.sock = _PacedSocket(self.sock, _current())
+
+    def _tunnel(self) -> None:
+        paced = _PacedSocket(self.sock, _current())
+        self.sock = paced
+        try:
+            super()._tunnel()  # type: ignore[misc]
+        finally:
+            if self.sock is paced:
+                self.sock = paced.inner
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None:  # it was used before
+            self.sock.pace = _current()
+        super().request(*args, **kwargs)  # type: ignore[misc]
+
+
+def _current() -> Pace:
+    pace = PACE.get()
+    assert pace is not None, "a driver sets it before it sends"
+    return pace
+
+
+class _Connection(_Paced, HTTPConnection):
+    pass
+
+
+class _TlsConnection(_Paced, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = cast("Any", _Connection)
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = cast("Any", _TlsConnection)
+
+
+class PacedAdapter(HTTPAdapter):
+    """The adapter of ``requests``, with such connections. Nothing is repeated: every retry is a flow's decision, and
+    ``urllib3`` by itself would repeat a PUT."""
+
+    _POOLS: ClassVar = {"http": _Pool, "https": _TlsPool}
+
+    def __init__(self, connections: int) -> None:
+        never = urllib3.Retry(total=0, read=False, redirect=0)
+        super().__init__(pool_maxsize=connections, max_retries=never)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make the manager of direct connections."""
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Give the manager of connections through a proxy."""
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = self._POOLS
+        return manager

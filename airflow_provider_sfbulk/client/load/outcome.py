@@ -1,0 +1,423 @@
+"""What became of every record of a load, over all its rounds, and which records are sent again.
+
+One pass over the rounds, in their order, and over each round's parts. A part's result files are fetched, each proven whole;
+their rows are matched with the rows that were sent; a row that a later round took up is left out here, and every other
+row has its last outcome. So each row of the input is once in the result files, and the records of a round that is yet to
+be sent are the input's own bytes.
+
+The pass is as cheap as it can be while proven. A job that is ``JobComplete`` with as many records processed as uploaded is
+counted by its own counters. Its failed records are fetched for their codes. Everything else is fetched, and the input
+read again, only for result files or when records are about to be sent again; before that the three files of a part
+must add up to what was uploaded.
+
+A round that went by Bulk API 1.0 needs neither matching nor the input: results come in the order of the request, and
+what was sent is read back (``bulk1/outcome.py``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airflow_provider_sfbulk.client.bulk1 import load as load1
+from airflow_provider_sfbulk.client.bulk1.batch_rows import BatchRows
+from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
+from airflow_provider_sfbulk.client.bulk1.outcome import BatchOutcome, read_back, read_outcome
+from airflow_provider_sfbulk.client.csv.dialect import dialect_of
+from airflow_provider_sfbulk.client.effects import Flow
+from airflow_provider_sfbulk.client.errors import InputChangedError, ProtocolError, SourceError, StorageError
+from airflow_provider_sfbulk.client.load.fill import Filled
+from airflow_provider_sfbulk.client.load.fingerprints import RowForm, fingerprint
+from airflow_provider_sfbulk.client.load.matching import match
+from airflow_provider_sfbulk.client.load.pick import records_at
+from airflow_provider_sfbulk.client.load.resend import Numbered, Residue
+from airflow_provider_sfbulk.client.load.rounds import Again, Round, is_refused_input
+from airflow_provider_sfbulk.client.load.settle import KINDS, Kind
+from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.parts.split import Part
+from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.results.result_files import JobResult, ResultFile, error_codes
+from airflow_provider_sfbulk.client.results.typed import read_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A part of a round, and the final state of its job."""
+
+    part: Filled
+    job: JobInfo
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the job's own counters tell what became of its records."""
+        return self.job.state is JobState.JOB_COMPLETE and self.job.processed == self.part.records
+
+    def expected(self, kind: Kind) -> int | None:
+        """Records of that kind by the job's counters; None when these do not tell."""
+        if not self.is_told:
+            return None
+        return {"successful": self.job.successful, "failed": self.job.failed, "unprocessed": 0}[kind]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A way to read the input again.
+
+    :param parts: cuts it once more, as it was cut; closed when no more of it is needed
+    :param form: how rows with these columns are compared
+    """
+
+    parts: Callable[[], Generator[Part]]
+    form: Callable[[Sequence[str]], RowForm]
+
+
+Files: TypeAlias = Mapping[Kind, ResultFile]
+
+
+@dataclass
+class Outcome:
+    """What became of the records.
+
+    :param counts: records of the input by their last outcome
+    :param errors: those that failed, by Salesforce's code
+    :param jobs: of every round, in order
+    :param again: the records of the next round; None when there is none to be sent
+    """
+
+    counts: Counter[Kind] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    jobs: list[tuple[int, Sent]] = field(default_factory=list)
+    again: Residue | None = None
+
+    @property
+    def job_ids(self) -> list[str]:
+        """Ids of the jobs, in order, each once: a job of Bulk API 1.0 has many parts."""
+        return list(dict.fromkeys(sent.job.id for _, sent in self.jobs))
+
+
+def settle(
+    jobs: IngestJobs,
+    rounds: Sequence[Round],
+    infos: Mapping[str, JobInfo],
+    *,
+    given: Input,
+    rule: Again | None = None,
+    files: Files | None = None,
+) -> Flow[Outcome]:
+    """Find out what became of every record.
+
+    :param rounds: of the load, from the first
+    :param infos: the final state of every job, by id; of every batch of Bulk API 1.0, by its short id
+    :param given: the input, read again only when it is needed
+    :param rule: what may be sent again
+    :param files: where the rows go, by kind. They are left uncommitted, and are worthless when records are sent again
+    :raises ProtocolError: when a job's files do not add up to what was uploaded to it
+    :raises InputChangedError: when records should be sent again, but the input can no longer be read as it was
+    :raises TransportError: when a file stays cut
+    """
+    rules = {each.number: each.rule for each in rounds if each.rule is not None}
+    if rule is not None:
+        rules[len(rounds)] = rule
+    if files is None:
+        counted = yield from _Pass(jobs, rounds, infos, rules, None, None).run()
+        # Records that could not be told apart were not sent on, whatever the rule says: then these numbers do not add up.
+        if not counted.chosen and counted.adds_up:
+            return counted.outcome
+    passed = yield from _Pass(jobs, rounds, infos, rules, given, files).run()
+    return passed.outcome
+
+
+class _Pass:
+    """One pass.
+
+    :ivar chosen: records of the round that is yet to be sent
+    """
+
+    def __init__(
+        self,
+        jobs: IngestJobs,
+        rounds: Sequence[Round],
+        infos: Mapping[str, JobInfo],
+        rules: Mapping[int, Again],
+        given: Input | None,
+        files: Files | None,
+    ) -> None:
+        self.outcome = Outcome()
+        self.chosen = 0
+        self._jobs = jobs
+        self._rounds = rounds
+        self._infos = infos
+        self._rules = rules
+        self._given = given
+        self._files = files
+        self._residues: dict[int, Residue] = {number: Residue() for number in rules}
+        self._unreadable: Exception | None = None
+
+    def run(self) -> Flow[_Pass]:
+        try:
+            for each in self._rounds:
+                yield from self._round(each)
+            if self._given is not None:
+                self._check()
+        except BaseException:
+            self._close(all_of_them=True)
+            raise
+        next_round = self._residues.get(len(self._rounds))
+        self.outcome.again = next_round if next_round is not None and next_round.records else None
+        self._close(all_of_them=self.outcome.again is None)
+        return self
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether each record of the input has one last outcome, or goes again."""
+        sent = sum(part.records for part in self._rounds[0].parts)
+        return sum(self.outcome.counts.values()) + self.chosen == sent
+
+    def _check(self) -> None:
+        """Refuse an outcome that loses sight of a record.
+
+        :raises InputChangedError: when it is for want of the input
+        """
+        if self.adds_up:
+            return
+        if self._unreadable is not None:
+            raise self._unreadable
+        raise ProtocolError(
+            "the results of the load's rounds do not reconcile: "
+            f"{sum(part.records for part in self._rounds[0].parts)} records were sent, "
+            f"{sum(self.outcome.counts.values())} have an outcome. Nothing is sent again: compare the jobs' result files "
+            "with the input."
+        )
+
+    def _close(self, *, all_of_them: bool) -> None:
+        for number, residue in self._residues.items():
+            if all_of_them or number < len(self._rounds):
+                residue.close()
+
+    def _round(self, one: Round) -> Flow[None]:
+        with self._rows_of(one) as rows:
+            for part in one.parts:
+                sent = Sent(part, self._infos[part.key])
+                self.outcome.jobs.append((one.number, sent))
+                with ExitStack() as stack:
+                    numbered = self._next(rows, part)
+                    if numbered is not None:
+                        stack.callback(numbered.part.close)
+                    if isinstance(part, load1.Sent):
+                        yield from self._batch(one.number, part, sent, numbered)
+                    else:
+                        yield from self._part(one.number, sent, numbered, stack)
+
+    @contextmanager
+    def _rows_of(self, one: Round) -> Iterator[Iterator[Numbered] | None]:
+        if self._given is None or (one.number == 0 and one.mode is not None):
+            yield None
+        elif one.number == 0:
+            with closing(self._given.parts()) as parts:
+                yield (Numbered(part, _numbers(part)) for part in parts)
+        else:
+            assert one.rule is not None
+            yield self._residues[one.number].parts(
+                max_bytes=one.cut.part_bytes,
+                max_records=one.cut.part_records,
+                sort_by=one.rule.sort_by,
+                commas=one.mode is not None,
+            )
+
+    def _next(self, rows: Iterator[Numbered] | None, part: Filled) -> Numbered | None:
+        """Read the next part again; None when it is not what was uploaded, and the reason is kept."""
+        if rows is None or self._unreadable is not None:
+            return None
+        try:
+            numbered = next(rows, None)
+        except (SourceError, StorageError, OSError) as error:
+            self._cannot_read(error, part)
+            return None
+        if numbered is None or numbered.part.sha256 != part.sha256:
+            if numbered is not None:
+                numbered.part.close()
+            self._cannot_read(None, part)
+            return None
+        return numbered
+
+    def _cannot_read(self, cause: Exception | None, part: Filled) -> None:
+        why = f"it cannot be read ({cause})" if cause is not None else "it gives other records than were uploaded"
+        self._unreadable = InputChangedError(
+            f"the input is not what it was when it was uploaded: {why}, first in part {part.number} (job {part.job_id}). "
+            "Records that were not saved can be sent again only from the same input: put it back, or set staging_path, "
+            "where a load's parts are kept until it is done."
+        )
+        self._unreadable.__cause__ = cause
+        log.warning("the rows of the results cannot be numbered: %s", self._unreadable)
+
+    def _part(self, number: int, sent: Sent, numbered: Numbered | None, stack: ExitStack) -> Flow[None]:
+        results: dict[Kind, JobResult] = {}
+
+        def fetch(kind: Kind) -> Flow[None]:
+            expected = sent.expected(kind)
+            if expected == 0:
+                return
+            sink = JobResult(sent.job.id, dialect_of(sent.job), kind, expect_records=expected)
+            stack.callback(sink.close)
+            yield from self._jobs.at(sent.job.api_version).results(sent.job.id, KINDS[kind], sink)
+            if sink.records:
+                results[kind] = sink
+
+        for kind in ("failed", "unprocessed"):
+            yield from fetch(kind)
+        codes = error_codes(results["failed"]) if "failed" in results else []
+        goes_to = {
+            kind: self._destinations(number, sent, kind, result.records, codes) for kind, result in results.items()
+        }
+        goes_on = any(places.any() for places in goes_to.values())
+        if self._files is not None or not sent.is_told or (goes_on and self._given is not None):
+            yield from fetch("successful")
+            self._check_sum(sent, results)
+        if "successful" in results:
+            goes_to["successful"] = np.zeros(results["successful"].records, dtype=np.int64)
+        else:
+            self.outcome.counts["successful"] += sent.expected("successful") or 0
+        indexes = self._match(results, numbered)
+        if self._given is not None:
+            self._send_on(sent, numbered, goes_to, indexes)
+        self._count(goes_to, codes)
+        if self._files is not None:
+            for kind, result in results.items():
+                self._files[kind].add(result, goes_to[kind] == 0, _input_rows(numbered, indexes.get(kind), result))
+
+    def _batch(self, number: int, batch: load1.Sent, sent: Sent, numbered: Numbered | None) -> Flow[None]:
+        """Find out what became of a batch of Bulk API 1.0."""
+        if sent.is_told and not sent.job.failed and self._files is None:
+            self.outcome.counts["successful"] += batch.records
+            return
+        jobs = Jobs1(self._jobs.api_version)
+        outcome: BatchOutcome = yield from read_outcome(jobs, batch, sent.job)
+        indexes = {kind: places for kind in KINDS if len(places := outcome.places(kind))}
+        goes_to = {
+            kind: np.zeros(len(places), dtype=np.int64)
+            if kind == "successful"
+            else self._destinations(number, sent, kind, len(places), outcome.codes)
+            for kind, places in indexes.items()
+        }
+        goes_on = any(places.any() for places in goes_to.values())
+        if self._files is not None or (goes_on and self._given is not None):
+            part = yield from read_back(jobs, batch)
+            # Of a later round the input's numbers are known from the rounds before, unless these could not be read.
+            known = _numbers(part) if number == 0 else np.zeros(part.records, dtype=np.int64)
+            read = Numbered(part, known if numbered is None else numbered.numbers)
+            if goes_on and self._given is not None:
+                self._send_on(sent, read, goes_to, indexes)
+            if self._files is not None:
+                for kind, places in indexes.items():
+                    rows = BatchRows(batch.job_id, kind, part, outcome.results, places)
+                    self._files[kind].add(rows, goes_to[kind] == 0, read.numbers[places])
+        self._count(goes_to, outcome.codes)
+
+    def _destinations(
+        self, number: int, sent: Sent, kind: Kind, records: int, codes: Sequence[str]
+    ) -> NDArray[np.int64]:
+        """Tell for each row of a kind which later round takes it up; 0 for none.
+
+        :param codes: of the failed rows
+        """
+        later = [(at, rule) for at, rule in sorted(self._rules.items()) if at > number]
+        if kind == "unprocessed":
+            refused = is_refused_input(sent.job)
+            place = next((at for at, rule in later if rule.unprocessed and (rule.refused or not refused)), 0)
+            return np.full(records, place, dtype=np.int64)
+        places = {code: next((at for at, rule in later if rule.takes(code)), 0) for code in set(codes)}
+        return np.fromiter((places[code] for code in codes), dtype=np.int64, count=len(codes))
+
+    @staticmethod
+    def _check_sum(sent: Sent, results: Mapping[Kind, JobResult]) -> None:
+        found = {kind: results[kind].records if kind in results else 0 for kind in KINDS}
+        if sum(found.values()) != sent.part.records:
+            raise ProtocolError(
+                f"job {sent.job.id} ({sent.job.state}) does not reconcile: {sent.part.records} records were uploaded, its "
+                f"result files have {', '.join(f'{count} {kind}' for kind, count in found.items())}. Nothing of it is "
+                "sent again. Salesforce may still be writing them: a retry looks once more.",
+                job_id=sent.job.id,
+            )
+
+    def _match(self, results: Mapping[Kind, JobResult], numbered: Numbered | None) -> Mapping[Kind, NDArray[np.int64]]:
+        """Tell for each row of the results which row of the part it is, from 0; -1 when that cannot be told."""
+        if numbered is None or self._given is None or not results:
+            return {}
+        columns, batches = _rows(numbered.part)
+        for result in results.values():
+            result.check_columns(columns)
+        form = self._given.form(columns)
+        rows = fingerprint(batches, form)
+        return match(rows, {kind: fingerprint(result.batches(), form) for kind, result in results.items()}).rows
+
+    def _send_on(
+        self,
+        sent: Sent,
+        numbered: Numbered | None,
+        goes_to: dict[Kind, NDArray[np.int64]],
+        indexes: Mapping[Kind, NDArray[np.int64]],
+    ) -> None:
+        """Put rows that a later round takes up into its residue. Those that cannot be told apart stay where they are."""
+        if not any(places.any() for places in goes_to.values()):
+            return
+        if numbered is None:
+            assert self._unreadable is not None
+            if any((places == len(self._rounds)).any() for places in goes_to.values()):
+                raise self._unreadable
+            return
+        untold = 0
+        for kind, places in goes_to.items():
+            blind = (places > 0) & (indexes[kind] < 0)
+            untold += int(blind.sum())
+            places[blind] = 0
+        if untold:
+            log.warning(
+                "job %s: %d records that could be sent again cannot be told from others of the input, and are not sent: "
+                "name columns that identify a record as key_columns",
+                sent.job.id,
+                untold,
+            )
+        columns, _ = _rows(numbered.part)
+        for place in sorted({int(place) for places in goes_to.values() for place in np.unique(places)} - {0}):
+            rows = np.sort(np.concatenate([indexes[kind][places == place] for kind, places in goes_to.items()]))
+            blocks = records_at(numbered.part.body.chunks(), numbered.part.dialect, rows)
+            self._residues[place].add(columns, numbered.part.dialect, blocks, numbered.numbers[rows])
+
+    def _count(self, goes_to: Mapping[Kind, NDArray[np.int64]], codes: Sequence[str]) -> None:
+        for kind, places in goes_to.items():
+            stays = places == 0
+            self.outcome.counts[kind] += int(stays.sum())
+            self.chosen += int((places == len(self._rounds)).sum())
+            if kind == "failed":
+                self.outcome.errors.update(code for code, counts in zip(codes, stays, strict=True) if counts)
+
+
+def _rows(part: Part) -> tuple[tuple[str, ...], Iterator[pa.RecordBatch]]:
+    """Read the columns and rows that were uploaded."""
+    batches = read_text(part.body.chunks(), part.dialect)
+    first = next(batches)
+    return tuple(first.schema.names), chain((first,), batches)
+
+
+def _numbers(part: Part) -> NDArray[np.int64]:
+    return np.arange(part.first_row, part.first_row + part.records, dtype=np.int64)
+
+
+def _input_rows(numbered: Numbered | None, indexes: NDArray[np.int64] | None, result: JobResult) -> NDArray[np.int64]:
+    """Give the number in the input, from 1, of each row of a result; 0 where it cannot be told."""
+    if numbered is None or indexes is None:
+        return np.zeros(result.records, dtype=np.int64)
+    return np.where(indexes < 0, 0, numbered.numbers[indexes])

@@ -1,0 +1,76 @@
+"""Records of a CSV by their place in it, as the very bytes that they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from airflow_provider_sfbulk.client.csv.decode import BLOCK_BYTES, Blocks, RecordCounter
+from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.csv.scan import CR, LF, Bytes, Places, record_ends
+from airflow_provider_sfbulk.client.parts.stream import Block
+
+
+def records_at(
+    chunks: Iterable[bytes], dialect: Dialect, indexes: NDArray[np.int64], *, block_bytes: int = BLOCK_BYTES
+) -> Iterator[Block]:
+    """Give the records with these places, line endings included, in blocks.
+
+    Records are counted as ``arrow.read_text`` and Salesforce do: line breaks inside quotes are no ends, a line with
+    nothing on it is no record. Memory is that of a block of the CSV.
+
+    :param chunks: a whole CSV with its header, cut anywhere
+    :param indexes: places from 0, the header not counted, ascending and none of them twice
+    :param block_bytes: bytes of the CSV that are looked at in one go, about
+    :raises ValueError: when the indexes are not ascending, or there are not so many records
+    :raises TransportError: when the CSV is not whole
+    """
+    if indexes.size and (indexes[0] < 0 or (np.diff(indexes) <= 0).any()):
+        raise ValueError("indexes of records are ascending, from 0")
+    past = 0
+    for block in _blocks(chunks, dialect, block_bytes):
+        begins, ends = _records(block)
+        first, last = np.searchsorted(indexes, (past, past + len(ends)))
+        chosen = indexes[first:last] - past
+        past += len(ends)
+        if chosen.size:
+            yield Block(_cut_out(block, begins[chosen], ends[chosen]), chosen.size)
+    if indexes.size and indexes[-1] >= past:
+        raise ValueError(f"record {indexes[-1]} of a CSV that has {past}, counted from 0")
+
+
+def _blocks(chunks: Iterable[bytes], dialect: Dialect, size: int) -> Iterator[bytes]:
+    counter = RecordCounter(dialect)
+    blocks = Blocks(counter, size=size)
+    for data in chunks:
+        counter.feed(data)
+        block = blocks.feed(data)
+        if block:
+            yield block
+    counter.finish()
+    block = blocks.rest()
+    if block:
+        yield block
+
+
+def _records(block: bytes) -> tuple[Places, Places]:
+    """Places where each record begins, and just after it."""
+    ends = record_ends(block)
+    begins = np.concatenate(([0], ends[:-1]))
+    lengths = ends - begins
+    if lengths.min() > 2:
+        return begins, ends
+    data: Bytes = np.frombuffer(block, np.uint8)
+    blank = (data[begins] == LF) | ((lengths == 2) & (data[begins] == CR))
+    kept = np.flatnonzero(~blank)
+    return begins[kept], ends[kept]
+
+
+def _cut_out(block: bytes, begins: Places, ends: Places) -> bytes:
+    """Join records; neighbours are cut out in one piece."""
+    gaps = np.flatnonzero(begins[1:] != ends[:-1])
+    starts = begins[np.concatenate(([0], gaps + 1))].tolist()
+    stops = ends[np.concatenate((gaps, [len(ends) - 1]))].tolist()
+    return b"".join([block[start:stop] for start, stop in zip(starts, stops, strict=True)])

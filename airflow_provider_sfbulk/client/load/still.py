@@ -1,0 +1,90 @@
+"""Whether a job of Bulk API 2.0 that ended before all its records were tried has really come to rest.
+
+Facts. An abort stops the batches that have not begun; one at work is finished, and what it saves stays (Bulk API 2.0 guide,
+"Close or Abort a Job"). Until then its records count as unprocessed, and the three result files add up. Bulk API 1.0 tells
+of each batch, see ``waiting.jobs``; 2.0 tells only counters, which move when a batch is done. A batch has 10,000 records
+at most, and five minutes (``limits``).
+
+Theory. So nothing but time tells. A job that has not changed for as long as its unprocessed records may take as one batch
+is at rest: five minutes for 10,000 and more, some seconds for a handful. The time counts from the job's last change by the
+org's own clock, so that a retry or a clear that comes later waits for nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.effects import Flow, Now, Sleep
+from airflow_provider_sfbulk.client.errors import SfBulkError
+from airflow_provider_sfbulk.client.load.fill import Filled
+from airflow_provider_sfbulk.client.load.rounds import is_refused_input
+from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.protocol.org import server_time
+
+BATCH_SECONDS: Final = float(limits.BATCH_SECONDS)
+LEAST_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 10.0
+
+log = logging.getLogger(__name__)
+
+
+def wait_until_still(
+    jobs: IngestJobs, parts: Iterable[Filled], ends: Mapping[str, JobInfo]
+) -> Flow[dict[str, JobInfo]]:
+    """Wait until no batch of these jobs can be at work any more.
+
+    :param parts: what was sent to each job
+    :param ends: how they ended, by their ids
+    :return: those that had to be asked again
+    """
+    found: dict[str, JobInfo] = {}
+    for part in parts:
+        job = ends[part.job_id]
+        if _may_be_at_work(job, part):
+            found[job.id] = yield from _still(jobs, job, part)
+    return found
+
+
+def _may_be_at_work(job: JobInfo, part: Filled) -> bool:
+    ended_early = job.state in (JobState.ABORTED, JobState.FAILED)
+    return ended_early and job.processed < part.records and not is_refused_input(job)
+
+
+def _still(jobs: IngestJobs, job: JobInfo, part: Filled) -> Flow[JobInfo]:
+    known: float = yield Now()
+    # What is known of the job's rest before this process looked at it.
+    rest = yield from _age(job)
+    while True:
+        now: float = yield Now()
+        left = still_seconds(part.records - job.processed) - rest - (now - known)
+        if left <= 0:
+            return job
+        log.info(
+            "job %s ended %s with %d records that were not tried: for %.0f s a batch of it may still be at work",
+            *(job.id, job.state, part.records - job.processed, left),
+        )
+        yield Sleep(min(left, _LOOK_SECONDS))
+        again = yield from jobs.get(job.id)
+        if (again.processed, again.failed, again.system_modstamp) != (job.processed, job.failed, job.system_modstamp):
+            known, rest = (yield Now()), 0.0
+        job = again
+
+
+def still_seconds(unprocessed: int) -> float:
+    """Give the seconds that a batch of so many records may take."""
+    return max(LEAST_SECONDS, BATCH_SECONDS * min(1.0, unprocessed / limits.BATCH_RECORDS))
+
+
+def _age(job: JobInfo) -> Flow[float]:
+    """Say how long ago the job changed last, by the org's clock; 0 when that cannot be said."""
+    try:
+        now = yield from server_time()
+    except SfBulkError:
+        return 0.0
+    if now is None or job.system_modstamp is None:
+        return 0.0
+    return max(0.0, (now - job.system_modstamp).total_seconds())

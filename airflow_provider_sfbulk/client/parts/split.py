@@ -1,0 +1,238 @@
+"""Encoded records cut into parts: one part, one job."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.csv.scan import record_ends
+from airflow_provider_sfbulk.client.effects import Body
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.parts.stream import Block, RecordStream
+from airflow_provider_sfbulk.client.parts.temporary import TemporaryFile
+from airflow_provider_sfbulk.client.parts.threads import Behind
+
+CONTENT_TYPE: Final = "text/csv; charset=UTF-8"
+
+MEMORY_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of a part that are held in memory; a larger one lies in a file."""
+
+_SEND_BYTES: Final = 256 * 1024
+
+
+class Spool:
+    """Bytes written once and read as often as wanted, in memory or, when they are many, in a temporary file.
+
+    The file has no name: it is gone with the process, also one that is killed.
+
+    :param folder: where the file lies; None = the system's place for temporary files
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
+        self._folder = folder
+        self._held: list[bytes] = []
+        self._file: TemporaryFile | None = None
+        self._closed = False
+        self.length = 0
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self.length += len(data)
+        if self._file is None and self.length > MEMORY_BYTES:
+            self._file = TemporaryFile(folder=self._folder)
+            self._file.writelines(self._held)
+            self._held = []
+        if self._file is None:
+            self._held.append(data)
+        else:
+            self._file.write(data)
+
+    def finish(self) -> None:
+        """Nothing more will be written."""
+        if self._file is not None:
+            self._file.flush()
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the bytes from the beginning. Readings do not disturb each other.
+
+        :raises ValueError: after :meth:`close`
+        """
+        if self._closed:
+            raise ValueError("the part is closed")
+        if self._file is None:
+            yield from self._held
+            return
+        place = 0
+        while place < self.length:
+            chunk = self._file.read_at(place, _SEND_BYTES)
+            yield chunk
+            place += len(chunk)
+
+    def close(self) -> None:
+        """Give memory and file free. May be called twice."""
+        self._closed = True
+        self._held = []
+        if self._file is not None:
+            self._file.close()
+
+
+@dataclass(frozen=True)
+class Part:
+    """A whole CSV file for one job.
+
+    :param number: from 0
+    :param first_row: number in the input, from 1, of the part's first record
+    :param records: how many records it has
+    :param length: bytes, header included
+    :param sha256: of these bytes, in hexadecimal
+    :param body: what to upload; it may be opened again and again until :meth:`close`
+    :param dialect: how it is written; its job must say the same
+    """
+
+    number: int
+    first_row: int
+    records: int
+    length: int
+    sha256: str
+    body: Body
+    dialect: Dialect
+    spool: Spool = field(repr=False, compare=False)
+
+    @property
+    def data(self) -> bytes:
+        """The whole CSV. To upload it in pieces: ``body``."""
+        return b"".join(self.body.chunks())
+
+    def renumbered(self, number: int, first_row: int) -> Part:
+        """Give the same part under another number and place."""
+        return replace(self, number=number, first_row=first_row)
+
+    def close(self) -> None:
+        """Give memory and temporary file free. May be called twice."""
+        self.spool.close()
+
+
+class _Writer:
+    """A part that is being filled. Its bytes are hashed and spooled a little behind."""
+
+    def __init__(
+        self,
+        number: int,
+        first_row: int,
+        stream: RecordStream,
+        folder: str | os.PathLike[str] | None,
+    ) -> None:
+        self.records = 0
+        self.length = 0
+        self._behind = Behind()
+        self._number = number
+        self._first_row = first_row
+        self._spool = Spool(folder)
+        self._hash = hashlib.sha256()
+        self._dialect = stream.dialect
+        self._write(stream.header)
+
+    def add(self, data: bytes, records: int) -> None:
+        self._write(data)
+        self.records += records
+
+    def _write(self, data: bytes) -> None:
+        self.length += len(data)
+        self._behind.do(partial(self._take, data))
+
+    def _take(self, data: bytes) -> None:
+        self._hash.update(data)
+        self._spool.write(data)
+
+    def finish(self) -> Part:
+        self._behind.finish()
+        self._spool.finish()
+        body = Body(self._spool.chunks, self._spool.length, CONTENT_TYPE)
+        return Part(
+            number=self._number,
+            first_row=self._first_row,
+            records=self.records,
+            length=body.length,
+            sha256=self._hash.hexdigest(),
+            body=body,
+            dialect=self._dialect,
+            spool=self._spool,
+        )
+
+    def close(self) -> None:
+        self._behind.close()
+        self._spool.close()
+
+
+def split(
+    stream: RecordStream,
+    *,
+    max_bytes: int = limits.PART_BYTES,
+    max_records: int = limits.RECORDS_PER_DAY,
+    spool_folder: str | os.PathLike[str] | None = None,
+) -> Iterator[Part]:
+    """Cut encoded records into parts, each a whole CSV file no larger than the limits; no records, no part.
+
+    Each part takes as many records as fit. The same records and limits always give the same parts, whatever the blocks
+    they come in: a retried task relies on it. One part at a time is built; those given belong to the caller, who closes
+    them.
+
+    :param max_bytes: upper bound of a part in bytes, header included
+    :param max_records: upper bound of a part in records
+    :param spool_folder: where parts larger than ``MEMORY_BYTES`` lie; None = the system's place for temporary files
+    :raises SourceError: for limits that no record fits in, a record that does not fit with the header, and whatever the
+        stream finds wrong
+
+    Source of the default: Bulk API 2.0, "Upload Job Data" (see ``limits.PART_BYTES``).
+    """
+    if max_records < 1:
+        raise SourceError(f"part_records is {max_records}; a part has at least one record")
+    if max_bytes <= len(stream.header):
+        raise SourceError(
+            f"part_bytes is {max_bytes}; the header line has {len(stream.header)} bytes, and a record must fit too"
+        )
+    with ExitStack() as unfinished:
+        writer: _Writer | None = None
+        number, row = 0, 1
+        for block in stream.blocks():
+            rest = block
+            while rest.records:
+                if writer is None:
+                    writer = _Writer(number, row, stream, spool_folder)
+                    unfinished.callback(writer.close)
+                taken, rest = _cut(rest, max_bytes - writer.length, max_records - writer.records)
+                writer.add(taken.data, taken.records)
+                row += taken.records
+                if rest.records:
+                    if not writer.records:
+                        raise SourceError(
+                            f"{stream.name}: row {row}: the record and the header have more than the {max_bytes} bytes "
+                            "of a part (part_bytes)"
+                        )
+                    part = writer.finish()
+                    unfinished.pop_all()
+                    yield part
+                    number, writer = number + 1, None
+        if writer is not None:
+            part = writer.finish()
+            unfinished.pop_all()
+            yield part
+
+
+def _cut(block: Block, room_bytes: int, room_records: int) -> tuple[Block, Block]:
+    """Part a block into the records that fit and the others."""
+    if len(block.data) <= room_bytes and block.records <= room_records:
+        return block, Block(b"", 0)
+    ends = record_ends(block.data)
+    records = min(int(np.searchsorted(ends, room_bytes, side="right")), room_records)
+    stop = int(ends[records - 1]) if records else 0
+    return Block(block.data[:stop], records), Block(block.data[stop:], block.records - records)

@@ -1,0 +1,232 @@
+"""Records on their way to Salesforce: the rules they are made by, blocks of encoded records, and the stream of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Literal, TypeAlias
+from zoneinfo import ZoneInfo
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding, Operation
+
+Nulls: TypeAlias = Literal["leave", "clear"]
+
+BlankIds: TypeAlias = Literal["refuse", "send"]
+
+FieldTypes: TypeAlias = Sequence["str | None"]
+"""What describe calls each column's type; None where that is not known."""
+
+NULL_TEXT: Final = "#N/A"
+"""What sets a field to null; an empty value leaves it as it is (guide, "Valid Record Rows")."""
+
+NEEDS_ID: Final = frozenset({Operation.UPDATE, Operation.DELETE, Operation.HARD_DELETE})
+"""Operations whose records are found by their ``Id``."""
+
+DELETES: Final = frozenset({Operation.DELETE, Operation.HARD_DELETE})
+"""Operations whose records are an ``Id`` and nothing else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How rows become Salesforce's columns. Names and choices are checked when it is made.
+
+    :param operation: what the job will do
+    :param external_id_field: the field that an upsert matches by
+    :param column_mapping: ``{"source column": "Field__c"}``, None instead of a field to drop the column; columns not
+        named keep their name. A nested column may be named as a whole (``Owner``) or by its leaf
+        (``Owner.External_Key__c``)
+    :param nulls: what becomes of an explicit null: ``leave`` writes an empty value, which leaves the field as it is;
+        ``clear`` writes ``#N/A``, which empties it. For all columns, or by target column (others leave). In a CSV an
+        empty value is the null. A missing key is always left, and ``Id`` and the external id are never ``#N/A``
+    :param timezone: IANA name of the zone of datetimes that carry none; None refuses them
+    :param columns: the columns of rows that are mappings, and their order, when the first rows have not all of them; a
+        row may lack some and has no others. Names as in the rows, ``Owner.External_Key__c`` for a nested one
+    :param blank_external_ids: rows of an upsert whose external id is blank: ``refuse`` the whole input, or ``send``
+        them: an upsert by ``Id`` inserts them, by any other field Salesforce fails them
+    :param column_delimiter: delimiter of a CSV source; None = seen in the file
+    :param line_ending: line ending of the job; None = seen in the data. Record endings of a CSV are rewritten to it,
+        line breaks inside values never are
+    :raises SourceError: for a choice that does not exist
+    """
+
+    operation: Operation
+    external_id_field: str | None = None
+    column_mapping: Mapping[str, str | None] | None = None
+    nulls: Nulls | Mapping[str, Nulls] = "leave"
+    timezone: str | None = None
+    columns: Sequence[str] | None = None
+    blank_external_ids: BlankIds = "refuse"
+    column_delimiter: ColumnDelimiter | None = None
+    line_ending: LineEnding | None = None
+
+    def __post_init__(self) -> None:
+        _set(self, "operation", _choice(Operation, self.operation, "operation"))
+        if self.column_delimiter is not None:
+            _set(self, "column_delimiter", _choice(ColumnDelimiter, self.column_delimiter, "column_delimiter"))
+        if self.line_ending is not None:
+            _set(self, "line_ending", _choice(LineEnding, self.line_ending, "line_ending"))
+        chosen = set(self.nulls.values()) if isinstance(self.nulls, Mapping) else {self.nulls}
+        if not chosen <= {"leave", "clear"}:
+            raise SourceError('nulls: choose "leave" or "clear", for all columns or by column {"Field__c": "clear"}')
+        if self.blank_external_ids not in ("refuse", "send"):
+            raise SourceError('blank_external_ids: choose "refuse" or "send"')
+        if self.columns is not None:
+            names = [] if isinstance(self.columns, str) else list(self.columns)
+            if not names or not all(isinstance(each, str) and each for each in names) or len(set(names)) < len(names):
+                raise SourceError("columns is a list of the rows' columns, each of them once")
+        _ = self.zone
+
+    @property
+    def needed_key(self) -> str | None:
+        """The column without whose value a row says nothing of the record that it means; None when a row may lack it."""
+        if self.operation in NEEDS_ID:
+            return "Id"
+        return self.external_id_field if self.blank_external_ids == "refuse" else None
+
+    @cached_property
+    def zone(self) -> ZoneInfo | None:
+        """The zone of :attr:`timezone`."""
+        if self.timezone is None:
+            return None
+        try:
+            return ZoneInfo(self.timezone)
+        except (KeyError, ValueError, OSError) as error:
+            raise SourceError(f"timezone: there is no zone {self.timezone!r}; give an IANA name, as UTC") from error
+
+    @property
+    def blank_advice(self) -> str:
+        """How a row may lack :attr:`needed_key` all the same, for a message."""
+        if self.operation is not Operation.UPSERT:
+            return ""
+        by_id = (self.external_id_field or "").casefold() == "id"
+        then = "inserts them" if by_id else "sends them, and Salesforce fails these rows alone"
+        return f'; or blank_external_ids="send" {then}'
+
+    def refuse_columns(self, name: str) -> None:
+        """Refuse ``columns`` for a source that names its own.
+
+        :raises SourceError: when it is given
+        """
+        if self.columns is not None:
+            raise SourceError(
+                f"{name}: columns is for rows that are dicts (also JSON lines, and what a callable gives); this source "
+                "names its columns itself, and column_mapping drops or renames them"
+            )
+
+    def cleared(self, columns: Sequence[str]) -> tuple[bool, ...]:
+        """Tell for each target column whether an explicit null clears the field.
+
+        :raises SourceError: when ``nulls`` names a column that is not there
+        """
+        keys = {"id", (self.external_id_field or "id").casefold()}
+        if isinstance(self.nulls, Mapping):
+            by_column = {name.casefold(): choice for name, choice in self.nulls.items()}
+            unknown = set(by_column) - {name.casefold() for name in columns}
+            if unknown:
+                names = ", ".join(sorted(name for name in self.nulls if name.casefold() in unknown))
+                raise SourceError(f"nulls names columns that the records do not have: {names}")
+            clear = {name for name, choice in by_column.items() if choice == "clear"} - keys
+            return tuple(name.casefold() in clear for name in columns)
+        return tuple(self.nulls == "clear" and name.casefold() not in keys for name in columns)
+
+
+def _set(rules: Rules, name: str, value: object) -> None:
+    object.__setattr__(rules, name, value)
+
+
+def _choice(kind: type[Operation | ColumnDelimiter | LineEnding], value: object, what: str) -> object:
+    try:
+        return kind(str(value))
+    except ValueError:
+        raise SourceError(f"{what}: choose one of {', '.join(kind)}") from None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole encoded records, line endings included, without a header.
+
+    :param records: how many records ``data`` holds
+    """
+
+    data: bytes
+    records: int
+
+
+class RecordStream:
+    """Records in the form of Salesforce's columns, encoded as CSV in UTF-8, a block at a time.
+
+    :param columns: target column names, in order; none at all when the source had no row to tell them
+    :param dialect: how the CSV is written; the job must be created with it
+    :param blocks: gives the encoded records, made for fields of the given types
+    :param types: what describe calls each column's type; None: values go by their own types
+    :param name: the source's name, for messages
+    :param is_csv: whether the columns are the first line of a CSV, which may be no header
+    :raises SourceError: when the header line is longer than Salesforce takes
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        dialect: Dialect,
+        blocks: Callable[[FieldTypes], Iterator[Block]],
+        *,
+        name: str,
+        types: FieldTypes | None = None,
+        is_csv: bool = False,
+    ) -> None:
+        self.columns = tuple(columns)
+        self.types = tuple(types or (None,) * len(self.columns))
+        self.dialect = dialect
+        self.name = name
+        self.is_csv = is_csv
+        self.header = header_line(self.columns, dialect)
+        self._blocks = blocks
+        self._taken = False
+
+    def blocks(self) -> Iterator[Block]:
+        """Give all records, once.
+
+        :raises SourceError: where a record cannot be sent; the message has its number in the input, from 1
+        :raises RuntimeError: when called again
+        """
+        if self._taken:
+            raise RuntimeError(f"the records of {self.name} were taken already: make a new stream to read them again")
+        self._taken = True
+        return self._blocks(self.types)
+
+    def with_columns(self, names: Sequence[str], types: FieldTypes | None = None) -> RecordStream:
+        """Rename the columns, and name the types of their fields: the same records, made for them.
+
+        Result files have a column only when its case is the field's, hence the spelling of describe.
+        """
+        if len(names) != len(self.columns):
+            raise SourceError(f"{self.name}: {len(self.columns)} columns cannot take {len(names)} names")
+        if self._taken:
+            raise RuntimeError(f"the records of {self.name} were taken already: make a new stream to read them again")
+        self._taken = True
+        return RecordStream(
+            names, self.dialect, self._blocks, name=self.name, types=types or self.types, is_csv=self.is_csv
+        )
+
+
+def header_line(columns: Sequence[str], dialect: Dialect) -> bytes:
+    """Encode the header line, line ending included; nothing for no columns.
+
+    :raises SourceError: when it is longer than ``limits.HEADER_CHARACTERS``
+    """
+    if not columns:
+        return b""
+    line = dialect.delimiter.join(_quoted(name, dialect) for name in columns)
+    if len(line) > limits.HEADER_CHARACTERS:
+        raise SourceError(f"the header has {len(line)} characters, Salesforce takes {limits.HEADER_CHARACTERS}")
+    return (line + dialect.newline).encode()
+
+
+def _quoted(name: str, dialect: Dialect) -> str:
+    if any(character in name for character in (dialect.delimiter, '"', "\r", "\n")):
+        return '"' + name.replace('"', '""') + '"'
+    return name

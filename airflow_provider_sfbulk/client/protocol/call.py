@@ -1,0 +1,184 @@
+"""One API call: a token, the request, at most one new token, and a reply that is a success or an exception."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import quote
+
+from airflow_provider_sfbulk.client.effects import Authorize, Body, Fetch, Flow, Reply, Request, Send, Sink, Token
+from airflow_provider_sfbulk.client.errors import (
+    ProtocolError,
+    ServerBusyError,
+    SfBulkError,
+    SourceError,
+    TransientError,
+    TransportError,
+)
+from airflow_provider_sfbulk.client.replies.refusal import error_for, is_html, is_session_over
+from airflow_provider_sfbulk.client.replies.safe_json import MalformedJsonError, parse
+from airflow_provider_sfbulk.client.replies.safe_text import HIDDEN, without_sent
+
+JSON: Final = "application/json"
+CSV: Final = "text/csv"
+CLIENT: Final = "airflow_provider_sfbulk"
+"""How calls are told from others' in Salesforce's event logs (``Sforce-Call-Options``)."""
+
+_JSON_BODY: Final = "application/json; charset=UTF-8"
+_ASYNC: Final = "/services/async/"
+_ROWS_GO_TO: Final = ("/batches", "/batch")
+_SUCCESS: Final = frozenset({200, 201, 204})
+_SOBJECT: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,120}")
+
+
+@dataclass(frozen=True)
+class ApiCall:
+    """One call of Salesforce's API, without host and token.
+
+    :param path: from ``/services`` on, see :func:`data_path`
+    :param body: what to send; of JSON, see :func:`json_body`
+    :param accept: media type wanted
+    :param job_id: the job concerned, for errors
+    :param headers: further headers
+    :param resend: whether to send again after a new login. An upload must not be: its job gets one PUT, ever
+    :param hide: gives a text of a refusal without what was sent with the call
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: Body | None = None
+    accept: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+    job_id: str | None = None
+    resend: bool = True
+    hide: Callable[[str], str] | None = field(default=None, repr=False)
+
+
+def data_path(api_version: str, *segments: str) -> str:
+    """Make a path below ``/services/data/vXX.X``. The segments are quoted."""
+    return "/".join((f"/services/data/v{api_version}", *(quote(segment, safe="") for segment in segments)))
+
+
+def async_path(api_version: str, *segments: str) -> str:
+    """Make a path of Bulk API 1.0, below ``/services/async/XX.X``: no ``v`` before the version."""
+    return "/".join((f"{_ASYNC}{api_version}", *(quote(segment, safe="") for segment in segments)))
+
+
+def check_sobject(name: str) -> str:
+    """Return ``name`` when it has the form of an object's API name.
+
+    :raises SourceError: when it has not
+    """
+    if isinstance(name, str) and _SOBJECT.fullmatch(name):
+        return name
+    raise SourceError(f"not an object's API name: {str(name)[:40]!r}; it is like Account or Invoice__c")
+
+
+def json_body(data: Mapping[str, Any]) -> Body:
+    """Make a JSON body.
+
+    :raises SourceError: a text in it is no text: it has half of a character
+    """
+    try:
+        return Body.of(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode("utf-8"), _JSON_BODY)
+    except UnicodeEncodeError:
+        raise SourceError("a text to send has half of a character in it (a lone surrogate)") from None
+
+
+def call(api: ApiCall) -> Flow[Reply]:
+    """Make a call and return its reply, 200, 201 or 204.
+
+    :raises LoginError: no token, or Salesforce refuses a new one
+    :raises TransientError: try later
+    :raises RequestRefusedError: change the request
+    """
+    return _exchange(api, Send)
+
+
+def fetch(api: ApiCall, sink: Sink) -> Flow[Reply]:
+    """Make a call whose 200 reply's body goes to ``sink``.
+
+    :raises TransportError: the reply was cut, or the sink found it so
+    :raises SfBulkError: as :func:`call`, and what the sink raises
+    """
+    return _exchange(api, lambda request: Fetch(request, sink))
+
+
+def call_json(api: ApiCall) -> Flow[Any]:
+    """Make a call and return the JSON of its reply.
+
+    :raises ServerBusyError: the reply is a web page
+    :raises TransportError: the reply is no whole JSON
+    :raises SfBulkError: as :func:`call`
+    """
+    reply = yield from call(api)
+    facts: dict[str, Any] = {"status": reply.status, "method": api.method, "path": api.path, "job_id": api.job_id}
+    if is_html(reply):
+        raise ServerBusyError(f"{api.method} {api.path}: a web page where JSON is due, as in a maintenance", **facts)
+    try:
+        return parse(reply.body)
+    except MalformedJsonError as error:
+        raise TransportError(f"{api.method} {api.path}: the reply is {error}", **facts) from error
+
+
+def call_object(api: ApiCall) -> Flow[dict[str, Any]]:
+    """Make a call and return the JSON object of its reply.
+
+    :raises ProtocolError: the JSON is no object
+    :raises SfBulkError: as :func:`call_json`
+    """
+    data = yield from call_json(api)
+    if not isinstance(data, dict):
+        raise ProtocolError(f"{api.method} {api.path}: a JSON object is due, not {type(data).__name__}", path=api.path)
+    return data
+
+
+def _exchange(api: ApiCall, effect: Callable[[Request], Send | Fetch]) -> Flow[Reply]:
+    token: Token = yield Authorize()
+    reply: Reply = yield effect(_request(api, token))
+    if is_session_over(reply):
+        token = yield Authorize(stale=token)
+        if not api.resend:
+            raise TransientError(
+                f"{api.method} {api.path}: the session ended before the request; it was not sent again",
+                error_code="INVALID_SESSION_ID",
+                status=reply.status,
+                method=api.method,
+                path=api.path,
+                job_id=api.job_id,
+            )
+        reply = yield effect(_request(api, token))
+    if reply.status not in _SUCCESS:
+        raise error_for(reply, method=api.method, path=api.path, job_id=api.job_id, hide=api.hide or _hides_rows(api))
+    return reply
+
+
+def _hides_rows(api: ApiCall) -> Callable[[str], str] | None:
+    """Give what takes the rows of an upload out of a text; None for a call that sends none."""
+    body = api.body
+    if body is None or not api.path.endswith(_ROWS_GO_TO):
+        return None
+
+    def hide(text: str) -> str:
+        try:
+            return without_sent(text, body.chunks()) if text else text
+        except (OSError, SfBulkError):  # they cannot be read again: then nothing of the text is shown
+            return HIDDEN
+
+    return hide
+
+
+def _request(api: ApiCall, token: Token) -> Request:
+    headers = {"Accept": api.accept, "Sforce-Call-Options": f"client={CLIENT}", **api.headers}
+    if api.path.startswith(_ASYNC):
+        # Bulk API 1.0; that it takes the token as the others do is not documented.
+        headers["X-SFDC-Session"] = token.access_token
+    else:
+        headers["Authorization"] = f"Bearer {token.access_token}"
+    return Request(
+        method=api.method, url=token.instance_url + api.path, query=api.query, headers=headers, body=api.body
+    )

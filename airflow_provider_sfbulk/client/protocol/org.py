@@ -1,0 +1,108 @@
+"""What an org tells about itself: objects, allowances, the user, API versions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from airflow_provider_sfbulk.client.effects import Flow
+from airflow_provider_sfbulk.client.errors import ProtocolError
+from airflow_provider_sfbulk.client.protocol.call import ApiCall, call, call_json, call_object, check_sobject, data_path
+from airflow_provider_sfbulk.client.protocol.retry import repeat
+
+USER_INFO_PATH: Final = "/services/oauth2/userinfo"
+VERSIONS_PATH: Final = "/services/data/"
+
+# Not anchored: with an app's own quota the header goes on, "; per-app-api-usage=17/250(appName=loader)".
+_USAGE: Final = re.compile(r"(?:^|[;\s])api-usage=(\d{1,15})/(\d{1,15})")
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """An allowance of the org: how much in all, and how much is left."""
+
+    max: int
+    remaining: int
+
+
+@dataclass(frozen=True)
+class ApiUsage:
+    """API calls of the rolling 24 hours, from ``Sforce-Limit-Info``. Salesforce counts with some delay."""
+
+    used: int
+    allowed: int
+
+    @property
+    def left(self) -> int:
+        """Calls that are left, never below 0: Salesforce lets orgs go somewhat over."""
+        return max(0, self.allowed - self.used)
+
+
+def describe(sobject: str, *, api_version: str) -> Flow[dict[str, Any]]:
+    """Read what an object and its fields are, as Salesforce's JSON.
+
+    :raises NotFoundError: no such object, or the user may not see it
+    """
+    path = data_path(api_version, "sobjects", check_sobject(sobject), "describe")
+    return repeat(lambda: call_object(ApiCall("GET", path)))
+
+
+def describe_global(*, api_version: str) -> Flow[dict[str, Any]]:
+    """Read the list of objects, as Salesforce's JSON."""
+    return repeat(lambda: call_object(ApiCall("GET", data_path(api_version, "sobjects"))))
+
+
+def read_limits(*, api_version: str) -> Flow[dict[str, Allowance]]:
+    """Read the org's allowances. Some have others nested in them, which are left out.
+
+    The best check of a connection, too: it proves host, token, API permission and version.
+    """
+    data = yield from repeat(lambda: call_object(ApiCall("GET", data_path(api_version, "limits"))))
+    found: dict[str, Allowance] = {}
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            most, left = value.get("Max"), value.get("Remaining")
+            if isinstance(most, int) and isinstance(left, int):
+                found[name] = Allowance(most, left)
+    return found
+
+
+def read_api_usage(*, api_version: str) -> Flow[ApiUsage | None]:
+    """Read how many API calls the org has used, and may make; None when Salesforce does not say."""
+    calls = (yield from read_limits(api_version=api_version)).get("DailyApiRequests")
+    return None if calls is None else ApiUsage(calls.max - calls.remaining, calls.max)
+
+
+def user_info() -> Flow[dict[str, Any]]:
+    """Read who is logged in: ``user_id``, ``organization_id``, ``preferred_username`` and more."""
+    return repeat(lambda: call_object(ApiCall("GET", USER_INFO_PATH)))
+
+
+def versions() -> Flow[list[str]]:
+    """Read which API versions the org speaks, oldest first: ``["31.0", …]``. Needs no permission at all."""
+    data = yield from repeat(lambda: call_json(ApiCall("GET", VERSIONS_PATH)))
+    if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
+        raise ProtocolError(f"GET {VERSIONS_PATH}: a list of versions is due", path=VERSIONS_PATH)
+    return [str(entry.get("version")) for entry in data]
+
+
+def server_time() -> Flow[datetime | None]:
+    """Ask what time it is by the org's clock, to the second that has begun; None when a reply does not say.
+
+    Its ``Date`` header says it (RFC 9110, 6.6.1).
+    """
+    reply = yield from repeat(lambda: call(ApiCall("GET", VERSIONS_PATH)))
+    try:
+        return parsedate_to_datetime(reply.headers.get("date", "")).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def read_usage(headers: Mapping[str, str]) -> ApiUsage | None:
+    """Read ``Sforce-Limit-Info`` of a reply, if it has one."""
+    match = _USAGE.search(headers.get("sforce-limit-info", ""))
+    return ApiUsage(int(match[1]), int(match[2])) if match else None

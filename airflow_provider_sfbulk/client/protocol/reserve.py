@@ -1,0 +1,47 @@
+"""The reserve of API calls: how many a task leaves to others before it begins with something new."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.protocol.org import ApiUsage
+
+
+@dataclass(frozen=True)
+class ApiReserve:
+    """Calls to leave in the org: a number, or a float below 1 as fraction of the day's.
+
+    :param given: as the user wrote it
+    """
+
+    given: float
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """Check what the user wrote.
+
+        :raises SourceError: it is neither a whole number from 0 nor a fraction
+        """
+        is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        is_fraction = isinstance(value, float) and math.isfinite(value) and 0.0 <= value < 1.0
+        if not is_count and not is_fraction:
+            raise SourceError(
+                "api_reserve is a whole number of API calls from 0, or a float from 0.0 to below 1.0 as fraction of the "
+                f"day's, not {value!r:.40}"
+            )
+        return cls(value)  # type: ignore[arg-type] # one of the two kinds that were asked for
+
+    def calls(self, usage: ApiUsage) -> int:
+        """Give the reserve as a number of calls."""
+        return math.ceil(self.given * usage.allowed) if isinstance(self.given, float) else int(self.given)
+
+    def is_kept(self, usage: ApiUsage) -> bool:
+        """Whether the org has as many calls left."""
+        return usage.left >= self.calls(usage)
+
+    def is_out_of_reach(self, usage: ApiUsage) -> bool:
+        """Whether the org would have to have more calls than it has at all, with one left to make."""
+        return self.calls(usage) >= usage.allowed and not self.is_kept(usage)

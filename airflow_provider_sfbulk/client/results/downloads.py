@@ -1,0 +1,508 @@
+"""Result pages of a query on their way into files or memory, each proven whole before anybody sees it.
+
+Facts (Bulk API 2.0 guide, "Get Results for a Query Job"; the last one measured with requests, httpx and aiohttp):
+
+- Every page is a CSV of its own, with the header row. ``Sforce-NumberOfRecords`` counts its records,
+  ``Sforce-Locator`` names the next page; the four letters ``null`` mean that there is none.
+- A connection that ends early, a gzip stream that stops, or a maintenance page with status 200 can all look like a
+  whole body to an HTTP library.
+
+So a page counts as read when the reply is CSV and carries both headers, its columns are the expected ones, the CSV ends
+whole, and it has exactly the announced records. Everything else is a ``TransportError``: the flow fetches again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+from airflow_provider_sfbulk.client.csv.decode import Blocks, RecordCounter
+from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.csv.spreadsheet import protected
+from airflow_provider_sfbulk.client.effects import Reply
+from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransportError
+from airflow_provider_sfbulk.client.models import FileFormat, check_locator, read_count
+from airflow_provider_sfbulk.client.parts.threads import Behind
+from airflow_provider_sfbulk.client.results.folder import Output, OutputFile
+from airflow_provider_sfbulk.client.results.schema import ColumnType
+from airflow_provider_sfbulk.client.results.typed import BlockReader
+from airflow_provider_sfbulk.client.results.writers import ROW_WRITERS, RowWriter
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Types: TypeAlias = Callable[[tuple[str, ...]], Sequence[ColumnType]]
+"""Types of a page's columns, given its header; asked once a page."""
+
+
+def all_text(columns: tuple[str, ...]) -> list[ColumnType]:
+    """Type every column as text."""
+    return [ColumnType(each) for each in columns]
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """What a reply's headers say about the page that follows.
+
+    :param records: records of the page; None when the reply does not tell
+    :param locator: names the next page; None when this is the last
+    """
+
+    records: int | None
+    locator: str | None
+
+
+def announced(reply: Reply) -> Announcement:
+    """Read the headers of a Bulk API 2.0 result page.
+
+    :raises TransportError: when one is missing, or the number is none: it is not Salesforce that answered
+    :raises ProtocolError: when the locator has not the form of one
+    """
+    number = read_count(reply.headers.get("sforce-numberofrecords", ""))
+    if number is None:
+        raise TransportError(
+            "a result page without a count of its records (Sforce-NumberOfRecords)", status=reply.status
+        )
+    locator = reply.headers.get("sforce-locator", "").strip()
+    if not locator:
+        raise TransportError("a result page that does not tell what follows (Sforce-Locator)", status=reply.status)
+    # Salesforce answers the text "null", not an empty header; Data Loader takes it in any case.
+    return Announcement(number, None if locator.lower() == "null" else check_locator(locator))
+
+
+def unannounced(_: Reply) -> Announcement:
+    """Read the headers of a Bulk API 1.0 result file, which say nothing of what follows."""
+    return Announcement(None, None)
+
+
+def check_csv(reply: Reply) -> None:
+    """Check that a reply carries CSV.
+
+    :raises TransportError: when it does not, as a maintenance page with status 200
+    """
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if reply.status != 200 or kind != "text/csv":
+        raise TransportError(
+            f"expected text/csv, got {kind[:60]!r} with status {reply.status} (a maintenance or error page?)",
+            status=reply.status,
+        )
+
+
+def columns_of(header: bytes, dialect: Dialect) -> tuple[str, ...]:
+    """Read the columns of a header row that is given without line ending."""
+    counter = RecordCounter(dialect)
+    counter.feed(header + b"\n")
+    return counter.header or ()
+
+
+@dataclass(frozen=True)
+class PageFile:
+    """A page's file, in place.
+
+    :param uri: where it is
+    :param name: its name in the output folder
+    :param records: its records
+    :param length: its bytes
+    :param sha256: of its bytes, hexadecimal
+    :param columns: its columns, in their order
+    """
+
+    uri: str
+    name: str
+    records: int
+    length: int
+    sha256: str
+    columns: tuple[str, ...]
+
+
+class Page:
+    """The proof of one page, a ``wire.Sink``. By itself it keeps no row: for a look at the columns.
+
+    :param dialect: the job's
+    :param expect_header: the columns that the page must have, in their order; None for the first page
+    :param announce: reads the reply's headers; Bulk API 2.0's unless another is given
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        expect_header: tuple[str, ...] | None = None,
+        announce: Callable[[Reply], Announcement] = announced,
+    ) -> None:
+        self._dialect = dialect
+        self._expect_header = expect_header
+        self._announce = announce
+        self._counter = RecordCounter(dialect)
+        self._announced = Announcement(None, None)
+        self._begun = False
+        self._finished = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The page's columns; empty before the header came."""
+        return self._counter.header or ()
+
+    @property
+    def records(self) -> int:
+        """Records of the page so far."""
+        return self._counter.records
+
+    @property
+    def locator(self) -> str | None:
+        """Locator of the next page, None after the last; known once started."""
+        return self._announced.locator
+
+    def start(self, reply: Reply) -> None:
+        """Begin anew, and read what the headers announce.
+
+        :raises TransportError: when the reply is no result page
+        """
+        self._drop()
+        self._counter = RecordCounter(self._dialect)
+        self._begun = self._finished = False
+        check_csv(reply)
+        self._announced = self._announce(reply)
+        self._open()
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes.
+
+        :raises TransportError: when the header is not the expected one
+        """
+        self._counter.feed(data)
+        if not self._begun and self._counter.header_line:
+            self._counter.check_header()
+            if self._expect_header is not None and self.columns != self._expect_header:
+                raise TransportError(
+                    f"a result page with {len(self.columns)} columns that are not the job's "
+                    f"{len(self._expect_header)}, or in another order"
+                )
+            self._begun = True
+            self._begin()
+        self._take(data)
+
+    def finish(self) -> None:
+        """Prove that the page is whole, and keep it.
+
+        :raises TransportError: when it is not; nothing is kept then
+        """
+        try:
+            self._prove()
+            self._complete()
+        except BaseException:
+            self.discard()
+            raise
+        self._finished = True
+
+    def _prove(self) -> None:
+        self._counter.finish()
+        expected = self._announced.records
+        if expected is not None and self.records != expected:
+            raise TransportError(f"a result page with {self.records} records where {expected} were announced")
+
+    def discard(self) -> None:
+        """Drop what this try wrote. Does nothing after a :meth:`finish` that succeeded."""
+        if not self._finished:
+            self._drop()
+
+    def _open(self) -> None:
+        """Get ready for bytes: the reply is a result page."""
+
+    def _begin(self) -> None:
+        """Get ready for rows: the columns are known."""
+
+    def _take(self, data: bytes) -> None:
+        """Take bytes that the counter has seen."""
+
+    def _complete(self) -> None:
+        """Keep the page: it is proven."""
+
+    def _drop(self) -> None:
+        """Forget all of this try."""
+
+
+class CsvPage(Page):
+    """A page as a CSV file, byte for byte as it came, its own header included.
+
+    :param output: the folder
+    :param name: the file's name in it
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        name: str,
+        dialect: Dialect,
+        *,
+        expect_header: tuple[str, ...] | None = None,
+        announce: Callable[[Reply], Announcement] = announced,
+    ) -> None:
+        super().__init__(dialect, expect_header=expect_header, announce=announce)
+        self.file: PageFile | None = None
+        """The file, once finished."""
+        self._out = _OneFile(output, name)
+
+    def _open(self) -> None:
+        self._out.open()
+
+    def _take(self, data: bytes) -> None:
+        self._out.write(data)
+
+    def _complete(self) -> None:
+        self.file = self._out.commit(self.records, self.columns)
+
+    def _drop(self) -> None:
+        self.file = None
+        self._out.drop()
+
+
+class SpreadsheetPage(CsvPage):
+    """A page as a CSV file for people who open it in a spreadsheet; see ``spreadsheet``."""
+
+    def _open(self) -> None:
+        super()._open()
+        self._blocks = Blocks(self._counter)
+        self._has_header = False
+
+    def _take(self, data: bytes) -> None:
+        self._write(self._blocks.feed(data))
+
+    def _complete(self) -> None:
+        self._write(self._blocks.rest())
+        if not self._has_header:
+            self._out.write(self._counter.header_line)
+        super()._complete()
+
+    def _write(self, block: bytes | None) -> None:
+        if block is None:
+            return
+        if not self._has_header:
+            self._has_header = True
+            self._out.write(self._counter.header_line)
+        self._out.write(protected(block, self._dialect.delimiter))
+
+
+class TypedPage(Page):
+    """A page decoded into typed Arrow batches. Memory is that of some blocks; subclasses say where the rows go.
+
+    :param types: types of the columns; all text unless given
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        types: Types = all_text,
+        expect_header: tuple[str, ...] | None = None,
+        announce: Callable[[Reply], Announcement] = announced,
+    ) -> None:
+        super().__init__(dialect, expect_header=expect_header, announce=announce)
+        self._types = types
+        self._blocks = Blocks(self._counter)
+        self._reader: BlockReader | None = None
+
+    def _open(self) -> None:
+        self._blocks = Blocks(self._counter)
+        self._reader = None
+
+    def _begin(self) -> None:
+        self._reader = BlockReader(self._types(self.columns), self._dialect)
+        self._begin_rows(self._reader.schema)
+
+    def _take(self, data: bytes) -> None:
+        self._decode(self._blocks.feed(data))
+
+    def _complete(self) -> None:
+        self._decode(self._blocks.rest())
+        rows = self._reader.rows if self._reader is not None else 0
+        if rows != self.records:
+            # Only a quote inside a bare value could do this, and query pages are fully quoted.
+            raise ProtocolError(f"a result page with {self.records} records that reads as {rows} rows")
+        self._end_rows()
+
+    def _decode(self, block: bytes | None) -> None:
+        if block is not None and self._reader is not None:
+            self._rows(self._reader.read(block))
+
+    def _begin_rows(self, schema: pa.Schema) -> None:
+        """Get ready for rows of this schema."""
+
+    def _rows(self, batch: pa.RecordBatch) -> None:
+        """Take rows."""
+
+    def _end_rows(self) -> None:
+        """Keep the rows: they are proven, and there are no more."""
+
+
+class _RowsFilePage(TypedPage):
+    """A page converted into a file."""
+
+    _format: ClassVar[FileFormat]
+
+    def __init__(
+        self,
+        output: Output,
+        name: str,
+        dialect: Dialect,
+        *,
+        types: Types = all_text,
+        expect_header: tuple[str, ...] | None = None,
+        announce: Callable[[Reply], Announcement] = announced,
+    ) -> None:
+        super().__init__(dialect, types=types, expect_header=expect_header, announce=announce)
+        self.file: PageFile | None = None
+        """The file, once finished."""
+        self._out = _OneFile(output, name)
+        self._writer: RowWriter | None = None
+
+    def _begin_rows(self, schema: pa.Schema) -> None:
+        self._out.open()
+        self._writer = ROW_WRITERS[self._format](self._out, schema)
+
+    def _rows(self, batch: pa.RecordBatch) -> None:
+        if self._writer is not None:
+            self._writer.write(batch)
+
+    def _end_rows(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self.file = self._out.commit(self.records, self.columns)
+
+    def _drop(self) -> None:
+        self.file = None
+        if self._writer is not None:
+            self._writer.discard()
+            self._writer = None
+        self._out.drop()
+
+
+class ParquetPage(_RowsFilePage):
+    """A page as a Parquet file. Pages of the same types have the same schema, those without records too."""
+
+    _format = FileFormat.PARQUET
+
+
+class JsonlPage(_RowsFilePage):
+    """A page as JSON Lines, see ``formats.JsonlRows``."""
+
+    _format = FileFormat.JSONL
+
+
+class TablePage(TypedPage):
+    """A page as Arrow batches in memory, for a DataFrame (``frame.data_frame``). Memory grows with the page."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        types: Types = all_text,
+        expect_header: tuple[str, ...] | None = None,
+        announce: Callable[[Reply], Announcement] = announced,
+    ) -> None:
+        super().__init__(dialect, types=types, expect_header=expect_header, announce=announce)
+        self.batches: list[pa.RecordBatch] = []
+        """The rows, once finished."""
+        self.schema: pa.Schema | None = None
+        """Their types, also when there are none."""
+
+    def _begin_rows(self, schema: pa.Schema) -> None:
+        self.schema = schema
+
+    def _rows(self, batch: pa.RecordBatch) -> None:
+        self.batches.append(batch)
+
+    def _drop(self) -> None:
+        self.batches = []
+        self.schema = None
+
+
+class RowsPage(TypedPage):
+    """A page as a list of dicts in memory, values typed: for the few rows that go to XCom.
+
+    Numbers are ``int``, ``Decimal`` or ``float`` as described, datetimes are aware UTC, null is None.
+
+    :param max_records: records that the page may have
+    :param too_many: what to tell the user who has more
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        max_records: int,
+        too_many: str = "set output_path, or raise max_xcom_records",
+        types: Types = all_text,
+        expect_header: tuple[str, ...] | None = None,
+        announce: Callable[[Reply], Announcement] = announced,
+    ) -> None:
+        super().__init__(dialect, types=types, expect_header=expect_header, announce=announce)
+        self.rows: list[dict[str, Any]] = []
+        """The rows, once finished."""
+        self._max_records = max_records
+        self._too_many = too_many
+
+    def _open(self) -> None:
+        super()._open()
+        self._check(self._announced.records or 0)
+
+    def _take(self, data: bytes) -> None:
+        self._check(self.records)
+        super()._take(data)
+
+    def _check(self, records: int) -> None:
+        if records > self._max_records:
+            raise SourceError(f"the query gives more than {self._max_records} records: {self._too_many}")
+
+    def _rows(self, batch: pa.RecordBatch) -> None:
+        self.rows.extend(batch.to_pylist())
+
+    def _drop(self) -> None:
+        self.rows = []
+
+
+class _OneFile:
+    """One name in a folder, and the file that is being written under it, measured on the way."""
+
+    def __init__(self, output: Output, name: str) -> None:
+        self._output = output
+        self._name = name
+        self._file: OutputFile | None = None
+        self._length = 0
+        self._digest = hashlib.sha256()
+        self._behind: Behind | None = None
+
+    def open(self) -> None:
+        self.drop()
+        self._length = 0
+        self._digest = hashlib.sha256()
+        self._behind = Behind()
+        self._file = self._output.create(self._name)
+
+    def write(self, data: bytes, /) -> int:
+        self._length += len(data)
+        if self._behind is not None:
+            self._behind.do(partial(self._digest.update, data))
+        return self._opened().write(data)
+
+    def commit(self, records: int, columns: tuple[str, ...]) -> PageFile:
+        uri = self._opened().commit()
+        self._file = None
+        if self._behind is not None:
+            self._behind.finish()
+        return PageFile(uri, self._name, records, self._length, self._digest.hexdigest(), columns)
+
+    def drop(self) -> None:
+        file, self._file = self._file, None
+        if self._behind is not None:
+            self._behind.close()
+        if file is not None:
+            file.discard()
+
+    def _opened(self) -> OutputFile:
+        if self._file is None:
+            raise RuntimeError("a sink is started before it is written to")
+        return self._file

@@ -1,0 +1,196 @@
+"""Where files go: a folder whose files appear whole or not at all.
+
+Two implementations: :class:`LocalFolder` here, and object storage in ``airflow_provider_sfbulk.files.storage``.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+from airflow_provider_sfbulk.client.parts.threads import Behind
+
+SYNC_BYTES: Final = 8 * 1024 * 1024
+"""Bytes after which the disk begins to write, so that it does not begin with all of a file at its end. Ours."""
+
+
+class OutputFile(Protocol):
+    """A file that is being written. Nobody sees it before :meth:`commit`."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take the next bytes."""
+
+    def commit(self) -> str:
+        """Make the file visible under its name, replacing one of that name, and return its URI."""
+
+    def discard(self) -> None:
+        """Leave nothing behind. Does nothing after :meth:`commit`, and may be called twice."""
+
+
+class Output(Protocol):
+    """A folder to write files into."""
+
+    def create(self, name: str, /) -> OutputFile:
+        """Begin a file; ``name`` is relative to the folder and may hold ``/``."""
+
+    def read(self, name: str, /) -> bytes | None:
+        """Read a small file whole; None when it is not there."""
+
+    def remove(self, name: str, /) -> None:
+        """Remove a file; it need not be there."""
+
+    def sizes(self) -> dict[str, int]:
+        """List the files that lie in the folder itself, with their bytes; none when there is no folder."""
+
+    def rename(self, name: str, new: str, /) -> None:
+        """Give a file another name, replacing one of that name. Object storage copies, and removes the first.
+
+        :raises OSError: when it could not be done; the file is still there under its old name, if it was
+        """
+
+    def remove_if_empty(self) -> None:
+        """Remove the folder if it was made here and nothing is in it; object storage has none."""
+
+    def uri(self, name: str, /) -> str:
+        """Give the URI of a file of that name, whether it is there or not."""
+
+
+class LocalFolder:
+    """An :class:`Output` on the local disk.
+
+    Files are private to this user while they are written, whole ones follow the umask.
+
+    :param folder: made when it is not there
+    :param private: whether whole files, and folders that are made, are private to this user, too
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, private: bool = False) -> None:
+        self._folder = Path(folder)
+        self._private = private
+        self._made: list[Path] = []
+
+    def create(self, name: str, /) -> LocalFile:
+        """Begin a file."""
+        path = self._folder / name
+        missing = [each for each in (path.parent, *path.parent.parents) if not each.exists()]
+        self._made += missing
+        for folder in reversed(missing):
+            folder.mkdir(0o700 if self._private else 0o777, exist_ok=True)
+        _remove_leftovers(path)
+        return LocalFile(path, private=self._private)
+
+    def read(self, name: str, /) -> bytes | None:
+        """Read a small file whole; None when it is not there."""
+        try:
+            return (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def remove(self, name: str, /) -> None:
+        """Remove a file; it need not be there."""
+        with suppress(FileNotFoundError):
+            (self._folder / name).unlink()
+
+    def sizes(self) -> dict[str, int]:
+        """List the files of the folder itself, with their bytes."""
+        try:
+            with os.scandir(self._folder) as entries:
+                return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+        except FileNotFoundError:
+            return {}
+
+    def rename(self, name: str, new: str, /) -> None:
+        """Give a file another name."""
+        _set_mode(self._folder / name, private=self._private)
+        (self._folder / name).replace(self._folder / new)
+
+    def remove_if_empty(self) -> None:
+        """Remove the folders that were made here, as far as nothing is in them; a private one whoever made it."""
+        for folder in [self._folder, *self._made] if self._private else self._made:
+            with suppress(OSError):
+                folder.rmdir()
+
+    def uri(self, name: str, /) -> str:
+        """Give the path of a file of that name."""
+        return str(self._folder / name)
+
+
+class LocalFile:
+    """A file under ``<name>.<process>.part`` until it is whole.
+
+    A process that is killed leaves that behind; whoever begins a file of the same name removes it.
+    """
+
+    def __init__(self, path: Path, *, private: bool = False) -> None:
+        self._path = path
+        self._private = private
+        self._part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        self._part.unlink(missing_ok=True)
+        # Whoever may write into this folder must not have put a file of his own here.
+        self._file: IO[bytes] = os.fdopen(os.open(self._part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+        self._behind = Behind()
+        self._since_sync = 0
+
+    def write(self, data: bytes, /) -> int:
+        """Take the next bytes."""
+        self._since_sync += len(data)
+        if self._since_sync >= SYNC_BYTES:
+            self._since_sync = 0
+            self._behind.do(self._sync)
+        return self._file.write(data)
+
+    def commit(self) -> str:
+        """Flush to the disk and move into place."""
+        self._behind.finish()
+        self._sync()
+        self._file.close()
+        _set_mode(self._part, private=self._private)
+        self._part.replace(self._path)
+        return str(self._path)
+
+    def _sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self._behind.close()
+        with suppress(OSError):  # on a full disk what is buffered cannot be written, and is not needed
+            self._file.close()
+        with suppress(FileNotFoundError):
+            self._part.unlink()
+
+
+_UMASK: Final = threading.Lock()
+"""The umask is read by setting it."""
+
+
+def _set_mode(path: Path, *, private: bool) -> None:
+    with _UMASK:
+        umask = os.umask(0o077)
+        os.umask(umask)
+    path.chmod(0o600 if private else 0o666 & ~umask)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes left that were killed while they wrote this file. Those that live are let write."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+        process = left.name.removeprefix(f"{path.name}.").removesuffix(".part")
+        if process.isascii() and process.isdigit() and not _is_alive(int(process)):
+            left.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    if os.name != "posix":
+        return True  # elsewhere the question cannot be asked without harm
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,295 @@
+"""Result files of many ingest jobs, joined into one file a kind.
+
+Facts (Bulk API 2.0 guide, "Get Job Successful / Failed / Unprocessed Record Results"; captures of several clients):
+
+- Successful rows begin with ``sf__Id`` and ``sf__Created``, failed ones with ``sf__Id`` and ``sf__Error``; then come
+  the uploaded columns. Unprocessed rows have the uploaded columns only. ``sf__Id`` of failed rows exists since API 53.
+- No rows: a header alone was seen; an empty body and a 204 are told of. All three mean zero rows here.
+- There is no count in the reply's headers, and a body that stops between two records looks whole. Only the job's own
+  counters can tell, so the flow gives what it expects of each job.
+
+One job's file is spooled to disk until proven, so a cut download leaves nothing in the joined file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from airflow_provider_sfbulk.client.csv.decode import RecordCounter, find_dialect
+from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.csv.names import listed
+from airflow_provider_sfbulk.client.csv.spreadsheet import MARK
+from airflow_provider_sfbulk.client.effects import Reply
+from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
+from airflow_provider_sfbulk.client.models import FileFormat
+from airflow_provider_sfbulk.client.parts.temporary import TemporaryFile
+from airflow_provider_sfbulk.client.results.downloads import check_csv, columns_of
+from airflow_provider_sfbulk.client.results.folder import Output, OutputFile
+from airflow_provider_sfbulk.client.results.typed import insert_column, read_text, record_errors, select_columns
+from airflow_provider_sfbulk.client.results.writers import ROW_WRITERS, RowWriter, SpreadsheetRows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ResultKind: TypeAlias = Literal["successful", "failed", "unprocessed"]
+
+_ERROR: Final = "sf__Error"
+_ROW: Final = "sf__Row"
+
+REQUIRED: Final[Mapping[ResultKind, tuple[str, ...]]] = {
+    "successful": ("sf__Id", "sf__Created"),
+    "failed": (_ERROR,),
+    "unprocessed": (),
+}
+"""Columns by which a result file is recognised."""
+
+_SPOOL_BYTES: Final = 1024 * 1024
+"""Bytes of one job's result that are kept in memory before they go to a temporary file. Ours."""
+
+_CHUNK_BYTES: Final = 1024 * 1024
+"""Bytes read from a spool at once."""
+
+
+class JobResult:
+    """One job's result file, spooled to a temporary file until it is proven whole: a ``wire.Sink``.
+
+    :param expect_records: records that the file must have by the job's counters; None when they do not tell
+    """
+
+    def __init__(
+        self,
+        job_id: str,
+        dialect: Dialect,
+        kind: ResultKind,
+        *,
+        expect_records: int | None = None,
+    ) -> None:
+        self.job_id = job_id
+        self.kind = kind
+        self.records = 0
+        """Records of the file, once finished."""
+        self.finished = False
+        self._dialect = dialect
+        self._expect_records = expect_records
+        self._counter = RecordCounter(dialect)
+        self._spool: TemporaryFile | None = None
+
+    def start(self, reply: Reply) -> None:
+        """Begin anew.
+
+        :raises TransportError: when the reply is no CSV, nor a 204
+        """
+        if self.finished:
+            raise RuntimeError("this job's result is already taken")
+        self.close()
+        self._counter = RecordCounter(self._dialect)
+        if reply.status != 204:
+            check_csv(reply)
+        self._spool = TemporaryFile(_SPOOL_BYTES)
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._spool is None:
+            raise RuntimeError("a sink is started before it is written to")
+        self._counter.feed(data)
+        self._spool.write(data)
+
+    def finish(self) -> None:
+        """Prove that the file is whole.
+
+        :raises TransportError: when it is not, has not the expected records, or is no result file of this kind
+        """
+        try:
+            self._prove()
+        except BaseException:
+            self.discard()
+            raise
+        self.finished = True
+
+    def _prove(self) -> None:
+        if self._counter.length:
+            self._counter.check_end()
+            required = REQUIRED[self.kind]
+            found = find_dialect(self._counter.header_line, self._dialect, required)
+            if found is None:
+                raise TransportError(
+                    f"the header is not that of {self.kind} records ({', '.join(required)})", job_id=self.job_id
+                )
+            self._dialect = found
+        records, expected = self._counter.records, self._expect_records
+        if expected is not None and records != expected:
+            raise TransportError(
+                f"got {records} {self.kind} records of job {self.job_id}, by its counters there are {expected}",
+                job_id=self.job_id,
+            )
+        self.records = records
+
+    def check_columns(self, sent: Sequence[str]) -> None:
+        """Hold the columns against those that were uploaded. Names match in any order and case.
+
+        A relationship's column (``Owner.Email``) may be absent: it is no field of the object, and no source says that
+        Salesforce gives it back.
+
+        :raises ProtocolError: when one is missing, or one is there that was not sent and is not Salesforce's own
+        """
+        if not self._counter.length:
+            return
+        columns = columns_of(self._counter.header_line, self._dialect)
+        there, uploaded = ({name.casefold() for name in names} for names in (columns, sent))
+        missing = [name for name in sent if name.casefold() not in there and "." not in name]
+        extra = [name for name in columns if name.casefold() not in uploaded and not name.startswith("sf__")]
+        if missing or extra:
+            what = [f"no column {listed(missing)}"] * bool(missing) + [
+                f"columns that were not sent: {listed(extra)}"
+            ] * bool(extra)
+            raise ProtocolError(
+                f"the {self.kind} records of job {self.job_id} are not those that were sent: {', and '.join(what)}. So "
+                "they cannot be told apart by their values. Nothing is sent again: look at the job's results in "
+                "Salesforce; the next try reads them once more",
+                job_id=self.job_id,
+            )
+
+    def discard(self) -> None:
+        """Drop what this try wrote. Does nothing after a :meth:`finish` that succeeded."""
+        if not self.finished:
+            self.records = 0
+            self.close()
+
+    def close(self) -> None:
+        """Give the temporary file back."""
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Read the proven rows, all values text; at least one batch when there is a header."""
+        if self._spool is not None and self._counter.length:
+            self._spool.seek(0)
+            yield from read_text(iter(self._read, b""), self._dialect)
+
+    def _read(self) -> bytes:
+        return self._spool.read(_CHUNK_BYTES) if self._spool is not None else b""
+
+
+def error_codes(result: JobResult) -> list[str]:
+    """Read Salesforce's code of each failed row, in the file's order."""
+    return [error.status_code for batch in result.batches() for error in record_errors(batch, _ERROR)]
+
+
+class KindRows(Protocol):
+    """Rows of one kind of one job."""
+
+    job_id: str
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Read the rows, all values text."""
+
+
+class ResultFile:
+    """The rows of one kind of many jobs, in one file. Nobody sees it before :meth:`commit`.
+
+    Values are text, as Salesforce sent them; columns are those of the first job in the first job's order, later jobs'
+    are matched to them by name. In front is ``sf__Row``, the row's number in the input. Failed rows have the parts of
+    ``sf__Error`` in three more columns. CSV is written with comma and line feed whatever the jobs used.
+
+    :param output: the folder
+    :param name: the file's name in it
+    :param kind: which rows
+    :param file_format: ``csv``, ``parquet`` or ``jsonl``
+    :param spreadsheet_safe: of CSV, whether no value is taken for a formula by a spreadsheet; one column more says so
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        name: str,
+        kind: ResultKind,
+        file_format: FileFormat = FileFormat.CSV,
+        *,
+        spreadsheet_safe: bool = False,
+    ) -> None:
+        self.records = 0
+        """Rows of all jobs taken so far."""
+        self.columns: tuple[str, ...] = ()
+        """Columns as Salesforce sent them; empty until the first job that has a header."""
+        self._output = output
+        self._name = name
+        self._kind = kind
+        self._make_writer = SpreadsheetRows if spreadsheet_safe else ROW_WRITERS[file_format]
+        self._is_safe = spreadsheet_safe
+        self._file: OutputFile | None = None
+        self._writer: RowWriter | None = None
+
+    def add(self, result: KindRows, keep: NDArray[np.bool_], numbers: NDArray[np.int64]) -> None:
+        """Take rows of one job.
+
+        :param keep: which rows of the result, one value for each of them
+        :param numbers: the rows' numbers in the input, from 1; 0 for one that cannot be told
+        :raises ProtocolError: when the job's columns are not those of the jobs before
+        """
+        first = 0
+        for batch in result.batches():
+            rows = slice(first, first + batch.num_rows)
+            first = rows.stop
+            if keep[rows].all():
+                self._write(result.job_id, batch, numbers[rows])
+            elif keep[rows].any():
+                self._write(result.job_id, batch.filter(pa.array(keep[rows])), numbers[rows][keep[rows]])
+
+    def commit(self) -> str | None:
+        """Make the file visible and return its URI; None when it has no row."""
+        if self._file is None or self._writer is None:
+            return None
+        self._writer.close()
+        uri = self._file.commit()
+        self._file = None
+        return uri
+
+    def discard(self) -> None:
+        """Leave nothing behind. Does nothing after :meth:`commit`, and may be called twice."""
+        if self._file is not None:
+            if self._writer is not None:
+                self._writer.discard()
+            self._file.discard()
+            self._file = None
+
+    def _write(self, job_id: str, batch: pa.RecordBatch, numbers: NDArray[np.int64]) -> None:
+        if not batch.num_rows:
+            return
+        names = tuple(batch.schema.names)
+        if not self.columns:
+            self.columns = names
+        if names != self.columns:
+            batch = select_columns(batch, self._order(job_id, names), self.columns)
+        if self._kind == "failed":
+            batch = self._with_codes(batch)
+        batch = insert_column(batch, 0, _ROW, pa.array(numbers, pa.int64(), mask=numbers == 0))
+        if self._is_safe:
+            batch = insert_column(batch, batch.num_columns, MARK, ["true"] * batch.num_rows)
+        if self._file is None or self._writer is None:
+            self._file = self._output.create(self._name)
+            self._writer = self._make_writer(self._file, batch.schema)
+        self._writer.write(batch)
+        self.records += batch.num_rows
+
+    def _order(self, job_id: str, names: Sequence[str]) -> list[int]:
+        """Where the first job's columns are in another job's file."""
+        places = {name.lower(): i for i, name in enumerate(names)}
+        wanted = [name.lower() for name in self.columns]
+        if len(names) != len(wanted) or set(places) != set(wanted):
+            raise ProtocolError(
+                f"the {self._kind} records of job {job_id} have other columns than those of the jobs before",
+                job_id=job_id,
+            )
+        return [places[name] for name in wanted]
+
+    def _with_codes(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        errors = record_errors(batch, _ERROR)
+        at = self.columns.index(_ERROR) + 1
+        batch = insert_column(batch, at, "sf__ErrorCode", [error.status_code for error in errors])
+        batch = insert_column(batch, at + 1, "sf__ErrorMessage", [error.message for error in errors])
+        return insert_column(batch, at + 2, "sf__ErrorFields", [" ".join(error.fields) for error in errors])

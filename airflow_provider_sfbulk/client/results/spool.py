@@ -1,0 +1,96 @@
+"""Downloaded CSV on the way to a caller's loop: in a temporary file until it is proven whole, then read as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+from airflow_provider_sfbulk.client.csv.decode import RecordCounter, find_dialect, read_rows
+from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.effects import Reply
+from airflow_provider_sfbulk.client.errors import TransportError
+from airflow_provider_sfbulk.client.models import RECORDS_HEADER, read_count
+from airflow_provider_sfbulk.client.parts.temporary import TemporaryFile
+
+_MEMORY_BYTES: Final = 1024 * 1024
+_CHUNK_BYTES: Final = 1024 * 1024
+
+
+class OnDisk:
+    """What a sink writes to a file of its own: without a name, in memory while it is small, gone with the sink."""
+
+    _file: TemporaryFile | None = None
+
+    def discard(self) -> None:
+        """Close the file, which removes it."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> None:
+        self.discard()
+        self._file = TemporaryFile(_MEMORY_BYTES)
+
+    def _opened(self) -> TemporaryFile:
+        if self._file is None:
+            raise RuntimeError("the file is not open: a sink is started first, and its rows are read once")
+        return self._file
+
+    def _chunks(self) -> Iterator[bytes]:
+        file = self._opened()
+        return iter(lambda: file.read(_CHUNK_BYTES), b"")
+
+    def __del__(self) -> None:
+        # Nobody read the rows, or not to their end.
+        self.discard()
+
+
+class Spool(OnDisk):
+    """A sink on disk; :meth:`rows` reads it once it is finished.
+
+    :param dialect: the job's
+    :param records: records that the file must have; when None, what the reply's ``Sforce-NumberOfRecords`` says, if any
+    :param required: columns that the header must have
+    """
+
+    def __init__(self, dialect: Dialect, *, records: int | None = None, required: Collection[str] = ()) -> None:
+        self._given = dialect
+        self._dialect = dialect
+        self._records = records
+        self._required = required
+        self._expected: int | None = None
+        self._counter = RecordCounter(dialect)
+
+    def start(self, reply: Reply) -> None:
+        """Begin anew."""
+        self._open()
+        self._counter = RecordCounter(self._given)
+        said = read_count(reply.headers.get(RECORDS_HEADER, ""))
+        self._expected = said if self._records is None else self._records
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._opened().write(data)
+        self._counter.feed(data)
+
+    def finish(self) -> None:
+        """Prove it.
+
+        :raises TransportError: it is not whole, is no such file, or has not as many records as it must
+        """
+        if self._counter.length:  # no rows: a header alone was seen, nothing at all is told of
+            self._counter.finish()
+            found = find_dialect(self._counter.header_line, self._given, self._required)
+            if found is None:
+                raise TransportError(f"the header has not the columns {', '.join(self._required)}")
+            self._dialect = found
+        if self._expected not in (None, self._counter.records):
+            raise TransportError(f"{self._counter.records} records came in place of {self._expected}")
+
+    def rows(self) -> Iterator[dict[str, str]]:
+        """Read the rows, once: the file goes with them."""
+        try:
+            self._opened().seek(0)
+            yield from read_rows(self._chunks(), self._dialect)
+        finally:
+            self.discard()

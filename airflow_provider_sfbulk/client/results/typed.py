@@ -1,0 +1,235 @@
+"""CSV bytes into Arrow batches, typed by describe.
+
+Facts, each tried with pyarrow 26 and held by the tests:
+
+- Arrow's CSV reader converts Java's numbers to decimals exactly (``1.6147805824397E13``, ``1.0E-4``) and refuses what
+  would lose a digit. Its integer reader knows no exponent and takes ``0x10``: so whole numbers go through a decimal.
+- It reads datetimes with ``Z`` or an offset as UTC, but no time of day with a ``Z``.
+- Its error messages quote the data, so none of them is passed on; the misfit is looked for and named by its place.
+
+Theory: a block of whole records is one call of Arrow's reader, with the column types given. No value is converted
+twice, and memory is that of a block. Looking for a misfit is slow and done once, on the way to failing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import IO, Any, Final, Literal, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from airflow_provider_sfbulk.client.csv.decode import Blocks, RecordCounter
+from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.errors import ProtocolError
+from airflow_provider_sfbulk.client.models import BulkError
+from airflow_provider_sfbulk.client.results.schema import ColumnType, Kind, MisfitError
+
+_TYPES: Final[Mapping[Kind, pa.DataType]] = {
+    Kind.STRING: pa.string(),
+    Kind.BOOLEAN: pa.bool_(),
+    Kind.INTEGER: pa.int64(),
+    Kind.DOUBLE: pa.float64(),
+    Kind.DATE: pa.date32(),
+    Kind.DATETIME: pa.timestamp("ms", "UTC"),
+    Kind.TIME: pa.time32("ms"),
+}
+
+_WIDEST: Final = 38
+"""Digits of the widest 128-bit decimal: ``123.0`` needs one more while it is read than afterwards."""
+
+
+def arrow_schema(types: Iterable[ColumnType]) -> pa.Schema:
+    """Give the Arrow schema of typed columns; every column may be null."""
+    return pa.schema([pa.field(each.name, _arrow_type(each)) for each in types])
+
+
+def _arrow_type(column: ColumnType) -> pa.DataType:
+    if column.kind is Kind.DECIMAL:
+        return pa.decimal128(column.precision, column.scale)
+    return _TYPES[column.kind]
+
+
+def _read_type(column: ColumnType) -> pa.DataType:
+    """Type in which the CSV reader gives a column, before the last step to its own."""
+    if column.kind is Kind.DECIMAL or column.kind is Kind.INTEGER:
+        return pa.decimal128(_WIDEST, column.scale)
+    return pa.string() if column.kind is Kind.TIME else _TYPES[column.kind]
+
+
+class BlockReader:
+    """Decode blocks of whole records, all with the same columns, in their order.
+
+    NUL bytes are dropped, as in ``decode.read_rows``.
+
+    :param types: the columns in the order of the header
+    :param empty_is_null: whether ``""`` is null, as in query results, or the empty text, for columns of text
+    """
+
+    def __init__(self, types: Sequence[ColumnType], dialect: Dialect, *, empty_is_null: bool = True) -> None:
+        self.schema = arrow_schema(types)
+        self.rows = 0
+        """Rows decoded so far."""
+        self._types = types
+        self._dialect = dialect
+        self._empty_is_null = empty_is_null
+
+    def read(self, block: bytes) -> pa.RecordBatch:
+        """Decode a block.
+
+        :raises MisfitError: when a value does not fit its column's type; it names column and row, not the value
+        :raises ProtocolError: when a row has more or fewer values than the header
+        """
+        if b"\0" in block:
+            block = block.replace(b"\0", b"")
+        try:
+            arrays = self._convert(block, self._types)
+        except pa.ArrowInvalid:
+            # Not chained: Arrow's message quotes the row.
+            raise self._explain(block) from None
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        self.rows += batch.num_rows
+        return batch
+
+    def _convert(self, block: bytes, types: Sequence[ColumnType]) -> list[pa.Array[Any]]:
+        table = self._parse(block, [_read_type(each) for each in types])
+        return [_finish(table.column(i), each) for i, each in enumerate(types)]
+
+    def _parse(
+        self,
+        block: bytes,
+        types: Sequence[pa.DataType],
+        *,
+        ragged: Callable[[pyarrow.csv.InvalidRow], Literal["error", "skip"]] | None = None,
+    ) -> pa.Table:
+        # Columns by number: a header may repeat a name.
+        names = [str(i) for i in range(len(types))]
+        return pyarrow.csv.read_csv(
+            cast("IO[bytes]", pa.BufferReader(block)),
+            # One block: cut at a record already, so the reader need not look for a place.
+            # No threads of Arrow's: pages are read several at once, and each of its threads keeps memory (measured: a
+            # quarter less without, and no slower).
+            read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=len(block) + 1, use_threads=False),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=self._dialect.delimiter, newlines_in_values=True, invalid_row_handler=ragged
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict(zip(names, types, strict=True)),
+                null_values=[""],
+                true_values=["true"],
+                false_values=["false"],
+                strings_can_be_null=self._empty_is_null,
+                quoted_strings_can_be_null=True,
+            ),
+        )
+
+    def _explain(self, block: bytes) -> ProtocolError:
+        """Look for what is wrong with a block that could not be read."""
+        found: list[pyarrow.csv.InvalidRow] = []
+
+        def ragged(row: pyarrow.csv.InvalidRow) -> Literal["error", "skip"]:
+            found.append(row)
+            return "skip"
+
+        table = self._parse(block, [pa.binary()] * len(self._types), ragged=ragged)
+        if found:
+            place = self.rows + (found[0].number or 1)
+            return ProtocolError(
+                f"row {place} of the result has {found[0].actual_columns} values, the header {len(self._types)} columns"
+            )
+        for column, texts in zip(self._types, table.columns, strict=True):
+            row = _first_misfit(texts, partial(self._reads, column))
+            if row is not None:
+                place = self.rows + row + 1
+                return MisfitError(
+                    f"column {column.name!r}, row {place} of the result: the value is no {_arrow_type(column)}, as "
+                    "which its field is described (numbers may rightly have more decimals than described when an API "
+                    "wrote them, and FORMAT() makes text of them)",
+                    column=column.name,
+                    row=place,
+                )
+        return ProtocolError(f"the result cannot be read after row {self.rows}")
+
+    def _reads(self, column: ColumnType, texts: pa.ChunkedArray[Any]) -> bool:
+        block = b"".join(b'"' + (text or b"").replace(b'"', b'""') + b'"\n' for text in texts.to_pylist())
+        try:
+            self._convert(block, [column])
+        except pa.ArrowInvalid:
+            return False
+        return True
+
+
+def _finish(column: pa.ChunkedArray[Any], kind: ColumnType) -> pa.Array[Any]:
+    array: pa.Array[Any] = column.combine_chunks()
+    if kind.kind is Kind.TIME:
+        # Arrow casts no text to a time, so by way of a day.
+        parts: list[Any] = ["1970-01-01T", pc.utf8_rtrim(array, characters="Z"), ""]
+        array = pc.binary_join_element_wise(*parts).cast(pa.timestamp("ms"))
+    if kind.kind is Kind.DOUBLE and not pc.all(pc.is_finite(array), min_count=0).as_py():
+        # The reader takes "nan" and "inf", which no field has and JSON cannot say.
+        raise pa.ArrowInvalid("not finite")
+    return array.cast(_arrow_type(kind))
+
+
+def _first_misfit(texts: pa.ChunkedArray[Any], reads: Any) -> int | None:
+    """Find the first value that cannot be read, by halving."""
+    low, high = 0, len(texts)
+    if reads(texts):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        if reads(texts.slice(low, middle - low)):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def read_text(chunks: Iterable[bytes], dialect: Dialect) -> Iterator[pa.RecordBatch]:
+    """Read a whole result file as batches of text, values as Salesforce sent them.
+
+    Gives at least one batch when there is a header, so that the columns are known.
+
+    :raises TransportError: when the file is not whole
+    :raises ProtocolError: when a row has not as many values as the header, or is not UTF-8
+    """
+    counter = RecordCounter(dialect)
+    blocks = Blocks(counter)
+    reader: BlockReader | None = None
+    for data in chunks:
+        counter.feed(data)
+        if reader is None and counter.header is not None:
+            reader = BlockReader([ColumnType(name) for name in counter.header], dialect, empty_is_null=False)
+            yield empty_batch(reader.schema)
+        block = blocks.feed(data)
+        if block and reader is not None:
+            yield reader.read(block)
+    counter.finish()
+    block = blocks.rest()
+    if block and reader is not None:
+        yield reader.read(block)
+
+
+def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
+    """Give a batch without rows."""
+    # Not pa.array([]): given a Python list it imports pandas, which takes a second.
+    return pa.RecordBatch.from_arrays([pa.nulls(0, each.type) for each in schema], schema=schema)
+
+
+def select_columns(batch: pa.RecordBatch, order: Sequence[int], names: Sequence[str]) -> pa.RecordBatch:
+    """Take columns by number, and name them."""
+    return pa.RecordBatch.from_arrays([batch.column(i) for i in order], names=list(names))
+
+
+def insert_column(batch: pa.RecordBatch, at: int, name: str, values: Any) -> pa.RecordBatch:
+    """Put a column of values, an array or a list of texts, before column number ``at``."""
+    array = values if isinstance(values, pa.Array) else pa.array(values, pa.string())
+    return batch.add_column(at, pa.field(name, array.type), array)
+
+
+def record_errors(batch: pa.RecordBatch, column: str) -> list[BulkError]:
+    """Read the parts of each row's ``sf__Error``."""
+    texts = batch.column(batch.schema.names.index(column)).to_pylist()
+    return [BulkError.parse(text or "") for text in texts]

@@ -1,0 +1,318 @@
+"""Streams of columnar sources: Arrow tables and batches, Parquet files, polars and pandas frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.parts.encode import LineBreaks, RecordEncoder, rows_per_batch
+from airflow_provider_sfbulk.client.parts.mapping import ColumnPlan, SourceColumn, plan_columns
+from airflow_provider_sfbulk.client.parts.stream import Block, FieldTypes, RecordStream, Rules
+from airflow_provider_sfbulk.client.parts.threads import in_order
+from airflow_provider_sfbulk.client.sources.compression import OpenBinary
+from airflow_provider_sfbulk.client.sources.first_bytes import LOOKED_AT, refuse_other
+from airflow_provider_sfbulk.client.sources.nested import keys_below, taken_below
+from airflow_provider_sfbulk.client.values.text_arrow import Array, texts_of_array, texts_of_values
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+
+Column: TypeAlias = Array | list[Any]
+Batch: TypeAlias = Sequence[Column]
+"""Columns of equal length, in the order of the source's columns."""
+
+parquet: Any = pyarrow.parquet
+
+
+def from_arrow(table_or_batches: pa.Table | Iterable[pa.RecordBatch], rules: Rules, *, name: str) -> RecordStream:
+    """Make a stream of an Arrow table, or of record batches of one schema.
+
+    A struct column is a relationship: its fields become ``Owner.External_Key__c``. A table is looked through for line
+    breaks; of batches the first one is.
+
+    :raises SourceError: when the columns cannot be sent; while reading, for the row that cannot
+    """
+    if isinstance(table_or_batches, pa.Table):
+        table = table_or_batches
+        columns = _schema_columns(table.schema)
+        return _stream(columns, lambda: _small(table.to_batches()), rules, name=name, look_at_all=True)
+    iterator = iter(table_or_batches)
+    first = next(iterator, None)
+    if first is None:
+        return _stream([], lambda: iter(()), rules, name=name, look_at_all=True)
+    schema = first.schema
+    columns = _schema_columns(schema)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        row = 1
+        for batch in chain((first,), iterator):
+            if batch.schema.names != schema.names:
+                raise SourceError(f"{name}: row {row}: a batch with other columns than the first one")
+            yield batch
+            row += batch.num_rows
+
+    breaks = LineBreaks()
+    if rules.line_ending is None:
+        _see(breaks, _small([first]), columns, rules, name)
+    return _stream(columns, lambda: _small(batches()), rules, name=name, breaks=breaks)
+
+
+def from_parquet(open_binary: OpenBinary, rules: Rules, *, name: str) -> RecordStream:
+    """Make a stream of a Parquet file, read a few thousand rows at a time; the first are looked at for line breaks.
+
+    :param open_binary: opens the file, which must be seekable
+    :raises SourceError: when it is not Parquet, or the columns cannot be sent; while reading, for the row that cannot
+    """
+    with _parquet_file(open_binary, name) as opened:
+        columns = _schema_columns(opened.schema_arrow)
+        metadata = opened.metadata
+        size = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
+        rows = rows_per_batch(size, metadata.num_rows)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with _parquet_file(open_binary, name) as opened:
+            for group in range(opened.num_row_groups):
+                # One by one: over several, what was read of each stays in memory to the end. Seen with pyarrow 26.
+                yield from opened.iter_batches(batch_size=rows, row_groups=[group])
+
+    breaks = LineBreaks()
+    if rules.line_ending is None:
+        _see(breaks, _small(islice(batches(), 1)), columns, rules, name)
+    return _stream(columns, lambda: _small(batches()), rules, name=name, breaks=breaks)
+
+
+@contextmanager
+def _parquet_file(open_binary: OpenBinary, name: str) -> Iterator[Any]:
+    with open_binary() as file:
+        try:
+            yield parquet.ParquetFile(file)
+        except (pa.ArrowException, OSError) as error:
+            # Arrow tells of broken data as a bare OSError too; one of disk or network has a number or its own type.
+            if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
+                raise
+            file.seek(0)
+            refuse_other(file.read(LOOKED_AT), taken_for="parquet", name=name)
+            raise SourceError(f"{name}: this is not Parquet, or it is cut off or broken") from error
+
+
+def from_polars(frame: pl.DataFrame, rules: Rules, *, name: str) -> RecordStream:
+    """Make a stream of a polars frame, as of its Arrow table.
+
+    :raises SourceError: as :func:`from_arrow`
+    """
+    # Its own columns of type Object have no Arrow form; as Python values they are fine.
+    if any(dtype.is_object() for dtype in frame.dtypes):
+        keys = [keys_below(frame[label]) for label in frame.columns]
+
+        def batches() -> Iterator[Batch]:
+            size, row = rows_per_batch(frame.estimated_size(), frame.height), 1
+            for part in frame.iter_slices(size):
+                lists: list[Column] = [part[label].to_list() for label in frame.columns]
+                yield _with_nested(lists, keys, frame.columns, name=name, first_row=row)
+                row += part.height
+
+        return _stream(_nested_columns(frame.columns, keys), batches, rules, name=name, look_at_all=True)
+    return from_arrow(frame.to_arrow(), rules, name=name)
+
+
+def from_frame(df: pd.DataFrame, rules: Rules, *, name: str) -> RecordStream:
+    """Make a stream of a pandas frame. Its index is not sent, so one with a name, which holds
+    data, is refused. A dict in a cell is a relationship, as it is in a list of dicts.
+
+    A float column whose values are whole numbers, as pandas makes of integers when one is missing, is written as
+    integers; so is every whole number of a float column.
+
+    :raises SourceError: when the columns cannot be sent; while reading, for the row that cannot
+    """
+    labels, keys = _labels(df, name), _frame_keys(df)
+    columns = _nested_columns(labels, keys)
+    return _stream(columns, lambda: _frame_batches(df, keys, name), rules, name=name, look_at_all=True)
+
+
+def from_frames(frames: Iterable[pd.DataFrame], rules: Rules, *, name: str) -> RecordStream:
+    """Make a stream of pandas frames with the same columns, as ``read_sql(chunksize=…)`` gives them.
+
+    :raises SourceError: as :func:`from_frame`, and when a frame has other columns than the first
+    """
+    iterator = iter(frames)
+    first = next(iterator, None)
+    if first is None:
+        return _stream([], lambda: iter(()), rules, name=name, look_at_all=True)
+    labels, keys = _labels(first, name), _frame_keys(first)
+    columns = _nested_columns(labels, keys)
+    breaks = LineBreaks()
+    if rules.line_ending is None:
+        _see(breaks, _frame_batches(first, keys, name), columns, rules, name)
+
+    def batches() -> Iterator[Batch]:
+        row = 1
+        for frame in chain((first,), iterator):
+            if _labels(frame, name) != labels:
+                raise SourceError(f"{name}: row {row}: a frame with other columns than the first one")
+            yield from _frame_batches(frame, keys, name, first_row=row)
+            row += len(frame)
+
+    return _stream(columns, batches, rules, name=name, breaks=breaks)
+
+
+Keys: TypeAlias = "Sequence[tuple[str, ...]]"
+"""For each column of a frame, the keys of the mappings in it; none for a column of plain values."""
+
+
+def _labels(df: pd.DataFrame, name: str) -> list[str]:
+    named = [str(label) for label in df.index.names if label is not None]
+    if named:
+        raise SourceError(
+            f"{name}: the index has a name ({', '.join(named)}) and would not be sent: reset_index() makes columns of "
+            "it, reset_index(drop=True) drops it"
+        )
+    for label in df.columns:
+        if not isinstance(label, str):
+            raise SourceError(f"{name}: a column name that is no text but a {type(label).__name__}")
+    return list(df.columns)
+
+
+def _frame_keys(df: pd.DataFrame) -> Keys:
+    columns = (df.iloc[:, place] for place in range(df.shape[1]))
+    return [keys_below(each) if each.dtype == object or _is_struct(each.dtype) else () for each in columns]
+
+
+def _is_struct(dtype: Any) -> bool:
+    return pa.types.is_struct(getattr(dtype, "pyarrow_dtype", None) or pa.null())
+
+
+def _nested_columns(labels: Sequence[str], keys: Keys) -> list[SourceColumn]:
+    return [
+        column
+        for label, below in zip(labels, keys, strict=True)
+        for column in ([SourceColumn(label, key) for key in below] or [SourceColumn(label)])
+    ]
+
+
+def _frame_batches(df: pd.DataFrame, keys: Keys, name: str, *, first_row: int = 1) -> Iterator[Batch]:
+    size = rows_per_batch(int(df.memory_usage(index=False, deep=False).sum()), len(df))
+    for start in range(0, len(df), size):
+        part = df.iloc[start : start + size]
+        columns = [_series(part.iloc[:, place]) for place in range(part.shape[1])]
+        yield _with_nested(columns, keys, list(df.columns), name=name, first_row=first_row + start)
+
+
+def _with_nested(
+    columns: Sequence[Column], keys: Keys, labels: Sequence[str], *, name: str, first_row: int
+) -> list[Column]:
+    if not any(keys):
+        return list(columns)
+    taken: list[Column] = []
+    for column, below, label in zip(columns, keys, labels, strict=True):
+        if below:
+            values = column if isinstance(column, list) else column.to_pylist()
+            taken += taken_below(values, below, column=label, name=name, first_row=first_row)
+        else:
+            taken.append(column)
+    return taken
+
+
+def _series(series: pd.Series[Any]) -> Column:
+    if series.dtype == object or series.dtype.kind in "cV" or type(series.dtype).__name__ in _PANDAS_ONLY:
+        return list(series)
+    found: Any = pa.array(series, from_pandas=True)
+    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+
+
+_PANDAS_ONLY = frozenset({"PeriodDtype", "IntervalDtype", "SparseDtype"})
+
+
+def _schema_columns(schema: pa.Schema) -> list[SourceColumn]:
+    """The columns of a schema, structs taken apart."""
+    columns = []
+    for field in schema:
+        if pa.types.is_struct(field.type):
+            columns += [SourceColumn(field.name, child.name) for child in field.type.fields]
+        else:
+            columns.append(SourceColumn(field.name))
+    return columns
+
+
+def _small(batches: Iterable[pa.RecordBatch]) -> Iterator[Batch]:
+    """Give batches of about ``BATCH_BYTES``, structs taken apart."""
+    for batch in batches:
+        size = rows_per_batch(batch.nbytes, batch.num_rows)
+        for start in range(0, batch.num_rows, size):
+            yield _taken_apart(batch.slice(start, size))
+
+
+def _taken_apart(batch: pa.RecordBatch) -> list[Column]:
+    taken: list[Column] = []
+    columns: list[Array] = batch.columns
+    for column in columns:
+        if pa.types.is_struct(column.type):
+            taken += column.flatten()  # a null struct makes nulls of its fields
+        else:
+            taken.append(column)
+    return taken
+
+
+def _see(
+    breaks: LineBreaks, batches: Iterable[Batch], columns: Sequence[SourceColumn], rules: Rules, name: str
+) -> None:
+    kept = plan_columns(columns, rules, name=name).kept
+    for batch in batches:
+        breaks.see(_strings_only(batch[place]) for place in kept)
+
+
+def _strings_only(column: Column) -> Array:
+    """The texts of a column; other types have no line breaks."""
+    if isinstance(column, list):
+        texts = [value for value in column if isinstance(value, str) and "\n" in value]
+        return texts_of_values(texts, None)
+    if pa.types.is_dictionary(column.type):
+        return _strings_only(column.dictionary)
+    if _is_text(column.type):
+        return texts_of_array(column, None)
+    return pa.array([], pa.string())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def _stream(
+    columns: Sequence[SourceColumn],
+    batches: Callable[[], Iterator[Batch]],
+    rules: Rules,
+    *,
+    name: str,
+    breaks: LineBreaks | None = None,
+    look_at_all: bool = False,
+) -> RecordStream:
+    rules.refuse_columns(name)
+    plan = plan_columns(columns, rules, name=name)
+    seen = breaks or LineBreaks()
+    if look_at_all and rules.line_ending is None:
+        _see(seen, batches(), columns, rules, name)
+    dialect = seen.dialect(rules)
+    encoder = RecordEncoder(plan, dialect, name=name)
+    return RecordStream(plan.targets, dialect, lambda types: _blocks(batches(), plan, encoder, types, rules), name=name)
+
+
+def _blocks(
+    batches: Iterator[Batch], plan: ColumnPlan, encoder: RecordEncoder, types: FieldTypes, rules: Rules
+) -> Iterator[Block]:
+    def tasks() -> Iterator[Callable[[], Block]]:
+        row = 1
+        for batch in batches:
+            rows = len(batch[0]) if batch else 0
+            if rows and plan.kept:
+                kept = [batch[place] for place in plan.kept]
+                yield partial(encoder.encode_columns, kept, types, rules.zone, first_row=row)
+            row += rows
+
+    return in_order(tasks())

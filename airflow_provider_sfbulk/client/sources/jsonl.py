@@ -1,0 +1,75 @@
+"""JSON lines: one object a line."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, Final
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.parts.stream import RecordStream, Rules
+from airflow_provider_sfbulk.client.sources.compression import OpenBinary, pieces
+from airflow_provider_sfbulk.client.sources.first_bytes import beginning, refuse_other
+from airflow_provider_sfbulk.client.sources.row_source import stream_rows
+
+_LINE_BYTES: Final = 16 * limits.RECORD_CHARACTERS
+"""Bytes of one line at most: one character is 12 as two escapes, the rest is for names."""
+
+
+def from_jsonl(open_binary: OpenBinary, rules: Rules, *, name: str, compression: str | None = None) -> RecordStream:
+    """Make a stream of a file of JSON objects, one a line, in UTF-8.
+
+    The file is read twice: objects may leave keys out, and the header must have the keys of all of them. So broken JSON
+    anywhere is found before anything is sent. Numbers with a fraction are kept digit by digit.
+
+    :param open_binary: opens the file from its beginning, each time it is called
+    :param compression: ``gz``, ``zst`` or None
+    :raises SourceError: for a line that is no JSON object, or columns that cannot be sent
+    """
+
+    def rows() -> Iterator[dict[str, Any]]:
+        return _objects(_lines(pieces(open_binary, compression=compression, name=name), name), name)
+
+    return stream_rows(rows, rows(), rules, name=name)
+
+
+def _objects(lines: Iterator[bytes], name: str) -> Iterator[dict[str, Any]]:
+    decode = json.JSONDecoder(parse_float=Decimal).decode
+    row = 0
+    for line in lines:
+        text = line.strip()
+        while text.startswith(codecs.BOM_UTF8):  # of each file, when files were put together
+            text = text.removeprefix(codecs.BOM_UTF8)
+        if not text:
+            continue
+        row += 1
+        try:
+            found = decode(text.decode())
+        except UnicodeDecodeError:
+            raise SourceError(f"{name}: row {row} is not UTF-8") from None
+        except json.JSONDecodeError as error:
+            # The decoder's message is kept, not the error: it holds the line.
+            hint = '; if it is a CSV give source_format="csv"' if row == 1 else ""
+            raise SourceError(
+                f"{name}: row {row} is not JSON: {error.msg} at character {error.pos + 1}{hint}"
+            ) from None
+        except (ValueError, RecursionError):
+            raise SourceError(f"{name}: row {row} has a number or a nesting too long to read") from None
+        if not isinstance(found, dict):
+            raise SourceError(f"{name}: row {row} is a JSON {type(found).__name__}, an object is needed")
+        yield found
+
+
+def _lines(data: Iterator[bytes], name: str) -> Iterator[bytes]:
+    rest = b""
+    head, data = beginning(data)
+    refuse_other(head, taken_for="jsonl", name=name)
+    for piece in data:
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from whole
+        if len(rest) > _LINE_BYTES:
+            raise SourceError(f"{name}: a line of more than {_LINE_BYTES} bytes; JSON lines has one object a line")
+    yield rest

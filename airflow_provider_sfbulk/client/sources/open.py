@@ -1,0 +1,145 @@
+"""Any source of rows as a stream of encoded records: the front door of this half of ``records``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import pyarrow as pa
+
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.parts.stream import DELETES, Block, Nulls, RecordStream, Rules
+from airflow_provider_sfbulk.client.sources.arrow import (
+    from_arrow,
+    from_frame,
+    from_frames,
+    from_parquet,
+    from_polars,
+)
+from airflow_provider_sfbulk.client.sources.compression import OpenBinary
+from airflow_provider_sfbulk.client.sources.csv_source import from_csv
+from airflow_provider_sfbulk.client.sources.jsonl import from_jsonl
+from airflow_provider_sfbulk.client.sources.row_source import from_dicts, from_ids
+from airflow_provider_sfbulk.client.sources.tuples import from_tuples
+
+__all__ = [
+    "SOURCE_FORMATS",
+    "Block",
+    "Nulls",
+    "RecordStream",
+    "Rules",
+    "from_arrow",
+    "from_csv",
+    "from_dicts",
+    "from_file",
+    "from_frame",
+    "from_frames",
+    "from_ids",
+    "from_jsonl",
+    "from_parquet",
+    "from_polars",
+    "from_source",
+    "from_tuples",
+    "source_format_of",
+]
+
+SOURCE_FORMATS: Final[Mapping[str, Callable[[OpenBinary, Rules, str], RecordStream]]] = {
+    "csv": lambda file, rules, name: from_csv(file, rules, name=name),
+    "csv.gz": lambda file, rules, name: from_csv(file, rules, name=name, compression="gz"),
+    "csv.zst": lambda file, rules, name: from_csv(file, rules, name=name, compression="zst"),
+    "jsonl": lambda file, rules, name: from_jsonl(file, rules, name=name),
+    "jsonl.gz": lambda file, rules, name: from_jsonl(file, rules, name=name, compression="gz"),
+    "jsonl.zst": lambda file, rules, name: from_jsonl(file, rules, name=name, compression="zst"),
+    "parquet": lambda file, rules, name: from_parquet(file, rules, name=name),
+}
+"""The formats of files; each is also the suffix of its files."""
+
+
+def source_format_of(name: str) -> str:
+    """Tell a file's format by its name: the longest suffix of :data:`SOURCE_FORMATS`, in any case.
+
+    :param name: path, URI or file name
+    :raises SourceError: when it has none of the suffixes
+    """
+    lower = PurePosixPath(name).name.casefold()
+    for each in sorted(SOURCE_FORMATS, key=len, reverse=True):
+        if lower.endswith(f".{each}"):
+            return each
+    known = ", ".join(f".{each}" for each in SOURCE_FORMATS)
+    raise SourceError(
+        f"{name}: the format cannot be told by the name (it ends with none of {known}): give source_format"
+    )
+
+
+def from_file(open_binary: OpenBinary, rules: Rules, *, name: str, source_format: str | None = None) -> RecordStream:
+    """Make a stream of a file.
+
+    :param source_format: one of :data:`SOURCE_FORMATS`; None = by the name
+    :raises SourceError: for a format that is not known, and as the format's own function
+    """
+    chosen = source_format or source_format_of(name)
+    if chosen not in SOURCE_FORMATS:
+        raise SourceError(f"source_format: choose one of {', '.join(SOURCE_FORMATS)}")
+    return SOURCE_FORMATS[chosen](open_binary, rules, name)
+
+
+def from_source(
+    source: Any,
+    rules: Rules,
+    *,
+    name: str,
+    open_binary: OpenBinary | None = None,
+    source_format: str | None = None,
+) -> RecordStream:
+    """Make a stream of whatever the source is.
+
+    With ``open_binary`` a file; else mappings, bare ids (delete and hardDelete), a pandas or polars frame, an Arrow
+    table, or an iterable of mappings, ids, record batches or pandas frames.
+
+    :raises SourceError: for a source of another kind, and as the kind's own function
+    """
+    if open_binary is not None:
+        return from_file(open_binary, rules, name=name, source_format=source_format)
+    if isinstance(source, pa.Table):
+        return from_arrow(source, rules, name=name)
+    if isinstance(source, pa.RecordBatch):
+        return from_arrow(pa.Table.from_batches([source]), rules, name=name)
+    library = type(source).__module__.partition(".")[0]  # so that neither pandas nor polars is imported for it
+    if library == "pandas" and type(source).__name__ == "DataFrame":
+        return from_frame(source, rules, name=name)
+    if library == "polars" and type(source).__name__ == "DataFrame":
+        return from_polars(source, rules, name=name)
+    if isinstance(source, (str, bytes, Mapping)) or not isinstance(source, Iterable):
+        raise SourceError(
+            f"{name}: a {type(source).__name__} is no source of records; give a list of dicts, a DataFrame, an Arrow "
+            "table, or an iterable of dicts or record batches"
+        )
+    return _from_iterable(source, rules, name)
+
+
+def _from_iterable(source: Iterable[Any], rules: Rules, name: str) -> RecordStream:
+    if isinstance(source, (list, tuple)):
+        first: Any = source[0] if source else None
+        rows: Iterable[Any] = source
+    else:
+        iterator = iter(source)
+        first = next(iterator, None)
+        rows = _put_back(first, iterator)
+    if isinstance(first, str) or (first is None and rules.operation in DELETES):
+        return from_ids(rows, rules, name=name)
+    if isinstance(first, pa.RecordBatch):
+        return from_arrow(rows, rules, name=name)
+    if isinstance(first, pa.Table):
+        return from_arrow((batch for table in rows for batch in table.to_batches()), rules, name=name)
+    library = type(first).__module__.partition(".")[0]
+    if library == "pandas" and type(first).__name__ == "DataFrame":
+        return from_frames(rows, rules, name=name)
+    if library == "polars" and type(first).__name__ == "DataFrame":
+        return from_arrow((batch for frame in rows for batch in frame.to_arrow().to_batches()), rules, name=name)
+    return from_dicts(rows, rules, name=name)
+
+
+def _put_back(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    return rest if first is None else chain((first,), rest)

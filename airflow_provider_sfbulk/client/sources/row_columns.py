@@ -1,0 +1,216 @@
+"""The columns of rows that are mappings: which there are, and a batch of rows turned into them.
+
+A row may lack keys, and may hold one level of nested mappings, which are relationships. The fast way is for rows that
+all have the same keys and no nesting; whatever differs takes the long one, which also names the row at fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
+
+from airflow_provider_sfbulk.client.csv.names import shown
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.parts.encode import LineBreaks
+from airflow_provider_sfbulk.client.parts.mapping import SourceColumn
+from airflow_provider_sfbulk.client.values.text_arrow import MISSING, Missing
+
+Row: TypeAlias = Mapping[str, Any]
+
+_SCAN_ROWS: Final = 1_000
+"""Rows that are looked through together."""
+
+
+class GivenColumns:
+    """Columns that the user has named: ``Name``, and ``Owner.External_Key__c`` for a nested one."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.columns = tuple(SourceColumn(name) for name in names)
+        self.are_nested = any("." in name for name in names)
+        self._names = frozenset(names)
+        self._below: dict[str, list[str]] = {}
+        for name in names:
+            self._below.setdefault(name.partition(".")[0], []).append(name)
+
+    def flat(self, row: Row) -> dict[str, Any]:
+        """Give a row with nested columns beside the others."""
+        flat: dict[str, Any] = {}
+        for key, value in row.items():
+            if key in self._names or not isinstance(key, str):
+                flat[key] = value
+            elif isinstance(value, Mapping):
+                for child, below in value.items():
+                    label = f"{key}.{child}"
+                    flat[label if label in self._names else SourceColumn(key, str(child)).label] = below
+            elif value is None:
+                flat |= dict.fromkeys(self._below.get(SourceColumn(key, "").label.rstrip("."), [key]))
+            else:
+                flat[key] = value
+        return flat
+
+
+def in_batches(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Give lists of ``size`` rows, the last one shorter."""
+    iterator = iter(rows)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+class RowColumns:
+    """The columns of rows, found by looking at rows, then used to take rows apart.
+
+    :param name: the source's name, for messages
+    :param given: the columns and their order, when the user has named them
+    """
+
+    def __init__(self, *, name: str, given: Sequence[str] | None = None) -> None:
+        self._name = name
+        self._given = None if given is None else GivenColumns(given)
+        self._keys: dict[str, dict[str, None]] = {}
+        """Every key in the order of its first appearance, with the keys below it."""
+        self._plain: set[str] = set()
+        """Keys that had a value that is no mapping and no null."""
+        self._seen = 0
+        self._columns: tuple[SourceColumn, ...] | None = None
+
+    def see(self, rows: Iterable[Any], breaks: LineBreaks | None = None) -> None:
+        """Learn the columns of more rows, and with ``breaks`` the line breaks of their texts.
+
+        :raises SourceError: for a row that is no mapping, a key that is no text, a key that is both nested and plain
+        """
+        self._columns = None
+        for batch in in_batches(rows, _SCAN_ROWS):
+            if self._given is not None:
+                for column in self.take_apart(batch, first_row=self._seen + 1):
+                    if breaks is not None:
+                        breaks.see_texts(column)
+                self._seen += len(batch)
+                continue
+            self._see_keys(batch)
+            alike = _same_keys(batch, list(self._keys))
+            for place, key in enumerate(self._keys):
+                self._see_values(key, _values(batch, key) if alike is None else alike[place], breaks)
+            self._seen += len(batch)
+        if self._seen and not self._keys and self._given is None:
+            raise SourceError(f"{self._name}: none of the {self._seen} rows has a column")
+
+    def _see_keys(self, batch: Sequence[Any]) -> None:
+        if set(map(type, batch)) != {dict}:
+            for index, row in enumerate(batch):
+                self._check_mapping(row, self._seen + index + 1)
+        if set().union(*batch) <= self._keys.keys():
+            return
+        for index, row in enumerate(batch):
+            for key in row:
+                if not isinstance(key, str):
+                    raise self._error(
+                        self._seen + index + 1,
+                        f"a column name that is no text but a {type(key).__name__} (csv.DictReader gives one when "
+                        "a line has more values than the header)",
+                    )
+                self._keys.setdefault(key, {})
+
+    def _see_values(self, key: str, values: list[Any], breaks: LineBreaks | None) -> None:
+        children = self._keys[key]
+        kinds = set(map(type, values)) - {type(None), Missing}
+        nested = {kind for kind in kinds if issubclass(kind, Mapping)}
+        if nested:
+            for index, value in enumerate(values):
+                if type(value) in nested:
+                    children.update(dict.fromkeys(self._texts(value, self._seen + index + 1)))
+                    if breaks is not None:
+                        breaks.see_texts(value.values())
+        if kinds - nested:
+            self._plain.add(key)
+        if children and key in self._plain:
+            raise SourceError(
+                f"{self._name}: column {key} is nested in some rows and not in others, up to row "
+                f"{self._seen + len(values)}"
+            )
+        if breaks is not None and str in kinds:
+            breaks.see_texts(values)
+
+    def _texts(self, nested: Mapping[Any, Any], row: int) -> Iterable[str]:
+        if all(isinstance(key, str) for key in nested):
+            return nested.keys()
+        raise self._error(row, "a nested column name that is no text")
+
+    @property
+    def columns(self) -> tuple[SourceColumn, ...]:
+        """The columns, in the order of their first appearance."""
+        if self._given is not None:
+            return self._given.columns
+        if self._columns is None:
+            self._columns = tuple(
+                column
+                for key, children in self._keys.items()
+                for column in ([SourceColumn(key, child) for child in children] or [SourceColumn(key)])
+            )
+        return self._columns
+
+    def take_apart(self, batch: Sequence[Any], *, first_row: int) -> list[list[Any]]:
+        """Turn rows into one list per column, ``MISSING`` where a row has no such key.
+
+        :raises SourceError: for a row that is no mapping or has a column that is not known
+        """
+        columns = self.columns
+        if self._given is not None and self._given.are_nested:
+            batch = [self._given.flat(row) if isinstance(row, Mapping) else row for row in batch]
+        if all(column.child is None for column in columns):
+            fast = _same_keys(batch, [column.name for column in columns])
+            if fast is not None:
+                return fast
+        known = {column.name for column in columns}
+        for index, row in enumerate(batch):
+            self._check_mapping(row, first_row + index)
+            if row.keys() - known:
+                extra = min(map(str, row.keys() - known))
+                raise self._unknown(first_row + index, extra)
+        return [self._column(batch, column, first_row) for column in columns]
+
+    def _column(self, batch: Sequence[Row], column: SourceColumn, first_row: int) -> list[Any]:
+        values = _values(batch, column.name)
+        if column.child is None:
+            return values
+        children = {each.child for each in self.columns if each.name == column.name}
+        for index, value in enumerate(values):
+            if isinstance(value, Mapping):
+                if value.keys() - children:
+                    extra = min(map(str, value.keys() - children))
+                    raise self._unknown(first_row + index, f"{column.name}.{extra}")
+                values[index] = value.get(column.child, MISSING)
+            elif value is not None and value is not MISSING:
+                raise self._error(first_row + index, f"column {column.name} is not nested, as it was in earlier rows")
+        return values
+
+    def _check_mapping(self, row: Any, number: int) -> None:
+        if not isinstance(row, Mapping):
+            raise self._error(number, f"a {type(row).__name__} where a mapping was expected")
+
+    def _unknown(self, row: int, extra: str) -> SourceError:
+        if self._given is not None:
+            return self._error(row, f"a column {shown(extra)} that columns does not name")
+        return self._error(
+            row,
+            f"a column {shown(extra)} that the first {self._seen} rows have not; the header is sent first, so name all "
+            "columns (columns=[…]), or give a list of rows",
+        )
+
+    def _error(self, row: int, reason: str) -> SourceError:
+        return SourceError(f"{self._name}: row {row}: {reason}")
+
+
+def _values(batch: Sequence[Row], key: str) -> list[Any]:
+    return [row.get(key, MISSING) for row in batch]  # not row[key], which makes a defaultdict grow
+
+
+def _same_keys(batch: Sequence[Any], names: Sequence[str]) -> list[list[Any]] | None:
+    """The columns when every row is a dict of just these keys, else None."""
+    if set(map(type, batch)) != {dict} or set(map(len, batch)) != {len(names)}:
+        return None
+    try:
+        return [list(map(itemgetter(name), batch)) for name in names]
+    except KeyError:
+        return None

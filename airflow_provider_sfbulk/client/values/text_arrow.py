@@ -1,0 +1,280 @@
+"""Whole columns as text: Arrow arrays and lists of Python values to arrays of strings, nulls kept.
+
+The fast twin of ``values.text_of``. Where a kernel cannot do it, or refuses, the values go through ``text_of`` one by
+one, which also finds out which of them is to blame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final, TypeAlias
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute
+
+from airflow_provider_sfbulk.client.values.text import (
+    EXACT_FLOAT,
+    INFINITE,
+    NO_ZONE,
+    Text,
+    UnfitValueError,
+    number_text,
+    text_of,
+)
+
+# Both Any: the stubs' overloads know neither a scalar among arrays, which the kernels take, nor all kinds of arrays.
+compute: Any = pyarrow.compute
+Array: TypeAlias = Any
+"""An Arrow array."""
+
+
+Writer: TypeAlias = Callable[[object, "ZoneInfo | None"], Text]
+Kernel: TypeAlias = Callable[[Array, "ZoneInfo | None"], Array]
+"""Gives an array's texts, or raises ``pa.ArrowException`` when the values must be looked at one by one."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a column's values become texts.
+
+    :param text: the text of one value
+    :param builders: by the type that all values of a list have, how they become an array that means the same
+    :param kernels: by Arrow type, how a whole array becomes texts; the first that matches
+    """
+
+    text: Writer
+    builders: Mapping[type, Callable[[list[Any]], Array]]
+    kernels: Sequence[tuple[Callable[[Any], bool], Kernel]]
+
+
+class Missing:
+    """Of a value that is not there: the row has no such key. Its text is empty, whatever becomes of nulls."""
+
+
+MISSING: Final = Missing()
+
+_ZONE_RULES_FROM: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - compared with naive ones
+_ZONE_RULES_TO: Final = datetime(2037, 1, 1)  # noqa: DTZ001
+"""Between these Arrow knows when clocks change. Seen with pyarrow 26: from 2038 on it takes all year for winter."""
+
+_DATETIME_CHARACTERS: Final = len("2026-03-04 05:06:07.000")
+_DATE_CHARACTERS: Final = len("2026-03-04")
+
+
+class UnfitRowError(Exception):
+    """A value that cannot be sent.
+
+    :param index: its place in the column, from 0
+    :param reason: why, without the value
+    """
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(index, reason)
+        self.index = index
+        self.reason = reason
+
+
+def texts_of_values(values: list[Any], zone: ZoneInfo | None, form: Form | None = None) -> Array:
+    """Turn Python values, ``MISSING`` among them or not, into an array of strings.
+
+    :param form: None: by the values' own types
+
+    :raises UnfitRowError: for a value that has no text
+    """
+    form = form or BY_OWN_TYPE
+    kinds = set(map(type, values))
+    if Missing in kinds:
+        missing = [value is MISSING for value in values]
+        texts = texts_of_values([None if value is MISSING else value for value in values], zone, form)
+        return compute.if_else(pa.array(missing), "", texts)
+    kinds.discard(type(None))
+    if not kinds:
+        return pa.nulls(len(values), pa.string())
+    build = form.builders.get(kinds.pop()) if len(kinds) == 1 else None
+    if build is not None:
+        try:
+            return texts_of_array(build(values), zone, form)
+        except (pa.ArrowException, ValueError, OverflowError):
+            pass  # the long way finds the value, or copes with it
+    return _one_by_one(values, zone, form)
+
+
+def texts_of_array(array: Array, zone: ZoneInfo | None, form: Form | None = None) -> Array:
+    """Turn an Arrow array of any type into an array of strings.
+
+    :param form: None: by the values' own types
+
+    :raises UnfitRowError: for a value that has no text
+    """
+    form = form or BY_OWN_TYPE
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return texts_of_array(array.dictionary_decode(), zone, form)
+    for matches, write in form.kernels:
+        if matches(kind):
+            try:
+                return write(array, zone)
+            except (pa.ArrowException, OverflowError):
+                break
+    return _one_by_one(_python_values(array), zone, form)
+
+
+def strings(texts: Iterable[Text]) -> Array:
+    """Make an array of strings.
+
+    :raises UnfitRowError: for a text that UTF-8 has no bytes for
+    """
+    held = list(texts)
+    try:
+        return pa.array(held, pa.string())
+    except UnicodeEncodeError:
+        for index, text in enumerate(held):
+            try:
+                (text or "").encode()
+            except UnicodeEncodeError as error:
+                raise UnfitRowError(index, "half a surrogate pair, which UTF-8 has no bytes for") from error
+        raise
+
+
+def _one_by_one(values: Iterable[Any], zone: ZoneInfo | None, form: Form) -> Array:
+    texts: list[Text] = []
+    write = form.text
+    try:
+        for value in values:
+            texts.append(write(value, zone))  # not a comprehension: its length tells where an error was
+    except UnfitValueError as error:
+        raise UnfitRowError(len(texts), str(error)) from error
+    except (ValueError, OverflowError) as error:
+        raise UnfitRowError(len(texts), "a date or time that Python cannot hold") from error
+    return strings(texts)
+
+
+def _python_values(array: Array) -> Iterator[Any]:
+    # Not to_pylist: a value that Python cannot hold is found at its place.
+    return (value.as_py() for value in array)
+
+
+def _aware_datetimes(values: Sequence[datetime | None]) -> Array:
+    # Arrow would take a naive datetime for UTC, and give a year 0 where UTC leaves the calendar: both go the long way.
+    if any(value is not None and (value.tzinfo is None or not 1 < value.year < 9999) for value in values):
+        raise ValueError
+    return pa.array(values, pa.timestamp("us", tz="UTC"))
+
+
+def _decimals(values: Sequence[Decimal | None]) -> Array:
+    texts = [None if value is None else str(value) for value in values]
+    together = "".join(filter(None, texts))
+    # An exponent, NaN or Infinity: the long way writes, leaves out or refuses it.
+    if any(letter in together for letter in "ENI"):
+        raise ValueError
+    return pa.array(texts, pa.string())
+
+
+BUILDERS: Final[dict[type, Callable[[list[Any]], Array]]] = {
+    str: strings,
+    int: lambda values: pa.array(values, pa.int64()),
+    bool: lambda values: pa.array(values, pa.bool_()),
+    float: lambda values: pa.array(values, pa.float64()),
+    Decimal: _decimals,
+    date: lambda values: pa.array(values, pa.date32()),
+    datetime: _aware_datetimes,
+}
+
+
+def write_null(array: Array, _zone: ZoneInfo | None) -> Array:
+    return pa.nulls(len(array), pa.string())
+
+
+def write_cast(array: Array, _zone: ZoneInfo | None) -> Array:
+    return compute.cast(array, pa.string())
+
+
+def write_float(array: Array, _zone: ZoneInfo | None) -> Array:
+    wide = compute.cast(array, pa.float64())
+    nan = compute.fill_null(compute.is_nan(wide), False)
+    if compute.any(nan).as_py():
+        wide, array = (compute.if_else(nan, pa.scalar(None, each.type), each) for each in (wide, array))
+    infinite = compute.index(compute.is_inf(wide), True).as_py()
+    if infinite >= 0:
+        raise UnfitRowError(infinite, INFINITE)
+    whole = compute.and_(compute.equal(compute.floor(wide), wide), compute.less(compute.abs(wide), float(EXACT_FLOAT)))
+    integers = write_cast(compute.cast(compute.if_else(whole, wide, None), pa.int64()), None)
+    if compute.all(whole, min_count=0).as_py():
+        return integers
+    # From the narrow array: the shortest digits of its own width. float32(0.1) is 0.1.
+    return compute.if_else(whole, integers, _plain(write_cast(array, None)))
+
+
+def write_decimal(array: Array, _zone: ZoneInfo | None) -> Array:
+    texts = write_cast(array, None)
+    if compute.any(compute.match_substring(texts, "E")).as_py():
+        raise pa.ArrowInvalid  # an exponent: Python's own digits instead
+    return texts
+
+
+def _plain(texts: Array) -> Array:
+    odd = compute.fill_null(compute.match_substring(texts, "e"), False)
+    if not compute.any(odd).as_py():
+        return texts
+    fixed = [number_text(text) for text in compute.filter(texts, odd).to_pylist()]
+    return compute.replace_with_mask(texts, odd, pa.array(fixed, pa.string()))
+
+
+def write_date(array: Array, _zone: ZoneInfo | None) -> Array:
+    return _of_length(write_cast(compute.cast(array, pa.date32()), None), _DATE_CHARACTERS)
+
+
+def write_time(array: Array, _zone: ZoneInfo | None) -> Array:
+    return _with_z(write_cast(compute.cast(array, pa.time32("ms"), safe=False), None))
+
+
+def write_timestamp(array: Array, zone: ZoneInfo | None) -> Array:
+    moments = array
+    if moments.type.tz is None:
+        if zone is None:
+            first = compute.index(compute.is_valid(array), True).as_py()
+            if first >= 0:
+                raise UnfitRowError(first, NO_ZONE)
+            return write_null(array, None)
+        ends = compute.min_max(compute.cast(moments, pa.timestamp("us"), safe=False)).as_py()
+        if ends["min"] is not None and not _ZONE_RULES_FROM <= ends["min"] <= ends["max"] < _ZONE_RULES_TO:
+            raise pa.ArrowInvalid  # the long way
+        # A skipped hour raises, and the long way tells the row; of an hour that is there twice both take the first.
+        moments = compute.assume_timezone(moments, zone.key, ambiguous="earliest", nonexistent="raise")
+    utc = compute.cast(moments, pa.timestamp(moments.type.unit))
+    if utc.type.unit in {"us", "ns"}:
+        utc = compute.floor_temporal(utc, unit="millisecond")  # a cast would cut towards 1970
+    texts = _of_length(write_cast(compute.cast(utc, pa.timestamp("ms")), None), _DATETIME_CHARACTERS)
+    return _with_z(compute.utf8_replace_slice(texts, start=10, stop=11, replacement="T"))
+
+
+def _with_z(texts: Array) -> Array:
+    return compute.binary_join_element_wise(texts, "Z", "")
+
+
+def _of_length(texts: Array, characters: int) -> Array:
+    ends = compute.min_max(compute.binary_length(texts)).as_py()
+    if not {ends["min"], ends["max"]} <= {None, characters}:
+        raise pa.ArrowInvalid  # a year outside 0000 to 9999
+    return texts
+
+
+KERNELS: Final[tuple[tuple[Callable[[Any], bool], Kernel], ...]] = (
+    (pa.types.is_null, write_null),
+    (pa.types.is_boolean, write_cast),
+    (pa.types.is_integer, write_cast),
+    (pa.types.is_string, write_cast),
+    (pa.types.is_large_string, write_cast),
+    (pa.types.is_floating, write_float),
+    (pa.types.is_decimal, write_decimal),
+    (pa.types.is_date, write_date),
+    (pa.types.is_time, write_time),
+    (pa.types.is_timestamp, write_timestamp),
+)
+
+BY_OWN_TYPE: Final = Form(text_of, BUILDERS, KERNELS)
+"""Values go by their own types: for a field whose type is not known, and for text."""

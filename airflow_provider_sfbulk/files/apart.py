@@ -1,0 +1,111 @@
+"""A load's input and what the load writes lie apart: it never replaces what it reads, and no later run reads what it wrote.
+
+Places are compared resolved (links, ``..``, ``file:`` URIs, with or without a connection), and patterns by what they would
+match, whether it is there yet or not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from fsspec.utils import glob_translate  # type: ignore[import-untyped]
+
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.files.paths import AnyPath, Location, locate
+from airflow_provider_sfbulk.files.storage import SourceFile, resolved_pattern
+from airflow_provider_sfbulk.files.storage_errors import named
+from airflow_provider_sfbulk.files.task_folder import MANIFEST, OLD_MANIFEST, RESULT_NAMES
+
+
+@dataclass(frozen=True)
+class Target:
+    """A folder that a load writes into.
+
+    :param place: the folder
+    :param names: what it writes there, or may find there of an earlier run and replace
+    :param reread: of these, what a pattern of the source must not match
+    """
+
+    place: Location
+    names: frozenset[str]
+    reread: frozenset[str]
+
+    @classmethod
+    def results(cls, path: AnyPath, results_format: str, *, conn_id: str | None) -> Target:
+        """The folder of the result files."""
+        place = locate(path, conn_id=conn_id, argument="results_path")
+        written = frozenset(name for name in RESULT_NAMES if name.endswith(f".{results_format}"))
+        return cls(place, RESULT_NAMES | {MANIFEST, OLD_MANIFEST}, written | {MANIFEST})
+
+    @classmethod
+    def staging(cls, path: AnyPath, *, conn_id: str | None) -> Target:
+        """The folder of the parts that are kept for a retry: each try has a folder of its own in it."""
+        place = locate(path, conn_id=conn_id, argument="staging_path")
+        return cls(place, frozenset(), frozenset({"dag.task.run.-1.1/part-00000.csv", "dag.task.run.-1.1/parts.json"}))
+
+
+def check_apart(sources: Iterable[AnyPath], targets: Sequence[Target], *, conn_id: str | None) -> None:
+    """Check paths and patterns, whatever is there now.
+
+    :raises SourceError: naming the file that would be replaced or read again, and the argument
+    """
+    for source in sources:
+        place = locate(source, conn_id=conn_id)
+        for target in targets:
+            with named("look at", place):
+                _check_path(place, target)
+
+
+def check_files_apart(files: Iterable[SourceFile], targets: Sequence[Target]) -> None:
+    """Check files that are there, whose own names may be links to what is written.
+
+    :raises SourceError: naming the file
+    """
+    for file in files:
+        for target in targets:
+            with named("look at", file.place):
+                _check_file(file.place, target)
+
+
+def _check_path(place: Location, target: Target) -> None:
+    _check_file(place, target)
+    pattern = resolved_pattern(place)
+    if pattern is None:
+        return
+    match = re.compile(glob_translate(pattern[2])).match
+    for name in sorted(target.reread):
+        written = target.place.child(name)
+        resolved = (*target.place.resolved()[:2], f"{target.place.resolved()[2].rstrip('/')}/{name}")
+        if _is_same_storage(pattern, resolved) and match(resolved[2]):
+            what = written.uri if target.names else f"files in {target.place.uri}"
+            argument = target.place.argument
+            raise SourceError(
+                f"source: the pattern {place.uri} matches {what}, too, which this load writes because of {argument}: a "
+                f"later run would load it again. Give a {argument} that the pattern does not cover"
+            )
+
+
+def _check_file(place: Location, target: Target) -> None:
+    *storage, folder = target.place.resolved()
+    for each in (place, place.at(place.path.rstrip("/"))):
+        parent, _, name = each.path.rpartition("/")
+        by_name = (*each.at(parent or ("/" if each.path.startswith("/") else ".")).resolved(), name)
+        itself = each.resolved()
+        for *where, inside, last in (by_name, (*itself[:2], *_split(itself[2]))):
+            if last in target.names and inside == folder and _is_same_storage((*where, ""), (*storage, "")):
+                argument = target.place.argument
+                raise SourceError(
+                    f"source: {place.uri} is {last} in {argument}, which this load would replace: give another {argument}"
+                )
+
+
+def _is_same_storage(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether two places are in one storage; addresses that are not known may be the same."""
+    return one[0] == other[0] and (one[1] == other[1] or not one[1] or not other[1])
+
+
+def _split(path: str) -> tuple[str, str]:
+    folder, _, name = path.rpartition("/")
+    return folder or "/", name

@@ -1,0 +1,208 @@
+"""The part files of an extract: hidden until all of them are proven, then shown together, the manifest last.
+
+=========================================  ===========================================================================
+``_part-<job>-<index>.<format>.<setup>``   a finished page of an extract that is not finished: it waits for a retry
+``part-<job>-<setup>-<index>.<format>``    a part file
+``_manifest.json``, ``_writing-….json``    see ``folder``
+=========================================  ===========================================================================
+
+Readers of whole folders (Spark, Hive, Athena, Arrow) skip names that begin with ``_``, and patterns such as ``*.parquet``
+or ``part-*`` do not match the hidden ones. A part file's name says which bytes it has: those of two jobs, or of one job in
+two forms, never replace each other, so a manifest is true as long as it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from airflow_provider_sfbulk.client.csv.dialect import dialect_of
+from airflow_provider_sfbulk.client.effects import Flow, Reply, Together
+from airflow_provider_sfbulk.client.errors import LedgerError, StorageError
+from airflow_provider_sfbulk.client.models import FileFormat
+from airflow_provider_sfbulk.client.results.downloads import (
+    Announcement,
+    CsvPage,
+    JsonlPage,
+    PageFile,
+    ParquetPage,
+    SpreadsheetPage,
+    announced,
+    columns_of,
+)
+from airflow_provider_sfbulk.files.task_folder import PART
+
+if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.extract.pages import Page
+    from airflow_provider_sfbulk.client.models import JobInfo
+    from airflow_provider_sfbulk.client.results.schema import ColumnType
+    from airflow_provider_sfbulk.files.task_folder import TaskFolder
+
+FilePage: TypeAlias = CsvPage | ParquetPage | JsonlPage
+
+_LEFTOVER: Final = re.compile(rf"_{PART}\.[0-9a-f]+(?:\.[0-9]+\.part)?")
+"""What may lie in the folder when an extract is finished and belongs to none: pages of jobs that were given up, and pages
+that killed processes were writing."""
+
+
+class PartFiles:
+    """The part files of one job in a folder. A ``extract.finished_pages.PageFiles``.
+
+    :param folder: where they are
+    :param verify: raises when another try has taken over: asked before every step that others see
+    :param announce: reads what a reply's headers say of the page
+    """
+
+    def __init__(
+        self,
+        folder: TaskFolder,
+        job: JobInfo,
+        file_format: FileFormat,
+        *,
+        verify: Callable[[], None],
+        announce: Callable[[Reply], Announcement] = announced,
+        spreadsheet_safe: bool = False,
+    ) -> None:
+        self._announce = announce
+        self._csv_page = SpreadsheetPage if spreadsheet_safe else CsvPage
+        self._folder = folder
+        self._output = folder.output
+        self._verify = verify
+        self._job = job
+        self._format = file_format
+        self._dialect = dialect_of(job)
+        self._setup = ""
+        self._there = self._output.sizes()
+        self._made: dict[int, FilePage] = {}
+        self._restored: dict[int, PageFile] = {}
+
+    def page(self, index: int, types: Sequence[ColumnType], setup: str) -> FilePage:
+        """Make the sink of a page, for columns of these types (none for CSV)."""
+        self._setup = setup
+        name = self._hidden_name(index, setup)
+        page: FilePage
+        if self._format is FileFormat.CSV:
+            page = self._csv_page(self._folder.hidden, name, self._dialect, announce=self._announce)
+        else:
+            kind = ParquetPage if self._format is FileFormat.PARQUET else JsonlPage
+            columns = tuple(each.name for each in types)
+            page = kind(
+                self._folder.hidden,
+                name,
+                self._dialect,
+                types=lambda _: types,
+                expect_header=columns,
+                announce=self._announce,
+            )
+        self._restored.pop(index, None)
+        self._made[index] = page
+        return page
+
+    def finished(self, index: int, /) -> Mapping[str, Any]:
+        """Tell what to remember of a page's file."""
+        file = self._file(index)
+        return {"name": self._final_name(index), "bytes": file.length, "sha256": file.sha256}
+
+    def restore(self, page: Page, kept: Mapping[str, Any], setup: str, /, *, published: bool) -> bool:
+        """Take over a finished page when its file has the bytes it had: hidden, or under its final name already.
+
+        :raises LedgerError: when what is kept of it is nothing of :meth:`finished`
+        """
+        if not isinstance(kept.get("bytes"), int) or not isinstance(kept.get("sha256"), str):
+            raise LedgerError(f"what the task state store says of the file of page {page.index} cannot be read")
+        self._setup = setup
+        final, hidden = self._final_name(page.index), self._hidden_name(page.index, setup)
+        if self._there.get(hidden) == kept["bytes"]:
+            name = hidden
+        elif published and self._there.get(final) == kept["bytes"]:
+            name = final
+        else:
+            return False
+        columns = columns_of(page.header, self._dialect)
+        self._restored[page.index] = PageFile(
+            self._output.uri(name), name, page.records, kept["bytes"], kept["sha256"], columns
+        )
+        return True
+
+    def publish(self, pages: int, *, at_once: int) -> Flow[tuple[list[PageFile], str]]:
+        """Give the files their final names, write the manifest, and remove what the manifest before named.
+
+        A publishing that was killed is done again by the next one into this folder, this job's or another's.
+
+        :param pages: how many there are; all are finished
+        :param at_once: files to rename at the same time: object storage copies
+        :return: the files in the order of the rows, and the manifest's URI
+        :raises FencedError: another try has taken over
+        :raises StorageError: another run of this task has meanwhile replaced what this one was about to show
+        """
+        files = [self._file(index) for index in range(pages)]
+        shown = [self._shown(index, file) for index, file in enumerate(files)]
+        names = {file.name for file in shown}
+        self._verify()
+        self._folder.claim(shows=names)
+        before = self._folder.before
+        for name in self._folder.stray - names:
+            self._output.remove(name)
+        moves = [(old.name, new.name) for old, new in zip(files, shown, strict=True) if old.name != new.name]
+        yield Together((self._rename(*move) for move in moves), at_once)
+        self._check_all_there(shown)
+        self._verify()
+        manifest = self._folder.finish(self._manifest(shown))
+        self._verify()  # what is old to this try may be new to its successor
+        for name in before - names:
+            self._output.remove(name)
+        for name in filter(_LEFTOVER.fullmatch, self._output.sizes()):
+            self._output.remove(name)
+        self._folder.leave()
+        return shown, manifest
+
+    def _check_all_there(self, shown: Sequence[PageFile]) -> None:
+        there = self._output.sizes()
+        if missing := [file.name for file in shown if there.get(file.name) != file.length]:
+            raise StorageError(
+                f"{self._output.uri(missing[0])} has been removed or replaced while the extract was being published: does "
+                "another run of the task write into the same folder? Put {{ run_id }} into output_path, or set "
+                "max_active_runs=1. A retry reads what is missing again"
+            )
+
+    def _rename(self, name: str, new: str) -> Flow[None]:
+        yield from ()  # a flow, so that several may run at the same time
+        self._verify()
+        self._output.rename(name, new)
+
+    def _file(self, index: int) -> PageFile:
+        file = self._made[index].file if index in self._made else self._restored[index]
+        if file is None:
+            raise RuntimeError("a page's file is asked for when the page is finished")
+        return file
+
+    def _shown(self, index: int, file: PageFile) -> PageFile:
+        name = self._final_name(index)
+        return replace(file, name=name, uri=self._output.uri(name))
+
+    def _final_name(self, index: int) -> str:
+        return f"part-{self._job.id}-{self._setup}-{index:05d}.{self._format}"
+
+    def _hidden_name(self, index: int, setup: str) -> str:
+        return f"_part-{self._job.id}-{index:05d}.{self._format}.{setup}"
+
+    def _manifest(self, files: Sequence[PageFile]) -> dict[str, Any]:
+        return {
+            "job_id": self._job.id,
+            "sobject": self._job.object,
+            "format": str(self._format),
+            "columns": list(files[0].columns),
+            "records": sum(file.records for file in files),
+            "files": [
+                {
+                    "name": file.name,
+                    "uri": file.uri,
+                    "records": file.records,
+                    "bytes": file.length,
+                    "sha256": file.sha256,
+                }
+                for file in files
+            ],
+        }

@@ -1,0 +1,576 @@
+"""What a task durably knows about its jobs, in Airflow's task state store.
+
+The facts it is built on (Airflow 3.3.2):
+
+* The store outlives a killed worker, a retry and a user's clear. It is last-writer-wins and has no compare-and-set, and a
+  write whose reply is late is sent again by the task SDK: it may land long after others.
+* A new try of a task gets a new task instance id. From then on the old try's ``set`` is refused with 404 ("not found"),
+  but its ``get`` silently answers None, as it does for any other 404 on the way.
+
+So each try writes only keys of its own, each **once**: whatever lands late or twice lands as it was. It reads back what it
+wrote before it acts on it. It claims its number first, and believes that something is absent only between two proofs that
+the claim stands. What tries before it have written it reads from the highest down, where the highest entry stands.
+
+A *load* is what one run of the task is to bring into Salesforce, over all its tries; a *query* the same the other way
+round. Which try a new one follows, and how, is recorded, never worked out of Airflow's numbers:
+
+==========  ===========================================================================================================
+``claim``   first key of every try
+``load``    ``load``, the try that began the load; ``cleared``, the try since which a person asks for more than a retry
+            does; ``clears``, how often the run was cleared by then
+``end.<r>`` round ``r`` is decided; the first names the ``plan`` and the files, which from now on do not change
+``given_up``  the load ended for good with nothing in the org
+``verdict`` the load has ended in this round with records that are not in the org
+``done``    the work is done, and this is its ``result``
+``taken``   Airflow has taken the end of the try, as ``success`` or as ``failed``: see ``task/accepted.py``
+==========  ===========================================================================================================
+
+All lie under ``sfbulk.try<n>.``. Keys that begin with a number are entries of parts and jobs: their absence costs work and
+decides nothing. Entries of earlier versions (``sfbulk.t<n>``) are read by ``old_ledger.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+from typing import Any, Final, Protocol
+
+from airflow.sdk.exceptions import AirflowRuntimeError
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
+
+from airflow_provider_sfbulk.client.errors import FencedError, InputChangedError, LedgerError, SourceError
+from airflow_provider_sfbulk.task.old_ledger import OldTry, plan_digest
+
+RETENTION: Final = timedelta(days=30)
+"""How long a query's entries are kept: longer than Salesforce keeps jobs (seven days). Those of a load, and the window of
+an incremental query, are kept for as long as Airflow keeps the run: without them rows would be sent twice."""
+
+PIECE: Final = 48 * 1024
+"""Characters of one value: of values over 64 KiB Airflow warns, and its REST API takes none."""
+
+GAP: Final = 25
+"""So many missing parts in a row are the end: between recorded ones lie only those that were under way together."""
+
+_OF_A_ROUND: Final = re.compile(
+    r"sfbulk\.try(?P<attempt>\d+)\.(?:end\.(?P<decided>\d+)|(?P<part>(?:job)?(?P<round>\d+)\.\d+))"
+)
+
+SUCCESS: Final = "success"
+FAILED: Final = "failed"
+
+
+class StateStore(Protocol):
+    """The part of ``context["task_state_store"]`` that is used here."""
+
+    def get(self, key: str) -> Any:
+        """Return the value, or None."""
+
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
+        """Write the value, to be kept for a timedelta or ``NEVER_EXPIRE``."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """The newest try before this one that has begun.
+
+    :param head: its ``load`` entry
+    :param taken: how Airflow took its end, ``success`` or ``failed``; None: it is to be tried again, or nobody knows
+    """
+
+    head: Mapping[str, Any]
+    is_done: bool
+    is_given_up: bool
+    taken: str | None
+
+    def is_cleared(self, clears: int | None) -> bool:
+        """Whether a person has cleared the task since, as far as that is known.
+
+        A try that Airflow took for good is followed by no other without a person. Nor does the run's number of clears rise
+        without one; it counts those of other tasks, too, so what only a clear does must harm nobody when a retry does it.
+        """
+        then = self.head.get("clears")
+        return self.taken is not None or (then is not None and clears is not None and then != clears)
+
+
+class Entry(dict[str, Any]):
+    """An entry as it was read: what it lacks, or has in another form than it is written in, is said as that.
+
+    Nothing else writes these keys; but a store can be edited, restored or cut.
+    """
+
+    def __init__(self, key: str, values: Any) -> None:
+        if not isinstance(values, Mapping):
+            raise _spoilt(key, f"it is no object but {type(values).__name__}")
+        super().__init__(values)
+        self._key = key
+        for name, kinds in _FORMS.items():
+            value = values.get(name)
+            if name in values and (not isinstance(value, kinds) or isinstance(value, bool)):
+                raise _spoilt(key, f"{name} is {type(value).__name__}")
+            if isinstance(value, str) and name in _WORDS and not _WORDS[name].fullmatch(value):
+                raise _spoilt(key, f"{name} is none")
+            if isinstance(value, int) and not 0 <= value < 2**63:
+                raise _spoilt(key, f"{name} is out of range")
+
+    def __missing__(self, name: str) -> Any:
+        raise _spoilt(self._key, f"{name} is missing")
+
+
+def _spoilt(key: str, why: str) -> LedgerError:
+    return LedgerError(
+        f"the entry {key} in the task's state store is not as this provider writes it ({why}): put back what it was. To "
+        "begin anew, which would bring records in twice that were loaded, delete the task's entries (sfbulk.…)"
+    )
+
+
+_FORMS: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "load": int,
+    "cleared": (int, type(None)),
+    "clears": (int, type(None)),
+    "try": int,
+    "state": str,
+    "plan": (Mapping, str),
+    "verdict": Mapping,
+    "done": Mapping,
+    "round": int,
+    "parts": (int, list),  # their number in a decision; in a plan of Bulk API 1.0 the parts themselves
+    "attempt": int,
+    "part_bytes": int,
+    "part_records": int,
+    "job_id": str,
+    "batch_id": str,
+    "records": int,
+    "length": int,
+    "bytes": int,
+    "first_row": int,
+    "sha256": str,
+    "mode": str,
+    "rule": Mapping,
+    "since": (str, type(None)),
+    "until": (str, type(None)),
+    "of": int,
+    "jobs": list,
+    "files": (list, type(None)),
+    "names": list,
+    "column": str,
+    "row": str,
+    "unknown": list,
+    "api_version": (str, type(None)),
+}
+"""Forms of what entries hold, by name: the same name means the same in all of them."""
+
+_WORDS: Final = {
+    "job_id": re.compile("[0-9A-Za-z]{1,18}"),
+    "batch_id": re.compile("[0-9A-Za-z]{1,18}"),
+    "api_version": re.compile(r"[0-9]{2,3}\.0"),
+}
+"""Forms of what goes into the path of a request."""
+
+
+class TaskLedger:
+    """The ledger of one try, used from one thread.
+
+    :param store: ``context["task_state_store"]``
+    :param try_number: this try's number, from 1
+    :param clears: how often the run was cleared, as Airflow counts it; None when it does not say
+    :param retention: how long entries are kept
+    """
+
+    def __init__(
+        self, store: StateStore, *, try_number: int, clears: int | None = None, retention: Any = NEVER_EXPIRE
+    ) -> None:
+        self._store = store
+        self._try = try_number
+        self._clears = clears
+        self._retention = retention
+        self._head: Mapping[str, Any] = {}
+        self._proof: tuple[str, Any] = (_key(try_number, "claim"), {"try": try_number})
+        self._known: dict[str, Any] = {}
+        """Values that stand, by key: none of them ever changes."""
+        self._old: dict[int, OldTry | None] = {}
+        self._is_new = False
+        """Whether all that this try has written was written by this process."""
+
+    # Beginning
+
+    def begin_load(self) -> None:
+        """Find the load that this try goes on with, or begin one. It goes on until Airflow has taken its success; one
+        without records, which nothing was decided for, until it is done.
+
+        :raises FencedError: when a newer try has taken over
+        :raises SourceError: when this try has done a load or a query already
+        """
+        before = self._begin()
+        if self._own_done() is not None:
+            raise _not_alone()
+        if before is not None:
+            over = before.is_given_up
+            if before.is_done and not over:
+                over = before.taken == SUCCESS or self._highest(before.head["load"], "end.0") is None
+            cleared = self._try if before.is_cleared(self._clears) else before.head.get("cleared")
+            self._enter({} if over else {"load": before.head["load"], "cleared": cleared})
+
+    def begin_query(self) -> list[str]:
+        """Find the query that this try goes on with, or begin one. Reading anew is always right, so what is in doubt does.
+
+        :return: job ids of an unfinished query that a clear gives up; to be aborted
+        :raises FencedError: when a newer try has taken over
+        :raises SourceError: when this try has done a load already
+        """
+        before = self._begin()
+        done = self._own_done()
+        if done is not None and done["result"] is not None:  # a query notes none: another one may follow it
+            raise _not_alone()
+        if before is None:
+            return []
+        over = before.is_done or before.is_cleared(self._clears)
+        given_up = self._jobs_of(before.head["load"]) if over and not before.is_done else []
+        self._enter({} if over else {"load": before.head["load"]})
+        return given_up
+
+    def _begin(self) -> Before | None:
+        """Claim the try and look for the one before; None when there is nothing left to be found."""
+        self._put("claim", {"try": self._try})
+        own = self._read(self._try, "load")
+        if own is not None:  # it was deferred before anything was sent
+            self._head = own
+            return None
+        self._is_new = True
+        for number in range(self._try - 1, 0, -1):
+            head = self._read(number, "load")
+            if head is not None:
+                done, given_up, taken = (self._read(number, name) for name in ("done", "given_up", "taken"))
+                how = None if taken is None else taken["state"]
+                return Before(head, is_done=done is not None, is_given_up=given_up is not None, taken=how)
+        self._enter({})
+        return None
+
+    def _own_done(self) -> Mapping[str, Any] | None:
+        """What this same try has done: it began more than once, since operators were run within a task's own code."""
+        found: Mapping[str, Any] | None = None if self._is_new else self._read(self._try, "done")
+        return found
+
+    def _enter(self, head: Mapping[str, Any]) -> None:
+        self._head = {"load": self._try, "clears": self._clears, **head}
+        self._put("load", dict(self._head))
+
+    def resume(self) -> None:
+        """Go on with the load that this same try began before it was deferred.
+
+        :raises LedgerError: when this try began none
+        """
+        self._find_own()
+        if not self._head:
+            raise LedgerError(f"nothing is recorded for try {self._try} of this task, though it was deferred")
+
+    def _find_own(self) -> None:
+        for key in (_key(self._try, "load"), _old_key(self._try)):
+            head = self._get(key)
+            if head is not None:
+                self._proof = (key, head)
+                self._head = self._read(self._try, "load")
+                return
+
+    # What is known
+
+    @property
+    def attempt(self) -> int:
+        """This try's number, from 1."""
+        return self._try
+
+    @property
+    def load(self) -> int:
+        """Number of the try that began the load."""
+        number: int = self._head["load"]
+        return number
+
+    @property
+    def decision(self) -> Mapping[str, Any] | None:
+        """What an earlier try, or an earlier half of this one, has recorded when it decided the load; None before that."""
+        return self.recall("end.0")
+
+    @property
+    def done(self) -> Mapping[str, Any] | None:
+        """What was noted when all work was done, by a try whose success Airflow has not taken: its ``result``."""
+        return self.recall("done")
+
+    @property
+    def judged_round(self) -> int | None:
+        """Round in which the load has ended with records that are not in the org; None when it has not."""
+        verdict = self.recall("verdict")
+        return None if verdict is None else int(verdict["round"])
+
+    def asks_for_all(self, last_round: int) -> bool:
+        """Whether a person has cleared the task since its load ended in this round, and nothing was sent since."""
+        verdict, cleared = self.recall("verdict"), self._head.get("cleared")
+        if verdict is None or cleared is None:
+            return False
+        return bool(verdict["round"] == last_round and verdict.get("try", 0) < cleared)
+
+    def recall(self, key: str, /) -> Mapping[str, Any] | None:
+        """Read an entry of the load: this try's, or else that of the highest earlier one."""
+        return self._highest(self._head["load"], key)
+
+    def recorded_jobs(self) -> list[str]:
+        """Read the ids of the jobs that this try's load has recorded in its last round, this try's and earlier tries'."""
+        if not self._head:
+            self._find_own()
+        return self._jobs_at_hand() or (self._jobs_of(self._head["load"]) if self._head else [])
+
+    def verify(self) -> None:
+        """Make sure that this try is still the task's newest, before it shows what only one try may show.
+
+        :raises FencedError: when a newer try has taken over
+        """
+        key, value = self._proof
+        if self._get(key) != value:
+            raise self._fenced()
+
+    # Writing
+
+    def record(self, key: str, value: Mapping[str, Any], /) -> Mapping[str, Any]:
+        """Write an entry under this try's own key and verify it. From then on it stands instead of earlier tries' ones.
+
+        :return: the entry that stands: ``value``
+        :raises FencedError: when a newer try has taken over: this one must send nothing more
+        """
+        self._put(key, value)
+        return value
+
+    def judge(self, last_round: int) -> None:
+        """Note that the load has ended in this round with records that are not in the org."""
+        self._put("verdict", {"round": last_round, "try": self._try})
+
+    def finish(self, result: Any = None) -> None:
+        """Note that all work is done. It is the end of the load once Airflow has taken the success.
+
+        :param result: what the task returns, JSON: a try after this one returns it once more, if Airflow has not
+        """
+        self._put("done", {"result": result})
+
+    def take(self, state: str) -> None:
+        """Note that Airflow has taken the end of this try; of one that has begun nothing there is nothing to note.
+
+        :param state: ``success`` or ``failed``
+        """
+        self._find_own()
+        if self._head:
+            self._put("taken", {"state": state})
+
+    def window(self, of: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Read the window that was kept last, in whichever query of this task.
+
+        :param of: what makes a window another one
+        """
+        return self._highest(1, f"window.{plan_digest(of)}")
+
+    def keep_window(self, of: Mapping[str, Any], window: Mapping[str, Any]) -> None:
+        """Keep a window, for as long as Airflow keeps the run.
+
+        :raises FencedError: when a newer try has taken over
+        """
+        self._put(f"window.{plan_digest(of)}", window, retention=NEVER_EXPIRE)
+
+    # Reading
+
+    def _highest(self, first: int, name: str) -> Mapping[str, Any] | None:
+        for number in range(self._try, first - 1, -1):
+            found: Mapping[str, Any] | None = self._read(number, name)
+            if found is not None:
+                return found
+        return None
+
+    def _read(self, number: int, name: str) -> Any:
+        """Read what a try has written."""
+        key = _key(number, name)
+        if key not in self._known and not (number == self._try and self._is_new):
+            value = self._get_surely(key, decides=not name[0].isdigit())
+            if value is None and (old := self._old_try(number)) is not None:
+                value = _of_old(old, number, name)
+            if value is not None:
+                entry = Entry(key, value)
+                if name == "load" and not 1 <= entry["load"] <= number:
+                    raise _spoilt(key, "load is no earlier try")
+                self._known[key] = entry
+        return self._known.get(key)
+
+    def _get_surely(self, key: str, *, decides: bool) -> Any:
+        """Read a value. That it is absent, a 404, is believed of what decides something only when it is found twice, and
+        this try was still the newest in between.
+
+        :raises FencedError: when a newer try has taken over
+        """
+        value = self._get(key)
+        if value is None and decides:
+            self.verify()
+            value = self._get(key)
+        return value
+
+    def _old_try(self, number: int) -> OldTry | None:
+        if number not in self._old:
+            head = self._get_surely(_old_key(number), decides=True)
+            made = None if head is None else OldTry(number, Entry(_old_key(number), head), self._get)
+            self._old[number] = made
+        return self._old[number]
+
+    def _jobs_at_hand(self) -> list[str]:
+        """Give the jobs of the last round that this process has recorded or read, without a call.
+
+        A process that is told to end has five seconds, and a busy Airflow takes a second for a few calls.
+        """
+        rounds: dict[int, dict[str, str]] = defaultdict(dict)
+        found = [match for key in self._known if (match := _OF_A_ROUND.fullmatch(key)) is not None]
+        for match in sorted(found, key=lambda match: int(match["attempt"])):  # the highest comes last and wins
+            entry = self._known[match[0]]
+            if match["decided"] is not None:
+                named = entry.get("jobs", ())
+                rounds[int(match["decided"])].update({f"{match['decided']}.{n}": job[0] for n, job in enumerate(named)})
+            elif "job_id" in entry:
+                rounds[int(match["round"])][match["part"]] = entry["job_id"]
+        return list(dict.fromkeys(rounds[max(rounds)].values())) if rounds else []
+
+    def _jobs_of(self, load: int) -> list[str]:
+        """Read the job ids of the last round that has any; a query's jobs are all in its first."""
+        jobs: list[str] = []
+        for group in count():
+            decided = self._highest(load, f"end.{group}")
+            found = [each["job_id"] for each in self._entries(load, str(group))]
+            found += [each["job_id"] for each in self._entries(load, f"job{group}")]
+            jobs = list(dict.fromkeys(found)) or jobs
+            if decided is None:
+                return jobs
+        raise AssertionError("unreachable: the count has no end")
+
+    def _entries(self, load: int, group: str) -> Iterator[Mapping[str, Any]]:
+        missing = 0
+        for number in count():
+            entry = self._highest(load, f"{group}.{number}")
+            missing = missing + 1 if entry is None else 0
+            if missing > GAP:
+                return
+            if entry is not None:
+                yield entry
+
+    def _get(self, key: str) -> Any:
+        try:
+            value = self._store.get(key)
+            if isinstance(value, dict) and value.keys() == {"pieces"}:
+                value = self._joined(key, value["pieces"])
+        except AirflowRuntimeError as error:
+            raise LedgerError(f"the task state store could not be read ({key}); nothing was sent since") from error
+        return value
+
+    def _joined(self, key: str, pieces: Any) -> Any:
+        try:
+            return json.loads("".join(self._store.get(f"{key}~{at}")["piece"] for at in range(pieces)))
+        except (TypeError, KeyError, ValueError, RecursionError) as error:
+            raise _spoilt(key, "its pieces do not make a whole") from error
+
+    def _put(self, name: str, value: Mapping[str, Any], *, retention: Any = None) -> None:
+        key = _key(self._try, name)
+        if key in self._known:
+            if self._known[key] != value:
+                raise LedgerError(f"{key} is written already: a key of the ledger is written once")
+            return
+        text = json.dumps(value)
+        if len(text) > PIECE:
+            pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
+            for at, piece in enumerate(pieces):
+                self._write(f"{key}~{at}", {"piece": piece}, retention)
+            self._write(key, {"pieces": len(pieces)}, retention)
+        else:
+            self._write(key, json.loads(text), retention)
+        self._known[key] = value
+
+    def _write(self, key: str, value: dict[str, Any], retention: Any) -> None:
+        try:
+            self._store.set(key, value, retention=retention or self._retention)
+            found = self._store.get(key)
+        except AirflowRuntimeError as error:
+            if _is_not_found(error):
+                raise self._fenced() from error
+            raise LedgerError(f"the task state store could not be written ({key}); nothing was sent since") from error
+        if found != value:
+            raise self._fenced()
+
+    def _fenced(self) -> FencedError:
+        return FencedError(f"try {self._try} of this task has been replaced by a newer one and sends nothing more")
+
+
+def _of_old(old: OldTry, number: int, name: str) -> Any:
+    try:
+        return old.get(name)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise _spoilt(_old_key(number), "it is none of version 0.1.0") from error
+
+
+def _key(number: int, name: str) -> str:
+    return f"sfbulk.try{number}.{name}"
+
+
+def _old_key(number: int) -> str:
+    return f"sfbulk.t{number}"
+
+
+def _not_alone() -> SourceError:
+    return SourceError(
+        "this try of the task has done another load or query already, and what is known of them is known by task: nothing "
+        "of this one was sent. Give each operator a task of its own"
+    )
+
+
+def check_plan(
+    decision: Mapping[str, Any], plan: Mapping[str, Any], *, has_verdict: bool, is_done: bool = False
+) -> None:
+    """Make sure that a decided load is still the one that its task describes.
+
+    :param is_done: whether it is done, by a try whose success is not known to be taken
+    :raises InputChangedError: naming the parameters that changed
+    """
+    then = decision["plan"]
+    if not isinstance(then, Mapping):
+        raise _spoilt("end.0", "its plan is none")
+    changed = {name for name in {*then, *plan} if then.get(name) != plan.get(name)}
+    if changed := {name for name in changed if name not in decision.get("unknown", ())}:
+        raise input_changed(sorted(changed), has_verdict=has_verdict, is_done=is_done)
+
+
+def input_changed(changed: Sequence[str], *, has_verdict: bool, is_done: bool = False) -> InputChangedError:
+    """Make the error for a decided load whose input or parameters are others now.
+
+    :param changed: names of the parameters
+    :param has_verdict: whether it ended with failed records
+    :param is_done: whether it is done, by a try whose success is not known to be taken
+    """
+    if is_done:
+        return InputChangedError(
+            "an earlier try has done all of its load, but it is not recorded that Airflow took its success; since then "
+            f"{', '.join(changed)} changed, and nothing of what the task describes now was sent. Put back what it was and "
+            "clear the task: it succeeds with that load's result. Then make the change again and clear the task once more. "
+            "Or load what changed in another run."
+        )
+    how = (
+        "ended with failed records, the others are in the org"
+        if has_verdict
+        else "is not finished, and some of its records may be in the org"
+    )
+    advice = (
+        "To load the failed records once they are corrected, give their file to another run as its source; to send them "
+        "again as they are, put back what changed and clear the task"
+        if has_verdict
+        else "Put back what it was and clear the task again, so that the load can be finished"
+    )
+    return InputChangedError(
+        f"the load that an earlier try began {how}; since then {', '.join(changed)} changed. {advice}. To begin anew "
+        "although that would bring records in twice, delete the task's entries (sfbulk.…) from its state store."
+    )
+
+
+def _is_not_found(error: AirflowRuntimeError) -> bool:
+    detail = error.error.detail or {}
+    return detail.get("status_code") == 404

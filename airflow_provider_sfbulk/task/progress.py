@@ -1,0 +1,304 @@
+"""How far a task's jobs are: what log lines, and the page in Airflow's UI, are made of.
+
+It crosses processes, from the task to the triggerer and back, as an XCom. Ids, counts and codes only, and never a value of
+a record: who may read a DAG run may read this.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Self
+
+from airflow_provider_sfbulk.client.models import JobInfo, JobState, JobType
+from airflow_provider_sfbulk.client.replies.safe_text import guarded
+
+PROGRESS_XCOM_KEY: Final = "salesforce_bulk_progress"
+
+SHOWN_JOBS: Final = 500
+"""Jobs that are told one by one, some 120 bytes each; more are told by their number."""
+
+LINED_JOBS: Final = 3
+"""Jobs that have a line each in the log at each look; more of them share one."""
+
+SHOWN_FILES: Final = 20
+"""Files of a kind that are told; the manifest names all."""
+
+TEXT_LENGTH: Final = 500
+"""Longest text of an error, in characters."""
+
+WINDOW_SECONDS: Final = 600.0
+"""How far back a rate reaches."""
+
+LEAST_SECONDS: Final = 1.0
+"""Shortest time that a rate is made of."""
+
+_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,79}")
+"""Salesforce's codes are words like ``UNABLE_TO_LOCK_ROW``."""
+
+OTHER_CODE: Final = "OTHER"
+
+
+class Phase(StrEnum):
+    """What the task is at."""
+
+    SENDING = "sending"
+    """Its input is read and uploaded, or its query submitted."""
+    WAITING = "waiting"
+    """Salesforce is at work."""
+    READING = "reading"
+    """Results are fetched."""
+    DONE = "done"
+    SUBMITTED = "submitted"
+    """Its end, when it does not wait for the jobs."""
+    FAILED = "failed"
+
+
+@dataclass
+class JobCount:
+    """One job, as last seen.
+
+    :param records: that were sent to it; None for a query
+    """
+
+    id: str
+    round: int = 0
+    records: int | None = None
+    state: str = str(JobState.OPEN)
+    processed: int = 0
+    failed: int = 0
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain JSON values."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+class Pace:
+    """Records a second, over the last ten minutes of work. Times are seconds since 1970."""
+
+    def __init__(self, start: tuple[float, int] | None = None) -> None:
+        self._marks: deque[tuple[float, int]] = deque([] if start is None else [start])
+
+    def mark(self, now: float, processed: int) -> None:
+        """Note how many records are processed now. As long as none are, the time does not count: the job is queued."""
+        if len(self._marks) == 1 and self._marks[0][1] >= processed:
+            self._marks.clear()
+        self._marks.append((now, processed))
+        while len(self._marks) > 2 and self._marks[1][0] < now - WINDOW_SECONDS:
+            self._marks.popleft()
+
+    @property
+    def start(self) -> tuple[float, int] | None:
+        """The oldest mark that still counts."""
+        return self._marks[0] if self._marks else None
+
+    @property
+    def per_second(self) -> float | None:
+        """The rate; None when nothing is known of it yet."""
+        if len(self._marks) < 2:
+            return None
+        (first, before), (last, now) = self._marks[0], self._marks[-1]
+        return (now - before) / (last - first) if last - first >= LEAST_SECONDS and now > before else None
+
+
+@dataclass
+class Progress:
+    """How far the jobs of one try are.
+
+    :param setup_url: the org's address, where its Setup shows the jobs
+    :param counts: what became of the records: ``successful``, ``failed``, ``unprocessed``; a query's ``records``
+    :param errors: failed records by Salesforce's code
+    :param files: URIs of files by kind
+    :param message: why the task failed
+    """
+
+    job_type: str
+    operation: str = ""
+    sobject: str = ""
+    try_number: int = 1
+    phase: Phase = Phase.SENDING
+    setup_url: str = ""
+    api_calls: int = 0
+    jobs: dict[str, JobCount] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+    files: dict[str, list[str]] = field(default_factory=dict)
+    manifest: str | None = None
+    message: str | None = None
+    pace: Pace = field(default_factory=Pace)
+
+    # --- what happens ---
+
+    def add(self, job_id: str, *, number: int = 0, records: int | None = None) -> JobCount:
+        """Take a job into account, once.
+
+        :param number: its round
+        """
+        if job_id not in self.jobs:
+            self.jobs[job_id] = JobCount(job_id, round=number, records=records)
+        return self.jobs[job_id]
+
+    def keep(self, job_ids: Iterable[str]) -> None:
+        """Forget all other jobs: those whose upload failed and was made once more."""
+        kept = set(job_ids)
+        self.jobs = {job_id: job for job_id, job in self.jobs.items() if job_id in kept}
+
+    def take(self, info: JobInfo, *, now: float | None = None) -> None:
+        """Note what Salesforce says of a job.
+
+        :param now: seconds since 1970; None: now
+        """
+        job = self.add(info.id)
+        job.state, job.processed, job.failed = str(info.state), info.processed, info.failed
+        job.error = None if info.error_message is None else " ".join(guarded(info.error_message).split())[:TEXT_LENGTH]
+        self.sobject = self.sobject or info.object or ""
+        self.operation = self.operation or info.operation
+        self.pace.mark(time.time() if now is None else now, self.processed)
+
+    def fail_with(self, errors: Mapping[str, int]) -> None:
+        """Note failed records by code. What does not look like one of Salesforce's codes is not repeated."""
+        self.errors = by_code(errors)
+
+    # --- what is told ---
+
+    @property
+    def processed(self) -> int:
+        """Records processed, over all jobs."""
+        return sum(job.processed for job in self.jobs.values())
+
+    @property
+    def failed(self) -> int:
+        """Records failed, over all jobs."""
+        return sum(job.failed for job in self.jobs.values())
+
+    @property
+    def records(self) -> int | None:
+        """Records sent, over all jobs; None when that is not known of each."""
+        counts = [job.records for job in self.jobs.values()]
+        return None if not counts or None in counts else sum(count or 0 for count in counts)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long it takes at this pace; None when that cannot be said."""
+        rate, records = self.pace.per_second, self.records
+        return None if rate is None or records is None else max(0, records - self.processed) / rate
+
+    def lines(self, infos: Sequence[JobInfo]) -> list[str]:
+        """Give lines for the log about jobs that were looked at: one for each, or one for all when they are many."""
+        if len(self.jobs) > LINED_JOBS:
+            return [self._line_of_all()]
+        return [self._line(info) for info in infos]
+
+    def _line(self, info: JobInfo) -> str:
+        job = self.jobs.get(info.id)
+        told = [f"job {info.id} is {info.state}: {_of(info.processed, None if job is None else job.records)} processed"]
+        if self._counts_failures:
+            told.append(f"{info.failed:,} failed")
+        if len(self.jobs) > 1:
+            told.append(f"in all {len(self.jobs):,} jobs {_of(self.processed, self.records, noun='')} processed")
+        return ", ".join([*told, *([] if info.is_final else self._pace())])
+
+    def _line_of_all(self) -> str:
+        ended = [job for job in self.jobs.values() if JobState(job.state).is_final]
+        told = f"{len(ended):,} of {len(self.jobs):,} jobs have ended"
+        for state in (JobState.FAILED, JobState.ABORTED):
+            if number := sum(job.state == state for job in ended):
+                told += f" ({number:,} {state})"
+        told += f": {_of(self.processed, self.records)} processed"
+        failed = [f"{self.failed:,} failed"] if self._counts_failures else []
+        return ", ".join([told, *failed, *([] if len(ended) == len(self.jobs) else self._pace())])
+
+    @property
+    def _counts_failures(self) -> bool:
+        """A query has no failed records."""
+        return self.job_type != JobType.QUERY and not self.operation.startswith("query")
+
+    def _pace(self) -> list[str]:
+        if self.pace.per_second is None:
+            return []
+        left = [f"about {_span(self.seconds_left)} left"] if self.seconds_left else []
+        return [f"{self.pace.per_second:,.0f} a second", *left]
+
+    def to_dict(self, *, now: float | None = None) -> dict[str, Any]:
+        """Give plain JSON values.
+
+        :param now: seconds since 1970; None: now
+        """
+        rate, left = self.pace.per_second, self.seconds_left
+        told: dict[str, Any] = {
+            "job_type": self.job_type,
+            "operation": self.operation,
+            "sobject": self.sobject,
+            "try_number": self.try_number,
+            "phase": str(self.phase),
+            "updated": round(time.time() if now is None else now, 1),
+            "setup_url": self.setup_url,
+            "api_calls": self.api_calls,
+            "processed": self.processed,
+            "failed": self.failed,
+            "records": self.records,
+            "rate": None if rate is None else round(rate, 2),
+            "seconds_left": None if left is None else round(left, 1),
+            "since": None if self.pace.start is None else list(self.pace.start),
+            "jobs": [job.to_dict() for job in list(self.jobs.values())[:SHOWN_JOBS]],
+            "more_jobs": max(0, len(self.jobs) - SHOWN_JOBS),
+            "counts": self.counts,
+            "errors": self.errors,
+            "files": {kind: uris[:SHOWN_FILES] for kind, uris in self.files.items() if uris},
+            "manifest": self.manifest,
+            "message": self.message,
+        }
+        return {name: value for name, value in told.items() if value not in (None, {}, [])}
+
+    @classmethod
+    def from_dict(cls, data: object) -> Self:
+        """Read what a task told before it was deferred: enough to go on from.
+
+        :raises ValueError: when it is not that
+        """
+        try:
+            given: dict[str, Any] = dict(data)  # type: ignore[call-overload]
+            since = given.get("since")
+            progress = cls(
+                job_type=str(given["job_type"]),
+                operation=str(given.get("operation", "")),
+                sobject=str(given.get("sobject", "")),
+                try_number=int(given["try_number"]),
+                phase=Phase(given["phase"]),
+                setup_url=str(given.get("setup_url", "")),
+                api_calls=int(given["api_calls"]),
+                errors=by_code(given.get("errors", {})),
+                pace=Pace(None if since is None else (float(since[0]), int(since[1]))),
+            )
+            for each in given.get("jobs", ()):
+                job = JobCount(**each)
+                progress.jobs[job.id] = job
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise ValueError("not a task's progress") from error
+        return progress
+
+
+def by_code(errors: Mapping[str, int]) -> dict[str, int]:
+    """Sum failures by code, the most frequent first; all that does not look like a code of Salesforce's is one."""
+    summed: dict[str, int] = {}
+    for code, count in errors.items():
+        known = code if _CODE.fullmatch(code) else OTHER_CODE
+        summed[known] = summed.get(known, 0) + count
+    return dict(sorted(summed.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _of(processed: int, records: int | None, *, noun: str = " records") -> str:
+    return f"{processed:,}{noun}" if records is None else f"{processed:,} of {records:,}{noun}"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h"

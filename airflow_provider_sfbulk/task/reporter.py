@@ -1,0 +1,176 @@
+"""What a task shows while it runs: lines in its log, and the XCom that the page in Airflow's UI is made of.
+
+Showing never fails a task: when Airflow does not take an XCom, the next one is tried a minute later.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from airflow.sdk.exceptions import AirflowRuntimeError
+
+from airflow_provider_sfbulk.client.errors import SfBulkError
+from airflow_provider_sfbulk.task.progress import PROGRESS_XCOM_KEY, TEXT_LENGTH, Phase, Progress
+
+if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.load.rounds import Round
+    from airflow_provider_sfbulk.client.models import JobInfo
+
+PUSH_SECONDS: Final = 3.0
+"""Shortest time between two XComs about the same phase."""
+
+TROUBLE_SECONDS: Final = 60.0
+"""How long nothing is shown after Airflow did not take it: its API server may be away."""
+
+
+class Log(Protocol):
+    """The part of a logger that is used here."""
+
+    def info(self, event: Any, /, *args: Any) -> Any:
+        """Write a line."""
+
+    def warning(self, event: Any, /, *args: Any) -> Any:
+        """Write a line."""
+
+
+class ShownProgress:
+    """How far one try is. Its methods may be called from several threads.
+
+    :param push: writes an XCom
+    :param api_calls: tells the calls of this try so far
+    """
+
+    def __init__(
+        self, progress: Progress, log: Log, push: Callable[[str, Any], None], api_calls: Callable[[], int]
+    ) -> None:
+        self.progress = progress
+        self._log = log
+        self._push = push
+        self._api_calls = api_calls
+        self._lock = threading.Lock()
+        self._next = self._trouble_until = 0.0
+
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase."""
+        with self._lock:
+            self.progress.phase = phase
+        self.show()
+
+    def made(self, job_id: str, *, number: int, records: int | None, setup_url: str) -> None:
+        """Show a job that was made just now.
+
+        :param number: its round
+        :param setup_url: the org's address
+        """
+        with self._lock:
+            is_first = not self.progress.jobs
+            self.progress.setup_url = setup_url
+            self.progress.add(job_id, number=number, records=records)
+        if is_first:
+            self.show()
+        else:
+            self._show_sometimes()
+
+    def see_jobs(self, job_ids: Iterable[str]) -> None:
+        """Note that these are jobs of the try."""
+        with self._lock:
+            for job_id in job_ids:
+                self.progress.add(job_id)
+
+    def at(self, rounds: Sequence[Round]) -> None:
+        """Take over the rounds that are decided: their jobs, and no others."""
+        with self._lock:
+            sent: dict[str, int] = {}
+            for each in rounds:
+                for part in each.parts:  # a job of Bulk API 1.0 has many
+                    sent[part.job_id] = sent.get(part.job_id, 0) + part.records
+                    self.progress.add(part.job_id, number=each.number).records = sent[part.job_id]
+            self.progress.keep(sent)
+
+    def take(self, infos: Sequence[JobInfo]) -> None:
+        """Show jobs that were looked at."""
+        with self._lock:
+            for info in infos:
+                self.progress.take(info)
+            lines = self.progress.lines(infos)
+        for line in lines:
+            self._log.info("%s", line)
+        self._show_sometimes()
+
+    def see(self, infos: Iterable[JobInfo]) -> None:
+        """Note what Salesforce says of jobs, without a word."""
+        with self._lock:
+            for info in infos:
+                self.progress.take(info)
+
+    def found(
+        self,
+        counts: Mapping[str, int],
+        *,
+        errors: Mapping[str, int] | None = None,
+        files: Mapping[str, Sequence[str]] | None = None,
+        manifest: str | None = None,
+    ) -> None:
+        """Note what became of the records, to be shown with the try's end.
+
+        :param counts: ``successful``, ``failed``, ``unprocessed``; of a query ``records``
+        :param errors: failed records by Salesforce's code
+        :param files: URIs by kind
+        """
+        with self._lock:
+            self.progress.counts = dict(counts)
+            self.progress.fail_with(errors or {})
+            self.progress.files = {kind: list(uris) for kind, uris in (files or {}).items()}
+            self.progress.manifest = manifest
+
+    def found_before(self, result: object) -> None:
+        """Note what became of the records by an earlier try's result."""
+        if isinstance(result, dict):
+            counts = {kind: result[kind] for kind in ("successful", "failed", "unprocessed")}
+            self.found(counts, errors=result["errors"], files=result["results"], manifest=result["manifest"])
+
+    def fail(self, error: BaseException) -> None:
+        """Show that the try has failed. Only this package's own errors are known to quote no record."""
+        with self._lock:
+            self.progress.phase = Phase.FAILED
+            told = f": {error}" if isinstance(error, SfBulkError) else ""
+            self.progress.message = f"{type(error).__name__}{told}"[:TEXT_LENGTH]
+        self.show()
+
+    def show(self) -> None:
+        """Write the XCom, unless Airflow did not take the last one."""
+        now = time.time()
+        with self._lock:
+            self._next = now + PUSH_SECONDS
+            self.progress.api_calls = self._api_calls()
+            told = self.progress.to_dict(now=now)
+        self.push(PROGRESS_XCOM_KEY, told)
+
+    def push(self, key: str, value: Any) -> None:
+        """Write an XCom, unless Airflow did not take the last one."""
+        now = time.time()
+        if now < self._trouble_until:
+            return
+        try:
+            self._push(key, value)
+        except (AirflowRuntimeError, OSError) as error:
+            self._trouble_until = now + TROUBLE_SECONDS
+            self._log.warning("Airflow did not take what its page is to show (%s)", type(error).__name__)
+
+    def _show_sometimes(self) -> None:
+        if time.time() >= self._next:
+            self.show()
+
+
+@contextmanager
+def log_group(log: Log, title: str) -> Iterator[None]:
+    """Fold the lines of a part of the work in Airflow's log view. It takes the marks as lines of their own."""
+    log.info("::group::%s", title)
+    try:
+        yield
+    finally:
+        log.info("::endgroup::")

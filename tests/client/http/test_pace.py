@@ -1,0 +1,246 @@
+"""Servers that take their time: real sockets, real budgets. A healthy one is waited for, one that drips is not."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from airflow_provider_sfbulk.client import errors
+from airflow_provider_sfbulk.client.effects import Body
+from airflow_provider_sfbulk.client.http import gunzip
+from airflow_provider_sfbulk.client.http.exchange import Memory
+from airflow_provider_sfbulk.client.http.pace import SLOWEST, Pace, TooSlowError
+from airflow_provider_sfbulk.client.protocol.call import ApiCall, call, fetch
+from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.settings import Settings
+from tests.client.http.outcome import one
+from tests.client.http.raw_server import Answer, RawServer, reply, zipped
+
+GET = ApiCall("GET", "/services/data/v66.0/x")
+JOB_ID = "7508d000003QaLpAAK"
+TIMEOUT = 0.5
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\n"
+
+
+class Drips(RawServer):
+    """Sends a beginning at once, and then one piece after another, a while between them, until it is closed."""
+
+    def __init__(self, start: bytes, piece: bytes, pause: float, pieces: int | None = None) -> None:
+        super().__init__()
+        self.start, self.piece, self.pause, self.pieces = start, piece, pause, pieces
+        self.over = threading.Event()
+
+    def _answered(self, connection, asked) -> bool:
+        connection.sendall(self.start)
+        sent = 0
+        while sent != self.pieces and not self.over.wait(self.pause):
+            connection.sendall(self.piece)
+            sent += 1
+        return False
+
+    def close(self) -> None:
+        self.over.set()
+        super().close()
+
+
+class Nothing:
+    """A sink that only counts."""
+
+    size = 0
+
+    def start(self, reply):
+        self.size = 0
+
+    def write(self, data):
+        self.size += len(data)
+
+    def finish(self):
+        pass
+
+    def discard(self):
+        pass
+
+
+def driver_of(make, server, timeout=TIMEOUT):
+    return make(Settings.from_mapping({"access_token": "t", "instance_url": server.url, "timeout": timeout}))
+
+
+DRIPS = {
+    "Content-Length": (HEAD + b"Content-Length: 100000\r\n\r\n", b"a"),
+    "read to close": (HEAD + b"Connection: close\r\n\r\n", b"a"),
+    "chunked": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+    "chunks without end": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"0" * 3),
+    "after a burst": (HEAD + b"Content-Length: 9000000\r\n\r\n" + b"a" * 3_000_000, b"a"),
+    "gzip": (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 100000\r\n\r\n" + zipped(b"a" * 90000)[:15], b"\0"),
+    "head": (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a"),
+    "status line": (b"HTTP", b"/"),
+    "100 Continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "trailers": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n", b"x"),
+}
+
+
+@pytest.mark.parametrize("kind", DRIPS)
+@pytest.mark.parametrize("way", ["memory", "sink"])
+def test_a_reply_that_drips_is_given_up(make, kind, way):
+    server = Drips(*DRIPS[kind], pause=0.05)
+    driver = driver_of(make, server)
+    begun = time.monotonic()
+    try:
+        with pytest.raises(errors.TransportError) as caught:
+            one(driver, call(GET) if way == "memory" else fetch(GET, Nothing()))
+    finally:
+        server.close()
+    assert time.monotonic() - begun < TIMEOUT * 6
+    assert caught.value.sent is True
+    assert "in 0." in str(caught.value) or "in 1." in str(caught.value)
+
+
+def test_a_refusal_that_drips_is_given_up(make):
+    server = Drips(b"HTTP/1.1 500 Oh\r\nContent-Length: 9999\r\n\r\n", b"a", 0.05)
+    try:
+        with pytest.raises(errors.TransportError):
+            one(driver_of(make, server), call(GET))
+    finally:
+        server.close()
+
+
+def test_100_continue_without_a_pause_ends_too(make):
+    server = Drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, 0)
+    begun = time.monotonic()
+    try:
+        with pytest.raises(errors.TransportError):
+            one(driver_of(make, server), call(GET))
+    finally:
+        server.close()
+    assert time.monotonic() - begun < TIMEOUT * 6
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: %d\r\n\r\n", b"Connection: close\r\n\r\n"])
+def test_a_slow_healthy_download_of_100_mb_is_waited_for(make, framing):
+    pieces, piece = 100, b"a" * 1_000_000
+    head = framing % (pieces * len(piece)) if b"%d" in framing else framing
+    server = Drips(HEAD + head, piece, 0.02, pieces)
+    sink = Nothing()
+    begun = time.monotonic()
+    try:
+        one(driver_of(make, server), fetch(GET, sink))
+    finally:
+        server.close()
+    assert sink.size == 100_000_000
+    assert time.monotonic() - begun > TIMEOUT * 2  # many times the credit it began with
+
+
+def test_a_slow_sink_is_not_the_servers_fault(make):
+    class Slow(Nothing):
+        def write(self, data):
+            super().write(data)
+            time.sleep(TIMEOUT * 1.5 if self.size < 2_000_000 else 0)
+
+    server = Drips(HEAD + b"Content-Length: 3000000\r\n\r\n", b"a" * 100_000, 0, 30)
+    sink = Slow()
+    try:
+        one(driver_of(make, server), fetch(GET, sink))
+    finally:
+        server.close()
+    assert sink.size == 3_000_000
+
+
+class Deaf(RawServer):
+    """Accepts a connection and reads nothing of it."""
+
+    def _serve(self, connection) -> None:
+        self._closing.wait(20)
+        connection.close()
+
+
+def test_an_upload_that_nobody_takes_is_given_up(make):
+    server = Deaf()
+    data = b"a" * 50_000_000
+    body = Body(lambda: (data[at : at + 1_000_000] for at in range(0, len(data), 1_000_000)), len(data), "text/csv")
+    begun = time.monotonic()
+    try:
+        with pytest.raises(errors.TransportError) as caught:
+            one(driver_of(make, server), IngestJobs("66.0").upload(JOB_ID, body))
+    finally:
+        server.close()
+    assert caught.value.sent is True
+    # What the kernel's own buffers took has brought some seconds back, never more than there was at first.
+    assert time.monotonic() - begun < TIMEOUT * 8
+
+
+def test_a_refusal_without_end_says_its_status(make, server):
+    server.answers = [reply(b"<b/>" * 7_000_000, "503 Busy", Content_Type="text/xml")]
+    with pytest.raises(errors.ServerBusyError, match="503"):
+        one(make(server.url), call(GET))
+    bomb = zipped(b"[" * 300_000_000)
+    server.answers = [reply(bomb, "400 Bad Request", Content_Encoding="gzip")]
+    with pytest.raises(errors.RequestRefusedError, match="400"):
+        one(make(server.url), call(GET))
+
+
+def test_a_download_that_unpacks_to_a_thousand_times_its_size_is_refused_once(make, server):
+    server.handler = lambda asked: reply(zipped(b"a" * 100_000_000), Content_Encoding="gzip")
+    sink = Nothing()
+    with pytest.raises(errors.ProtocolError, match="250 times"):
+        one(make(server.url), fetch(GET, sink))
+    assert sink.size <= gunzip.FREE_BYTES
+    assert len(server.asked) == 1
+
+
+def test_rows_that_are_all_alike_are_no_bomb(make, server):
+    rows = b'"false","","2024-01-01T00:00:00.000Z"\n' * 100_000
+    server.answers = [reply(zipped(rows), Content_Encoding="gzip")]
+    sink = Memory()
+    one(make(server.url), fetch(GET, sink))
+    assert sink.data == rows
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_credit_comes_back_by_bytes_and_never_beyond_what_there_was():
+    clock = Clock()
+    pace = Pace(10.0, clock=clock)
+    clock.now = 4.0
+    assert pace.left() == 6.0
+    pace.sent(SLOWEST * 3)
+    assert pace.left() == 9.0
+    pace.sent(SLOWEST * 3000)
+    assert pace.left() == 10.0
+    pace.came(SLOWEST * 3, 0.0)  # a head's bytes bring nothing back
+    clock.now = 13.5
+    assert pace.left() == 0.5
+    pace.headed()
+    assert pace.left() == 10.0
+    pace.came(1, 9.0)
+    assert 1.0 < pace.left() < 1.1
+    pace.came(1, 2.0)
+    with pytest.raises(TooSlowError, match="2 bytes"):
+        pace.left()
+
+
+def test_a_body_ends_after_twenty_minutes_at_any_rate():
+    clock = Clock()
+    pace = Pace(120.0, clock=clock)
+    pace.headed()
+    for _ in range(20):
+        pace.left()
+        clock.now += 61
+        pace.came(10_000_000, 1.0)
+    with pytest.raises(TooSlowError):
+        pace.left()
+
+
+@pytest.mark.parametrize("answer", [Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", close=False)])
+def test_a_body_that_stops_is_given_up(make, server, answer):
+    server.answers = [answer]
+    begun = time.monotonic()
+    with pytest.raises(errors.TransportError):
+        one(driver_of(make, server), call(GET))
+    assert time.monotonic() - begun < TIMEOUT * 6

@@ -1,0 +1,364 @@
+"""The plan of polls against orgs with lists of any length, on a clock of the test's own: no socket, no waiting."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_sfbulk.client.errors import (
+    ProtocolError,
+    RequestLimitError,
+    ServerBusyError,
+    SfBulkError,
+    TransientError,
+)
+from airflow_provider_sfbulk.client.models import JobType
+from airflow_provider_sfbulk.client.waiting.polls import (
+    BUDGET_CALLS,
+    LENGTH_KEPT_SECONDS,
+    PAGE_FAILURES,
+    WINDOW_SECONDS,
+    Look,
+    Poll,
+    Polls,
+    ReadPage,
+    ReadUsage,
+    Rest,
+)
+from airflow_provider_sfbulk.client.waiting.wait import LIMIT_PAUSE_SECONDS
+
+QUERY, INGEST = JobType.QUERY, JobType.INGEST
+
+
+@dataclass
+class Job:
+    number: int
+    joins: float
+    ends: float
+    longest: float = 30.0
+    type: JobType = INGEST
+    noticed: float = math.inf
+    looks: int = 0
+    worst_period: float = 0.0
+
+    @property
+    def id(self) -> str:
+        return f"750{self.number:012d}AAA"
+
+    @property
+    def late(self) -> float:
+        return self.noticed - max(self.ends, self.joins)
+
+
+@dataclass
+class World:
+    """An org that answers a plan's polls, and a clock that only they and the plan's pauses move."""
+
+    jobs: list[Job]
+    pages: int = 1
+    latency: float = 0.2
+    now: float = 1000.0
+    chance: random.Random = field(default_factory=lambda: random.Random(1))
+    calls: list[tuple[float, Poll]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.polls = Polls(self.chance.random)
+        self.coming = sorted(self.jobs, key=lambda job: job.joins, reverse=True)
+        self.waiting: dict[str, Job] = {}
+        self.joined = {job.id: job.joins for job in self.jobs}
+
+    def run(self, until: float) -> World:
+        steps = 0
+        while self.now < until and (self.coming or self.waiting):
+            steps += 1
+            assert steps < 200_000, "the plan goes round and round"
+            self._join()
+            poll = self.polls.next(self.now)
+            period = self.polls.period(self.now)
+            for job in self.waiting.values():
+                job.worst_period = max(job.worst_period, period)
+            if isinstance(poll, Rest):
+                assert poll.seconds > 0
+                wake = self.now + poll.seconds
+                self.now = min(wake, self.coming[-1].joins if self.coming else wake, until)
+            else:
+                self.now += self.latency
+                self.calls.append((self.now, poll))
+                self.polls.sent(self.now, 1)
+                self._answer(poll)
+        return self
+
+    def _join(self) -> None:
+        while self.coming and self.coming[-1].joins <= self.now:
+            job = self.coming.pop()
+            self.waiting[job.id] = job
+            self.polls.add(job.id, job.type, now=self.now, age=8.0, longest=job.longest)
+
+    def _answer(self, poll: Poll) -> None:
+        if isinstance(poll, Look):
+            self._see(self.waiting[poll.job_id])
+            # Joined 13 s after its close: 5 s of looks by the task, 8 s of the shortest deferral.
+            age = 13 + self.now - self.joined[poll.job_id]
+            self.polls.seen(poll, now=self.now, age=age, processed=0)
+        elif isinstance(poll, ReadPage):
+            page = int(poll.locator or 0)
+            there = [
+                job for job in self.waiting.values() if job.type is poll.job_type and job.number % self.pages == page
+            ]
+            following = str(page + 1) if page + 1 < self.pages else None
+            self.polls.read(poll, [job.id[:15] for job in there], following, now=self.now)
+            for job in there:
+                self._see(job)
+
+    def _see(self, job: Job) -> None:
+        job.looks += 1
+        if self.now >= job.ends:
+            job.noticed = self.now
+            del self.waiting[job.id]
+            self.polls.discard(job.id, job.type)
+
+    @property
+    def most_in_a_window(self) -> int:
+        times = [at for at, _ in self.calls]
+        return max((sum(at - WINDOW_SECONDS < each <= at for each in times) for at in times), default=0)
+
+    def count(self, kind: type[Poll]) -> int:
+        return sum(isinstance(poll, kind) for _, poll in self.calls)
+
+
+def crowd(number: int, *, lasting: float, spread: float = 0.0) -> list[Job]:
+    chance = random.Random(number)
+    return [Job(n, 1000.0 + chance.random() * spread, 1000.0 + chance.random() * lasting) for n in range(number)]
+
+
+# --- what holds whatever comes ----------------------------------------------------------------------------------------
+
+jobs = st.lists(
+    st.builds(
+        lambda joins, lasts, longest, kind: (joins, lasts, longest, kind),
+        st.floats(1000, 1600),
+        st.floats(0, 900),
+        st.sampled_from([0.01, 5.0, 30.0, 30.0, 60.0]),
+        st.sampled_from(list(JobType)),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(jobs=jobs, pages=st.sampled_from([1, 2, 3, 5, 12, 200]), latency=st.floats(0.001, 3.0), seed=st.integers(0, 99))
+def test_the_budget_is_never_exceeded_and_nobody_starves(
+    jobs: list[tuple[float, float, float, JobType]], pages: int, latency: float, seed: int
+) -> None:
+    made = [Job(n, joins, joins + lasts, longest, kind) for n, (joins, lasts, longest, kind) in enumerate(jobs)]
+    world = World(made, pages=pages, latency=latency, chance=random.Random(seed)).run(20_000)
+    assert world.most_in_a_window <= BUDGET_CALLS
+    for job in made:
+        assert job.noticed < math.inf
+        # The plan of the present may have to wait for the calls of a busier past, one window at most, and for the
+        # answers to all that others are owed before it.
+        assert job.late <= job.worst_period * 1.2 + WINDOW_SECONDS + max(4, len(made)) * latency
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    number=st.integers(1, 3), last=st.lists(st.floats(0, 2000), min_size=3, max_size=3), latency=st.floats(0.01, 1.0)
+)
+def test_the_end_of_one_of_few_jobs_is_noticed_within_its_longest_pause(
+    number: int, last: list[float], latency: float
+) -> None:
+    made = [Job(n, 1000.0, 1000.0 + last[n]) for n in range(number)]
+    World(made, pages=50, latency=latency).run(20_000)
+    assert all(job.late <= 30 for job in made)
+
+
+# --- the figures ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("pages", "seconds"), [(2, 30), (3, 30), (4, 35), (8, 60)])
+def test_fifteen_hundred_jobs_cost_twelve_calls_a_minute_at_most_and_each_end_is_noticed_soon(
+    pages: int, seconds: float
+) -> None:
+    made = crowd(1500, lasting=600, spread=10)
+    world = World(made, pages=pages, latency=0.5).run(5000)
+    assert max(job.late for job in made) <= seconds
+    assert world.most_in_a_window <= 12
+
+
+def test_counters_are_refreshed_in_rotation() -> None:
+    made = [Job(n, 1000.0, 9999.0) for n in range(1500)]
+    world = World(made, pages=2, latency=0.5).run(1000 + 3600)
+    read = [poll.job_id for _, poll in world.calls if isinstance(poll, Look)]
+    assert len(read) > 100
+    assert len(set(read[10:])) == len(read[10:]), "none twice before all others"
+
+
+def test_a_job_of_a_minute_is_looked_at_three_times() -> None:
+    for seed in range(50):
+        (job,) = made = [Job(0, 1000.0, 1047.0)]
+        World(made, latency=0.1, chance=random.Random(seed)).run(5000)
+        assert job.looks <= 3
+        assert job.late <= 30
+
+
+def test_a_job_that_has_ended_before_it_is_waited_for_is_noticed_at_once() -> None:
+    made = [Job(n, 1000.0 + 20 * n, 0.0) for n in range(9)]
+    World(made).run(2000)
+    assert all(job.late < 1 for job in made)
+
+
+def test_old_jobs_do_not_keep_a_new_one_from_its_early_looks() -> None:
+    new = [Job(n, 2000.0 + 30 * n, 0.0) for n in range(10)]
+    World([*new, *(Job(n, 1000.0, 9999.0) for n in range(10, 40))], pages=1).run(2500)
+    assert all(job.late < 1 for job in new)
+
+
+# --- list or single reads ---------------------------------------------------------------------------------------------
+
+
+def test_few_jobs_are_read_one_by_one() -> None:
+    world = World([Job(n, 1000.0, 9999.0) for n in range(3)]).run(1600)
+    assert world.count(ReadPage) == 0
+
+
+def test_many_jobs_are_read_by_the_list() -> None:
+    world = World([Job(n, 1000.0, 9999.0) for n in range(50)]).run(1600)
+    assert 20 <= world.count(ReadPage) <= 40
+
+
+def test_a_list_too_long_to_be_worth_reading_is_given_up_early_and_jobs_are_read_in_rotation() -> None:
+    made = [Job(n, 1000.0, 99_999.0) for n in range(40)]
+    world = World(made, pages=500).run(1000 + 4 * 3600)
+    assert world.count(ReadPage) <= 40
+    looks = [job.looks for job in made]
+    assert max(looks) - min(looks) <= 8
+    assert min(looks) > 4 * 3600 / 60 * 10 / 40 * 0.8
+
+
+def test_the_length_of_the_list_is_found_out_again_after_some_hours() -> None:
+    world = World([Job(n, 1000.0, 999_999.0) for n in range(40)], pages=500).run(1000 + 600)
+    first = world.count(ReadPage)
+    world.pages = 1
+    world.run(1000 + LENGTH_KEPT_SECONDS + 1200)
+    assert world.count(ReadPage) > first + 5
+
+
+def test_a_job_that_is_on_no_page_is_read_by_itself() -> None:
+    hidden = Job(0, 1000.0, 1500.0)
+    world = World([hidden, *(Job(n, 1000.0, 9999.0) for n in range(1, 30))])
+    answer = World._answer
+
+    def without_it(self: World, poll: Poll) -> None:
+        taken = self.waiting.pop(hidden.id, None) if isinstance(poll, ReadPage) else None
+        answer(self, poll)
+        if taken is not None:
+            self.waiting[hidden.id] = taken
+
+    world._answer = without_it.__get__(world)  # type: ignore[method-assign]
+    world.run(3000)
+    assert hidden.late <= 30
+
+
+def test_a_page_that_leads_back_is_an_error() -> None:
+    polls = Polls(lambda: 0.5)
+    for n in range(50):
+        polls.add(f"750{n:012d}AAA", QUERY, now=0, age=0, longest=30)
+    assert polls.next(0) == ReadPage(QUERY, None)
+    polls.read(ReadPage(QUERY, None), [], "a", now=0)
+    assert polls.next(0) == ReadPage(QUERY, "a")
+    with pytest.raises(ProtocolError, match="twice"):
+        polls.read(ReadPage(QUERY, "a"), [], "a", now=0)
+
+
+# --- trouble ----------------------------------------------------------------------------------------------------------
+
+
+def pause_after(error: SfBulkError, times: int = 1) -> float:
+    polls = Polls(lambda: 0.0)
+    polls.add("750000000000001AAA", QUERY, now=0, age=0, longest=30)
+    for _ in range(times):
+        polls.troubled(Look("750000000000001AAA", QUERY), error, now=0)
+    rest = polls.next(0)
+    assert isinstance(rest, Rest)
+    return rest.seconds
+
+
+def test_trouble_makes_all_wait_each_time_longer() -> None:
+    pauses = [pause_after(TransientError("x"), times) for times in (1, 2, 3, 20)]
+    assert pauses == [5, 10, 20, 120]
+
+
+def test_a_reply_that_asks_for_a_pause_gets_it() -> None:
+    busy = ServerBusyError("x")
+    busy.retry_after = 60
+    assert pause_after(busy) == 60
+
+
+def test_used_up_calls_of_the_day_are_not_asked_for_again_soon() -> None:
+    used_up = RequestLimitError("x")
+    used_up.daily = True
+    assert pause_after(used_up) == LIMIT_PAUSE_SECONDS
+
+
+def test_one_job_that_cannot_be_read_does_not_keep_the_others_from_being_read() -> None:
+    polls = Polls(lambda: 0.0)
+    bad, good = "750000000000001AAA", "750000000000002AAA"
+    now, seen = 0.0, 0
+    for each in (bad, good):
+        polls.add(each, QUERY, now=0, age=0, longest=30)
+    while now < 600:
+        poll = polls.next(now)
+        if isinstance(poll, Rest):
+            now += poll.seconds
+            continue
+        polls.sent(now, 1)
+        assert isinstance(poll, Look)
+        if poll.job_id == bad:
+            polls.troubled(poll, TransientError("x"), now=now)
+        else:
+            seen += 1
+            polls.seen(poll, now=now, age=0, processed=0)
+    assert seen >= 15
+    assert polls.unseen_since(300) == [(bad, QUERY)]
+
+
+def test_a_page_that_fails_again_and_again_is_given_up() -> None:
+    polls = Polls(lambda: 0.0)
+    for n in range(50):
+        polls.add(f"750{n:012d}AAA", QUERY, now=0, age=0, longest=30)
+    now = 0.0
+    for _ in range(PAGE_FAILURES):
+        while isinstance(poll := polls.next(now), Rest):
+            now += poll.seconds
+        assert isinstance(poll, ReadPage)
+        polls.troubled(poll, TransientError("x"), now=now)
+    while isinstance(poll := polls.next(now), Rest):
+        now += poll.seconds
+    assert isinstance(poll, Look)
+
+
+# --- API calls to spare -----------------------------------------------------------------------------------------------
+
+
+def test_allowances_are_read_every_few_minutes_while_somebody_waits_for_them() -> None:
+    polls = Polls(lambda: 0.0)
+    now, reads = 0.0, 0
+    polls.want_usage(True, now=0)
+    while now < 3600:
+        poll = polls.next(now)
+        if isinstance(poll, Rest):
+            now += poll.seconds
+        else:
+            assert poll == ReadUsage()
+            reads += 1
+            polls.sent(now, 1)
+            polls.read_usage(now=now)
+    assert 10 <= reads <= 12
+    polls.want_usage(False, now=now)
+    assert polls.next(now) == Rest(math.inf)
