@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
+import boto3
 import pytest
 from airflow.sdk import Asset, BaseOperator
 from airflow.sdk._shared.secrets_masker import reset_secrets_masker
@@ -21,6 +25,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from moto.server import ThreadedMotoServer
 from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.load import still
@@ -33,6 +38,29 @@ from airflow_provider_sfbulk.operators import (
 from airflow_provider_sfbulk.task import accepted
 from airflow_provider_sfbulk.task.ended_by_person import ENDED_XCOM_KEY
 from airflow_provider_sfbulk.triggers import job as job_trigger
+from tests.provider.buckets import BUCKET
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Any]:
+    """An S3 server; the connection ``minio`` leads to it. One for the session: Airflow keeps what a connection led to."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    keys = {"region_name": "us-east-1", "endpoint_url": url}
+    connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": keys}
+    with patch.dict(os.environ, {"AIRFLOW_CONN_MINIO": json.dumps(connection)}):
+        client = boto3.client("s3", aws_access_key_id="key", aws_secret_access_key="secret", **keys)
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+    server.stop()
+
+
+@pytest.fixture
+def folder(s3: Any, request: pytest.FixtureRequest) -> str:
+    """A folder of this test's own."""
+    return hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
 
 
 @dataclass

@@ -16,11 +16,9 @@ import pytest
 
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
+from tests.provider.buckets import BUCKET, names, read
 from tests.provider.readings import SOQL, fill_readings, many, truth
 from tests.provider.shared_task import SharedTask
-from tests.provider.test_object_storage import BUCKET, folder, names, read, s3
-
-__all__ = ["folder", "s3"]  # the fixtures
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def made(kind: str) -> Any:
         case "ingest":
             return BulkIngestOperator(task_id="t", sobject="Account", operation="insert", source=[{"Name": "x"}])
         case _:
-            return BulkJobSensor(task_id="t", job_id="750LO0000000001YAA", job_type="ingest", poke_interval=0)
+            return BulkJobSensor(task_id="t", job_id="750LO0000000001YAA", job_type="ingest", poke_interval=0.01)
 
 
 @pytest.mark.parametrize("kind", ["query", "ingest", "sensor"])

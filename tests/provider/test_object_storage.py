@@ -6,19 +6,14 @@ import csv
 import hashlib
 import io
 import json
-import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-import boto3  # type: ignore[import-untyped]
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import ObjectStoragePath
 from botocore.exceptions import ClientError, NoCredentialsError  # type: ignore[import-untyped]
-from moto.server import ThreadedMotoServer
 from starlette.responses import Response
 from upath import UPath
 
@@ -31,48 +26,9 @@ from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
+from tests.provider.buckets import BUCKET, names, read, unfinished
 from tests.provider.conftest import FakeTask
 from tests.provider.readings import SOQL, fill_readings, many, truth
-
-BUCKET = "extracts"
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Any]:
-    """An S3 server; the connection ``minio`` leads to it."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    keys = {"region_name": "us-east-1", "endpoint_url": url}
-    connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": keys}
-    with patch.dict(os.environ, {"AIRFLOW_CONN_MINIO": json.dumps(connection)}):
-        client = boto3.client("s3", aws_access_key_id="key", aws_secret_access_key="secret", **keys)
-        client.create_bucket(Bucket=BUCKET)
-        yield client
-    server.stop()
-
-
-@pytest.fixture
-def folder(s3: Any, request: pytest.FixtureRequest) -> str:
-    """A folder of this test's own."""
-    return hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
-
-
-def names(s3: Any, folder: str) -> set[str]:
-    found = s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{folder}/").get("Contents", [])
-    return {each["Key"].removeprefix(f"{folder}/") for each in found}
-
-
-def read(s3: Any, uri: str) -> bytes:
-    key = uri.partition(f"{BUCKET}/")[2]
-    data: bytes = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-    return data
-
-
-def unfinished(s3: Any) -> list[Any]:
-    uploads: list[Any] = s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
-    return uploads
 
 
 def operator(**arguments: Any) -> BulkQueryOperator:

@@ -153,7 +153,7 @@ def test_an_extract_shows_its_files(org: LocalOrg, task: FakeTask, tmp_path: Any
 def test_a_sensor_shows_the_jobs_it_waits_for(org: LocalOrg, task: FakeTask) -> None:
     (job_id,) = task.start().run(load(wait_for_completion=False))
     attempt = FakeTask().start()
-    attempt.run(BulkJobSensor(task_id="s", job_id=job_id, deferrable=False, poke_interval=0))
+    attempt.run(BulkJobSensor(task_id="s", job_id=job_id, deferrable=False, poke_interval=0.01))
     told = shown(attempt)
     assert (told["phase"], told["jobs"][0]["id"], told["processed"]) == ("done", job_id, 3)
 
