@@ -34,7 +34,7 @@ test: lint
 
 # What most changes break first; the rest takes minutes.
 QUICK := tests/client tests/test_imports.py tests/test_public_names.py \
-	tests/provider/test_ingest_operator.py tests/provider/test_query_operator.py tests/provider/test_arguments.py
+	tests/provider/ingest/test_ingest_operator.py tests/provider/query/test_query_operator.py tests/provider/operators/test_arguments.py
 
 quick: lint
 	$(BIN)/python -m pytest -q $(QUICK)

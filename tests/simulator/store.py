@@ -1,4 +1,4 @@
-"""Airflow's task state store with faults, and what fences: as ``tests/provider/test_ledger.py`` has it from 3.3.2."""
+"""Airflow's task state store with faults, and what fences: as ``tests/provider/task/test_ledger.py`` has it from 3.3.2."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """What a trigger has of the triggerer's watcher, in a schedule: no event loop, and the looks of one wait only.
 
-How a watcher shares its calls and tells the right ones is tested where it runs (``tests/provider/test_watcher.py``).
+How a watcher shares its calls and tells the right ones is tested where it runs:
+``tests/provider/triggers/test_watcher.py``.
 """
 
 from __future__ import annotations

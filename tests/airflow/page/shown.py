@@ -15,8 +15,8 @@ from urllib.request import Request, urlopen
 
 from airflow_provider_sfbulk.plugin import PREFIX
 from airflow_provider_sfbulk.task.progress import PROGRESS_XCOM_KEY
-from tests.airflow.browser import Browser
 from tests.airflow.conftest import HELD_SECONDS, Stage
+from tests.airflow.page.browser import Browser
 
 DAG_ID, TASK_ID = "nightly_accounts", "load_accounts"
 ROWS, NAMELESS, WORDY = 50_000, 31, 6

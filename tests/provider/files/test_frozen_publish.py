@@ -17,8 +17,8 @@ import pytest
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from tests.provider.buckets import BUCKET, names, read
+from tests.provider.files.shared_task import SharedTask
 from tests.provider.readings import SOQL, fill_readings, many, truth
-from tests.provider.shared_task import SharedTask
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,16 @@ def test_a_process_that_was_stopped_puts_nothing_over_its_successors_extract(
         "retries": 2,
     }
     child = subprocess.Popen(
-        [sys.executable, "-m", "tests.provider.shared_task", str(states), kind, str(number), json.dumps(arguments)],
-        cwd=Path(__file__).parents[2],
+        [
+            sys.executable,
+            "-m",
+            "tests.provider.files.shared_task",
+            str(states),
+            kind,
+            str(number),
+            json.dumps(arguments),
+        ],
+        cwd=Path(__file__).parents[3],
         stderr=subprocess.PIPE,
     )
     try:

@@ -21,7 +21,7 @@ from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import Operation, SourceFormat
 from airflow_provider_sfbulk.client.sources.open import SOURCE_FORMATS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 JOB = "750LO0000000001YAA"
 ROWS = [{"Name": "Umbrella"}]
 SECRET = "Hush-Hush-Ltd"

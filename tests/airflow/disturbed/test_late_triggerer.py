@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_sfbulk.local_org.bulk2.jobs import State
 from tests.airflow.conftest import Stage
-from tests.airflow.held import Held
+from tests.airflow.disturbed.held import Held
 
 OTHER = "other-triggerer"
 WAITING = ("left_alone", "left_alone_too", "cleared_late")

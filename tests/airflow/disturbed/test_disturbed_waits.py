@@ -18,7 +18,7 @@ from airflow_provider_sfbulk.local_org.bulk2.jobs import State
 from airflow_provider_sfbulk.local_org.core import Call
 from airflow_provider_sfbulk.local_org.data import seed
 from tests.airflow.conftest import Stage
-from tests.airflow.held import Held, HeldExtract, StillAtWork, Withheld, is_gone, send
+from tests.airflow.disturbed.held import Held, HeldExtract, StillAtWork, Withheld, is_gone, send
 
 API_DOWN_SECONDS = 45.0
 """From the API server's end until it is started again, which takes it some 15 s more: a minute in all. Airflow's SDK gives

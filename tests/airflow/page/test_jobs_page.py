@@ -14,9 +14,9 @@ import pytest
 
 from airflow_provider_sfbulk.plugin import PREFIX
 from airflow_provider_sfbulk.task.progress import PROGRESS_XCOM_KEY
-from tests.airflow.browser import Browser, find_chromium
 from tests.airflow.conftest import Stage
-from tests.airflow.shown import (
+from tests.airflow.page.browser import Browser, find_chromium
+from tests.airflow.page.shown import (
     DAG_ID,
     FRAME,
     NAMELESS,

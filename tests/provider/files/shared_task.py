@@ -1,7 +1,8 @@
 """A task whose state several processes share, and a process that is really stopped (SIGSTOP) while it publishes.
 
-``python -m tests.provider.shared_task STATES KIND NUMBER ARGUMENTS`` runs the next try, and stops itself before the asked
-step: ``verify`` the n-th question to the ledger while it publishes, ``rename`` the n-th renaming right after that question.
+``python -m tests.provider.files.shared_task STATES KIND NUMBER ARGUMENTS`` runs the next try, and stops itself before the
+asked step: ``verify`` the n-th question to the ledger while it publishes, ``rename`` the n-th renaming right after that
+question.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Takes the pictures of the documentation: ``python -m tests.airflow.screenshots [FOLDER]``, with a Chromium at hand."""
+"""Takes the documentation's pictures: ``python -m tests.airflow.page.screenshots [FOLDER]``, with a Chromium at hand."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.airflow.browser import Browser, find_chromium
 from tests.airflow.conftest import ROOT, Stage, set_up
-from tests.airflow.shown import look, start, theme
+from tests.airflow.page.browser import Browser, find_chromium
+from tests.airflow.page.shown import look, start, theme
 
 OTHER_DAGS = ("airports", "soql_to_parquet")
 

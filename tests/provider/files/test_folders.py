@@ -397,7 +397,7 @@ def test_whole_folders_are_read_by_pandas_and_arrow(accounts: LocalOrg, tmp_path
 def test_the_way_to_read_that_the_docs_give_survives_a_new_extract(accounts: LocalOrg, tmp_path: Path) -> None:
     out = tmp_path / "out"
     Instance().start().run(extract(out))
-    text = (Path(__file__).parents[2] / "docs" / "query.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "query.md").read_text(encoding="utf-8")
     (snippet,) = [each for each in text.split("```python\n")[1:] if "def read_extract" in each]
     space: dict[str, Any] = {}
     exec(snippet.partition("```")[0], space)

@@ -113,14 +113,14 @@ def test_what_holds_itself_has_an_identity() -> None:
 
 def test_it_is_alike_in_every_process() -> None:
     script = (
-        "from functools import partial; from tests.provider.test_callable_identity import *;"
+        "from functools import partial; from tests.provider.files.test_callable_identity import *;"
         "print(callable_identity(partial(read, {'b', 'a', 'c'}, Span(date(2026, 1, 1)), Reader('x').rows)))"
     )
     found = {
         subprocess.run(
             [sys.executable, "-c", script],
             env={**os.environ, "PYTHONHASHSEED": seed},
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
             capture_output=True,
             text=True,
             check=True,
