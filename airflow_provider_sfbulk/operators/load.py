@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.bulk1 import load as load1
-from airflow_provider_sfbulk.client.bulk1.batches import ends_of
 from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
+from airflow_provider_sfbulk.client.bulk1.waiting import ends_of
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import InputChangedError, LedgerError, NotFoundError, SourceError
 from airflow_provider_sfbulk.client.load import fill as ingest

@@ -20,12 +20,12 @@ from airflow_provider_sfbulk.client.bulk1.models import (
     RecordResult,
 )
 from airflow_provider_sfbulk.client.bulk1.object_rows import xml_records
-from airflow_provider_sfbulk.client.bulk1.result_file import ResultFile
 from airflow_provider_sfbulk.client.bulk1.results import (
     AsyncBulkQueryResult1,
     AsyncBulkResult1,
     BulkQueryResult1,
     BulkResult1,
+    ResultFile,
 )
 from airflow_provider_sfbulk.client.bulk1.waiting import (
     OnProgress1,

@@ -25,7 +25,7 @@ try that wakes up again: its job is closed, and another one the ledger refuses t
 
 What is left open: Salesforce must not accept a batch after it has answered that the job is closed, the list must be whole
 by then, and what is read back must be what was sent. A batch that the network itself sends twice is live twice; that is
-found before the load counts as settled (``bulk1/batches.py``), and cannot be undone.
+found before the load counts as settled (``bulk1/waiting.py``), and cannot be undone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -41,9 +41,8 @@ from typing import Any, Final, Self
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.bulk1.calls import INVALID_STATE, Jobs1, JobSpec1, is_in_doubt
-from airflow_provider_sfbulk.client.bulk1.kept_parts import KeptParts
 from airflow_provider_sfbulk.client.bulk1.models import JobState1
-from airflow_provider_sfbulk.client.effects import Aside, Flow, Recall, Record, Sleep
+from airflow_provider_sfbulk.client.effects import Aside, Body, Flow, Recall, Record, Sleep
 from airflow_provider_sfbulk.client.errors import (
     EmptyInputError,
     FencedError,
@@ -58,13 +57,16 @@ from airflow_provider_sfbulk.client.errors import (
 )
 from airflow_provider_sfbulk.client.load.fill import DECISION, GIVEN_UP, NOTHING, Filled, OnJob, tell_nobody
 from airflow_provider_sfbulk.client.models import ColumnDelimiter
-from airflow_provider_sfbulk.client.parts.split import Part
+from airflow_provider_sfbulk.client.parts.split import Part, Spool
+from airflow_provider_sfbulk.client.parts.temporary import TemporaryFile
 
 SEND_TRIES: Final = 5
 """Jobs to make for one part before its sending counts as failed."""
 
 PLAN_PARTS: Final = 100
 """Parts whose digests are recorded as one value: some 12 kB."""
+
+_CHUNK_BYTES: Final = 256 * 1024
 
 _GZIP: Final = b"\x1f\x8b"
 
@@ -411,3 +413,56 @@ def unpacked(data: bytes) -> bytes:
         with suppress(zlib.error):
             return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(data, limits.BATCH_CHARACTERS)
     return data
+
+
+class KeptParts:
+    """Parts in one temporary file without a name: it is gone with the process, also one that is killed.
+
+    Takes as much room as the CSV of all of them, whatever their number: one file is open.
+    """
+
+    def __init__(self) -> None:
+        self._file = TemporaryFile()
+        self._length = 0
+        self._parts: list[Part] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def keep(self, part: Part) -> None:
+        """Take a part's bytes. The part itself stays the caller's, who closes it."""
+        start = self._length
+        for chunk in part.body.chunks():
+            self._file.write(chunk)
+            self._length += len(chunk)
+        body = Body(partial(self._chunks, start, self._length), part.length, part.body.content_type)
+        self._parts.append(
+            Part(
+                number=part.number,
+                first_row=part.first_row,
+                records=part.records,
+                length=part.length,
+                sha256=part.sha256,
+                body=body,
+                dialect=part.dialect,
+                spool=Spool(),
+            )
+        )
+
+    def __iter__(self) -> Iterator[Part]:
+        self._file.flush()
+        return iter(self._parts)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
+
+    def _chunks(self, start: int, stop: int) -> Iterator[bytes]:
+        place = start
+        while place < stop:
+            chunk = self._file.read_at(place, min(_CHUNK_BYTES, stop - place))
+            yield chunk
+            place += len(chunk)

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
@@ -31,6 +32,7 @@ from airflow_provider_sfbulk.client.load.rounds import DOUBT
 from airflow_provider_sfbulk.client.load.settle import Kind
 from airflow_provider_sfbulk.client.models import BulkError, ColumnDelimiter, JobInfo, JobState, LineEnding
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, Spool
+from airflow_provider_sfbulk.client.results.typed import insert_column, read_text
 
 WHOLE_BATCH: Final = "InvalidBatch"
 """Code, Salesforce's, of records that were not tried because their batch failed as a whole."""
@@ -64,7 +66,7 @@ def _kind(result: RecordResult) -> Kind:
 def read_outcome(jobs: Jobs1, batch: Sent, end: JobInfo) -> Flow[BatchOutcome]:
     """Read what became of a batch's records. Those of which nobody knows failed with the code ``DOUBT``.
 
-    :param end: of the batch, see ``bulk1.batches.as_job``
+    :param end: of the batch, see ``bulk1.waiting.as_job``
     """
     if end.state is JobState.JOB_COMPLETE:
         return BatchOutcome(
@@ -126,3 +128,41 @@ def read_back(jobs: Jobs1, batch: Sent) -> Flow[Part]:
         dialect=Dialect(ColumnDelimiter.COMMA, ending),
         spool=Spool(),
     )
+
+
+class BatchRows:
+    """The rows of one kind, in the order of the batch: a ``KindRows``. A batch is small enough to be held.
+
+    :param part: what was sent
+    :param results: of all its records, in their order
+    :param places: of the rows of this kind, from 0
+    """
+
+    def __init__(
+        self, job_id: str, kind: Kind, part: Part, results: Sequence[RecordResult], places: NDArray[np.int64]
+    ) -> None:
+        self.job_id = job_id
+        self.kind = kind
+        self._part = part
+        self._results = [results[place] for place in places.tolist()]
+        self._places = places
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Give the rows, all values text."""
+        if not len(self._places):
+            return
+        table = pa.Table.from_batches(list(read_text(self._part.body.chunks(), self._part.dialect)))
+        (rows,) = table.take(self._places).combine_chunks().to_batches()
+        if self.kind != "unprocessed":
+            rows = insert_column(rows, 0, "sf__Id", [each.id or "" for each in self._results])
+        if self.kind == "successful":
+            rows = insert_column(
+                rows, 1, "sf__Created", ["true" if each.created else "false" for each in self._results]
+            )
+        if self.kind == "failed":
+            rows = insert_column(rows, 1, "sf__Error", [_told(each) for each in self._results])
+        yield rows
+
+
+def _told(result: RecordResult) -> str:
+    return "; ".join(each.text for each in result.errors)

@@ -1,19 +1,20 @@
-"""What a whole load and a whole query by Bulk API 1.0 give back."""
+"""What a whole load and a whole query by Bulk API 1.0 give back, and the result files of a query."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final, Self
 
-from airflow_provider_sfbulk.client.bulk1.batches import as_job, own_batches
 from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
 from airflow_provider_sfbulk.client.bulk1.load import Sent
 from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, ContentType, JobInfo1, RecordResult
+from airflow_provider_sfbulk.client.bulk1.object_rows import json_rows, xml_rows
 from airflow_provider_sfbulk.client.bulk1.outcome import BatchOutcome, read_outcome
-from airflow_provider_sfbulk.client.bulk1.result_file import ResultFile
-from airflow_provider_sfbulk.client.bulk1.waiting import OnProgress1, wait_for_batches
-from airflow_provider_sfbulk.client.effects import Flow
-from airflow_provider_sfbulk.client.errors import ProtocolError
+from airflow_provider_sfbulk.client.bulk1.waiting import OnProgress1, as_job, own_batches, wait_for_batches
+from airflow_provider_sfbulk.client.csv.decode import RecordCounter, find_dialect, read_rows
+from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.effects import Flow, Reply
+from airflow_provider_sfbulk.client.errors import ProtocolError, ServerBusyError, TransportError
 from airflow_provider_sfbulk.client.faces.declare import (
     Asynchronous,
     Blocking,
@@ -26,7 +27,12 @@ from airflow_provider_sfbulk.client.faces.declare import (
 from airflow_provider_sfbulk.client.faces.job_calls import Timeout, Waiting
 from airflow_provider_sfbulk.client.faces.rows import rows
 from airflow_provider_sfbulk.client.models import BulkError
+from airflow_provider_sfbulk.client.replies.refusal import is_html
+from airflow_provider_sfbulk.client.results.spool import OnDisk
 from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule
+
+NO_RECORDS: Final = b"Records not found for this query"
+"""All that the CSV of a query without rows holds: no header, no line ending. Seen by many clients."""
 
 _NO_REASON: Final = BulkError("", "Salesforce gives no reason")
 
@@ -268,3 +274,71 @@ def _read_batch(jobs: Jobs1, content_type: ContentType, batch: BatchInfo) -> Str
         yield Give(counted(file.rows()))
     if seen != batch.processed:
         raise ProtocolError(f"batch {batch.id} has {batch.processed} rows, {seen} came", job_id=batch.job_id)
+
+
+class ResultFile(OnDisk):
+    """A sink on disk; :meth:`rows` reads it once it is finished.
+
+    CSV is proven whole when it ends, XML and JSON while they are read: both have an end of their own.
+
+    :param content_type: the job's
+    """
+
+    def __init__(self, content_type: ContentType) -> None:
+        self._content_type = content_type
+        self._counter = RecordCounter(Dialect())
+        self._start = b""
+        self._dialect = Dialect()
+
+    def start(self, reply: Reply) -> None:
+        """Begin anew.
+
+        :raises ServerBusyError: the reply is a web page
+        """
+        if is_html(reply):
+            raise ServerBusyError("a web page where rows are due, as in a maintenance", status=reply.status)
+        self._open()
+        self._counter = RecordCounter(Dialect())
+        self._start = b""
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._opened().write(data)
+        if len(self._start) <= len(NO_RECORDS):
+            self._start += data[: len(NO_RECORDS) + 2]
+        if self._content_type is ContentType.CSV:
+            self._counter.feed(data)
+
+    def finish(self) -> None:
+        """Prove it.
+
+        :raises TransportError: it is not whole
+        """
+        if self._content_type is not ContentType.CSV or self.is_empty:
+            return
+        self._counter.finish()
+        found = find_dialect(self._counter.header_line, Dialect())
+        if found is None:
+            raise TransportError("what came has no header")
+        self._dialect = found
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is the CSV of a query without rows."""
+        return self._content_type is ContentType.CSV and self._start.strip() in (NO_RECORDS, b"")
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Read the rows, once: the file goes with them. CSV's are all text, the others' are trees."""
+        file = self._opened()
+        try:
+            file.seek(0)
+            if self.is_empty:
+                return
+            if self._content_type is ContentType.XML:
+                yield from xml_rows(file)
+            elif self._content_type is ContentType.JSON:
+                yield from json_rows(file)
+            else:
+                yield from read_rows(self._chunks(), self._dialect)
+        finally:
+            self.discard()

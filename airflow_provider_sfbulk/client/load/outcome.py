@@ -28,9 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airflow_provider_sfbulk.client.bulk1 import load as load1
-from airflow_provider_sfbulk.client.bulk1.batch_rows import BatchRows
 from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
-from airflow_provider_sfbulk.client.bulk1.outcome import BatchOutcome, read_back, read_outcome
+from airflow_provider_sfbulk.client.bulk1.outcome import BatchOutcome, BatchRows, read_back, read_outcome
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import InputChangedError, ProtocolError, SourceError, StorageError

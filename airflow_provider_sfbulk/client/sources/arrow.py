@@ -18,7 +18,7 @@ from airflow_provider_sfbulk.client.parts.stream import Block, FieldTypes, Recor
 from airflow_provider_sfbulk.client.parts.threads import in_order
 from airflow_provider_sfbulk.client.sources.compression import OpenBinary
 from airflow_provider_sfbulk.client.sources.first_bytes import LOOKED_AT, refuse_other
-from airflow_provider_sfbulk.client.sources.nested import keys_below, taken_below
+from airflow_provider_sfbulk.client.sources.row_columns import keys_below, taken_below
 from airflow_provider_sfbulk.client.values.text_arrow import Array, texts_of_array, texts_of_values
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.parts.stream import RecordStream, Rules
 from airflow_provider_sfbulk.client.sources.compression import OpenBinary, pieces
 from airflow_provider_sfbulk.client.sources.first_bytes import beginning, refuse_other
-from airflow_provider_sfbulk.client.sources.row_source import stream_rows
+from airflow_provider_sfbulk.client.sources.rows import stream_rows
 
 _LINE_BYTES: Final = 16 * limits.RECORD_CHARACTERS
 """Bytes of one line at most: one character is 12 as two escapes, the rest is for names."""

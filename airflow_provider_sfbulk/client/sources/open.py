@@ -21,8 +21,7 @@ from airflow_provider_sfbulk.client.sources.arrow import (
 from airflow_provider_sfbulk.client.sources.compression import OpenBinary
 from airflow_provider_sfbulk.client.sources.csv_source import from_csv
 from airflow_provider_sfbulk.client.sources.jsonl import from_jsonl
-from airflow_provider_sfbulk.client.sources.row_source import from_dicts, from_ids
-from airflow_provider_sfbulk.client.sources.tuples import from_tuples
+from airflow_provider_sfbulk.client.sources.rows import from_dicts, from_ids, from_tuples
 
 __all__ = [
     "SOURCE_FORMATS",

@@ -29,7 +29,7 @@ from airflow_provider_sfbulk.client.sources.open import (
     from_jsonl,
     from_source,
 )
-from airflow_provider_sfbulk.client.sources.row_source import AHEAD_ROWS
+from airflow_provider_sfbulk.client.sources.rows import AHEAD_ROWS
 from tests.client.sources.witness import INSERT, SECRET, encoded, opened, rows_of
 
 UPDATE = Rules(operation=Operation.UPDATE)

@@ -302,9 +302,9 @@ def test_a_retry_after_a_kill_while_reading_reads_again_and_loads_each_row_once(
         return fetch(query, cursor, size)
 
     with monkeypatch.context() as patch:
-        patch.setattr("airflow_provider_sfbulk.client.sources.tuples.AHEAD_ROWS", 256)
+        patch.setattr("airflow_provider_sfbulk.client.sources.rows.AHEAD_ROWS", 256)
         patch.setattr(SqlQuery, "_fetch", die)
-        patch.setattr("airflow_provider_sfbulk.client.sources.row_source.BATCH_ROWS", 256)
+        patch.setattr("airflow_provider_sfbulk.client.sources.rows.BATCH_ROWS", 256)
         with pytest.raises(KeyboardInterrupt):
             task.start().run(operator)
     assert len(org.jobs) > 1

@@ -1,4 +1,8 @@
-"""Streams of rows that are mappings (lists, iterators, JSON lines), and of bare ids."""
+"""Streams of rows: mappings (lists, iterators, JSON lines), bare ids, and tuples under named columns.
+
+Tuples are what a database gives. Their columns are turned into text as lists of Python values: an array of a database's
+type would have to be chosen for each driver, and would change what it does not hold (a decimal's digits, a moment's zone).
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any, Final, TypeAlias, TypeVar
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
 from airflow_provider_sfbulk.client.models import check_id
 from airflow_provider_sfbulk.client.parts.encode import BATCH_BYTES, BATCH_ROWS, LineBreaks, RecordEncoder
-from airflow_provider_sfbulk.client.parts.mapping import ColumnPlan, plan_columns
+from airflow_provider_sfbulk.client.parts.mapping import ColumnPlan, SourceColumn, plan_columns
 from airflow_provider_sfbulk.client.parts.stream import DELETES, Block, FieldTypes, RecordStream, Rules
 from airflow_provider_sfbulk.client.parts.threads import in_order
 from airflow_provider_sfbulk.client.sources.row_columns import RowColumns
@@ -21,6 +26,15 @@ AHEAD_ROWS: Final = 10_000
 
 FIRST_ROWS: Final = 256
 """Rows of the first batch; the later ones follow from its size."""
+
+Row: TypeAlias = Sequence[Any]
+Take: TypeAlias = Callable[[int], Sequence[Row]]
+"""Gives the next rows, at most so many; none at the end."""
+
+_AHEAD_CHARACTERS: Final = BATCH_BYTES
+"""Characters of text, about, after which no more rows are read ahead."""
+
+T = TypeVar("T")
 
 
 def from_dicts(rows: Iterable[Any], rules: Rules, *, name: str) -> RecordStream:
@@ -41,7 +55,7 @@ def from_dicts(rows: Iterable[Any], rules: Rules, *, name: str) -> RecordStream:
     return stream_rows(lambda: chain(_emptied(ahead), iterator), ahead, rules, name=name)
 
 
-def _emptied(rows: list[Any]) -> Iterator[Any]:
+def _emptied(rows: list[T]) -> Iterator[T]:
     """Give the rows and let go of them: they are not held while the rest is read."""
     rows.reverse()
     while rows:
@@ -131,3 +145,61 @@ def _id_rows(ids: Iterable[Any], name: str) -> Iterator[dict[str, str | None]]:
             yield {"Id": None if each is None else check_id(each)}  # None is refused with the other blank keys
         except ProtocolError:
             raise SourceError(f"{name}: row {row}: not a Salesforce id, which is 15 or 18 letters and digits") from None
+
+
+def from_tuples(take: Take, columns: Callable[[], Sequence[str]], rules: Rules, *, name: str) -> RecordStream:
+    """Make a stream of rows that are tuples.
+
+    The line ending is chosen by the first ``AHEAD_ROWS`` rows, or fewer where they are long.
+
+    :param take: gives the rows
+    :param columns: gives their columns; asked after the first rows were taken, since some databases tell them then
+    :raises SourceError: when two columns have one name, or the columns cannot be sent; while reading, for the row that
+        cannot
+    """
+    rules.refuse_columns(name)
+    ahead = _read_ahead(take)
+    labels = list(columns())
+    _refuse_twins(labels, name)
+    plan = plan_columns([SourceColumn(label) for label in labels], rules, name=name)
+    breaks = LineBreaks()
+    if rules.line_ending is None:
+        for place in plan.kept:
+            breaks.see_texts(row[place] for row in ahead)
+    dialect = breaks.dialect(rules)
+    encoder = RecordEncoder(plan, dialect, name=name)
+    first = _emptied(ahead)
+
+    def next_rows(size: int) -> Sequence[Row]:
+        return list(islice(first, size)) or take(size)
+
+    def as_columns(rows: Sequence[Row], _: int) -> list[list[Any]]:
+        # Not zip(*rows): measured with SQLite, 8 columns, 300,000 rows a second instead of 190,000.
+        return [list(map(itemgetter(place), rows)) for place in range(len(labels))]
+
+    return RecordStream(
+        plan.targets,
+        dialect,
+        lambda types: value_blocks(next_rows, as_columns, plan, encoder, types, rules),
+        name=name,
+    )
+
+
+def _read_ahead(take: Take) -> list[Row]:
+    ahead: list[Row] = []
+    characters = 0
+    while len(ahead) < AHEAD_ROWS and characters < _AHEAD_CHARACTERS and (rows := take(FIRST_ROWS)):
+        ahead += rows
+        characters += sum(len(value) for row in rows for value in row if isinstance(value, str))
+    return ahead
+
+
+def _refuse_twins(labels: Iterable[str], name: str) -> None:
+    seen: set[str] = set()
+    twins = []
+    for label in labels:
+        if label in seen and label not in twins:
+            twins.append(label)
+        seen.add(label)
+    if twins:
+        raise SourceError(f"{name}: there are several columns of the name {', '.join(twins)}: give them other names")
