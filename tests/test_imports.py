@@ -4,7 +4,7 @@
 
     limits <- errors <- models <- auth, csv, values <- parts <- sources, results <- protocol
         <- waiting, extract, load, bulk1 <- http <- the public client
-        <- hooks <- task, files, triggers, links <- operators, sensors
+        <- hooks <- task, files, triggers, links <- arguments <- operators, sensors
 
 ``client`` and ``local_org`` share ``limits`` and nothing else, so that a mistake of one is seen by the other.
 """
@@ -58,10 +58,11 @@ _AIRFLOW: Final[dict[str, str]] = {
     "plugin": "task.ended_by_person",
     "files": "client",
     "task": "client",
-    "task.accepted": "task operators.base",
     "triggers": "client hooks task.progress task.ended_by_person",
-    "operators": "client limits hooks links triggers files task",
-    "sensors": "client hooks links triggers task operators.arguments operators.templates",
+    "arguments": "client limits files",
+    "arguments.query": "client limits arguments operators.incremental",
+    "operators": "client limits hooks links triggers files task arguments",
+    "sensors": "client hooks links triggers task arguments",
     "demo": "local_org client",
     "local_org": "limits",
     "client": "limits",

@@ -12,7 +12,10 @@ from airflow.sdk import Asset
 from airflow.sdk.definitions.asset import AssetRef
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 
-from airflow_provider_sfbulk.client.arguments import Check, Seconds, flag, one_of, optional, seconds, text
+from airflow_provider_sfbulk.arguments.shared import APIS
+from airflow_provider_sfbulk.arguments.table import Arguments, check_known
+from airflow_provider_sfbulk.arguments.templates import TypedTemplates
+from airflow_provider_sfbulk.client.arguments import Seconds
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.effects import Flow, Ledger, Together
 from airflow_provider_sfbulk.client.errors import (
@@ -31,9 +34,7 @@ from airflow_provider_sfbulk.client.waiting.jobs import WatchedJobs, watched_job
 from airflow_provider_sfbulk.client.waiting.wait import Schedule, first_looks, look_now, wait_until_final
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
-from airflow_provider_sfbulk.operators.arguments import APIS, Arguments, Clash, check_known, version
-from airflow_provider_sfbulk.operators.templates import TypedTemplates
-from airflow_provider_sfbulk.task.accepted import listen
+from airflow_provider_sfbulk.task.accepted import open_ledger
 from airflow_provider_sfbulk.task.ended_by_person import is_ended_by_person
 from airflow_provider_sfbulk.task.lasting import fails_for_good
 from airflow_provider_sfbulk.task.ledger import RETENTION, TaskLedger
@@ -61,34 +62,6 @@ EVENT_FILES: Final = 50
 
 ABORTS_AT_ONCE: Final = 10
 """Jobs to abort at the same time. An abort is one small call."""
-
-
-def check_reserve(name: str, value: Any) -> float:  # noqa: ARG001 - it is called as every check
-    """Check a number of API calls, or a fraction of the day's."""
-    return ApiReserve.of(value).given
-
-
-SHARED_CHECKS: Final[Mapping[str, Check]] = {
-    "wait_for_completion": flag,
-    "deferrable": flag,
-    "poll_interval": seconds(),
-    "timeout": optional(seconds()),
-    "cancel_on_kill": flag,
-    "api_reserve": optional(check_reserve),
-    "on_api_reserve": one_of(("wait", "fail")),
-    "salesforce_conn_id": text,
-    "api_version": optional(version),
-    "api": one_of(APIS),
-    "concurrency_mode": one_of(ConcurrencyMode),
-}
-"""Of the arguments that both operators have."""
-
-SHARED_CLASHES: Final[Sequence[Clash]] = (
-    (
-        lambda it: it.api == APIS[0] and it.concurrency_mode != ConcurrencyMode.PARALLEL,
-        "concurrency_mode Serial is there with api='1.0' only",
-    ),
-)
 
 
 class BulkJobOperator(TypedTemplates):
@@ -172,13 +145,7 @@ class BulkJobOperator(TypedTemplates):
 
     def ledger(self, context: Context) -> TaskLedger:
         """Give the ledger of a try."""
-        listen(context["ti"], self)
-        return TaskLedger(
-            context["task_state_store"],
-            try_number=context["ti"].try_number,
-            clears=getattr(context.get("dag_run"), "clear_number", None),
-            retention=self.ledger_retention,
-        )
+        return open_ledger(context, self.ledger_retention)
 
     def _show(self, client: BulkClient, job_ids: Sequence[str]) -> None:
         """Show the jobs in Airflow's UI, before anything is waited for."""

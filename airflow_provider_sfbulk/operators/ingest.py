@@ -12,19 +12,19 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.arguments.hidden import HiddenTemplate, HiddenValue
+from airflow_provider_sfbulk.arguments.ingest import ARGUMENTS, DelimiterName, SourceFormatName, shown_source
+from airflow_provider_sfbulk.arguments.table import Arguments
+from airflow_provider_sfbulk.arguments.templates import is_reference
 from airflow_provider_sfbulk.client.arguments import Seconds
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import EmptyInputError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, FileFormat, JobInfo, JobType, LineEnding, Operation
 from airflow_provider_sfbulk.client.parts.stream import BlankIds, Nulls, Rules
-from airflow_provider_sfbulk.files.hidden import Unshown, UnshownTemplate
 from airflow_provider_sfbulk.files.paths import AnyPath
 from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
-from airflow_provider_sfbulk.operators.arguments import Arguments
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
-from airflow_provider_sfbulk.operators.ingest_arguments import ARGUMENTS, DelimiterName, SourceFormatName, shown_source
-from airflow_provider_sfbulk.operators.templates import is_reference
 from airflow_provider_sfbulk.task.lasting import fails_for_good
 from airflow_provider_sfbulk.task.ledger import TaskLedger, check_plan
 
@@ -238,7 +238,7 @@ class BulkIngestOperator(BulkJobOperator):
 
     @property
     def source(self) -> Any:
-        """What to load; records themselves only inside an :class:`Unshown`."""
+        """What to load; records themselves only inside an :class:`HiddenValue`."""
         return self._source
 
     @source.setter
@@ -247,13 +247,13 @@ class BulkIngestOperator(BulkJobOperator):
 
     @property
     def sql_parameters(self) -> Any:
-        """Values for the statement's placeholders, inside an :class:`UnshownTemplate`."""
+        """Values for the statement's placeholders, inside an :class:`HiddenTemplate`."""
         return self._sql_parameters
 
     @sql_parameters.setter
     def sql_parameters(self, value: Any) -> None:
-        shown = value is None or isinstance(value, Unshown) or is_reference(value)
-        self._sql_parameters = value if shown else UnshownTemplate(value)
+        shown = value is None or isinstance(value, HiddenValue) or is_reference(value)
+        self._sql_parameters = value if shown else HiddenTemplate(value)
 
     @fails_for_good
     def execute(self, context: Context) -> dict[str, Any] | list[str]:
@@ -487,4 +487,4 @@ class BulkIngestOperator(BulkJobOperator):
         from airflow_provider_sfbulk.files.sql_source import SqlQuery
 
         given = self.sql_parameters
-        return SqlQuery(statement, given.records if isinstance(given, Unshown) else given, self.sql_conn_id)
+        return SqlQuery(statement, given.records if isinstance(given, HiddenValue) else given, self.sql_conn_id)

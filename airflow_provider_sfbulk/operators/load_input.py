@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+from airflow_provider_sfbulk.arguments.hidden import HiddenValue
 from airflow_provider_sfbulk.client.bulk1.commas import with_commas
 from airflow_provider_sfbulk.client.errors import EmptyInputError, LedgerError, SourceError
 from airflow_provider_sfbulk.client.load.rounds import Cut
@@ -14,7 +15,6 @@ from airflow_provider_sfbulk.client.parts.split import Part, split
 from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules, from_file, from_source
 from airflow_provider_sfbulk.files.apart import Target, check_apart, check_files_apart
 from airflow_provider_sfbulk.files.callable_identity import callable_identity
-from airflow_provider_sfbulk.files.hidden import Unshown
 from airflow_provider_sfbulk.files.paths import AnyPath, is_path, text_of
 from airflow_provider_sfbulk.files.sql_source import SqlQuery
 from airflow_provider_sfbulk.files.storage import SourceFile, find_sources, named_source
@@ -23,7 +23,7 @@ from airflow_provider_sfbulk.files.storage import SourceFile, find_sources, name
 class LoadInput:
     """What an ingest operator was given as ``source`` or ``sql``.
 
-    :param source: path, URI or pattern, or a list of these; records inside an :class:`Unshown`; a
+    :param source: path, URI or pattern, or a list of these; records inside an :class:`HiddenValue`; a
         callable that gives records; or a query
     :param needed_columns: columns that the user names elsewhere, which the input must have, by source or target name
     :param one_header: whether all files must have the same columns
@@ -90,14 +90,14 @@ class LoadInput:
         if self._is_files:
             texts = [text_of(path) for path in self.paths]
             return texts[0] if len(texts) == 1 else texts
-        if isinstance(self._source, Unshown):
+        if isinstance(self._source, HiddenValue):
             return str(self._source)
         return self._source.identity() if isinstance(self._source, SqlQuery) else callable_identity(self._source)
 
     @property
     def is_in_memory(self) -> bool:
         """Whether the records themselves were given, which :meth:`identity` does not look at."""
-        return isinstance(self._source, Unshown)
+        return isinstance(self._source, HiddenValue)
 
     def parts(self, describe: Mapping[str, Any], cut: Cut) -> Generator[Part]:
         """Cut the input into parts, numbered through all files. Nothing is read before the first is asked for.
@@ -208,7 +208,7 @@ class LoadInput:
             with self._source.stream(self._rules) as stream:
                 yield stream
             return
-        records = self._source.records if isinstance(self._source, Unshown) else self._source()
+        records = self._source.records if isinstance(self._source, HiddenValue) else self._source()
         if records is None:  # only a callable gives that
             return
         yield from_source(records, self._rules, name=f"the {type(records).__name__} given as source")

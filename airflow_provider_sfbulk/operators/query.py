@@ -11,6 +11,11 @@ from airflow.sdk import Asset, XComArg, conf
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.definitions.asset import AssetNameRef
 
+from airflow_provider_sfbulk.arguments.hidden import HiddenTemplate, HiddenValue
+from airflow_provider_sfbulk.arguments.ingest import DelimiterName
+from airflow_provider_sfbulk.arguments.query import ARGUMENTS
+from airflow_provider_sfbulk.arguments.table import Arguments
+from airflow_provider_sfbulk.arguments.templates import is_reference
 from airflow_provider_sfbulk.client.arguments import Seconds
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import LedgerError, SfBulkError, SourceError
@@ -25,16 +30,11 @@ from airflow_provider_sfbulk.client.models import (
 from airflow_provider_sfbulk.client.replies.safe_text import without_values
 from airflow_provider_sfbulk.client.soql import bind
 from airflow_provider_sfbulk.client.waiting.wait import check_complete
-from airflow_provider_sfbulk.files.hidden import Unshown, UnshownTemplate
 from airflow_provider_sfbulk.files.paths import AnyPath, text_of
 from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
-from airflow_provider_sfbulk.operators.arguments import Arguments
 from airflow_provider_sfbulk.operators.base import BulkJobOperator, few
 from airflow_provider_sfbulk.operators.incremental import BEGINNING, Incremental, Window
-from airflow_provider_sfbulk.operators.ingest_arguments import DelimiterName
-from airflow_provider_sfbulk.operators.query_arguments import ARGUMENTS
-from airflow_provider_sfbulk.operators.templates import is_reference
 from airflow_provider_sfbulk.task.lasting import fails_for_good
 from airflow_provider_sfbulk.task.lineage import Lineage, Place, file_place, object_place
 from airflow_provider_sfbulk.task.metrics import count_query
@@ -180,13 +180,13 @@ class BulkQueryOperator(BulkJobOperator):
 
     @property
     def soql_params(self) -> Any:
-        """Values for the query's names, inside an :class:`UnshownTemplate`."""
+        """Values for the query's names, inside an :class:`HiddenTemplate`."""
         return self._soql_params
 
     @soql_params.setter
     def soql_params(self, value: Any) -> None:
-        shown = value is None or isinstance(value, Unshown) or is_reference(value)
-        self._soql_params = value if shown else UnshownTemplate(value)
+        shown = value is None or isinstance(value, HiddenValue) or is_reference(value)
+        self._soql_params = value if shown else HiddenTemplate(value)
 
     def _bound_soql(self, window: Window | None) -> str:
         """Give the query with its values.

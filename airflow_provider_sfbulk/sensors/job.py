@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn, cast
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, XComArg, conf
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
+from airflow_provider_sfbulk.arguments.sensor import ARGUMENTS
+from airflow_provider_sfbulk.arguments.shared import APIS
+from airflow_provider_sfbulk.arguments.table import Arguments, check_known
+from airflow_provider_sfbulk.arguments.templates import TypedTemplates
 from airflow_provider_sfbulk.client.arguments import Seconds
 from airflow_provider_sfbulk.client.errors import (
     FailedRecordsError,
@@ -22,9 +26,6 @@ from airflow_provider_sfbulk.client.waiting.jobs import watched_jobs
 from airflow_provider_sfbulk.client.waiting.wait import check_complete, look_now
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
-from airflow_provider_sfbulk.operators.arguments import APIS, Arguments, check_known
-from airflow_provider_sfbulk.operators.templates import TypedTemplates
-from airflow_provider_sfbulk.sensors.job_arguments import ARGUMENTS
 from airflow_provider_sfbulk.task.lasting import fails_for_good
 from airflow_provider_sfbulk.task.metrics import count_api_calls
 from airflow_provider_sfbulk.task.progress import Phase, Progress, by_code

@@ -15,25 +15,38 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 
-from airflow_provider_sfbulk.task.ledger import FAILED, SUCCESS
+from airflow_provider_sfbulk.task.ledger import FAILED, SUCCESS, TaskLedger
 
 if TYPE_CHECKING:
-    from airflow_provider_sfbulk.operators.base import BulkJobOperator
+    from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
 
-_begun: dict[Any, BulkJobOperator] = {}
-"""What this process's tries have run, by the id of the task instance. It need not be the task itself: an operator may have
-been run by the code of another task."""
+_retentions: dict[Any, Any] = {}
+"""How long the entries of this process's tries are kept, by the id of the task instance. It need not be the instance of the
+operator that has written them: an operator may be run by the code of another task."""
 
 
-def listen(ti: Any, operator: BulkJobOperator) -> None:
-    """Have the end of a try of this process recorded."""
+def open_ledger(context: Context, retention: Any) -> TaskLedger:
+    """Open the ledger of a try, and have the end of the try recorded in it.
+
+    :param retention: how long the entries are kept: a timedelta or ``NEVER_EXPIRE``
+    """
     from airflow.sdk.listener import get_listener_manager  # noqa: PLC0415 - only in a task's process
 
-    _begun[ti.id] = operator
+    _retentions[context["ti"].id] = retention
     manager: Any = get_listener_manager()
     manager.add_listener(sys.modules[__name__])
+    return _ledger(context, retention)
+
+
+def _ledger(context: Context, retention: Any) -> TaskLedger:
+    return TaskLedger(
+        context["task_state_store"],
+        try_number=context["ti"].try_number,
+        clears=getattr(context.get("dag_run"), "clear_number", None),
+        retention=retention,
+    )
 
 
 def states_of(ti: Any) -> list[str]:
@@ -56,13 +69,13 @@ def on_task_instance_failed(task_instance: Any) -> None:
 
 
 def _note(ti: Any, state: str) -> None:
-    operator = _begun.pop(ti.id, None)
-    if operator is None:
+    retention = _retentions.pop(ti.id, None)
+    if retention is None:
         return
     try:
         if state == SUCCESS and states_of(ti) != [SUCCESS]:
             log.warning("Airflow has not taken the success of this try: the next one returns the same result")
             return
-        operator.ledger(ti.get_template_context()).take(state)
+        _ledger(ti.get_template_context(), retention).take(state)
     except Exception as error:
         log.warning("that Airflow has taken this try as %s could not be recorded (%s)", state, type(error).__name__)

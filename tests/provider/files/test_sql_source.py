@@ -22,9 +22,9 @@ from airflow.providers.postgres.hooks import postgres as postgres_hook
 from airflow.sdk import DAG
 from airflow.serialization.helpers import serialize_template_field
 
+from airflow_provider_sfbulk.arguments.hidden import HiddenValue
 from airflow_provider_sfbulk.client.errors import FailedRecordsError, InputChangedError, SourceError
 from airflow_provider_sfbulk.client.sources.open import Rules
-from airflow_provider_sfbulk.files.hidden import Unshown
 from airflow_provider_sfbulk.files.sql_source import SqlQuery, open_cursor
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
@@ -475,7 +475,7 @@ def test_statement_and_parameters_are_templates(lite: sqlite3.Connection, org: L
     with DAG("dag", schedule=None, template_searchpath=str(tmp_path)):
         operator = load(sql="people.sql", sql_parameters={"name": "{{ params.name }}"})
     operator.render_template_fields({"params": {"table": "people", "name": "Person 1"}})  # type: ignore[typeddict-item]
-    assert isinstance(operator.sql_parameters, Unshown)
+    assert isinstance(operator.sql_parameters, HiddenValue)
     assert str(operator.sql_parameters) == "<dict of 1 records>"
     FakeTask().start().run(operator)
     assert stored(org) == Counter(["Person 1"])

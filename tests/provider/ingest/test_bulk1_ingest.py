@@ -190,7 +190,7 @@ def test_a_hundred_thousand_records_go_by_a_serial_job(org: LocalOrg, task: Fake
     ("arguments", "message"),
     [
         ({"api": "3.0"}, "api must be one of 2.0, 1.0, not '3.0'"),
-        ({"api": "2.0", "concurrency_mode": "Serial"}, "concurrency_mode Serial is there with api='1.0' only"),
+        ({"api": "2.0", "concurrency_mode": "Serial"}, "concurrency_mode=.Serial. needs api='1.0'"),
         ({"concurrency_mode": "serially"}, "concurrency_mode"),
     ],
 )

@@ -12,9 +12,9 @@ from airflow.sdk import DAG, ObjectStoragePath
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from airflow_provider_sfbulk import BulkIngestOperator, BulkJobSensor, BulkQueryOperator
+from airflow_provider_sfbulk.arguments.hidden import HiddenValue
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.soql import bind
-from airflow_provider_sfbulk.files.hidden import Unshown
 
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 CONTEXT: dict[str, Any] = {
@@ -167,7 +167,7 @@ def test_a_callable_is_not_called_by_airflow(native: bool) -> None:
 )
 def test_records_that_became_a_text_are_never_shown(native: bool, template: str) -> None:
     operator = ingest(native, source=template)
-    if isinstance(operator.source, (Unshown, list)):  # native rendering has made a list of it
+    if isinstance(operator.source, (HiddenValue, list)):  # native rendering has made a list of it
         assert native
         assert "Hush" not in repr(operator.source)
         return

@@ -186,8 +186,8 @@ def test_a_person_s_clear_while_deferred_begins_anew(readings: LocalOrg) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"pk_chunking": True, "api": "2.0"}, "pk_chunking is there with api='1.0' only"),
-        ({"column_delimiter": "TAB"}, "column_delimiter and line_ending are there with api='2.0' only"),
+        ({"pk_chunking": True, "api": "2.0"}, "pk_chunking needs api='1.0'"),
+        ({"column_delimiter": "TAB"}, "column_delimiter and line_ending need api='2.0'"),
         ({"pk_chunking": 0}, "pk_chunking|chunk"),
         ({"pk_chunking": 10_000_000}, "pk_chunking|chunk"),
         ({"soql": "SELECT COUNT() FROM"}, "SOQL|FROM"),

@@ -15,33 +15,13 @@ from typing import Any, Final, TypeAlias
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_sfbulk.arguments.templates import is_reference
 from airflow_provider_sfbulk.client.arguments import Check, meant
-from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
-from airflow_provider_sfbulk.client.models import check_id
-from airflow_provider_sfbulk.client.settings import read_version
+from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.files.paths import is_path, text_of
-from airflow_provider_sfbulk.operators.templates import is_reference
-
-APIS: Final = ("2.0", "1.0")
-"""Generations of the Bulk API that a task may go by; the first is the usual one."""
 
 MARKS: Final = ("{{", "{%", "{#")
 """What begins a template in a text."""
-
-
-def version(name: str, value: Any) -> str:
-    """Check a version of the API, as ``66.0``."""
-    if isinstance(value, bool):
-        raise SourceError(f"{name} must be like '66.0', not {value}")
-    return read_version(value)
-
-
-def job_id(name: str, value: Any) -> str:
-    """Check the id of a job."""
-    try:
-        return check_id(value)
-    except ProtocolError as error:
-        raise SourceError(f"{name} is {error}") from error
 
 
 Clash: TypeAlias = tuple[Callable[[Any], object], str]

@@ -6,19 +6,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.arguments.hidden import HiddenValue
+from airflow_provider_sfbulk.arguments.shared import (
+    APIS,
+    DELIMITER,
+    LINE_ENDING,
+    SHARED_CHECKS,
+    SHARED_CLASHES,
+    job_id,
+    path,
+)
+from airflow_provider_sfbulk.arguments.table import Arguments, Clash
 from airflow_provider_sfbulk.client.arguments import count, flag, one_of, optional, shown, text
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import FileFormat
-from airflow_provider_sfbulk.files.hidden import Unshown
-from airflow_provider_sfbulk.operators.arguments import APIS, Arguments, Clash, job_id
-from airflow_provider_sfbulk.operators.base import SHARED_CHECKS, SHARED_CLASHES
 from airflow_provider_sfbulk.operators.incremental import BOUND, Incremental
-from airflow_provider_sfbulk.operators.ingest_arguments import DELIMITER, LINE_ENDING, path
 
 
 def soql_params(name: str, value: Any) -> Any:
     """Check the values of the query's names, which are not shown."""
-    given = value.records if isinstance(value, Unshown) else value
+    given = value.records if isinstance(value, HiddenValue) else value
     if not isinstance(given, Mapping):
         raise SourceError(f"{name} must be a dict of values by name, not a {type(given).__name__:.40}")
     for each in given:
@@ -50,7 +57,7 @@ _CLASHES: Final[Sequence[Clash]] = (
     (lambda it: it.soql is None and it.job_id is None, "there is nothing to extract: give either soql or job_id"),
     (
         lambda it: it.job_id is not None and not it.wait_for_completion,
-        "a job_id is there to be waited for: wait_for_completion=False makes no sense with it",
+        "wait_for_completion=False cannot be combined with job_id: that job is submitted already",
     ),
     (lambda it: it.job_id is not None and it.soql_params is not None, "soql_params belong to soql, which is None"),
     (
@@ -68,7 +75,7 @@ _CLASHES: Final[Sequence[Clash]] = (
     (
         lambda it: (
             it.incremental is not None
-            and isinstance(it.soql_params, Unshown)
+            and isinstance(it.soql_params, HiddenValue)
             and not it.soql_params.records.keys().isdisjoint(BOUND)
         ),
         "soql_params: :since and :until are bound by incremental",
@@ -83,7 +90,7 @@ _CLASHES: Final[Sequence[Clash]] = (
     ),
     (
         lambda it: it.api == APIS[0] and it.pk_chunking is not False,
-        "pk_chunking is there with api='1.0' only: Bulk API 2.0 chunks by itself",
+        "pk_chunking needs api='1.0': Bulk API 2.0 chunks by itself",
     ),
     (
         lambda it: it.job_id is not None and it.pk_chunking is not False,
@@ -91,7 +98,7 @@ _CLASHES: Final[Sequence[Clash]] = (
     ),
     (
         lambda it: it.api != APIS[0] and (it.column_delimiter, it.line_ending) != ("COMMA", "LF"),
-        "column_delimiter and line_ending are there with api='2.0' only",
+        "column_delimiter and line_ending need api='2.0'",
     ),
 )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from airflow_provider_sfbulk.arguments.shared import APIS, job_id, version
+from airflow_provider_sfbulk.arguments.table import Arguments
 from airflow_provider_sfbulk.client.arguments import allowance, flag, one_of, optional, seconds, shown, text
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import JobType
-from airflow_provider_sfbulk.operators.arguments import APIS, Arguments, job_id, version
 
 
 def job_ids(name: str, value: Any) -> list[str]:

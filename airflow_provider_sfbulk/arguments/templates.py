@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.sdk import BaseOperator, ObjectStoragePath
 
+from airflow_provider_sfbulk.arguments.hidden import HiddenTemplate, HiddenValue
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.soql import soql_literal
-from airflow_provider_sfbulk.files.hidden import Unshown, UnshownTemplate
 from airflow_provider_sfbulk.files.paths import is_path, rendered, text_of
 
 if TYPE_CHECKING:
@@ -75,17 +75,17 @@ class _Rendering:
 
     def field(self, name: str, value: Any, *, is_native: bool) -> Any:
         """Render one field."""
-        if isinstance(value, UnshownTemplate):
+        if isinstance(value, HiddenTemplate):
             return self._holder(value)
-        if isinstance(value, Unshown):
+        if isinstance(value, HiddenValue):
             return value
         if is_native and isinstance(value, str) and self._is_template(value):
             return _defined(self._operator.render_template(value, self._context, self._strict, self._seen))
         ends = tuple(self._operator.template_ext) if name in self._operator.template_fields_renderers else ()
         return self._value(value, ends=ends, typed=False)
 
-    def _holder(self, holder: UnshownTemplate) -> UnshownTemplate:
-        return UnshownTemplate(self._value(holder.records, ends=(), typed=True))
+    def _holder(self, holder: HiddenTemplate) -> HiddenTemplate:
+        return HiddenTemplate(self._value(holder.records, ends=(), typed=True))
 
     def _value(self, value: Any, *, ends: tuple[str, ...], typed: bool) -> Any:  # noqa: PLR0911 - one line a kind
         if id(value) in self._seen:

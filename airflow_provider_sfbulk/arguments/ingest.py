@@ -9,8 +9,18 @@ from decimal import Decimal
 from typing import Any, Final, Literal, TypeAlias
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.arguments.hidden import HiddenValue
+from airflow_provider_sfbulk.arguments.shared import (
+    DELIMITER,
+    LINE_ENDING,
+    SHARED_CHECKS,
+    SHARED_CLASHES,
+    is_no_path,
+    path,
+)
+from airflow_provider_sfbulk.arguments.table import Arguments, Clash
+from airflow_provider_sfbulk.arguments.templates import is_reference
 from airflow_provider_sfbulk.client.arguments import (
-    Check,
     allowance,
     api_name,
     codes,
@@ -30,17 +40,11 @@ from airflow_provider_sfbulk.client.arguments import (
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import (
-    ColumnDelimiter,
     FileFormat,
-    LineEnding,
     Operation,
     SourceFormat,
 )
-from airflow_provider_sfbulk.files.hidden import Unshown
 from airflow_provider_sfbulk.files.paths import is_path, text_of
-from airflow_provider_sfbulk.operators.arguments import Arguments, Clash
-from airflow_provider_sfbulk.operators.base import SHARED_CHECKS, SHARED_CLASHES
-from airflow_provider_sfbulk.operators.templates import is_reference
 
 SourceFormatName: TypeAlias = Literal["csv", "csv.gz", "csv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"]
 DelimiterName: TypeAlias = Literal["BACKQUOTE", "CARET", "COMMA", "PIPE", "SEMICOLON", "TAB"]
@@ -50,12 +54,6 @@ ON_EMPTY: Final = ("fail", "skip", "success")
 
 BLANK_IDS: Final = ("refuse", "send")
 """What becomes of rows of an upsert whose external id is blank; the first is the usual one."""
-
-LONGEST_PATH: Final = 4096
-"""Characters of a path on Linux; object storage takes 1,024 bytes."""
-
-_RECORDS: Final = re.compile(r"""\s*(?:[\[({]\s*(?:['"\[({]|[\])}]|\w+\()|<\S+ .*>\s*$)""", re.DOTALL)
-"""How records look when a template has made a text of them: JSON, Python's own notation, or an object's ``repr``."""
 
 _OF_PATHS: Final = ("/", "\\", "*", "?", "{{", "{%")
 _ENDS: Final = tuple(f".{each}" for each in SourceFormat)
@@ -68,20 +66,9 @@ INSTEAD: Final = (
 )
 
 
-def path(name: str, value: Any) -> Any:
-    """Check a path of any kind."""
-    if not is_path(value):
-        raise SourceError(f"{name} must be a path (a text, Path, ObjectStoragePath or UPath), not {shown(value)}")
-    if not text_of(value).strip():
-        raise SourceError(f"{name} is an empty text: was its template rendered from something empty?")
-    if isinstance(value, str) and _is_no_path(value):
-        raise SourceError(f"{name} is a text of {len(value)} characters that is no path")
-    return value
-
-
 def source(name: str, value: Any) -> Any:
     """Check what records are read from, without a look at a record."""
-    if isinstance(value, Unshown):
+    if isinstance(value, HiddenValue):
         _check_records(name, value.records)
     elif isinstance(value, list):
         for number, each in enumerate(value, 1):
@@ -97,11 +84,11 @@ def source(name: str, value: Any) -> Any:
 
 
 def shown_source(value: Any) -> Any:
-    """Give a source as the operator keeps it: paths as they are, records inside an :class:`Unshown`.
+    """Give a source as the operator keeps it: paths as they are, records inside an :class:`HiddenValue`.
 
     What mapped tasks give is one list: of their paths, or of their records.
     """
-    if value is None or isinstance(value, Unshown) or is_path(value) or is_reference(value) or callable(value):
+    if value is None or isinstance(value, HiddenValue) or is_path(value) or is_reference(value) or callable(value):
         return value
     if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
         items = list(value)
@@ -110,8 +97,8 @@ def shown_source(value: Any) -> Any:
         if items and all(isinstance(each, (list, tuple)) for each in items):
             joined = [item for each in items for item in each]
             items = items if any(_is_cell(each) for each in joined) else joined
-        return items if are_paths(items) else Unshown(items)
-    return Unshown(value)
+        return items if are_paths(items) else HiddenValue(items)
+    return HiddenValue(value)
 
 
 def are_paths(values: Sequence[Any]) -> bool:
@@ -137,17 +124,8 @@ def _check_path(name: str, value: Any) -> None:
             f"{name} is {'an empty text' if not text_of_it.strip() else 'the text None'}: if it comes from a task before, "
             "that task returned nothing"
         )
-    if isinstance(value, str) and _is_no_path(value):
+    if isinstance(value, str) and is_no_path(value):
         raise SourceError(f"{name} is a text of {len(value)} characters that is no path. For records {INSTEAD}")
-
-
-def _is_no_path(value: str) -> bool:
-    return (
-        len(value) > LONGEST_PATH
-        or any(mark in value for mark in "\n\r")
-        or _RECORDS.match(value) is not None
-        or value.lstrip()[:1] == "{"
-    )
 
 
 def _check_records(name: str, records: Any) -> None:
@@ -170,15 +148,11 @@ def _check_records(name: str, records: Any) -> None:
 
 def sql_parameters(name: str, value: Any) -> Any:
     """Check the values of a statement's placeholders, which are not shown."""
-    given = value.records if isinstance(value, Unshown) else value
+    given = value.records if isinstance(value, HiddenValue) else value
     # A text would be taken for the sequence of its letters.
     if isinstance(given, (str, bytes)) or not isinstance(given, (Sequence, Mapping)):
         raise SourceError(f"{name} must be a list or a dict, not a {type(given).__name__:.40}")
     return value
-
-
-DELIMITER: Final[Check] = one_of(ColumnDelimiter, also={each.character: str(each) for each in ColumnDelimiter})
-LINE_ENDING: Final[Check] = one_of(LineEnding, also={"\n": "LF", "\r\n": "CRLF", "\\n": "LF", "\\r\\n": "CRLF"})
 
 
 def _is_columnar(it: Any) -> bool:
@@ -208,7 +182,7 @@ _CLASHES: Final[Sequence[Clash]] = (
         "source_format and source_conn_id are for files; the records come from sql",
     ),
     (
-        lambda it: it.source_format is not None and isinstance(it.source, Unshown),
+        lambda it: it.source_format is not None and isinstance(it.source, HiddenValue),
         "source_format is for files; source holds the records themselves",
     ),
     (

@@ -10,7 +10,7 @@ from collections.abc import Sequence, Sized
 from typing import Any, ClassVar
 
 
-class Unshown:
+class HiddenValue:
     """Holds records and tells only what kind of thing they are and how many."""
 
     __slots__ = ("records",)
@@ -25,7 +25,7 @@ class Unshown:
     __repr__ = __str__
 
 
-class UnshownTemplate(Unshown):
+class HiddenTemplate(HiddenValue):
     """Holds values whose texts are templates: Airflow renders them in place, and stores and shows the holder."""
 
     __slots__ = ()
