@@ -13,10 +13,10 @@ effect              result                                        raised at the 
 ``Fetch``           ``Reply``; a 200's body went to the sink      ``TransportError``, what the sink raises
 ``Sleep``           None
 ``Now``             seconds of a monotonic clock
-``Recall``          the recorded value, or None                   ``LedgerError``
-``Record``          the value that stands, verified               ``LedgerError``
+``ReadEntry``       the recorded value, or None                   ``LedgerError``
+``WriteEntry``      the value that stands, verified               ``LedgerError``
 ``Aside``           None                                          what the call raises
-``Together``        list of the flows' results, in their order    the first error, once the others have stopped
+``Concurrently``    list of the flows' results, in their order    the first error, once the others have stopped
 ==================  ============================================  ==================================================
 """
 
@@ -150,14 +150,14 @@ class Now:
 
 
 @dataclass(frozen=True)
-class Recall:
+class ReadEntry:
     """Read what is recorded under ``key``, by this try or an earlier one."""
 
     key: str
 
 
 @dataclass(frozen=True)
-class Record:
+class WriteEntry:
     """Write ``value`` (JSON) durably under ``key``, read it back, and return the value that stands.
 
     The value that stands may be another one: an earlier writer's. ``FencedError`` means that this task may no longer
@@ -176,7 +176,7 @@ class Aside:
 
 
 class Ledger(Protocol):
-    """What performs ``Recall`` and ``Record``: one at a time, from one thread."""
+    """What performs ``ReadEntry`` and ``WriteEntry``: one at a time, from one thread."""
 
     def recall(self, key: str, /) -> Mapping[str, Any] | None:
         """Read what is recorded under ``key``."""
@@ -186,17 +186,17 @@ class Ledger(Protocol):
 
 
 @dataclass(frozen=True)
-class Together:
+class Concurrently:
     """Run flows at the same time, at most ``limit`` of them.
 
     ``flows`` is pulled one by one, in the order given and by one thread, as places become free: a generator may build
     its next flow from data that is read only then. After the first error no further flow is started, the ones that run
-    are let finish, and the error is raised.
+    are allowed to finish, and the error is raised.
     """
 
     flows: Iterable[Flow[Any]]
     limit: int
 
 
-Effect: TypeAlias = Authorize | Send | Fetch | Sleep | Now | Recall | Record | Aside | Together
+Effect: TypeAlias = Authorize | Send | Fetch | Sleep | Now | ReadEntry | WriteEntry | Aside | Concurrently
 Flow: TypeAlias = Generator[Effect, Any, T]

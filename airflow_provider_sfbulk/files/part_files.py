@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
-from airflow_provider_sfbulk.client.effects import Flow, Reply, Together
+from airflow_provider_sfbulk.client.effects import Concurrently, Flow, Reply
 from airflow_provider_sfbulk.client.errors import LedgerError, StorageError
 from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.results.downloads import (
@@ -146,7 +146,7 @@ class PartFiles:
         for name in self._folder.stray - names:
             self._output.remove(name)
         moves = [(old.name, new.name) for old, new in zip(files, shown, strict=True) if old.name != new.name]
-        yield Together((self._rename(*move) for move in moves), at_once)
+        yield Concurrently((self._rename(*move) for move in moves), at_once)
         self._check_all_there(shown)
         self._verify()
         manifest = self._folder.finish(self._manifest(shown))

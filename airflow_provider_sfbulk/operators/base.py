@@ -17,7 +17,7 @@ from airflow_provider_sfbulk.arguments.table import Arguments, check_known
 from airflow_provider_sfbulk.arguments.templates import TypedTemplates
 from airflow_provider_sfbulk.client.arguments import Seconds
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
-from airflow_provider_sfbulk.client.effects import Flow, Ledger, Together
+from airflow_provider_sfbulk.client.effects import Concurrently, Flow, Ledger
 from airflow_provider_sfbulk.client.errors import (
     JobError,
     JobTimeoutError,
@@ -448,7 +448,7 @@ class BulkJobOperator(TypedTemplates):
 
 
 def _together(flows: Iterable[Flow[None]]) -> Flow[None]:
-    yield Together(flows, ABORTS_AT_ONCE)
+    yield Concurrently(flows, ABORTS_AT_ONCE)
 
 
 def few(files: Sequence[str]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A driver for whole operators: it performs a flow's effects against the model, in place of ``BlockingDriver``.
 
-Before each effect it gives the baton back. Flows that a ``Together`` runs are strands of the one process: an effect of
+Before each effect it gives the baton back. Flows that a ``Concurrently`` runs are strands of the one process: an effect of
 one, then an effect of another.
 """
 
@@ -15,19 +15,19 @@ from airflow_provider_sfbulk.client.effects import (
     Aside,
     Authorize,
     Body,
+    Concurrently,
     Fetch,
     Flow,
     Ledger,
     Now,
-    Recall,
-    Record,
+    ReadEntry,
     Reply,
     Request,
     Send,
     Sink,
     Sleep,
-    Together,
     Token,
+    WriteEntry,
 )
 from airflow_provider_sfbulk.client.errors import FencedError, StoppedError, TransportError
 from airflow_provider_sfbulk.client.http.exchange import Upload
@@ -114,9 +114,9 @@ class SimulatedDriver:
             case Now():
                 self._world.clock += 7200.0 if self._begin("now") == "jump" else 0.01
                 return self._world.clock
-            case Recall(key):
+            case ReadEntry(key):
                 return ledger.recall(key)
-            case Record(key, value):
+            case WriteEntry(key, value):
                 try:
                     return ledger.record(key, value)
                 except FencedError:
@@ -124,7 +124,7 @@ class SimulatedDriver:
                     raise
             case Aside(act):
                 act()
-            case Together(flows, limit):
+            case Concurrently(flows, limit):
                 self._begin("together")
                 self._depth += 1
                 try:

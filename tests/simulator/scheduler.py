@@ -1,8 +1,8 @@
 """One schedule: tries of one task that load the same rows, performed one effect at a time in a seeded order, with faults.
 
 A *try* is what Airflow runs: find the load, fill, decide, close, wait, settle, note the success. Its flows (its own and
-those that ``Together`` runs) are *strands*. One step performs one strand's next effect, or lets something happen outside:
-Salesforce processes a row, a request or a write arrives late. Every effect may meet a fault, until the faults are used
+those that ``Concurrently`` runs) are *strands*. One step performs one strand's next effect, or lets something happen
+outside: Salesforce processes a row, a request or a write arrives late. Every effect may meet a fault, until the faults are used
 up; then a try that meets none must succeed, whatever was left lying about.
 """
 
@@ -17,16 +17,16 @@ from airflow_provider_sfbulk.client.effects import (
     Aside,
     Authorize,
     Body,
+    Concurrently,
     Fetch,
     Now,
-    Recall,
-    Record,
+    ReadEntry,
     Reply,
     Request,
     Send,
     Sleep,
-    Together,
     Token,
+    WriteEntry,
 )
 from airflow_provider_sfbulk.client.errors import FencedError, SfBulkError, TransportError
 from airflow_provider_sfbulk.client.load import fill as ingest
@@ -228,7 +228,7 @@ class Schedule:
         self._pull(parent)
 
     def _pull(self, strand: Strand) -> None:
-        """Start as many flows of a ``Together`` as there are places."""
+        """Start as many flows of a ``Concurrently`` as there are places."""
         group = strand.together
         assert group is not None
         while group.error is None and group.running < group.limit:
@@ -267,10 +267,10 @@ class Schedule:
                 return self._clock
             case Sleep(seconds):
                 self._clock += 0.0 if fault == "skipped" else seconds
-            case Recall(key):
+            case ReadEntry(key):
                 assert one.ledger is not None
                 return one.ledger.recall(key)
-            case Record(key, value):
+            case WriteEntry(key, value):
                 assert one.ledger is not None
                 stands = one.ledger.record(key, value)
                 self.witness.stands(one.number)
@@ -279,7 +279,7 @@ class Schedule:
                 return stands
             case Aside(act):
                 act()
-            case Together(flows, limit):
+            case Concurrently(flows, limit):
                 strand.together = Running(iter(flows), limit)
                 self._pull(strand)
         return None

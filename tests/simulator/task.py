@@ -40,7 +40,7 @@ class Strand:
 
 @dataclass
 class Running:
-    """A ``Together`` at work."""
+    """A ``Concurrently`` at work."""
 
     waiting: Iterator[Flow[Any]]
     limit: int

@@ -54,16 +54,16 @@ class Change:
             monkeypatch.setattr(place, self.name, made[self.name])
 
 
-FORGETFUL = Change(ingest, "_give_up", "    yield Record(GIVEN_UP, {})", "    pass")
+FORGETFUL = Change(ingest, "_give_up", "    yield WriteEntry(GIVEN_UP, {})", "    pass")
 CREDULOUS = Change(wait, "check_complete", "if job.state is JobState.JOB_COMPLETE", "if True", (task,))
 DECIDE = (
     "        records = sum(each.records for each in filled)\n"
     "        named = [each.to_list() for each in filled]\n"
-    '        yield Record(f"{DECISION}{number}", {**note, "parts": len(filled), "records": records, "jobs": named})\n'
+    '        yield WriteEntry(f"{DECISION}{number}", {**note, "parts": len(filled), "records": records, "jobs": named})\n'
     "        for job_id in replaced:  # only now can no other try take them up\n"
     "            yield from _abort_quietly(jobs, job_id)\n"
 )
-CLOSE = "    yield Together((_close(jobs, each.job_id, look_first=looked) for each in filled), CLOSE_LIMIT)\n"
+CLOSE = "    yield Concurrently((_close(jobs, each.job_id, look_first=looked) for each in filled), CLOSE_LIMIT)\n"
 BETWEEN = """\
         looked = False
     else:
@@ -78,13 +78,13 @@ AGAIN = """
 """
 ANEW = """
     try:
-        yield Together((_close(jobs, each.job_id, look_first=looked) for each in filled), CLOSE_LIMIT)
+        yield Concurrently((_close(jobs, each.job_id, look_first=looked) for each in filled), CLOSE_LIMIT)
     except TransientError:
-        yield Record(GIVEN_UP, {})
+        yield WriteEntry(GIVEN_UP, {})
         raise
 """
 
-RECALL = 'decided = yield Recall(f"{DECISION}{number}")'
+RECALL = 'decided = yield ReadEntry(f"{DECISION}{number}")'
 
 MUTANTS: dict[str, tuple[Change, ...]] = {
     "decides after closing": (

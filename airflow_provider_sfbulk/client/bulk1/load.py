@@ -42,7 +42,7 @@ from typing import Any, Final, Self
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.bulk1.calls import INVALID_STATE, Jobs1, JobSpec1, is_in_doubt
 from airflow_provider_sfbulk.client.bulk1.models import JobState1
-from airflow_provider_sfbulk.client.effects import Aside, Body, Flow, Recall, Record, Sleep
+from airflow_provider_sfbulk.client.effects import Aside, Body, Flow, ReadEntry, Sleep, WriteEntry
 from airflow_provider_sfbulk.client.errors import (
     EmptyInputError,
     FencedError,
@@ -191,9 +191,9 @@ def _decide(kept: KeptParts, parts: Iterable[Part], number: int, note: Mapping[s
         raise EmptyInputError("the input has no records: there is nothing to load")
     for first in range(0, len(plan), PLAN_PARTS):
         group = plan[first : first + PLAN_PARTS]
-        yield Record(_plan_key(number, first), {"parts": [each.to_list() for each in group]})
+        yield WriteEntry(_plan_key(number, first), {"parts": [each.to_list() for each in group]})
     records = sum(each.records for each in plan)
-    yield Record(f"{DECISION}{number}", {**note, "parts": len(plan), "records": records})
+    yield WriteEntry(f"{DECISION}{number}", {**note, "parts": len(plan), "records": records})
     return plan
 
 
@@ -202,14 +202,14 @@ def planned(number: int = 0) -> Flow[list[Planned] | None]:
 
     :raises LedgerError: an entry is missing
     """
-    decided = yield Recall(f"{DECISION}{number}")
+    decided = yield ReadEntry(f"{DECISION}{number}")
     if decided is None:
         return None
     plan: list[Planned] = []
     if not isinstance(decided["parts"], int):
         raise LedgerError("the number of the load's parts is none")
     while len(plan) < decided["parts"]:
-        known = yield Recall(_plan_key(number, len(plan)))
+        known = yield ReadEntry(_plan_key(number, len(plan)))
         if known is None or not known["parts"]:
             raise LedgerError(f"the load has {decided['parts']} parts, but nothing is recorded about part {len(plan)}")
         if not isinstance(known["parts"], list):
@@ -222,7 +222,7 @@ def recorded(number: int = 0) -> Flow[list[Sent]]:
     """Read from the ledger what of a decided round was sent, in the order of its parts; not all, when a try was killed."""
     sent: list[Sent] = []
     for part in (yield from planned(number)) or ():
-        known = yield Recall(_part_key(number, part.number))
+        known = yield ReadEntry(_part_key(number, part.number))
         if known is not None:
             sent.append(Sent.as_batch(part, known))
     return sent
@@ -276,7 +276,7 @@ class _Sending:
         """Close the jobs of earlier tries, and find what they sent."""
         for each in (yield from recorded(self.number)):
             self.sent[each.number] = each
-        while (known := (yield Recall(_job_key(self.number, self.jobs_made)))) is not None:
+        while (known := (yield ReadEntry(_job_key(self.number, self.jobs_made)))) is not None:
             self.jobs_made += 1
             yield from self._settle(known["job_id"])
 
@@ -337,7 +337,7 @@ class _Sending:
     def _leave(self, job_id: str, error: SfBulkError) -> Flow[None]:
         """Close the job of a load that cannot go on now; if it began with nothing, the next try may begin anew."""
         if isinstance(error, RequestRefusedError) and not self.sent and self.number == 0:
-            yield Record(GIVEN_UP, {})
+            yield WriteEntry(GIVEN_UP, {})
         try:
             yield from self._fence(job_id)
         except SfBulkError as trouble:
@@ -350,9 +350,9 @@ class _Sending:
                 job = yield from self.jobs.create(self.spec)
             except RequestRefusedError:
                 if not self.sent and self.number == 0:
-                    yield Record(GIVEN_UP, {})
+                    yield WriteEntry(GIVEN_UP, {})
                 raise
-            stands = yield Record(_job_key(self.number, self.jobs_made), {"job_id": job.id})
+            stands = yield WriteEntry(_job_key(self.number, self.jobs_made), {"job_id": job.id})
             if stands["job_id"] != job.id:
                 raise FencedError(f"another try of this load goes on with job {stands['job_id']}", job_id=job.id)
             self.jobs_made += 1
@@ -363,7 +363,7 @@ class _Sending:
 
     def _record(self, part: Planned, job_id: str, batch_id: str) -> Flow[None]:
         sent = Sent.as_batch(part, {"job_id": job_id, "batch_id": batch_id})
-        stands = yield Record(_part_key(self.number, part.number), sent.to_dict())
+        stands = yield WriteEntry(_part_key(self.number, part.number), sent.to_dict())
         if dict(stands) != sent.to_dict():
             raise FencedError(
                 f"another try of this load has sent batch {part.number} as {stands['batch_id']}", job_id=job_id

@@ -24,7 +24,7 @@ from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, JobState1
 from airflow_provider_sfbulk.client.bulk1.waiting import QUERY_TRIES, batches_with_rows, wait_for_split
 from airflow_provider_sfbulk.client.csv.decode import RecordCounter
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
-from airflow_provider_sfbulk.client.effects import Body, Flow, Recall, Record, Reply, Sink, Together
+from airflow_provider_sfbulk.client.effects import Body, Concurrently, Flow, ReadEntry, Reply, Sink, WriteEntry
 from airflow_provider_sfbulk.client.errors import (
     ProtocolError,
     RequestRefusedError,
@@ -59,17 +59,17 @@ def submit(jobs: Jobs1, spec: JobSpec1, soql: str, *, plan: str = "") -> Flow[Su
     :raises RequestRefusedError: when Salesforce refuses the job
     """
     for generation in count():
-        known = yield Recall(f"0.{generation}")
+        known = yield ReadEntry(f"0.{generation}")
         if known is None:
             break
-        batch = known if "batch_id" in known else (yield Recall(_batch_key(generation)))
+        batch = known if "batch_id" in known else (yield ReadEntry(_batch_key(generation)))
         if (yield from _is_usable(jobs, spec, known["job_id"], None if known.get("plan") != plan else batch)):
             log.info("going on with query job %s of an earlier try", known["job_id"])
             return Submitted(known["job_id"], generation)
     last = generation + QUERY_TRIES - 1
     while True:
         job = yield from jobs.create(spec)
-        yield Record(f"0.{generation}", {"job_id": job.id, "plan": plan})
+        yield WriteEntry(f"0.{generation}", {"job_id": job.id, "plan": plan})
         try:
             body = Body.of(soql.encode(), spec.rows_in.media_type)
             batch = yield from jobs.add_batch(job.id, body, hide=partial(without_values, soql=soql))
@@ -80,7 +80,7 @@ def submit(jobs: Jobs1, spec: JobSpec1, soql: str, *, plan: str = "") -> Flow[Su
             log.warning("whether query job %s has its query is in doubt (%s); making another job", job.id, error)
             generation += 1
             continue
-        yield Record(_batch_key(generation), {"batch_id": batch.id})
+        yield WriteEntry(_batch_key(generation), {"batch_id": batch.id})
         yield from _close(jobs, spec, job.id, batch.id)
         return Submitted(job.id, generation)
 
@@ -157,7 +157,7 @@ class ByFiles:
         kept = {(page.index, page.locator): page for page in done}
         found = [kept[index, result_id] for index, (_, result_id) in places if (index, result_id) in kept]
         header = HeaderRow(found[0].header if found else None)
-        found += yield Together(
+        found += yield Concurrently(
             (
                 self._page(index, batch, result_id, make_sink(index), header, on_page)
                 for index, (batch, result_id) in places

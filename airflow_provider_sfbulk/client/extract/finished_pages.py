@@ -28,7 +28,7 @@ from itertools import count
 from typing import Any, Final, Protocol
 
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
-from airflow_provider_sfbulk.client.effects import Flow, Recall, Record
+from airflow_provider_sfbulk.client.effects import Flow, ReadEntry, WriteEntry
 from airflow_provider_sfbulk.client.errors import LedgerError, ProtocolError
 from airflow_provider_sfbulk.client.extract.pages import Page
 from airflow_provider_sfbulk.client.models import JobInfo, check_locator
@@ -76,11 +76,11 @@ class PageLedger:
 
     def open(self) -> Flow[None]:
         """Read what is known of the job. Comes first."""
-        while (yield Recall(self._key("doubt", self._doubts))) is not None:
+        while (yield ReadEntry(self._key("doubt", self._doubts))) is not None:
             self._doubts += 1
-        while (wide := (yield Recall(self._key("wide", len(self._widened))))) is not None:
+        while (wide := (yield ReadEntry(self._key("wide", len(self._widened))))) is not None:
             self._widened.append(wide["column"])
-        known = yield Recall(self._key("header", self._doubts))
+        known = yield ReadEntry(self._key("header", self._doubts))
         self._header = known["row"].encode() if known else b""
 
     @property
@@ -95,7 +95,7 @@ class PageLedger:
 
     def widen(self, column: str) -> Flow[None]:
         """Remember that a column does not fit its described type."""
-        yield Record(self._key("wide", len(self._widened)), {"column": column})
+        yield WriteEntry(self._key("wide", len(self._widened)), {"column": column})
         self._widened.append(column)
 
     def begin(self, types: Sequence[ColumnType], *, paging: Mapping[str, Any]) -> Flow[list[Page]]:
@@ -106,11 +106,11 @@ class PageLedger:
         """
         form = [self._job.id, self._given, dict(paging), [astuple(each) for each in types], self._doubts]
         self.setup = hashlib.sha256(json.dumps(form, sort_keys=True).encode()).hexdigest()[:_SETUP_DIGITS]
-        published = (yield Recall(self._key("shown", self.setup))) is not None
+        published = (yield ReadEntry(self._key("shown", self.setup))) is not None
         found: list[Page] = []
         missing = 0
         for index in count():
-            entry = yield Recall(self._key(self.setup, index))
+            entry = yield ReadEntry(self._key(self.setup, index))
             missing = 0 if entry is not None else missing + 1
             if missing == _LONGEST_GAP:
                 break
@@ -127,7 +127,7 @@ class PageLedger:
         :raises FencedError: a newer try has taken over
         """
         if page.header != self._header:
-            yield Record(self._key("header", self._doubts), {"row": page.header.decode()})
+            yield WriteEntry(self._key("header", self._doubts), {"row": page.header.decode()})
             self._header = page.header
         entry = {
             "locator": page.locator,
@@ -136,11 +136,11 @@ class PageLedger:
             "records": page.records,
             "file": dict(self._files.finished(page.index)),
         }
-        yield Record(self._key(self.setup, page.index), entry)
+        yield WriteEntry(self._key(self.setup, page.index), entry)
 
     def forget(self) -> Flow[None]:
         """Let the next try begin the pages anew: those that were read do not fit together."""
-        yield Record(self._key("doubt", self._doubts), {})
+        yield WriteEntry(self._key("doubt", self._doubts), {})
         self._doubts, self._header = self._doubts + 1, b""
 
     def publish(self) -> Flow[None]:
@@ -148,7 +148,7 @@ class PageLedger:
 
         :raises FencedError: a newer try has taken over, and this one must not touch the folder any more
         """
-        yield Record(self._key("shown", self.setup), {})
+        yield WriteEntry(self._key("shown", self.setup), {})
 
     def _key(self, what: str, number: int | str) -> str:
         return f"{self._generation + 1}.{what}.{number}"

@@ -21,7 +21,7 @@ from itertools import count
 from typing import Final
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.effects import Flow, Reply, Sink, Together
+from airflow_provider_sfbulk.client.effects import Concurrently, Flow, Reply, Sink
 from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
 from airflow_provider_sfbulk.client.models import (
     RECORDS_HEADER,
@@ -358,7 +358,7 @@ class _Reader:
         found = [kept[place] for place in places if place in kept]
         # All pages at once: whichever is proven first, the others must have its header row.
         header = HeaderRow(found[0].header if found else None)
-        found += yield Together(
+        found += yield Concurrently(
             (self._page(*place, header, in_order=False) for place in places if place not in kept), limit
         )
         return sorted(found, key=lambda page: page.index)

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any, Final, Protocol, TypeAlias
 
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
-from airflow_provider_sfbulk.client.effects import Flow, Recall, Record, Sink
+from airflow_provider_sfbulk.client.effects import Flow, ReadEntry, Sink, WriteEntry
 from airflow_provider_sfbulk.client.errors import NotFoundError, ProtocolError, RequestRefusedError, SfBulkError
 from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
 from airflow_provider_sfbulk.client.extract.pages import MakeSink, OtherHeaderError, fetch_page, pages
@@ -66,7 +66,7 @@ def submit(
     """
     for generation in count():
         key = f"0.{generation}"
-        known = yield Recall(key)
+        known = yield ReadEntry(key)
         if known is None:
             break
         if known.get("plan") != plan:
@@ -80,7 +80,7 @@ def submit(
             log.info("going on with query job %s of an earlier try", info.id)
             return _submitted(known, generation)
     made = yield from jobs.create(soql, operation=operation, column_delimiter=column_delimiter, line_ending=line_ending)
-    stands = yield Record(key, {"job_id": made.id, "plan": plan, "api_version": jobs.api_version})
+    stands = yield WriteEntry(key, {"job_id": made.id, "plan": plan, "api_version": jobs.api_version})
     if stands["job_id"] != made.id:
         yield from _abort_quietly(jobs, made.id)
     return _submitted(stands, generation)
@@ -101,7 +101,7 @@ def recorded_job() -> Flow[Submitted | None]:
     """Read the job that was recorded last, whatever became of it: what a task waits for after a deferral."""
     found: Submitted | None = None
     for generation in count():
-        known = yield Recall(f"0.{generation}")
+        known = yield ReadEntry(f"0.{generation}")
         if known is None:
             return found
         found = _submitted(known, generation)

@@ -26,20 +26,20 @@ from airflow_provider_sfbulk.client.effects import (
     Aside,
     Authorize,
     Body,
+    Concurrently,
     Effect,
     Fetch,
     Flow,
     Ledger,
     Now,
-    Recall,
-    Record,
+    ReadEntry,
     Reply,
     Request,
     Send,
     Sink,
     Sleep,
-    Together,
     Token,
+    WriteEntry,
 )
 from airflow_provider_sfbulk.client.errors import StoppedError
 from airflow_provider_sfbulk.client.http.beside import in_thread as _in_thread
@@ -117,7 +117,7 @@ class AsyncDriver:
     async def run(self, flow: Flow[T], *, ledger: Ledger | None = None, in_thread: bool = False) -> T:
         """Run a flow to its end and return its result.
 
-        :param ledger: performs ``Recall`` and ``Record``, in threads; by default one that is forgotten with the run
+        :param ledger: performs ``ReadEntry`` and ``WriteEntry``, in threads; by default one that is forgotten with the run
         :param in_thread: let the flow's own work be done in threads: for one that reads, encodes or decodes records
         :raises SfBulkError: what the flow raises
         """
@@ -176,13 +176,13 @@ class AsyncDriver:
                 self._check()
             case Now():
                 result = self._clock()
-            case Recall(key):
+            case ReadEntry(key):
                 result = await _in_thread(partial(ledger.recall, key))
-            case Record(key, value):
+            case WriteEntry(key, value):
                 result = await _in_thread(partial(ledger.record, key, value))
             case Aside(act):
                 act()
-            case Together(flows, limit):
+            case Concurrently(flows, limit):
                 result = await self._together(flows, limit, ledger)
         return result
 

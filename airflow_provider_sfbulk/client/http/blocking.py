@@ -26,20 +26,20 @@ from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.effects import (
     Aside,
     Authorize,
+    Concurrently,
     Effect,
     Fetch,
     Flow,
     Ledger,
     Now,
-    Recall,
-    Record,
+    ReadEntry,
     Reply,
     Request,
     Send,
     Sink,
     Sleep,
-    Together,
     Token,
+    WriteEntry,
 )
 from airflow_provider_sfbulk.client.errors import StoppedError
 from airflow_provider_sfbulk.client.http.door import Door
@@ -134,8 +134,8 @@ class BlockingDriver:
     def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow to its end and return its result.
 
-        :param ledger: performs ``Recall`` and ``Record``; by default one that is forgotten with the run. It is used in the
-            calling thread alone, as are ``Aside`` and logins, whatever the flow runs at the same time
+        :param ledger: performs ``ReadEntry`` and ``WriteEntry``; by default one that is forgotten with the run. It is
+            used in the calling thread alone, as are ``Aside`` and logins, whatever the flow runs at the same time
         :raises SfBulkError: what the flow raises
         """
         return self._run(flow, ledger or MemoryLedger(), _here)
@@ -192,13 +192,13 @@ class BlockingDriver:
                 self._check()
             case Now():
                 result = self._clock()
-            case Recall(key):
+            case ReadEntry(key):
                 result = outside(partial(ledger.recall, key))
-            case Record(key, value):
+            case WriteEntry(key, value):
                 result = outside(partial(ledger.record, key, value))
             case Aside(act):
                 outside(act)
-            case Together(flows, limit):
+            case Concurrently(flows, limit):
                 result = self._together(flows, limit, ledger, outside)
         return result
 

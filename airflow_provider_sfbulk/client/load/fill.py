@@ -36,7 +36,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Protocol, Self
 
-from airflow_provider_sfbulk.client.effects import Aside, Flow, Recall, Record, Sleep, Together
+from airflow_provider_sfbulk.client.effects import Aside, Concurrently, Flow, ReadEntry, Sleep, WriteEntry
 from airflow_provider_sfbulk.client.errors import (
     EmptyInputError,
     JobFailedError,
@@ -161,20 +161,20 @@ def load(
     :raises SourceError: when the input is wrong or, as ``EmptyInputError``, empty; every job made by
         this try is aborted, nothing was processed
     """
-    decided = yield Recall(f"{DECISION}{number}")
+    decided = yield ReadEntry(f"{DECISION}{number}")
     if decided is None:
         replaced: list[str] = []
         filled = yield from _fill_all(jobs, spec, parts, limit, number, replaced, on_job)
         records = sum(each.records for each in filled)
         named = [each.to_list() for each in filled]
-        yield Record(f"{DECISION}{number}", {**note, "parts": len(filled), "records": records, "jobs": named})
+        yield WriteEntry(f"{DECISION}{number}", {**note, "parts": len(filled), "records": records, "jobs": named})
         for job_id in replaced:  # only now can no other try take them up
             yield from _abort_quietly(jobs, job_id)
         looked = False
     else:
         filled = yield from recorded(number)
         looked = True
-    yield Together((_close(jobs, each.job_id, look_first=looked) for each in filled), CLOSE_LIMIT)
+    yield Concurrently((_close(jobs, each.job_id, look_first=looked) for each in filled), CLOSE_LIMIT)
     return filled
 
 
@@ -183,7 +183,7 @@ def recorded(number: int = 0) -> Flow[list[Filled]]:
 
     :raises LedgerError: when the round is not decided, or an entry is missing
     """
-    decided = yield Recall(f"{DECISION}{number}")
+    decided = yield ReadEntry(f"{DECISION}{number}")
     if decided is None:
         raise LedgerError("the load is not decided: its input has not been uploaded to its end")
     filled = [Filled.from_list(part, known) for part, known in enumerate(decided["jobs"])]
@@ -207,7 +207,7 @@ def _fill_all(
         return _fill(jobs, spec, part, number, made, replaced, on_job)
 
     try:
-        filled: list[Filled] = yield Together((fill(part) for part in parts), limit)
+        filled: list[Filled] = yield Concurrently((fill(part) for part in parts), limit)
         if not filled:
             raise EmptyInputError("the input has no records: there is nothing to load")
     except (SourceError, RequestRefusedError):
@@ -225,7 +225,7 @@ def _give_up(jobs: IngestJobs, made: Iterable[str]) -> Flow[None]:
     Without that note a newer try may have adopted and closed them, now or by the time a slow abort arrives.
     """
     try:
-        yield Record(GIVEN_UP, {})
+        yield WriteEntry(GIVEN_UP, {})
     except LedgerError as error:
         log.warning("the jobs of this load stay Open and are never processed: %s", error)
         return
@@ -253,15 +253,15 @@ def _fill(
         return {**Filled.of(part, job_id).to_dict(), "spec": _digest(spec)}
 
     try:
-        known = yield Recall(key)
+        known = yield ReadEntry(key)
         waits = known is not None and (yield from _is_open(jobs, known["job_id"]))
         if waits and known == entry(known["job_id"]):
             made.append(known["job_id"])
-            yield Record(key, known)
+            yield WriteEntry(key, known)
             return Filled.of(part, known["job_id"])
         job_id = yield from _upload(jobs, spec, part, number, on_job)
         made.append(job_id)
-        stands = yield Record(key, entry(job_id))
+        stands = yield WriteEntry(key, entry(job_id))
         if stands["job_id"] != job_id:
             yield from _abort_quietly(jobs, job_id)
         elif waits:

@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 
 from airflow_provider_sfbulk.client.bulk1 import load as load1
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
-from airflow_provider_sfbulk.client.effects import Flow, Recall
+from airflow_provider_sfbulk.client.effects import Flow, ReadEntry
 from airflow_provider_sfbulk.client.errors import LedgerError
 from airflow_provider_sfbulk.client.load.fill import DECISION, Filled, recorded
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
@@ -146,7 +146,7 @@ def recorded_rounds() -> Flow[list[Round]]:
     """Read all decided rounds from the ledger; none when the load is not decided."""
     found: list[Round] = []
     for number in count():
-        decided = yield Recall(f"{DECISION}{number}")
+        decided = yield ReadEntry(f"{DECISION}{number}")
         if decided is None:
             return found
         of_its_api = load1.recorded if "mode" in decided else recorded

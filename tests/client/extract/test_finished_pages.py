@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sfbulk.client.effects import Flow, Recall, Record
+from airflow_provider_sfbulk.client.effects import Flow, ReadEntry, WriteEntry
 from airflow_provider_sfbulk.client.errors import LedgerError, TransportError
 from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
 from airflow_provider_sfbulk.client.extract.pages import Page
@@ -53,9 +53,9 @@ def run(flow: Flow[Any], store: dict[str, Any]) -> Any:
         except StopIteration as end:
             return end.value
         match effect:
-            case Recall(key):
+            case ReadEntry(key):
                 answer = store.get(key)
-            case Record(key, value):
+            case WriteEntry(key, value):
                 assert store.setdefault(key, dict(value)) == value, "a key is written once"
                 answer = value
             case _:
@@ -218,7 +218,7 @@ def test_the_header_is_kept_once_and_before_the_first_page(folder: Folder) -> No
     for page in PAGES:
         flow = attempt.ledger.note(page)
         effect = next(flow)
-        while isinstance(effect, Record):
+        while isinstance(effect, WriteEntry):
             order.append(effect.key)
             store[effect.key] = effect.value
             try:
@@ -233,7 +233,7 @@ def test_a_page_that_could_not_be_noted_is_not_taken_over(store: dict[str, Any],
     attempt = Attempt(store, folder)
     attempt.begin()
     flow = attempt.ledger.note(PAGES[1])
-    assert isinstance(next(flow), Record)
+    assert isinstance(next(flow), WriteEntry)
     with pytest.raises(TransportError):
         flow.throw(TransportError("the API server is away"))
     assert Attempt(store, folder).begin() == [PAGES[0], PAGES[2]]

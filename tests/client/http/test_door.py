@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sfbulk.client.effects import Aside, Flow, Recall, Record, Together
+from airflow_provider_sfbulk.client.effects import Aside, Concurrently, Flow, ReadEntry, WriteEntry
 from airflow_provider_sfbulk.client.errors import StoppedError
 from airflow_provider_sfbulk.client.http.blocking import BlockingDriver
 from airflow_provider_sfbulk.client.settings import Settings
@@ -50,18 +50,18 @@ def driver() -> Iterator[BlockingDriver]:
 
 
 def working(ledger: Watched, number: int) -> Flow[int]:
-    yield Recall(f"0.{number}")
+    yield ReadEntry(f"0.{number}")
     yield Aside(ledger.come)
-    yield Record(f"0.{number}", {"n": number})
+    yield WriteEntry(f"0.{number}", {"n": number})
     return number
 
 
 def nested(ledger: Watched, number: int) -> Flow[list[int]]:
-    return (yield Together((working(ledger, number * 10 + each) for each in range(3)), 3))
+    return (yield Concurrently((working(ledger, number * 10 + each) for each in range(3)), 3))
 
 
 def together(flows: Any, limit: int) -> Flow[Any]:
-    return (yield Together(flows, limit))
+    return (yield Concurrently(flows, limit))
 
 
 def test_ledger_and_asides_are_used_by_the_calling_thread_alone_and_never_at_once(driver: BlockingDriver) -> None:

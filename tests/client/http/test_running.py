@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.auth.session import Session
-from airflow_provider_sfbulk.client.effects import Authorize, Now, Recall, Record, Sleep, Together
+from airflow_provider_sfbulk.client.effects import Authorize, Concurrently, Now, ReadEntry, Sleep, WriteEntry
 from airflow_provider_sfbulk.client.protocol.call import ApiCall, call
 from airflow_provider_sfbulk.client.settings import Settings
 from tests.client.http.outcome import one
@@ -51,7 +51,7 @@ def test_a_failed_effect_is_raised_at_the_yield(make, server):
 
     def flow():
         try:
-            yield Record("key", {"value": 1})
+            yield WriteEntry("key", {"value": 1})
         except errors.LedgerError as error:
             return str(error)
 
@@ -67,10 +67,10 @@ def test_the_ledger_says_which_value_stands_also_for_flows_that_run_together(mak
             return {"earlier": value}
 
     def each(number):
-        return (yield Recall(f"key {number}")), (yield Record("key", {"mine": number}))
+        return (yield ReadEntry(f"key {number}")), (yield WriteEntry("key", {"mine": number}))
 
     def flow():
-        return (yield Together((each(number) for number in range(2)), 2))
+        return (yield Concurrently((each(number) for number in range(2)), 2))
 
     assert one(make(server.url), flow(), ledger=Register()) == [
         ({"recalled": "key 0"}, {"earlier": {"mine": 0}}),
@@ -80,9 +80,9 @@ def test_the_ledger_says_which_value_stands_also_for_flows_that_run_together(mak
 
 def test_without_a_ledger_entries_last_as_long_as_the_run(make, server):
     def flow():
-        before = yield Recall("key")
-        stands = [(yield Record("key", {"value": 1})), (yield Record("key", {"value": 2}))]
-        return before, stands, (yield Recall("key"))
+        before = yield ReadEntry("key")
+        stands = [(yield WriteEntry("key", {"value": 1})), (yield WriteEntry("key", {"value": 2}))]
+        return before, stands, (yield ReadEntry("key"))
 
     driver = make(server.url)
     for _ in range(2):
@@ -97,7 +97,7 @@ def test_flows_run_together_and_their_results_keep_their_order(make, server):
         return found.body
 
     def flow():
-        return (yield Together((numbered(number) for number in range(8)), 3))
+        return (yield Concurrently((numbered(number) for number in range(8)), 3))
 
     assert one(make(server.url), flow()) == [str(number).encode() for number in range(8)]
 
@@ -122,7 +122,7 @@ def test_no_more_than_the_limit_run_and_flows_are_pulled_when_there_is_room(make
             yield member(number)
 
     def flow():
-        return (yield Together(members(), 2))
+        return (yield Concurrently(members(), 2))
 
     assert one(make(server.url), flow()) == list(range(9))
     assert max(most) == 2
@@ -139,7 +139,7 @@ def test_after_an_error_nothing_new_starts_and_what_runs_is_let_finish(make, ser
         finished.append(number)
 
     def flow():
-        yield Together(iter([slow(0), fails(errors.ProtocolError("first")), slow(2), slow(3)]), 2)
+        yield Concurrently(iter([slow(0), fails(errors.ProtocolError("first")), slow(2), slow(3)]), 2)
 
     with pytest.raises(errors.ProtocolError, match="first"):
         one(make(server.url), flow())
@@ -159,7 +159,7 @@ def test_an_error_of_the_list_of_flows_is_raised_after_the_others(make, server):
         raise errors.SourceError("the data ended badly")
 
     def flow():
-        yield Together(members(), 4)
+        yield Concurrently(members(), 4)
 
     with pytest.raises(errors.SourceError, match="ended badly"):
         one(make(server.url), flow())
@@ -168,11 +168,11 @@ def test_an_error_of_the_list_of_flows_is_raised_after_the_others(make, server):
 
 def test_together_may_be_nested_and_empty(make, server):
     def inner(number):
-        return (yield Together([value(number), value(number + 1)], 2))
+        return (yield Concurrently([value(number), value(number + 1)], 2))
 
     def flow():
-        nothing = yield Together([], 3)
-        return nothing, (yield Together([inner(0), inner(10)], 2))
+        nothing = yield Concurrently([], 3)
+        return nothing, (yield Concurrently([inner(0), inner(10)], 2))
 
     assert one(make(server.url), flow()) == ([], [[0, 1], [10, 11]])
 

@@ -10,6 +10,7 @@ from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.effects import (
     Aside,
     Authorize,
+    Concurrently,
     Fetch,
     Flow,
     Now,
@@ -17,7 +18,6 @@ from airflow_provider_sfbulk.client.effects import (
     Request,
     Send,
     Sleep,
-    Together,
     Token,
 )
 
@@ -121,7 +121,7 @@ class Hand:
                 return None
             case Send(request) | Fetch(request):
                 return self.answer(request, effect.sink if isinstance(effect, Fetch) else None)
-            case Together(flows):
+            case Concurrently(flows):
                 return [self.run(flow) for flow in flows]
         raise AssertionError(effect)
 
