@@ -12,7 +12,7 @@ from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.results.result_files import ResultFile
 
 if TYPE_CHECKING:
-    from airflow_provider_sfbulk.client.load.outcome import Outcome, Sent
+    from airflow_provider_sfbulk.client.load.outcome import Outcome, PartEnd
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
 
 
@@ -85,7 +85,7 @@ class ReportFiles:
             file.discard()
 
 
-def _jobs(jobs: Sequence[tuple[int, Sent]]) -> list[dict[str, Any]]:
+def _jobs(jobs: Sequence[tuple[int, PartEnd]]) -> list[dict[str, Any]]:
     return [
         {
             "id": sent.job.id,
@@ -95,7 +95,7 @@ def _jobs(jobs: Sequence[tuple[int, Sent]]) -> list[dict[str, Any]]:
             "sha256": sent.part.sha256,
             "processed": sent.job.processed,
             "failed": sent.job.failed,
-            **({"batch": sent.part.batch_id} if isinstance(sent.part, load1.Sent) else {}),
+            **({"batch": sent.part.batch_id} if isinstance(sent.part, load1.AcceptedBatch) else {}),
         }
         for number, sent in jobs
     ]

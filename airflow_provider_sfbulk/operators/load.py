@@ -1,4 +1,4 @@
-"""One load in one try of its task: fill and close a round, settle all rounds, send again what may be."""
+"""One load in one try of its task: fill and close a round, find out what became of all rounds, send again what may be."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import InputChangedError, LedgerError, NotFoundError, SourceError
 from airflow_provider_sfbulk.client.load import fill as ingest
 from airflow_provider_sfbulk.client.load.fingerprints import RowForm
-from airflow_provider_sfbulk.client.load.outcome import Input, Outcome, settle
-from airflow_provider_sfbulk.client.load.resend import Residue
-from airflow_provider_sfbulk.client.load.rounds import Again, Cut, Round, recorded_rounds
+from airflow_provider_sfbulk.client.load.outcome import Input, Outcome, find_outcome
+from airflow_provider_sfbulk.client.load.resend import RowsToResend
+from airflow_provider_sfbulk.client.load.rounds import PartLimits, ResendRule, Round, recorded_rounds
 from airflow_provider_sfbulk.client.load.settle import KINDS
 from airflow_provider_sfbulk.client.load.still import wait_until_still
 from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, JobType, Operation
@@ -158,8 +158,8 @@ class Load:
             yield from self._parts_again(last)
             return
         assert last.rule is not None, "a later round has a rule"
-        with closing(self._chosen_again(rounds[:-1], last.rule)) as residue:
-            for each in residue.parts(
+        with closing(self._chosen_again(rounds[:-1], last.rule)) as to_resend:
+            for each in to_resend.parts(
                 max_bytes=last.cut.part_bytes,
                 max_records=last.cut.part_records,
                 sort_by=last.rule.sort_by,
@@ -167,17 +167,17 @@ class Load:
             ):
                 yield each.part
 
-    def _chosen_again(self, rounds: Sequence[Round], rule: Again) -> Residue:
+    def _chosen_again(self, rounds: Sequence[Round], rule: ResendRule) -> RowsToResend:
         """Choose the records of a round once more.
 
         :raises InputChangedError: when its rule chooses none now
         """
         given = Input(parts=lambda: self._parts_again(rounds[0]), form=self._form)
-        outcome = self._run(settle(self._jobs, rounds, self._ends(rounds, ()), given=given, rule=rule))
+        outcome = self._run(find_outcome(self._jobs, rounds, self._ends(rounds, ()), given=given, rule=rule))
         if outcome.again is None:
             raise self._changed()
-        residue: Residue = outcome.again
-        return residue
+        to_resend: RowsToResend = outcome.again
+        return to_resend
 
     def _check_unchanged(self, first: Round) -> None:
         """Compare records that a task before has given, maybe anew, with what was uploaded.
@@ -208,8 +208,8 @@ class Load:
             outcome, report = self._find_out(rounds, infos, rule)
         if outcome.again is not None:
             assert rule is not None
-            with closing(outcome.again) as residue:
-                self._send_again(len(rounds), residue, rule, mode)
+            with closing(outcome.again) as to_resend:
+                self._send_again(len(rounds), to_resend, rule, mode)
             return None
         total = sum(part.records for part in rounds[0].parts)
         log.info(
@@ -297,11 +297,11 @@ class Load:
 
     # Sending
 
-    def _cut(self, mode: ConcurrencyMode | None) -> Cut:
+    def _cut(self, mode: ConcurrencyMode | None) -> PartLimits:
         part_bytes, part_records = self._operator.part_bytes, self._operator.part_records
         if mode is None:
-            return Cut(part_bytes=part_bytes, part_records=part_records)
-        return Cut(
+            return PartLimits(part_bytes=part_bytes, part_records=part_records)
+        return PartLimits(
             part_bytes=min(part_bytes, limits.BATCH_CHARACTERS), part_records=min(part_records, limits.BATCH_RECORDS)
         )
 
@@ -337,10 +337,10 @@ class Load:
         limit = operator.max_concurrent_jobs
         return ingest.load(self._jobs, spec, parts, limit=limit, number=number, note=note, on_job=self._on_job)
 
-    def _send_again(self, number: int, residue: Residue, rule: Again, mode: ConcurrencyMode | None) -> None:
+    def _send_again(self, number: int, to_resend: RowsToResend, rule: ResendRule, mode: ConcurrencyMode | None) -> None:
         log.info(
             "sending %s records again, in round %d%s: %s",
-            f"{residue.records:,}",
+            f"{to_resend.records:,}",
             number,
             "" if mode is None else f", {mode.lower()} by Bulk API 1.0",
             "all that failed"
@@ -349,7 +349,7 @@ class Load:
             + (", and those that were not processed" if rule.unprocessed else ""),
         )
         cut = self._cut(mode)
-        numbered = residue.parts(
+        numbered = to_resend.parts(
             max_bytes=cut.part_bytes,
             max_records=cut.part_records,
             sort_by=rule.sort_by,
@@ -358,7 +358,7 @@ class Load:
         note = Round.note(cut, attempt=self._ledger.attempt, rule=rule, mode=mode)
         self._send(number, (each.part for each in numbered), note, mode)
 
-    def _rule(self, rounds: Sequence[Round]) -> tuple[Again | None, ConcurrencyMode | None]:
+    def _rule(self, rounds: Sequence[Round]) -> tuple[ResendRule | None, ConcurrencyMode | None]:
         """Say what may be sent again now, and in which mode of Bulk API 1.0 if not by 2.0.
 
         A user's clear of a load that ended with failed records asks for all of them. Otherwise some codes pass by
@@ -378,7 +378,7 @@ class Load:
         elif operator.serial_fallback and all(each.mode is not ConcurrencyMode.SERIAL for each in made_here):
             codes, mode = LOCKED, ConcurrencyMode.SERIAL
         waited = rounds[-1].attempt < attempt
-        rule = Again(codes=codes, unprocessed=waited, refused=asks_for_all, sort_by=self._sort_by)
+        rule = ResendRule(codes=codes, unprocessed=waited, refused=asks_for_all, sort_by=self._sort_by)
         return (rule if rule.codes != () or rule.unprocessed else None), mode
 
     @property
@@ -389,7 +389,7 @@ class Load:
     # Settling
 
     def _find_out(
-        self, rounds: Sequence[Round], infos: Sequence[JobInfo], rule: Again | None
+        self, rounds: Sequence[Round], infos: Sequence[JobInfo], rule: ResendRule | None
     ) -> tuple[Outcome, Report]:
         ends = self._ends(rounds, infos)
         if rule is not None and rule.unprocessed:
@@ -398,7 +398,7 @@ class Load:
         given = Input(parts=lambda: self._parts_again(rounds[0]), form=self._form)
         files = self._report_files()
         try:
-            flow = settle(
+            flow = find_outcome(
                 self._jobs, rounds, ends, given=given, rule=rule, files=None if files is None else files.by_kind
             )
             outcome = self._run(flow)
@@ -417,8 +417,10 @@ class Load:
         """
         ends = {info.id: info for info in infos}
         parts = [part for each in rounds for part in each.parts]
-        batches = [part for part in parts if isinstance(part, load1.Sent)]
-        others = [part.job_id for part in parts if not isinstance(part, load1.Sent) and part.job_id not in ends]
+        batches = [part for part in parts if isinstance(part, load1.AcceptedBatch)]
+        others = [
+            part.job_id for part in parts if not isinstance(part, load1.AcceptedBatch) and part.job_id not in ends
+        ]
         if others:
             ends.update((info.id, info) for info in self._run(look_now(self._jobs, others)))
         if batches:
@@ -437,7 +439,7 @@ class Load:
         kept = None if staging is None else staging.read()
         return self._input_again(first.cut) if kept is None else kept
 
-    def _input_again(self, cut: Cut) -> Generator[Part]:
+    def _input_again(self, cut: PartLimits) -> Generator[Part]:
         decision = self._ledger.decision
         assert decision is not None, "a round was decided"
         self._input.pin(decision.get("files"))

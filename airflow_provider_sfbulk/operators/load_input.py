@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_sfbulk.arguments.hidden import HiddenValue
 from airflow_provider_sfbulk.client.bulk1.commas import with_commas
 from airflow_provider_sfbulk.client.errors import EmptyInputError, LedgerError, SourceError
-from airflow_provider_sfbulk.client.load.rounds import Cut
+from airflow_provider_sfbulk.client.load.rounds import PartLimits
 from airflow_provider_sfbulk.client.parts.fit import fit
 from airflow_provider_sfbulk.client.parts.split import Part, split
 from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules, from_file, from_source
@@ -99,7 +99,7 @@ class LoadInput:
         """Whether the records themselves were given, which :meth:`identity` does not look at."""
         return isinstance(self._source, HiddenValue)
 
-    def parts(self, describe: Mapping[str, Any], cut: Cut) -> Generator[Part]:
+    def parts(self, describe: Mapping[str, Any], cut: PartLimits) -> Generator[Part]:
         """Cut the input into parts, numbered through all files. Nothing is read before the first is asked for.
 
         Closing the generator closes what it reads from.
@@ -110,7 +110,7 @@ class LoadInput:
         with closing(self._streams()) as streams:
             yield from self._cut(streams, describe, cut)
 
-    def _cut(self, streams: Iterator[RecordStream], describe: Mapping[str, Any], cut: Cut) -> Iterator[Part]:
+    def _cut(self, streams: Iterator[RecordStream], describe: Mapping[str, Any], cut: PartLimits) -> Iterator[Part]:
         number, row = 0, 1
         first: tuple[str, ...] = ()
         for stream in streams:

@@ -15,7 +15,7 @@ import pytest
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import BulkClient, errors
 from airflow_provider_sfbulk.client.faces.bulk_result import BulkResult
-from airflow_provider_sfbulk.client.load.fill import Filled
+from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.models import BulkError
 from airflow_provider_sfbulk.client.waiting.wait import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
@@ -277,7 +277,7 @@ def test_an_aborted_job_has_an_error_too(client: BulkClient) -> None:
 
 
 def whole(client: BulkClient, job_id: str) -> BulkResult:
-    filled = Filled(number=0, job_id=job_id, records=1, length=7, sha256="")
+    filled = UploadedPart(number=0, job_id=job_id, records=1, length=7, sha256="")
     return BulkResult(client, [filled]).wait(schedule=QUICK)
 
 

@@ -2,8 +2,8 @@
 
 A *try* is what Airflow runs: find the load, fill, decide, close, wait, settle, note the success. Its flows (its own and
 those that ``Concurrently`` runs) are *strands*. One step performs one strand's next effect, or lets something happen
-outside: Salesforce processes a row, a request or a write arrives late. Every effect may meet a fault, until the faults are used
-up; then a try that meets none must succeed, whatever was left lying about.
+outside: Salesforce processes a row, a request or a write arrives late. Every effect may meet a fault, until the faults are
+used up; then a try that meets none must succeed, whatever was left lying about.
 """
 
 from __future__ import annotations

@@ -91,9 +91,9 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         Change(ingest, "load", DECIDE + BETWEEN + CLOSE, BETWEEN + CLOSE + "    if decided is None:\n" + DECIDE),
     ),
     "closes each part when it is filled": (
-        Change(ingest, "_fill", "        return Filled.of(part, stands",
+        Change(ingest, "_fill", "        return UploadedPart.of(part, stands",
                '        yield from _close(jobs, stands["job_id"], look_first=False)\n'
-               "        return Filled.of(part, stands"),
+               "        return UploadedPart.of(part, stands"),
     ),
     "does not read back what it recorded": (Change(TaskLedger, "_write", "if found != value", "if False"),),
     "one key for all tries": (Change(ledger, "_key", "try{number}.", "try."),),

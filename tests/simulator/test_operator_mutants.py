@@ -46,7 +46,9 @@ SAVED: Final = """np.zeros(results["successful"].records, dtype=np.int64)"""
 SAVED_TOO: Final = """\
 np.full(
                 results["successful"].records,
-                next((at for at, rule in self._rules.items() if rule.unprocessed and at > number and not sent.is_told), 0),
+                0
+                if sent.counters_are_final
+                else next((at for at, rule in self._rules.items() if rule.unprocessed and at > number), 0),
                 dtype=np.int64,
             )"""
 MADE: Final = """\

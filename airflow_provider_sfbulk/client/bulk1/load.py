@@ -55,7 +55,7 @@ from airflow_provider_sfbulk.client.errors import (
     SourceError,
     TransientError,
 )
-from airflow_provider_sfbulk.client.load.fill import DECISION, GIVEN_UP, NOTHING, Filled, OnJob, tell_nobody
+from airflow_provider_sfbulk.client.load.fill import DECISION, GIVEN_UP, NOTHING, OnJob, UploadedPart, tell_nobody
 from airflow_provider_sfbulk.client.models import ColumnDelimiter
 from airflow_provider_sfbulk.client.parts.split import Part, Spool
 from airflow_provider_sfbulk.client.parts.temporary import TemporaryFile
@@ -74,7 +74,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
+class PlannedBatch:
     """A part of a decided round.
 
     :param number: from 0
@@ -116,14 +116,14 @@ class Planned:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sent(Filled):
+class AcceptedBatch(UploadedPart):
     """A part that Salesforce has accepted as a batch."""
 
     batch_id: str
     first_row: int
 
     @classmethod
-    def as_batch(cls, part: Planned, known: Mapping[str, Any]) -> Self:
+    def as_batch(cls, part: PlannedBatch, known: Mapping[str, Any]) -> Self:
         """Say which batch a part is."""
         return cls(
             number=part.number,
@@ -154,7 +154,7 @@ def load(
     note: Mapping[str, Any] = NOTHING,
     compress: bool = False,
     on_job: OnJob = tell_nobody,
-) -> Flow[list[Sent]]:
+) -> Flow[list[AcceptedBatch]]:
     """Read a round to its end, decide, send every part as a batch, once, and close the jobs.
 
     :param parts: read lazily, and only when not everything is sent yet
@@ -174,8 +174,8 @@ def load(
         return (yield from _Sending(jobs, spec, number, plan, compress, on_job).all(kept))
 
 
-def _decide(kept: KeptParts, parts: Iterable[Part], number: int, note: Mapping[str, Any]) -> Flow[list[Planned]]:
-    plan: list[Planned] = []
+def _decide(kept: KeptParts, parts: Iterable[Part], number: int, note: Mapping[str, Any]) -> Flow[list[PlannedBatch]]:
+    plan: list[PlannedBatch] = []
     for part in parts:
         try:
             if part.dialect.column_delimiter is not ColumnDelimiter.COMMA:
@@ -184,7 +184,7 @@ def _decide(kept: KeptParts, parts: Iterable[Part], number: int, note: Mapping[s
                     "source in another form, or load it with Bulk API 2.0"
                 )
             kept.keep(part)
-            plan.append(Planned.of(part))
+            plan.append(PlannedBatch.of(part))
         finally:
             part.close()
     if not plan:
@@ -197,7 +197,7 @@ def _decide(kept: KeptParts, parts: Iterable[Part], number: int, note: Mapping[s
     return plan
 
 
-def planned(number: int = 0) -> Flow[list[Planned] | None]:
+def planned(number: int = 0) -> Flow[list[PlannedBatch] | None]:
     """Read what a decided round is to send; None when it is not decided.
 
     :raises LedgerError: an entry is missing
@@ -205,7 +205,7 @@ def planned(number: int = 0) -> Flow[list[Planned] | None]:
     decided = yield ReadEntry(f"{DECISION}{number}")
     if decided is None:
         return None
-    plan: list[Planned] = []
+    plan: list[PlannedBatch] = []
     if not isinstance(decided["parts"], int):
         raise LedgerError("the number of the load's parts is none")
     while len(plan) < decided["parts"]:
@@ -214,17 +214,17 @@ def planned(number: int = 0) -> Flow[list[Planned] | None]:
             raise LedgerError(f"the load has {decided['parts']} parts, but nothing is recorded about part {len(plan)}")
         if not isinstance(known["parts"], list):
             raise LedgerError(f"the load has {decided['parts']} parts, but part {len(plan)} is recorded as none")
-        plan += [Planned.from_list(len(plan) + at, each) for at, each in enumerate(known["parts"])]
+        plan += [PlannedBatch.from_list(len(plan) + at, each) for at, each in enumerate(known["parts"])]
     return plan
 
 
-def recorded(number: int = 0) -> Flow[list[Sent]]:
+def recorded(number: int = 0) -> Flow[list[AcceptedBatch]]:
     """Read from the ledger what of a decided round was sent, in the order of its parts; not all, when a try was killed."""
-    sent: list[Sent] = []
+    sent: list[AcceptedBatch] = []
     for part in (yield from planned(number)) or ():
         known = yield ReadEntry(_part_key(number, part.number))
         if known is not None:
-            sent.append(Sent.as_batch(part, known))
+            sent.append(AcceptedBatch.as_batch(part, known))
     return sent
 
 
@@ -252,14 +252,14 @@ class _Sending:
     jobs: Jobs1
     spec: JobSpec1
     number: int
-    plan: Sequence[Planned]
+    plan: Sequence[PlannedBatch]
     compress: bool
     on_job: OnJob
-    sent: dict[int, Sent] = field(default_factory=dict)
+    sent: dict[int, AcceptedBatch] = field(default_factory=dict)
     jobs_made: int = 0
     open_job: str | None = None
 
-    def all(self, parts: Iterable[Part]) -> Flow[list[Sent]]:
+    def all(self, parts: Iterable[Part]) -> Flow[list[AcceptedBatch]]:
         """Send what is not sent yet."""
         yield from self._take_up()
         if not self._is_done:
@@ -301,7 +301,7 @@ class _Sending:
             f"{len(self.sent)} batches were sent. Put back what it was: the load can be finished only so."
         )
 
-    def _send(self, planned: Planned, part: Part) -> Flow[None]:
+    def _send(self, planned: PlannedBatch, part: Part) -> Flow[None]:
         for attempt in range(1, SEND_TRIES + 1):
             job_id = yield from self._job()
             try:
@@ -361,8 +361,8 @@ class _Sending:
             yield Aside(partial(self.on_job, job.id, number=self.number, records=left))
         return self.open_job
 
-    def _record(self, part: Planned, job_id: str, batch_id: str) -> Flow[None]:
-        sent = Sent.as_batch(part, {"job_id": job_id, "batch_id": batch_id})
+    def _record(self, part: PlannedBatch, job_id: str, batch_id: str) -> Flow[None]:
+        sent = AcceptedBatch.as_batch(part, {"job_id": job_id, "batch_id": batch_id})
         stands = yield WriteEntry(_part_key(self.number, part.number), sent.to_dict())
         if dict(stands) != sent.to_dict():
             raise FencedError(
@@ -386,7 +386,7 @@ class _Sending:
         yield from self._fence(job_id)
         if self._is_done:
             return
-        missing: dict[str, list[Planned]] = {}
+        missing: dict[str, list[PlannedBatch]] = {}
         for part in self.plan:
             if part.number not in self.sent:
                 missing.setdefault(part.sha256, []).append(part)

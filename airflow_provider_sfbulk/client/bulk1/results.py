@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from typing import Any, Final, Self
 
 from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
-from airflow_provider_sfbulk.client.bulk1.load import Sent
+from airflow_provider_sfbulk.client.bulk1.load import AcceptedBatch
 from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, ContentType, JobInfo1, RecordResult
 from airflow_provider_sfbulk.client.bulk1.object_rows import json_rows, xml_rows
 from airflow_provider_sfbulk.client.bulk1.outcome import BatchOutcome, read_outcome
@@ -47,7 +47,7 @@ class LoadResult1:
 
     _client: Any
 
-    def __init__(self, client: Any, sent: Sequence[Sent], waiting: Waiting = Waiting()) -> None:  # noqa: B008 - frozen
+    def __init__(self, client: Any, sent: Sequence[AcceptedBatch], waiting: Waiting = Waiting()) -> None:  # noqa: B008 - frozen
         self._client = client
         self._jobs = Jobs1(client.api_version)
         self._sent = sent

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
 from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1, is_in_doubt
-from airflow_provider_sfbulk.client.bulk1.load import Sent
+from airflow_provider_sfbulk.client.bulk1.load import AcceptedBatch
 from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, JobInfo1
 from airflow_provider_sfbulk.client.effects import Body, Flow, Now, Sleep
 from airflow_provider_sfbulk.client.errors import (
@@ -187,7 +187,7 @@ def as_job(batch: BatchInfo) -> JobInfo:
     )
 
 
-def ends_of(jobs: Jobs1, parts: Iterable[Sent]) -> Flow[dict[str, JobInfo]]:
+def ends_of(jobs: Jobs1, parts: Iterable[AcceptedBatch]) -> Flow[dict[str, JobInfo]]:
     """Read how the batches of a load ended, by their keys.
 
     :param parts: all that were sent to their jobs

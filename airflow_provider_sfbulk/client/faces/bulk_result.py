@@ -20,7 +20,7 @@ from airflow_provider_sfbulk.client.faces.declare import (
 from airflow_provider_sfbulk.client.faces.job_calls import OnProgress, Timeout, Waiting
 from airflow_provider_sfbulk.client.faces.query_result import AsyncBulkQueryResult, BulkQueryResult
 from airflow_provider_sfbulk.client.faces.rows import rows
-from airflow_provider_sfbulk.client.load.fill import Filled
+from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.settle import KINDS, Kind, Settlement
 from airflow_provider_sfbulk.client.models import BulkError, JobInfo, JobState
 from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
@@ -44,7 +44,7 @@ class LoadResult:
 
     _client: Any
 
-    def __init__(self, client: Any, filled: Sequence[Filled], waiting: Waiting = Waiting()) -> None:  # noqa: B008 - frozen
+    def __init__(self, client: Any, filled: Sequence[UploadedPart], waiting: Waiting = Waiting()) -> None:  # noqa: B008 - frozen
         self._client = client
         self._jobs = IngestJobs(client.api_version)
         self._filled = filled

@@ -92,7 +92,7 @@ def tell_nobody(job_id: str, /, *, number: int, records: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filled:
+class UploadedPart:
     """A part that lies uploaded in a job of its own.
 
     :param number: the part's in its round, from 0
@@ -148,7 +148,7 @@ def load(
     number: int = 0,
     note: Mapping[str, Any] = NOTHING,
     on_job: OnJob = tell_nobody,
-) -> Flow[list[Filled]]:
+) -> Flow[list[UploadedPart]]:
     """Fill a job for every part of a round, decide, and close them all.
 
     :param spec: what all jobs have in common; delimiter and line ending are each part's own
@@ -178,7 +178,7 @@ def load(
     return filled
 
 
-def recorded(number: int = 0) -> Flow[list[Filled]]:
+def recorded(number: int = 0) -> Flow[list[UploadedPart]]:
     """Read the jobs of a decided round from the ledger.
 
     :raises LedgerError: when the round is not decided, or an entry is missing
@@ -186,7 +186,7 @@ def recorded(number: int = 0) -> Flow[list[Filled]]:
     decided = yield ReadEntry(f"{DECISION}{number}")
     if decided is None:
         raise LedgerError("the load is not decided: its input has not been uploaded to its end")
-    filled = [Filled.from_list(part, known) for part, known in enumerate(decided["jobs"])]
+    filled = [UploadedPart.from_list(part, known) for part, known in enumerate(decided["jobs"])]
     if len({each.job_id for each in filled}) != decided["parts"]:
         raise LedgerError(f"the load has {decided['parts']} parts, but {len(filled)} jobs are recorded")
     return filled
@@ -200,14 +200,14 @@ def _fill_all(
     number: int,
     replaced: list[str],
     on_job: OnJob,
-) -> Flow[list[Filled]]:
+) -> Flow[list[UploadedPart]]:
     made: list[str] = []
 
-    def fill(part: Part) -> Flow[Filled]:
+    def fill(part: Part) -> Flow[UploadedPart]:
         return _fill(jobs, spec, part, number, made, replaced, on_job)
 
     try:
-        filled: list[Filled] = yield Concurrently((fill(part) for part in parts), limit)
+        filled: list[UploadedPart] = yield Concurrently((fill(part) for part in parts), limit)
         if not filled:
             raise EmptyInputError("the input has no records: there is nothing to load")
     except (SourceError, RequestRefusedError):
@@ -241,7 +241,7 @@ def _fill(
     made: list[str],
     replaced: list[str],
     on_job: OnJob,
-) -> Flow[Filled]:
+) -> Flow[UploadedPart]:
     """Bring one part into a job that is recorded, or find the recorded one that already holds it.
 
     :param made: is given the job
@@ -250,7 +250,7 @@ def _fill(
     key = f"{number}.{part.number}"
 
     def entry(job_id: str) -> dict[str, Any]:
-        return {**Filled.of(part, job_id).to_dict(), "spec": _digest(spec)}
+        return {**UploadedPart.of(part, job_id).to_dict(), "spec": _digest(spec)}
 
     try:
         known = yield ReadEntry(key)
@@ -258,7 +258,7 @@ def _fill(
         if waits and known == entry(known["job_id"]):
             made.append(known["job_id"])
             yield WriteEntry(key, known)
-            return Filled.of(part, known["job_id"])
+            return UploadedPart.of(part, known["job_id"])
         job_id = yield from _upload(jobs, spec, part, number, on_job)
         made.append(job_id)
         stands = yield WriteEntry(key, entry(job_id))
@@ -269,7 +269,7 @@ def _fill(
         log.info(
             "part %d lies in job %s: %d records, %d bytes", part.number, stands["job_id"], part.records, part.length
         )
-        return Filled.of(part, stands["job_id"])
+        return UploadedPart.of(part, stands["job_id"])
     finally:
         part.close()
 

@@ -33,12 +33,12 @@ from airflow_provider_sfbulk.client.bulk1.outcome import BatchOutcome, BatchRows
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import InputChangedError, ProtocolError, SourceError, StorageError
-from airflow_provider_sfbulk.client.load.fill import Filled
+from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.fingerprints import RowForm, fingerprint
 from airflow_provider_sfbulk.client.load.matching import match
 from airflow_provider_sfbulk.client.load.pick import records_at
-from airflow_provider_sfbulk.client.load.resend import Numbered, Residue
-from airflow_provider_sfbulk.client.load.rounds import Again, Round, is_refused_input
+from airflow_provider_sfbulk.client.load.resend import NumberedPart, RowsToResend
+from airflow_provider_sfbulk.client.load.rounds import ResendRule, Round, is_refused_input
 from airflow_provider_sfbulk.client.load.settle import KINDS, Kind
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.parts.split import Part
@@ -53,20 +53,20 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Sent:
+class PartEnd:
     """A part of a round, and the final state of its job."""
 
-    part: Filled
+    part: UploadedPart
     job: JobInfo
 
     @property
-    def is_told(self) -> bool:
+    def counters_are_final(self) -> bool:
         """Whether the job's own counters tell what became of its records."""
         return self.job.state is JobState.JOB_COMPLETE and self.job.processed == self.part.records
 
     def expected(self, kind: Kind) -> int | None:
         """Records of that kind by the job's counters; None when these do not tell."""
-        if not self.is_told:
+        if not self.counters_are_final:
             return None
         return {"successful": self.job.successful, "failed": self.job.failed, "unprocessed": 0}[kind]
 
@@ -98,8 +98,8 @@ class Outcome:
 
     counts: Counter[Kind] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
-    jobs: list[tuple[int, Sent]] = field(default_factory=list)
-    again: Residue | None = None
+    jobs: list[tuple[int, PartEnd]] = field(default_factory=list)
+    again: RowsToResend | None = None
 
     @property
     def job_ids(self) -> list[str]:
@@ -107,13 +107,13 @@ class Outcome:
         return list(dict.fromkeys(sent.job.id for _, sent in self.jobs))
 
 
-def settle(
+def find_outcome(
     jobs: IngestJobs,
     rounds: Sequence[Round],
     infos: Mapping[str, JobInfo],
     *,
     given: Input,
-    rule: Again | None = None,
+    rule: ResendRule | None = None,
     files: Files | None = None,
 ) -> Flow[Outcome]:
     """Find out what became of every record.
@@ -133,7 +133,7 @@ def settle(
     if files is None:
         counted = yield from _Pass(jobs, rounds, infos, rules, None, None).run()
         # Records that could not be told apart were not sent on, whatever the rule says: then these numbers do not add up.
-        if not counted.chosen and counted.adds_up:
+        if not counted.resent and counted.adds_up:
             return counted.outcome
     passed = yield from _Pass(jobs, rounds, infos, rules, given, files).run()
     return passed.outcome
@@ -142,7 +142,7 @@ def settle(
 class _Pass:
     """One pass.
 
-    :ivar chosen: records of the round that is yet to be sent
+    :ivar resent: records of the round that is yet to be sent
     """
 
     def __init__(
@@ -150,19 +150,19 @@ class _Pass:
         jobs: IngestJobs,
         rounds: Sequence[Round],
         infos: Mapping[str, JobInfo],
-        rules: Mapping[int, Again],
+        rules: Mapping[int, ResendRule],
         given: Input | None,
         files: Files | None,
     ) -> None:
         self.outcome = Outcome()
-        self.chosen = 0
+        self.resent = 0
         self._jobs = jobs
         self._rounds = rounds
         self._infos = infos
         self._rules = rules
         self._given = given
         self._files = files
-        self._residues: dict[int, Residue] = {number: Residue() for number in rules}
+        self._to_resend: dict[int, RowsToResend] = {number: RowsToResend() for number in rules}
         self._unreadable: Exception | None = None
 
     def run(self) -> Flow[_Pass]:
@@ -174,8 +174,8 @@ class _Pass:
         except BaseException:
             self._close(all_of_them=True)
             raise
-        next_round = self._residues.get(len(self._rounds))
-        self.outcome.again = next_round if next_round is not None and next_round.records else None
+        following = self._to_resend.get(len(self._rounds))
+        self.outcome.again = following if following is not None and following.records else None
         self._close(all_of_them=self.outcome.again is None)
         return self
 
@@ -183,7 +183,7 @@ class _Pass:
     def adds_up(self) -> bool:
         """Whether each record of the input has one last outcome, or goes again."""
         sent = sum(part.records for part in self._rounds[0].parts)
-        return sum(self.outcome.counts.values()) + self.chosen == sent
+        return sum(self.outcome.counts.values()) + self.resent == sent
 
     def _check(self) -> None:
         """Refuse an outcome that loses sight of a record.
@@ -202,41 +202,41 @@ class _Pass:
         )
 
     def _close(self, *, all_of_them: bool) -> None:
-        for number, residue in self._residues.items():
+        for number, to_resend in self._to_resend.items():
             if all_of_them or number < len(self._rounds):
-                residue.close()
+                to_resend.close()
 
     def _round(self, one: Round) -> Flow[None]:
         with self._rows_of(one) as rows:
             for part in one.parts:
-                sent = Sent(part, self._infos[part.key])
+                sent = PartEnd(part, self._infos[part.key])
                 self.outcome.jobs.append((one.number, sent))
                 with ExitStack() as stack:
                     numbered = self._next(rows, part)
                     if numbered is not None:
                         stack.callback(numbered.part.close)
-                    if isinstance(part, load1.Sent):
+                    if isinstance(part, load1.AcceptedBatch):
                         yield from self._batch(one.number, part, sent, numbered)
                     else:
                         yield from self._part(one.number, sent, numbered, stack)
 
     @contextmanager
-    def _rows_of(self, one: Round) -> Iterator[Iterator[Numbered] | None]:
+    def _rows_of(self, one: Round) -> Iterator[Iterator[NumberedPart] | None]:
         if self._given is None or (one.number == 0 and one.mode is not None):
             yield None
         elif one.number == 0:
             with closing(self._given.parts()) as parts:
-                yield (Numbered(part, _numbers(part)) for part in parts)
+                yield (NumberedPart(part, _numbers(part)) for part in parts)
         else:
             assert one.rule is not None
-            yield self._residues[one.number].parts(
+            yield self._to_resend[one.number].parts(
                 max_bytes=one.cut.part_bytes,
                 max_records=one.cut.part_records,
                 sort_by=one.rule.sort_by,
                 commas=one.mode is not None,
             )
 
-    def _next(self, rows: Iterator[Numbered] | None, part: Filled) -> Numbered | None:
+    def _next(self, rows: Iterator[NumberedPart] | None, part: UploadedPart) -> NumberedPart | None:
         """Read the next part again; None when it is not what was uploaded, and the reason is kept."""
         if rows is None or self._unreadable is not None:
             return None
@@ -252,7 +252,7 @@ class _Pass:
             return None
         return numbered
 
-    def _cannot_read(self, cause: Exception | None, part: Filled) -> None:
+    def _cannot_read(self, cause: Exception | None, part: UploadedPart) -> None:
         why = f"it cannot be read ({cause})" if cause is not None else "it gives other records than were uploaded"
         self._unreadable = InputChangedError(
             f"the input is not what it was when it was uploaded: {why}, first in part {part.number} (job {part.job_id}). "
@@ -262,7 +262,7 @@ class _Pass:
         self._unreadable.__cause__ = cause
         log.warning("the rows of the results cannot be numbered: %s", self._unreadable)
 
-    def _part(self, number: int, sent: Sent, numbered: Numbered | None, stack: ExitStack) -> Flow[None]:
+    def _part(self, number: int, sent: PartEnd, numbered: NumberedPart | None, stack: ExitStack) -> Flow[None]:
         results: dict[Kind, JobResult] = {}
 
         def fetch(kind: Kind) -> Flow[None]:
@@ -278,55 +278,57 @@ class _Pass:
         for kind in ("failed", "unprocessed"):
             yield from fetch(kind)
         codes = error_codes(results["failed"]) if "failed" in results else []
-        goes_to = {
+        next_round = {
             kind: self._destinations(number, sent, kind, result.records, codes) for kind, result in results.items()
         }
-        goes_on = any(places.any() for places in goes_to.values())
-        if self._files is not None or not sent.is_told or (goes_on and self._given is not None):
+        any_resent = any(places.any() for places in next_round.values())
+        if self._files is not None or not sent.counters_are_final or (any_resent and self._given is not None):
             yield from fetch("successful")
             self._check_sum(sent, results)
         if "successful" in results:
-            goes_to["successful"] = np.zeros(results["successful"].records, dtype=np.int64)
+            next_round["successful"] = np.zeros(results["successful"].records, dtype=np.int64)
         else:
             self.outcome.counts["successful"] += sent.expected("successful") or 0
         indexes = self._match(results, numbered)
         if self._given is not None:
-            self._send_on(sent, numbered, goes_to, indexes)
-        self._count(goes_to, codes)
+            self._send_on(sent, numbered, next_round, indexes)
+        self._count(next_round, codes)
         if self._files is not None:
             for kind, result in results.items():
-                self._files[kind].add(result, goes_to[kind] == 0, _input_rows(numbered, indexes.get(kind), result))
+                self._files[kind].add(result, next_round[kind] == 0, _input_rows(numbered, indexes.get(kind), result))
 
-    def _batch(self, number: int, batch: load1.Sent, sent: Sent, numbered: Numbered | None) -> Flow[None]:
+    def _batch(
+        self, number: int, batch: load1.AcceptedBatch, sent: PartEnd, numbered: NumberedPart | None
+    ) -> Flow[None]:
         """Find out what became of a batch of Bulk API 1.0."""
-        if sent.is_told and not sent.job.failed and self._files is None:
+        if sent.counters_are_final and not sent.job.failed and self._files is None:
             self.outcome.counts["successful"] += batch.records
             return
         jobs = Jobs1(self._jobs.api_version)
         outcome: BatchOutcome = yield from read_outcome(jobs, batch, sent.job)
         indexes = {kind: places for kind in KINDS if len(places := outcome.places(kind))}
-        goes_to = {
+        next_round = {
             kind: np.zeros(len(places), dtype=np.int64)
             if kind == "successful"
             else self._destinations(number, sent, kind, len(places), outcome.codes)
             for kind, places in indexes.items()
         }
-        goes_on = any(places.any() for places in goes_to.values())
-        if self._files is not None or (goes_on and self._given is not None):
+        any_resent = any(places.any() for places in next_round.values())
+        if self._files is not None or (any_resent and self._given is not None):
             part = yield from read_back(jobs, batch)
             # Of a later round the input's numbers are known from the rounds before, unless these could not be read.
             known = _numbers(part) if number == 0 else np.zeros(part.records, dtype=np.int64)
-            read = Numbered(part, known if numbered is None else numbered.numbers)
-            if goes_on and self._given is not None:
-                self._send_on(sent, read, goes_to, indexes)
+            read = NumberedPart(part, known if numbered is None else numbered.numbers)
+            if any_resent and self._given is not None:
+                self._send_on(sent, read, next_round, indexes)
             if self._files is not None:
                 for kind, places in indexes.items():
                     rows = BatchRows(batch.job_id, kind, part, outcome.results, places)
-                    self._files[kind].add(rows, goes_to[kind] == 0, read.numbers[places])
-        self._count(goes_to, outcome.codes)
+                    self._files[kind].add(rows, next_round[kind] == 0, read.numbers[places])
+        self._count(next_round, outcome.codes)
 
     def _destinations(
-        self, number: int, sent: Sent, kind: Kind, records: int, codes: Sequence[str]
+        self, number: int, sent: PartEnd, kind: Kind, records: int, codes: Sequence[str]
     ) -> NDArray[np.int64]:
         """Tell for each row of a kind which later round takes it up; 0 for none.
 
@@ -341,7 +343,7 @@ class _Pass:
         return np.fromiter((places[code] for code in codes), dtype=np.int64, count=len(codes))
 
     @staticmethod
-    def _check_sum(sent: Sent, results: Mapping[Kind, JobResult]) -> None:
+    def _check_sum(sent: PartEnd, results: Mapping[Kind, JobResult]) -> None:
         found = {kind: results[kind].records if kind in results else 0 for kind in KINDS}
         if sum(found.values()) != sent.part.records:
             raise ProtocolError(
@@ -351,7 +353,9 @@ class _Pass:
                 job_id=sent.job.id,
             )
 
-    def _match(self, results: Mapping[Kind, JobResult], numbered: Numbered | None) -> Mapping[Kind, NDArray[np.int64]]:
+    def _match(
+        self, results: Mapping[Kind, JobResult], numbered: NumberedPart | None
+    ) -> Mapping[Kind, NDArray[np.int64]]:
         """Tell for each row of the results which row of the part it is, from 0; -1 when that cannot be told."""
         if numbered is None or self._given is None or not results:
             return {}
@@ -364,21 +368,21 @@ class _Pass:
 
     def _send_on(
         self,
-        sent: Sent,
-        numbered: Numbered | None,
-        goes_to: dict[Kind, NDArray[np.int64]],
+        sent: PartEnd,
+        numbered: NumberedPart | None,
+        next_round: dict[Kind, NDArray[np.int64]],
         indexes: Mapping[Kind, NDArray[np.int64]],
     ) -> None:
-        """Put rows that a later round takes up into its residue. Those that cannot be told apart stay where they are."""
-        if not any(places.any() for places in goes_to.values()):
+        """Put rows that a later round takes up to the others of that round. Those that cannot be told apart stay where they are."""
+        if not any(places.any() for places in next_round.values()):
             return
         if numbered is None:
             assert self._unreadable is not None
-            if any((places == len(self._rounds)).any() for places in goes_to.values()):
+            if any((places == len(self._rounds)).any() for places in next_round.values()):
                 raise self._unreadable
             return
         untold = 0
-        for kind, places in goes_to.items():
+        for kind, places in next_round.items():
             blind = (places > 0) & (indexes[kind] < 0)
             untold += int(blind.sum())
             places[blind] = 0
@@ -390,16 +394,16 @@ class _Pass:
                 untold,
             )
         columns, _ = _rows(numbered.part)
-        for place in sorted({int(place) for places in goes_to.values() for place in np.unique(places)} - {0}):
-            rows = np.sort(np.concatenate([indexes[kind][places == place] for kind, places in goes_to.items()]))
+        for place in sorted({int(place) for places in next_round.values() for place in np.unique(places)} - {0}):
+            rows = np.sort(np.concatenate([indexes[kind][places == place] for kind, places in next_round.items()]))
             blocks = records_at(numbered.part.body.chunks(), numbered.part.dialect, rows)
-            self._residues[place].add(columns, numbered.part.dialect, blocks, numbered.numbers[rows])
+            self._to_resend[place].add(columns, numbered.part.dialect, blocks, numbered.numbers[rows])
 
-    def _count(self, goes_to: Mapping[Kind, NDArray[np.int64]], codes: Sequence[str]) -> None:
-        for kind, places in goes_to.items():
+    def _count(self, next_round: Mapping[Kind, NDArray[np.int64]], codes: Sequence[str]) -> None:
+        for kind, places in next_round.items():
             stays = places == 0
             self.outcome.counts[kind] += int(stays.sum())
-            self.chosen += int((places == len(self._rounds)).sum())
+            self.resent += int((places == len(self._rounds)).sum())
             if kind == "failed":
                 self.outcome.errors.update(code for code, counts in zip(codes, stays, strict=True) if counts)
 
@@ -415,7 +419,9 @@ def _numbers(part: Part) -> NDArray[np.int64]:
     return np.arange(part.first_row, part.first_row + part.records, dtype=np.int64)
 
 
-def _input_rows(numbered: Numbered | None, indexes: NDArray[np.int64] | None, result: JobResult) -> NDArray[np.int64]:
+def _input_rows(
+    numbered: NumberedPart | None, indexes: NDArray[np.int64] | None, result: JobResult
+) -> NDArray[np.int64]:
     """Give the number in the input, from 1, of each row of a result; 0 where it cannot be told."""
     if numbered is None or indexes is None:
         return np.zeros(result.records, dtype=np.int64)

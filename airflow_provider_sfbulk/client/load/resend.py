@@ -31,14 +31,14 @@ _MEMORY_BYTES: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Numbered:
+class NumberedPart:
     """A part and the numbers of its rows in the input, from 1."""
 
     part: Part
     numbers: NDArray[np.int64]
 
 
-class Residue:
+class RowsToResend:
     """The records of one round that is to be sent, in the order of the input.
 
     Files of one load may have different columns, and a part has one header: records of different headers lie apart.
@@ -63,7 +63,7 @@ class Residue:
 
     def parts(
         self, *, max_bytes: int, max_records: int, sort_by: str | None, commas: bool = False
-    ) -> Iterator[Numbered]:
+    ) -> Iterator[NumberedPart]:
         """Cut the records into parts. They belong to the caller, who closes them.
 
         :param sort_by: column to order by; records without it, and those of equal value, keep the input's order
@@ -78,7 +78,9 @@ class Residue:
                 stream = with_commas(stream)
             first = 0
             for part in split(stream, max_bytes=max_bytes, max_records=max_records):
-                yield Numbered(part=part.renumbered(number, first + 1), numbers=numbers[first : first + part.records])
+                yield NumberedPart(
+                    part=part.renumbered(number, first + 1), numbers=numbers[first : first + part.records]
+                )
                 number += 1
                 first += part.records
 

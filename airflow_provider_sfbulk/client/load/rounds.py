@@ -19,7 +19,7 @@ from airflow_provider_sfbulk.client.bulk1 import load as load1
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.effects import Flow, ReadEntry
 from airflow_provider_sfbulk.client.errors import LedgerError
-from airflow_provider_sfbulk.client.load.fill import DECISION, Filled, recorded
+from airflow_provider_sfbulk.client.load.fill import DECISION, UploadedPart, recorded
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 
 REFUSED_INPUT: Final = ("InvalidBatch", "ClientInputError")
@@ -32,7 +32,7 @@ They are never sent again: they may be in the org."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Again:
+class ResendRule:
     """Which records are sent again.
 
     :param codes: failed ones with these of Salesforce's codes; None: all failed ones
@@ -69,7 +69,7 @@ class Again:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cut:
+class PartLimits:
     """How a round was cut into parts: who reads it again must cut it alike.
 
     :param part_bytes: of a part's CSV, at most
@@ -97,10 +97,10 @@ class Round:
     """
 
     number: int
-    parts: tuple[Filled, ...]
+    parts: tuple[UploadedPart, ...]
     attempt: int
-    cut: Cut
-    rule: Again | None = None
+    cut: PartLimits
+    rule: ResendRule | None = None
     mode: ConcurrencyMode | None = None
     planned: int = 0
 
@@ -111,7 +111,7 @@ class Round:
 
     @staticmethod
     def note(
-        cut: Cut, *, attempt: int, rule: Again | None = None, mode: ConcurrencyMode | None = None
+        cut: PartLimits, *, attempt: int, rule: ResendRule | None = None, mode: ConcurrencyMode | None = None
     ) -> dict[str, Any]:
         """Give what is recorded with a round's decision, beside the number of its parts."""
         return {
@@ -123,7 +123,7 @@ class Round:
         }
 
     @classmethod
-    def of(cls, number: int, parts: Sequence[Filled], note: Mapping[str, Any]) -> Self:
+    def of(cls, number: int, parts: Sequence[UploadedPart], note: Mapping[str, Any]) -> Self:
         """Make a round of its parts and of what is recorded with its decision.
 
         :raises LedgerError: when that is nothing
@@ -133,8 +133,8 @@ class Round:
                 number=number,
                 parts=tuple(parts),
                 attempt=note["attempt"],
-                cut=Cut(part_bytes=note["part_bytes"], part_records=note["part_records"]),
-                rule=Again.from_dict(note["rule"]) if "rule" in note else None,
+                cut=PartLimits(part_bytes=note["part_bytes"], part_records=note["part_records"]),
+                rule=ResendRule.from_dict(note["rule"]) if "rule" in note else None,
                 mode=ConcurrencyMode(note["mode"]) if "mode" in note else None,
                 planned=note["parts"],
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self, TypeAlias
 
 from airflow_provider_sfbulk.client.errors import ProtocolError
-from airflow_provider_sfbulk.client.load.fill import Filled
+from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.protocol.jobs import ResultKind
 
@@ -24,7 +24,7 @@ KINDS: Final[dict[Kind, ResultKind]] = {
 class Settled:
     """One part and the final state of its job."""
 
-    part: Filled
+    part: UploadedPart
     job: JobInfo
 
     def count(self, kind: Kind) -> int:
@@ -40,7 +40,7 @@ class Settlement:
     parts: tuple[Settled, ...]
 
     @classmethod
-    def of(cls, filled: Sequence[Filled], infos: Iterable[JobInfo]) -> Self:
+    def of(cls, filled: Sequence[UploadedPart], infos: Iterable[JobInfo]) -> Self:
         """Hold the jobs' counters against what was sent.
 
         :raises ProtocolError: when a job counts more records than it was sent, or is ``JobComplete`` with fewer

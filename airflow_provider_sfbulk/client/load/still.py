@@ -19,7 +19,7 @@ from typing import Final
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.effects import Flow, Now, Sleep
 from airflow_provider_sfbulk.client.errors import SfBulkError
-from airflow_provider_sfbulk.client.load.fill import Filled
+from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.rounds import is_refused_input
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def wait_until_still(
-    jobs: IngestJobs, parts: Iterable[Filled], ends: Mapping[str, JobInfo]
+    jobs: IngestJobs, parts: Iterable[UploadedPart], ends: Mapping[str, JobInfo]
 ) -> Flow[dict[str, JobInfo]]:
     """Wait until no batch of these jobs can be at work any more.
 
@@ -49,12 +49,12 @@ def wait_until_still(
     return found
 
 
-def _may_be_at_work(job: JobInfo, part: Filled) -> bool:
+def _may_be_at_work(job: JobInfo, part: UploadedPart) -> bool:
     ended_early = job.state in (JobState.ABORTED, JobState.FAILED)
     return ended_early and job.processed < part.records and not is_refused_input(job)
 
 
-def _still(jobs: IngestJobs, job: JobInfo, part: Filled) -> Flow[JobInfo]:
+def _still(jobs: IngestJobs, job: JobInfo, part: UploadedPart) -> Flow[JobInfo]:
     known: float = yield Now()
     # What is known of the job's rest before this process looked at it.
     rest = yield from _age(job)

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from airflow_provider_sfbulk.client.effects import Reply
-from airflow_provider_sfbulk.client.load.fill import Filled
+from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.still import BATCH_SECONDS, LEAST_SECONDS, still_seconds, wait_until_still
 from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
@@ -29,7 +29,7 @@ def ended(state: str = "Aborted", processed: int = 0, *, ago: float = 0.0, **mor
 
 def wait(hand: Hand, first: dict[str, object], records: int) -> JobInfo:
     info = JobInfo.from_json(first)
-    part = Filled(number=0, job_id=JOB_ID, records=records, length=1, sha256="")
+    part = UploadedPart(number=0, job_id=JOB_ID, records=records, length=1, sha256="")
     found: JobInfo = hand.run(wait_until_still(INGEST, [part], {JOB_ID: info})).get(JOB_ID, info)
     return found
 
