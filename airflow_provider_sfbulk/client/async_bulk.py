@@ -6,7 +6,7 @@ import asyncio
 from functools import cached_property
 from typing import Self, TypeVar
 
-from airflow_provider_sfbulk.client.bulk import ClientCalls, token_flow
+from airflow_provider_sfbulk.client.bulk import ClientMethods, token_flow
 from airflow_provider_sfbulk.client.bulk1.api import AsyncBulk1Api
 from airflow_provider_sfbulk.client.effects import Flow, Ledger
 from airflow_provider_sfbulk.client.faces.declare import Asynchronous
@@ -18,7 +18,7 @@ from airflow_provider_sfbulk.client.settings import Settings
 T = TypeVar("T")
 
 
-class AsyncBulkClient(ClientCalls, Asynchronous):
+class AsyncBulkClient(ClientMethods, Asynchronous):
     """An asynchronous client of the Salesforce Bulk API: the names of ``BulkClient``, to be awaited.
 
     It belongs to one event loop, whose tasks may share it; records are read, encoded and decoded beside it, in threads.

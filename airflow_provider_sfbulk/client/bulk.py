@@ -13,7 +13,7 @@ from airflow_provider_sfbulk.client.faces.bulk_result import AsyncBulkResult, Bu
 from airflow_provider_sfbulk.client.faces.declare import Blocking, call, whole
 from airflow_provider_sfbulk.client.faces.options import LoadOptions
 from airflow_provider_sfbulk.client.http.blocking import BlockingDriver
-from airflow_provider_sfbulk.client.ingest import IngestApi, IngestCalls
+from airflow_provider_sfbulk.client.ingest import IngestApi, IngestMethods
 from airflow_provider_sfbulk.client.models import Operation
 from airflow_provider_sfbulk.client.protocol import org
 from airflow_provider_sfbulk.client.protocol.org import Allowance, ApiUsage
@@ -23,7 +23,7 @@ from airflow_provider_sfbulk.client.settings import Settings
 T = TypeVar("T")
 
 
-class ClientCalls:
+class ClientMethods:
     """What both clients have in common: made of settings, and the calls that are neither of jobs nor of batches."""
 
     settings: Settings
@@ -55,31 +55,31 @@ class ClientCalls:
     @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
     def insert(self, /, sobject: str, records: Any, **options: Unpack[LoadOptions]) -> Flow[Any]:
         """Insert records. Options: those of ``ingest.perform``."""
-        return IngestCalls.perform.function(self.ingest, sobject, Operation.INSERT, records, **options)
+        return IngestMethods.perform.function(self.ingest, sobject, Operation.INSERT, records, **options)
 
     @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
     def update(self, /, sobject: str, records: Any, **options: Unpack[LoadOptions]) -> Flow[Any]:
         """Update records by their ``Id``."""
-        return IngestCalls.perform.function(self.ingest, sobject, Operation.UPDATE, records, **options)
+        return IngestMethods.perform.function(self.ingest, sobject, Operation.UPDATE, records, **options)
 
     @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
     def upsert(
         self, /, sobject: str, records: Any, external_id_field: str, **options: Unpack[LoadOptions]
     ) -> Flow[Any]:
         """Insert records, or update those whose ``external_id_field`` is there already."""
-        return IngestCalls.perform.function(
+        return IngestMethods.perform.function(
             self.ingest, sobject, Operation.UPSERT, records, external_id_field=external_id_field, **options
         )
 
     @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
     def delete(self, /, sobject: str, ids_or_records: Any, **options: Unpack[LoadOptions]) -> Flow[Any]:
         """Move records to the recycle bin."""
-        return IngestCalls.perform.function(self.ingest, sobject, Operation.DELETE, ids_or_records, **options)
+        return IngestMethods.perform.function(self.ingest, sobject, Operation.DELETE, ids_or_records, **options)
 
     @whole(BulkResult, AsyncBulkResult, iterating={"wait": False})
     def hard_delete(self, /, sobject: str, ids_or_records: Any, **options: Unpack[LoadOptions]) -> Flow[Any]:
         """Delete records for good. Needs the permission "Bulk API Hard Delete"."""
-        return IngestCalls.perform.function(self.ingest, sobject, Operation.HARD_DELETE, ids_or_records, **options)
+        return IngestMethods.perform.function(self.ingest, sobject, Operation.HARD_DELETE, ids_or_records, **options)
 
     # --- the org ---
 
@@ -137,7 +137,7 @@ class ClientCalls:
         self.driver.stop(reason)
 
 
-class BulkClient(ClientCalls, Blocking):
+class BulkClient(ClientMethods, Blocking):
     """A client of the Salesforce Bulk API, without Airflow. It signs in with its first call; threads may share it.
 
     :param settings: the connection's keys by name: ``host``, ``login``, ``client_id``, …

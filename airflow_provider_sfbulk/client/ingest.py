@@ -23,14 +23,14 @@ from airflow_provider_sfbulk.client.faces.given import (
     stream_of,
     threaded,
 )
-from airflow_provider_sfbulk.client.faces.job_calls import JobCalls, OnProgress, Timeout, Waiting
+from airflow_provider_sfbulk.client.faces.job_calls import JobMethods, OnProgress, Timeout, Waiting
 from airflow_provider_sfbulk.client.faces.options import JobOptions, RuleOptions
 from airflow_provider_sfbulk.client.load import fill as ingest
 from airflow_provider_sfbulk.client.load.settle import Kind
 from airflow_provider_sfbulk.client.models import JobInfo, LineEnding, Operation
 from airflow_provider_sfbulk.client.parts.fit import fit
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, split
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.org import describe
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec, member
 from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules
@@ -40,7 +40,7 @@ AT_ONCE: Final = 4
 """Jobs being filled at the same time, by default."""
 
 
-class IngestCalls(JobCalls):
+class IngestMethods(JobMethods):
     """The calls on ingest jobs."""
 
     _client: Any
@@ -48,7 +48,7 @@ class IngestCalls(JobCalls):
 
     def __init__(self, client: Caller | AsyncCaller) -> None:
         self._client = client
-        self._jobs = self._ingest = IngestJobs(client.api_version)
+        self._jobs = self._ingest = IngestCalls(client.api_version)
 
     @call
     def create_job(self, /, sobject: str, operation: Operation | str, **options: Unpack[JobOptions]) -> Flow[JobInfo]:
@@ -240,13 +240,13 @@ class IngestCalls(JobCalls):
         return records
 
 
-class IngestApi(Blocking, IngestCalls):
+class IngestApi(Blocking, IngestMethods):
     """``client.ingest``."""
 
     _result = BulkResult
 
 
-class AsyncIngestApi(Asynchronous, IngestCalls):
+class AsyncIngestApi(Asynchronous, IngestMethods):
     """``client.ingest`` of an asynchronous client. Records may be asynchronous, too."""
 
     _result = AsyncBulkResult

@@ -10,16 +10,16 @@ from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.extract import pages as query
 from airflow_provider_sfbulk.client.faces.caller import AsyncCaller, Caller
 from airflow_provider_sfbulk.client.faces.declare import Asynchronous, Blocking, Give, Stream, call, stream, whole
-from airflow_provider_sfbulk.client.faces.job_calls import JobCalls, OnProgress, Timeout, seconds_of
+from airflow_provider_sfbulk.client.faces.job_calls import JobMethods, OnProgress, Timeout, seconds_of
 from airflow_provider_sfbulk.client.faces.options import Dialect
 from airflow_provider_sfbulk.client.faces.query_result import PAGE_RECORDS, AsyncBulkQueryResult, BulkQueryResult
 from airflow_provider_sfbulk.client.models import JobInfo, QueryOperation
-from airflow_provider_sfbulk.client.protocol.jobs import QueryJobs
+from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.results.spool import Spool
 from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule, check_complete, wait_until_final
 
 
-class QueryCalls(JobCalls):
+class QueryMethods(JobMethods):
     """The calls on query jobs."""
 
     _client: Any
@@ -27,7 +27,7 @@ class QueryCalls(JobCalls):
 
     def __init__(self, client: Caller | AsyncCaller) -> None:
         self._client = client
-        self._jobs = self._query = QueryJobs(client.api_version)
+        self._jobs = self._query = QueryCalls(client.api_version)
 
     @call
     def create_job(self, /, soql: str, *, include_deleted: bool = False, **options: Unpack[Dialect]) -> Flow[JobInfo]:
@@ -99,13 +99,13 @@ class QueryCalls(JobCalls):
         return self._result(self._client, check_complete(job), page_records=page_records)
 
 
-class QueryApi(Blocking, QueryCalls):
+class QueryApi(Blocking, QueryMethods):
     """``client.query``."""
 
     _result = BulkQueryResult
 
 
-class AsyncQueryApi(Asynchronous, QueryCalls):
+class AsyncQueryApi(Asynchronous, QueryMethods):
     """``client.query`` of an asynchronous client."""
 
     _result = AsyncBulkQueryResult

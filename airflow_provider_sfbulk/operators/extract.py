@@ -8,14 +8,14 @@ from datetime import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
+from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
 from airflow_provider_sfbulk.client.bulk1.query import ByFiles
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
 from airflow_provider_sfbulk.client.extract.query_job import MakePage, fetch, fetch_by
 from airflow_provider_sfbulk.client.models import FileFormat
-from airflow_provider_sfbulk.client.protocol.jobs import QueryJobs
+from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.results.downloads import Announcement, RowsPage, announced, unannounced
 from airflow_provider_sfbulk.files.part_files import FilePage, PartFiles
 
@@ -64,10 +64,10 @@ class Way:
     def fetch(self, job: JobInfo, make_page: MakePage, *, typed: bool, ledger: PageLedger | None = None) -> Flow[int]:
         """Fetch all pages."""
         if self.is_classic:
-            reader = ByFiles(Jobs1(job.api_version or self.api_version), job.id, at_once=self.at_once)
+            reader = ByFiles(Bulk1Calls(job.api_version or self.api_version), job.id, at_once=self.at_once)
             return fetch_by(reader, job, make_page, typed=typed, ledger=ledger)
         return fetch(
-            QueryJobs(self.api_version),
+            QueryCalls(self.api_version),
             job,
             make_page,
             typed=typed,

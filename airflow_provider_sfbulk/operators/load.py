@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.bulk1 import load as load1
-from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1
+from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.bulk1.waiting import ends_of
 from airflow_provider_sfbulk.client.effects import Flow
@@ -25,7 +25,7 @@ from airflow_provider_sfbulk.client.load.settle import KINDS
 from airflow_provider_sfbulk.client.load.still import wait_until_still
 from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.parts.split import Part
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.sources.open import Rules
 from airflow_provider_sfbulk.client.waiting.wait import look_now
@@ -104,8 +104,8 @@ class Load:
         self._api_calls = api_calls
         self._on_job = on_job
         self._input = source
-        self._jobs = IngestJobs(client.api_version)
-        self._jobs1 = Jobs1(client.api_version)
+        self._jobs = IngestCalls(client.api_version)
+        self._jobs1 = Bulk1Calls(client.api_version)
 
     def rounds(self) -> list[Round]:
         """Read the decided rounds."""
@@ -320,7 +320,7 @@ class Load:
     ) -> Flow[Any]:
         operator = self._operator
         if mode is not None:
-            spec1 = JobSpec1(
+            spec1 = Bulk1JobSpec(
                 operator.sobject,
                 self._rules.operation,
                 operator.external_id_field,

@@ -333,24 +333,24 @@ class BulkQueryOperator(BulkJobOperator):
         self, client: BulkClient, operation: QueryOperation, window: Window | None, plan: str
     ) -> Flow[Submitted]:
         from airflow_provider_sfbulk.client.bulk1 import query as extract1
-        from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1, chunking_of, root_object
+        from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec, chunking_of, root_object
         from airflow_provider_sfbulk.client.extract.query_job import submit
-        from airflow_provider_sfbulk.client.protocol.jobs import QueryJobs
+        from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 
         soql = self._bound_soql(window)
         if self.mode is None:
             return submit(
-                QueryJobs(client.api_version),
+                QueryCalls(client.api_version),
                 soql,
                 operation=operation,
                 column_delimiter=self.column_delimiter,
                 line_ending=self.line_ending,
                 plan=plan,
             )
-        spec = JobSpec1(
+        spec = Bulk1JobSpec(
             root_object(soql), operation, concurrency_mode=self.mode, pk_chunking=chunking_of(self.pk_chunking)
         )
-        return extract1.submit(Jobs1(client.api_version), spec, soql, plan=plan)
+        return extract1.submit(Bulk1Calls(client.api_version), spec, soql, plan=plan)
 
     def _identity_of_params(self, window: Window | None) -> dict[str, str]:
         """Tell whether the values are others than before, without telling them: what a plan holds can be read."""

@@ -15,10 +15,10 @@ import pytest
 from airflow_provider_sfbulk.client import AsyncBulkClient, BulkClient, errors
 from airflow_provider_sfbulk.client.bulk1.api import AsyncBulk1Api, Bulk1Api
 from airflow_provider_sfbulk.client.bulk1.results import (
-    AsyncBulkQueryResult1,
-    AsyncBulkResult1,
-    BulkQueryResult1,
-    BulkResult1,
+    AsyncBulk1QueryResult,
+    AsyncBulk1Result,
+    Bulk1QueryResult,
+    Bulk1Result,
 )
 from airflow_provider_sfbulk.client.faces.bulk_result import (
     AsyncBulkQueryResult,
@@ -64,8 +64,8 @@ def rows(prefix: str, count: int = 25) -> list[dict[str, Any]]:
         (Bulk1Api, AsyncBulk1Api),
         (BulkResult, AsyncBulkResult),
         (BulkQueryResult, AsyncBulkQueryResult),
-        (BulkResult1, AsyncBulkResult1),
-        (BulkQueryResult1, AsyncBulkQueryResult1),
+        (Bulk1Result, AsyncBulk1Result),
+        (Bulk1QueryResult, AsyncBulk1QueryResult),
     ],
 )
 def test_both_faces_have_the_same_names_and_arguments(blocking: type, asynchronous: type) -> None:

@@ -10,10 +10,10 @@ import pytest
 from airflow_provider_sfbulk.client.bulk1.models import (
     BatchInfo,
     BatchState,
+    Bulk1Job,
+    Bulk1JobState,
     ConcurrencyMode,
     ContentType,
-    JobInfo1,
-    JobState1,
 )
 from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
@@ -189,8 +189,8 @@ def test_a_job_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
     "G4.22",
 )
 def test_every_field_of_a_classic_job_is_read() -> None:
-    job = JobInfo1.of(JOB1)
-    assert job == JobInfo1(
+    job = Bulk1Job.of(JOB1)
+    assert job == Bulk1Job(
         id=JOB_ID,
         created_date=MOMENT,
         system_modstamp=MOMENT,
@@ -199,7 +199,7 @@ def test_every_field_of_a_classic_job_is_read() -> None:
         total_processing_time=505,
         api_active_processing_time=304,
         apex_processing_time=203,
-        state=JobState1.CLOSED,
+        state=Bulk1JobState.CLOSED,
         operation="insert",
         object="Account",
         content_type=ContentType.XML,
@@ -220,7 +220,7 @@ def test_every_field_of_a_classic_job_is_read() -> None:
 @pytest.mark.parametrize("state", ["Open", "Closed", "Aborted", "Failed"])
 @pytest.mark.parity("G4.20")
 def test_every_state_of_a_classic_job_is_known(state: str) -> None:
-    assert str(JobInfo1.of({**JOB1, "state": state}).state) == state
+    assert str(Bulk1Job.of({**JOB1, "state": state}).state) == state
 
 
 @pytest.mark.parity("G6.1", "G6.2", "G6.3", "G6.4", "G6.5", "G6.6", "G6.7", "G6.9")

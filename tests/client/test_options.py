@@ -12,14 +12,14 @@ import pytest
 from airflow_provider_sfbulk.client import (
     BulkClient,
 )
-from airflow_provider_sfbulk.client.bulk1.calls import JobSpec1
+from airflow_provider_sfbulk.client.bulk1.calls import Bulk1JobSpec
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.faces import options
 from airflow_provider_sfbulk.client.faces.job_calls import seconds_of
-from airflow_provider_sfbulk.client.ingest import IngestCalls
+from airflow_provider_sfbulk.client.ingest import IngestMethods
 from airflow_provider_sfbulk.client.parts.stream import Rules
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
-from airflow_provider_sfbulk.client.query import QueryCalls
+from airflow_provider_sfbulk.client.query import QueryMethods
 from airflow_provider_sfbulk.client.waiting.wait import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
 
@@ -40,10 +40,10 @@ def test_what_is_passed_on_is_named_in_full() -> None:
     subject = {"sobject", "operation"}
     assert keys(options.RuleOptions) == fields(Rules) - {"operation", "external_id_field"}
     assert keys(options.JobOptions) == fields(IngestSpec) - subject
-    assert keys(options.Job1Options) == fields(JobSpec1) - subject
-    perform = own(IngestCalls.perform.function, *subject, "records", "external_id_field")
+    assert keys(options.Bulk1JobOptions) == fields(Bulk1JobSpec) - subject
+    perform = own(IngestMethods.perform.function, *subject, "records", "external_id_field")
     assert keys(options.LoadOptions) == perform | keys(options.RuleOptions)
-    perform = own(QueryCalls.perform.function, "soql", "include_deleted")
+    perform = own(QueryMethods.perform.function, "soql", "include_deleted")
     assert keys(options.QueryOptions) == perform | keys(options.Dialect)
 
 

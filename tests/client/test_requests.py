@@ -12,13 +12,13 @@ from typing import Any, Final
 import pytest
 
 from airflow_provider_sfbulk.client import errors
-from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1
+from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec
 from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, ContentType
 from airflow_provider_sfbulk.client.bulk1.waiting import batches_with_rows, wait_for_batches
 from airflow_provider_sfbulk.client.effects import Authorize, Body, Fetch, Flow, Reply, Request, Send, Token
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs, QueryJobs, ResultKind
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls, ResultKind
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.waiting.wait import Schedule
 from tests.client.protocol.by_hand import CSV, JOB_ID, Hand, Kept, job, ok
@@ -28,7 +28,7 @@ ASYNC: Final = "/services/async/66.0"
 BATCH_ID: Final = "7518d000004ZbMnAAK"
 RESULT_ID: Final = "7528d000000RsXy"
 SESSION: Final = "00D!AQ4xWJzQ!x"
-INGEST, QUERY, BULK1 = IngestJobs("66.0"), QueryJobs("66.0"), Jobs1("66.0")
+INGEST, QUERY, BULK1 = IngestCalls("66.0"), QueryCalls("66.0"), Bulk1Calls("66.0")
 NAMESPACE: Final = "http://www.force.com/2009/06/asyncapi/dataload"
 
 
@@ -144,7 +144,7 @@ JOB: Final = f"{ASYNC}/job/{JOB_ID}"
 BATCH: Final = f"{JOB}/batch/{BATCH_ID}"
 
 CALLS1: Final[dict[str, tuple[Callable[[], Flow[Any]], tuple[str, str, str]]]] = {
-    "create": (lambda: BULK1.create(JobSpec1("Account", "insert")), ("POST", f"{ASYNC}/job", XML)),
+    "create": (lambda: BULK1.create(Bulk1JobSpec("Account", "insert")), ("POST", f"{ASYNC}/job", XML)),
     "get": (lambda: BULK1.get(JOB_ID), ("GET", JOB, "")),
     "close": (lambda: BULK1.close(JOB_ID), ("POST", JOB, XML)),
     "abort": (lambda: BULK1.abort(JOB_ID), ("POST", JOB, XML)),
@@ -200,7 +200,7 @@ def test_a_batch_says_of_what_it_is(kind: str, media_type: str) -> None:
 
 @pytest.mark.parity("G3.17", "G4.4", "G4.5", "G4.8", "G4.18", "G5.6", "G17.1")
 def test_a_job_of_1_0_is_xml_in_the_order_of_the_guide() -> None:
-    spec = JobSpec1("Contact", "upsert", external_id_field="Key__c", assignment_rule_id="01Q8d000000AbCdEAK")
+    spec = Bulk1JobSpec("Contact", "upsert", external_id_field="Key__c", assignment_rule_id="01Q8d000000AbCdEAK")
     text = text_of(first(BULK1.create(spec)))
     assert text == (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<jobInfo xmlns="{NAMESPACE}">'
@@ -215,10 +215,10 @@ def test_a_job_of_1_0_is_xml_in_the_order_of_the_guide() -> None:
 @pytest.mark.parity("G4.19")
 @pytest.mark.parametrize("operation", ["insert", "update", "delete", "hardDelete", "query", "queryAll"])
 def test_an_operation_is_written_in_its_exact_form(operation: str) -> None:
-    assert f"<operation>{operation}</operation>" in text_of(first(BULK1.create(JobSpec1("Account", operation))))
+    assert f"<operation>{operation}</operation>" in text_of(first(BULK1.create(Bulk1JobSpec("Account", operation))))
     for wrong in {operation.upper(), operation.capitalize(), operation.lower()} - {operation}:
         with pytest.raises(errors.SourceError, match="operation must be one of"):
-            JobSpec1("Account", wrong)
+            Bulk1JobSpec("Account", wrong)
 
 
 def batch(state: str, **values: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.effects import Authorize, Body, Now, Reply, Send, Sleep
 from airflow_provider_sfbulk.client.errors import SfBulkError, TransportError
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs, QueryJobs
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.protocol.org import read_limits
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.settings import Settings
@@ -59,13 +59,13 @@ answers = st.lists(replies | st.just(TransportError("cut")), min_size=1, max_siz
 
 JOB = "7508d000003QaLpAAK"
 FLOWS = {
-    "create": lambda: IngestJobs("66.0").create(IngestSpec("Account", "insert")),
-    "upload": lambda: IngestJobs("66.0").upload(JOB, Body.of(CELL.encode(), "text/csv")),
-    "close": lambda: IngestJobs("66.0").close(JOB),
-    "abort": lambda: IngestJobs("66.0").abort(JOB),
-    "delete": lambda: QueryJobs("66.0").delete(JOB),
-    "list": lambda: QueryJobs("66.0").list_page(),
-    "query": lambda: QueryJobs("66.0").create(f"SELECT Id FROM Account WHERE Name = '{CELL}'"),
+    "create": lambda: IngestCalls("66.0").create(IngestSpec("Account", "insert")),
+    "upload": lambda: IngestCalls("66.0").upload(JOB, Body.of(CELL.encode(), "text/csv")),
+    "close": lambda: IngestCalls("66.0").close(JOB),
+    "abort": lambda: IngestCalls("66.0").abort(JOB),
+    "delete": lambda: QueryCalls("66.0").delete(JOB),
+    "list": lambda: QueryCalls("66.0").list_page(),
+    "query": lambda: QueryCalls("66.0").create(f"SELECT Id FROM Account WHERE Name = '{CELL}'"),
     "limits": lambda: read_limits(api_version="66.0"),
 }
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from airflow.sdk import Connection
 
 from airflow_provider_sfbulk.client.auth.session import Session
-from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
+from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
 from airflow_provider_sfbulk.client.bulk1.models import ContentType
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.effects import Reply
@@ -19,7 +19,7 @@ from airflow_provider_sfbulk.client.ingest import IngestApi
 from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.parts.split import split
 from airflow_provider_sfbulk.client.parts.stream import Rules
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs, QueryJobs, ResultKind
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls, ResultKind
 from airflow_provider_sfbulk.client.protocol.org import read_limits, versions
 from airflow_provider_sfbulk.client.results.spool import Spool
 from airflow_provider_sfbulk.client.settings import Settings
@@ -78,31 +78,31 @@ def _spool() -> Spool:
 
 
 CALLS: Final[Mapping[str, Callable[[Endless], Any]]] = {
-    "get": lambda hand: check_complete(hand.run(IngestJobs("66.0").get(JOB_ID))),
-    "create": lambda hand: hand.run(QueryJobs("66.0").create("SELECT Id FROM Account")),
-    "close": lambda hand: hand.run(IngestJobs("66.0").close(JOB_ID)),
-    "abort": lambda hand: hand.run(IngestJobs("66.0").abort(JOB_ID)),
-    "delete": lambda hand: hand.run(IngestJobs("66.0").delete(JOB_ID)),
+    "get": lambda hand: check_complete(hand.run(IngestCalls("66.0").get(JOB_ID))),
+    "create": lambda hand: hand.run(QueryCalls("66.0").create("SELECT Id FROM Account")),
+    "close": lambda hand: hand.run(IngestCalls("66.0").close(JOB_ID)),
+    "abort": lambda hand: hand.run(IngestCalls("66.0").abort(JOB_ID)),
+    "delete": lambda hand: hand.run(IngestCalls("66.0").delete(JOB_ID)),
     "list": lambda hand: list(IngestApi(hand).list_jobs()),
-    "states": lambda hand: hand.run(IngestJobs("66.0").list_states()),
-    "results": lambda hand: hand.run(IngestJobs("66.0").results(JOB_ID, ResultKind.FAILED, _spool())),
+    "states": lambda hand: hand.run(IngestCalls("66.0").list_states()),
+    "results": lambda hand: hand.run(IngestCalls("66.0").results(JOB_ID, ResultKind.FAILED, _spool())),
     "failed results": lambda hand: list(IngestApi(hand).failed_results(JOB_ID)),
-    "pages": lambda hand: hand.run(pages(QueryJobs("66.0"), _job(), lambda _: _spool())),
-    "result pages": lambda hand: hand.run(result_pages(QueryJobs("66.0"), JOB_ID)),
+    "pages": lambda hand: hand.run(pages(QueryCalls("66.0"), _job(), lambda _: _spool())),
+    "result pages": lambda hand: hand.run(result_pages(QueryCalls("66.0"), JOB_ID)),
     "limits": lambda hand: hand.run(read_limits(api_version="66.0")),
     "versions": lambda hand: hand.run(versions()),
-    "job of 1.0": lambda hand: hand.run(Jobs1("66.0").get(JOB_ID)),
-    "batches of 1.0": lambda hand: hand.run(Jobs1("66.0").list_batches(JOB_ID)),
+    "job of 1.0": lambda hand: hand.run(Bulk1Calls("66.0").get(JOB_ID)),
+    "batches of 1.0": lambda hand: hand.run(Bulk1Calls("66.0").list_batches(JOB_ID)),
     "results of 1.0, CSV": lambda hand: hand.run(
-        Jobs1("66.0").results(JOB_ID, BATCH_ID, ContentType.CSV, records=None)
+        Bulk1Calls("66.0").results(JOB_ID, BATCH_ID, ContentType.CSV, records=None)
     ),
     "results of 1.0, XML": lambda hand: hand.run(
-        Jobs1("66.0").results(JOB_ID, BATCH_ID, ContentType.XML, records=None)
+        Bulk1Calls("66.0").results(JOB_ID, BATCH_ID, ContentType.XML, records=None)
     ),
     "results of 1.0, JSON": lambda hand: hand.run(
-        Jobs1("66.0").results(JOB_ID, BATCH_ID, ContentType.JSON, records=None)
+        Bulk1Calls("66.0").results(JOB_ID, BATCH_ID, ContentType.JSON, records=None)
     ),
-    "result ids of 1.0": lambda hand: hand.run(Jobs1("66.0").result_ids(JOB_ID, BATCH_ID)),
+    "result ids of 1.0": lambda hand: hand.run(Bulk1Calls("66.0").result_ids(JOB_ID, BATCH_ID)),
 }
 
 

@@ -14,7 +14,7 @@ from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.load import fill as ingest
 from airflow_provider_sfbulk.client.load.settle import Settlement
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, Spool
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.waiting.wait import check_complete, wait_until_final
 from airflow_provider_sfbulk.task.ledger import TaskLedger
@@ -78,7 +78,7 @@ class Task:
 
     def run(self, one: Try) -> Flow[None]:
         """What the operator does, deferral included."""
-        jobs = IngestJobs("66.0")
+        jobs = IngestCalls("66.0")
         ledger = self._ledger(one)
         ledger.begin_load()
         if ledger.decision is not None:

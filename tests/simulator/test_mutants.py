@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_sfbulk.client.load import fill as ingest
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.waiting import wait
 from airflow_provider_sfbulk.task import ledger
 from airflow_provider_sfbulk.task.ledger import TaskLedger
@@ -104,8 +104,8 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     "believes that nothing is there when it is told so once": (
         Change(TaskLedger, "_get_surely", "value is None and decides", "False"),
     ),
-    "uploads again after a lost reply": (Change(IngestJobs, "upload", "ONCE", "SAFE"),),
-    "uploads again after a new login": (Change(IngestJobs, "upload", "resend=False", "resend=True"),),
+    "uploads again after a lost reply": (Change(IngestCalls, "upload", "ONCE", "SAFE"),),
+    "uploads again after a new login": (Change(IngestCalls, "upload", "resend=False", "resend=True"),),
     "takes a doubtful upload for done": (
         Change(ingest, "_upload", "except SfBulkError as error:",
                "except TransientError:\n            return info.id\n        except SfBulkError as error:"),
@@ -120,7 +120,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
                "if info.state in (JobState.FAILED, JobState.ABORTED):\n        return False\n    if True"),
     ),
     "takes a lost reply to the close for no close": (
-        Change(IngestJobs, "close", "if isinstance(error, TransportError) and not error.sent", "if error"),
+        Change(IngestCalls, "close", "if isinstance(error, TransportError) and not error.sent", "if error"),
         Change(ingest, "load", CLOSE, ANEW.lstrip("\n")),
     ),
     "aborts while it is replaced, and an aborted job is a success": (FORGETFUL, CREDULOUS),

@@ -9,26 +9,26 @@ from typing import Any, Unpack
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.arguments import count
 from airflow_provider_sfbulk.client.bulk1 import load as load1
-from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1, PkChunking, chunking_of, root_object
+from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec, PkChunking, chunking_of, root_object
 from airflow_provider_sfbulk.client.bulk1.commas import with_commas
 from airflow_provider_sfbulk.client.bulk1.models import (
     BatchInfo,
     BatchState,
+    Bulk1Job,
     ConcurrencyMode,
     ContentType,
-    JobInfo1,
     RecordResult,
 )
 from airflow_provider_sfbulk.client.bulk1.object_rows import xml_records
 from airflow_provider_sfbulk.client.bulk1.results import (
-    AsyncBulkQueryResult1,
-    AsyncBulkResult1,
-    BulkQueryResult1,
-    BulkResult1,
+    AsyncBulk1QueryResult,
+    AsyncBulk1Result,
+    Bulk1QueryResult,
+    Bulk1Result,
     ResultFile,
 )
 from airflow_provider_sfbulk.client.bulk1.waiting import (
-    OnProgress1,
+    OnBulk1Progress,
     batches_with_rows,
     submit_query,
     wait_for_batches,
@@ -39,7 +39,7 @@ from airflow_provider_sfbulk.client.faces.caller import AsyncCaller, Caller
 from airflow_provider_sfbulk.client.faces.declare import Asynchronous, Blocking, Give, Stream, call, stream, whole
 from airflow_provider_sfbulk.client.faces.given import bytes_of, file_body, is_path, is_text, threaded
 from airflow_provider_sfbulk.client.faces.job_calls import Timeout, Waiting, seconds_of
-from airflow_provider_sfbulk.client.faces.options import Job1Options, RuleOptions
+from airflow_provider_sfbulk.client.faces.options import Bulk1JobOptions, RuleOptions
 from airflow_provider_sfbulk.client.ingest import fitted_stream
 from airflow_provider_sfbulk.client.models import Operation, QueryOperation
 from airflow_provider_sfbulk.client.parts.split import split
@@ -48,38 +48,38 @@ from airflow_provider_sfbulk.client.sources.open import Rules
 from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule
 
 
-class Bulk1Calls:
+class Bulk1Methods:
     """The calls of Bulk API 1.0."""
 
     _client: Any
-    _load_result: type[BulkResult1] | type[AsyncBulkResult1]
-    _query_result: type[BulkQueryResult1] | type[AsyncBulkQueryResult1]
+    _load_result: type[Bulk1Result] | type[AsyncBulk1Result]
+    _query_result: type[Bulk1QueryResult] | type[AsyncBulk1QueryResult]
 
     def __init__(self, client: Caller | AsyncCaller) -> None:
         self._client = client
-        self._jobs = Jobs1(client.api_version)
+        self._jobs = Bulk1Calls(client.api_version)
 
     # --- jobs ---
 
     @call
     def create_job(
-        self, /, sobject: str, operation: Operation | QueryOperation | str, **options: Unpack[Job1Options]
-    ) -> Flow[JobInfo1]:
-        """Create a job, ``Open`` for batches. Options: the fields of ``JobSpec1``, as ``content_type``."""
-        return self._jobs.create(JobSpec1(sobject, operation, **options))
+        self, /, sobject: str, operation: Operation | QueryOperation | str, **options: Unpack[Bulk1JobOptions]
+    ) -> Flow[Bulk1Job]:
+        """Create a job, ``Open`` for batches. Options: the fields of ``Bulk1JobSpec``, as ``content_type``."""
+        return self._jobs.create(Bulk1JobSpec(sobject, operation, **options))
 
     @call
-    def get_job(self, job_id: str) -> Flow[JobInfo1]:
+    def get_job(self, job_id: str) -> Flow[Bulk1Job]:
         """Read a job. Its counters lag behind its batches'."""
         return self._jobs.get(job_id)
 
     @call
-    def close(self, job_id: str) -> Flow[JobInfo1]:
+    def close(self, job_id: str) -> Flow[Bulk1Job]:
         """Close a job: it takes no more batches; those it has go on."""
         return self._jobs.close(job_id)
 
     @call
-    def abort(self, job_id: str) -> Flow[JobInfo1]:
+    def abort(self, job_id: str) -> Flow[Bulk1Job]:
         """Abort a job: batches that have not begun never do. What is saved stays."""
         return self._jobs.abort(job_id)
 
@@ -152,7 +152,7 @@ class Bulk1Calls:
         job_id: str,
         *,
         timeout: Timeout = None,
-        on_progress: OnProgress1 | None = None,
+        on_progress: OnBulk1Progress | None = None,
         schedule: Schedule = DEFAULT_SCHEDULE,
     ) -> Flow[list[BatchInfo]]:
         """Wait until all batches of a job are final, well or badly.
@@ -185,14 +185,14 @@ class Bulk1Calls:
     @stream
     def query_results(self, job_id: str, batch_id: str, result_id: str) -> Stream[dict[str, Any]]:
         """Read the rows of one result file: text in CSV, and trees as Salesforce sends them in XML and JSON."""
-        job: JobInfo1 = yield self._jobs.get(job_id)
+        job: Bulk1Job = yield self._jobs.get(job_id)
         file = ResultFile(job.content_type)
         yield self._jobs.query_result(job_id, batch_id, result_id, file)
         yield Give(file.rows())
 
     # --- whole jobs ---
 
-    @whole(BulkResult1, AsyncBulkResult1)
+    @whole(Bulk1Result, AsyncBulk1Result)
     def perform(
         self,
         /,
@@ -208,7 +208,7 @@ class Bulk1Calls:
         compress: bool = True,
         wait: bool = True,
         timeout: Timeout = None,
-        on_progress: OnProgress1 | None = None,
+        on_progress: OnBulk1Progress | None = None,
         schedule: Schedule = DEFAULT_SCHEDULE,
         batch_bytes: int = limits.BATCH_CHARACTERS,
         batch_records: int = limits.BATCH_RECORDS,
@@ -223,7 +223,7 @@ class Bulk1Calls:
         :param source_format: of a file whose name does not tell: ``csv``, ``jsonl`` or ``parquet``
         :param concurrency_mode: ``Serial`` for records that lock each other out
         :param compress: send batches gzipped
-        :param wait: False returns once Salesforce has all records; :meth:`BulkResult1.wait` waits later
+        :param wait: False returns once Salesforce has all records; :meth:`Bulk1Result.wait` waits later
         :param rules: further fields of ``Rules``: ``column_mapping``, ``nulls``, ``timezone``
         :raises SourceError: a record cannot be loaded as it is; nothing was sent
         """
@@ -235,7 +235,7 @@ class Bulk1Calls:
             external_id_field=external_id_field,
             **rules,
         )
-        spec = JobSpec1(
+        spec = Bulk1JobSpec(
             sobject,
             made.operation,
             external_id_field,
@@ -253,7 +253,7 @@ class Bulk1Calls:
             yield from result.waited()
         return result
 
-    @whole(BulkQueryResult1, AsyncBulkQueryResult1)
+    @whole(Bulk1QueryResult, AsyncBulk1QueryResult)
     def query(
         self,
         soql: str,
@@ -265,7 +265,7 @@ class Bulk1Calls:
         pk_chunking: bool | int | PkChunking = False,
         batch_retry: bool = True,
         timeout: Timeout = None,
-        on_progress: OnProgress1 | None = None,
+        on_progress: OnBulk1Progress | None = None,
         schedule: Schedule = DEFAULT_SCHEDULE,
     ) -> Flow[Any]:
         """Run a query and wait for it; the rows stream from the result.
@@ -277,7 +277,7 @@ class Bulk1Calls:
         """
         if not isinstance(soql, str) or not soql.strip():
             raise SourceError("the SOQL is empty")
-        spec = JobSpec1(
+        spec = Bulk1JobSpec(
             sobject or root_object(soql),
             QueryOperation.QUERY_ALL if include_deleted else QueryOperation.QUERY,
             content_type=content_type,
@@ -296,18 +296,18 @@ class Bulk1Calls:
         return records
 
 
-class Bulk1Api(Blocking, Bulk1Calls):
+class Bulk1Api(Blocking, Bulk1Methods):
     """``client.bulk1.api``."""
 
-    _load_result = BulkResult1
-    _query_result = BulkQueryResult1
+    _load_result = Bulk1Result
+    _query_result = Bulk1QueryResult
 
 
-class AsyncBulk1Api(Asynchronous, Bulk1Calls):
+class AsyncBulk1Api(Asynchronous, Bulk1Methods):
     """``client.bulk1.api`` of an asynchronous client. Records may be asynchronous, too."""
 
-    _load_result = AsyncBulkResult1
-    _query_result = AsyncBulkQueryResult1
+    _load_result = AsyncBulk1Result
+    _query_result = AsyncBulk1QueryResult
 
     def _given(self, records: Any) -> Any:
         return threaded(records, self._client.loop) if isinstance(records, AsyncIterable) else records

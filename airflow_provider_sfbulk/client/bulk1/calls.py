@@ -22,10 +22,10 @@ from xml.sax.saxutils import escape
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.bulk1.models import (
     BatchInfo,
+    Bulk1Job,
+    Bulk1JobState,
     ConcurrencyMode,
     ContentType,
-    JobInfo1,
-    JobState1,
     RecordResult,
 )
 from airflow_provider_sfbulk.client.bulk1.object_rows import NAMESPACE
@@ -95,7 +95,7 @@ class PkChunking:
 
 
 @dataclass(frozen=True)
-class JobSpec1:
+class Bulk1JobSpec:
     """The fields of a new job. The enumerations may be given as Salesforce spells them.
 
     :param sobject: API name of the object; of a query its root object
@@ -159,7 +159,7 @@ class JobSpec1:
 
 
 @dataclass(frozen=True)
-class Jobs1:
+class Bulk1Calls:
     """The calls of Bulk API 1.0.
 
     :param api_version: ``"66.0"``; all calls on a job must use the same one
@@ -173,7 +173,7 @@ class Jobs1:
 
     # --- jobs ---
 
-    def create(self, spec: JobSpec1) -> Flow[JobInfo1]:
+    def create(self, spec: Bulk1JobSpec) -> Flow[Bulk1Job]:
         """Create a job, ``Open`` for batches.
 
         After a lost reply it is created again; the lost one has no batch, and Salesforce clears it away.
@@ -184,32 +184,32 @@ class Jobs1:
         api = ApiCall("POST", self.path(), body=body, accept=ANY, headers=spec.headers())
         return repeat(lambda: self._job(api), CREATE)
 
-    def get(self, job_id: str) -> Flow[JobInfo1]:
+    def get(self, job_id: str) -> Flow[Bulk1Job]:
         """Read a job. Its counters lag behind its batches.
 
         :raises RequestRefusedError: ``InvalidJob``: there is no such job
         """
         return repeat(lambda: self.get_once(job_id))
 
-    def get_once(self, job_id: str) -> Flow[JobInfo1]:
+    def get_once(self, job_id: str) -> Flow[Bulk1Job]:
         """Read a job with one call: for those who wait, and look again anyway."""
         return self._job(ApiCall("GET", self.path(check_id(job_id)), accept=ANY, job_id=job_id))
 
-    def close(self, job_id: str) -> Flow[JobInfo1]:
+    def close(self, job_id: str) -> Flow[Bulk1Job]:
         """Close a job: no batch can be added from now on; those there are go on. Closing a closed job is no error.
 
         :raises RequestRefusedError: the job was aborted
         """
-        return self._change(job_id, JobState1.CLOSED)
+        return self._change(job_id, Bulk1JobState.CLOSED)
 
-    def abort(self, job_id: str) -> Flow[JobInfo1]:
+    def abort(self, job_id: str) -> Flow[Bulk1Job]:
         """Abort a job: batches that have not begun never do; what is saved stays. Aborting twice is no error.
 
         :raises RequestRefusedError: everything of the job is done
         """
-        return self._change(job_id, JobState1.ABORTED)
+        return self._change(job_id, Bulk1JobState.ABORTED)
 
-    def _change(self, job_id: str, state: JobState1) -> Flow[JobInfo1]:
+    def _change(self, job_id: str, state: Bulk1JobState) -> Flow[Bulk1Job]:
         body = job_body({"state": str(state)}, ContentType.XML)
         api = ApiCall("POST", self.path(check_id(job_id)), body=body, accept=ANY, job_id=job_id)
         try:
@@ -222,8 +222,8 @@ class Jobs1:
                 raise
             return job
 
-    def _job(self, api: ApiCall) -> Flow[JobInfo1]:
-        job = JobInfo1.of((yield from call_info(api, "jobInfo")))
+    def _job(self, api: ApiCall) -> Flow[Bulk1Job]:
+        job = Bulk1Job.of((yield from call_info(api, "jobInfo")))
         if api.job_id is not None and not same_id(job.id, api.job_id):
             raise ProtocolError(f"{api.method} {api.path}: the reply is about another job", job_id=api.job_id)
         return job

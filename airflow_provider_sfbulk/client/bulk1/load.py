@@ -40,8 +40,8 @@ from functools import partial
 from typing import Any, Final, Self
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.bulk1.calls import INVALID_STATE, Jobs1, JobSpec1, is_in_doubt
-from airflow_provider_sfbulk.client.bulk1.models import JobState1
+from airflow_provider_sfbulk.client.bulk1.calls import INVALID_STATE, Bulk1Calls, Bulk1JobSpec, is_in_doubt
+from airflow_provider_sfbulk.client.bulk1.models import Bulk1JobState
 from airflow_provider_sfbulk.client.effects import Aside, Body, Flow, ReadEntry, Sleep, WriteEntry
 from airflow_provider_sfbulk.client.errors import (
     EmptyInputError,
@@ -146,8 +146,8 @@ class AcceptedBatch(UploadedPart):
 
 
 def load(
-    jobs: Jobs1,
-    spec: JobSpec1,
+    jobs: Bulk1Calls,
+    spec: Bulk1JobSpec,
     parts: Iterable[Part],
     *,
     number: int = 0,
@@ -249,8 +249,8 @@ class _Sending:
     :ivar open_job: id of the one that takes batches
     """
 
-    jobs: Jobs1
-    spec: JobSpec1
+    jobs: Bulk1Calls
+    spec: Bulk1JobSpec
     number: int
     plan: Sequence[PlannedBatch]
     compress: bool
@@ -322,7 +322,7 @@ class _Sending:
         """Find out what became of a batch that was not answered as it must be; raise what no other job would mend."""
         if isinstance(error, RequestRefusedError) and error.error_code == INVALID_STATE:
             # It stood open for a day, or somebody has ended it.
-            if (yield from self.jobs.get(job_id)).state is not JobState1.CLOSED:
+            if (yield from self.jobs.get(job_id)).state is not Bulk1JobState.CLOSED:
                 raise JobFailedError(
                     f"job {job_id} was ended while it was being filled: {len(self.sent)} of {len(self.plan)} batches were "
                     "sent. A retry sends the others",

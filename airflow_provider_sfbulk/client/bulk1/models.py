@@ -62,7 +62,7 @@ class ConcurrencyMode(StrEnum):
     SERIAL = "Serial"
 
 
-class JobState1(StrEnum):
+class Bulk1JobState(StrEnum):
     """State of a job. It says whether batches may be added, not whether they are done: ``Closed`` is not "done"."""
 
     OPEN = "Open"
@@ -143,10 +143,10 @@ class _Info:
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobInfo1(_Info):
+class Bulk1Job(_Info):
     """What Salesforce says about one job. Its counters lag behind the batches: these decide."""
 
-    state: JobState1
+    state: Bulk1JobState
     operation: str
     object: str | None = None
     content_type: ContentType = ContentType.XML
@@ -170,7 +170,7 @@ class JobInfo1(_Info):
     @property
     def may_grow(self) -> bool:
         """Whether batches can still be added."""
-        return self.state is JobState1.OPEN
+        return self.state is Bulk1JobState.OPEN
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
@@ -293,7 +293,7 @@ _COUNTERS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
 }
 _JOB_FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     **_COUNTERS,
-    "state": ("state", JobState1),
+    "state": ("state", Bulk1JobState),
     "operation": ("operation", _text),
     "object": ("object", _text),
     "content_type": ("contentType", ContentType),

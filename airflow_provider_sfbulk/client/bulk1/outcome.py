@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
+from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
 from airflow_provider_sfbulk.client.bulk1.load import AcceptedBatch, unpacked
 from airflow_provider_sfbulk.client.bulk1.models import ContentType, RecordResult
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
@@ -63,7 +63,7 @@ def _kind(result: RecordResult) -> Kind:
     return "failed" if result.processed else "unprocessed"
 
 
-def read_outcome(jobs: Jobs1, batch: AcceptedBatch, end: JobInfo) -> Flow[BatchOutcome]:
+def read_outcome(jobs: Bulk1Calls, batch: AcceptedBatch, end: JobInfo) -> Flow[BatchOutcome]:
     """Read what became of a batch's records. Those of which nobody knows failed with the code ``DOUBT``.
 
     :param end: of the batch, see ``bulk1.waiting.as_job``
@@ -106,7 +106,7 @@ def _fill_up(found: list[RecordResult], records: int, end: JobInfo) -> list[Reco
     return [*found, *[unknown] * (records - len(found))]
 
 
-def read_back(jobs: Jobs1, batch: AcceptedBatch) -> Flow[Part]:
+def read_back(jobs: Bulk1Calls, batch: AcceptedBatch) -> Flow[Part]:
     """Read back what was sent as a batch.
 
     :raises ProtocolError: it is not that

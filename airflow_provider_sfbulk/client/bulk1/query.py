@@ -19,8 +19,8 @@ from functools import partial
 from itertools import count
 from typing import Any, Final
 
-from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1, is_in_doubt
-from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, JobState1
+from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec, is_in_doubt
+from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, Bulk1JobState
 from airflow_provider_sfbulk.client.bulk1.waiting import QUERY_TRIES, batches_with_rows, wait_for_split
 from airflow_provider_sfbulk.client.csv.decode import RecordCounter
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
@@ -49,7 +49,7 @@ _FIELD: Final = re.compile(r"[A-Za-z][\w.]*")
 log = logging.getLogger(__name__)
 
 
-def submit(jobs: Jobs1, spec: JobSpec1, soql: str, *, plan: str = "") -> Flow[Submitted]:
+def submit(jobs: Bulk1Calls, spec: Bulk1JobSpec, soql: str, *, plan: str = "") -> Flow[Submitted]:
     """Find the query job that an earlier try recorded, or make one and record it.
 
     :param plan: tells what is asked for from anything else
@@ -89,7 +89,7 @@ def _batch_key(generation: int) -> str:
     return f"0b.{generation}"
 
 
-def _is_usable(jobs: Jobs1, spec: JobSpec1, job_id: str, batch: Mapping[str, Any] | None) -> Flow[bool]:
+def _is_usable(jobs: Bulk1Calls, spec: Bulk1JobSpec, job_id: str, batch: Mapping[str, Any] | None) -> Flow[bool]:
     """Whether an earlier try's job is worth waiting for; if it waits for its close, it is closed.
 
     :param batch: what is recorded of its batch; of a job that asks for something else, nothing is
@@ -98,7 +98,7 @@ def _is_usable(jobs: Jobs1, spec: JobSpec1, job_id: str, batch: Mapping[str, Any
         yield from _abort_quietly(jobs, job_id)
         return False
     try:
-        if (yield from jobs.get(job_id)).state is JobState1.OPEN:
+        if (yield from jobs.get(job_id)).state is Bulk1JobState.OPEN:
             yield from _close(jobs, spec, job_id, batch["batch_id"])
         info = yield from ClassicJobs(jobs.api_version).get(job_id)
     except RequestRefusedError as error:
@@ -108,13 +108,13 @@ def _is_usable(jobs: Jobs1, spec: JobSpec1, job_id: str, batch: Mapping[str, Any
     return info.state in USABLE
 
 
-def _close(jobs: Jobs1, spec: JobSpec1, job_id: str, batch_id: str) -> Flow[None]:
+def _close(jobs: Bulk1Calls, spec: Bulk1JobSpec, job_id: str, batch_id: str) -> Flow[None]:
     if spec.pk_chunking is not None:
         yield from wait_for_split(jobs, job_id, batch_id)
     yield from jobs.close(job_id)
 
 
-def _abort_quietly(jobs: Jobs1, job_id: str) -> Flow[None]:
+def _abort_quietly(jobs: Bulk1Calls, job_id: str) -> Flow[None]:
     try:
         yield from jobs.abort(job_id)
     except SfBulkError as error:
@@ -127,7 +127,7 @@ class ByFiles:
     :param at_once: files to read at the same time
     """
 
-    def __init__(self, jobs: Jobs1, job_id: str, *, at_once: int) -> None:
+    def __init__(self, jobs: Bulk1Calls, job_id: str, *, at_once: int) -> None:
         self.api_version = jobs.api_version
         self.paging = {"api_version": jobs.api_version, "files": True}
         self._jobs = jobs

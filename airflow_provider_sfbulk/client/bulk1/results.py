@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final, Self
 
-from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
+from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
 from airflow_provider_sfbulk.client.bulk1.load import AcceptedBatch
-from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, ContentType, JobInfo1, RecordResult
+from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, Bulk1Job, ContentType, RecordResult
 from airflow_provider_sfbulk.client.bulk1.object_rows import json_rows, xml_rows
 from airflow_provider_sfbulk.client.bulk1.outcome import BatchOutcome, read_outcome
-from airflow_provider_sfbulk.client.bulk1.waiting import OnProgress1, as_job, own_batches, wait_for_batches
+from airflow_provider_sfbulk.client.bulk1.waiting import OnBulk1Progress, as_job, own_batches, wait_for_batches
 from airflow_provider_sfbulk.client.csv.decode import RecordCounter, find_dialect, read_rows
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.effects import Flow, Reply
@@ -37,7 +37,7 @@ NO_RECORDS: Final = b"Records not found for this query"
 _NO_REASON: Final = BulkError("", "Salesforce gives no reason")
 
 
-class LoadResult1:
+class Bulk1LoadResult:
     """A load: its batches and what became of its records. Iterate for the records' results, in the order of the records.
 
     Results are read from Salesforce each time they are asked for, a batch at a time.
@@ -49,7 +49,7 @@ class LoadResult1:
 
     def __init__(self, client: Any, sent: Sequence[AcceptedBatch], waiting: Waiting = Waiting()) -> None:  # noqa: B008 - frozen
         self._client = client
-        self._jobs = Jobs1(client.api_version)
+        self._jobs = Bulk1Calls(client.api_version)
         self._sent = sent
         self._waits = waiting
         self._batches: list[BatchInfo] | None = None
@@ -76,7 +76,7 @@ class LoadResult1:
         """Ids of the jobs: one, or more after a lost reply."""
         return list(dict.fromkeys(each.job_id for each in self._sent))
 
-    def _read_jobs(self) -> Flow[list[JobInfo1]]:
+    def _read_jobs(self) -> Flow[list[Bulk1Job]]:
         jobs = []
         for job_id in self.job_ids:
             jobs.append((yield from self._jobs.get(job_id)))
@@ -148,14 +148,14 @@ class LoadResult1:
         raise NotImplementedError
 
 
-class BulkResult1(Blocking, LoadResult1):
-    __doc__ = LoadResult1.__doc__
+class Bulk1Result(Blocking, Bulk1LoadResult):
+    __doc__ = Bulk1LoadResult.__doc__
 
     def wait(
         self,
         *,
         timeout: Timeout = None,
-        on_progress: OnProgress1 | None = None,
+        on_progress: OnBulk1Progress | None = None,
         schedule: Schedule = DEFAULT_SCHEDULE,
     ) -> Self:
         """Wait until all batches are final.
@@ -168,7 +168,7 @@ class BulkResult1(Blocking, LoadResult1):
         return self._client.run(self.waited(Waiting(timeout, on_progress, schedule)))
 
     @property
-    def jobs(self) -> list[JobInfo1]:
+    def jobs(self) -> list[Bulk1Job]:
         """The jobs as they are now."""
         return self._client.run(self._read_jobs())
 
@@ -179,21 +179,21 @@ class BulkResult1(Blocking, LoadResult1):
         self._client.run(self.waited())
 
 
-class AsyncBulkResult1(Asynchronous, LoadResult1):
-    __doc__ = (LoadResult1.__doc__ or "").replace("Iterate for", "``async for`` gives")
+class AsyncBulk1Result(Asynchronous, Bulk1LoadResult):
+    __doc__ = (Bulk1LoadResult.__doc__ or "").replace("Iterate for", "``async for`` gives")
 
     async def wait(
         self,
         *,
         timeout: Timeout = None,
-        on_progress: OnProgress1 | None = None,
+        on_progress: OnBulk1Progress | None = None,
         schedule: Schedule = DEFAULT_SCHEDULE,
     ) -> Self:
-        """Wait until all batches are final, see :meth:`BulkResult1.wait`."""
+        """Wait until all batches are final, see :meth:`Bulk1Result.wait`."""
         return await self._client.run(self.waited(Waiting(timeout, on_progress, schedule)))
 
     @property
-    def jobs(self) -> Awaitable[list[JobInfo1]]:
+    def jobs(self) -> Awaitable[list[Bulk1Job]]:
         """The jobs as they are now: ``await result.jobs``."""
         return self._client.run(self._read_jobs())
 
@@ -204,7 +204,7 @@ class AsyncBulkResult1(Asynchronous, LoadResult1):
         raise RuntimeError("the batches have not been waited for: await result.wait() first")
 
 
-class QueryResult1:
+class Bulk1QueryRows:
     """The rows of a finished query: iterate for dicts. ``len()`` is known before. Each iteration reads the files anew.
 
     :param job: the query's
@@ -216,11 +216,11 @@ class QueryResult1:
 
     _client: Any
 
-    def __init__(self, client: Any, job: JobInfo1, batches: Sequence[BatchInfo]) -> None:
+    def __init__(self, client: Any, job: Bulk1Job, batches: Sequence[BatchInfo]) -> None:
         self.job = job
         self.batches = list(batches)
         self._client = client
-        self._jobs = Jobs1(client.api_version)
+        self._jobs = Bulk1Calls(client.api_version)
 
     def __len__(self) -> int:
         return sum(each.processed for each in self.batches)
@@ -240,21 +240,21 @@ class QueryResult1:
             yield from _read_batch(self._jobs, self.job.content_type, batch)
 
 
-class BulkQueryResult1(Blocking, QueryResult1):
-    __doc__ = QueryResult1.__doc__
+class Bulk1QueryResult(Blocking, Bulk1QueryRows):
+    __doc__ = Bulk1QueryRows.__doc__
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return drained(self._client, self._rows())
 
 
-class AsyncBulkQueryResult1(Asynchronous, QueryResult1):
-    __doc__ = (QueryResult1.__doc__ or "").replace("iterate for dicts", "``async for`` gives dicts")
+class AsyncBulk1QueryResult(Asynchronous, Bulk1QueryRows):
+    __doc__ = (Bulk1QueryRows.__doc__ or "").replace("iterate for dicts", "``async for`` gives dicts")
 
     def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         return drained_beside(self._client, self._rows())
 
 
-def _read_batch(jobs: Jobs1, content_type: ContentType, batch: BatchInfo) -> Stream[dict[str, Any]]:
+def _read_batch(jobs: Bulk1Calls, content_type: ContentType, batch: BatchInfo) -> Stream[dict[str, Any]]:
     """Read the rows of a query batch, from all its files, each of them on disk and whole before its rows are given.
 
     :raises ProtocolError: at the end, when there are not as many rows as the batch says

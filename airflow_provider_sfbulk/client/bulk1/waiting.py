@@ -11,9 +11,9 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
-from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1, is_in_doubt
+from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec, is_in_doubt
 from airflow_provider_sfbulk.client.bulk1.load import AcceptedBatch
-from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, JobInfo1
+from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, Bulk1Job
 from airflow_provider_sfbulk.client.effects import Body, Flow, Now, Sleep
 from airflow_provider_sfbulk.client.errors import (
     JobFailedError,
@@ -41,16 +41,16 @@ STATES: Final[Mapping[BatchState, JobState]] = {
 """What a batch's state would be if it were a job of Bulk API 2.0, whose batches cannot be seen."""
 
 T = TypeVar("T")
-OnProgress1: TypeAlias = Callable[[JobInfo1], None]
+OnBulk1Progress: TypeAlias = Callable[[Bulk1Job], None]
 
 
 def wait_for_batches(
-    jobs: Jobs1,
+    jobs: Bulk1Calls,
     job_id: str,
     *,
     schedule: Schedule = DEFAULT_SCHEDULE,
     timeout: float | None = None,
-    on_progress: OnProgress1 | None = None,
+    on_progress: OnBulk1Progress | None = None,
     expected: Iterable[str] = (),
 ) -> Flow[list[BatchInfo]]:
     """Read a job until all its batches are final. How they ended is for the caller to say.
@@ -79,7 +79,7 @@ def wait_for_batches(
 
 
 def wait_for_split(
-    jobs: Jobs1,
+    jobs: Bulk1Calls,
     job_id: str,
     batch_id: str,
     *,
@@ -128,8 +128,13 @@ def _wait(look: Callable[[], Flow[T | None]], job_id: str, schedule: Schedule, t
 
 
 def submit_query(
-    jobs: Jobs1, spec: JobSpec1, soql: str, *, schedule: Schedule = DEFAULT_SCHEDULE, timeout: float | None = None
-) -> Flow[tuple[JobInfo1, str]]:
+    jobs: Bulk1Calls,
+    spec: Bulk1JobSpec,
+    soql: str,
+    *,
+    schedule: Schedule = DEFAULT_SCHEDULE,
+    timeout: float | None = None,
+) -> Flow[tuple[Bulk1Job, str]]:
     """Create a query's job, add the query as its one batch, and close the job.
 
     A batch that may or may not have arrived is left alone: its job is aborted and another one made. It reads only.
@@ -187,7 +192,7 @@ def as_job(batch: BatchInfo) -> JobInfo:
     )
 
 
-def ends_of(jobs: Jobs1, parts: Iterable[AcceptedBatch]) -> Flow[dict[str, JobInfo]]:
+def ends_of(jobs: Bulk1Calls, parts: Iterable[AcceptedBatch]) -> Flow[dict[str, JobInfo]]:
     """Read how the batches of a load ended, by their keys.
 
     :param parts: all that were sent to their jobs

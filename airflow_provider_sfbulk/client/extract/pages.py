@@ -35,7 +35,7 @@ from airflow_provider_sfbulk.client.models import (
 )
 from airflow_provider_sfbulk.client.protocol.call import CSV, ApiCall, call_object, fetch
 from airflow_provider_sfbulk.client.protocol.distrust import MANY_LIST_PAGES, CsvSink, Trail, locator_of
-from airflow_provider_sfbulk.client.protocol.jobs import QueryJobs
+from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.protocol.retry import DOWNLOAD, repeat
 from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule, check_complete, wait_until_final
 
@@ -78,7 +78,7 @@ MakeSink = Callable[[int], Sink]
 
 
 def perform(
-    jobs: QueryJobs,
+    jobs: QueryCalls,
     soql: str,
     make_sink: MakeSink,
     *,
@@ -110,7 +110,7 @@ def perform(
 
 
 def pages(
-    jobs: QueryJobs,
+    jobs: QueryCalls,
     job: JobInfo,
     make_sink: MakeSink,
     *,
@@ -160,7 +160,7 @@ def check_total(job: JobInfo, found: Sequence[Page]) -> None:
         )
 
 
-def result_pages(jobs: QueryJobs, job_id: str) -> Flow[list[str]]:
+def result_pages(jobs: QueryCalls, job_id: str) -> Flow[list[str]]:
     """Ask for the locators of all pages of a finished job, in order.
 
     :raises ProtocolError: a page is named twice
@@ -189,7 +189,7 @@ def result_pages(jobs: QueryJobs, job_id: str) -> Flow[list[str]]:
 
 
 def fetch_page(
-    jobs: QueryJobs,
+    jobs: QueryCalls,
     job_id: str,
     sink: Sink,
     *,
@@ -228,7 +228,7 @@ def fetch_page(
 
 
 def next_page(
-    jobs: QueryJobs, job_id: str, sink: Sink, before: Sequence[Page], locator: str | None, *, max_records: int | None
+    jobs: QueryCalls, job_id: str, sink: Sink, before: Sequence[Page], locator: str | None, *, max_records: int | None
 ) -> Flow[Page]:
     """Fetch the page that follows those ``before``, for callers who read page by page.
 
@@ -330,7 +330,7 @@ class PageSink(CsvSink):
 class _Reader:
     """Reads the pages of one job that an earlier try did not."""
 
-    jobs: QueryJobs
+    jobs: QueryCalls
     job_id: str
     make_sink: MakeSink
     on_page: Callable[[Page], Flow[None]] | None

@@ -16,7 +16,7 @@ from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
 from airflow_provider_sfbulk.client.extract.pages import MakeSink, OtherHeaderError, fetch_page, pages
 from airflow_provider_sfbulk.client.extract.pages import Page as ReadPage
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobState, LineEnding, QueryOperation
-from airflow_provider_sfbulk.client.protocol.jobs import QueryJobs
+from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.protocol.org import describe
 from airflow_provider_sfbulk.client.results.downloads import Page
 from airflow_provider_sfbulk.client.results.schema import (
@@ -48,7 +48,7 @@ class Submitted:
 
 
 def submit(
-    jobs: QueryJobs,
+    jobs: QueryCalls,
     soql: str,
     *,
     operation: QueryOperation | str,
@@ -90,7 +90,7 @@ def _submitted(known: Mapping[str, Any], generation: int) -> Submitted:
     return Submitted(known["job_id"], generation, known.get("api_version"))
 
 
-def _abort_quietly(jobs: QueryJobs, job_id: str) -> Flow[None]:
+def _abort_quietly(jobs: QueryCalls, job_id: str) -> Flow[None]:
     try:
         yield from jobs.abort(job_id)
     except SfBulkError as error:
@@ -113,7 +113,7 @@ MakePage: TypeAlias = Callable[[int, tuple[ColumnType, ...]], Sink]
 
 
 def fetch(
-    jobs: QueryJobs,
+    jobs: QueryCalls,
     job: JobInfo,
     make_page: MakePage,
     *,
@@ -157,7 +157,7 @@ class Reader(Protocol):
 class _ByPages:
     """The pages of a query job of Bulk API 2.0."""
 
-    def __init__(self, jobs: QueryJobs, job: JobInfo, page_records: int, at_once: int) -> None:
+    def __init__(self, jobs: QueryCalls, job: JobInfo, page_records: int, at_once: int) -> None:
         self._jobs = jobs = jobs.at(job.api_version)
         self.api_version = jobs.api_version
         self._job = job
@@ -222,7 +222,7 @@ def _make(make_page: MakePage, types: tuple[ColumnType, ...], index: int) -> Sin
     return make_page(index, types)
 
 
-def describe_columns(jobs: QueryJobs, job: JobInfo, *, columns: tuple[str, ...] = ()) -> Flow[tuple[ColumnType, ...]]:
+def describe_columns(jobs: QueryCalls, job: JobInfo, *, columns: tuple[str, ...] = ()) -> Flow[tuple[ColumnType, ...]]:
     """Type the result's columns by describe.
 
     :param columns: the result's header, when it is known; otherwise it comes from a page of one record
@@ -232,7 +232,7 @@ def describe_columns(jobs: QueryJobs, job: JobInfo, *, columns: tuple[str, ...] 
     )
 
 
-def header_columns(jobs: QueryJobs, job: JobInfo) -> Flow[tuple[str, ...]]:
+def header_columns(jobs: QueryCalls, job: JobInfo) -> Flow[tuple[str, ...]]:
     """Read the result's header, with a page of one record."""
     header = Page(dialect_of(job))
     yield from fetch_page(jobs.at(job.api_version), job.id, header, max_records=1)

@@ -23,7 +23,7 @@ from airflow_provider_sfbulk.client.faces.rows import rows
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.settle import KINDS, Kind, Settlement
 from airflow_provider_sfbulk.client.models import BulkError, JobInfo, JobState
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.results.result_files import REQUIRED
 from airflow_provider_sfbulk.client.results.spool import Spool
 from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule, wait_until_final
@@ -46,7 +46,7 @@ class LoadResult:
 
     def __init__(self, client: Any, filled: Sequence[UploadedPart], waiting: Waiting = Waiting()) -> None:  # noqa: B008 - frozen
         self._client = client
-        self._jobs = IngestJobs(client.api_version)
+        self._jobs = IngestCalls(client.api_version)
         self._filled = filled
         self._waits = waiting
         self._settlement: Settlement | None = None
@@ -196,7 +196,7 @@ class Paused:
             pass
 
 
-def read_results(jobs: IngestJobs, job: JobInfo, kind: Kind) -> Stream[Text]:
+def read_results(jobs: IngestCalls, job: JobInfo, kind: Kind) -> Stream[Text]:
     """Read one result file of a job, proven whole against the job's counters before its first row is given."""
     # Of a job that did not complete the counters may lag behind the files, and nothing counts the unprocessed records.
     counted: dict[Kind, int] = {}

@@ -11,17 +11,17 @@ from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.faces.declare import Give, Stream, call, stream
 from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.protocol.distrust import MANY_LIST_PAGES, Trail
-from airflow_provider_sfbulk.client.protocol.jobs import Jobs
+from airflow_provider_sfbulk.client.protocol.jobs import JobCalls
 from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule, wait_until_final
 
 OnProgress: TypeAlias = Callable[[JobInfo], None]
 Timeout: TypeAlias = Seconds | None
 
 
-class JobCalls:
+class JobMethods:
     """The calls on one half of the API."""
 
-    _jobs: Jobs
+    _jobs: JobCalls
 
     @call
     def get_job(self, job_id: str) -> Flow[JobInfo]:

@@ -1,6 +1,6 @@
 """Keyword arguments that calls pass on, by name and type: what editors and type checkers see behind ``**options``.
 
-Each is described where it ends: ``Rules``, ``IngestSpec``, ``JobSpec1``, and ``perform`` of ``client.ingest`` and
+Each is described where it ends: ``Rules``, ``IngestSpec``, ``Bulk1JobSpec``, and ``perform`` of ``client.ingest`` and
 ``client.query``.
 """
 
@@ -32,8 +32,8 @@ class JobOptions(Dialect, total=False):
     assignment_rule_id: str | None
 
 
-class Job1Options(TypedDict, total=False):
-    """Of a new job of Bulk API 1.0; see ``JobSpec1``."""
+class Bulk1JobOptions(TypedDict, total=False):
+    """Of a new job of Bulk API 1.0; see ``Bulk1JobSpec``."""
 
     external_id_field: str | None
     assignment_rule_id: str | None

@@ -20,7 +20,7 @@ from airflow_provider_sfbulk.client.faces.declare import (
 )
 from airflow_provider_sfbulk.client.faces.rows import rows
 from airflow_provider_sfbulk.client.models import JobInfo
-from airflow_provider_sfbulk.client.protocol.jobs import QueryJobs
+from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.results.downloads import TablePage
 from airflow_provider_sfbulk.client.results.frame import data_frame
 from airflow_provider_sfbulk.client.results.schema import ColumnType, MisfitError
@@ -54,7 +54,7 @@ class QueryResult:
     def __init__(self, client: Any, job: JobInfo, *, page_records: int = PAGE_RECORDS) -> None:
         self.job = job
         self._client = client
-        self._jobs = QueryJobs(client.api_version).at(job.api_version)
+        self._jobs = QueryCalls(client.api_version).at(job.api_version)
         self._page_records = page_records
 
     def __len__(self) -> int:

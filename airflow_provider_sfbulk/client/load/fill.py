@@ -49,7 +49,7 @@ from airflow_provider_sfbulk.client.errors import (
 )
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.parts.split import Part
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 
 FILL_TRIES: Final = 5
@@ -140,7 +140,7 @@ class UploadedPart:
 
 
 def load(
-    jobs: IngestJobs,
+    jobs: IngestCalls,
     spec: IngestSpec,
     parts: Iterable[Part],
     *,
@@ -193,7 +193,7 @@ def recorded(number: int = 0) -> Flow[list[UploadedPart]]:
 
 
 def _fill_all(
-    jobs: IngestJobs,
+    jobs: IngestCalls,
     spec: IngestSpec,
     parts: Iterable[Part],
     limit: int,
@@ -219,7 +219,7 @@ def _fill_all(
     return filled
 
 
-def _give_up(jobs: IngestJobs, made: Iterable[str]) -> Flow[None]:
+def _give_up(jobs: IngestCalls, made: Iterable[str]) -> Flow[None]:
     """Abort the jobs of an undecided load, once it is certain that no other try takes them up.
 
     Without that note a newer try may have adopted and closed them, now or by the time a slow abort arrives.
@@ -234,7 +234,7 @@ def _give_up(jobs: IngestJobs, made: Iterable[str]) -> Flow[None]:
 
 
 def _fill(
-    jobs: IngestJobs,
+    jobs: IngestCalls,
     spec: IngestSpec,
     part: Part,
     number: int,
@@ -279,7 +279,7 @@ def _digest(spec: IngestSpec) -> str:
     return hashlib.sha256(json.dumps(spec.to_json(), sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _is_open(jobs: IngestJobs, job_id: str) -> Flow[bool]:
+def _is_open(jobs: IngestCalls, job_id: str) -> Flow[bool]:
     """Whether an earlier try's job still waits for its close.
 
     :raises JobFailedError: when somebody else closed it: then what became of its records cannot be known here
@@ -300,7 +300,7 @@ def _is_open(jobs: IngestJobs, job_id: str) -> Flow[bool]:
     )
 
 
-def _upload(jobs: IngestJobs, spec: IngestSpec, part: Part, number: int, on_job: OnJob) -> Flow[str]:
+def _upload(jobs: IngestCalls, spec: IngestSpec, part: Part, number: int, on_job: OnJob) -> Flow[str]:
     """Make a job and upload the part to it, once. What is in doubt is given up: an ``Open`` job harms nobody."""
     dialect = part.dialect
     written = replace(spec, column_delimiter=dialect.column_delimiter, line_ending=dialect.line_ending)
@@ -320,7 +320,7 @@ def _upload(jobs: IngestJobs, spec: IngestSpec, part: Part, number: int, on_job:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _close(jobs: IngestJobs, job_id: str, *, look_first: bool) -> Flow[JobInfo]:
+def _close(jobs: IngestCalls, job_id: str, *, look_first: bool) -> Flow[JobInfo]:
     """Close a job that may be closed already; a second close is refused and harms nothing."""
     if look_first:
         info = yield from jobs.get(job_id)
@@ -346,7 +346,7 @@ def _close(jobs: IngestJobs, job_id: str, *, look_first: bool) -> Flow[JobInfo]:
     )
 
 
-def _abort_quietly(jobs: IngestJobs, job_id: str) -> Flow[None]:
+def _abort_quietly(jobs: IngestCalls, job_id: str) -> Flow[None]:
     """Abort an ``Open`` job. Failing to is no harm: it is never processed, and Salesforce ends it after a day."""
     try:
         yield from jobs.abort(job_id)

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from airflow_provider_sfbulk.client.bulk1 import load as load1
-from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
+from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
 from airflow_provider_sfbulk.client.bulk1.outcome import BatchOutcome, BatchRows, read_back, read_outcome
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Flow
@@ -42,7 +42,7 @@ from airflow_provider_sfbulk.client.load.rounds import ResendRule, Round, is_ref
 from airflow_provider_sfbulk.client.load.settle import KINDS, Kind
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.parts.split import Part
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.results.result_files import JobResult, ResultFile, error_codes
 from airflow_provider_sfbulk.client.results.typed import read_text
 
@@ -108,7 +108,7 @@ class Outcome:
 
 
 def find_outcome(
-    jobs: IngestJobs,
+    jobs: IngestCalls,
     rounds: Sequence[Round],
     infos: Mapping[str, JobInfo],
     *,
@@ -147,7 +147,7 @@ class _Pass:
 
     def __init__(
         self,
-        jobs: IngestJobs,
+        jobs: IngestCalls,
         rounds: Sequence[Round],
         infos: Mapping[str, JobInfo],
         rules: Mapping[int, ResendRule],
@@ -304,7 +304,7 @@ class _Pass:
         if sent.counters_are_final and not sent.job.failed and self._files is None:
             self.outcome.counts["successful"] += batch.records
             return
-        jobs = Jobs1(self._jobs.api_version)
+        jobs = Bulk1Calls(self._jobs.api_version)
         outcome: BatchOutcome = yield from read_outcome(jobs, batch, sent.job)
         indexes = {kind: places for kind in KINDS if len(places := outcome.places(kind))}
         next_round = {
@@ -373,7 +373,7 @@ class _Pass:
         next_round: dict[Kind, NDArray[np.int64]],
         indexes: Mapping[Kind, NDArray[np.int64]],
     ) -> None:
-        """Put rows that a later round takes up to the others of that round. Those that cannot be told apart stay where they are."""
+        """Put rows that a later round takes up to its others. Those that cannot be told apart stay where they are."""
         if not any(places.any() for places in next_round.values()):
             return
         if numbered is None:

@@ -22,7 +22,7 @@ from airflow_provider_sfbulk.client.errors import SfBulkError
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.rounds import is_refused_input
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.org import server_time
 
 BATCH_SECONDS: Final = float(limits.BATCH_SECONDS)
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def wait_until_still(
-    jobs: IngestJobs, parts: Iterable[UploadedPart], ends: Mapping[str, JobInfo]
+    jobs: IngestCalls, parts: Iterable[UploadedPart], ends: Mapping[str, JobInfo]
 ) -> Flow[dict[str, JobInfo]]:
     """Wait until no batch of these jobs can be at work any more.
 
@@ -54,7 +54,7 @@ def _may_be_at_work(job: JobInfo, part: UploadedPart) -> bool:
     return ended_early and job.processed < part.records and not is_refused_input(job)
 
 
-def _still(jobs: IngestJobs, job: JobInfo, part: UploadedPart) -> Flow[JobInfo]:
+def _still(jobs: IngestCalls, job: JobInfo, part: UploadedPart) -> Flow[JobInfo]:
     known: float = yield Now()
     # What is known of the job's rest before this process looked at it.
     rest = yield from _age(job)

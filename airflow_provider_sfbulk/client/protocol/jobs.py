@@ -1,6 +1,6 @@
 """Every call of Bulk API 2.0, as a flow.
 
-:class:`IngestJobs` and :class:`QueryJobs` hold the API version, since all calls on one job must use the same one, and
+:class:`IngestCalls` and :class:`QueryCalls` hold the API version, since all calls on one job must use the same one, and
 know which call may be repeated. Source: Bulk API 2.0 guide, reference pages of the two resources.
 """
 
@@ -68,7 +68,7 @@ class StatesPage:
 
 
 @dataclass(frozen=True)
-class Jobs:
+class JobCalls:
     """The calls that ingest and query jobs share.
 
     :param api_version: ``"66.0"``
@@ -206,7 +206,7 @@ class Jobs:
         return records, None if url is None else locator_of(url, "queryLocator", path=r"/jobs/(ingest|query)/?")
 
 
-class IngestJobs(Jobs):
+class IngestCalls(JobCalls):
     """The calls on ingest jobs."""
 
     type = JobType.INGEST
@@ -282,7 +282,7 @@ class IngestJobs(Jobs):
         return repeat(attempt, DOWNLOAD)
 
 
-class QueryJobs(Jobs):
+class QueryCalls(JobCalls):
     """The calls on query jobs. Pages of results: :mod:`~airflow_provider_sfbulk.client.extract.pages`."""
 
     type = JobType.QUERY
@@ -315,6 +315,6 @@ class QueryJobs(Jobs):
         )
 
 
-def jobs_of(job_type: JobType, api_version: str) -> Jobs:
+def jobs_of(job_type: JobType, api_version: str) -> JobCalls:
     """Give the calls of that half of the API."""
-    return IngestJobs(api_version) if job_type is JobType.INGEST else QueryJobs(api_version)
+    return IngestCalls(api_version) if job_type is JobType.INGEST else QueryCalls(api_version)

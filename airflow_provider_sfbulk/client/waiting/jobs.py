@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
-from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, JobInfo1, JobState1
+from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
+from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, Bulk1Job, Bulk1JobState
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.models import JobInfo, JobState, JobType
 from airflow_provider_sfbulk.client.protocol.jobs import jobs_of
@@ -60,21 +60,21 @@ class ClassicJobs:
 
     def get_once(self, job_id: str) -> Flow[JobInfo]:
         """Read a job, and its batches once its counters say that none waits or runs."""
-        jobs = Jobs1(self.api_version)
+        jobs = Bulk1Calls(self.api_version)
         job = yield from jobs.get_once(job_id)
         if job.number_batches_queued or job.number_batches_in_progress:
-            return told(job, None)
-        return told(job, (yield from jobs.list_batches_once(job_id)))
+            return to_job_info(job, None)
+        return to_job_info(job, (yield from jobs.list_batches_once(job_id)))
 
     def abort(self, job_id: str) -> Flow[JobInfo]:
         """Abort a job: batches that have not begun never do.
 
         :raises RequestRefusedError: everything of the job is done
         """
-        return told((yield from Jobs1(self.api_version).abort(job_id)), None)
+        return to_job_info((yield from Bulk1Calls(self.api_version).abort(job_id)), None)
 
 
-def told(job: JobInfo1, batches: Sequence[BatchInfo] | None) -> JobInfo:
+def to_job_info(job: Bulk1Job, batches: Sequence[BatchInfo] | None) -> JobInfo:
     """Tell of a job of Bulk API 1.0.
 
     :param batches: all it has; None while they are known to be at work
@@ -104,14 +104,14 @@ def told(job: JobInfo1, batches: Sequence[BatchInfo] | None) -> JobInfo:
     )
 
 
-def _state(job: JobInfo1, batches: Sequence[BatchInfo] | None, failed: BatchInfo | None) -> JobState:
+def _state(job: Bulk1Job, batches: Sequence[BatchInfo] | None, failed: BatchInfo | None) -> JobState:
     if batches is None or not all(each.is_final for each in batches):
         return JobState.IN_PROGRESS
-    if job.state is JobState1.OPEN:
+    if job.state is Bulk1JobState.OPEN:
         return JobState.OPEN
-    if job.state is JobState1.ABORTED:
+    if job.state is Bulk1JobState.ABORTED:
         return JobState.ABORTED
-    return JobState.FAILED if failed is not None or job.state is JobState1.FAILED else JobState.JOB_COMPLETE
+    return JobState.FAILED if failed is not None or job.state is Bulk1JobState.FAILED else JobState.JOB_COMPLETE
 
 
 def watched_jobs(job_type: JobType, api_version: str) -> WatchedJobs:

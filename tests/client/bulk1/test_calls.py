@@ -12,8 +12,14 @@ import pytest
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import BulkClient, errors
-from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1, PkChunking
-from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, ConcurrencyMode, ContentType, JobState1
+from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec, PkChunking
+from airflow_provider_sfbulk.client.bulk1.models import (
+    BatchInfo,
+    BatchState,
+    Bulk1JobState,
+    ConcurrencyMode,
+    ContentType,
+)
 from airflow_provider_sfbulk.client.effects import Body, Flow, Reply, Request
 from airflow_provider_sfbulk.local_org import LocalOrg
 from tests.client.bulk1.conftest import QUICK
@@ -35,13 +41,13 @@ def test_a_job_from_its_making_to_its_results(
 ) -> None:
     api = client.bulk1
     made = api.create_job("Account", "insert", content_type=content_type, concurrency_mode="Serial")
-    assert (made.state, made.content_type, made.may_grow) == (JobState1.OPEN, ContentType(content_type), True)
+    assert (made.state, made.content_type, made.may_grow) == (Bulk1JobState.OPEN, ContentType(content_type), True)
     assert (made.operation, made.object, made.api_version) == ("insert", "Account", client.api_version)
     assert made.concurrency_mode is ConcurrencyMode.SERIAL
     batch = api.add_batch(made.id, GOOD_AND_BAD[content_type], compress=compress)
     assert (batch.state, batch.job_id) == (BatchState.QUEUED, made.id)
     closed = api.close(made.id)
-    assert (closed.state, closed.may_grow) == (JobState1.CLOSED, False)
+    assert (closed.state, closed.may_grow) == (Bulk1JobState.CLOSED, False)
     (ended,) = api.wait(made.id, schedule=QUICK)
     assert (ended.id, ended.state, ended.processed, ended.failed, ended.successful) == (
         batch.id,
@@ -89,9 +95,9 @@ def test_what_is_sent_of_a_job_is_what_the_guide_says(client: BulkClient, org: L
 def test_a_job_is_closed_and_aborted_once_however_often_that_is_said(client: BulkClient) -> None:
     api = client.bulk1
     job = api.create_job("Account", "insert")
-    assert api.close(job.id).state is api.close(job.id).state is JobState1.CLOSED
+    assert api.close(job.id).state is api.close(job.id).state is Bulk1JobState.CLOSED
     other = api.create_job("Account", "insert")
-    assert api.abort(other.id).state is api.abort(other.id).state is JobState1.ABORTED
+    assert api.abort(other.id).state is api.abort(other.id).state is Bulk1JobState.ABORTED
     with pytest.raises(errors.RequestRefusedError, match="InvalidJobState"):
         api.close(other.id)
     with pytest.raises(errors.RequestRefusedError, match="not Open") as refused:
@@ -168,7 +174,7 @@ def test_the_limits_of_a_batch_are_kept_before_anything_is_sent(client: BulkClie
 @pytest.mark.parity("G4.8", "G4.18")
 def test_wrong_arguments_are_named(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(errors.SourceError, match=said):
-        JobSpec1("Account", **arguments)
+        Bulk1JobSpec("Account", **arguments)
     for wrong in (
         {"chunk_size": 0},
         {"chunk_size": limits.PK_CHUNK_MOST_RECORDS + 1},
@@ -194,7 +200,7 @@ def test_an_archive_goes_out_as_it_is(client: BulkClient) -> None:
         client.bulk1.create_job("Account", "insert", content_type="ZIP_CSV")
     assert refused.value.error_code == "FeatureNotEnabled"
     data = archive()
-    request = sent(Jobs1("66.0").add_batch(JOB_ID, Body.of(data, ContentType.ZIP_CSV.media_type)))
+    request = sent(Bulk1Calls("66.0").add_batch(JOB_ID, Body.of(data, ContentType.ZIP_CSV.media_type)))
     assert request.body is not None
     assert (request.body.content_type, b"".join(request.body.chunks())) == ("zip/csv", data)
     assert "Content-Encoding" not in request.headers
@@ -211,7 +217,7 @@ def sent(flow: Flow[BatchInfo]) -> Request:
 
 @pytest.mark.parity("G14.2")
 def test_a_gzipped_batch_says_so() -> None:
-    request = sent(Jobs1("66.0").add_batch(JOB_ID, Body.of(b"Name\nA\n", "text/csv"), compress=True))
+    request = sent(Bulk1Calls("66.0").add_batch(JOB_ID, Body.of(b"Name\nA\n", "text/csv"), compress=True))
     assert request.body is not None
     assert request.headers["Content-Encoding"] == "gzip"
     assert request.headers["X-SFDC-Session"]

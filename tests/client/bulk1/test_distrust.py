@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import Response, StreamingResponse
 
 from airflow_provider_sfbulk.client import BulkClient, errors
-from airflow_provider_sfbulk.client.bulk1.calls import Jobs1
+from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
 from airflow_provider_sfbulk.client.bulk1.models import ContentType
 from airflow_provider_sfbulk.client.bulk1.result_rows import read_results
 from airflow_provider_sfbulk.client.effects import Reply
@@ -63,7 +63,7 @@ def test_an_ended_session_is_a_400_and_a_new_login_mends_it(
 def test_a_session_that_stays_ended_is_a_login_error() -> None:
     hand = Hand([refused("InvalidSessionId"), refused("InvalidSessionId")])
     with pytest.raises(errors.LoginError, match="InvalidSessionId"):
-        hand.run(Jobs1("66.0").get(JOB_ID))
+        hand.run(Bulk1Calls("66.0").get(JOB_ID))
     assert len(hand.logins) == 2
 
 
@@ -90,7 +90,7 @@ def test_an_error_is_grouped_by_what_the_caller_can_do(code: str, kind: type[Exc
     else:
         reply = refused(code)
     with pytest.raises(kind, match=f"{code}.*because") as raised:
-        Hand([reply]).run(Jobs1("66.0").get_once(JOB_ID))
+        Hand([reply]).run(Bulk1Calls("66.0").get_once(JOB_ID))
     assert isinstance(raised.value, errors.SfBulkError)
     assert raised.value.error_code == code
 
@@ -114,7 +114,7 @@ def test_xml_with_a_document_type_or_entities_is_never_read(prolog: str) -> None
     with pytest.raises(MalformedXmlError, match="document type or an entity"):
         parse(job_xml(prolog, "&b;" if prolog == ENTITY else "Open").encode())
     with pytest.raises(errors.TransportError, match="document type or an entity"):
-        Hand([xml(job_xml(prolog))] * 1).run(Jobs1("66.0").get_once(JOB_ID))
+        Hand([xml(job_xml(prolog))] * 1).run(Bulk1Calls("66.0").get_once(JOB_ID))
     assert read_refusals(f"{prolog}<error><exceptionCode>A</exceptionCode></error>".encode()) == []
     with pytest.raises(errors.TransportError):
         read_results(f"{prolog}<results/>".encode(), ContentType.XML, records=None)
@@ -188,7 +188,7 @@ def test_rows_of_xml_are_read_one_at_a_time() -> None:
 )
 def test_a_job_that_is_none_is_refused(reply: Reply, kind: type[Exception]) -> None:
     with pytest.raises(kind):
-        Hand([reply]).run(Jobs1("66.0").get_once(JOB_ID))
+        Hand([reply]).run(Bulk1Calls("66.0").get_once(JOB_ID))
 
 
 @pytest.mark.parametrize(

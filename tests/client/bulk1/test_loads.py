@@ -14,7 +14,7 @@ from starlette.responses import Response
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import BulkClient, errors
 from airflow_provider_sfbulk.client.bulk1 import load as load1
-from airflow_provider_sfbulk.client.bulk1.calls import Jobs1, JobSpec1
+from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec
 from airflow_provider_sfbulk.client.http.memory_ledger import MemoryLedger
 from airflow_provider_sfbulk.client.models import Operation
 from airflow_provider_sfbulk.client.parts.split import Part, split
@@ -184,8 +184,8 @@ def test_batches_of_the_same_records_are_told_apart_by_number(client: BulkClient
     assert len({each.id for each in result}) == 40
 
 
-def spec() -> JobSpec1:
-    return JobSpec1("Account", "insert")
+def spec() -> Bulk1JobSpec:
+    return Bulk1JobSpec("Account", "insert")
 
 
 def parts(records: list[dict[str, Any]], size: int = 10) -> Iterator[Part]:
@@ -221,7 +221,7 @@ def test_a_try_that_dies_is_finished_by_the_next(
 ) -> None:
     """The writes: the plan, the decision, the job, three batches. The seventh never comes."""
     ledger = DyingLedger(write, after=after)
-    jobs = Jobs1(client.api_version)
+    jobs = Bulk1Calls(client.api_version)
     try:
         client.run(load1.load(jobs, spec(), parts(rows(name))), ledger=ledger)
     except Killed:
@@ -235,7 +235,7 @@ def test_a_try_that_dies_is_finished_by_the_next(
 
 def test_a_next_try_with_other_records_sends_nothing(client: BulkClient, org: LocalOrg, name: str) -> None:
     ledger = DyingLedger(4, after=True)
-    jobs = Jobs1(client.api_version)
+    jobs = Bulk1Calls(client.api_version)
     with pytest.raises(Killed):
         client.run(load1.load(jobs, spec(), parts(rows(name))), ledger=ledger)
     for others in (rows(name)[:15], [*rows(name)[:-1], {"Name": f"{name}x", "NumberOfEmployees": 1}], []):
@@ -262,7 +262,7 @@ class Slow(Once):
 @pytest.mark.parity("G5.2")
 def test_a_batch_of_a_replaced_try_that_arrives_late_is_refused(client: BulkClient, org: LocalOrg, name: str) -> None:
     """The old try's second batch is on its way while the next try does everything; then it arrives."""
-    ledger, jobs, slow = MemoryLedger(), Jobs1(client.api_version), Slow(2)
+    ledger, jobs, slow = MemoryLedger(), Bulk1Calls(client.api_version), Slow(2)
     org.core.faults.add("bulk1.add_batch", slow)
     ends: list[object] = []
 

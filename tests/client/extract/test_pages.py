@@ -12,10 +12,10 @@ from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.extract.pages import PageSink, pages, perform, result_pages
 from airflow_provider_sfbulk.client.models import JobInfo
-from airflow_provider_sfbulk.client.protocol.jobs import QueryJobs
+from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from tests.client.protocol.by_hand import CSV, JOB_ID, Hand, Kept, job, ok, page
 
-QUERY = QueryJobs("66.0")
+QUERY = QueryCalls("66.0")
 BASE = f"/services/data/v66.0/jobs/query/{JOB_ID}"
 CUT = errors.TransportError("cut")
 
@@ -166,7 +166,7 @@ def test_several_pages_at_once_are_compared_with_the_first():
 
 def test_an_org_of_an_older_version_is_read_in_order():
     hand = Hand([page(1, None)])
-    hand.run(pages(QueryJobs("57.0"), done(1), lambda index: Kept(), at_once=4))
+    hand.run(pages(QueryCalls("57.0"), done(1), lambda index: Kept(), at_once=4))
     assert "resultPages" not in hand.calls[0]
 
 

@@ -13,7 +13,7 @@ from airflow_provider_sfbulk.client.effects import Body, Fetch, Request, Send, T
 from airflow_provider_sfbulk.client.http import exchange
 from airflow_provider_sfbulk.client.http.exchange import Memory
 from airflow_provider_sfbulk.client.protocol.call import ApiCall, call, fetch
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs, ResultKind
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, ResultKind
 from airflow_provider_sfbulk.client.settings import Settings
 from tests.client.http.outcome import one
 from tests.client.http.raw_server import Answer, chunked, reply, until_close, zipped
@@ -153,7 +153,7 @@ def test_what_salesforce_warns_of_is_logged_once(make, server, caplog):
 def test_a_cut_page_is_fetched_again_by_its_flow(make, server):
     server.answers = [reply(CUT_GZIP, Content_Encoding="gzip"), reply(HALF, length=len(CSV)), reply(CSV)]
     sink = Counted(500)
-    one(make(server.url, sleep=lambda seconds: None), IngestJobs("66.0").results(JOB_ID, ResultKind.FAILED, sink))
+    one(make(server.url, sleep=lambda seconds: None), IngestCalls("66.0").results(JOB_ID, ResultKind.FAILED, sink))
     assert sink.data == CSV
     assert len(server.asked) == 3
 
@@ -261,7 +261,7 @@ def upload(data: bytes, pieces: int = 7) -> Body:
 
 def test_an_upload_is_streamed_with_its_length(make, server):
     server.answers = [reply(b"", "201 Created")]
-    one(make(server.url), IngestJobs("66.0").upload(JOB_ID, upload(CSV, 1000)))
+    one(make(server.url), IngestCalls("66.0").upload(JOB_ID, upload(CSV, 1000)))
     (asked,) = server.asked
     assert asked.body == CSV
     assert asked.headers["content-length"] == str(len(CSV))
@@ -271,7 +271,7 @@ def test_an_upload_is_streamed_with_its_length(make, server):
 
 def test_an_empty_upload_has_a_length_too(make, server):
     server.answers = [reply(b"", "201 Created")]
-    one(make(server.url), IngestJobs("66.0").upload(JOB_ID, upload(b"")))
+    one(make(server.url), IngestCalls("66.0").upload(JOB_ID, upload(b"")))
     assert server.asked[0].headers["content-length"] == "0"
     assert "transfer-encoding" not in server.asked[0].headers
 
@@ -285,7 +285,7 @@ def test_an_empty_upload_has_a_length_too(make, server):
 def test_an_upload_reaches_the_server_once(make, server, answer):
     server.answers = [answer]
     with pytest.raises(errors.SfBulkError):
-        one(make(server.url), IngestJobs("66.0").upload(JOB_ID, upload(CSV)))
+        one(make(server.url), IngestCalls("66.0").upload(JOB_ID, upload(CSV)))
     assert [asked.method for asked in server.asked] == ["PUT"]
 
 
@@ -294,7 +294,7 @@ def test_data_that_changed_its_length_is_not_sent_as_whole(make, server, change)
     body = upload(CSV, 1000)
     wrong = Body(body.chunks, body.length + change, "text/csv")
     with pytest.raises(errors.SourceError, match="changed"):
-        one(make(server.url), IngestJobs("66.0").upload(JOB_ID, wrong))
+        one(make(server.url), IngestCalls("66.0").upload(JOB_ID, wrong))
 
 
 def test_data_that_cannot_be_read_is_not_the_networks_fault(make, server):
@@ -303,7 +303,7 @@ def test_data_that_cannot_be_read_is_not_the_networks_fault(make, server):
         raise OSError(5, "Input/output error")
 
     with pytest.raises(errors.SourceError, match="Input/output error"):
-        one(make(server.url), IngestJobs("66.0").upload(JOB_ID, Body(chunks, 5, "text/csv")))
+        one(make(server.url), IngestCalls("66.0").upload(JOB_ID, Body(chunks, 5, "text/csv")))
 
 
 def test_what_a_sink_raises_comes_out_and_the_sink_is_told(make, server):

@@ -13,7 +13,7 @@ from airflow_provider_sfbulk.client.http import gunzip
 from airflow_provider_sfbulk.client.http.exchange import Memory
 from airflow_provider_sfbulk.client.http.pace import SLOWEST, Pace, TooSlowError
 from airflow_provider_sfbulk.client.protocol.call import ApiCall, call, fetch
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.settings import Settings
 from tests.client.http.outcome import one
 from tests.client.http.raw_server import Answer, RawServer, reply, zipped
@@ -162,7 +162,7 @@ def test_an_upload_that_nobody_takes_is_given_up(make):
     begun = time.monotonic()
     try:
         with pytest.raises(errors.TransportError) as caught:
-            one(driver_of(make, server), IngestJobs("66.0").upload(JOB_ID, body))
+            one(driver_of(make, server), IngestCalls("66.0").upload(JOB_ID, body))
     finally:
         server.close()
     assert caught.value.sent is True

@@ -11,11 +11,11 @@ from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.still import BATCH_SECONDS, LEAST_SECONDS, still_seconds, wait_until_still
 from airflow_provider_sfbulk.client.models import JobInfo
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from tests.client.protocol.by_hand import JOB_ID, JSON, Hand, job, ok
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
-INGEST = IngestJobs("66.0")
+INGEST = IngestCalls("66.0")
 
 
 def clock(at: datetime = NOW) -> Reply:

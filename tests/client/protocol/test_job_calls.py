@@ -11,11 +11,11 @@ from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.effects import Body, Reply
 from airflow_provider_sfbulk.client.ingest import IngestApi
 from airflow_provider_sfbulk.client.models import JobState
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs, QueryJobs, ResultKind
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls, ResultKind
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from tests.client.protocol.by_hand import CSV, JOB_ID, Hand, Kept, job, not_sent, ok, refused
 
-INGEST, QUERY = IngestJobs("66.0"), QueryJobs("66.0")
+INGEST, QUERY = IngestCalls("66.0"), QueryCalls("66.0")
 BASE = "/services/data/v66.0/jobs"
 NO_STATE = refused(400, "INVALIDJOBSTATE", "Aborting already Completed Job not allowed")
 CUT = errors.TransportError("cut")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.effects import Now
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
-from airflow_provider_sfbulk.client.protocol.jobs import IngestJobs
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.waiting.wait import (
     BLIND_SECONDS,
     LIMIT_PAUSE_SECONDS,
@@ -22,7 +22,7 @@ from airflow_provider_sfbulk.client.waiting.wait import (
 )
 from tests.client.protocol.by_hand import JOB_ID, Hand, job, ok, refused
 
-INGEST = IngestJobs("66.0")
+INGEST = IngestCalls("66.0")
 OTHER = "7508d000003QZZZAAK"
 CUT = errors.TransportError("cut")
 USED_UP = refused(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
