@@ -2,13 +2,16 @@
 
 Ingest is timed from the first byte of the upload to the poll that sees JobComplete, query from the first result page
 to the last; the query's own run is shown beside it. The org is a process of its own, and the client does nothing with
-what it gets; both share the machine. Peak memory is the org's, where the system tells it (Linux).
+what it gets; both share the machine. On a busy machine compare the CPU seconds, which are the org's own, user and system.
+CPU seconds and peak memory are read from ``/proc`` (Linux).
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import math
+import os
 import re
 import subprocess
 import sys
@@ -89,6 +92,15 @@ def peak_megabytes(pid: int) -> str:
     return f"{int(matched[1]) / 1024:.0f} MB" if matched else "unknown"
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU seconds that a process has used; NaN where the system does not say."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return math.nan
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def main() -> None:
     """Measure and print."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
@@ -107,23 +119,28 @@ def measure(org: dict[str, Any], rows: int, upload_bytes: int, pid: int) -> None
     sys.stdout.write(f"memory at the start: {peak_megabytes(pid)}\n")
     client = Client(org)
     job = json.loads(client.send("POST", f"{JOBS}/ingest", json.dumps({"object": "Account", "operation": "insert"}))[1])
+    cpu = cpu_seconds(pid)
     started = time.perf_counter()
     client.send("PUT", f"{JOBS}/ingest/{job['id']}/batches", accounts(rows), "text/csv")
     uploaded = time.perf_counter()
     client.send("PATCH", f"{JOBS}/ingest/{job['id']}", json.dumps({"state": "UploadComplete"}))
     info = client.wait(f"{JOBS}/ingest/{job['id']}")
     seconds = time.perf_counter() - started
+    cpu = cpu_seconds(pid) - cpu
     sys.stdout.write(
         f"ingest: {info['numberRecordsProcessed']} rows, {info['numberRecordsFailed']} failed, "
         f"{upload_bytes / 1e6:.0f} MB in {seconds:.2f} s (upload {uploaded - started:.2f}): "
-        f"{rows / seconds:,.0f} rows/s; peak memory {peak_megabytes(pid)}\n"
+        f"{rows / seconds:,.0f} rows/s; {cpu:.2f} CPU s: {rows / cpu:,.0f} rows/CPU s; peak memory {peak_megabytes(pid)}\n"
     )
     soql = f"SELECT {', '.join(('Id', *COLUMNS))} FROM Account"  # noqa: S608 - the columns stand above
+    cpu = cpu_seconds(pid)
     started = time.perf_counter()
     body = json.dumps({"operation": "query", "query": soql})
     job = json.loads(client.send("POST", f"{JOBS}/query", body)[1])
     client.wait(f"{JOBS}/query/{job['id']}")
     ran = time.perf_counter() - started
+    ran_cpu = cpu_seconds(pid) - cpu
+    cpu += ran_cpu
     started, count, size, locator = time.perf_counter(), 0, 0, ""
     while locator != "null":
         after = f"&locator={locator}" if locator else ""
@@ -133,9 +150,11 @@ def measure(org: dict[str, Any], rows: int, upload_bytes: int, pid: int) -> None
         size += len(content)
         locator = headers["Sforce-Locator"]
     seconds = time.perf_counter() - started
+    cpu = cpu_seconds(pid) - cpu
     sys.stdout.write(
-        f"query: ran {ran:.2f} s ({rows / ran:,.0f} rows/s), downloaded {count} rows, {size / 1e6:.0f} MB "
-        f"in {seconds:.2f} s: {count / seconds:,.0f} rows/s; peak memory {peak_megabytes(pid)}\n"
+        f"query: ran {ran:.2f} s: {rows / ran:,.0f} rows/s; {ran_cpu:.2f} CPU s: {rows / ran_cpu:,.0f} rows/CPU s\n"
+        f"download: {count} rows, {size / 1e6:.0f} MB in {seconds:.2f} s: {count / seconds:,.0f} rows/s; {cpu:.2f} CPU s; "
+        f"peak memory {peak_megabytes(pid)}\n"
     )
 
 
