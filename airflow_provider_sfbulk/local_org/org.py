@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,22 +19,19 @@ from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Job, Jobs, State
 from airflow_provider_sfbulk.local_org.clock import Clock
 from airflow_provider_sfbulk.local_org.control import Control, take_up
 from airflow_provider_sfbulk.local_org.core import Call, Core
-from airflow_provider_sfbulk.local_org.data import first_records, ids, seed
-from airflow_provider_sfbulk.local_org.data.describe import sobject_of, sobjects_in
-from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
-from airflow_provider_sfbulk.local_org.data.standard_objects import (
-    standard_objects,
-    with_standard_values,
-    with_system_fields,
-)
+from airflow_provider_sfbulk.local_org.data import seed
+from airflow_provider_sfbulk.local_org.data.describe import sobjects_in
+from airflow_provider_sfbulk.local_org.data.schema import Schema
+from airflow_provider_sfbulk.local_org.data.standard_objects import standard_objects
 from airflow_provider_sfbulk.local_org.data.store import Store
 from airflow_provider_sfbulk.local_org.http.application import application
 from airflow_provider_sfbulk.local_org.http.server import HOST, Server
 from airflow_provider_sfbulk.local_org.http.tls import make_certificate
+from airflow_provider_sfbulk.local_org.jobs import AnyEntry
 from airflow_provider_sfbulk.local_org.login import credentials
 from airflow_provider_sfbulk.local_org.login.credentials import Sessions
 from airflow_provider_sfbulk.local_org.usage import Usage
-from airflow_provider_sfbulk.local_org.worker import AnyEntry, Worker
+from airflow_provider_sfbulk.local_org.worker import Worker
 
 
 class LocalOrg(Control):
@@ -105,7 +101,7 @@ class LocalOrg(Control):
         url = f"https://localhost:{server.port}" if certificate else f"http://{HOST}:{server.port}"
         time = Clock()
         is_new = not database.exists()
-        first_records.lay_out(database)
+        seed.lay_out(database)
         store = Store(database, durable=self._data is not None)
         job_files = database.with_name(database.name + ".jobs")
         keys = credentials.load(store, self._random_seed)
@@ -129,7 +125,7 @@ class LocalOrg(Control):
             core.schema.add(sobject)
             if not is_new:
                 store.create_table(sobject)
-        first_records.make(core)
+        seed.make_first_records(core)
         if self._schema is not None:
             for described in sobjects_in(_document(self._schema)):
                 self.add_object(described)
@@ -293,37 +289,6 @@ class LocalOrg(Control):
 
     # --- what is in it ---
 
-    def add_object(
-        self,
-        described: Mapping[str, Any] | None = None,
-        *,
-        name: str | None = None,
-        fields: Iterable[Field | Mapping[str, Any]] | None = None,
-        label: str | None = None,
-        key_prefix: str | None = None,
-    ) -> None:
-        """Add an object, or replace one of the same name; records of it stay.
-
-        :param described: a describe answer; with an ``Id`` among its fields it is taken as it is
-        :param name: with ``fields``, in place of ``described``; the object also gets ``Id``, the audit fields and
-            ``External_Key__c`` where ``fields`` do not have them
-        :param fields: each a :class:`~.data.schema.Field`, or a dict with describe's keys
-        :raises ValueError: for a description that lacks something
-        """
-        if described is None:
-            described = {"name": name, "label": label, "keyPrefix": key_prefix, "fields": list(fields or ())}
-        present = self.core.schema.get(str(described.get("name")))
-        prefix = present.key_prefix if present else self._free_prefix()
-        sobject = sobject_of(described, key_prefix=prefix)
-        if sobject.get("Id") is None:
-            whole = with_system_fields(sobject.fields.values())
-            sobject = replace(sobject, fields={field.name.lower(): field for field in whole})
-            if present is not None and not sobject.children:
-                sobject = replace(sobject, children=present.children)
-        else:
-            sobject = replace(sobject, described=dict(described))
-        self._add(with_standard_values(sobject))
-
     def records(self, sobject: str, *, include_deleted: bool = False) -> list[dict[str, Any]]:
         """Return what is stored of an object, one dict per record, in the order of their ids.
 
@@ -365,15 +330,6 @@ class LocalOrg(Control):
         if self._seed is not None:
             seed.load(self.core, Path(self._seed))
 
-    def _add(self, sobject: SObject) -> None:
-        self.core.schema.add(sobject)
-        self.core.store.create_table(sobject)
-
-    def _free_prefix(self) -> str:
-        """Return a key prefix for a custom object: ``a00`` and on."""
-        taken = {sobject.key_prefix for sobject in self.core.schema}
-        return next(p for n in range(len(ids.DIGITS) ** 2) if (p := f"a{ids.base62(n, 2)}") not in taken)
-
     def _resume(self, core: Core) -> None:
         """Take up the jobs that an earlier process left undone."""
         for entry in core.jobs:
@@ -382,7 +338,7 @@ class LocalOrg(Control):
         for older in core.bulk1:
             bulk1_work.resume(core, older)
 
-    def _failed(self, entry: AnyEntry, error: Exception) -> None:
+    def _failed(self, entry: AnyEntry[Any], error: Exception) -> None:
         """Fail a job in whose work this package made a mistake, and keep the mistake for the end."""
         core = self.core
         core.mistakes.append(error)

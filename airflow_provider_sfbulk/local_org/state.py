@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_sfbulk.local_org import clock
 from airflow_provider_sfbulk.local_org.core import Core
-from airflow_provider_sfbulk.local_org.data import deleting, first_records, snapshots
-from airflow_provider_sfbulk.local_org.data.person_accounts import person_account
+from airflow_provider_sfbulk.local_org.data import deleting, ids, seed, store
+from airflow_provider_sfbulk.local_org.data.describe import sobject_of
 from airflow_provider_sfbulk.local_org.data.schema import Field, SObject
+from airflow_provider_sfbulk.local_org.data.standard_objects import (
+    person_account,
+    with_standard_values,
+    with_system_fields,
+)
 from airflow_provider_sfbulk.local_org.data.store import quoted
 from airflow_provider_sfbulk.local_org.http.replies import ApiError
 from airflow_provider_sfbulk.local_org.rest.saving import save_records
@@ -33,6 +39,9 @@ class State(ABC):
         """Wait until no job has anything left to do."""
 
     @abstractmethod
+    def _seed_again(self) -> None:
+        """Load the seed folder, if there is one."""
+
     def add_object(
         self,
         described: Mapping[str, Any] | None = None,
@@ -50,10 +59,19 @@ class State(ABC):
         :param fields: each a :class:`~.data.schema.Field`, or a dict with describe's keys
         :raises ValueError: for a description that lacks something
         """
-
-    @abstractmethod
-    def _seed_again(self) -> None:
-        """Load the seed folder, if there is one."""
+        if described is None:
+            described = {"name": name, "label": label, "keyPrefix": key_prefix, "fields": list(fields or ())}
+        present = self.core.schema.get(str(described.get("name")))
+        prefix = present.key_prefix if present else self._free_prefix()
+        sobject = sobject_of(described, key_prefix=prefix)
+        if sobject.get("Id") is None:
+            whole = with_system_fields(sobject.fields.values())
+            sobject = replace(sobject, fields={field.name.lower(): field for field in whole})
+            if present is not None and not sobject.children:
+                sobject = replace(sobject, children=present.children)
+        else:
+            sobject = replace(sobject, described=dict(described))
+        self._add(with_standard_values(sobject))
 
     def enable_person_accounts(self) -> None:
         """Let accounts be people: Account gets ``IsPersonAccount``, ``LastName``, ``PersonEmail`` and their kin; one that
@@ -61,8 +79,7 @@ class State(ABC):
         core = self.core
         with core.saving:
             account = person_account(self._known("Account"))
-            core.schema.add(account)
-            core.store.create_table(account)
+            self._add(account)
 
     # --- records ---
 
@@ -76,7 +93,7 @@ class State(ABC):
         :raises ValueError: for a record that the org does not take
         """
         core, known = self.core, self._known(sobject)
-        ids: list[str] = []
+        record_ids: list[str] = []
         try:
             with core.saving, core.store.writing():
                 for number, record in enumerate(records, start=1):
@@ -88,10 +105,10 @@ class State(ABC):
                         why = saved.error.text if saved.error is not None else "no id"
                         raise ValueError(f"record {number} of {known.name}: {why}")
                     self._stamp(known, saved.record_id, stamps)
-                    ids.append(saved.record_id)
+                    record_ids.append(saved.record_id)
         except ApiError as refused:
             raise ValueError(f"{known.name}: {refused.code}: {refused.message}") from refused
-        return ids
+        return record_ids
 
     def remove(self, sobject: str, record_ids: Sequence[str] | None = None) -> int:
         """Take records out, for ever and with nothing else.
@@ -127,7 +144,7 @@ class State(ABC):
         :raises ValueError: for one that is no file's name
         """
         with self.core.saving:
-            snapshots.take(self.core.store, self._snapshot_path(name))
+            store.take_snapshot(self.core.store, self._snapshot_path(name))
         return name
 
     def restore(self, name: str = "snapshot") -> None:
@@ -139,7 +156,7 @@ class State(ABC):
         if not path.exists():
             raise ValueError(f"there is no snapshot {name}")
         with self.core.saving:
-            snapshots.go_back(self.core.store, self.core.schema, path)
+            store.go_back(self.core.store, self.core.schema, path)
 
     def reset(self) -> None:
         """Let the org be as it was when it started, its seed included: no records but those, no jobs, calls, faults, rules,
@@ -158,11 +175,11 @@ class State(ABC):
                 core.jobs.remove(entry)
             for older in core.bulk1:
                 core.bulk1.remove(older)
-            snapshots.empty(core.store, core.schema)
+            store.empty(core.store, core.schema)
             core.store.next_number("005", 1)  # the user's
             core.clock.reset()
             core.usage.reset()
-            first_records.make(core)
+            seed.make_first_records(core)
             self._seed_again()
         self.clear_calls()
 
@@ -192,6 +209,15 @@ class State(ABC):
         self.core.calls.clear()
 
     # --- inside ---
+
+    def _add(self, sobject: SObject) -> None:
+        self.core.schema.add(sobject)
+        self.core.store.create_table(sobject)
+
+    def _free_prefix(self) -> str:
+        """Return a key prefix for a custom object: ``a00`` and on."""
+        taken = {sobject.key_prefix for sobject in self.core.schema}
+        return next(p for n in range(len(ids.DIGITS) ** 2) if (p := f"a{ids.base62(n, 2)}") not in taken)
 
     def _known(self, name: str) -> SObject:
         found = self.core.schema.get(name)

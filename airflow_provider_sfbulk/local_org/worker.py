@@ -11,15 +11,12 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Any
 
-from airflow_provider_sfbulk.local_org.bulk1.jobs import JobEntry
-from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry
 from airflow_provider_sfbulk.local_org.clock import Clock
+from airflow_provider_sfbulk.local_org.jobs import AnyEntry
 
 log = logging.getLogger(__name__)
-
-AnyEntry = Entry | JobEntry
-"""A job of either generation of the Bulk API."""
 
 Work = Iterator[datetime]
 """What a job does, step by step. A step runs while the job's lock is held; between steps the state may change."""
@@ -31,10 +28,10 @@ class Worker:
     :param on_error: told of a step that raised: a mistake in this package
     """
 
-    def __init__(self, name: str, clock: Clock, on_error: Callable[[AnyEntry, Exception], None]) -> None:
+    def __init__(self, name: str, clock: Clock, on_error: Callable[[AnyEntry[Any], Exception], None]) -> None:
         self._clock = clock
         self._on_error = on_error
-        self._waiting: list[tuple[datetime, int, AnyEntry, Work]] = []
+        self._waiting: list[tuple[datetime, int, AnyEntry[Any], Work]] = []
         self._order = itertools.count()
         self._busy = False
         self._stopped = False
@@ -53,7 +50,7 @@ class Worker:
         if self._thread.ident is not None:
             self._thread.join()
 
-    def submit(self, entry: AnyEntry, work: Work) -> None:
+    def submit(self, entry: AnyEntry[Any], work: Work) -> None:
         """Take up a job."""
         with self._clock.lock:
             heapq.heappush(self._waiting, (self._clock.now(), next(self._order), entry, work))
@@ -92,7 +89,7 @@ class Worker:
                     heapq.heappush(self._waiting, (due, next(self._order), entry, work))
                 self._clock.lock.notify_all()
 
-    def _next(self) -> tuple[AnyEntry, Work] | None:
+    def _next(self) -> tuple[AnyEntry[Any], Work] | None:
         """Wait for a step that is due; None when stopped."""
         with self._clock.lock:
             while not self._stopped:

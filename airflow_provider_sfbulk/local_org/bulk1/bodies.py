@@ -16,7 +16,7 @@ from starlette.responses import Response
 from airflow_provider_sfbulk.local_org import clock
 from airflow_provider_sfbulk.local_org.bulk1.formats import JSON_TYPE, NAMESPACE, XML_TYPE
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Batch, BatchEntry, BatchState, Job, JobEntry
-from airflow_provider_sfbulk.local_org.http import xml_out
+from airflow_provider_sfbulk.local_org.http import xml
 
 Values = dict[str, Any]
 
@@ -108,20 +108,20 @@ def batch_list(entries: Iterable[BatchEntry], *, as_json: bool, not_processed: s
     if as_json:
         return _json({"batchInfo": [_in_json(values) for values in found]})
     if not found:
-        return xml(f'{xml_out.DECLARATION}<batchInfoList\n   xmlns="{NAMESPACE}" />\n')
+        return _xml(f'{xml.DECLARATION}<batchInfoList\n   xmlns="{NAMESPACE}" />\n')
     inner = "".join(f" <batchInfo>\n{_elements(values, '  ')} </batchInfo>\n" for values in found)
-    return xml(f'{xml_out.DECLARATION}<batchInfoList\n   xmlns="{NAMESPACE}">\n{inner}</batchInfoList>\n')
+    return _xml(f'{xml.DECLARATION}<batchInfoList\n   xmlns="{NAMESPACE}">\n{inner}</batchInfoList>\n')
 
 
 def result_list(result_ids: list[str], *, as_json: bool) -> Response:
     """Answer with the ids of a query's result files."""
     if as_json:
         return _json(result_ids)
-    inner = "".join(xml_out.element("result", result_id) for result_id in result_ids)
-    return xml(f'<result-list xmlns="{NAMESPACE}">{inner}</result-list>')
+    inner = "".join(xml.element("result", result_id) for result_id in result_ids)
+    return _xml(f'<result-list xmlns="{NAMESPACE}">{inner}</result-list>')
 
 
-def xml(text: str, status: int = 200) -> Response:
+def _xml(text: str, status: int = 200) -> Response:
     """Answer with XML."""
     return Response(text.encode(), status, headers={"Content-Type": XML_TYPE})
 
@@ -148,8 +148,8 @@ def classic(job: Job) -> Values:
 def _one(name: str, values: Values, *, as_json: bool, status: int) -> Response:
     if as_json:
         return _json(_in_json(values), status)
-    text = f'{xml_out.DECLARATION}<{name}\n   xmlns="{NAMESPACE}">\n{_elements(values, " ")}</{name}>\n'
-    return xml(text, status)
+    text = f'{xml.DECLARATION}<{name}\n   xmlns="{NAMESPACE}">\n{_elements(values, " ")}</{name}>\n'
+    return _xml(text, status)
 
 
 def _json(body: Any, status: int = 200) -> Response:
@@ -167,5 +167,5 @@ def _elements(values: Values, indent: str) -> str:
         if value is None or name in _ONLY_IN_JSON:
             continue
         text = clock.in_csv(value) if isinstance(value, datetime) else str(value)
-        lines.append(f"{indent}{xml_out.element(name, text)}\n")
+        lines.append(f"{indent}{xml.element(name, text)}\n")
     return "".join(lines)

@@ -7,13 +7,13 @@ import time
 from typing import Final
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org.bulk1 import csv_records, object_records
+from airflow_provider_sfbulk.local_org import save
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Batch, BatchState, Job, JobEntry
-from airflow_provider_sfbulk.local_org.bulk1.records import BatchFailedError, Records
+from airflow_provider_sfbulk.local_org.bulk1.records import BatchFailedError, Records, read_csv, read_json, read_xml
 from airflow_provider_sfbulk.local_org.bulk1.results import WRITERS, RowResult
 from airflow_provider_sfbulk.local_org.bulk2.csv_in import JobFailedError
 from airflow_provider_sfbulk.local_org.core import Core
-from airflow_provider_sfbulk.local_org.data import columns, rows, save
+from airflow_provider_sfbulk.local_org.data import columns, rows
 from airflow_provider_sfbulk.local_org.data.schema import SObject
 from airflow_provider_sfbulk.local_org.data.values import RowError
 
@@ -72,11 +72,9 @@ def _save(core: Core, entry: JobEntry, batch: Batch) -> bool:
 
 def _read(core: Core, job: Job, batch: Batch, sobject: SObject) -> Records:
     body = core.bulk1.request_path(batch).read_bytes()
-    if job.content_type == "XML":
-        return object_records.read_xml(body, sobject)
-    if job.content_type == "JSON":
-        return object_records.read_json(body, sobject)
-    return csv_records.read(body)
+    if job.content_type == "CSV":
+        return read_csv(body)
+    return (read_xml if job.content_type == "XML" else read_json)(body, sobject)
 
 
 def _set_line_endings(records: Records, plan: columns.Plan, job: Job) -> None:

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org.bulk1.errors import AsyncError
-from airflow_provider_sfbulk.local_org.bulk1.formats import CONTENT_TYPES, JSON_TYPE, NAMESPACE, ZIP_TYPES
+from airflow_provider_sfbulk.local_org.bulk1.formats import CONTENT_TYPES, JSON_TYPE, NAMESPACE, ZIP_TYPES, AsyncError
 from airflow_provider_sfbulk.local_org.bulk1.jobs import QUERIES, JobState
 from airflow_provider_sfbulk.local_org.data import ids
 from airflow_provider_sfbulk.local_org.data.schema import Schema
-from airflow_provider_sfbulk.local_org.http import xml_in
+from airflow_provider_sfbulk.local_org.http import xml
 
 OPERATIONS: Final = frozenset({"insert", "update", "upsert", "delete", "hardDelete", *QUERIES})
 """In exactly this case: "``INSERT`` is an error"."""
@@ -166,17 +165,17 @@ def _content_type(values: Mapping[str, str], version: str) -> str:
 
 def _from_xml(body: bytes) -> dict[str, str]:
     try:
-        root = xml_in.parse(body)
-    except xml_in.MalformedXmlError as error:
+        root = xml.parse(body)
+    except xml.MalformedXmlError as error:
         raise AsyncError("InvalidXml", f"Unable to parse Job: {error}") from error
-    if xml_in.local_name(root) != "jobInfo" or xml_in.namespace(root) != NAMESPACE:
+    if xml.local_name(root) != "jobInfo" or xml.namespace(root) != NAMESPACE:
         raise _unreadable()
     values: dict[str, str] = {}
     for child in root:
-        name = xml_in.local_name(child)
-        if name in values or len(child) or xml_in.namespace(child) != NAMESPACE:
+        name = xml.local_name(child)
+        if name in values or len(child) or xml.namespace(child) != NAMESPACE:
             raise _unreadable()
-        if not xml_in.is_nil(child):
+        if not xml.is_nil(child):
             values[name] = (child.text or "").strip()
     return values
 

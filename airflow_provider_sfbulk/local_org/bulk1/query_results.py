@@ -19,7 +19,7 @@ from airflow_provider_sfbulk.local_org.bulk1.formats import NAMESPACE
 from airflow_provider_sfbulk.local_org.bulk2 import results
 from airflow_provider_sfbulk.local_org.bulk2.csv_in import Dialect
 from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES, Field, Schema
-from airflow_provider_sfbulk.local_org.http import xml_out
+from airflow_provider_sfbulk.local_org.http import xml
 from airflow_provider_sfbulk.local_org.soql import Column, CompiledQuery
 
 NO_RECORDS: Final = "Records not found for this query"
@@ -158,7 +158,7 @@ class JsonWriter(_Nested):
 class XmlWriter(_Nested):
     """XML."""
 
-    start = f"{xml_out.DECLARATION}<queryResult {_NAMESPACES}>"
+    start = f"{xml.DECLARATION}<queryResult {_NAMESPACES}>"
     between = ""
     end = "</queryResult>"
 
@@ -171,8 +171,8 @@ class XmlWriter(_Nested):
         own = self._own[relationship]
         # The record's own id comes first whether it was selected or not, and once more where it was.
         selected = any(name == "Id" for name, _, _ in own)
-        parts = [xml_out.element("type", self._kind(record_id))]
-        parts.append(xml_out.element("Id", record_id) if selected else '<Id xsi:nil="true"/>')
+        parts = [xml.element("type", self._kind(record_id))]
+        parts.append(xml.element("Id", record_id) if selected else '<Id xsi:nil="true"/>')
         for name, field, place in own:
             if field is not None:
                 parts.append(_in_xml(name, field, row[place]))
@@ -226,7 +226,7 @@ def _in_xml(name: str, field: Field, value: Any) -> str:
     if value is None:
         return f'<{name} xsi:nil="true"/>'
     if field.type == "boolean":
-        return xml_out.element(name, "true" if value else "false")
+        return xml.element(name, "true" if value else "false")
     if field.type in NUMBER_TYPES and isinstance(value, float):
-        return xml_out.element(name, results.double_text(value))
-    return xml_out.element(name, str(value))
+        return xml.element(name, results.double_text(value))
+    return xml.element(name, str(value))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from airflow_provider_sfbulk.local_org.bulk1.formats import NAMESPACE
-from airflow_provider_sfbulk.local_org.http import xml_out
+from airflow_provider_sfbulk.local_org.http import xml
 
 _ERROR: Final = re.compile(r"(?P<code>\w+):(?P<message>.*):(?P<fields>(?:\S+ )*)--", re.DOTALL)
 """A row's error as CSV writes it."""
@@ -56,15 +56,15 @@ def in_json(rows: Sequence[RowResult]) -> str:
 
 def in_xml(rows: Sequence[RowResult]) -> str:
     """Write rows as XML."""
-    lines = [f'{xml_out.DECLARATION}<results xmlns="{NAMESPACE}">']
+    lines = [f'{xml.DECLARATION}<results xmlns="{NAMESPACE}">']
     for row in rows:
         if row.error:
             code, message, fields = _parts(row.error)
-            inner = "".join(xml_out.element("fields", name) for name in fields)
-            inner += xml_out.element("message", message) + xml_out.element("statusCode", code)
+            inner = "".join(xml.element("fields", name) for name in fields)
+            inner += xml.element("message", message) + xml.element("statusCode", code)
             lines.append(f"<result><errors>{inner}</errors><success>false</success><created>false</created></result>")
         else:
-            inner = f"{xml_out.element('id', row.record_id or '')}<success>true</success>"
+            inner = f"{xml.element('id', row.record_id or '')}<success>true</success>"
             lines.append(f"<result>{inner}<created>{_word(row.created)}</created></result>")
     return "".join([*lines, "</results>"])
 

@@ -18,8 +18,14 @@ from starlette.responses import Response, StreamingResponse
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.bulk1 import bodies, job_in, work
-from airflow_provider_sfbulk.local_org.bulk1.errors import AsyncError
-from airflow_provider_sfbulk.local_org.bulk1.formats import CONTENT_TYPES, INFO_TYPES, JSON_TYPE, XML_TYPE, ZIP_TYPES
+from airflow_provider_sfbulk.local_org.bulk1.formats import (
+    CONTENT_TYPES,
+    INFO_TYPES,
+    JSON_TYPE,
+    XML_TYPE,
+    ZIP_TYPES,
+    AsyncError,
+)
 from airflow_provider_sfbulk.local_org.bulk1.jobs import BatchEntry, BatchState, JobEntry, JobState
 from airflow_provider_sfbulk.local_org.bulk2 import csv_in
 from airflow_provider_sfbulk.local_org.http.incoming import Incoming
@@ -265,7 +271,8 @@ def _batch(call: Incoming) -> tuple[JobEntry, BatchEntry]:
 def _completed(call: Incoming) -> tuple[JobEntry, BatchEntry]:
     """Return a batch that has results: one that failed too, when rows of it were processed."""
     entry, batch = _batch(call)
-    has_some = batch.visible is BatchState.FAILED and batch.batch.processed and call.core.bulk1.has_results(batch.batch)
+    path = call.core.bulk1.result_path(batch.batch)
+    has_some = batch.visible is BatchState.FAILED and batch.batch.processed and path.exists()
     if batch.visible is not BatchState.COMPLETED and not has_some:
         # The words are known for failed batches; for those under way they are ours.
         message = "Records not processed" if batch.visible.is_final else "Batch not completed"

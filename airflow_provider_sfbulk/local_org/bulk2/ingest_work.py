@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Final
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.local_org import save
 from airflow_provider_sfbulk.local_org.bulk2 import csv_in, results
 from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Job, State
 from airflow_provider_sfbulk.local_org.core import Core
-from airflow_provider_sfbulk.local_org.data import columns, rows, save
+from airflow_provider_sfbulk.local_org.data import columns, rows
 
 SUCCESSFUL: Final = "successful"
 FAILED: Final = "failed"

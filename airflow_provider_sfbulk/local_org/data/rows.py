@@ -23,12 +23,12 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org import clock
 from airflow_provider_sfbulk.local_org.data import deleting
 from airflow_provider_sfbulk.local_org.data.cells import Cells, absent
-from airflow_provider_sfbulk.local_org.data.checking import Checking
 from airflow_provider_sfbulk.local_org.data.columns import DELETES, Plan
-from airflow_provider_sfbulk.local_org.data.person_accounts import is_person
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema
+from airflow_provider_sfbulk.local_org.data.standard_objects import is_person
 from airflow_provider_sfbulk.local_org.data.store import Store, key_of, quoted
 from airflow_provider_sfbulk.local_org.data.values import CLEAR, KEEP, RowError
+from airflow_provider_sfbulk.local_org.faults.rules import Checking
 
 _OPERATIONS: Final = (
     ({"insert", "upsert"}, "createable", "inserted"),

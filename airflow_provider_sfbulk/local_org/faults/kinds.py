@@ -25,7 +25,7 @@ from typing import Any, Final, Literal, get_args
 
 from starlette.responses import HTMLResponse, Response
 
-from airflow_provider_sfbulk.local_org.bulk1.errors import AsyncError
+from airflow_provider_sfbulk.local_org.bulk1.formats import AsyncError
 from airflow_provider_sfbulk.local_org.core import Core
 from airflow_provider_sfbulk.local_org.faults.calls import Dropped, Exchange, Fault
 from airflow_provider_sfbulk.local_org.http.replies import ApiError, OAuthError

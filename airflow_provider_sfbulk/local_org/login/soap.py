@@ -16,7 +16,7 @@ from starlette.responses import Response
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.core import Core
 from airflow_provider_sfbulk.local_org.data import ids
-from airflow_provider_sfbulk.local_org.http import xml_in, xml_out
+from airflow_provider_sfbulk.local_org.http import xml
 from airflow_provider_sfbulk.local_org.http.incoming import Incoming
 
 ENVELOPE: Final = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -57,10 +57,10 @@ class SoapFault(Exception):
         else:
             code, text = f"sf:{self.code}", f"{self.code}: {self.message}"
             kind = "LoginFault" if self.code != "UNSUPPORTED_API_VERSION" else "UnexpectedErrorFault"
-            inner = xml_out.element("sf:exceptionCode", self.code)
-            inner += xml_out.element("sf:exceptionMessage", self.message)
+            inner = xml.element("sf:exceptionCode", self.code)
+            inner += xml.element("sf:exceptionMessage", self.message)
             detail = f'<detail><sf:{kind} xsi:type="sf:{kind}">{inner}</sf:{kind}></detail>'
-        fault = xml_out.element("faultcode", code) + xml_out.element("faultstring", text) + detail
+        fault = xml.element("faultcode", code) + xml.element("faultstring", text) + detail
         return _envelope(
             f"<soapenv:Fault>{fault}</soapenv:Fault>", f'xmlns:sf="urn:fault.{api}.soap.sforce.com"', status=500
         )
@@ -89,8 +89,8 @@ async def _operation(call: Incoming, api: str) -> Element:
     if len(body) > _BODY_BYTES:
         raise SoapFault("soapenv:Client", f"the local org reads SOAP messages of at most {_BODY_BYTES} bytes")
     try:
-        envelope = xml_in.parse(bytes(body))
-    except xml_in.MalformedXmlError as error:
+        envelope = xml.parse(bytes(body))
+    except xml.MalformedXmlError as error:
         raise SoapFault("soapenv:Client", f"Unable to parse the message: {error}") from error
     content = envelope.find(f"{{{ENVELOPE}}}Body")
     if envelope.tag != f"{{{ENVELOPE}}}Envelope" or content is None or len(content) != 1:
@@ -112,7 +112,7 @@ def _login(core: Core, operation: Element, api: str, version: str) -> Response:
         raise SoapFault("UNSUPPORTED_API_VERSION", message)
     if not core.soap_login:
         raise SoapFault("INVALID_OPERATION", "SOAP API login() is disabled by default in this org.")
-    given = {xml_in.local_name(each): each.text or "" for each in operation}
+    given = {xml.local_name(each): each.text or "" for each in operation}
     username, password = given.get("username", ""), given.get("password", "")
     if not core.password_is(username, password):
         if not core.password_is(username, password + core.credentials.security_token):
@@ -148,14 +148,14 @@ def _result(core: Core, version: str, api: str) -> str:
         "userType": "Standard",
         "userUiSkin": "Theme3",
     }
-    info = "".join(f'<{k} xsi:nil="true"/>' if v is None else xml_out.element(k, v) for k, v in user.items())
+    info = "".join(f'<{k} xsi:nil="true"/>' if v is None else xml.element(k, v) for k, v in user.items())
     parts = [
-        xml_out.element("metadataServerUrl", f"{core.url}/services/Soap/m/{version}/{who.org_id[:15]}"),
-        xml_out.element("passwordExpired", "false"),
-        xml_out.element("sandbox", "false"),
-        xml_out.element("serverUrl", f"{core.url}/services/Soap/{letter}/{version}/{who.org_id[:15]}"),
-        xml_out.element("sessionId", core.sessions.open("api web").token),
-        xml_out.element("userId", who.user_id),
+        xml.element("metadataServerUrl", f"{core.url}/services/Soap/m/{version}/{who.org_id[:15]}"),
+        xml.element("passwordExpired", "false"),
+        xml.element("sandbox", "false"),
+        xml.element("serverUrl", f"{core.url}/services/Soap/{letter}/{version}/{who.org_id[:15]}"),
+        xml.element("sessionId", core.sessions.open("api web").token),
+        xml.element("userId", who.user_id),
         f"<userInfo>{info}</userInfo>",
     ]
     return f"<result>{''.join(parts)}</result>"
@@ -163,7 +163,7 @@ def _result(core: Core, version: str, api: str) -> str:
 
 def _envelope(inner: str, namespace: str, *, status: int = 200) -> Response:
     text = (
-        f'{xml_out.DECLARATION}<soapenv:Envelope xmlns:soapenv="{ENVELOPE}" {namespace} '
+        f'{xml.DECLARATION}<soapenv:Envelope xmlns:soapenv="{ENVELOPE}" {namespace} '
         f'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body>{inner}</soapenv:Body></soapenv:Envelope>'
     )
     return Response(text.encode(), status, headers={"Content-Type": CONTENT_TYPE})

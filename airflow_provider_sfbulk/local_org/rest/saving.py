@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from airflow_provider_sfbulk.local_org import save
 from airflow_provider_sfbulk.local_org.bulk2.csv_in import JobFailedError
 from airflow_provider_sfbulk.local_org.core import Core
-from airflow_provider_sfbulk.local_org.data import columns, save
+from airflow_provider_sfbulk.local_org.data import columns
 from airflow_provider_sfbulk.local_org.data.columns import Plan
 from airflow_provider_sfbulk.local_org.data.schema import SObject
 from airflow_provider_sfbulk.local_org.data.values import NotOfTypeError, RowError

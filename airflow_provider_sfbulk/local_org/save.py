@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from airflow_provider_sfbulk.local_org.core import Core
 from airflow_provider_sfbulk.local_org.data import rows
-from airflow_provider_sfbulk.local_org.data.checking import Checking
 from airflow_provider_sfbulk.local_org.data.columns import Plan
 from airflow_provider_sfbulk.local_org.data.values import CLEAR
+from airflow_provider_sfbulk.local_org.faults.rules import Checking
 
 
 def decide(

@@ -1,9 +1,13 @@
-"""XML from callers, read without what makes XML dangerous: no document type, no entities, nothing from elsewhere."""
+"""XML from callers, read without what makes XML dangerous: no document type, no entities, nothing from elsewhere. And XML
+that the org writes, as text.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from xml.etree.ElementTree import Element, ParseError
+from xml.sax.saxutils import escape
 
 from defusedxml import DefusedXmlException, ElementTree
 
@@ -42,3 +46,21 @@ def namespace(element: Element) -> str:
 def is_nil(element: Element) -> bool:
     """Whether the element says null."""
     return element.get(NIL, "").strip() in ("true", "1")
+
+
+# --- written ---
+
+DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>'
+
+_ILLEGAL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""Characters that XML 1.0 cannot have in any spelling."""
+
+
+def text(value: str) -> str:
+    """Write text. Characters that XML cannot have become question marks, for what Salesforce does is not known."""
+    return escape(_ILLEGAL.sub("?", value), {"\r": "&#13;"})
+
+
+def element(name: str, value: str) -> str:
+    """Write an element that holds text."""
+    return f"<{name}>{text(value)}</{name}>"
