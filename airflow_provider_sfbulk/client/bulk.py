@@ -1,4 +1,4 @@
-"""The public client: one line per call, on the flows of ``client/flows``. Its asynchronous twin: ``async_bulk.py``."""
+"""The public client: one line per call, on the flows of ``load`` and ``extract``. Its twin: ``async_bulk.py``."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ class Query:
     slowly: bool = False
     operator: str = "query"
     # Its successor may have tidied away the file that it was writing.
-    fenced: frozenset[str] = frozenset({"FencedError", "FileNotFoundError"})
+    fenced: frozenset[str] = frozenset({"FencedError", "StorageError"})
     output: Path = Path()
 
     def prepare(self, org: LocalOrg, folder: Path) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def test_what_a_batch_saves_after_the_abort_is_not_sent_again(
         task.start().run(load)
     with SalesforceBulkHook().get_conn() as client:
         client.ingest.abort(org.jobs[0].id)
-    monkeypatch.setattr(still, "LEAST_SECONDS", 1.0)
+    monkeypatch.setattr(still, "LEAST_SECONDS", 2.5)
     monkeypatch.setattr(still, "_LOOK_SECONDS", 0.05)
     org.core.faults.add("ingest.get", SavedLate(org, looks))
     result = task.start().run(load)
