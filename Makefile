@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 
-.PHONY: help demo ui test quick lint campaign fuzz canaries hygiene scale bench npm-clients witnesses clean
+.PHONY: help demo ui docs test quick lint campaign fuzz canaries hygiene scale bench npm-clients witnesses clean
 
 help:
 	@echo "make demo   a local org, a real Airflow, a load and an extract, and a report"
 	@echo "make ui     the same, and leave Airflow's UI running"
+	@echo "make docs   the documentation as a site, in build/docs/site; warnings are errors"
 	@echo "make test   lint, types and tests"
 	@echo "make quick  lint, types and the tests of client and operators: before a commit"
 	@echo "make lint   lint and types alone"
@@ -28,6 +29,9 @@ demo: $(DEMO)
 
 ui: $(DEMO)
 	$(BIN)/sfbulk-demo --ui
+
+docs: $(VENV)/.docs
+	NO_COLOR=1 $(BIN)/python -m docs_site
 
 test: lint
 	$(BIN)/python -m pytest
@@ -72,6 +76,10 @@ bench: $(VENV)/.bench
 
 $(VENV)/.bench: $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	@touch $@
 
 # A stamp is written last, so a set-up that failed is done again. The demo needs a fraction of what the tests need.

@@ -155,7 +155,7 @@ def test_links_lead_somewhere(page: str, target: str) -> None:
     found = (ROOT / page).parent / path if path else ROOT / page
     assert found.exists(), f"{page} points to {target}"
     if anchor:
-        assert anchor in {_anchor(heading) for heading in _HEADING.findall(found.read_text(encoding="utf-8"))}
+        assert anchor in {anchor_of(heading) for heading in _HEADING.findall(found.read_text(encoding="utf-8"))}
 
 
 def _run_test(test: Callable[..., Any], request: pytest.FixtureRequest) -> None:
@@ -163,6 +163,6 @@ def _run_test(test: Callable[..., Any], request: pytest.FixtureRequest) -> None:
     test(**{name: request.getfixturevalue(name) for name in inspect.signature(test).parameters})
 
 
-def _anchor(heading: str) -> str:
+def anchor_of(heading: str) -> str:
     """Give the anchor that GitHub makes of a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

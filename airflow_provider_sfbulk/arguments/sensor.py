@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -13,18 +14,25 @@ from airflow_provider_sfbulk.client.models import JobType
 
 
 def job_ids(name: str, value: Any) -> list[str]:
-    """Check a list of ids. Those of mapped tasks come as a list of each task's."""
+    """Check a list of ids. Those of mapped tasks come as a list of each task's; those of a template come as a text."""
     if isinstance(value, str):
-        raise SourceError(
-            f"{name} is a text, not a list of ids: one id is a job_id; for several pass the output of the task that "
-            "submitted the jobs, or use render_template_as_native_obj"
-        )
+        value = _listed(name, value)
     if not isinstance(value, Sequence):
         raise SourceError(f"{name} must be a list of job ids, not {shown(value)}")
     ids: list[str] = []
     for each in value:
         ids.extend(each if isinstance(each, (list, tuple)) else [each])
     return [job_id(name, each) for each in ids]
+
+
+def _listed(name: str, text: str) -> list[str]:
+    """Read the text that a template makes of a list: ids in brackets and quotes, or separated by commas."""
+    if not text.strip() or text.strip() == "None":
+        raise SourceError(
+            f"{name} is {'an empty text' if not text.strip() else 'the text None'}: its template found no job ids. Is the "
+            "task that it names in that DAG, and has it run?"
+        )
+    return [each for each in re.split(r"[\s,\[\]()'\"]+", text) if each]
 
 
 ARGUMENTS: Final = Arguments(

@@ -13,7 +13,7 @@ from airflow_provider_sfbulk.sensors.job import BulkJobSensor
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"job_ids": "750000000000001AAA"}, "job_ids is a text, not a list"),
+        ({"job_ids": " "}, "job_ids is an empty text: its template found no job ids"),
         ({"job_ids": ["750000000000001AAA"], "max_failed_records": -1}, "max_failed_records is"),
         ({"job_id": "750000000000001AAA", "max_failed_records": "1"}, "max_failed_records is"),
     ],

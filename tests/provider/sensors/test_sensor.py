@@ -165,8 +165,8 @@ def test_a_triggerer_that_could_not_ask_says_so(org: LocalOrg, task: FakeTask) -
         ({"job_ids": []}, "either job_id or job_ids"),
         ({"job_id": "750LO0000000001YAA", "job_ids": ["750LO0000000001YAA"]}, "either job_id or job_ids"),
         ({"job_id": "750LO0000000001YAA", "job_type": "Query"}, "ingest, query"),
-        ({"job_ids": "750LO0000000001YAA"}, "job_ids.*list"),
-        ({"job_ids": "['750LO0000000001YAA']"}, "job_ids.*list"),
+        ({"job_ids": "None"}, "the text None: its template found no job ids"),
+        ({"job_ids": "['750LO0000000001YAA', None]"}, "job id"),
         ({"job_id": "../limits"}, "job id"),
         ({"job_ids": ["750LO0000000001YAA", None]}, "job id"),
     ],
@@ -197,6 +197,16 @@ def test_ids_are_templates(org: LocalOrg) -> None:
 
 
 # --- failed records -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "written", ["{{ ids }}", "{{ ids | tojson }}", "{{ ids | join(',') }}", "{{ ids[0] }} {{ ids[1] }}", "{{ [ids] }}"]
+)
+def test_ids_that_a_template_makes_a_text_of_are_read(written: str, org: LocalOrg, task: FakeTask) -> None:
+    ids = [submit(2), submit(3)]
+    waiting = sensor(job_ids=written)
+    waiting.render_template_fields({"ids": ids})  # type: ignore[arg-type]
+    assert [info["id"] for info in task.start().run(waiting)] == ids
 
 
 def over(attempt: Any, waiting: BulkJobSensor, event: str = "final") -> Any:
