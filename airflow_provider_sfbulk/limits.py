@@ -70,6 +70,9 @@ CHUNK_RECORDS: Final = 200
 BATCHES_PER_DAY: Final = 15_000
 """Batches in a rolling 24 hours, shared by both generations of the Bulk API."""
 
+REPLICATION_DAYS: Final = 30
+"""Days that ``/sobjects/X/updated`` and ``/sobjects/X/deleted`` reach back ("Get Deleted", *REST API Developer Guide*)."""
+
 JOB_OPEN_HOURS: Final = 24
 """Hours that a job may stay ``Open``."""
 

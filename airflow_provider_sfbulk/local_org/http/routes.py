@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Final
 
 from starlette.responses import Response
@@ -63,8 +63,12 @@ class Route:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """What a path is matched with."""
-        pattern = re.sub(r"\{(\w+)\}", lambda m: _CAPTURED[m[1]], self.path)
-        return re.compile(re.sub(r"(\w+)\*", r"(?i:\1)", pattern) + "/?", re.ASCII)
+        return _pattern(self.path)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    pattern = re.sub(r"\{(\w+)\}", lambda m: _CAPTURED[m[1]], path)
+    return re.compile(re.sub(r"(\w+)\*", r"(?i:\1)", pattern) + "/?", re.ASCII)
 
 
 def _operation(method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
@@ -101,8 +105,6 @@ ROUTES: Final = (
     Route("data.identity", "GET", "/id/{org_id}/{user_id}", data_routes.identity),
     Route("data.resources", "GET", _DATA, RestHandler(data_routes.resources)),
     Route("data.limits", "GET", f"{_DATA}/limits", RestHandler(data_routes.show_limits)),
-    Route("data.search", "GET", f"{_DATA}/(?:search|parameterizedSearch)", RestHandler(data_routes.search)),
-    Route("data.search", "POST", f"{_DATA}/parameterizedSearch", RestHandler(data_routes.search)),
     Route("data.query", "GET", f"{_DATA}/query", RestHandler(queries.query)),
     Route("data.query_all", "GET", f"{_DATA}/queryAll*", RestHandler(queries.query_all)),
     Route("data.query_more", "GET", f"{_DATA}/query(?:All)?/{{locator}}", RestHandler(queries.more)),
@@ -162,13 +164,38 @@ ROUTES: Final = (
 )
 
 
+_NOT_SIMULATED: Final = {
+    f"{_SOBJECT}/\\w+/password": "passwords: sign in with those that it prints when it starts",
+    f"{_DATA}/(?:search|parameterizedSearch)(?:/.*)?": "search (SOSL): it has no index of words, query with SOQL instead",
+    f"{_DATA}/(?:chatter|connect)(?:/.*)?": "Chatter and Connect REST API",
+    f"{_DATA}/tooling(?:/.*)?": "Tooling API",
+    f"{_DATA}/(?:analytics|wave)(?:/.*)?": "reports, dashboards and CRM Analytics",
+    f"{_DATA}/ui-api(?:/.*)?": "User Interface API",
+    f"{_DATA}/(?:actions|process|quickActions)(?:/.*)?": "actions, flows, processes and approvals",
+    f"{_DATA}/(?:event|metadata|async-queries)(?:/.*)?": "platform events, metadata and Async SOQL",
+    f"{_SOBJECT}/(?:describe/.+|listviews(?:/.*)?|quickActions(?:/.*)?)": "layouts, list views and quick actions",
+    "/services/Soap/m/.*": "Metadata API",
+    "/services/apexrest(?:/.*)?": "Apex REST",
+    "/cometd(?:/.*)?": "Streaming API",
+}
+"""What Salesforce has and the local org does not, by path, in the words that refuse it."""
+
+
+@cache
+def _not_simulated() -> list[tuple[re.Pattern[str], str]]:
+    return [(_pattern(path), words) for path, words in _NOT_SIMULATED.items()]
+
+
 def find(method: str, path: str) -> tuple[Route, Mapping[str, str]]:
     """Return the route of a call, and what its path captured.
 
-    :raises ApiError: 404 for an unknown path, 405 for a method that the path does not have
+    :raises ApiError: 404 for an unknown path and for what is not simulated, 405 for a method that the path does not have
     """
     # The Salesforce CLI doubles the slash, as a recording of Bulk API 1.0 does; both were served.
     path = "/" + path.lstrip("/")
+    for pattern, words in _not_simulated():
+        if pattern.fullmatch(path):
+            raise ApiError(404, "FUNCTIONALITY_NOT_ENABLED", f"The local org does not simulate {words}")
     allowed: list[str] = []
     for route in ROUTES:
         matched = route.pattern.fullmatch(path)

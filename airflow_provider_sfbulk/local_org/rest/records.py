@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org import clock
 from airflow_provider_sfbulk.local_org.data import ids
 from airflow_provider_sfbulk.local_org.data.describe import describe_summary
@@ -121,7 +122,7 @@ def deleted(ask: Ask) -> Answer:
                 {"id": record_id, "deletedDate": clock.in_json(datetime.fromisoformat(when))}
                 for record_id, when in rows
             ],
-            "earliestDateAvailable": clock.in_json(end - timedelta(days=30)),
+            "earliestDateAvailable": clock.in_json(_earliest(ask)),
             "latestDateCovered": clock.in_json(end),
         }
     )
@@ -223,7 +224,19 @@ def _read(ask: Ask, sobject: SObject, record_id: str) -> Record:
     return records_of(ask, f"SELECT {wanted} FROM {sobject.name} WHERE Id = '{record_id}'")[0]  # noqa: S608 - SOQL
 
 
+def _earliest(ask: Ask) -> datetime:
+    return ask.core.clock.now() - timedelta(days=limits.REPLICATION_DAYS)
+
+
 def _span(ask: Ask) -> tuple[datetime, datetime]:
+    """Return the moments between which records were changed.
+
+    "Results are returned for no more than 30 days before the day the call is executed" (a call that began exactly 30 days
+    ago was seen to be refused); the start "must chronologically precede" the end "by more than one minute". The words are
+    those commonly reported.
+
+    :raises ApiError: ``INVALID_REPLICATION_DATE`` for others
+    """
     moments = []
     for name in ("start", "end"):
         try:
@@ -232,8 +245,12 @@ def _span(ask: Ask) -> tuple[datetime, datetime]:
         except (ValueError, OverflowError) as error:
             message = f"{name} is not a date and time: {ask.query.get(name, '')}"
             raise ApiError(400, "INVALID_REPLICATION_DATE", message) from error
-    if moments[0] >= moments[1]:
-        raise ApiError(400, "INVALID_REPLICATION_DATE", "startDate before endDate is required")
+    if moments[1] - moments[0] <= timedelta(minutes=1):
+        message = "endDate must be at least one minute greater than startDate"
+        raise ApiError(400, "INVALID_REPLICATION_DATE", message)
+    if moments[0] <= _earliest(ask):
+        message = f"startDate cannot be more than {limits.REPLICATION_DAYS} days ago"
+        raise ApiError(400, "INVALID_REPLICATION_DATE", message)
     return moments[0], moments[1]
 
 

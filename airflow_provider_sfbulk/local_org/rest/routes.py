@@ -9,7 +9,7 @@ from starlette.responses import Response
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.data.describe import describe, describe_summary
 from airflow_provider_sfbulk.local_org.http.incoming import Incoming
-from airflow_provider_sfbulk.local_org.http.replies import ApiError, NotFoundError, reply
+from airflow_provider_sfbulk.local_org.http.replies import NotFoundError, reply
 from airflow_provider_sfbulk.local_org.login.oauth import identity_body
 from airflow_provider_sfbulk.local_org.rest.ask import Answer, Ask
 
@@ -67,9 +67,3 @@ def describe_sobject(ask: Ask) -> Answer:
     sql = "SELECT Id, DeveloperName, Name, IsActive FROM RecordType WHERE SobjectType = ? AND IsDeleted = 0 ORDER BY Id"
     kinds = [(row[0], row[1], row[2], bool(row[3])) for row in ask.core.store.select(sql, (sobject.name,))]
     return Answer(describe(sobject, ask.core.schema, ask.version, kinds))
-
-
-def search(ask: Ask) -> Answer:  # noqa: ARG001 - operations are called alike
-    """``/search`` and ``/parameterizedSearch``: refused."""
-    message = "The local org has no search index: /search (SOSL) is not supported, query with SOQL instead"
-    raise ApiError(400, "FUNCTIONALITY_NOT_ENABLED", message)

@@ -204,8 +204,21 @@ def test_what_the_rest_api_refuses(rest: RestWitness, soql: str, code: str, mess
     assert found[1].startswith(message)
 
 
-def test_search_is_refused_by_name(rest: RestWitness) -> None:
-    for path in ("search?q=FIND+%7Bx%7D", "parameterizedSearch?q=x"):
-        status, code, message = rest.call("GET", path).error
-        assert (status, code) == (400, "FUNCTIONALITY_NOT_ENABLED")
-        assert "SOSL" in message
+@pytest.mark.parametrize(
+    ("method", "path", "named"),
+    [
+        ("GET", "search?q=FIND+%7Bx%7D", "SOSL"),
+        ("POST", "parameterizedSearch", "SOSL"),
+        ("POST", "sobjects/User/005000000000001/password", "passwords"),
+        ("GET", "chatter/feeds/news/me/feed-elements", "Chatter"),
+        ("GET", "tooling/query?q=SELECT+Id+FROM+ApexClass", "Tooling"),
+        ("GET", "analytics/reports/00O000000000001", "reports"),
+        ("GET", "sobjects/Account/describe/layouts", "layouts"),
+        ("GET", "/services/apexrest/anything", "Apex REST"),
+    ],
+)
+def test_what_is_not_simulated_is_refused_by_name(rest: RestWitness, method: str, path: str, named: str) -> None:
+    status, code, message = rest.call(method, path).error
+    assert (status, code) == (404, "FUNCTIONALITY_NOT_ENABLED")
+    assert message.startswith("The local org does not simulate ")
+    assert named in message

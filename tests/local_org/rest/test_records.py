@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from airflow_provider_sfbulk.local_org import LocalOrg
@@ -119,11 +121,34 @@ def test_a_refusal_names_its_fields(rest: RestWitness) -> None:
 def test_what_was_updated_and_deleted_since(rest: RestWitness, org: LocalOrg) -> None:
     kept, gone = rest.create("Account", Name="A"), rest.create("Account", Name="B")
     rest.call("DELETE", f"sobjects/Account/{gone}")
-    span = "?start=2020-01-01T00:00:00%2B00:00&end=2099-01-01T00:00:00Z"
+    span = f"?start={_days_ago(29)}&end=2099-01-01T00:00:00Z"
     assert rest.call("GET", f"sobjects/Account/updated/{span}").json["ids"] == [kept]
     body = rest.call("GET", f"sobjects/Account/deleted/{span}").json
     assert [each["id"] for each in body["deletedRecords"]] == [gone]
-    assert rest.call("GET", "sobjects/Account/updated?start=x").error[1] == "INVALID_REPLICATION_DATE"
+    assert body["earliestDateAvailable"] < _days_ago(29)
+
+
+@pytest.mark.parametrize("what", ["updated", "deleted"])
+@pytest.mark.parametrize(
+    ("start", "end", "why"),
+    [
+        (31, 0, "startDate cannot be more than 30 days ago"),
+        (9_000, 8_999, "startDate cannot be more than 30 days ago"),
+        (1, 1, "endDate must be at least one minute greater than startDate"),
+        (1, 2, "endDate must be at least one minute greater than startDate"),
+        (None, 0, "start is not a date and time: x"),
+    ],
+)
+def test_a_span_of_no_changes_that_are_kept_is_refused(
+    rest: RestWitness, what: str, start: int | None, end: int, why: str
+) -> None:
+    first = "x" if start is None else _days_ago(start)
+    found = rest.call("GET", f"sobjects/Account/{what}?start={first}&end={_days_ago(end)}").error
+    assert found == (400, "INVALID_REPLICATION_DATE", why)
+
+
+def _days_ago(days: int) -> str:
+    return (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def test_who_the_user_is(rest: RestWitness, org: LocalOrg) -> None:
