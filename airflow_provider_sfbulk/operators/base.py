@@ -106,6 +106,7 @@ class BulkJobOperator(TypedTemplates):
         self.job_link: str | None = None
         self.shown: ShownProgress
         self._client: BulkClient | None = None
+        self._ledger: TaskLedger | None = None
         self._is_told_to_end = False
         self.lineage: Lineage | None = None
         self._until: float | None = None
@@ -145,7 +146,8 @@ class BulkJobOperator(TypedTemplates):
 
     def ledger(self, context: Context) -> TaskLedger:
         """Give the ledger of a try."""
-        return open_ledger(context, self.ledger_retention)
+        self._ledger = open_ledger(context, self.ledger_retention)
+        return self._ledger
 
     def _show(self, client: BulkClient, job_ids: Sequence[str]) -> None:
         """Show the jobs in Airflow's UI, before anything is waited for."""
@@ -432,8 +434,8 @@ class BulkJobOperator(TypedTemplates):
         return True
 
     def _own_jobs(self, context: Context) -> list[str]:
-        """Jobs that this task has recorded, of the load or query it is at."""
-        return self.ledger(context).recorded_jobs()
+        """Jobs that this task has recorded, of the load or query it is at: only what this process does not know is read."""
+        return (self._ledger or self.ledger(context)).recorded_jobs()
 
     def _abort(self, client: BulkClient, job_ids: Sequence[str]) -> None:
         # Together: Airflow ends a process for good five seconds after it was told to end.

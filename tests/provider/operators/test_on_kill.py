@@ -13,6 +13,7 @@ import pytest
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
+from pytest_mock import MockerFixture
 from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.errors import StoppedError
@@ -68,6 +69,25 @@ def test_a_person_ends_the_task_and_the_jobs_are_aborted(
     kill_while_waiting(org, attempt, made(kind), kind)
     assert len(org.jobs) == (1 if kind == "query" else 3)
     assert states(org) == {"Aborted"}
+
+
+@pytest.mark.parametrize("kind", ["query", "ingest"])
+def test_a_process_that_has_five_seconds_left_reads_nothing_that_it_knows(
+    kind: str, org: LocalOrg, task: FakeTask, ended: Callable[..., None], mocker: MockerFixture
+) -> None:
+    attempt = task.start()
+    ended(attempt)
+    operator = made(kind)
+    reads = mocker.spy(attempt, "get")
+
+    def kill() -> None:
+        reads.reset_mock()
+        BulkJobOperator.on_kill(operator)
+
+    mocker.patch.object(operator, "on_kill", kill)
+    kill_while_waiting(org, attempt, operator, kind)
+    assert states(org) == {"Aborted"}
+    assert reads.call_count == 0
 
 
 @pytest.mark.parametrize("kind", ["query", "ingest"])
