@@ -3,8 +3,10 @@
 The facts (Airflow 3.3.2): a retry leaves ``max_tries`` alone, a user's clear sets it to the try's number plus the
 ``retries`` that the DAG has then; a success counts when the API server has taken it, and only then do listeners run, in the
 same process, which may die in between; a deferred task goes on in another process with the same try number; the event
-counts only while the task is deferred on that very trigger; ``on_kill`` of a trigger is called for a person's clear or mark
-alone; a worker that is told to end gets SIGTERM, for a deploy and for a person alike.
+counts only while the task is deferred on that very trigger; ``on_kill`` of a trigger is called for a person's clear or
+mark, and in a triggerer that is late when another one has taken the trigger over; a worker that is told to end gets
+SIGTERM, for a deploy and for a person alike; that a person has marked a try is recorded as an XCom by a listener, and
+XComs go with each new try.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from typing import Any, Protocol
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
 from airflow_provider_sfbulk.task import accepted
+from airflow_provider_sfbulk.task.ended_by_person import ENDED_XCOM_KEY
+from airflow_provider_sfbulk.task.progress import PROGRESS_XCOM_KEY
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from tests.simulator.driver import SimulatedDriver, TriggerersDriver
 from tests.simulator.faults import OPERATOR_FAULTS
@@ -121,7 +125,7 @@ class TaskInstance:
     dag_id, task_id, run_id, map_index = "dag", "task", "run", -1
 
     def __init__(self, airflow: AirflowTask, process: Process, world: World) -> None:
-        self.id = object()
+        self.id = f"ti-{process.number}"
         self.try_number = process.number
         self.task: Any = None
         self.state = "running"
@@ -143,20 +147,20 @@ class TaskInstance:
         """Tell the state."""
         return {self.run_id: {self.task_id: self._airflow.state}}
 
-    def is_ended_by_person(self) -> bool:
-        """Tell what Airflow's API server has recorded."""
-        self._meet("ask_state")
-        return self.try_number in self._airflow.ended_by_person
-
     def _meet(self, what: str) -> str | None:
-        fault = self._world.fault(what, OPERATOR_FAULTS[what], self._process.number)
-        if fault == "kill_before":
-            raise Killed
-        if fault == "freeze":
-            self._world.freeze(self._process.number)
-        if fault == "error":
-            raise failed(500)
-        return fault
+        return call_of_airflow(self._world, self._process, what)
+
+
+def call_of_airflow(world: World, process: Process, what: str) -> str | None:
+    """Give the baton back before a call of Airflow's API server, and meet the faults that are alike for all."""
+    fault = world.fault(what, OPERATOR_FAULTS[what], process.number)
+    if fault == "kill_before":
+        raise Killed
+    if fault == "freeze":
+        world.freeze(process.number)
+    if fault == "error":
+        raise failed(500)
+    return fault
 
 
 class AirflowTask:
@@ -176,7 +180,7 @@ class AirflowTask:
         """What the newest try has returned, once Airflow has taken its success."""
         self.state = "queued"
         self.xcoms: dict[str, Any] = {}
-        self.ended_by_person: set[int] = set()
+        self.marked: set[int] = set()
         """Tries that a person has marked."""
         self._was_cleared = False
         self.process: Process | None = None
@@ -198,6 +202,7 @@ class AirflowTask:
             self._subject.retried()
         self._states.current += 1
         self.state, self.deferral, self._returned = "running", None, None
+        self.xcoms.clear()
         self._start("execute", {})
 
     def _start(self, method: str, given: dict[str, Any]) -> None:
@@ -286,7 +291,9 @@ class AirflowTask:
 
     def mark_failed(self) -> None:
         """Let a person mark the task as failed, and clear it later."""
-        self.ended_by_person.add(self._states.current)
+        self.marked.add(self._states.current)
+        if PROGRESS_XCOM_KEY in self.xcoms:  # as the listener in the API server has it
+            self.xcoms[ENDED_XCOM_KEY] = {"ti_id": f"ti-{self._states.current}", "state": "failed"}
         self._ended_from_outside("failed")
         self._runner.later("a person clears the task", self.clear_failed)
 
@@ -331,7 +338,7 @@ class AirflowTask:
             deferral, self.deferral = self.deferral, None
             if deferral.process is not None:
                 deferral.process.kill()
-            self._runner.start("on_kill of the trigger", lambda p: self._kill_trigger(p, deferral), self._forgotten)
+            self._begin_on_kill(deferral)
 
     def _terminate(self, process: Process) -> None:
         process.signal()
@@ -350,7 +357,7 @@ class AirflowTask:
 
     def _begin_trigger(self, deferral: Deferral) -> None:
         def ended(process: Process, event: Any, error: BaseException | None) -> None:
-            if self.deferral is not deferral:
+            if self.deferral is not deferral or process is not deferral.process:
                 return
             if isinstance(error, Killed):  # another triggerer takes the trigger over
                 self._begin_trigger(deferral)
@@ -373,10 +380,27 @@ class AirflowTask:
             self._runner.later("the event once more", lambda: self.stray_event(payload))
         return payload
 
+    def _begin_on_kill(self, deferral: Deferral) -> None:
+        self._runner.start("on_kill of the trigger", lambda p: self._kill_trigger(p, deferral), self._forgotten)
+
     def _kill_trigger(self, process: Process, deferral: Deferral) -> None:
-        """Do as ``on_kill`` when Airflow has answered."""
-        if deferral.arguments["cancel_on_kill"] and deferral.number in self.ended_by_person:
-            drive(self._trigger(process, deferral)._abort())
+        trigger = self._trigger(process, deferral)
+        trigger.task_instance = TaskInstance(self, process, self._runner)
+        trigger.task_instance.id = f"ti-{deferral.number}"
+        drive(trigger.on_kill())
+
+    def late_triggerer(self) -> None:
+        """Let another triggerer take the trigger over; then Airflow has the late one cancel its own."""
+        deferral = self.deferral
+        if deferral is not None and (late := deferral.process) is not None:
+            self._begin_trigger(deferral)
+            late.kill()
+            self._runner.later("a late triggerer wakes up", lambda: self._begin_on_kill(deferral))
+
+    def read_xcom(self, process: Process, key: str) -> Any:
+        """Answer what a process asks for."""
+        call_of_airflow(self._runner, process, "ask_state")
+        return self.xcoms.get(key)
 
     def _trigger(self, process: Process, deferral: Deferral) -> BulkJobTrigger:
         trigger = BulkJobTrigger(**deferral.arguments)

@@ -108,6 +108,7 @@ class SimulatedDriver:
                 return Token(self._token, HOST)
             case Sleep(seconds, jitter):
                 fault = self._begin("sleep")
+                self._check()  # told to end meanwhile: it does not sleep at all
                 self._world.clock += 0.0 if fault == "skipped" else seconds * (1.0 - jitter * self._world.chance())
                 self._world.nap(self._process, seconds)
                 self._check()

@@ -73,14 +73,15 @@ OPERATOR_FAULTS: Final = {
     "return": ("kill_before", "freeze", "not_stored"),
     "trigger_sleep": ("kill_before", "freeze"),
     "event": ("twice", "error", "timeout"),
-    "outside": ("fail", "expire", "deploy", "mark_failed", "clear", "stray_event", "edit", "retries"),
+    "outside": ("fail", "expire", "deploy", "mark_failed", "clear", "stray_event", "edit", "retries", "late_triggerer"),
     "success": ("clear",),
 }
 """Kinds of fault of a whole operator, by kind of effect. ``write_file`` is no point where another process goes on.
 
 ``outside``: a job fails or is deleted at Salesforce; the worker is told to end for a ``deploy``; a person marks the task
 as failed or clears it; a deferred task is woken by the event of an older trigger; the DAG file
-is edited, so that later processes make another operator, or its ``retries`` are.
+is edited, so that later processes make another operator, or its ``retries`` are; a triggerer is late, another takes its
+trigger over, and Airflow has the late one cancel its own.
 """
 
 OPERATOR_EVERY: Final = tuple((effect, kind) for effect, kinds in OPERATOR_FAULTS.items() for kind in kinds)

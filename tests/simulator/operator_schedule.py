@@ -11,11 +11,12 @@ import asyncio
 import copy
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from random import Random
 from types import SimpleNamespace
 from typing import Any, Final
 
+from airflow.sdk.bases import xcom
 from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_sfbulk.client.effects import Reply, Request
@@ -144,8 +145,9 @@ class OperatorSchedule:
         return number == self._states.current
 
     def nap(self, process: Process, seconds: float) -> None:
-        """Let a process stand still for some steps, more for a longer sleep."""
+        """Let a process sleep for some steps, more for a longer sleep."""
         process.asleep_until = self._steps + self.rng.randint(1, 10 + min(60, int(5 * seconds)))
+        process.is_napping = True
 
     def later(self, label: str, act: Callable[[], Any]) -> None:
         """Do something at some later step."""
@@ -181,7 +183,7 @@ class OperatorSchedule:
         for job in self.org.jobs.values():
             if job.id not in before and isinstance(self.subject, Load):
                 self.subject.made(job)
-            for_person = bool(self.airflow.ended_by_person)
+            for_person = number in self.airflow.marked
             self.witness.applied(job, before.get(job.id, Job(job.id)), for_person=for_person)
         return reply
 
@@ -271,13 +273,14 @@ class OperatorSchedule:
         for each in (Load, Extract):
             if self._focus[0] in each.effects:
                 kind = each
-        return kind(self, self.org, self._files, self.rng, self._focus[0])
+        focus = self._focus[1] if self._focus[0] == "outside" else self._focus[0]
+        return kind(self, self.org, self._files, self.rng, focus)
 
     def _draw(self, effect: str, kinds: tuple[str, ...], *, is_clean: bool) -> str | None:
         if not self._faults or is_clean:
             return None
         is_reserved = self._faults == 1 and not self._was_focused and self._steps < RESERVED_STEPS
-        if effect == self._focus[0] and self.rng.random() < FOCUS:
+        if effect == self._focus[0] and self._focus[1] in kinds and self.rng.random() < FOCUS:
             kind = self._focus[1]
             self._was_focused = True
         elif effect == "success" or (self.rng.random() < self._chance and not is_reserved):
@@ -329,7 +332,6 @@ class OperatorSchedule:
     def _accident(self) -> None:
         """Let perhaps something happen that no process does."""
         process = self.airflow.process
-        is_killable = self.airflow.state in ("running", "deferred")
         half = self.org if isinstance(self.subject, Load) else self.org.queries
         if not self._was_focused and self.rng.random() < 0.05:
             if self._focus[0] == "download" and self._at_work and not self._has_failed:
@@ -338,10 +340,11 @@ class OperatorSchedule:
             elif self._focus[0] == "ask_state" and self._at_work:
                 self.note("a deploy")
                 self.airflow.deploy()
-            elif self._focus[0] == "abort" and is_killable:
+            elif self._focus[0] == "abort" and self._can_happen("mark_failed"):
                 self.note("a person marks the task as failed")
                 self.airflow.mark_failed()
-        fault = self._draw("outside", OPERATOR_FAULTS["outside"], is_clean=process is None or process.is_clean)
+        kinds = tuple(kind for kind in OPERATOR_FAULTS["outside"] if self._can_happen(kind))
+        fault = self._draw("outside", kinds, is_clean=process is None or process.is_clean)
         if fault is None:
             return
         self.note(f"outside: {fault}")
@@ -351,10 +354,12 @@ class OperatorSchedule:
             self.note(f"job {half.expire()} is deleted")
         elif fault == "deploy":
             self.airflow.deploy()
-        elif fault == "mark_failed" and is_killable:
+        elif fault == "mark_failed":
             self.airflow.mark_failed()
-        elif fault == "clear" and is_killable:
+        elif fault == "clear":
             self.airflow.clear()
+        elif fault == "late_triggerer":
+            self.airflow.late_triggerer()
         elif fault == "retries":
             self.subject.retries = self.rng.choice((0, 1, 3))
         elif fault == "edit":
@@ -362,9 +367,20 @@ class OperatorSchedule:
         elif fault == "stray_event":
             self.airflow.stray_event()
 
+    def _can_happen(self, accident: str) -> bool:
+        if accident in ("fail", "late_triggerer"):
+            return bool(self._at_work) and (accident == "fail" or self.airflow.state == "deferred")
+        if accident in ("mark_failed", "clear"):
+            return self.airflow.state in ("running", "deferred")
+        return accident != "deploy" or self.airflow.state == "running"
+
     def running(self) -> Process:
         """Give the process that has the baton."""
         return self._process
+
+    def read_xcom(self, *, key: str, **_: Any) -> Any:
+        """Read an XCom of the task instance in the running process."""
+        return self.airflow.read_xcom(self._process, key)
 
     def folder(self, path: str) -> Folder:
         """Give a folder as the running process sees it."""
@@ -403,6 +419,9 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
     def create_task(coroutine: Any) -> _Done:
         drive(coroutine)
         return _Done()
+
+    async def to_thread(act: Callable[..., Any], *given: Any) -> Any:
+        return act(*given)
 
     def open_output(path: Any, **_: Any) -> Folder:
         return schedule.folder(str(path))
@@ -444,12 +463,18 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
     places: list[tuple[Any, str, Any]] = [
         (base, "time", clock),
         (showing, "time", clock),
-        (base, "is_ended_by_person", TaskInstance.is_ended_by_person),
+        (xcom, "BaseXCom", SimpleNamespace(get_one=schedule.read_xcom)),
         (watcher, "time", clock),
         (
             job_trigger,
             "asyncio",
-            SimpleNamespace(sleep=sleep, create_task=create_task, CancelledError=asyncio.CancelledError),
+            SimpleNamespace(
+                sleep=sleep,
+                create_task=create_task,
+                to_thread=to_thread,
+                timeout=lambda _: nullcontext(),
+                CancelledError=asyncio.CancelledError,
+            ),
         ),
         (ingest, "open_output", open_output),
         (apart, "locate", locate),

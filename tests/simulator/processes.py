@@ -32,7 +32,7 @@ class World(Faults, Protocol):
         """Whether no try has replaced this one."""
 
     def nap(self, process: Process, seconds: float) -> None:
-        """Let a process stand still for some steps, more for a longer sleep."""
+        """Let a process sleep for some steps, more for a longer sleep."""
 
     def sends(self, process: Process, request: Request, what: str, *, alone: bool) -> None:
         """Look at a request before it is sent.
@@ -74,6 +74,8 @@ class Process:
     ) -> None:
         self.label, self.number, self.is_clean = label, number, is_clean
         self.asleep_until = 0
+        self.is_napping = False
+        """Whether it sleeps by itself, so that a signal wakes it up."""
         self.is_over = False
         self.is_dead = False
         self.is_writing = False
@@ -89,6 +91,7 @@ class Process:
     def step(self) -> None:
         """Let it run to before its next effect, or to its end. Called by whoever has the baton."""
         before, Process.running = Process.running, self
+        self.is_napping = False
         self._greenlet.parent = getcurrent()
         try:
             self._greenlet.switch()
@@ -111,8 +114,10 @@ class Process:
             self.on_sigterm()
 
     def signal(self) -> None:
-        """Send it SIGTERM: the handler runs where it stands."""
+        """Send it SIGTERM: the handler runs where it stands, and ends its sleep."""
         self._signalled = True
+        if self.is_napping:
+            self.asleep_until = 0
 
     def kill(self) -> None:
         """End it where it stands. Called by the scheduler: no other process may do it."""

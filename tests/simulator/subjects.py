@@ -23,8 +23,11 @@ from tests.simulator.storage import Files
 from tests.simulator.store import Killed
 
 COLUMNS = ("Name", "Key__c", "Amount__c")
-DEFERRED = frozenset({"defer", "trigger_sleep", "event"})
+DEFERRED = frozenset({"defer", "trigger_sleep", "event", "stray_event", "late_triggerer"})
 """Effects of a deferral."""
+
+ENDED = frozenset({"abort", "ask_state", "deploy", "late_triggerer"})
+"""Effects of a wait that is ended from outside."""
 
 SETTLING = frozenset({"download", "page", "list_pages", "create_file", "commit_file", "read_file", "remove_file"})
 """Effects after the wait."""
@@ -36,7 +39,7 @@ class Subject:
     """What both operators share.
 
     :param world: the scheduler
-    :param focus: kind of effect that is to happen, if it can
+    :param focus: kind of effect, or of accident, that is to happen, if it can
     """
 
     effects: ClassVar[frozenset[str]]
@@ -47,11 +50,11 @@ class Subject:
         self.retries = rng.choice((0, 1, 3))
         self.is_edited = False
         """Whether the DAG file says something else than in the beginning."""
-        self._waits = focus in {*DEFERRED, *SETTLING} or rng.random() < 0.9
+        self._waits = focus in {*DEFERRED, *SETTLING, *ENDED} or rng.random() < 0.9
         self._common: dict[str, Any] = {
             "wait_for_completion": self._waits,
             "deferrable": focus in DEFERRED or rng.random() < 0.5,
-            "cancel_on_kill": focus in {"abort", "ask_state"} or rng.random() < 0.8,
+            "cancel_on_kill": focus in ENDED or rng.random() < 0.8,
             "retries": self.retries,
         }
 

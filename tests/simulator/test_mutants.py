@@ -131,7 +131,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
                "        job_id = yield from _upload"),
     ),
     "was: a retry after the success loads everything again": (
-        Change(TaskLedger, "begin_load", "(before.is_done and before.taken == SUCCESS)", "before.is_done"),
+        Change(TaskLedger, "begin_load", "over = before.taken == SUCCESS or", "over = True or"),
     ),
 }  # fmt: skip
 

@@ -21,6 +21,7 @@ from airflow_provider_sfbulk.operators import (
 )
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.task.ledger import TaskLedger
+from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from tests.simulator import operator_schedule
 from tests.simulator.faults import OPERATOR_EVERY
 from tests.simulator.invariants import Violation
@@ -54,7 +55,7 @@ np.full(
 MADE: Final = """\
         info = yield from jobs.create(written)
         try:
-            on_job(info.id, number=number, records=part.records)
+            yield Aside(partial(on_job, info.id, number=number, records=part.records))
             yield from jobs.upload(info.id, part.body)
 """
 MADE_WITH_DATA: Final = """\
@@ -78,6 +79,7 @@ NO_PAGE: Final = """\
 
 FAVOURED: Final = {
     "aborts on a deploy": ("ask_state", "error"),
+    "aborts in a triggerer that is late": ("outside", "late_triggerer"),
     "takes a result file with fewer rows": ("download", "rows_missing"),
     "aborts when Airflow does not say why it ends": ("ask_state", "error"),
 }
@@ -91,6 +93,9 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
     "aborts on a deploy": (Change(BulkJobOperator, "_is_ended_by_person", "return is_ended", "return True or is_ended"),),
     "aborts when Airflow does not say why it ends": (
         Change(BulkJobOperator, "_is_ended_by_person", "return False", "return True"),
+    ),
+    "aborts in a triggerer that is late": (
+        Change(BulkJobTrigger, "_abort_if_ended", "if await self._is_ended_by_person()", "if True"),
     ),
     "sends again what Salesforce has deleted": (Change(load.Load, "close_last", CLOSE, CLOSE_OR_SEND),),
     "sends a failed job's records again": (Change(outcome._Pass, "_part", SAVED, SAVED_TOO),),
