@@ -126,7 +126,7 @@ class SimulatedDriver:
             case Aside(act):
                 act()
             case Concurrently(flows, limit):
-                self._begin("together")
+                self._begin("concurrently")
                 self._depth += 1
                 try:
                     return self._together(flows, limit, ledger)

@@ -36,7 +36,7 @@ FAULTS: Final = {
     "authorize": ("kill_before", "freeze", "no_connection"),
     "sleep": ("kill_before", "freeze", "skipped"),
     "now": ("kill_before", "freeze", "jump"),
-    "together": ("kill_before", "freeze"),
+    "concurrently": ("kill_before", "freeze"),
     "get": GET_FAULTS,
     "set": SET_FAULTS,
     "read": READ_FAULTS,
