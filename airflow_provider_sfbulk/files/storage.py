@@ -65,6 +65,13 @@ class SourceFile:
                 file = self.place.fs.open(self.place.path, "rb", block_size=READ_BLOCK_BYTES)
         return cast("BinaryIO", _Reading(file, self.place))
 
+    def size(self) -> int:
+        """Ask for its bytes."""
+        with named("read", self.place):
+            if self.place.is_local:
+                return Path(self.place.path).stat().st_size
+            return int(self.place.fs.info(self.place.path)["size"] or 0)
+
 
 def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str = "source") -> list[SourceFile]:
     """Find the file of that path or URI, or all files of a pattern (``*``, ``?``, ``[…]``), in the order of their names.

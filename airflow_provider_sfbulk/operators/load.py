@@ -31,6 +31,7 @@ from airflow_provider_sfbulk.client.sources.open import Rules
 from airflow_provider_sfbulk.client.waiting.wait import look_now
 from airflow_provider_sfbulk.files.paths import is_path, text_of
 from airflow_provider_sfbulk.files.report import Report, ReportFiles
+from airflow_provider_sfbulk.files.room import check_room
 from airflow_provider_sfbulk.files.staging import Staging
 from airflow_provider_sfbulk.task.ledger import input_changed
 from airflow_provider_sfbulk.task.lineage import Lineage, field_types, file_place, is_wanted, object_place
@@ -122,6 +123,7 @@ class Load:
                 left_behind.remove()
         mode = self._operator.mode
         cut = self._cut(mode)
+        check_room(cut.part_bytes, self._operator.max_concurrent_jobs, self._input.found())
         staging = self._staging(self._ledger.attempt)
         note = Round.note(cut, attempt=self._ledger.attempt, mode=mode)
         note |= {"plan": dict(plan), "files": self._input.files}

@@ -153,6 +153,10 @@ class LoadInput:
         another source."""
         return [[number, file.path] for number, file in self._found] if self._is_files else None
 
+    def found(self) -> list[SourceFile]:
+        """Give the files; none for records, a callable or a query."""
+        return self._files() if self._is_files else []
+
     def pin(self, files: Sequence[Any] | None) -> None:
         """Read these files from now on, whatever is found where they came from.
 

@@ -1,4 +1,8 @@
-"""Temporary files: without a name, readable by this process alone, gone with it, also when it is killed."""
+"""Temporary files: without a name, readable by this process alone, gone with it, also when it is killed.
+
+They lie where ``TMPDIR`` says. When it is not set and the system's place is memory, as ``/tmp`` is on many distributions,
+they lie in ``/var/tmp`` if that is a disk: the parts of a load would take some 400 MB of a worker's memory otherwise.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,14 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO
+from pathlib import Path
+from typing import IO, Final
 
 from airflow_provider_sfbulk.client.errors import StorageError
+
+_DISK: Final = Path("/var/tmp")  # noqa: S108 - files there have no name
+_MOUNTS: Final = Path("/proc/self/mounts")
+_IN_MEMORY: Final = frozenset({"tmpfs", "ramfs"})
 
 
 class TemporaryFile:
@@ -20,13 +29,15 @@ class TemporaryFile:
     """
 
     def __init__(self, memory_bytes: int | None = None, *, folder: str | os.PathLike[str] | None = None) -> None:
-        self._folder = folder
+        self._folder = folder or _usual_folder()
         with self._named():
             self._file: IO[bytes]
             if memory_bytes is None:
-                self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by close()
+                self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed by close()
             else:
-                self._file = tempfile.SpooledTemporaryFile(memory_bytes)  # noqa: SIM115
+                self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
+                    memory_bytes, dir=None if self._folder is None else os.fspath(self._folder)
+                )
 
     def write(self, data: bytes, /) -> int:
         """Write the next bytes."""
@@ -77,13 +88,43 @@ class TemporaryFile:
             code = errno.errorcode.get(error.errno or 0, type(error).__name__)
             what = "is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "cannot be used"
             raise StorageError(
-                f"the folder for temporary files, {self._folder or _place()}, {what} ({code}). Make room there, or set "
+                f"the folder for temporary files, {self._folder or 'TMPDIR'}, {what} ({code}). Make room there, or set "
                 "TMPDIR to a folder with more. A retry goes on with what is done"
             ) from error
 
 
-def _place() -> str:
+def folder() -> str:
+    """Give the folder for temporary files.
+
+    :raises StorageError: when the system has none that can be written to
+    """
+    found = _usual_folder()
+    if found is None:
+        raise StorageError("there is no folder for temporary files that can be written to: set TMPDIR to one")
+    return found
+
+
+def _usual_folder() -> str | None:
     try:
-        return tempfile.gettempdir()
+        usual = tempfile.gettempdir()
     except OSError:
-        return "TMPDIR"
+        return None
+    if any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")):
+        return usual
+    disk = os.fspath(_DISK)
+    return disk if _is_memory(usual) and not _is_memory(disk) and os.access(disk, os.W_OK | os.X_OK) else usual
+
+
+def _is_memory(folder: str) -> bool:
+    """Whether a folder lies in memory. False where the system does not say."""
+    try:
+        lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    real = Path(folder).resolve()
+    # device, mount point, type, …; of several mounts at one point the last one counts
+    mounts = [(Path(fields[1]), fields[2]) for line in lines if len(fields := line.split()) > 2]
+    around = [
+        (len(point.parts), order, kind) for order, (point, kind) in enumerate(mounts) if real.is_relative_to(point)
+    ]
+    return bool(around) and max(around)[2] in _IN_MEMORY

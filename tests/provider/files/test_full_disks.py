@@ -139,6 +139,7 @@ def test_temporary_files_that_fill_the_disk_are_named(
     what: str, small: Path, accounts: LocalOrg, task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(small))
+    monkeypatch.setenv("TMPDIR", str(small))
     monkeypatch.setattr(parts, "MEMORY_BYTES", 1000 if what == "parts" else 10_000_000)
     monkeypatch.setattr(results, "_SPOOL_BYTES", 1000)
     monkeypatch.setattr("airflow_provider_sfbulk.client.results.spool._MEMORY_BYTES", 1000)

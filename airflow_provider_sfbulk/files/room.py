@@ -1,0 +1,49 @@
+"""Whether the disk for temporary files has room for a load, before it begins."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from airflow_provider_sfbulk.client.errors import StorageError
+from airflow_provider_sfbulk.client.parts.split import MEMORY_BYTES
+from airflow_provider_sfbulk.client.parts.temporary import folder
+from airflow_provider_sfbulk.files.storage import SourceFile
+
+log = logging.getLogger(__name__)
+
+
+def check_room(part_bytes: int, at_once: int, files: Sequence[SourceFile]) -> None:
+    """Check the room for the parts that are uploaded at the same time.
+
+    :param part_bytes: of a part at most
+    :param at_once: parts that lie in temporary files at the same time
+    :param files: of the input, when it is files; parts of plain CSV are no larger than their files
+    :raises StorageError: when there is too little room for certain. When the size of the input is not known, that is a
+        warning: a load of parts up to 4 MB needs no room at all
+    """
+    needed = part_bytes * at_once
+    size = sum(each.size() for each in files) if files and all(_is_plain(each) for each in files) else None
+    if size is not None:
+        needed = min(needed, size)
+    free = shutil.disk_usage(folder()).free
+    if min(needed, part_bytes) <= MEMORY_BYTES or free >= needed:
+        return
+    text = (
+        f"the folder for temporary files, {folder()}, has {_megabytes(free)} free, and this load needs "
+        f"{'up to ' if size is None else ''}{_megabytes(needed)}: {at_once} parts of {_megabytes(part_bytes)} at most at "
+        "the same time. Make room there, set TMPDIR to a folder with more, or lower max_concurrent_jobs or part_bytes"
+    )
+    if size is not None:
+        raise StorageError(text)
+    log.warning("%s", text)
+
+
+def _is_plain(file: SourceFile) -> bool:
+    return PurePosixPath(file.name).suffix.casefold() in {".csv", ".tsv", ".txt"}
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"
