@@ -18,8 +18,24 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-TOGETHER = "tests/airflow/"
-"""Tests that share one Airflow, which takes most of a minute to start."""
+FIRST = (
+    *(
+        "tests/airflow/",
+        "tests/kills/",
+        "tests/clears/",
+        "tests/watch/",
+        "tests/parity/test_mutants.py",
+        "tests/test_docs.py",
+    ),
+    *("tests/simulator/", "tests/provider/"),
+)
+"""What takes longest, so that no process is left with it at the end."""
+
+TOGETHER = ("tests/airflow/", "tests/kills/")
+"""Folders whose tests share what takes long to set up: one Airflow, and the process that forks the tries."""
+
+APART = ("tests/simulator/", "tests/test_docs.py")
+"""Files whose tests share nothing, and take long."""
 
 # Airflow reads its settings once, when a test module imports it: this comes before.
 for inherited in [name for name in os.environ if name.startswith(("AIRFLOW", "_AIRFLOW"))]:
@@ -33,14 +49,24 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 
-class OneAirflow(LoadScopeScheduling):
-    """Every test goes to whichever process is free, but those of one Airflow together to one, and first."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    items.sort(
+        key=lambda item: next((at for at, place in enumerate(FIRST) if item.nodeid.startswith(place)), len(FIRST))
+    )
+
+
+class ByFile(LoadScopeScheduling):
+    """A file, or a folder of :data:`TOGETHER`, goes to whichever process is free: what its tests share is made once."""
 
     def _split_scope(self, nodeid: str) -> str:
         # xdist's own groups are marks, which have no effect with pytest 9.2 (xdist 3.8).
-        return TOGETHER if nodeid.startswith(TOGETHER) else nodeid
+        if nodeid.startswith(APART):
+            return nodeid
+        return next((place for place in TOGETHER if nodeid.startswith(place)), nodeid.partition("::")[0])
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneAirflow:
-    """Say how tests are dealt out to the processes."""
-    return OneAirflow(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """Say how tests are dealt out to the processes: in their order, not by how many a file has."""
+    config.option.loadscopereorder = False
+    return ByFile(config, log)

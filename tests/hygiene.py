@@ -48,10 +48,10 @@ def needed(name: str = NAME, seen: set[str] | None = None) -> Iterator[Distribut
 
 def licence_of(each: Distribution) -> str:
     """Give a distribution's licence, as its metadata says it."""
-    said = each.metadata.get("License-Expression") or ""
+    said = each.metadata.get("License-Expression") or ""  # type: ignore[attr-defined]
     classified = [line.rpartition("::")[2].strip() for line in each.metadata.get_all("Classifier") or ()
                   if line.startswith("License ::")]  # fmt: skip
-    written = (each.metadata.get("License") or "").strip().splitlines()
+    written = (each.metadata.get("License") or "").strip().splitlines()  # type: ignore[attr-defined]
     return said or ", ".join(classified) or (written[0][:60] if written else "")
 
 

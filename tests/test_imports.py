@@ -16,7 +16,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
@@ -142,6 +142,15 @@ def is_in(module: str, part: str) -> bool:
     return module == part or module.startswith(f"{part}.")
 
 
+def is_in_any(module: str, parts: Iterable[str]) -> bool:
+    return any(is_in(module, part) for part in parts)
+
+
+def named(wrong: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Leave the modules with something wrong."""
+    return {module: what for module, what in wrong.items() if what}
+
+
 def requirement_name(requirement: str) -> str:
     found = re.match(r"[\w.-]+", requirement)
     assert found is not None
@@ -152,7 +161,7 @@ def part_of(module: str) -> str:
     return max((part for part in ALLOWED if is_in(module, part)), key=len)
 
 
-MODULES: Final = dict(sources(PACKAGE))
+IMPORTS: Final = {module: imports(path) for module, path in sources(PACKAGE)}
 
 
 def test_the_parser_sees_imports_of_every_kind(tmp_path: Path) -> None:
@@ -164,22 +173,30 @@ def test_the_parser_sees_imports_of_every_kind(tmp_path: Path) -> None:
     assert imports(path) == {"httpx", f"{PACKAGE}.limits", f"{CLIENT}.errors", "requests.adapters"}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_only_what_its_part_may(module: str) -> None:
-    allowed = ALLOWED[part_of(module)]
-    own = {each for each in imports(MODULES[module]) if is_in(each, PACKAGE)}
-    assert {each for each in own if not any(is_in(each, part) for part in allowed)} == set()
+def test_a_module_imports_only_what_its_part_may() -> None:
+    wrong = {
+        module: {each for each in imported if is_in(each, PACKAGE) and not is_in_any(each, ALLOWED[part_of(module)])}
+        for module, imported in IMPORTS.items()
+    }
+    assert named(wrong) == {}
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if is_in(each, CLIENT) or is_in(each, LOCAL_ORG)])
-def test_neither_the_client_nor_the_local_org_knows_airflow(module: str) -> None:
-    assert not {each for each in imports(MODULES[module]) if is_in(each, "airflow")}
+def test_neither_the_client_nor_the_local_org_knows_airflow() -> None:
+    wrong = {
+        module: {each for each in imported if is_in(each, "airflow")}
+        for module, imported in IMPORTS.items()
+        if is_in_any(module, {CLIENT, LOCAL_ORG})
+    }
+    assert named(wrong) == {}
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if not is_in(each, LOCAL_ORG)])
-def test_http_libraries_are_imported_by_drivers_only(module: str) -> None:
-    http = {each for each in imports(MODULES[module]) if any(is_in(each, library) for library in HTTP_LIBRARIES)}
-    assert not http or is_in(module, f"{CLIENT}.http") or is_in(module, f"{PACKAGE}.demo")
+def test_http_libraries_are_imported_by_drivers_only() -> None:
+    wrong = {
+        module: {each for each in imported if is_in_any(each, HTTP_LIBRARIES)}
+        for module, imported in IMPORTS.items()
+        if not is_in_any(module, {LOCAL_ORG, f"{CLIENT}.http", f"{PACKAGE}.demo"})
+    }
+    assert named(wrong) == {}
 
 
 @pytest.mark.parametrize("part", [CLIENT, LOCAL_ORG, f"{LOCAL_ORG}.org", f"{LOCAL_ORG}.pytest_plugin"])
@@ -197,13 +214,16 @@ def test_the_pytest_plugin_costs_other_projects_next_to_nothing() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-@pytest.mark.parametrize("module", [each for each in MODULES if not is_in(each, LOCAL_ORG)])
-def test_what_a_module_imports_is_installed_with_the_package(module: str) -> None:
+def test_what_a_module_imports_is_installed_with_the_package() -> None:
     """Every package that is imported is a dependency, or comes with Airflow itself, or is an extra that is looked for."""
     declared = {requirement_name(each) for each in METADATA["project"]["dependencies"]}
-    tops = {each.partition(".")[0] for each in imports(MODULES[module])} - set(sys.stdlib_module_names) - {PACKAGE}
-    foreign = {each for each in tops if not declared & {name.lower() for name in DISTRIBUTIONS.get(each, ())}}
-    assert foreign - WITH_OTHERS <= OPTIONAL.get(module, set())
+    wrong = {}
+    for module, imported in IMPORTS.items():
+        if not is_in(module, LOCAL_ORG):
+            tops = {each.partition(".")[0] for each in imported} - set(sys.stdlib_module_names) - {PACKAGE}
+            foreign = {each for each in tops if not declared & {name.lower() for name in DISTRIBUTIONS.get(each, ())}}
+            wrong[module] = foreign - WITH_OTHERS - OPTIONAL.get(module, set())
+    assert named(wrong) == {}
 
 
 def test_every_part_that_is_named_exists() -> None:

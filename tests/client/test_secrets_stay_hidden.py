@@ -91,7 +91,7 @@ def run(flow, session, given_replies):
                 count += 1
                 assert count < 100
                 if isinstance(reply, Exception):
-                    error = reply
+                    error = reply  # type: ignore[assignment]
                 else:
                     result = reply
             case Now() | Sleep():

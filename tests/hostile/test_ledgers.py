@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from airflow.sdk._shared.secrets_masker import reset_secrets_masker
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from airflow_provider_sfbulk.local_org import LocalOrg
 from tests.hostile.fuzz import EXAMPLES, values
 from tests.hostile.judge import check_shown
 from tests.hostile.ledgers import GONE, SCENES
-from tests.provider.conftest import no_old_secrets, no_pauses, org, reset_secrets_masker
+from tests.provider.conftest import no_old_secrets, no_pauses, org
 
 __all__ = ["no_old_secrets", "no_pauses", "org"]
 

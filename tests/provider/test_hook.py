@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -116,7 +115,7 @@ def test_the_api_version_of_the_hook_wins(org: LocalOrg) -> None:
 def test_every_way_of_login_works(flow: str, org: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> None:
     token = token_of(SalesforceBulkHook().get_conn()) if flow == "access_token" else ""
     app = {"client_id": org.client_id}
-    connection: dict[str, Any] = {
+    connection: Any = {
         "client_credentials": {"extra": app | {"client_secret": org.client_secret}},
         "jwt_bearer": {"login": org.username, "extra": app | {"private_key": org.private_key}},
         "refresh_token": {"extra": app | {"client_secret": org.client_secret, "refresh_token": org.refresh_token}},
@@ -165,14 +164,21 @@ def test_a_connection_of_the_official_type_works_as_it_is(
     flow: str, prefix: str, org: LocalOrg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The form of the official type stores every field, the empty ones too."""
-    blank = ("security_token", "domain", "consumer_key", "consumer_secret", "private_key", "private_key_file_path")
+    blank: tuple[str, ...] = (
+        "security_token",
+        "domain",
+        "consumer_key",
+        "consumer_secret",
+        "private_key",
+        "private_key_file_path",
+    )
     blank += ("organization_id", "instance", "instance_url", "proxies", "version", "client_id")
     token = token_of(SalesforceBulkHook().get_conn()) if flow == "access_token" else ""
     org.core.trusted_network = flow == "soap_login by organization"
     app = {"consumer_key": org.client_id, "client_id": "my-load"}
     secret = {"consumer_secret": org.client_secret}
     login = {"login": org.username, "password": org.password}
-    connection: dict[str, Any] = {
+    connection: Any = {
         "soap_login": {**login, "extra": app | secret | {"security_token": org.security_token}},
         "soap_login by organization": {**login, "extra": {"organization_id": org.org_id, "client_id": "my-load"}},
         "jwt_bearer": {"login": org.username, "extra": app | {"private_key": org.private_key}},
@@ -234,7 +240,7 @@ def test_proxies_that_cannot_be_read_are_refused(proxies: Any, monkeypatch: pyte
 
 
 @pytest.fixture
-def masked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def masked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What Airflow is asked to mask, as it is asked."""
     asked: list[str] = []
     real = sdk_log.mask_secret
@@ -270,8 +276,8 @@ def test_secrets_are_masked_before_they_are_used(
 
 def test_airflows_masker_hides_the_token(org: LocalOrg) -> None:
     token = token_of(SalesforceBulkHook().get_conn())
-    assert token not in str(sdk_log.redact(f"Authorization: Bearer {token}"))
-    assert org.client_secret not in str(sdk_log.redact(f"client_secret={org.client_secret}&x=1"))
+    assert token not in str(sdk_log.redact(f"Authorization: Bearer {token}"))  # type: ignore[attr-defined]
+    assert org.client_secret not in str(sdk_log.redact(f"client_secret={org.client_secret}&x=1"))  # type: ignore[attr-defined]
 
 
 # --- whole loads ------------------------------------------------------------------------------------------------------

@@ -385,7 +385,7 @@ class AirflowTask:
 
     def _kill_trigger(self, process: Process, deferral: Deferral) -> None:
         trigger = self._trigger(process, deferral)
-        trigger.task_instance = TaskInstance(self, process, self._runner)
+        trigger.task_instance = TaskInstance(self, process, self._runner)  # type: ignore[assignment]
         trigger.task_instance.id = f"ti-{deferral.number}"
         drive(trigger.on_kill())
 

@@ -25,7 +25,8 @@ def done(records: int) -> JobInfo:
 
 
 def run(replies, job_info, **options):
-    hand, sinks = Hand(replies), {}
+    hand = Hand(replies)
+    sinks: dict[int, Kept] = {}
 
     def make_sink(index):
         sinks[index] = sinks.get(index) or Kept()
@@ -34,8 +35,8 @@ def run(replies, job_info, **options):
     try:
         found = hand.run(pages(QUERY, job_info, make_sink, **options))
     finally:
-        hand.sinks = sinks
-        run.last = hand
+        hand.sinks = sinks  # type: ignore[attr-defined]
+        run.last = hand  # type: ignore[attr-defined]
     return hand, found
 
 
@@ -86,7 +87,7 @@ def test_a_page_that_is_not_whole_is_read_again_from_its_own_locator(bad):
 def test_a_page_that_never_comes_whole_is_given_up_after_five_tries():
     with pytest.raises(errors.TransportError):
         run([CUT] * 9, done(1))
-    assert len(run.last.requests) == 5
+    assert len(run.last.requests) == 5  # type: ignore[attr-defined]
 
 
 def test_a_page_whose_sink_counts_too_few_records_is_read_again():

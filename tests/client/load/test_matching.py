@@ -83,7 +83,7 @@ def results_of(
         for row in origin:
             cells = load.rows[row] if file == "unprocessed" else load.echo(row)
             rows.append([*("of no interest" for _ in own), *("" if i in blanked else cells[i] for i in order)])
-        results[file] = take([*own, *(case(load.columns[i]) for i in order)], rows, form, data.draw(dialects))
+        results[file] = take([*own, *(case(load.columns[i]) for i in order)], rows, form, data.draw(dialects))  # type: ignore[operator]
     return results
 
 

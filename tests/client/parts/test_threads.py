@@ -59,7 +59,7 @@ def test_no_more_tasks_are_taken_than_are_run_ahead() -> None:
     results = in_order(tasks(), ahead=2)
     next(results)
     assert len(taken) == 3
-    results.close()
+    results.close()  # type: ignore[attr-defined]
     assert len(taken) == 3
     assert not [each for each in threading.enumerate() if each.name.startswith("sfbulk-rows")]
 

@@ -111,9 +111,9 @@ def test_a_refusal_is_told_with_salesforces_own_words():
 
 def test_too_many_calls_at_once_pass_but_the_days_calls_do_not():
     at_once = refused(403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentRequests (Concurrent API Requests) Limit exceeded.")
-    assert error_for(at_once, method="GET", path="/").daily is False
+    assert error_for(at_once, method="GET", path="/").daily is False  # type: ignore[attr-defined]
     total = refused(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
-    assert error_for(total, method="GET", path="/").daily is True
+    assert error_for(total, method="GET", path="/").daily is True  # type: ignore[attr-defined]
 
 
 def test_a_web_page_with_status_200_is_not_an_answer():

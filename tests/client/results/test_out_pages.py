@@ -193,7 +193,7 @@ def test_a_page_of_many_row_groups_is_whole(tmp_path, monkeypatch):
 def test_what_is_not_the_whole_page_is_refused_and_leaves_nothing(tmp_path, kind, reply, body):
     page = file_page(kind, tmp_path, expect_header=tuple(HEADER))
     assert is_refused(page, reply, body)
-    assert page.file is None
+    assert not page.file
     assert files(tmp_path) == []
     # Fetched again, it is as if nothing had been.
     pour(page, page_reply(3), [BODY])

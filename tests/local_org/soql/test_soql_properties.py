@@ -6,7 +6,7 @@ from __future__ import annotations
 import operator
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -210,7 +210,7 @@ CONDITIONS = st.recursive(
 
 
 @pytest.fixture
-def records(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+def records(database: sqlite3.Connection) -> sqlite3.Connection:
     database.executemany(
         "INSERT INTO Account (Id, Name, NumberOfEmployees, Active__c, Founded__c, IsDeleted) "
         "VALUES (:Id, :Name, :NumberOfEmployees, :Active__c, :Founded__c, 0)",

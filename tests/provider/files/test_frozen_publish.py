@@ -5,10 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import signal
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +14,16 @@ import pytest
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from tests.provider.buckets import BUCKET, names, read
-from tests.provider.files.shared_task import SharedTask
+from tests.provider.files.shared_task import SharedTask, Worker
 from tests.provider.readings import SOQL, fill_readings, many, truth
+
+
+@pytest.fixture(scope="module")
+def worker(s3: Any) -> Iterator[Worker]:
+    """The process: one for all tests, since importing Airflow takes seconds."""
+    worker = Worker()
+    yield worker
+    worker.end()
 
 
 @pytest.mark.parametrize(
@@ -32,12 +37,12 @@ from tests.provider.readings import SOQL, fill_readings, many, truth
     ],
 )
 def test_a_process_that_was_stopped_puts_nothing_over_its_successors_extract(
-    kind: str, number: int, page_records: int, s3: Any, folder: str, org: LocalOrg, tmp_path: Path
+    kind: str, number: int, page_records: int, worker: Worker, s3: Any, folder: str, org: LocalOrg, tmp_path: Path
 ) -> None:
     fill_readings(org, tmp_path / "seed", many(25))
     org.core.page_records = 5
     states = tmp_path / "states.json"
-    arguments = {
+    arguments: dict[str, Any] = {
         "task_id": "task",
         "soql": SOQL,
         "output_path": f"s3://minio@{BUCKET}/{folder}",
@@ -46,31 +51,9 @@ def test_a_process_that_was_stopped_puts_nothing_over_its_successors_extract(
         "deferrable": False,
         "retries": 2,
     }
-    child = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "tests.provider.files.shared_task",
-            str(states),
-            kind,
-            str(number),
-            json.dumps(arguments),
-        ],
-        cwd=Path(__file__).parents[3],
-        stderr=subprocess.PIPE,
-    )
-    try:
-        _, status = os.waitpid(child.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status), "it has ended before it came to that step"
-        summary = SharedTask(states).start().run(BulkQueryOperator(**{**arguments, "page_records": page_records}))
-        os.kill(child.pid, signal.SIGCONT)
-        _, error = child.communicate(timeout=60)
-    finally:
-        if child.poll() is None:
-            child.kill()
-            child.wait()
-    assert child.returncode == 1
-    assert b"FencedError" in error or b"StorageError" in error
+    worker.stop_in(states=str(states), connection=org.connection, kind=kind, number=number, arguments=arguments)
+    summary = SharedTask(states).start().run(BulkQueryOperator(**{**arguments, "page_records": page_records}))
+    assert worker.go_on() in {"FencedError", "StorageError"}
     manifest = json.loads(read(s3, summary["manifest"]))
     assert [file["uri"] for file in manifest["files"]] == summary["files"]
     assert names(s3, folder) == {"_manifest.json", *(file["name"] for file in manifest["files"])}

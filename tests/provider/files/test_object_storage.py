@@ -252,7 +252,7 @@ def test_paths_of_objects_are_taken_everywhere(make: Any, s3: Any, folder: str, 
 
 
 def test_a_upath_with_its_own_options_needs_no_connection(s3: Any, folder: str, org: LocalOrg, task: FakeTask) -> None:
-    options = {"key": "key", "secret": "secret", "client_kwargs": {"endpoint_url": s3.meta.endpoint_url}}
+    options: Any = {"key": "key", "secret": "secret", "client_kwargs": {"endpoint_url": s3.meta.endpoint_url}}
     s3.put_object(Bucket=BUCKET, Key=f"{folder}/in.csv", Body=b"Name\nOne\n")
     root = UPath(f"s3://{BUCKET}/{folder}", **options)
     summary = task.start().run(load(source=root / "in.csv", results_path=root / "results"))

@@ -203,7 +203,6 @@ def test_a_upath_brings_its_own_storage(org: LocalOrg, task: FakeTask) -> None:
     summary = task.start().run(operator)
     assert [row["Name"] for row in org.records("Account")] == ["One"]
     assert UPath(summary["results"]["successful"][0]).read_text().count("\n") == 2
-    operator = extract(output_path=UPath("memory://bucket/lake"))
-    summary = FakeTask().start().run(operator)
+    summary = FakeTask().start().run(extract(output_path=UPath("memory://bucket/lake")))
     assert summary["files"][0].startswith("memory://bucket/lake/part-")
     assert UPath(summary["files"][0]).read_text().count("\n") == 2

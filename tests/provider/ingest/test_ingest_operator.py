@@ -23,7 +23,7 @@ from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from tests.provider.conftest import FakeTask
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"Name": 'Umbrella, "Stand" Co', "External_Key__c": "A-1", "NumberOfEmployees": 12},
     {"Name": "Ünïcödé 東京\nsecond line", "External_Key__c": "A-2", "NumberOfEmployees": None},
     {"Name": "Parasol Works", "External_Key__c": "A-3", "NumberOfEmployees": 7},
@@ -155,7 +155,7 @@ def test_max_failed_records_is_a_number_or_a_fraction(
 
 
 def test_a_small_job_is_noticed_without_deferring(org: LocalOrg, task: FakeTask) -> None:
-    assert operator(source=ROWS, deferrable=True).execute(task.start().context)["successful"] == 3
+    assert operator(source=ROWS, deferrable=True).execute(task.start().context)["successful"] == 3  # type: ignore[call-overload]
 
 
 def test_the_link_to_the_job_is_there_before_the_wait(org: LocalOrg, task: FakeTask) -> None:

@@ -366,14 +366,14 @@ class TestMappedTasks:
             mapped = BulkIngestOperator.partial(task_id="a", sobject="Account", source="/a.csv").expand(
                 operation=["insert", "upsrt"]
             )
-        assert mapped.unmap({"operation": "insert"}).operation == "insert"
+        assert mapped.unmap({"operation": "insert"}).operation == "insert"  # type: ignore[attr-defined]
         with pytest.raises(SourceError, match="'upsert'"):
             mapped.unmap({"operation": "upsrt"})
 
 
 def test_setting_an_argument_later_is_no_way_around() -> None:
     made = ingest(source=ROWS)
-    made.operation = "upsrt"
+    made.operation = "upsrt"  # type: ignore[assignment]
     with pytest.raises(SourceError, match="'upsert'"):
         made.execute({})
 

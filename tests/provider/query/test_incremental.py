@@ -471,7 +471,7 @@ def test_a_watermark_that_cannot_be_moved_is_moved_by_the_retry(org: LocalOrg, r
     def away(*_: Any) -> None:
         raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 500}))
 
-    attempt.set_of_asset = away  # type: ignore[method-assign]
+    attempt.set_of_asset = away  # type: ignore[assignment]
     with pytest.raises(LedgerError, match="is published, but the watermark"):
         attempt.run(extract(folder))
     assert runs.watermark is None
