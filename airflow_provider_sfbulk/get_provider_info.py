@@ -7,8 +7,9 @@ from typing import Any
 INTEGRATION = "Salesforce Bulk API"
 
 
-def _text(label: str, description: str, **schema: Any) -> dict[str, Any]:
-    return {"label": label, "description": description, "schema": {"type": ["string", "null"], **schema}}
+def _text(section: str, label: str, description: str, **schema: Any) -> dict[str, Any]:
+    typed = {"type": ["string", "null"], "section": section, **schema}
+    return {"label": label, "description": description, "schema": typed}
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -28,6 +29,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators.ingest", "operators.query")],
         "sensors": [_modules("sensors.job")],
         "triggers": [_modules("triggers.job", "triggers.reserve")],
+        # No "plugins": Airflow finds ours by its entry point, and would report it as registered twice (3.3.2).
         "extra-links": ["airflow_provider_sfbulk.links.job.BulkJobLink"],
         "connection-types": [
             {
@@ -40,59 +42,87 @@ def get_provider_info() -> dict[str, Any]:
                     "placeholders": {
                         "host": "https://login.salesforce.com",
                         "login": "loader@acme.example",
-                        "password": "only for the password and soap_login flows",
+                        "password": "only for the flows password and soap_login",
                     },
                 },
-                "conn-fields": {
-                    "auth_flow": _text(
-                        "Way of login",
-                        "Seen from the fields that are filled when left empty.",
-                        enum=[
-                            "jwt_bearer",
-                            "client_credentials",
-                            "refresh_token",
-                            "password",
-                            "soap_login",
-                            "access_token",
-                            None,
-                        ],
-                    ),
-                    "client_id": _text("Client id", "Consumer key of the app in Salesforce."),
-                    "client_secret": _text("Client secret", "Consumer secret of the app.", format="password"),
-                    "private_key": _text(
-                        "Private key",
-                        "PEM text of the key whose certificate the app holds (jwt_bearer).",
-                        format="password",
-                    ),
-                    "private_key_file": _text("Private key file", "Path of the PEM file, instead of its text."),
-                    "audience": _text(
-                        "Audience", "aud of the JWT; https://login.salesforce.com, or test for sandboxes, when empty."
-                    ),
-                    "refresh_token": _text("Refresh token", "For the refresh_token flow.", format="password"),
-                    "security_token": _text(
-                        "Security token",
-                        "Added to the password unless the worker's address is trusted.",
-                        format="password",
-                    ),
-                    "organization_id": _text("Organization id", "Of a portal user's org, for soap_login."),
-                    "access_token": _text("Access token", "A ready session; it cannot be renewed.", format="password"),
-                    "instance_url": _text("Instance URL", "Only with an access token: https://acme.my.salesforce.com"),
-                    "api_version": _text("API version", "As 66.0.", pattern=r"^\d\d\.0$"),
-                    "allowed_hosts": _text(
-                        "Allowed hosts", "Hosts besides Salesforce's own that may get the token, separated by commas."
-                    ),
-                    "ca_file": _text("CA file", "Certificates to trust instead of the system's."),
-                    "proxy": _text(
-                        "Proxy", "http://proxy.example:3128, instead of the environment's.", format="password"
-                    ),
-                    "timeout": {
-                        "label": "Timeout",
-                        "description": "Seconds in which Salesforce must have answered, and be silent at most.",
-                        "schema": {"type": ["number", "null"], "minimum": 1},
-                    },
-                },
+                "conn-fields": _fields(),
             }
         ],
+    }
+
+
+def _fields() -> dict[str, Any]:
+    """Describe the fields of the form that are kept in the extra: by way of login, in the order of use."""
+    app, jwt, credentials = "App in Salesforce", "JWT bearer", "Client credentials"
+    refresh, password = "Refresh token", "Password, SOAP login"
+    token, network = "Access token", "API and network"
+    keys = "Setup > External Client App Manager > the app > Settings > OAuth Settings > Consumer Key and Secret."
+    return {
+        "auth_flow": _text(
+            app,
+            "Way of login",
+            "Leave empty: it follows from the fields that are filled. Recommended: jwt_bearer.",
+            enum=["jwt_bearer", "client_credentials", "refresh_token", "password", "soap_login", "access_token"],
+        ),
+        "client_id": _text(app, "Client id", f"The app's consumer key, for every flow but soap_login. {keys}"),
+        "private_key": _text(
+            jwt,
+            "Private key",
+            "PEM text of the key whose certificate is uploaded to the app: Setup > External Client App Manager > the app > "
+            "Settings > Flow Enablement > Enable JWT Bearer Flow. Username is needed, too.",
+            format="password",
+        ),
+        "private_key_file": _text(jwt, "Private key file", "Path of the PEM file on the worker, instead of its text."),
+        "audience": _text(
+            jwt,
+            "Audience",
+            "Rarely needed. Empty: https://login.salesforce.com, or https://test.salesforce.com for a sandbox.",
+        ),
+        "client_secret": _text(
+            credentials,
+            "Client secret",
+            f"The app's consumer secret. {keys} The flow needs the My Domain URL above (Setup > My Domain).",
+            format="password",
+        ),
+        "refresh_token": _text(
+            refresh, "Refresh token", "From a login that a person approved once for this app.", format="password"
+        ),
+        "security_token": _text(
+            password,
+            "Security token",
+            "Salesforce sends it by e-mail: the user's picture > Settings > Reset My Security Token. Not needed where the "
+            "worker's address is trusted (Setup > Network Access).",
+            format="password",
+        ),
+        "organization_id": _text(
+            password, "Organization id", "Of a portal user's org, for soap_login. Setup > Company Information."
+        ),
+        "access_token": _text(
+            token, "Access token", "A session that exists already; it cannot be renewed.", format="password"
+        ),
+        "instance_url": _text(
+            token, "Instance URL", "The host of that session: https://acme.my.salesforce.com (Setup > My Domain)."
+        ),
+        "api_version": _text(network, "API version", "As 66.0. Empty: this package's default.", pattern=r"^\d\d\.0$"),
+        "timeout": {
+            "label": "Timeout",
+            "description": "Seconds that one call may take, and stay silent. Empty: 120.",
+            "schema": {"type": ["number", "null"], "minimum": 1, "section": network},
+        },
+        "proxy": _text(
+            network,
+            "Proxy",
+            "http://proxy.example:3128. Empty: HTTPS_PROXY of the worker's environment.",
+            format="password",
+        ),
+        "ca_file": _text(
+            network, "CA file", "Path of the certificates to trust. Empty: the system's, or REQUESTS_CA_BUNDLE."
+        ),
+        "allowed_hosts": _text(
+            network,
+            "Allowed hosts",
+            "Hosts besides Salesforce's own that may receive the token, separated by commas. Almost always empty.",
+        ),
     }
 
 

@@ -31,6 +31,9 @@ OUTSIDE: Final = {
 
 _LINK: Final = re.compile(r"(?<=\]\()(?!\w+:|#)([^)\s#]*)(#[^)\s]*)?(?=\))")
 _SITE_LINK: Final = re.compile(rf"(?<=\]\(){re.escape(SITE)}([^)#\s]+)")
+_CELL_BAR: Final = re.compile(r"(?<=`)\\\|(?=`)|(?<=\w )\\\|(?= \w)")
+"""A bar inside of code inside of a table: the repository's renderer wants it escaped, the site's does not."""
+
 _FENCE: Final = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 
 
@@ -59,6 +62,7 @@ def written_pages() -> dict[str, str]:
 
 def led(text: str, source: Path, page: str) -> str:
     """Give a page's text with its links as the site has them; blocks of code stay as they are."""
+    text = _CELL_BAR.sub("|", text)
     text = _SITE_LINK.sub(lambda link: f"{'../' * page.count('/')}{link[1].rstrip('/')}.md", text)
     pieces, end = [], 0
     for fence in _FENCE.finditer(text):

@@ -30,6 +30,20 @@ _ROLE: Final = re.compile(r":(?:class|meth|func|data|mod|attr):`~?([^`]*)`")
 _CODE: Final = re.compile(r"``(.+?)``", re.DOTALL)
 
 
+_CHOICE: Final = re.compile(r"Literal\[[^\]]*\]")
+_UNION: Final = re.compile(r" \| (?![^\[]*\])")
+
+SPELLED: Final = {
+    "Seconds": "float | timedelta",
+    "AnyPath": "str | Path | ObjectStoragePath | UPath",
+    "Nulls": "str",
+    **dict.fromkeys(
+        ("SourceFormatName", "DelimiterName", "BlankIds", "Operation", "ColumnDelimiter", "LineEnding"), "str"
+    ),
+    **dict.fromkeys(("FileFormat", "ConcurrencyMode", "JobType", "ContentType"), "str"),
+}
+"""Names of types in signatures, as a user writes them: an enumeration's word will do."""
+
 LARGE: Final = 9_999
 """Numbers above are written with their thousands apart."""
 
@@ -48,8 +62,9 @@ def prose(text: str | None) -> str:
 
 
 def cell(text: str) -> str:
-    """Make text fit for a cell of a table."""
-    return " ".join(text.split()).replace("|", "\\|")
+    """Make text fit for a cell of a table; inside of code a bar is no border."""
+    pieces = re.split(r"(`[^`]*`)", " ".join(text.split()))
+    return "".join(piece if piece.startswith("`") else piece.replace("|", "\\|") for piece in pieces)
 
 
 def parts_of(docstring: str | None) -> tuple[str, dict[str, str], list[tuple[str, str]]]:
@@ -90,11 +105,15 @@ def default_of(parameter: inspect.Parameter) -> str:
 
 
 def type_of(parameter: inspect.Parameter) -> str:
-    """Write a type as the code has it."""
-    text = parameter.annotation if isinstance(parameter.annotation, str) else getattr(
-        parameter.annotation, "__name__", str(parameter.annotation)
-    )  # fmt: skip
-    return "" if parameter.annotation is parameter.empty else f"`{text}`"
+    """Write a type as a user needs it: choices are in the meaning, and outputs of tasks fit every templated argument."""
+    if parameter.annotation is parameter.empty:
+        return ""
+    text = parameter.annotation if isinstance(parameter.annotation, str) else str(parameter.annotation)
+    text = _CHOICE.sub("str", text)
+    for name, written in SPELLED.items():
+        text = re.sub(rf"\b{name}\b", written, text)
+    kinds = list(dict.fromkeys(each for each in _UNION.split(text) if each != "XComArg"))
+    return f"`{' | '.join(kinds)}`"
 
 
 def accepted(name: str, check: Callable[[str, Any], Any]) -> str:
@@ -103,7 +122,8 @@ def accepted(name: str, check: Callable[[str, Any], Any]) -> str:
         check(name, Nothing())
     except SfBulkError as error:
         said = str(error).removeprefix(name).strip()
-        return re.split(r",? not an? Nothing|: a Nothing|, not", said)[0].removeprefix("must be ").removeprefix("is ")
+        said = re.split(r",? not an? Nothing|: a Nothing|, not", said)[0].removeprefix("must be ").removeprefix("is ")
+        return "" if said.startswith(("not ", "like ")) else said
     return ""
 
 
@@ -119,7 +139,7 @@ def operator_page(classes: Iterable[type]) -> Iterator[str]:
                 continue
             said = params.get(parameter.name, "").replace(" (templated)", "")
             limits = accepted(parameter.name, checks[parameter.name]) if parameter.name in checks else ""
-            limits = "" if limits in PLAIN else f" *Takes {limits}.*"
+            limits = "" if limits in PLAIN else f". *Takes {limits}.*"
             templated = "yes" if parameter.name in getattr(each, "template_fields", ()) else ""
             anchor = f'<a id="{each.__name__.lower()}-{parameter.name}"></a>'
             yield (
@@ -219,7 +239,7 @@ def option_rows(parameter: inspect.Parameter, function: Callable[..., Any]) -> I
 def connection_page() -> Iterator[str]:
     """Write the fields of the connection's form."""
     (form,) = get_provider_info()["connection-types"]
-    yield "| key in the extra | in the form | type | meaning |\n| --- | --- | --- | --- |"
+    yield "| key in the extra | in the form | type | for | meaning |\n| --- | --- | --- | --- | --- |"
     for name, field in form["conn-fields"].items():
         schema = field["schema"]
         kind = (
@@ -228,7 +248,7 @@ def connection_page() -> Iterator[str]:
             else schema["type"]
         )
         kind = ", ".join(f"`{each}`" for each in schema["enum"] if each) if "enum" in schema else kind
-        yield f"| `{name}` | {cell(field['label'])} | {kind} | {cell(field.get('description') or '')} |"
+        yield f"| `{name}` | {cell(field['label'])} | {kind} | {schema['section']} | {cell(field['description'])} |"
 
 
 def model_page(each: type) -> Iterator[str]:

@@ -49,7 +49,7 @@ Airflow's UI   {ui}   (no login)
                Login URL {org}
                Client id {client_id}
                Client secret {client_secret}
-               and then Test
+               and after Save the plug icon in its row, Test Connection
 Ctrl-C ends Airflow and the local org."""
 
 

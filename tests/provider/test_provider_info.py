@@ -79,7 +79,13 @@ def test_the_form_has_a_field_for_every_setting_and_no_other() -> None:
 
 def test_the_form_offers_every_way_of_login() -> None:
     offered = CONNECTION["conn-fields"]["auth_flow"]["schema"]["enum"]
-    assert set(offered) == {*map(str, AuthFlow), None}
+    assert set(offered) == set(map(str, AuthFlow))  # no None: Airflow's form would show the word "null"
+
+
+def test_the_fields_are_grouped_and_each_says_what_it_is() -> None:
+    sections = [field["schema"]["section"] for field in CONNECTION["conn-fields"].values()]
+    assert sorted(sections, key=sections.index) == sections  # a section's fields stand together
+    assert all(len(field["description"]) > 20 for field in CONNECTION["conn-fields"].values())
 
 
 def test_secret_fields_are_shown_as_dots() -> None:
