@@ -69,7 +69,7 @@ class Client:
             info: dict[str, object] = json.loads(self.send("GET", path)[1])
             if info["state"] in ("JobComplete", "Failed", "Aborted"):
                 return info
-            time.sleep(0.01)
+            time.sleep(0.1)
 
 
 def accounts(rows: int) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""``python -m airflow_provider_sfbulk.local_org``: an org until it is told to stop."""
+"""``python -m airflow_provider_sfbulk.local_org``: an org that runs until it is stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The org's time: real time plus what a test has advanced it by."""
+"""The org's time: real time plus what a test has added to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ROOM: Final = timedelta(days=366)
 
 
 class Clock:
-    """Aware UTC time that can be pushed forward. Safe to use from several threads."""
+    """Aware UTC time that can be moved forward. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._ahead = timedelta()
@@ -24,13 +24,13 @@ class Clock:
         return datetime.now(UTC) + self._ahead if frozen is None else frozen
 
     def advance(self, seconds: float) -> None:
-        """Push the time forward, and wake whoever waits on :attr:`lock`.
+        """Move the time forward, and wake the threads that wait on :attr:`lock`.
 
         :raises ValueError: for less than nothing
         :raises OverflowError: beyond the year 9999
         """
         if seconds < 0:
-            raise ValueError("time only goes forward")
+            raise ValueError("time only moves forward")
         with self._moved:
             if self._frozen is not None:
                 _ = self._frozen + timedelta(seconds=seconds) + _ROOM
@@ -43,13 +43,13 @@ class Clock:
             self._moved.notify_all()
 
     def freeze(self, at: datetime | None = None) -> None:
-        """Stop the time, at a moment of one's own or now."""
+        """Stop the time at a given moment, or now."""
         with self._moved:
             self._frozen = self.now() if at is None else at
             self._moved.notify_all()
 
     def unfreeze(self) -> None:
-        """Let the time go on from where it stands."""
+        """Let the time run on from where it is."""
         with self._moved:
             if self._frozen is not None:
                 self._ahead = self._frozen - datetime.now(UTC)

@@ -50,7 +50,7 @@ class Core:
     :ivar login_host: host name under which the org is as ``login.salesforce.com``: good for logging in, by other flows
         than client credentials, and for nothing else. None: there is no such host
     :ivar compress: whether answers are compressed for callers that accept it
-    :ivar mistakes: exceptions inside the org; each is a mistake in this package
+    :ivar mistakes: exceptions inside the org; each is a bug in this package
     """
 
     url: str

@@ -154,7 +154,7 @@ class JobTable(Generic[EntryT]):
         shutil.rmtree(self.folder(entry.job), ignore_errors=True)
 
     def folder(self, job: AnyJob) -> Path:
-        """Return where the job's files lie."""
+        """Return the folder of the job's files."""
         return self._folder / job.id
 
     def now(self) -> datetime:

@@ -41,7 +41,7 @@ class LocalOrg(Control):
         not again
     :param schema: describe answers of further objects: a JSON file, or what it would hold
     :param data: SQLite file that outlives the process, with records, jobs, credentials and sessions; its job files
-        lie in a folder beside it. None: everything is thrown away at the end
+        are in a folder beside it. None: everything is thrown away at the end
     :param job_seconds: how long a job takes, by the org's clock; 0 is at once
     :param batch_records: records of one batch of an ingest job, 10,000 as in Salesforce; fewer let a small test have
         several
@@ -81,7 +81,7 @@ class LocalOrg(Control):
         """Start the org; it answers when this returns.
 
         :raises SeedError: when the seed folder cannot be loaded
-        :raises ValueError: for a schema that is none
+        :raises ValueError: for a document that is no schema
         """
         self._folder = Path(tempfile.mkdtemp(prefix="local-org-"))
         try:
@@ -294,7 +294,7 @@ class LocalOrg(Control):
 
         Values are as ``schema`` says they are stored: numbers are numbers, booleans 0 and 1, moments text.
 
-        :param include_deleted: also what lies in the recycle bin
+        :param include_deleted: also what is in the recycle bin
         :raises LookupError: for an object that the org does not have
         """
         known = self.core.schema.get(sobject)
@@ -331,7 +331,7 @@ class LocalOrg(Control):
             seed.load(self.core, Path(self._seed))
 
     def _resume(self, core: Core) -> None:
-        """Take up the jobs that an earlier process left undone."""
+        """Resume the jobs that an earlier process left undone."""
         for entry in core.jobs:
             if entry.job.state in (State.UPLOAD_COMPLETE, State.IN_PROGRESS):
                 take_up(core, entry)
@@ -339,7 +339,7 @@ class LocalOrg(Control):
             bulk1_work.resume(core, older)
 
     def _failed(self, entry: AnyEntry[Any], error: Exception) -> None:
-        """Fail a job in whose work this package made a mistake, and keep the mistake for the end."""
+        """Fail a job that a bug of this package stopped, and keep the error for :meth:`close`."""
         core = self.core
         core.mistakes.append(error)
         if not isinstance(entry, Entry):

@@ -1,6 +1,6 @@
 """Saving rows, wherever they come from: what is decided about them with the org's locks and troubles, then written.
 
-Whoever saves holds ``core.saving`` around both.
+The caller holds ``core.saving`` around both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def decide(
     null: str = CLEAR,
     is_serial: bool = False,
 ) -> rows.Outcome:
-    """Say what becomes of some rows; arguments as for :func:`~.rows.decide`.
+    """Decide what becomes of some rows; arguments as for :func:`~.rows.decide`.
 
     :param is_serial: whether nothing else runs beside them, as in a serial job of Bulk API 1.0
     """

@@ -74,7 +74,7 @@ class State(ABC):
         self._add(with_standard_values(sobject))
 
     def enable_person_accounts(self) -> None:
-        """Let accounts be people: Account gets ``IsPersonAccount``, ``LastName``, ``PersonEmail`` and their kin; one that
+        """Let accounts be persons: Account gets ``IsPersonAccount``, ``LastName``, ``PersonEmail`` and the like; one that
         is created with a ``LastName`` gets a contact of its own."""
         core = self.core
         with core.saving:
@@ -125,10 +125,10 @@ class State(ABC):
             return sum(connection.execute(sql, (record_id,)).rowcount for record_id in record_ids)
 
     def undelete(self, record_id: str) -> None:
-        """Take a record out of the recycle bin, with the children that went with it; lookups to it that were cleared
-        lead to it again.
+        """Restore a record from the recycle bin, with the children that were deleted with it and the lookups to it that
+        were cleared.
 
-        :raises ValueError: when it does not lie there
+        :raises ValueError: when it is not there
         """
         core = self.core
         try:
@@ -201,7 +201,7 @@ class State(ABC):
         self.core.clock.freeze(None if moment is None else moment.astimezone(UTC))
 
     def unfreeze(self) -> None:
-        """Let the org's clock go on from where it stands."""
+        """Let the org's clock run on from where it is."""
         self.core.clock.unfreeze()
 
     def clear_calls(self) -> None:

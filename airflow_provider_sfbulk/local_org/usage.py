@@ -58,7 +58,7 @@ class Allocation:
 class Usage:
     """All allocations of the org.
 
-    :ivar app: name and quota of the connected app, for orgs that have quotas by app; the header then tells them too
+    :ivar app: name and quota of the connected app, for orgs that have quotas by app; the header then reports it too
     :ivar refuse_calls: whether calls beyond the day's allocation are refused. Off unless a test asks: "Salesforce
         lets orgs go somewhat over before refusing", and a local org that is left running should go on.
     """

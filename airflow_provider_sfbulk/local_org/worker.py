@@ -25,7 +25,7 @@ Work = Iterator[datetime]
 class Worker:
     """One thread with the jobs that wait for their next step.
 
-    :param on_error: told of a step that raised: a mistake in this package
+    :param on_error: called with a step that raised: a bug in this package
     """
 
     def __init__(self, name: str, clock: Clock, on_error: Callable[[AnyEntry[Any], Exception], None]) -> None:
@@ -43,7 +43,7 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop after the step under way. What waits stays undone."""
+        """Stop after the step that is running. What waits stays undone."""
         with self._clock.lock:
             self._stopped = True
             self._clock.lock.notify_all()
@@ -51,13 +51,13 @@ class Worker:
             self._thread.join()
 
     def submit(self, entry: AnyEntry[Any], work: Work) -> None:
-        """Take up a job."""
+        """Queue a job."""
         with self._clock.lock:
             heapq.heappush(self._waiting, (self._clock.now(), next(self._order), entry, work))
             self._clock.lock.notify_all()
 
     def drop(self) -> None:
-        """Forget what waits; a step under way is done first."""
+        """Drop what waits; a step that is running ends first."""
         with self._clock.lock:
             self._waiting.clear()
             self._dropped = True

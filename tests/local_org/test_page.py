@@ -190,7 +190,7 @@ def test_state_and_records_are_there_as_json(org: LocalOrg, witness: Witness) ->
         ("fault", {"route": "nowhere", "kind": "drop"}, "no route is called 'nowhere'"),
         ("fault", {"route": "data.limits", "kind": ["drop"]}, "no fault is called"),
         ("fault", {"route": "data.limits"}, "missing 1 required positional argument: 'kind'"),
-        ("advance", {"seconds": -1}, "time only goes forward"),
+        ("advance", {"seconds": -1}, "time only moves forward"),
         ("advance", {"seconds": "soon"}, "not supported"),
         ("advance", {"hours": 1}, "unexpected keyword"),
         ("fail_rows", {"sobject": "Account", "where": "Name"}, "where is a mapping"),

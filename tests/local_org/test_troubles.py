@@ -23,7 +23,7 @@ def test_a_job_fails_half_way(org: LocalOrg, witness: Witness) -> None:
     org.core.batch_records = 2
     org.fail_jobs(after_batches=2)
     info = witness.load(FIVE)
-    assert (info["state"], info["errorMessage"]) == ("Failed", "InternalServerError : The job was told to fail")
+    assert (info["state"], info["errorMessage"]) == ("Failed", "InternalServerError : The job was made to fail")
     good = witness.results(info, "successfulResults").rows
     untouched = witness.results(info, "unprocessedrecords").rows
     assert info["numberRecordsProcessed"] == len(good) == len(names(org))

@@ -24,7 +24,7 @@ _ONLY_IN_JSON: Final = frozenset({"fastPathEnabled"})
 
 
 def job_values(entry: JobEntry) -> Values:
-    """Return a job's properties in the order of XML. Being asked for counts as a look at its batches."""
+    """Return a job's properties in the order of XML. Reading it counts as reading its batches."""
     job = entry.job
     counts = entry.look()
     ended = [each.batch for each in entry.visible_batches() if each.visible.is_final]
@@ -103,7 +103,7 @@ def batch(
 
 
 def batch_list(entries: Iterable[BatchEntry], *, as_json: bool, not_processed: str) -> Response:
-    """Answer with batches, each one look further. An empty list is an empty element."""
+    """Answer with batches; the next call may see their next states. An empty list is an empty element."""
     found = [batch_values(each.batch, each.look(), not_processed) for each in entries]
     if as_json:
         return _json({"batchInfo": [_in_json(values) for values in found]})

@@ -1,6 +1,6 @@
 """A jobInfo that a caller sends, in XML or JSON: read, and checked for what the org can do.
 
-A jobInfo with a value that is none of the allowed ones is answered ``InvalidJob`` ``Unable to parse Job``
+A jobInfo with a value that is not allowed is answered ``InvalidJob`` ``Unable to parse Job``
 (jsforce/jsforce#186); with a property that only the server sets, ``CreatedById cannot be specified``
 (forceworkbench/forceworkbench#675). Whether the order of XML elements is still enforced is not known; it is not here.
 """
@@ -52,7 +52,7 @@ class Chunking:
 def read(body: bytes, media_type: str) -> dict[str, str]:
     """Return a jobInfo's properties as text, null ones left out.
 
-    :raises AsyncError: for a body that is none
+    :raises AsyncError: for a body that is no jobInfo
     """
     values = _from_json(body) if media_type == JSON_TYPE else _from_xml(body)
     for name in values:

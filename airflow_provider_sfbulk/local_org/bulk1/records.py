@@ -145,7 +145,7 @@ def _unescaped_quote() -> BatchFailedError:
 def read_xml(body: bytes, sobject: SObject) -> Records:
     """Return the rows of an XML batch.
 
-    :raises BatchFailedError: for a body that is none
+    :raises BatchFailedError: for a body that cannot be read
     """
     try:
         root = xml.parse(body)
@@ -162,7 +162,7 @@ def read_xml(body: bytes, sobject: SObject) -> Records:
 def read_json(body: bytes, sobject: SObject) -> Records:
     """Return the rows of a JSON batch.
 
-    :raises BatchFailedError: for a body that is none
+    :raises BatchFailedError: for a body that cannot be read
     """
     try:
         # Numbers stay as they are written: the field decides what they are.

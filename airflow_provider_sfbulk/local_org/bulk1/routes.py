@@ -59,7 +59,7 @@ def _check(call: Incoming) -> None:
     if not number.is_integer() or not (
         float(limits.OLDEST_LIVE_API_VERSION) <= number <= float(limits.NEWEST_API_VERSION)
     ):
-        # "A retired version answers 400 with InvalidVersion"; the words are ours.
+        # "A retired version answers 400 with InvalidVersion"; Salesforce's message is not known.
         raise AsyncError("InvalidVersion", "Invalid Api version specified on URL")
     if call.core.sessions.get(call.request.headers.get("x-sfdc-session", "")) is None:
         raise AsyncError("InvalidSessionId", "Invalid session id")
@@ -236,7 +236,7 @@ async def set_spec(call: Incoming) -> Response:
 
 
 def unknown(allowed: list[str]) -> AsyncError:
-    """Return the refusal of an address that is none, or not for this method. The words are ours.
+    """Return the refusal of an address that does not exist, or not for this method. Salesforce's message is not known.
 
     :param allowed: methods that the address has
     """

@@ -16,14 +16,14 @@ from airflow_provider_sfbulk.local_org.core import Core
 
 
 def accepted(core: Core, entry: JobEntry, batch: Batch) -> None:
-    """Take up a new batch; in a serial job, when it is its turn."""
+    """Queue a new batch; in a serial job, when it is its turn."""
     unfinished = [each.batch for each in entry.batches.values() if not each.batch.state.is_final]
     if not entry.job.is_serial or unfinished == [batch]:
         _submit(core, entry, batch)
 
 
 def resume(core: Core, entry: JobEntry) -> None:
-    """Take up the batches that an earlier process left undone."""
+    """Resume the batches that an earlier process left undone."""
     unfinished = [each.batch for each in entry.batches.values() if not each.batch.state.is_final]
     for batch in unfinished[:1] if entry.job.is_serial else unfinished:
         _submit(core, entry, batch)
@@ -35,7 +35,7 @@ def _submit(core: Core, entry: JobEntry, batch: Batch) -> None:
 
 
 def _work(core: Core, entry: JobEntry, batch: Batch, begun: datetime) -> Iterator[datetime]:
-    """Work on a batch, whose time runs from ``begun``, yielding the moments at which it goes on."""
+    """Work on a batch, whose time runs from ``begun``, and yield the moments at which it continues."""
     try:
         while not batch.state.is_final:
             core.bulk1.set_batch_state(batch, BatchState.IN_PROGRESS)
@@ -51,7 +51,7 @@ def _work(core: Core, entry: JobEntry, batch: Batch, begun: datetime) -> Iterato
     except BatchFailedError as error:
         core.bulk1.set_batch_state(batch, BatchState.FAILED, str(error))
     except Exception as error:
-        # A mistake of this package, which the worker records; the caller shall not wait for ever.
+        # A bug in this package, which the worker records; the caller must not wait forever.
         core.bulk1.set_batch_state(batch, BatchState.FAILED, f"InternalServerError : {type(error).__name__}")
         raise
     finally:
@@ -67,7 +67,7 @@ def _goes_back(core: Core, entry: JobEntry, batch: Batch) -> bool:
     if ranges is None:
         query_work.run(core, entry, batch)
         return False
-    # The original leaves the queue last: whoever sees that sees all its chunks.
+    # The original leaves the queue last: a caller who sees that sees all its chunks.
     with core.store.writing():
         if entry.job.state is JobState.OPEN:
             _add_chunks(core, entry, batch, ranges)

@@ -59,7 +59,7 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Span:
-    """One batch: where it lies in the file, in bytes."""
+    """Where one batch is in the file, in bytes."""
 
     start: int
     end: int
@@ -67,7 +67,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Contents:
-    """An upload: its header, and where its batches lie."""
+    """An upload: its header, and where its batches are."""
 
     header_line: str = ""
     """As uploaded, without its line ending."""
@@ -233,7 +233,7 @@ def _read_header(path: Path, dialect: Dialect) -> tuple[str, int]:
 
 
 def _spans(path: Path, dialect: Dialect, start: int, batch_records: int) -> Iterator[Span]:
-    """Yield where the batches lie, having checked line endings, quotes and encoding of everything in them."""
+    """Yield where the batches are, once line endings, quotes and encoding of everything in them are checked."""
     whole = _batch_pattern(dialect.delimiter, batch_records, whole=True)
     with path.open("rb") as file:
         file.seek(start)

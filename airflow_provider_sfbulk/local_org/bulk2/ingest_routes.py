@@ -158,7 +158,7 @@ def _new_job(call: Incoming, body: dict[str, Any], *, state: State = State.OPEN)
 
 
 def _check_assignment_rule(rule: str, sobject_name: str) -> None:
-    """Refuse a rule for objects that have none, or an id of something else. The words are ours."""
+    """Refuse a rule for objects that have none, or an id of something else. Salesforce's message is not known."""
     try:
         is_rule = ids.normalize(rule).startswith("01Q")
     except ids.MalformedIdError:

@@ -36,9 +36,9 @@ def result_path(core: Core, job: Job, name: str) -> Path:
 
 
 def work(core: Core, entry: Entry, begun: datetime) -> Iterator[datetime]:
-    """Do the job, yielding the moments at which it goes on.
+    """Do the job; yield the moments at which it continues.
 
-    :param begun: when it was handed in: its time runs from there, however late a busy machine takes it up
+    :param begun: when it was submitted: its time runs from there, however late a busy machine starts it
     """
     job = entry.job
     if job.state not in (State.UPLOAD_COMPLETE, State.IN_PROGRESS):
@@ -109,8 +109,8 @@ def _save_batch(core: Core, job: Job, plan: columns.Plan, header: Sequence[str],
         outcome = save.decide(core, plan, header, table.columns, user_id=job.created_by_id)
         texts = _result_texts(plan, table, outcome, dialect)
     for values, problem in table.malformed:
-        # That such rows fail is certain for blanks beside quotes, likely for another number of columns; the words are
-        # ours.
+        # That such rows fail is certain for blanks beside quotes, likely for another number of columns; Salesforce's
+        # message is not known.
         texts[FAILED] += results.row_text(["", f"INVALID_FIELD:{problem}:--", *values], dialect)
     lengths = {name: _append(core, job, name, text) for name, text in texts.items()}
     failed = len(outcome.errors) + len(table.malformed)

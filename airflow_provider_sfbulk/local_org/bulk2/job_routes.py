@@ -39,7 +39,7 @@ def find(call: Incoming, *kinds: Kind) -> Entry:
 
 
 async def show(call: Incoming, kind: Kind) -> Response:
-    """Answer with the job that the path names, one look further in its life."""
+    """Answer with the job that the path names; the next call may see its next state."""
     entry = find(call, kind)
     return reply(job_bodies.info(entry.job, entry.poll()))
 

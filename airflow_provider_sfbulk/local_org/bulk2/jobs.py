@@ -77,11 +77,11 @@ class Job(AnyJob):
     active_ms: int = 0
     header_line: str = ""
     spans: list[tuple[int, int]] = field(default_factory=list)
-    """Where the batches lie in the upload, in bytes."""
+    """Where the batches are in the upload, in bytes."""
     done: list[int] = field(default_factory=list)
     """Which of the batches are saved."""
     result_bytes: dict[str, int] = field(default_factory=dict)
-    """How much of each result file is valid: what lies beyond was written by a process that died."""
+    """How much of each result file is valid: what is beyond was written by a process that died."""
     closed: datetime | None = None
 
     @property

@@ -30,9 +30,9 @@ def compiled(core: Core, job: Job) -> CompiledQuery:
 
 
 def work(core: Core, entry: Entry, begun: datetime) -> Iterator[datetime]:
-    """Do the job, yielding the moments at which it goes on.
+    """Do the job; yield the moments at which it continues.
 
-    :param begun: when it was handed in: its time runs from there, however late a busy machine takes it up
+    :param begun: when it was submitted: its time runs from there, however late a busy machine starts it
     """
     job = entry.job
     if job.state not in (State.UPLOAD_COMPLETE, State.IN_PROGRESS):

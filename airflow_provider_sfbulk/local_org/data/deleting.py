@@ -1,4 +1,4 @@
-"""What else goes when records are deleted, and what comes back when they are undeleted.
+"""What else is deleted with records, and what is restored with them.
 
 "Deleting a record deletes the records that cannot be without it": children by master-detail or by a required lookup, and
 those of relationships that describe calls ``cascadeDelete``; other lookups to it are cleared. A relationship with
@@ -32,7 +32,7 @@ class Fallout:
 
 
 def fallout(store: Store, schema: Schema, sobject: SObject, record_ids: Iterable[str]) -> Fallout:
-    """Look at everything that hangs from some records."""
+    """Find everything that depends on some records."""
     found = Fallout()
     seen = set(record_ids)
     level: dict[str, dict[str, str]] = {sobject.name: {record_id: record_id for record_id in seen}}
@@ -135,16 +135,16 @@ def deletion(
 
 
 def undelete(store: Store, schema: Schema, record_id: str, *, now: str) -> None:
-    """Take a record out of the recycle bin, with what went with it and the lookups that were cleared.
+    """Restore a record from the recycle bin, with what was deleted with it and the lookups that were cleared.
 
-    :raises LookupError: when it does not lie there
+    :raises LookupError: when it is not there
     """
     sobject = schema.of_id(record_id)
     if sobject is None or not store.select(
         f"SELECT 1 FROM {quoted(sobject.name)} WHERE Id = ? AND IsDeleted = 1",  # noqa: S608 - a name of the schema, quoted
         (record_id,),
     ):
-        raise LookupError(f"{record_id} does not lie in the recycle bin")
+        raise LookupError(f"{record_id} is not in the recycle bin")
     with store.writing() as connection:
         connection.execute(_stamped(sobject, 0), (*[now] * len(_stamps(sobject)), record_id))
         for name, child_id, lookup in connection.execute(

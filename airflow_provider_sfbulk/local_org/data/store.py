@@ -1,4 +1,4 @@
-"""Where records lie: one SQLite file, one table per object, columns as ``schema`` says.
+"""Where records are stored: one SQLite file, one table per object, columns as ``schema`` says.
 
 One thread at a time changes records (the worker that runs ingest jobs), any thread reads. The tables whose names
 start with an underscore are the org's own: no object has such a name.
@@ -25,7 +25,7 @@ _PARAMETERS: Final = 30_000
 
 _WRITER_CACHE_KIB: Final = 32 * 1024
 _READER_CACHE_KIB: Final = 4 * 1024
-"""Pages that a connection holds. The writer goes all over its indexes, a query mostly straight through."""
+"""Pages that a connection holds. The writer touches all of its indexes, a query mostly reads straight through."""
 
 _OWN_TABLES: Final = """
 CREATE TABLE IF NOT EXISTS _setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -94,7 +94,7 @@ class Store:
 
     @contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection of one's own, whose reads inside a transaction see one moment."""
+        """Give a new connection, whose reads inside a transaction see one moment."""
         connection = self._connect(_READER_CACHE_KIB)
         connection.execute("PRAGMA query_only = ON")
         try:
@@ -297,7 +297,7 @@ def _index(sobject: SObject, field: Field) -> str:
 
 
 def take_snapshot(store: Store, path: Path) -> None:
-    """Write the records, and what of them lies in the recycle bin, to a file."""
+    """Write the records, those in the recycle bin included, to a file."""
     path.unlink(missing_ok=True)
     with store.lock:
         store.writer.execute("VACUUM INTO ?", (str(path),))

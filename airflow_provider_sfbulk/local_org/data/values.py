@@ -41,7 +41,7 @@ class RowError(Exception):
 
 
 class NotOfTypeError(RowError):
-    """Text that is none of the field's type. The REST API words it in its own way."""
+    """Text that is not of the field's type. The REST API has another message for it."""
 
     def __init__(self, field: Field, value: str, message: str) -> None:
         super().__init__("INVALID_FIELD", message, field.name)

@@ -87,7 +87,7 @@ class AskedFault(Fault):
 
 
 class _Answer(AskedFault):
-    """Another answer in place of the org's."""
+    """Another answer instead of the org's."""
 
     when: When = "before"
 

@@ -96,7 +96,7 @@ class Rules:
 
 
 class Checking:
-    """Looks at the rows of one batch.
+    """Checks the rows of one batch.
 
     :param closed: ids that no row may refer to
     """
@@ -111,7 +111,7 @@ class Checking:
 
     @property
     def has_rules(self) -> bool:
-        """Whether there is anything to look at."""
+        """Whether there is anything to check."""
         return bool(self._rules or self._closed)
 
     def error(self, operation: str, cells: Cells, row: int, record_id: str | None) -> RowError | None:
@@ -192,7 +192,7 @@ def rule(
 
     :param known_fields: of the object, by lower-case name
     :raises TypeError: for arguments of other types
-    :raises ValueError: for a field, an operator or an operation that there is not
+    :raises ValueError: for a field, an operator or an operation that does not exist
     """
     if isinstance(on, str) or not set(on) <= OPERATIONS or not on:
         raise ValueError("on lists some of insert, update and delete")

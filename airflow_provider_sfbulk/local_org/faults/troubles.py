@@ -11,7 +11,7 @@ from typing import Any, Final
 from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Job, Kind
 from airflow_provider_sfbulk.local_org.data.values import RowError
 
-FAILED: Final = "InternalServerError : The job was told to fail"
+FAILED: Final = "InternalServerError : The job was made to fail"
 """``errorMessage`` of a job that fails for no reason of its own."""
 
 MESSAGES: Final = {
@@ -93,7 +93,7 @@ class Troubles:
                 self._rows.append(trouble)
 
     def clear(self) -> list[Entry]:
-        """Ask for nothing any more; return the jobs that were stuck."""
+        """Drop everything that was asked for; return the jobs that were stuck."""
         with self._lock:
             self._jobs.clear()
             self._rows.clear()
@@ -192,7 +192,7 @@ def row_trouble(
         raise TypeError("fields is a list of names")
     if attempts is not None:
         _require_count("attempts", attempts, 1)
-    error = RowError(code, MESSAGES.get(code, "The row was told to fail") if message is None else message, *fields)
+    error = RowError(code, MESSAGES.get(code, "The row was made to fail") if message is None else message, *fields)
     return RowTrouble(sobject=sobject, where=where, error=error, attempts=attempts)
 
 

@@ -92,7 +92,7 @@ async def _serve(core: Core, scope: Scope, receive: Receive, send: Send) -> None
         if isinstance(gone, Dropped):
             raise
         return
-    # Before the answer goes out: whoever has it finds its call among them.
+    # Before the answer goes out: who has the answer finds its call in the list.
     core.calls.append(Call(request.method, path, response.status_code))
     await response(scope, receive, send)
 

@@ -49,7 +49,7 @@ class Incoming:
         """
         header = self.request.headers.get("authorization", "")
         scheme, _, token = header.partition(" ")
-        # Old clients of the REST framework send "OAuth" in place of "Bearer", which works.
+        # Old clients send "OAuth" instead of "Bearer", which works.
         if header and scheme.lower() not in ("bearer", "oauth"):
             raise SessionError("INVALID_HEADER_TYPE", code="INVALID_AUTH_HEADER")
         session = self.core.sessions.get(token.strip())
@@ -88,7 +88,7 @@ class Incoming:
 def parse_json(body: bytes, known: Collection[str]) -> dict[str, Any]:
     """Return a JSON object.
 
-    :raises ApiError: when it is none, or has a property that is not known
+    :raises ApiError: when it is no JSON object, or has a property that is not known
     """
     try:
         text = body.decode()

@@ -1,4 +1,4 @@
-"""The page at ``/``: jobs, faults, objects and calls, for a person to look at. It changes nothing.
+"""The page at ``/``: jobs, faults, objects and calls, for people. It changes nothing.
 
 One text without scripts and without anything loaded from elsewhere. Every value goes through :func:`_cell`, which
 escapes it: names and values are whatever somebody has loaded.
@@ -151,7 +151,7 @@ def _calls(core: Core) -> Iterable[str]:
 
 
 def _count(connection: sqlite3.Connection, sobject: SObject) -> tuple[int, int]:
-    """Return how many records there are, and how many lie in the recycle bin."""
+    """Return how many records there are, and how many are in the recycle bin."""
     sql = f"SELECT count(*), coalesce(sum(IsDeleted), 0) FROM {quoted(sobject.name)}"  # noqa: S608 - a name of the schema, quoted
     everything, deleted = connection.execute(sql).fetchone()
     return everything - deleted, deleted
@@ -166,8 +166,8 @@ def _first_rows(connection: sqlite3.Connection, sobject: SObject) -> tuple[list[
         f"WHERE IsDeleted = 0 ORDER BY Id LIMIT {FIRST_ROWS}"
     )
     found = connection.execute(sql).fetchall()
-    told = [place for place in range(len(names)) if any(row[place] not in (None, 0, "") for row in found)]
-    shown = told[:ROW_COLUMNS]
+    filled = [place for place in range(len(names)) if any(row[place] not in (None, 0, "") for row in found)]
+    shown = filled[:ROW_COLUMNS]
     rows = [
         [_boolean(row[place]) if fields[place].type == "boolean" else row[place] for place in shown] for row in found
     ]

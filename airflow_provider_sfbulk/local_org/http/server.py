@@ -19,7 +19,7 @@ _START_SECONDS: Final = 30.0
 class Server:
     """A socket that is open from the start, and the thread that answers on it.
 
-    :param port: 0 takes a free one, which :attr:`port` then tells
+    :param port: 0 takes a free one, which :attr:`port` then holds
     """
 
     def __init__(self, port: int) -> None:
@@ -75,7 +75,7 @@ class Server:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it is up, or has failed to come up, and ends at once when told to."""
+    """Signals that it has started, or failed to, and stops at once when asked to."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -118,7 +118,7 @@ class _Server(uvicorn.Server):
             listening.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        await asyncio.sleep(0)  # closed transports tell their protocols in the loop's next round
+        await asyncio.sleep(0)  # closed transports notify their protocols in the loop's next round
         with suppress(TimeoutError):
             async with asyncio.timeout(self.config.timeout_graceful_shutdown):
                 while self.server_state.tasks:

@@ -76,7 +76,7 @@ def retrieve(ask: Ask) -> Answer:
             raise ApiError(400, "MALFORMED_ID", f"malformed id {given}") from None
     listed = ", ".join(f"'{each}'" for each in dict.fromkeys(full))
     own = [name for name in names if name.lower() != "id"]
-    # Id first, to tell the records apart by; it is taken out again where nobody asked for it.
+    # Id first, to identify the records; it is removed again where nobody asked for it.
     rows = records_of(ask, f"SELECT {', '.join(['Id', *own])} FROM {sobject.name} WHERE Id IN ({listed})")  # noqa: S608 - SOQL
     found = {row["Id"]: row for row in rows}
     if len(own) == len(names):
@@ -158,6 +158,6 @@ def _with_id(record: Mapping[str, Any], operation: str) -> Mapping[str, Any]:
 
 def _check_count(records: Sequence[Any]) -> None:
     if len(records) > limits.CHUNK_RECORDS:
-        # The limit is documented, the words are ours.
+        # The limit is documented, Salesforce's message is not known.
         message = f"A call can have {limits.CHUNK_RECORDS} records at most, and this has {len(records)}"
         raise ApiError(400, "NUMBER_OUTSIDE_VALID_RANGE", message)

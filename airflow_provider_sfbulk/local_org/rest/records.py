@@ -220,7 +220,7 @@ def _read(ask: Ask, sobject: SObject, record_id: str) -> Record:
     wanted = names if names is not None else ",".join(field.name for field in sobject.fields.values())
     if not re.fullmatch(r"[\w.,\s]+", wanted):
         raise ApiError(400, "INVALID_FIELD", f"No such column '{wanted}' on sobject of type {sobject.name}")
-    # Without its own name in front of the fields' the query could not be told from others that a caller writes.
+    # Without its own name in front of the fields' the query could not be distinguished from others that a caller writes.
     return records_of(ask, f"SELECT {wanted} FROM {sobject.name} WHERE Id = '{record_id}'")[0]  # noqa: S608 - SOQL
 
 

@@ -1,4 +1,4 @@
-"""Relative date literals: ``TODAY``, ``LAST_MONTH``, ``NEXT_N_QUARTERS:2``, ``N_DAYS_AGO:30`` and all their kin.
+"""Relative date literals: ``TODAY``, ``LAST_MONTH``, ``NEXT_N_QUARTERS:2``, ``N_DAYS_AGO:30`` and the like.
 
 Each stands for a span of time. Source of the spans: "Date Formats and Date Literals in WHERE", SOQL and SOSL Reference.
 This org's zone is UTC, its weeks begin on Sunday (locale en_US), and its fiscal year is the calendar year.

@@ -71,7 +71,7 @@ def invalid_field(reason: str, place: Place | None = None) -> Refused:
 
 
 def unexpected(token: str, place: Place) -> Refused:
-    """Return the refusal of a token that cannot stand where it stands."""
+    """Return the refusal of a token that is not allowed at its place."""
     return malformed(f"unexpected token: '{token}'", place)
 
 

@@ -158,7 +158,7 @@ def comparison(named: Named, operator: str, values: Sequence[Value], now: dateti
     :param operator: in upper case, as :class:`~.syntax.Comparison` has it
     :param now: the moment that relative dates start from
     :raises Refused: ``INVALID_FIELD`` for a value of the wrong type, ``INVALID_QUERY_FILTER_OPERATOR`` for an operator
-        that the field does not take and for a text that is no id, ``MALFORMED_QUERY`` for a value that is none
+        that the field does not take and for a text that is no id, ``MALFORMED_QUERY`` for what is no value
     """
     check_filterable(named)
     kind = category(named.field)
@@ -274,7 +274,7 @@ def _in(sql: str, values: Sequence[object]) -> Sql:
 
 
 def _ordered(named: Named, kind: Category, operator: str, meaning: _Meaning) -> Sql:
-    """Return whether the field lies on that side of the value, or of the whole span of a relative date."""
+    """Whether the field is on that side of the value, or of the whole span of a relative date."""
     if meaning is None:
         raise _wrong_operator(named, kind)
     if isinstance(meaning, _Between):

@@ -158,7 +158,7 @@ def test_a_deleted_account_takes_its_children_and_gives_them_back(rest: RestWitn
     assert [each["Id"] for each in org.records("Opportunity")] == [deal]
     assert len(org.records("Task")) == 1
     assert rest.select(f"SELECT ParentId FROM Account WHERE Id = '{child}'") == [{"ParentId": account}]
-    with pytest.raises(ValueError, match="does not lie in the recycle bin"):
+    with pytest.raises(ValueError, match="is not in the recycle bin"):
         org.undelete(kept)
 
 
