@@ -33,6 +33,6 @@ def run(operator: Any) -> Any:
 
     Looks at the job follow each other at once, as in all other contenders: the sink's jobs take no time.
     """
-    base.LOOKS = (0.0, 0.01, 0.01, 0.01)
+    base.FIRST_POLLS = (0.0, 0.01, 0.01, 0.01)
     task = Task()
     return operator.execute({"ti": task, "task_state_store": task})

@@ -23,14 +23,14 @@ from airflow_provider_sfbulk.client.effects import Concurrently, Flow, Reply
 from airflow_provider_sfbulk.client.errors import LedgerError, StorageError
 from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.results.downloads import (
-    Announcement,
     CsvPage,
     JsonlPage,
     PageFile,
+    PageHeaders,
     ParquetPage,
     SpreadsheetPage,
-    announced,
     columns_of,
+    read_page_headers,
 )
 from airflow_provider_sfbulk.files.task_folder import PART
 
@@ -52,7 +52,7 @@ class PartFiles:
 
     :param folder: where they are
     :param verify: raises when another try has taken over: asked before every step that others see
-    :param announce: reads what a reply's headers say of the page
+    :param read_headers: reads what a reply's headers say of the page
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class PartFiles:
         file_format: FileFormat,
         *,
         verify: Callable[[], None],
-        announce: Callable[[Reply], Announcement] = announced,
+        read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
         spreadsheet_safe: bool = False,
     ) -> None:
-        self._announce = announce
+        self._read_headers = read_headers
         self._csv_page = SpreadsheetPage if spreadsheet_safe else CsvPage
         self._folder = folder
         self._output = folder.output
@@ -84,7 +84,7 @@ class PartFiles:
         name = self._hidden_name(index, setup)
         page: FilePage
         if self._format is FileFormat.CSV:
-            page = self._csv_page(self._folder.hidden, name, self._dialect, announce=self._announce)
+            page = self._csv_page(self._folder.hidden, name, self._dialect, read_headers=self._read_headers)
         else:
             kind = ParquetPage if self._format is FileFormat.PARQUET else JsonlPage
             columns = tuple(each.name for each in types)
@@ -94,7 +94,7 @@ class PartFiles:
                 self._dialect,
                 types=lambda _: types,
                 expect_header=columns,
-                announce=self._announce,
+                read_headers=self._read_headers,
             )
         self._restored.pop(index, None)
         self._made[index] = page

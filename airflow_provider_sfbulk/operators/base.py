@@ -31,7 +31,7 @@ from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.protocol.org import read_api_usage
 from airflow_provider_sfbulk.client.protocol.reserve import ApiReserve
 from airflow_provider_sfbulk.client.waiting.jobs import WatchedJobs, watched_jobs
-from airflow_provider_sfbulk.client.waiting.wait import Schedule, first_looks, look_now, wait_until_final
+from airflow_provider_sfbulk.client.waiting.wait import Schedule, poll_briefly, poll_once, wait_until_final
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.task.accepted import open_ledger
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LOOKS: Final = (1.0, 1.5, 2.5)
+FIRST_POLLS: Final = (1.0, 1.5, 2.5)
 """Pauses before the task's own looks at its jobs, in seconds, before it defers: a job of some seconds is noticed here
 and never defers. Many jobs are looked at once, at the end of this time."""
 
@@ -237,8 +237,8 @@ class BulkJobOperator(TypedTemplates):
         """
         self.shown.enter(Phase.WAITING)
         jobs = self._jobs(client)
-        pauses = LOOKS if len(job_ids) <= LINED_JOBS else (sum(LOOKS),)
-        infos = self._run(context, client, first_looks(jobs, job_ids, pauses=pauses, on_look=self.shown.take))
+        pauses = FIRST_POLLS if len(job_ids) <= LINED_JOBS else (sum(FIRST_POLLS),)
+        infos = self._run(context, client, poll_briefly(jobs, job_ids, pauses=pauses, on_poll=self.shown.take))
         if infos is not None:
             return infos
         deadline = self._deadline()
@@ -250,9 +250,9 @@ class BulkJobOperator(TypedTemplates):
             wait_until_final(
                 jobs,
                 job_ids,
-                schedule=Schedule(first=LOOKS[-1], growth=0.5, longest=self.poll_interval),
+                schedule=Schedule(first=FIRST_POLLS[-1], growth=0.5, longest=self.poll_interval),
                 timeout=None if deadline is None else deadline - time.time(),
-                on_look=self.shown.take,
+                on_poll=self.shown.take,
             ),
         )
 
@@ -267,7 +267,7 @@ class BulkJobOperator(TypedTemplates):
         """
         wake_up = WakeUp.from_dict(event)
         self._calls_before = wake_up.api_calls
-        infos = wake_up.final_jobs(job_ids) or self._run(context, client, look_now(self._jobs(client), job_ids))
+        infos = wake_up.final_jobs(job_ids) or self._run(context, client, poll_once(self._jobs(client), job_ids))
         self.shown.see(infos)
         if all(info.is_final for info in infos):
             return infos

@@ -16,7 +16,7 @@ from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
 from airflow_provider_sfbulk.client.extract.query_job import MakePage, fetch, fetch_by
 from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
-from airflow_provider_sfbulk.client.results.downloads import Announcement, RowsPage, announced, unannounced
+from airflow_provider_sfbulk.client.results.downloads import PageHeaders, RowsPage, no_page_headers, read_page_headers
 from airflow_provider_sfbulk.files.part_files import FilePage, PartFiles
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Extract:
 
 
 @dataclass(frozen=True)
-class Way:
+class PageReader:
     """How the rows of a job are read.
 
     :param is_classic: by Bulk API 1.0, whose pages are its result files
@@ -57,9 +57,9 @@ class Way:
     at_once: int
 
     @property
-    def announce(self) -> Callable[[Reply], Announcement]:
+    def read_headers(self) -> Callable[[Reply], PageHeaders]:
         """What reads the headers of a page's reply."""
-        return unannounced if self.is_classic else announced
+        return no_page_headers if self.is_classic else read_page_headers
 
     def fetch(self, job: JobInfo, make_page: MakePage, *, typed: bool, ledger: PageLedger | None = None) -> Flow[int]:
         """Fetch all pages."""
@@ -78,7 +78,7 @@ class Way:
 
 
 def extract_to_files(
-    way: Way,
+    reader: PageReader,
     job: JobInfo,
     folder: TaskFolder,
     *,
@@ -98,7 +98,9 @@ def extract_to_files(
     :param verify: raises when another try has taken over
     :raises FencedError: when a newer try has taken over
     """
-    files = PartFiles(folder, job, file_format, verify=verify, announce=way.announce, spreadsheet_safe=spreadsheet_safe)
+    files = PartFiles(
+        folder, job, file_format, verify=verify, read_headers=reader.read_headers, spreadsheet_safe=spreadsheet_safe
+    )
     setup: dict[str, object] = {"format": str(file_format), "folder": list(named)}
     if spreadsheet_safe:
         setup["spreadsheet_safe"] = True  # not else: an earlier version's pages have no such entry
@@ -107,9 +109,9 @@ def extract_to_files(
     def make_page(index: int, types: Sequence[ColumnType]) -> FilePage:
         return files.page(index, types, ledger.setup)
 
-    pages = yield from way.fetch(job, make_page, typed=file_format is not FileFormat.CSV, ledger=ledger)
+    pages = yield from reader.fetch(job, make_page, typed=file_format is not FileFormat.CSV, ledger=ledger)
     yield from ledger.publish()
-    shown, manifest = yield from files.publish(pages, at_once=way.at_once)
+    shown, manifest = yield from files.publish(pages, at_once=reader.at_once)
     return Extract(
         files=[file.uri for file in shown],
         manifest=manifest,
@@ -119,7 +121,7 @@ def extract_to_files(
     )
 
 
-def extract_to_rows(way: Way, job: JobInfo, *, max_records: int) -> Flow[list[dict[str, Any]]]:
+def extract_to_rows(reader: PageReader, job: JobInfo, *, max_records: int) -> Flow[list[dict[str, Any]]]:
     """Read the rows into memory, typed by describe.
 
     :raises SourceError: when there are more than ``max_records``
@@ -127,16 +129,18 @@ def extract_to_rows(way: Way, job: JobInfo, *, max_records: int) -> Flow[list[di
     made: dict[int, RowsPage] = {}
 
     def make_page(index: int, types: Sequence[ColumnType]) -> RowsPage:
-        made[index] = RowsPage(dialect_of(job), max_records=max_records, types=lambda _: types, announce=way.announce)
+        made[index] = RowsPage(
+            dialect_of(job), max_records=max_records, types=lambda _: types, read_headers=reader.read_headers
+        )
         return made[index]
 
-    if way.is_classic and job.processed > max_records:
+    if reader.is_classic and job.processed > max_records:
         # Each page for itself may have fewer.
         raise SourceError(
             f"the query gives more than {max_records} records: set output_path, or raise max_xcom_records"
         )
-    way = replace(way, page_records=max_records + 1, at_once=1)
-    count = yield from way.fetch(job, make_page, typed=True)
+    reader = replace(reader, page_records=max_records + 1, at_once=1)
+    count = yield from reader.fetch(job, make_page, typed=True)
     return [
         {name: _for_xcom(value) for name, value in row.items()} for index in range(count) for row in made[index].rows
     ]

@@ -28,7 +28,7 @@ from airflow_provider_sfbulk.client.parts.split import Part
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.sources.open import Rules
-from airflow_provider_sfbulk.client.waiting.wait import look_now
+from airflow_provider_sfbulk.client.waiting.wait import poll_once
 from airflow_provider_sfbulk.files.paths import is_path, text_of
 from airflow_provider_sfbulk.files.report import Report, ReportFiles
 from airflow_provider_sfbulk.files.room import check_room
@@ -424,7 +424,7 @@ class Load:
             part.job_id for part in parts if not isinstance(part, load1.AcceptedBatch) and part.job_id not in ends
         ]
         if others:
-            ends.update((info.id, info) for info in self._run(look_now(self._jobs, others)))
+            ends.update((info.id, info) for info in self._run(poll_once(self._jobs, others)))
         if batches:
             ends.update(self._run(ends_of(self._jobs1, batches)))
         return ends

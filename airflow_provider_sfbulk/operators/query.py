@@ -368,11 +368,11 @@ class BulkQueryOperator(BulkJobOperator):
         generation: int,
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Fetch the rows of the finished job."""
-        from airflow_provider_sfbulk.operators.extract import Way, extract_to_files, extract_to_rows
+        from airflow_provider_sfbulk.operators.extract import PageReader, extract_to_files, extract_to_rows
 
         check_complete(info)
         self.shown.enter(Phase.READING)
-        way = Way(
+        reader = PageReader(
             client.api_version,
             is_classic=self.mode is not None,
             page_records=self.page_records,
@@ -380,7 +380,7 @@ class BulkQueryOperator(BulkJobOperator):
         )
         folder = self._folder(context)
         if self.output_path is None or folder is None:
-            rows = self._run(context, client, extract_to_rows(way, info, max_records=self.max_xcom_records))
+            rows = self._run(context, client, extract_to_rows(reader, info, max_records=self.max_xcom_records))
             if self.incremental is not None:
                 context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=rows)
             window = self._window_kept(context, ledger)
@@ -393,7 +393,7 @@ class BulkQueryOperator(BulkJobOperator):
             context,
             client,
             extract_to_files(
-                way,
+                reader,
                 info,
                 folder,
                 generation=generation,

@@ -23,7 +23,7 @@ from airflow_provider_sfbulk.client.errors import (
 )
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.waiting.jobs import watched_jobs
-from airflow_provider_sfbulk.client.waiting.wait import check_complete, look_now
+from airflow_provider_sfbulk.client.waiting.wait import check_complete, poll_once
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
 from airflow_provider_sfbulk.task.lasting import fails_for_good
@@ -216,7 +216,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         shown.see_jobs(job_ids)
         self.job_link = job_url(client.instance_url, job_ids)
         shown.push(LINK_XCOM_KEY, self.job_link)
-        infos = client.run(look_now(watched_jobs(job_type, client.api_version), job_ids, on_look=shown.take))
+        infos = client.run(poll_once(watched_jobs(job_type, client.api_version), job_ids, on_poll=shown.take))
         self._waiting = ", ".join(info.id for info in infos if not info.is_final)
         shown.enter(Phase.WAITING if self._waiting else Phase.DONE)
         return infos

@@ -28,7 +28,7 @@ from airflow_provider_sfbulk.client.protocol.org import ApiUsage, read_api_usage
 from airflow_provider_sfbulk.client.protocol.reserve import ApiReserve
 from airflow_provider_sfbulk.client.protocol.retry import LONGEST_DELAY_SECONDS
 from airflow_provider_sfbulk.client.waiting.jobs import watched_jobs
-from airflow_provider_sfbulk.client.waiting.polls import Look, Poll, Polls, ReadPage, ReadUsage, Rest
+from airflow_provider_sfbulk.client.waiting.polls import Idle, Poll, Polls, ReadJob, ReadListPage, ReadUsage
 from airflow_provider_sfbulk.client.waiting.wait import BLIND_SECONDS, is_of_a_call, may_pass
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.triggers.stored import seconds_of
@@ -239,7 +239,7 @@ class Watcher:
     async def _step(self) -> None:
         self._polls.want_usage(any(wait.reserve for wait in self._waits), now=time.monotonic())
         poll = self._polls.next(time.monotonic())
-        if isinstance(poll, Rest):
+        if isinstance(poll, Idle):
             await self._rest(poll.seconds)
         else:
             await self._make(poll)
@@ -303,7 +303,7 @@ class Watcher:
         key = LoginError if isinstance(error, LoginError) else poll
         self._refusals[key] += 1
         # A list that is refused is not worth another call: jobs are read one by one.
-        is_worth_another = isinstance(poll, Look) or isinstance(error, (LoginError, TransientError))
+        is_worth_another = isinstance(poll, ReadJob) or isinstance(error, (LoginError, TransientError))
         if is_worth_another and may_pass(error, self._refusals[key]):
             log.warning(
                 "a look at the jobs of %s failed, and will be repeated: %s", self._hook.salesforce_conn_id, error
@@ -314,7 +314,7 @@ class Watcher:
 
     async def _perform(self, poll: Poll, driver: AsyncDriver) -> None:
         match poll:
-            case Look(job_id, job_type):
+            case ReadJob(job_id, job_type):
                 job = await driver.run(watched_jobs(job_type, driver.api_version).get_once(job_id))
                 for wait in self._concerned(poll):
                     wait.news[short_id(job_id)] = job
@@ -323,7 +323,7 @@ class Watcher:
                     self._seen(wait, short_id(job_id), is_final=job.is_final)
                 age = 0.0 if job.created_date is None else time.time() - job.created_date.timestamp()
                 self._polls.seen(poll, now=time.monotonic(), age=age, processed=job.processed)
-            case ReadPage(job_type, locator):
+            case ReadListPage(job_type, locator):
                 page = await driver.run(jobs_of(job_type, driver.api_version).list_states(locator=locator))
                 self._polls.read(poll, page.states, page.next_locator, now=time.monotonic())
                 for wait in self._concerned(poll):
@@ -356,11 +356,11 @@ class Watcher:
     def _refused(self, poll: Poll, error: SfBulkError) -> None:
         """Take an error that will not pass: it is one job's, or the list's."""
         match poll:
-            case Look(job_id, job_type):
+            case ReadJob(job_id, job_type):
                 for wait in self._concerned(poll):
                     wait.settle(WaitOutcome.ERROR, error)
                 self._polls.discard(job_id, job_type)
-            case ReadPage():
+            case ReadListPage():
                 log.warning("the list of jobs cannot be read, so jobs are read one by one: %s", error)
                 self._polls.refused(poll, now=time.monotonic())
             case ReadUsage():
@@ -369,9 +369,9 @@ class Watcher:
 
     def _concerned(self, poll: Poll) -> list[_Wait]:
         match poll:
-            case Look(job_id, job_type):
+            case ReadJob(job_id, job_type):
                 return [each for each in self._waits if each.job_type is job_type and short_id(job_id) in each.left]
-            case ReadPage(job_type, _):
+            case ReadListPage(job_type, _):
                 return [each for each in self._waits if each.job_type is job_type and each.left]
             case ReadUsage():
                 return [each for each in self._waits if each.reserve is not None]
@@ -385,7 +385,7 @@ class Watcher:
     def _give_up_blind(self) -> None:
         for job_id, job_type in self._polls.unseen_since(time.monotonic() - BLIND_SECONDS):
             error = TransientError(f"job {job_id} could not be read for {BLIND_SECONDS / 3600:g} hours", job_id=job_id)
-            self._refused(Look(job_id, job_type), error)
+            self._refused(ReadJob(job_id, job_type), error)
 
     # --- the client ---
 

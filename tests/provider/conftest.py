@@ -273,7 +273,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look at jobs without pausing: the local org shows every state for one look, whatever the time."""
-    monkeypatch.setattr(base, "LOOKS", (0.0, 0.01, 0.01, 0.02, 0.05))
+    monkeypatch.setattr(base, "FIRST_POLLS", (0.0, 0.01, 0.01, 0.02, 0.05))
     monkeypatch.setattr(job_trigger, "SHORTEST_DEFERRAL_SECONDS", 0.0)
     monkeypatch.setattr(still, "LEAST_SECONDS", 0.0)
     monkeypatch.setattr(still, "BATCH_SECONDS", 0.0)

@@ -20,8 +20,8 @@ from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.protocol.org import describe
 from airflow_provider_sfbulk.client.results.downloads import Page
 from airflow_provider_sfbulk.client.results.schema import (
+    ColumnKind,
     ColumnType,
-    Kind,
     MisfitError,
     column_types,
     needed_describes,
@@ -257,7 +257,7 @@ def widen_for(types: Sequence[ColumnType], misfit: MisfitError) -> tuple[ColumnT
 
     :raises MisfitError: the same, when there are none
     """
-    hopeless = any(each.name == misfit.column and each.kind is Kind.DOUBLE for each in types)
+    hopeless = any(each.name == misfit.column and each.kind is ColumnKind.DOUBLE for each in types)
     if misfit.column is None or hopeless:
         raise misfit
     return tuple(widen(types, misfit.column))

@@ -19,7 +19,7 @@ from airflow_provider_sfbulk.client.effects import Body
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.parts.stream import Block, RecordStream
 from airflow_provider_sfbulk.client.parts.temporary import TemporaryFile
-from airflow_provider_sfbulk.client.parts.threads import Behind
+from airflow_provider_sfbulk.client.parts.threads import BackgroundWriter
 
 CONTENT_TYPE: Final = "text/csv; charset=UTF-8"
 
@@ -133,7 +133,7 @@ class _Writer:
     ) -> None:
         self.records = 0
         self.length = 0
-        self._behind = Behind()
+        self._behind = BackgroundWriter()
         self._number = number
         self._first_row = first_row
         self._spool = Spool(folder)

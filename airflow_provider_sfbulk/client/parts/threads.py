@@ -14,7 +14,7 @@ THREADS: Final = min(3, os.cpu_count() or 1)
 """Threads for one stream. More of them wait for the interpreter: measured with two and four processors."""
 
 _BEHIND: Final = 4
-"""Pieces of work that :class:`Behind` may be behind with."""
+"""Pieces of work that :class:`BackgroundWriter` may be behind with."""
 
 
 def in_order(tasks: Iterable[Callable[[], T]], *, ahead: int = THREADS) -> Iterator[T]:
@@ -49,7 +49,7 @@ def in_order(tasks: Iterable[Callable[[], T]], *, ahead: int = THREADS) -> Itera
         raise failed
 
 
-class Behind:
+class BackgroundWriter:
     """Does one piece of work after another on a thread of its own, a few pieces behind the caller."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ from airflow_provider_sfbulk.client.csv.spreadsheet import protected
 from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransportError
 from airflow_provider_sfbulk.client.models import FileFormat, check_locator, read_count
-from airflow_provider_sfbulk.client.parts.threads import Behind
+from airflow_provider_sfbulk.client.parts.threads import BackgroundWriter
 from airflow_provider_sfbulk.client.results.folder import Output, OutputFile
 from airflow_provider_sfbulk.client.results.schema import ColumnType
 from airflow_provider_sfbulk.client.results.typed import BlockReader
@@ -44,7 +44,7 @@ def all_text(columns: tuple[str, ...]) -> list[ColumnType]:
 
 
 @dataclass(frozen=True)
-class Announcement:
+class PageHeaders:
     """What a reply's headers say about the page that follows.
 
     :param records: records of the page; None when the reply does not tell
@@ -55,7 +55,7 @@ class Announcement:
     locator: str | None
 
 
-def announced(reply: Reply) -> Announcement:
+def read_page_headers(reply: Reply) -> PageHeaders:
     """Read the headers of a Bulk API 2.0 result page.
 
     :raises TransportError: when one is missing, or the number is none: it is not Salesforce that answered
@@ -70,12 +70,12 @@ def announced(reply: Reply) -> Announcement:
     if not locator:
         raise TransportError("a result page that does not tell what follows (Sforce-Locator)", status=reply.status)
     # Salesforce answers the text "null", not an empty header; Data Loader takes it in any case.
-    return Announcement(number, None if locator.lower() == "null" else check_locator(locator))
+    return PageHeaders(number, None if locator.lower() == "null" else check_locator(locator))
 
 
-def unannounced(_: Reply) -> Announcement:
+def no_page_headers(_: Reply) -> PageHeaders:
     """Read the headers of a Bulk API 1.0 result file, which say nothing of what follows."""
-    return Announcement(None, None)
+    return PageHeaders(None, None)
 
 
 def check_csv(reply: Reply) -> None:
@@ -123,7 +123,7 @@ class Page:
 
     :param dialect: the job's
     :param expect_header: the columns that the page must have, in their order; None for the first page
-    :param announce: reads the reply's headers; Bulk API 2.0's unless another is given
+    :param read_headers: reads the reply's headers; Bulk API 2.0's unless another is given
     """
 
     def __init__(
@@ -131,13 +131,13 @@ class Page:
         dialect: Dialect,
         *,
         expect_header: tuple[str, ...] | None = None,
-        announce: Callable[[Reply], Announcement] = announced,
+        read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
     ) -> None:
         self._dialect = dialect
         self._expect_header = expect_header
-        self._announce = announce
+        self._read_headers = read_headers
         self._counter = RecordCounter(dialect)
-        self._announced = Announcement(None, None)
+        self._headers = PageHeaders(None, None)
         self._begun = False
         self._finished = False
 
@@ -154,7 +154,7 @@ class Page:
     @property
     def locator(self) -> str | None:
         """Locator of the next page, None after the last; known once started."""
-        return self._announced.locator
+        return self._headers.locator
 
     def start(self, reply: Reply) -> None:
         """Begin anew, and read what the headers announce.
@@ -165,7 +165,7 @@ class Page:
         self._counter = RecordCounter(self._dialect)
         self._begun = self._finished = False
         check_csv(reply)
-        self._announced = self._announce(reply)
+        self._headers = self._read_headers(reply)
         self._open()
 
     def write(self, data: bytes) -> None:
@@ -200,7 +200,7 @@ class Page:
 
     def _prove(self) -> None:
         self._counter.finish()
-        expected = self._announced.records
+        expected = self._headers.records
         if expected is not None and self.records != expected:
             raise TransportError(f"a result page with {self.records} records where {expected} were announced")
 
@@ -239,9 +239,9 @@ class CsvPage(Page):
         dialect: Dialect,
         *,
         expect_header: tuple[str, ...] | None = None,
-        announce: Callable[[Reply], Announcement] = announced,
+        read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
     ) -> None:
-        super().__init__(dialect, expect_header=expect_header, announce=announce)
+        super().__init__(dialect, expect_header=expect_header, read_headers=read_headers)
         self.file: PageFile | None = None
         """The file, once finished."""
         self._out = _OneFile(output, name)
@@ -298,9 +298,9 @@ class TypedPage(Page):
         *,
         types: Types = all_text,
         expect_header: tuple[str, ...] | None = None,
-        announce: Callable[[Reply], Announcement] = announced,
+        read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
     ) -> None:
-        super().__init__(dialect, expect_header=expect_header, announce=announce)
+        super().__init__(dialect, expect_header=expect_header, read_headers=read_headers)
         self._types = types
         self._blocks = Blocks(self._counter)
         self._reader: BlockReader | None = None
@@ -351,9 +351,9 @@ class _RowsFilePage(TypedPage):
         *,
         types: Types = all_text,
         expect_header: tuple[str, ...] | None = None,
-        announce: Callable[[Reply], Announcement] = announced,
+        read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
     ) -> None:
-        super().__init__(dialect, types=types, expect_header=expect_header, announce=announce)
+        super().__init__(dialect, types=types, expect_header=expect_header, read_headers=read_headers)
         self.file: PageFile | None = None
         """The file, once finished."""
         self._out = _OneFile(output, name)
@@ -401,9 +401,9 @@ class TablePage(TypedPage):
         *,
         types: Types = all_text,
         expect_header: tuple[str, ...] | None = None,
-        announce: Callable[[Reply], Announcement] = announced,
+        read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
     ) -> None:
-        super().__init__(dialect, types=types, expect_header=expect_header, announce=announce)
+        super().__init__(dialect, types=types, expect_header=expect_header, read_headers=read_headers)
         self.batches: list[pa.RecordBatch] = []
         """The rows, once finished."""
         self.schema: pa.Schema | None = None
@@ -437,9 +437,9 @@ class RowsPage(TypedPage):
         too_many: str = "set output_path, or raise max_xcom_records",
         types: Types = all_text,
         expect_header: tuple[str, ...] | None = None,
-        announce: Callable[[Reply], Announcement] = announced,
+        read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
     ) -> None:
-        super().__init__(dialect, types=types, expect_header=expect_header, announce=announce)
+        super().__init__(dialect, types=types, expect_header=expect_header, read_headers=read_headers)
         self.rows: list[dict[str, Any]] = []
         """The rows, once finished."""
         self._max_records = max_records
@@ -447,7 +447,7 @@ class RowsPage(TypedPage):
 
     def _open(self) -> None:
         super()._open()
-        self._check(self._announced.records or 0)
+        self._check(self._headers.records or 0)
 
     def _take(self, data: bytes) -> None:
         self._check(self.records)
@@ -473,13 +473,13 @@ class _OneFile:
         self._file: OutputFile | None = None
         self._length = 0
         self._digest = hashlib.sha256()
-        self._behind: Behind | None = None
+        self._behind: BackgroundWriter | None = None
 
     def open(self) -> None:
         self.drop()
         self._length = 0
         self._digest = hashlib.sha256()
-        self._behind = Behind()
+        self._behind = BackgroundWriter()
         self._file = self._output.create(self._name)
 
     def write(self, data: bytes, /) -> int:

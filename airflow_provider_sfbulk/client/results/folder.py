@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, Protocol
 
-from airflow_provider_sfbulk.client.parts.threads import Behind
+from airflow_provider_sfbulk.client.parts.threads import BackgroundWriter
 
 SYNC_BYTES: Final = 8 * 1024 * 1024
 """Bytes after which the disk begins to write, so that it does not begin with all of a file at its end. Ours."""
@@ -132,7 +132,7 @@ class LocalFile:
         self._part.unlink(missing_ok=True)
         # Whoever may write into this folder must not have put a file of his own here.
         self._file: IO[bytes] = os.fdopen(os.open(self._part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
-        self._behind = Behind()
+        self._behind = BackgroundWriter()
         self._since_sync = 0
 
     def write(self, data: bytes, /) -> int:

@@ -22,7 +22,7 @@ from typing import Any, Final
 from airflow_provider_sfbulk.client.errors import ProtocolError
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """What a column's values are."""
 
     STRING = "string"
@@ -45,7 +45,7 @@ class ColumnType:
     """
 
     name: str
-    kind: Kind = Kind.STRING
+    kind: ColumnKind = ColumnKind.STRING
     precision: int = 0
     scale: int = 0
 
@@ -70,13 +70,13 @@ _INT64_DIGITS: Final = 18
 _DECIMAL128_DIGITS: Final = 38
 """Digits that a 128-bit decimal can hold."""
 
-_KINDS: Final[Mapping[str, Kind]] = {
-    "boolean": Kind.BOOLEAN,
-    "int": Kind.INTEGER,
-    "long": Kind.INTEGER,
-    "date": Kind.DATE,
-    "datetime": Kind.DATETIME,
-    "time": Kind.TIME,
+_KINDS: Final[Mapping[str, ColumnKind]] = {
+    "boolean": ColumnKind.BOOLEAN,
+    "int": ColumnKind.INTEGER,
+    "long": ColumnKind.INTEGER,
+    "date": ColumnKind.DATE,
+    "datetime": ColumnKind.DATETIME,
+    "time": ColumnKind.TIME,
 }
 """Describe's types that say all by themselves; every type that is not here and not a number is text."""
 
@@ -124,7 +124,7 @@ def needed_describes(sobject: str, columns: Iterable[str], describes: Mapping[st
 
 def widen(types: Sequence[ColumnType], column: str) -> list[ColumnType]:
     """Type ``column`` as a 64-bit float: what Salesforce itself keeps, so nothing of a number is lost."""
-    return [ColumnType(each.name, Kind.DOUBLE) if each.name == column else each for each in types]
+    return [ColumnType(each.name, ColumnKind.DOUBLE) if each.name == column else each for each in types]
 
 
 class _Describes:
@@ -183,12 +183,12 @@ class _Describes:
 def _typed(column: str, field: Mapping[str, Any]) -> ColumnType:
     described = field.get("type")
     if described not in _NUMBERS:
-        return ColumnType(column, _KINDS.get(str(described), Kind.STRING))
+        return ColumnType(column, _KINDS.get(str(described), ColumnKind.STRING))
     precision, scale = field.get("precision"), field.get("scale")
     if not (isinstance(precision, int) and isinstance(scale, int) and 0 <= scale <= precision <= _DECIMAL128_DIGITS):
-        return ColumnType(column, Kind.DOUBLE)
+        return ColumnType(column, ColumnKind.DOUBLE)
     if precision == 0:
-        return ColumnType(column, Kind.DOUBLE)
+        return ColumnType(column, ColumnKind.DOUBLE)
     if scale == 0 and precision <= _INT64_DIGITS:
-        return ColumnType(column, Kind.INTEGER)
-    return ColumnType(column, Kind.DECIMAL, precision, scale)
+        return ColumnType(column, ColumnKind.INTEGER)
+    return ColumnType(column, ColumnKind.DECIMAL, precision, scale)

@@ -25,16 +25,16 @@ from airflow_provider_sfbulk.client.csv.decode import Blocks, RecordCounter
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.models import BulkError
-from airflow_provider_sfbulk.client.results.schema import ColumnType, Kind, MisfitError
+from airflow_provider_sfbulk.client.results.schema import ColumnKind, ColumnType, MisfitError
 
-_TYPES: Final[Mapping[Kind, pa.DataType]] = {
-    Kind.STRING: pa.string(),
-    Kind.BOOLEAN: pa.bool_(),
-    Kind.INTEGER: pa.int64(),
-    Kind.DOUBLE: pa.float64(),
-    Kind.DATE: pa.date32(),
-    Kind.DATETIME: pa.timestamp("ms", "UTC"),
-    Kind.TIME: pa.time32("ms"),
+_TYPES: Final[Mapping[ColumnKind, pa.DataType]] = {
+    ColumnKind.STRING: pa.string(),
+    ColumnKind.BOOLEAN: pa.bool_(),
+    ColumnKind.INTEGER: pa.int64(),
+    ColumnKind.DOUBLE: pa.float64(),
+    ColumnKind.DATE: pa.date32(),
+    ColumnKind.DATETIME: pa.timestamp("ms", "UTC"),
+    ColumnKind.TIME: pa.time32("ms"),
 }
 
 _WIDEST: Final = 38
@@ -47,16 +47,16 @@ def arrow_schema(types: Iterable[ColumnType]) -> pa.Schema:
 
 
 def _arrow_type(column: ColumnType) -> pa.DataType:
-    if column.kind is Kind.DECIMAL:
+    if column.kind is ColumnKind.DECIMAL:
         return pa.decimal128(column.precision, column.scale)
     return _TYPES[column.kind]
 
 
 def _read_type(column: ColumnType) -> pa.DataType:
     """Type in which the CSV reader gives a column, before the last step to its own."""
-    if column.kind is Kind.DECIMAL or column.kind is Kind.INTEGER:
+    if column.kind is ColumnKind.DECIMAL or column.kind is ColumnKind.INTEGER:
         return pa.decimal128(_WIDEST, column.scale)
-    return pa.string() if column.kind is Kind.TIME else _TYPES[column.kind]
+    return pa.string() if column.kind is ColumnKind.TIME else _TYPES[column.kind]
 
 
 class BlockReader:
@@ -163,11 +163,11 @@ class BlockReader:
 
 def _finish(column: pa.ChunkedArray[Any], kind: ColumnType) -> pa.Array[Any]:
     array: pa.Array[Any] = column.combine_chunks()
-    if kind.kind is Kind.TIME:
+    if kind.kind is ColumnKind.TIME:
         # Arrow casts no text to a time, so by way of a day.
         parts: list[Any] = ["1970-01-01T", pc.utf8_rtrim(array, characters="Z"), ""]
         array = pc.binary_join_element_wise(*parts).cast(pa.timestamp("ms"))
-    if kind.kind is Kind.DOUBLE and not pc.all(pc.is_finite(array), min_count=0).as_py():
+    if kind.kind is ColumnKind.DOUBLE and not pc.all(pc.is_finite(array), min_count=0).as_py():
         # The reader takes "nan" and "inf", which no field has and JSON cannot say.
         raise pa.ArrowInvalid("not finite")
     return array.cast(_arrow_type(kind))

@@ -8,18 +8,17 @@ The facts (``docs/decisions/0010-one-watcher-per-org.md`` has the sources):
 
 The rules:
 
-=====================  =============================================================================================
-budget                 never more than ``BUDGET_CALLS`` in any ``WINDOW_SECONDS``, whatever waits
-look                   of one job: by its own read when few wait, or when the list is too long to be worth reading;
-                       that is, when it has no fewer pages than jobs wait
-sweep                  the whole list, its pages spread evenly over ``period``; at once when there is reason for hurry.
-                       A job that a sweep did not see is read by itself
-owed                   each job is seen once in ``period`` seconds: 5/6 of the shortest ``longest``, or what
-                       ``OWED_CALLS`` in a window allow
-eager                  looks beyond that: at young jobs, whose pauses grow with age and size, the youngest first; then
-                       the rotation that refreshes counters. At most ``EAGER_CALLS`` in a window, and not what the owed
-                       looks need
-=====================  =============================================================================================
+===========  =======================================================================================================
+budget       never more than ``BUDGET_CALLS`` in any ``WINDOW_SECONDS``, whatever waits
+read of a    by itself when few wait, or when the list is too long to be worth reading: when it has no fewer pages than
+job          jobs wait
+list scan    the whole list, its pages spread evenly over ``period``; one page after the other when there is reason for
+             hurry. A job that a scan did not see is read by itself
+due          each job is seen once in ``period`` seconds: 5/6 of the shortest ``longest``, or what ``DUE_CALLS`` in a
+             window allow
+early        polls beyond that: of young jobs, whose pauses grow with age and size, the youngest first; then the rotation
+             that refreshes counters. At most ``EARLY_CALLS`` in a window, and not what is due needs
+===========  =======================================================================================================
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ from airflow_provider_sfbulk.client.waiting.wait import LIMIT_PAUSE_SECONDS
 BUDGET_CALLS: Final = 12
 WINDOW_SECONDS: Final = 60.0
 
-OWED_CALLS: Final = 10
-"""What is owed gets no more than this; so that the rest is left for jobs that are new, even when too many wait."""
+DUE_CALLS: Final = 10
+"""What is due gets no more than this, so that the rest is left for jobs that are new, even when too many wait."""
 
-EAGER_CALLS: Final = 4
+EARLY_CALLS: Final = 4
 """So that three pages can be read every 25 s whatever was spent on young jobs before."""
 
 FEW_JOBS: Final = 3
@@ -60,7 +59,7 @@ MARGIN: Final = 5 / 6
 """Share of the longest pause that is planned; the rest is for the calls themselves."""
 
 SHORTEST_PERIOD_SECONDS: Final = 10.0
-"""No job is owed more."""
+"""No job is seen more often than it must be."""
 
 REFRESH_SECONDS: Final = 300.0
 """Age of a job's counters that are worth a call."""
@@ -79,7 +78,7 @@ _TROUBLE_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True)
-class Look:
+class ReadJob:
     """Read one job."""
 
     job_id: str
@@ -87,7 +86,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class ReadPage:
+class ReadListPage:
     """Read a page of the job list; the first when there is no locator."""
 
     job_type: JobType
@@ -100,13 +99,13 @@ class ReadUsage:
 
 
 @dataclass(frozen=True)
-class Rest:
+class Idle:
     """Make no call for so many seconds, or until a job comes or goes; ``inf`` when there is nothing to do."""
 
     seconds: float
 
 
-Poll: TypeAlias = Look | ReadPage | ReadUsage
+Poll: TypeAlias = ReadJob | ReadListPage | ReadUsage
 
 
 @dataclass
@@ -117,14 +116,14 @@ class _Job:
     joined: float
     age: float
     """Of the job when it joined, in seconds."""
-    tried: float
+    last_tried: float
     """When it was last looked at, with or without an answer; in the beginning when it joined."""
-    good: float
+    last_seen: float
     """When it was last seen."""
-    counted: float
+    counters_read: float
     """When its counters were last read."""
-    due: float
-    """When an eager look is due; ``inf`` once its pauses have grown to those of the owed ones."""
+    early_due: float
+    """When an early poll is due; ``inf`` once its pauses have grown to the period."""
     is_unlisted: bool = False
     processed: int = 0
 
@@ -135,9 +134,9 @@ class _Job:
 
 
 @dataclass
-class _Sweep:
+class _ListScan:
     started: float
-    is_hurried: bool
+    is_at_once: bool
     locator: str | None = None
     pages: int = 0
     failures: int = 0
@@ -158,10 +157,10 @@ class _Group:
     refused_until: float = -math.inf
     read: list[float] = field(default_factory=list)
     """When each page was last read."""
-    sweep: _Sweep | None = None
+    scan: _ListScan | None = None
 
-    def next_sweep(self, period: float) -> float:
-        """Say when the next sweep is to begin so that, read evenly, no page is seen later than ``period`` after its last
+    def next_scan(self, period: float) -> float:
+        """Say when the next scan is to begin so that, read evenly, no page is seen later than ``period`` after its last
         time."""
         return min((at + period * (1 - page / self.pages) for page, at in enumerate(self.read)), default=-math.inf)
 
@@ -197,11 +196,11 @@ class Polls:
         # The job list tells of a job of Bulk API 1.0 that it is closed, never that it is done.
         self._groups[JobType.CLASSIC].refused_until = math.inf
         self._sent: deque[float] = deque()
-        self._eager: deque[float] = deque()
+        self._early: deque[float] = deque()
         self._hold = -math.inf
         self._troubles = 0
         self._usage: float | None = None
-        self._asked_eagerly = False
+        self._asked_early = False
 
     # --- who waits ---
 
@@ -231,23 +230,23 @@ class Polls:
 
     # --- what to do ---
 
-    def next(self, now: float) -> Poll | Rest:
+    def next(self, now: float) -> Poll | Idle:
         """Give the call to make now, or how long to make none. The call must be told back before the next is asked."""
         self._forget(now)
         if now < self._hold:
-            return Rest(self._hold - now)
+            return Idle(self._hold - now)
         free = now if len(self._sent) < BUDGET_CALLS else self._sent[0] + WINDOW_SECONDS
-        self._asked_eagerly = False
+        self._asked_early = False
         period = self.period(now)
-        due, owed = min(self._owed(now, period), key=_first, default=(math.inf, None))
-        if owed is not None and max(due, free) <= now:
-            return self._begin(owed, now, eager=False)
-        wake = max(due, free)
-        for at, poll in self._eagerly(now, period):
+        at, poll = min(self._due(now, period), key=_first, default=(math.inf, None))
+        if poll is not None and max(at, free) <= now:
+            return self._begin(poll, now, early=False)
+        wake = max(at, free)
+        for at, poll in self._early_polls(now, period):
             if max(at, free) <= now:
-                return self._begin(poll, now, eager=True)
+                return self._begin(poll, now, early=True)
             wake = min(wake, max(at, free))
-        return Rest(max(0.0, wake - now))
+        return Idle(max(0.0, wake - now))
 
     def period(self, now: float) -> float:
         """Give the seconds in which every job is seen once."""
@@ -257,57 +256,57 @@ class Polls:
         return min((job.longest for job in self._jobs()), default=math.inf) * MARGIN
 
     def _least(self, now: float) -> float:
-        return sum(group.cost(now) for group in self._groups.values()) * WINDOW_SECONDS / OWED_CALLS
+        return sum(group.cost(now) for group in self._groups.values()) * WINDOW_SECONDS / DUE_CALLS
 
-    def _owed(self, now: float, period: float) -> Iterator[tuple[float, Poll]]:
+    def _due(self, now: float, period: float) -> Iterator[tuple[float, Poll]]:
         for job_type, group in self._groups.items():
             is_listed = group.is_listed(now)
-            if (sweep := group.sweep) is not None:
-                is_hurried = sweep.is_hurried and sweep.pages < EAGER_CALLS
-                pause = 0.0 if is_hurried else period / group.pages
-                yield sweep.started + sweep.pages * pause, ReadPage(job_type, sweep.locator)
+            if (scan := group.scan) is not None:
+                is_at_once = scan.is_at_once and scan.pages < EARLY_CALLS
+                pause = 0.0 if is_at_once else period / group.pages
+                yield scan.started + scan.pages * pause, ReadListPage(job_type, scan.locator)
             elif is_listed:
-                yield group.next_sweep(period), ReadPage(job_type, None)
+                yield group.next_scan(period), ReadListPage(job_type, None)
             for job in group.jobs.values():
                 if job.is_unlisted or not is_listed:
-                    yield job.tried + period, Look(job.id, job_type)
+                    yield job.last_tried + period, ReadJob(job.id, job_type)
 
-    def _eagerly(self, now: float, period: float) -> Iterator[tuple[float, Poll]]:
-        """Give what may be done beyond the owed, the more wanted first, and when."""
-        most = min(EAGER_CALLS, BUDGET_CALLS - sum(group.window_calls(now, period) for group in self._groups.values()))
+    def _early_polls(self, now: float, period: float) -> Iterator[tuple[float, Poll]]:
+        """Give what may be done beyond what is due, the more wanted first, and when."""
+        most = min(EARLY_CALLS, BUDGET_CALLS - sum(group.window_calls(now, period) for group in self._groups.values()))
         if self._least(now) > self._wish():
-            most = max(most, BUDGET_CALLS - OWED_CALLS)
+            most = max(most, BUDGET_CALLS - DUE_CALLS)
         if most <= 0:
             return
-        room = most - len(self._eager)
-        free = now if room > 0 else self._eager[0] + WINDOW_SECONDS
+        room = most - len(self._early)
+        free = now if room > 0 else self._early[0] + WINDOW_SECONDS
         if self._usage is not None:
             yield max(free, self._usage + USAGE_SECONDS), ReadUsage()
         for job_type, group in self._groups.items():
-            waiting = [job for job in group.jobs.values() if job.due <= now]
+            waiting = [job for job in group.jobs.values() if job.early_due <= now]
             if group.is_listed(now) and group.pages < len(waiting) and group.pages <= most:
-                if group.pages <= room and group.sweep is None:
-                    yield now, ReadPage(job_type, None)
+                if group.pages <= room and group.scan is None:
+                    yield now, ReadListPage(job_type, None)
             elif waiting:
                 youngest = min(waiting, key=lambda job: job.age - job.joined)
-                yield free, Look(youngest.id, job_type)
+                yield free, ReadJob(youngest.id, job_type)
             elif group.jobs:
-                first = min(group.jobs.values(), key=lambda job: job.due)
-                yield max(free, first.due), Look(first.id, job_type)
+                first = min(group.jobs.values(), key=lambda job: job.early_due)
+                yield max(free, first.early_due), ReadJob(first.id, job_type)
         # The rotation leaves half of the room to those who come.
-        resting = now if len(self._eager) < (most + 1) // 2 else self._eager[0] + WINDOW_SECONDS
+        resting = now if len(self._early) < (most + 1) // 2 else self._early[0] + WINDOW_SECONDS
         for job_type, group in self._groups.items():
             if group.is_listed(now):
-                oldest = min(group.jobs.values(), key=lambda job: job.counted)
-                yield max(resting, oldest.counted + REFRESH_SECONDS), Look(oldest.id, job_type)
+                oldest = min(group.jobs.values(), key=lambda job: job.counters_read)
+                yield max(resting, oldest.counters_read + REFRESH_SECONDS), ReadJob(oldest.id, job_type)
 
-    def _begin(self, poll: Poll, now: float, *, eager: bool) -> Poll:
-        self._asked_eagerly = eager
-        if isinstance(poll, ReadPage):
+    def _begin(self, poll: Poll, now: float, *, early: bool) -> Poll:
+        self._asked_early = early
+        if isinstance(poll, ReadListPage):
             group = self._groups[poll.job_type]
-            if group.sweep is None:
-                group.sweep = _Sweep(now, is_hurried=eager or not group.read)
-            self._asked_eagerly = group.sweep.is_hurried
+            if group.scan is None:
+                group.scan = _ListScan(now, is_at_once=early or not group.read)
+            self._asked_early = group.scan.is_at_once
         return poll
 
     # --- how it ended ---
@@ -315,20 +314,20 @@ class Polls:
     def sent(self, now: float, calls: int) -> None:
         """Take note of the calls that were made for the last poll."""
         self._sent.extend([now] * calls)
-        if self._asked_eagerly:
-            self._eager.extend([now] * calls)
+        if self._asked_early:
+            self._early.extend([now] * calls)
 
-    def seen(self, poll: Look, *, now: float, age: float, processed: int) -> None:
+    def seen(self, poll: ReadJob, *, now: float, age: float, processed: int) -> None:
         """Take note of a job that is not final."""
         self._troubles = 0
         job = self._groups[poll.job_type].jobs.get(short_id(poll.job_id))
         if job is not None:
             job.age = max(job.age, age - (now - job.joined))
             job.processed = processed
-            job.counted = now
+            job.counters_read = now
             self._put_off(job, now)
 
-    def read(self, poll: ReadPage, listed: Iterable[str], following: str | None, *, now: float) -> None:
+    def read(self, poll: ReadListPage, listed: Iterable[str], following: str | None, *, now: float) -> None:
         """Take note of a page of the list.
 
         :param listed: short ids on it
@@ -337,30 +336,30 @@ class Polls:
         """
         self._troubles = 0
         group = self._groups[poll.job_type]
-        sweep = group.sweep
-        if sweep is None:
+        scan = group.scan
+        if scan is None:
             return
         ids = set(listed)
         for each in group.jobs.keys() & ids:
             group.jobs[each].is_unlisted = False
             self._put_off(group.jobs[each], now)
-            sweep.found.add(each)
-        group.read[sweep.pages : sweep.pages + 1] = [now]
-        sweep.pages += 1
-        sweep.failures = 0
+            scan.found.add(each)
+        group.read[scan.pages : scan.pages + 1] = [now]
+        scan.pages += 1
+        scan.failures = 0
         if following is None:
-            group.pages, group.measured, group.sweep = sweep.pages, now, None
-            del group.read[sweep.pages :]
+            group.pages, group.measured, group.scan = scan.pages, now, None
+            del group.read[scan.pages :]
             for key, job in group.jobs.items():
-                if key not in sweep.found and job.joined <= sweep.started:
+                if key not in scan.found and job.joined <= scan.started:
                     job.is_unlisted = True
             return
-        sweep.trail.step(following, len(ids))
-        sweep.locator = following
-        if sweep.pages >= group.pages:
-            group.pages, group.measured = sweep.pages + 1, now
+        scan.trail.step(following, len(ids))
+        scan.locator = following
+        if scan.pages >= group.pages:
+            group.pages, group.measured = scan.pages + 1, now
         if not group.is_listed(now):
-            group.sweep = None
+            group.scan = None
 
     def read_usage(self, *, now: float) -> None:
         """Take note that the org said how many API calls it has left."""
@@ -377,44 +376,44 @@ class Polls:
             pause = max(pause, LIMIT_PAUSE_SECONDS)
         self._hold = now + pause
         match poll:
-            case Look(job_id, job_type):
+            case ReadJob(job_id, job_type):
                 job = self._groups[job_type].jobs.get(short_id(job_id))
                 if job is not None:
-                    job.tried = job.counted = now
-                    job.due = now + job.pause(now)
-            case ReadPage(job_type, _):
-                sweep = self._groups[job_type].sweep
-                if sweep is not None:
-                    sweep.failures += 1
-                    if sweep.failures >= PAGE_FAILURES:
+                    job.last_tried = job.counters_read = now
+                    job.early_due = now + job.pause(now)
+            case ReadListPage(job_type, _):
+                scan = self._groups[job_type].scan
+                if scan is not None:
+                    scan.failures += 1
+                    if scan.failures >= PAGE_FAILURES:
                         self.refused(poll, now=now)
             case ReadUsage():
                 self.read_usage(now=now)
 
-    def refused(self, poll: ReadPage, *, now: float) -> None:
+    def refused(self, poll: ReadListPage, *, now: float) -> None:
         """Take note that the list cannot be read: jobs are read by themselves for some hours."""
         group = self._groups[poll.job_type]
-        group.sweep = None
+        group.scan = None
         group.refused_until = now + LENGTH_KEPT_SECONDS
 
     def unseen_since(self, moment: float) -> list[tuple[str, JobType]]:
         """Name the jobs that were not seen since ``moment``."""
-        return [(job.id, job.type) for job in self._jobs() if job.good < moment]
+        return [(job.id, job.type) for job in self._jobs() if job.last_seen < moment]
 
     def _put_off(self, job: _Job, now: float) -> None:
-        job.tried = job.good = now
+        job.last_tried = job.last_seen = now
         pause = job.pause(now)
         is_grown = pause >= max(job.longest * MARGIN, SHORTEST_PERIOD_SECONDS)
-        job.due = math.inf if is_grown else now + pause * (1.0 - JITTER * self._chance())
+        job.early_due = math.inf if is_grown else now + pause * (1.0 - JITTER * self._chance())
 
     def _forget(self, now: float) -> None:
-        for past in (self._sent, self._eager):
+        for past in (self._sent, self._early):
             while past and past[0] <= now - WINDOW_SECONDS:
                 past.popleft()
         for group in self._groups.values():
-            if group.sweep is not None and not group.is_listed(now):
-                group.sweep = None
-            if group.sweep is None and now - group.measured >= LENGTH_KEPT_SECONDS:
+            if group.scan is not None and not group.is_listed(now):
+                group.scan = None
+            if group.scan is None and now - group.measured >= LENGTH_KEPT_SECONDS:
                 group.pages = 1
             if not group.is_listed(now):
                 group.read.clear()

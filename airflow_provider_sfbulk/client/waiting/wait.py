@@ -45,10 +45,10 @@ UNCHANGED_AT_ONCE: Final = 3
 REFUSALS: Final = 6
 """Looks in a row that are refused, each after a longer pause, before the wait ends with the refusal."""
 
-LOOK_TRIES: Final = 5
+POLL_TRIES: Final = 5
 """The same where the job is read once, and not waited for."""
 
-OnLook: TypeAlias = Callable[[Sequence[JobInfo]], None]
+OnPoll: TypeAlias = Callable[[Sequence[JobInfo]], None]
 
 _CODE: Final = re.compile(r"(?:InvalidBatch\s*:\s*Failed to process query\s*:\s*)?([A-Z][A-Za-z_]{4,60})\s*:")
 _JITTER: Final = 0.1
@@ -57,7 +57,7 @@ _SHOWN: Final = 5
 
 @dataclass(frozen=True)
 class Schedule:
-    """The pauses between looks.
+    """The pauses between polling.
 
     :param first: seconds before the second look, and the shortest pause; a timedelta is taken, too
     :param growth: each pause is this share of the wait's age
@@ -88,7 +88,7 @@ def wait_until_final(
     schedule: Schedule = DEFAULT_SCHEDULE,
     timeout: float | None = None,
     on_progress: Callable[[JobInfo], None] | None = None,
-    on_look: OnLook | None = None,
+    on_poll: OnPoll | None = None,
 ) -> Flow[list[JobInfo]]:
     """Read jobs until all are final. Whether they ended well is for the caller to say.
 
@@ -97,62 +97,62 @@ def wait_until_final(
 
     :param timeout: seconds; None for no end
     :param on_progress: is given each job as it is read, also unchanged ones
-    :param on_look: is given the jobs of each look
+    :param on_poll: is given the jobs of each look
     :return: the jobs as last read, in the order of ``job_ids``
     :raises JobTimeoutError: the wait ended; the jobs go on
     :raises TransientError: no good look for ``BLIND_SECONDS``
     :raises NotFoundError: a job is gone
     :raises LoginError: the login is refused, or several looks in a row
     """
-    looks = _Looks(jobs, job_ids, on_progress, on_look)
+    polling = _Polling(jobs, job_ids, on_progress, on_poll)
     start: float = yield Now()
     last_good = start
     while True:
-        trouble = yield from looks.look()
-        if looks.are_final:
-            return looks.infos
+        trouble = yield from polling.look()
+        if polling.are_final:
+            return polling.infos
         now: float = yield Now()
         if trouble is None:
             last_good = now
         elif now - last_good >= BLIND_SECONDS:
             raise trouble
         if timeout is not None and now - start >= timeout:
-            raise _timed_out(looks.order, looks.found, timeout) from trouble
-        pause = next_pause(schedule, now - start, trouble, looks.troubles)
+            raise _timed_out(polling.order, polling.found, timeout) from trouble
+        pause = next_pause(schedule, now - start, trouble, polling.troubles)
         if timeout is not None and now + pause > start + timeout:
             yield Sleep(start + timeout - now)  # to the end itself: jitter would make a row of short last looks of it
         else:
             yield Sleep(pause, jitter=_JITTER)
 
 
-def first_looks(
-    jobs: WatchedJobs, job_ids: Iterable[str], *, pauses: Iterable[float], on_look: OnLook | None = None
+def poll_briefly(
+    jobs: WatchedJobs, job_ids: Iterable[str], *, pauses: Iterable[float], on_poll: OnPoll | None = None
 ) -> Flow[list[JobInfo] | None]:
     """Look at jobs after each pause. Trouble is left to the wait that follows.
 
     :param pauses: seconds before each look
     :return: the jobs in the order of ``job_ids``, if all are final; else None
     """
-    looks = _Looks(jobs, job_ids, None, on_look)
+    polling = _Polling(jobs, job_ids, None, on_poll)
     for pause in pauses:
         yield Sleep(pause)
-        yield from looks.look()
-        if looks.are_final:
-            return looks.infos
+        yield from polling.look()
+        if polling.are_final:
+            return polling.infos
     return None
 
 
-def look_now(jobs: WatchedJobs, job_ids: Iterable[str], *, on_look: OnLook | None = None) -> Flow[list[JobInfo]]:
+def poll_once(jobs: WatchedJobs, job_ids: Iterable[str], *, on_poll: OnPoll | None = None) -> Flow[list[JobInfo]]:
     """Look at all jobs once, now; again after a few seconds when that fails for a passing reason."""
-    looks = _Looks(jobs, job_ids, None, on_look)
-    while (trouble := (yield from looks.look())) is not None:
-        if looks.troubles == LOOK_TRIES:
+    polling = _Polling(jobs, job_ids, None, on_poll)
+    while (trouble := (yield from polling.look())) is not None:
+        if polling.troubles == POLL_TRIES:
             raise trouble
-        yield Sleep(2.0**looks.troubles, jitter=_JITTER)
-    return looks.infos
+        yield Sleep(2.0**polling.troubles, jitter=_JITTER)
+    return polling.infos
 
 
-class _Looks:
+class _Polling:
     """Looks at jobs that all have to end before the wait is over.
 
     The first look reads all. Each further one ends after a few that are as they were, and the next goes on behind them: as
@@ -164,7 +164,7 @@ class _Looks:
         jobs: WatchedJobs,
         job_ids: Iterable[str],
         on_progress: Callable[[JobInfo], None] | None,
-        on_look: OnLook | None,
+        on_poll: OnPoll | None,
     ) -> None:
         self.order = list(dict.fromkeys(job_ids))
         self.found: dict[str, JobInfo] = {}
@@ -172,7 +172,7 @@ class _Looks:
         """Looks that failed in a row."""
         self._jobs = jobs
         self._on_progress = on_progress
-        self._on_look = on_look
+        self._on_look = on_poll
         self._running = deque(self.order)
 
     @property

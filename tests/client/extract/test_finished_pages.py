@@ -13,7 +13,7 @@ from airflow_provider_sfbulk.client.errors import LedgerError, TransportError
 from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
 from airflow_provider_sfbulk.client.extract.pages import Page
 from airflow_provider_sfbulk.client.models import JobInfo
-from airflow_provider_sfbulk.client.results.schema import ColumnType, Kind
+from airflow_provider_sfbulk.client.results.schema import ColumnType, ColumnKind
 from tests.client.protocol.by_hand import job
 
 JOB = JobInfo.from_json(job("JobComplete", numberRecordsProcessed=6))
@@ -126,11 +126,11 @@ def test_pages_of_another_form_do_not(
 
 def test_types_are_told_apart_by_every_part_of_them(folder: Folder) -> None:
     types = [
-        ColumnType("N", Kind.DECIMAL, 9, 2),
-        ColumnType("N", Kind.DECIMAL, 9, 3),
-        ColumnType("N", Kind.DECIMAL, 8, 2),
-        ColumnType("N", Kind.DOUBLE),
-        ColumnType("M", Kind.DOUBLE),
+        ColumnType("N", ColumnKind.DECIMAL, 9, 2),
+        ColumnType("N", ColumnKind.DECIMAL, 9, 3),
+        ColumnType("N", ColumnKind.DECIMAL, 8, 2),
+        ColumnType("N", ColumnKind.DOUBLE),
+        ColumnType("M", ColumnKind.DOUBLE),
     ]
     attempt = Attempt({}, folder)
     setups = []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from airflow_provider_sfbulk.client.parts.threads import Behind, in_order
+from airflow_provider_sfbulk.client.parts.threads import BackgroundWriter, in_order
 
 
 def test_results_come_in_the_order_of_the_tasks_whichever_ends_first() -> None:
@@ -66,13 +66,13 @@ def test_no_more_tasks_are_taken_than_are_run_ahead() -> None:
 
 def test_work_behind_is_done_in_order_and_its_error_is_not_lost() -> None:
     done: list[int] = []
-    behind = Behind()
+    behind = BackgroundWriter()
     for number in range(50):
         behind.do(lambda number=number: done.append(number))
     behind.finish()
     assert done == list(range(50))
 
-    failing = Behind()
+    failing = BackgroundWriter()
     failing.do(lambda: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         failing.finish()

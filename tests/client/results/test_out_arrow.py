@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client.errors import ProtocolError
-from airflow_provider_sfbulk.client.results.schema import ColumnType, Kind, MisfitError
+from airflow_provider_sfbulk.client.results.schema import ColumnKind, ColumnType, MisfitError
 from airflow_provider_sfbulk.client.results.typed import BlockReader, arrow_schema, read_text
 from tests.client.results.out_witness import COMMA, cut, dialects, encode, java_double, tables
 
@@ -20,14 +20,14 @@ places = st.lists(st.integers(0, 10_000), max_size=8)
 FIRST, LAST = datetime.fromisoformat("1700-01-01"), datetime.fromisoformat("4000-12-31")
 
 ONE = {
-    Kind.STRING: ColumnType("F"),
-    Kind.BOOLEAN: ColumnType("F", Kind.BOOLEAN),
-    Kind.INTEGER: ColumnType("F", Kind.INTEGER),
-    Kind.DECIMAL: ColumnType("F", Kind.DECIMAL, 16, 4),
-    Kind.DOUBLE: ColumnType("F", Kind.DOUBLE),
-    Kind.DATE: ColumnType("F", Kind.DATE),
-    Kind.DATETIME: ColumnType("F", Kind.DATETIME),
-    Kind.TIME: ColumnType("F", Kind.TIME),
+    ColumnKind.STRING: ColumnType("F"),
+    ColumnKind.BOOLEAN: ColumnType("F", ColumnKind.BOOLEAN),
+    ColumnKind.INTEGER: ColumnType("F", ColumnKind.INTEGER),
+    ColumnKind.DECIMAL: ColumnType("F", ColumnKind.DECIMAL, 16, 4),
+    ColumnKind.DOUBLE: ColumnType("F", ColumnKind.DOUBLE),
+    ColumnKind.DATE: ColumnType("F", ColumnKind.DATE),
+    ColumnKind.DATETIME: ColumnType("F", ColumnKind.DATETIME),
+    ColumnKind.TIME: ColumnType("F", ColumnKind.TIME),
 }
 
 
@@ -53,29 +53,29 @@ def test_every_kind_has_its_arrow_type():
 @pytest.mark.parametrize(
     ("kind", "text", "value"),
     [
-        (Kind.INTEGER, "1.6147805824397E13", 16147805824397),
-        (Kind.INTEGER, "9.12260031E8", 912260031),
-        (Kind.INTEGER, "912260031", 912260031),
-        (Kind.INTEGER, "42.0", 42),
-        (Kind.INTEGER, "-9.99999999999999E17", -999999999999999000),
-        (Kind.INTEGER, "123456789012345678.0", 123456789012345678),
-        (Kind.DECIMAL, "9.0E7", Decimal("90000000")),
-        (Kind.DECIMAL, "1.0E-4", Decimal("0.0001")),
-        (Kind.DECIMAL, "-0.5", Decimal("-0.5")),
-        (Kind.DECIMAL, "123456789012.1234", Decimal("123456789012.1234")),
-        (Kind.DOUBLE, "1.0E-4", 0.0001),
-        (Kind.DOUBLE, "1.7976931348623157E308", 1.7976931348623157e308),
-        (Kind.BOOLEAN, "true", True),
-        (Kind.BOOLEAN, "false", False),
-        (Kind.DATE, "2026-03-04", date(2026, 3, 4)),
-        (Kind.DATE, "1700-01-01", date(1700, 1, 1)),
-        (Kind.DATE, "4000-12-31", date(4000, 12, 31)),
-        (Kind.DATETIME, "2026-03-04T05:06:07.089Z", datetime(2026, 3, 4, 5, 6, 7, 89000, tzinfo=UTC)),
-        (Kind.TIME, "07:00:00.001Z", time(7, 0, 0, 1000)),
-        (Kind.STRING, "null", "null"),
-        (Kind.STRING, "NaN", "NaN"),
-        (Kind.STRING, "#N/A", "#N/A"),
-        (Kind.STRING, ' a "b"\r\nc ', ' a "b"\r\nc '),
+        (ColumnKind.INTEGER, "1.6147805824397E13", 16147805824397),
+        (ColumnKind.INTEGER, "9.12260031E8", 912260031),
+        (ColumnKind.INTEGER, "912260031", 912260031),
+        (ColumnKind.INTEGER, "42.0", 42),
+        (ColumnKind.INTEGER, "-9.99999999999999E17", -999999999999999000),
+        (ColumnKind.INTEGER, "123456789012345678.0", 123456789012345678),
+        (ColumnKind.DECIMAL, "9.0E7", Decimal("90000000")),
+        (ColumnKind.DECIMAL, "1.0E-4", Decimal("0.0001")),
+        (ColumnKind.DECIMAL, "-0.5", Decimal("-0.5")),
+        (ColumnKind.DECIMAL, "123456789012.1234", Decimal("123456789012.1234")),
+        (ColumnKind.DOUBLE, "1.0E-4", 0.0001),
+        (ColumnKind.DOUBLE, "1.7976931348623157E308", 1.7976931348623157e308),
+        (ColumnKind.BOOLEAN, "true", True),
+        (ColumnKind.BOOLEAN, "false", False),
+        (ColumnKind.DATE, "2026-03-04", date(2026, 3, 4)),
+        (ColumnKind.DATE, "1700-01-01", date(1700, 1, 1)),
+        (ColumnKind.DATE, "4000-12-31", date(4000, 12, 31)),
+        (ColumnKind.DATETIME, "2026-03-04T05:06:07.089Z", datetime(2026, 3, 4, 5, 6, 7, 89000, tzinfo=UTC)),
+        (ColumnKind.TIME, "07:00:00.001Z", time(7, 0, 0, 1000)),
+        (ColumnKind.STRING, "null", "null"),
+        (ColumnKind.STRING, "NaN", "NaN"),
+        (ColumnKind.STRING, "#N/A", "#N/A"),
+        (ColumnKind.STRING, ' a "b"\r\nc ', ' a "b"\r\nc '),
     ],
 )
 def test_a_value_is_read_exactly(kind, text, value):
@@ -84,48 +84,48 @@ def test_a_value_is_read_exactly(kind, text, value):
 
 @given(st.lists(st.integers(-(10**15), 10**15), min_size=1, max_size=20))
 def test_integers_written_as_doubles_come_back(numbers):
-    assert read(Kind.INTEGER, *(java_double(float(number)) for number in numbers)) == numbers
+    assert read(ColumnKind.INTEGER, *(java_double(float(number)) for number in numbers)) == numbers
 
 
 @given(st.lists(st.integers(-(10**15), 10**15), min_size=1, max_size=20))
 def test_decimals_written_as_doubles_come_back(units):
     # Fifteen digits: as many as every double keeps.
     numbers = [Decimal(unit) / 10000 for unit in units]
-    assert read(Kind.DECIMAL, *(java_double(float(number)) for number in numbers)) == numbers
+    assert read(ColumnKind.DECIMAL, *(java_double(float(number)) for number in numbers)) == numbers
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
 def test_doubles_come_back_bit_for_bit(numbers):
-    assert read(Kind.DOUBLE, *map(java_double, numbers)) == numbers
+    assert read(ColumnKind.DOUBLE, *map(java_double, numbers)) == numbers
 
 
 @given(st.lists(st.datetimes(FIRST, LAST), min_size=1, max_size=20))
 def test_datetimes_dates_and_times_come_back(moments):
     moments = [each.replace(microsecond=each.microsecond // 1000 * 1000, tzinfo=UTC) for each in moments]
     texts = [each.strftime("%Y-%m-%dT%H:%M:%S.") + f"{each.microsecond // 1000:03}Z" for each in moments]
-    assert read(Kind.DATETIME, *texts) == moments
-    assert read(Kind.DATE, *(text[:10] for text in texts)) == [each.date() for each in moments]
-    assert read(Kind.TIME, *(text[11:] for text in texts)) == [each.time() for each in moments]
+    assert read(ColumnKind.DATETIME, *texts) == moments
+    assert read(ColumnKind.DATE, *(text[:10] for text in texts)) == [each.date() for each in moments]
+    assert read(ColumnKind.TIME, *(text[11:] for text in texts)) == [each.time() for each in moments]
 
 
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        (Kind.INTEGER, "42.5"),
-        (Kind.INTEGER, "0x1F"),
-        (Kind.INTEGER, "1.0E30"),
-        (Kind.INTEGER, "1E400"),
-        (Kind.INTEGER, "1,000"),
-        (Kind.DECIMAL, "0.00001"),
-        (Kind.DECIMAL, "1.0E12"),
-        (Kind.DECIMAL, "$1"),
-        (Kind.DOUBLE, "NaN"),
-        (Kind.DOUBLE, "inf"),
-        (Kind.BOOLEAN, "TRUE"),
-        (Kind.BOOLEAN, "1"),
-        (Kind.DATE, "04.03.2026"),
-        (Kind.DATETIME, "2026-03-04T05:06:07.000"),
-        (Kind.TIME, "25:00:00.000Z"),
+        (ColumnKind.INTEGER, "42.5"),
+        (ColumnKind.INTEGER, "0x1F"),
+        (ColumnKind.INTEGER, "1.0E30"),
+        (ColumnKind.INTEGER, "1E400"),
+        (ColumnKind.INTEGER, "1,000"),
+        (ColumnKind.DECIMAL, "0.00001"),
+        (ColumnKind.DECIMAL, "1.0E12"),
+        (ColumnKind.DECIMAL, "$1"),
+        (ColumnKind.DOUBLE, "NaN"),
+        (ColumnKind.DOUBLE, "inf"),
+        (ColumnKind.BOOLEAN, "TRUE"),
+        (ColumnKind.BOOLEAN, "1"),
+        (ColumnKind.DATE, "04.03.2026"),
+        (ColumnKind.DATETIME, "2026-03-04T05:06:07.000"),
+        (ColumnKind.TIME, "25:00:00.000Z"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named_by_column_and_row_and_not_shown(kind, text):
@@ -141,7 +141,7 @@ def test_a_value_that_does_not_fit_is_named_by_column_and_row_and_not_shown(kind
 
 def test_text_that_is_not_utf8_is_a_misfit():
     with pytest.raises(MisfitError, match="column 'F', row 2"):
-        BlockReader([ONE[Kind.STRING]], COMMA).read(b'"a"\n"\xff"\n')
+        BlockReader([ONE[ColumnKind.STRING]], COMMA).read(b'"a"\n"\xff"\n')
 
 
 def test_a_row_of_another_length_is_named_and_not_shown():
@@ -176,11 +176,11 @@ def test_result_files_are_read_as_text_wherever_the_bytes_are_cut(table, dialect
 
 
 def test_nul_bytes_are_dropped():
-    assert read(Kind.STRING, "a\0b") == ["ab"]
+    assert read(ColumnKind.STRING, "a\0b") == ["ab"]
 
 
 def test_a_header_that_repeats_a_name_is_read():
-    batch = BlockReader([ColumnType("A"), ColumnType("A", Kind.INTEGER)], COMMA).read(b'"x","1"\n')
+    batch = BlockReader([ColumnType("A"), ColumnType("A", ColumnKind.INTEGER)], COMMA).read(b'"x","1"\n')
     assert [column.to_pylist() for column in batch.columns] == [["x"], [1]]
 
 

@@ -21,17 +21,17 @@ from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransportError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
 from airflow_provider_sfbulk.client.results.downloads import (
-    Announcement,
     CsvPage,
     JsonlPage,
     Page,
+    PageHeaders,
     ParquetPage,
     RowsPage,
     TablePage,
 )
 from airflow_provider_sfbulk.client.results.folder import LocalFolder
 from airflow_provider_sfbulk.client.results.frame import data_frame
-from airflow_provider_sfbulk.client.results.schema import ColumnType, Kind, MisfitError
+from airflow_provider_sfbulk.client.results.schema import ColumnKind, ColumnType, MisfitError
 from tests.client.results.out_witness import COMMA, cut, dialects, encode, is_refused, page_reply, pour, tables
 
 HEADER = ["Id", "Revenue", "Rate", "Active", "Created"]
@@ -59,10 +59,10 @@ TYPED = [
     },
 ]
 KINDS = {
-    "Revenue": (Kind.INTEGER,),
-    "Rate": (Kind.DECIMAL, 18, 4),
-    "Active": (Kind.BOOLEAN,),
-    "Created": (Kind.DATETIME,),
+    "Revenue": (ColumnKind.INTEGER,),
+    "Rate": (ColumnKind.DECIMAL, 18, 4),
+    "Active": (ColumnKind.BOOLEAN,),
+    "Created": (ColumnKind.DATETIME,),
 }
 
 
@@ -135,7 +135,7 @@ def test_any_text_is_valid_json(tmp_path_factory, values):
 
 
 def test_every_kind_of_value_is_written_as_json(tmp_path):
-    kinds = {"D": Kind.DATE, "T": Kind.TIME, "F": Kind.DOUBLE, "S": Kind.STRING}
+    kinds = {"D": ColumnKind.DATE, "T": ColumnKind.TIME, "F": ColumnKind.DOUBLE, "S": ColumnKind.STRING}
     page = JsonlPage(
         LocalFolder(tmp_path), "p.jsonl", COMMA, types=lambda columns: [ColumnType(c, kinds[c]) for c in columns]
     )
@@ -242,7 +242,7 @@ def test_a_page_without_output_shows_its_columns():
 
 def test_replies_without_announcement_can_be_read_by_another_rule(tmp_path):
     # Bulk API 1.0 announces neither count nor locator.
-    page = CsvPage(LocalFolder(tmp_path), "p.csv", COMMA, announce=lambda reply: Announcement(None, None))
+    page = CsvPage(LocalFolder(tmp_path), "p.csv", COMMA, read_headers=lambda reply: PageHeaders(None, None))
     pour(page, Reply(200, {"content-type": "text/csv"}), [BODY])
     assert (page.file.records, page.locator) == (3, None)
 

@@ -7,8 +7,8 @@ import pickle
 import pytest
 
 from airflow_provider_sfbulk.client.results.schema import (
+    ColumnKind,
     ColumnType,
-    Kind,
     MisfitError,
     column_types,
     needed_describes,
@@ -42,20 +42,20 @@ USER = {"fields": [field("CreatedDate", "datetime")]}
         (field("F", "id"), ColumnType("F")),
         (field("F", "picklist"), ColumnType("F")),
         (field("F", "something new"), ColumnType("F")),
-        (field("F", "boolean"), ColumnType("F", Kind.BOOLEAN)),
-        (field("F", "int", digits=8), ColumnType("F", Kind.INTEGER)),
-        (field("F", "long"), ColumnType("F", Kind.INTEGER)),
-        (field("F", "date"), ColumnType("F", Kind.DATE)),
-        (field("F", "datetime"), ColumnType("F", Kind.DATETIME)),
-        (field("F", "time"), ColumnType("F", Kind.TIME)),
-        (field("F", "double", precision=18, scale=0), ColumnType("F", Kind.INTEGER)),
-        (field("F", "double", precision=19, scale=0), ColumnType("F", Kind.DECIMAL, 19, 0)),
-        (field("F", "currency", precision=16, scale=2), ColumnType("F", Kind.DECIMAL, 16, 2)),
-        (field("F", "percent", precision=5, scale=5), ColumnType("F", Kind.DECIMAL, 5, 5)),
-        (field("F", "double", precision=39, scale=2), ColumnType("F", Kind.DOUBLE)),
-        (field("F", "double", precision=2, scale=3), ColumnType("F", Kind.DOUBLE)),
-        (field("F", "double"), ColumnType("F", Kind.DOUBLE)),
-        (field("F", "double", precision=None), ColumnType("F", Kind.DOUBLE)),
+        (field("F", "boolean"), ColumnType("F", ColumnKind.BOOLEAN)),
+        (field("F", "int", digits=8), ColumnType("F", ColumnKind.INTEGER)),
+        (field("F", "long"), ColumnType("F", ColumnKind.INTEGER)),
+        (field("F", "date"), ColumnType("F", ColumnKind.DATE)),
+        (field("F", "datetime"), ColumnType("F", ColumnKind.DATETIME)),
+        (field("F", "time"), ColumnType("F", ColumnKind.TIME)),
+        (field("F", "double", precision=18, scale=0), ColumnType("F", ColumnKind.INTEGER)),
+        (field("F", "double", precision=19, scale=0), ColumnType("F", ColumnKind.DECIMAL, 19, 0)),
+        (field("F", "currency", precision=16, scale=2), ColumnType("F", ColumnKind.DECIMAL, 16, 2)),
+        (field("F", "percent", precision=5, scale=5), ColumnType("F", ColumnKind.DECIMAL, 5, 5)),
+        (field("F", "double", precision=39, scale=2), ColumnType("F", ColumnKind.DOUBLE)),
+        (field("F", "double", precision=2, scale=3), ColumnType("F", ColumnKind.DOUBLE)),
+        (field("F", "double"), ColumnType("F", ColumnKind.DOUBLE)),
+        (field("F", "double", precision=None), ColumnType("F", ColumnKind.DOUBLE)),
     ],
 )
 def test_a_field_is_typed_as_described(described, expected):
@@ -64,7 +64,7 @@ def test_a_field_is_typed_as_described(described, expected):
 
 def test_columns_are_found_in_any_case_and_keep_their_names():
     assert column_types("Account", ["annualrevenue", "NAME"], {"Account": ACCOUNT}) == [
-        ColumnType("annualrevenue", Kind.INTEGER),
+        ColumnType("annualrevenue", ColumnKind.INTEGER),
         ColumnType("NAME"),
     ]
 
@@ -78,9 +78,9 @@ def test_describes_are_asked_for_step_by_step():
         describes |= {name: {"Contact": CONTACT, "Account": ACCOUNT, "User": USER}[name] for name in missing}
     assert asked == [{"Contact"}, {"Account"}, {"User"}]
     assert [each.kind for each in column_types("Contact", columns, describes)] == [
-        Kind.STRING,
-        Kind.INTEGER,
-        Kind.DATETIME,
+        ColumnKind.STRING,
+        ColumnKind.INTEGER,
+        ColumnKind.DATETIME,
     ]
 
 
@@ -104,7 +104,7 @@ def test_a_field_over_a_polymorphic_relationship_is_typed_as_all_its_objects_hav
     # Of what SOQL itself sees no more need be known.
     known = describes | objects({"Name": "date"})
     assert needed_describes("Task", columns, known) == set()
-    assert column_types("Task", columns, known) == [ColumnType(each, Kind.DATE) for each in columns]
+    assert column_types("Task", columns, known) == [ColumnType(each, ColumnKind.DATE) for each in columns]
     # Else the objects are asked, and agree or not.
     describes |= {"Name": {}}
     assert needed_describes("Task", columns, describes) == {"Contact", "Lead", "Group", "User"}
@@ -112,7 +112,7 @@ def test_a_field_over_a_polymorphic_relationship_is_typed_as_all_its_objects_hav
     assert needed_describes("Task", columns, describes) == set()
     assert column_types("Task", columns, describes) == [
         ColumnType("Who.Since"),
-        ColumnType("owner.since", Kind.BOOLEAN),
+        ColumnType("owner.since", ColumnKind.BOOLEAN),
     ]
 
 
@@ -123,7 +123,7 @@ def test_a_path_goes_on_behind_a_polymorphic_relationship():
     describes = {"Case": case, "Name": user, "Profile": profile}
     assert needed_describes("Case", ["Owner.Profile.Licensed"], describes) == set()
     assert column_types("Case", ["Owner.Profile.Licensed"], describes) == [
-        ColumnType("Owner.Profile.Licensed", Kind.BOOLEAN)
+        ColumnType("Owner.Profile.Licensed", ColumnKind.BOOLEAN)
     ]
 
 
@@ -132,8 +132,8 @@ def test_types_are_given_without_any_describe():
 
 
 def test_a_widened_column_is_a_float_and_the_others_stay():
-    types = [ColumnType("A", Kind.INTEGER), ColumnType("B", Kind.DECIMAL, 5, 2)]
-    assert widen(types, "B") == [ColumnType("A", Kind.INTEGER), ColumnType("B", Kind.DOUBLE)]
+    types = [ColumnType("A", ColumnKind.INTEGER), ColumnType("B", ColumnKind.DECIMAL, 5, 2)]
+    assert widen(types, "B") == [ColumnType("A", ColumnKind.INTEGER), ColumnType("B", ColumnKind.DOUBLE)]
 
 
 def test_a_misfit_survives_pickling():

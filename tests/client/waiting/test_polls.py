@@ -23,12 +23,12 @@ from airflow_provider_sfbulk.client.waiting.polls import (
     LENGTH_KEPT_SECONDS,
     PAGE_FAILURES,
     WINDOW_SECONDS,
-    Look,
+    Idle,
     Poll,
     Polls,
-    ReadPage,
+    ReadJob,
+    ReadListPage,
     ReadUsage,
-    Rest,
 )
 from airflow_provider_sfbulk.client.waiting.wait import LIMIT_PAUSE_SECONDS
 
@@ -82,7 +82,7 @@ class World:
             period = self.polls.period(self.now)
             for job in self.waiting.values():
                 job.worst_period = max(job.worst_period, period)
-            if isinstance(poll, Rest):
+            if isinstance(poll, Idle):
                 assert poll.seconds > 0
                 wake = self.now + poll.seconds
                 self.now = min(wake, self.coming[-1].joins if self.coming else wake, until)
@@ -100,12 +100,12 @@ class World:
             self.polls.add(job.id, job.type, now=self.now, age=8.0, longest=job.longest)
 
     def _answer(self, poll: Poll) -> None:
-        if isinstance(poll, Look):
+        if isinstance(poll, ReadJob):
             self._see(self.waiting[poll.job_id])
             # Joined 13 s after its close: 5 s of looks by the task, 8 s of the shortest deferral.
             age = 13 + self.now - self.joined[poll.job_id]
             self.polls.seen(poll, now=self.now, age=age, processed=0)
-        elif isinstance(poll, ReadPage):
+        elif isinstance(poll, ReadListPage):
             page = int(poll.locator or 0)
             there = [
                 job for job in self.waiting.values() if job.type is poll.job_type and job.number % self.pages == page
@@ -194,7 +194,7 @@ def test_fifteen_hundred_jobs_cost_twelve_calls_a_minute_at_most_and_each_end_is
 def test_counters_are_refreshed_in_rotation() -> None:
     made = [Job(n, 1000.0, 9999.0) for n in range(1500)]
     world = World(made, pages=2, latency=0.5).run(1000 + 3600)
-    read = [poll.job_id for _, poll in world.calls if isinstance(poll, Look)]
+    read = [poll.job_id for _, poll in world.calls if isinstance(poll, ReadJob)]
     assert len(read) > 100
     assert len(set(read[10:])) == len(read[10:]), "none twice before all others"
 
@@ -224,18 +224,18 @@ def test_old_jobs_do_not_keep_a_new_one_from_its_early_looks() -> None:
 
 def test_few_jobs_are_read_one_by_one() -> None:
     world = World([Job(n, 1000.0, 9999.0) for n in range(3)]).run(1600)
-    assert world.count(ReadPage) == 0
+    assert world.count(ReadListPage) == 0
 
 
 def test_many_jobs_are_read_by_the_list() -> None:
     world = World([Job(n, 1000.0, 9999.0) for n in range(50)]).run(1600)
-    assert 20 <= world.count(ReadPage) <= 40
+    assert 20 <= world.count(ReadListPage) <= 40
 
 
 def test_a_list_too_long_to_be_worth_reading_is_given_up_early_and_jobs_are_read_in_rotation() -> None:
     made = [Job(n, 1000.0, 99_999.0) for n in range(40)]
     world = World(made, pages=500).run(1000 + 4 * 3600)
-    assert world.count(ReadPage) <= 40
+    assert world.count(ReadListPage) <= 40
     looks = [job.looks for job in made]
     assert max(looks) - min(looks) <= 8
     assert min(looks) > 4 * 3600 / 60 * 10 / 40 * 0.8
@@ -243,10 +243,10 @@ def test_a_list_too_long_to_be_worth_reading_is_given_up_early_and_jobs_are_read
 
 def test_the_length_of_the_list_is_found_out_again_after_some_hours() -> None:
     world = World([Job(n, 1000.0, 999_999.0) for n in range(40)], pages=500).run(1000 + 600)
-    first = world.count(ReadPage)
+    first = world.count(ReadListPage)
     world.pages = 1
     world.run(1000 + LENGTH_KEPT_SECONDS + 1200)
-    assert world.count(ReadPage) > first + 5
+    assert world.count(ReadListPage) > first + 5
 
 
 def test_a_job_that_is_on_no_page_is_read_by_itself() -> None:
@@ -255,7 +255,7 @@ def test_a_job_that_is_on_no_page_is_read_by_itself() -> None:
     answer = World._answer
 
     def without_it(self: World, poll: Poll) -> None:
-        taken = self.waiting.pop(hidden.id, None) if isinstance(poll, ReadPage) else None
+        taken = self.waiting.pop(hidden.id, None) if isinstance(poll, ReadListPage) else None
         answer(self, poll)
         if taken is not None:
             self.waiting[hidden.id] = taken
@@ -269,11 +269,11 @@ def test_a_page_that_leads_back_is_an_error() -> None:
     polls = Polls(lambda: 0.5)
     for n in range(50):
         polls.add(f"750{n:012d}AAA", QUERY, now=0, age=0, longest=30)
-    assert polls.next(0) == ReadPage(QUERY, None)
-    polls.read(ReadPage(QUERY, None), [], "a", now=0)
-    assert polls.next(0) == ReadPage(QUERY, "a")
+    assert polls.next(0) == ReadListPage(QUERY, None)
+    polls.read(ReadListPage(QUERY, None), [], "a", now=0)
+    assert polls.next(0) == ReadListPage(QUERY, "a")
     with pytest.raises(ProtocolError, match="twice"):
-        polls.read(ReadPage(QUERY, "a"), [], "a", now=0)
+        polls.read(ReadListPage(QUERY, "a"), [], "a", now=0)
 
 
 # --- trouble ----------------------------------------------------------------------------------------------------------
@@ -283,9 +283,9 @@ def pause_after(error: SfBulkError, times: int = 1) -> float:
     polls = Polls(lambda: 0.0)
     polls.add("750000000000001AAA", QUERY, now=0, age=0, longest=30)
     for _ in range(times):
-        polls.troubled(Look("750000000000001AAA", QUERY), error, now=0)
+        polls.troubled(ReadJob("750000000000001AAA", QUERY), error, now=0)
     rest = polls.next(0)
-    assert isinstance(rest, Rest)
+    assert isinstance(rest, Idle)
     return rest.seconds
 
 
@@ -314,11 +314,11 @@ def test_one_job_that_cannot_be_read_does_not_keep_the_others_from_being_read() 
         polls.add(each, QUERY, now=0, age=0, longest=30)
     while now < 600:
         poll = polls.next(now)
-        if isinstance(poll, Rest):
+        if isinstance(poll, Idle):
             now += poll.seconds
             continue
         polls.sent(now, 1)
-        assert isinstance(poll, Look)
+        assert isinstance(poll, ReadJob)
         if poll.job_id == bad:
             polls.troubled(poll, TransientError("x"), now=now)
         else:
@@ -334,13 +334,13 @@ def test_a_page_that_fails_again_and_again_is_given_up() -> None:
         polls.add(f"750{n:012d}AAA", QUERY, now=0, age=0, longest=30)
     now = 0.0
     for _ in range(PAGE_FAILURES):
-        while isinstance(poll := polls.next(now), Rest):
+        while isinstance(poll := polls.next(now), Idle):
             now += poll.seconds
-        assert isinstance(poll, ReadPage)
+        assert isinstance(poll, ReadListPage)
         polls.troubled(poll, TransientError("x"), now=now)
-    while isinstance(poll := polls.next(now), Rest):
+    while isinstance(poll := polls.next(now), Idle):
         now += poll.seconds
-    assert isinstance(poll, Look)
+    assert isinstance(poll, ReadJob)
 
 
 # --- API calls to spare -----------------------------------------------------------------------------------------------
@@ -352,7 +352,7 @@ def test_allowances_are_read_every_few_minutes_while_somebody_waits_for_them() -
     polls.want_usage(True, now=0)
     while now < 3600:
         poll = polls.next(now)
-        if isinstance(poll, Rest):
+        if isinstance(poll, Idle):
             now += poll.seconds
         else:
             assert poll == ReadUsage()
@@ -361,4 +361,4 @@ def test_allowances_are_read_every_few_minutes_while_somebody_waits_for_them() -
             polls.read_usage(now=now)
     assert 10 <= reads <= 12
     polls.want_usage(False, now=now)
-    assert polls.next(now) == Rest(math.inf)
+    assert polls.next(now) == Idle(math.inf)

@@ -17,7 +17,7 @@ from airflow_provider_sfbulk.client.waiting.wait import (
     UNCHANGED_AT_ONCE,
     Schedule,
     check_complete,
-    look_now,
+    poll_once,
     wait_until_final,
 )
 from tests.client.protocol.by_hand import JOB_ID, Hand, job, ok, refused
@@ -135,7 +135,7 @@ def test_many_jobs_cost_one_call_each_and_a_few_more_with_each_look():
             return JobInfo.from_json(job(state, job_id))
 
     hand = Hand([])
-    infos = hand.run(wait_until_final(Org(), ids, schedule=Schedule(first=1, growth=0.2), on_look=seen.append))
+    infos = hand.run(wait_until_final(Org(), ids, schedule=Schedule(first=1, growth=0.2), on_poll=seen.append))
     assert [info.id for info in infos] == ids
     assert all(info.is_final for info in infos)
     assert len(calls) <= 2 * len(ids) + UNCHANGED_AT_ONCE * len(seen)
@@ -146,7 +146,7 @@ def test_a_look_that_breaks_off_is_made_up_for():
     ids = [f"75000000000{n:04}AAA" for n in range(9)]
     replies = [*(ok(job("InProgress", each)) for each in ids[:5]), CUT]
     replies += [ok(job("InProgress", each)) for each in [*ids[5:], *ids[:5]]]
-    assert [info.id for info in Hand(replies).run(look_now(INGEST, ids))] == ids
+    assert [info.id for info in Hand(replies).run(poll_once(INGEST, ids))] == ids
 
 
 @given(st.lists(st.sampled_from(["ok", "cut", "refused", "done"]), max_size=60), st.integers(1, 6))

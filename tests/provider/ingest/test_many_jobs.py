@@ -37,7 +37,7 @@ def test_it_tells_a_line_a_look_and_asks_for_each_job_once_or_little_more(
 ) -> None:
     org.core.job_seconds = 60
     org.core.faults.add("ingest.get", Advancing(org, 5))
-    monkeypatch.setattr(base, "LOOKS", (0.0, 0.01, 0.01))
+    monkeypatch.setattr(base, "FIRST_POLLS", (0.0, 0.01, 0.01))
     operator = load(deferrable=deferrable, poll_interval=0.2)
     lines = lines_of(operator, monkeypatch)
     task.start().run(operator)

@@ -316,7 +316,7 @@ from airflow_provider_sfbulk.operators import base
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from tests.provider.conftest import FakeTask, Try
 
-base.LOOKS = (0.0, 0.05, 0.05, 0.1, 0.2)
+base.FIRST_POLLS = (0.0, 0.05, 0.05, 0.1, 0.2)
 states, arguments = Path(sys.argv[1]), json.loads(sys.argv[2])
 task = FakeTask()
 attempt = task.start()

@@ -331,7 +331,7 @@ def test_never_fail_skips_in_the_deferred_half_too(how: str, outcome: str, org: 
 
 
 def test_silent_fail_waits_on_in_both_halves(org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wait, "LOOK_TRIES", 1)
+    monkeypatch.setattr(wait, "POLL_TRIES", 1)
     org.core.faults.add("ingest.get", Refuse())
     job_id = submit()
     waiting = sensor(job_id=job_id, deferrable=True, silent_fail=True)

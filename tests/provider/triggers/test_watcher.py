@@ -186,7 +186,7 @@ def test_a_load_of_one_job_that_takes_a_minute_costs_twelve_calls(
     org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Three looks by the task; three more in the triggerer, as the plan of polls makes for a minute (tests/client).
-    monkeypatch.setattr(base, "LOOKS", (0.0, 0.05, 0.05))
+    monkeypatch.setattr(base, "FIRST_POLLS", (0.0, 0.05, 0.05))
     org.core.job_seconds = 60
     org.core.faults.add("ingest.get", EndAt(org, 6))
     rows = [{"Name": f"Company {n}"} for n in range(20)]
