@@ -13,7 +13,7 @@ from airflow_provider_sfbulk.client.errors import LedgerError, TransportError
 from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
 from airflow_provider_sfbulk.client.extract.pages import Page
 from airflow_provider_sfbulk.client.models import JobInfo
-from airflow_provider_sfbulk.client.results.schema import ColumnType, ColumnKind
+from airflow_provider_sfbulk.client.results.schema import ColumnKind, ColumnType
 from tests.client.protocol.by_hand import job
 
 JOB = JobInfo.from_json(job("JobComplete", numberRecordsProcessed=6))
