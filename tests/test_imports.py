@@ -64,6 +64,7 @@ _AIRFLOW: Final[dict[str, str]] = {
     "operators": "client limits hooks links triggers files task arguments",
     "sensors": "client hooks links triggers task arguments",
     "demo": "local_org client",
+    "command": "client hooks",
     "local_org": "limits",
     "client": "limits",
 }

@@ -1,0 +1,1 @@
+"""The command ``sfbulk``: what a data engineer types to try a file, or to look at a job."""

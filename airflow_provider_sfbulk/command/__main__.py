@@ -1,0 +1,265 @@
+"""``sfbulk``: load, extract, jobs, describe, login-test and explain, each a few calls of :class:`BulkClient`.
+
+Exit status: 0 done; 1 records or jobs failed; 2 the arguments, the input or the request are wrong; 3 the login is; 4 try
+later; 5 anything else.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from airflow_provider_sfbulk.client import BulkClient
+from airflow_provider_sfbulk.client.errors import (
+    JobError,
+    JobTimeoutError,
+    LoginError,
+    RequestRefusedError,
+    SfBulkError,
+    SourceError,
+    TransientError,
+)
+from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, Operation
+from airflow_provider_sfbulk.command.explain import explanations
+from airflow_provider_sfbulk.command.screen import Screen
+from airflow_provider_sfbulk.command.write import write_rows
+
+STATUS: Final[Mapping[type[SfBulkError], int]] = {
+    JobTimeoutError: 4,
+    TransientError: 4,
+    JobError: 1,
+    SourceError: 2,
+    RequestRefusedError: 2,
+    LoginError: 3,
+    SfBulkError: 5,
+}
+"""Exit status by error; the first class that fits."""
+
+SHOWN_ERRORS: Final = 5
+FIELD_FACTS: Final = ("name", "type", "length", "createable", "updateable", "nillable", "externalId", "referenceTo")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Salesforce Bulk API from the shell. Signs in with SFBULK_ variables, or with an Airflow connection.",
+)
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    conn_id: Annotated[
+        str | None, typer.Option("--conn-id", help="Airflow connection to sign in with, instead of SFBULK_ variables.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
+) -> None:
+    """Take what all commands have in common."""
+    context.obj = Session(conn_id, Screen(as_json=as_json))
+
+
+class Session:
+    """One run of the command.
+
+    :param conn_id: an Airflow connection, or None for the environment
+    """
+
+    def __init__(self, conn_id: str | None, screen: Screen) -> None:
+        self._conn_id = conn_id
+        self.screen = screen
+
+    @contextmanager
+    def client(self) -> Iterator[BulkClient]:
+        """Give the client; an error becomes its message and its exit status.
+
+        :raises typer.Exit: with the status
+        """
+        try:
+            with self._made() as client:
+                yield client
+        except SfBulkError as error:
+            self.screen.error(error)
+            raise typer.Exit(next(code for kind, code in STATUS.items() if isinstance(error, kind))) from error
+
+    def _made(self) -> BulkClient:
+        if self._conn_id is None:
+            return BulkClient.from_env()
+        from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook  # noqa: PLC0415 - Airflow
+
+        return SalesforceBulkHook(self._conn_id).get_conn()
+
+
+@app.command()
+def load(
+    context: typer.Context,
+    sobject: Annotated[str, typer.Argument(help="API name of the object, as Account.")],
+    file: Annotated[Path, typer.Argument(help="CSV, JSON lines or Parquet, also gzipped.")],
+    operation: Annotated[Operation, typer.Option(help="What to do with the records.")] = Operation.INSERT,
+    external_id: Annotated[str | None, typer.Option(help="The field that an upsert matches by.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option("--map", help="SOURCE=Field__c renames a column, SOURCE= drops it. Repeatable.")
+    ] = None,
+    clear_nulls: Annotated[bool, typer.Option(help="Nulls clear the field instead of leaving it.")] = False,
+    timezone: Annotated[str | None, typer.Option(help="Of datetimes that name none, as Europe/Berlin.")] = None,
+    failed: Annotated[Path | None, typer.Option(help="Write the failed rows into this CSV file.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait; the jobs go on after it.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until Salesforce is done.")] = True,
+) -> None:
+    """Load a file. Nothing is remembered: a load that is started twice loads twice, unless it is an upsert."""
+    session: Session = context.obj
+    with session.client() as client, session.screen.progress(f"{operation} {sobject}") as show:
+        result = client.ingest.perform(
+            sobject,
+            operation,
+            file,
+            external_id_field=external_id,
+            column_mapping=_mapping(column),
+            nulls="clear" if clear_nulls else "leave",
+            timezone=timezone,
+            wait=False,
+        )
+        if not wait:
+            session.screen.facts({"job_ids": result.job_ids})
+            return
+        result.wait(timeout=timeout, on_progress=show)
+        if failed is not None and result.failed_count:
+            write_rows(failed, result.failed_records)
+        reasons: dict[str, int] = {}
+        for error in result.errors:
+            reasons[error.status_code] = reasons.get(error.status_code, 0) + 1
+    session.screen.facts(
+        {
+            "job_ids": result.job_ids,
+            "successful": result.successful_count,
+            "failed": result.failed_count,
+            "unprocessed": result.unprocessed_count,
+            "errors": reasons,
+            "failed_file": str(failed) if failed is not None and result.failed_count else None,
+        }
+    )
+    raise typer.Exit(0 if result.is_successful else 1)
+
+
+@app.command()
+def extract(
+    context: typer.Context,
+    soql: Annotated[str, typer.Argument(help="The query; @FILE reads it from a file.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; without it, JSON lines here.")
+    ] = None,
+    file_format: Annotated[
+        FileFormat | None, typer.Option("--format", help="By default, by the file's ending.")
+    ] = None,
+    include_deleted: Annotated[bool, typer.Option(help="Also deleted and archived records.")] = False,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait; the job goes on after it.")] = None,
+) -> None:
+    """Run a query and write its rows. The file appears when all rows are in it."""
+    session: Session = context.obj
+    with session.client() as client, session.screen.progress("query") as show:
+        wanted = None if output is None else file_format or _format_of(output)
+        text = Path(soql[1:]).read_text(encoding="utf-8") if soql.startswith("@") else soql
+        result = client.query.perform(text, include_deleted=include_deleted, timeout=timeout, on_progress=show)
+        if output is None:
+            session.screen.rows(result.records)
+            return
+        if wanted is FileFormat.CSV:
+            write_rows(output, client.query.results(result.job.id))
+        else:
+            write_rows(output, result, FileFormat(wanted))
+    session.screen.facts({"job_id": result.job.id, "records": len(result), "file": str(output)})
+
+
+@app.command()
+def jobs(
+    context: typer.Context,
+    job_id: Annotated[str | None, typer.Argument(help="One job in full; without it, the newest ones.")] = None,
+    query: Annotated[bool, typer.Option("--query", help="Query jobs instead of loads.")] = False,
+    most: Annotated[int, typer.Option("--most", help="How many to list.")] = 20,
+    abort: Annotated[bool, typer.Option("--abort", help="Abort the job.")] = False,
+) -> None:
+    """Show jobs of the last seven days, or one of them."""
+    session: Session = context.obj
+    with session.client() as client:
+        calls = client.query if query else client.ingest
+        if job_id is None:
+            found = sorted(calls.list_jobs(), key=lambda job: str(job.created_date), reverse=True)[:most]
+            session.screen.table(("id", "created", "object", "operation", "state"), map(_row_of, found))
+            return
+        job = calls.abort(job_id) if abort else calls.get_job(job_id)
+        session.screen.facts({name: value for name, value in vars(job).items() if value is not None})
+
+
+@app.command()
+def describe(
+    context: typer.Context, sobject: Annotated[str, typer.Argument(help="API name of the object, as Account.")]
+) -> None:
+    """List the fields of an object: what they are, and whether this user may write them."""
+    session: Session = context.obj
+    with session.client() as client:
+        fields = client.describe(sobject)["fields"]
+        session.screen.table(FIELD_FACTS, ({name: field.get(name) for name in FIELD_FACTS} for field in fields))
+
+
+@app.command("login-test")
+def login_test(context: typer.Context) -> None:
+    """Sign in, and show the org and the API calls left today."""
+    session: Session = context.obj
+    with session.client() as client:
+        calls = client.limits().get("DailyApiRequests")
+        session.screen.facts(
+            {
+                "instance_url": client.instance_url,
+                "user": client.user_info().get("preferred_username"),
+                "api_version": client.api_version,
+                "api_calls_left": None if calls is None else calls.remaining,
+                "api_calls_of_a_day": None if calls is None else calls.max,
+            }
+        )
+
+
+@app.command()
+def explain(
+    context: typer.Context, code: Annotated[str, typer.Argument(help="Of Salesforce or of this package, in any case.")]
+) -> None:
+    """Say what an error's code or class means, and what to do."""
+    session: Session = context.obj
+    found = explanations(code)
+    if not found:
+        session.screen.error(SourceError(f"{code:.60} is none of the codes and classes that this package knows"))
+        raise typer.Exit(2)
+    session.screen.table(("code", "when", "raised_as", "what_to_do"), found)
+
+
+def _mapping(columns: list[str] | None) -> dict[str, str | None] | None:
+    if not columns:
+        return None
+    pairs = [each.partition("=") for each in columns]
+    if any(not mark for _, mark, _ in pairs):
+        raise SourceError("--map takes SOURCE=Field__c, or SOURCE= to drop the column")
+    return {source: field or None for source, _, field in pairs}
+
+
+def _format_of(path: Path) -> FileFormat:
+    kinds = {".csv": FileFormat.CSV, ".jsonl": FileFormat.JSONL, ".parquet": FileFormat.PARQUET}
+    if path.suffix.lower() not in kinds:
+        raise SourceError(f"{path.name} ends in none of {', '.join(kinds)}: give --format")
+    return kinds[path.suffix.lower()]
+
+
+def _row_of(job: JobInfo) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "created": job.created_date,
+        "object": job.object,
+        "operation": job.operation,
+        "state": job.state,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(app(prog_name="sfbulk"))

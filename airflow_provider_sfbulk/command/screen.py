@@ -1,0 +1,95 @@
+"""What the command prints: tables and a progress bar for people, JSON for programs. Errors and progress go to stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from airflow_provider_sfbulk.client.errors import SfBulkError
+from airflow_provider_sfbulk.client.models import JobInfo
+
+PIPED_WIDTH: Final = 200
+"""Of a table that does not go to a terminal, which knows its own."""
+
+
+class Screen:
+    """The terminal.
+
+    :param as_json: print JSON, and no progress
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._out = Console(soft_wrap=True, markup=False, highlight=False)
+        if not self._out.is_terminal:
+            self._out.width = PIPED_WIDTH
+        self._err = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+
+    def facts(self, known: Mapping[str, Any]) -> None:
+        """Print what is known, a line each."""
+        if self._as_json:
+            self._out.print(json.dumps(known, default=str))
+            return
+        for name, value in known.items():
+            if value not in (None, [], {}):
+                shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+                self._out.print(f"{name:20} {shown:,}" if isinstance(shown, int) else f"{name:20} {shown}")
+
+    def table(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+        """Print rows; as JSON one a line."""
+        if self._as_json:
+            self.rows(rows)
+            return
+        table = Table(box=None, pad_edge=False)
+        for number, name in enumerate(columns):
+            table.add_column(name, no_wrap=number == 0, overflow="fold")
+        for row in rows:
+            table.add_row(*(_cell(row.get(name)) for name in columns))
+        self._out.print(table)
+
+    def rows(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Print rows as JSON, one a line."""
+        for row in rows:
+            self._out.print(json.dumps(dict(row), default=str, ensure_ascii=False))
+
+    def error(self, error: SfBulkError) -> None:
+        """Print an error."""
+        if self._as_json:
+            self._err.print(
+                json.dumps({"error": type(error).__name__, "message": str(error), "code": error.error_code})
+            )
+        else:
+            self._err.print(f"{type(error).__name__}: {error}")
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[JobInfo], None]]:
+        """Show a bar while jobs are at work. What it gives is called with each job as it is read."""
+        seen: dict[str, JobInfo] = {}
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=self._err, transient=True, disable=self._as_json) as bar:
+            task = bar.add_task(f"{what}: sending", total=None)
+
+            def show(job: JobInfo) -> None:
+                seen[job.id] = job
+                done = sum(each.is_final for each in seen.values())
+                processed = sum(each.processed for each in seen.values())
+                failed = sum(each.failed for each in seen.values())
+                bar.update(
+                    task,
+                    description=f"{what}: {done} of {len(seen)} job(s) done, {failed:,} failed",
+                    completed=processed,
+                )
+
+            yield show
+
+
+def _cell(value: Any) -> str:
+    if value is None or value == []:
+        return ""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,137 @@
+"""The command ``sfbulk``: what is printed where, exit status, files; against the local org, in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner, Result
+
+from airflow_provider_sfbulk.command.__main__ import app
+from airflow_provider_sfbulk.local_org import LocalOrg
+
+Run = Callable[..., Result]
+
+ACCOUNTS = "Name,External_Key__c\nUmbrella Stand Co,A-1\nParasol Works,A-2\n"
+
+
+@pytest.fixture
+def run(salesforce_org: LocalOrg) -> Run:
+    return lambda *arguments: CliRunner().invoke(app, [str(each) for each in arguments], prog_name="sfbulk")
+
+
+def known(result: Result) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(result.stdout)
+    return read
+
+
+@pytest.fixture
+def accounts(tmp_path: Path) -> Path:
+    file = tmp_path / "accounts.csv"
+    file.write_text(ACCOUNTS, encoding="utf-8")
+    return file
+
+
+def test_it_loads_a_file_and_says_what_became_of_it(run: Run, accounts: Path, salesforce_org: LocalOrg) -> None:
+    result = run("load", "Account", accounts, "--operation", "upsert", "--external-id", "External_Key__c")
+    assert result.exit_code == 0, result.output
+    assert "successful           2" in result.stdout
+    assert {each["Name"] for each in salesforce_org.records("Account")} == {"Umbrella Stand Co", "Parasol Works"}
+
+
+def test_failed_rows_are_written_and_end_with_1(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("LastName,Mail\nDoe,a@b.example\n,c@d.example\n", encoding="utf-8")
+    failed = tmp_path / "failed.csv"
+    result = run("--json", "load", "Contact", tmp_path / "in.csv", "--map", "Mail=Email", "--failed", failed)
+    assert result.exit_code == 1
+    assert known(result)["errors"] == {"REQUIRED_FIELD_MISSING": 1}
+    assert "c@d.example" in failed.read_text(encoding="utf-8")
+
+
+def test_a_load_that_is_not_waited_for_gives_its_jobs(run: Run, accounts: Path) -> None:
+    (job_id,) = known(run("--json", "load", "Account", accounts, "--no-wait"))["job_ids"]
+    assert known(run("--json", "jobs", job_id))["id"] == job_id
+    assert job_id in run("jobs").stdout
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_it_extracts_into_a_file(ending: str, run: Run, accounts: Path, tmp_path: Path) -> None:
+    run("load", "Account", accounts)
+    output = tmp_path / f"out.{ending}"
+    result = run("--json", "extract", "SELECT Name FROM Account ORDER BY Name", "-o", output)
+    assert (result.exit_code, known(result)["records"]) == (0, 2)
+    assert _names_in(output) == ["Parasol Works", "Umbrella Stand Co"]
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+
+def _names_in(path: Path) -> list[str]:
+    if path.suffix == ".parquet":
+        names: list[str] = pq.read_table(path)["Name"].to_pylist()
+        return names
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["Name"] for line in lines] if path.suffix == ".jsonl" else lines[1:]
+
+
+def test_rows_go_to_the_terminal_without_a_file(run: Run, accounts: Path) -> None:
+    run("load", "Account", accounts)
+    lines = run("extract", "SELECT Name FROM Account ORDER BY Name").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == [{"Name": "Parasol Works"}, {"Name": "Umbrella Stand Co"}]
+
+
+def test_it_describes_an_object(run: Run) -> None:
+    fields = [json.loads(line) for line in run("--json", "describe", "Account").stdout.splitlines()]
+    assert {"name": "External_Key__c", "externalId": True}.items() <= next(
+        each for each in fields if each["name"] == "External_Key__c"
+    ).items()
+    assert "External_Key__c" in run("describe", "Account").stdout
+
+
+def test_it_tests_the_login(run: Run, salesforce_org: LocalOrg) -> None:
+    assert known(run("--json", "login-test"))["instance_url"] == salesforce_org.url
+
+
+def test_it_signs_in_with_a_connection_of_airflow(run: Run, salesforce_org: LocalOrg) -> None:
+    assert salesforce_org.url in run("--conn-id", "salesforce_bulk_default", "login-test").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("describe", "Nonsense__c"), 2, "NotFoundError"),
+        (("extract", "SELECT Nmae FROM Account"), 2, "RequestRefusedError"),
+        (("load", "Account", "gone.csv"), 2, "SourceError"),
+        (("extract", "SELECT Name FROM Account", "-o", "out.xlsx"), 2, "give --format"),
+        (("explain", "nonsense"), 2, "none of the codes"),
+    ],
+)
+def test_what_is_wrong_is_said_on_stderr_with_a_status(
+    arguments: tuple[str, ...], status: int, said: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (status, "")
+    assert said in result.stderr
+
+
+def test_a_refused_login_ends_with_3(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SFBULK_CLIENT_SECRET", "wrong")
+    result = run("--json", "login-test")
+    assert (result.exit_code, json.loads(result.stderr)["error"]) == (3, "LoginError")
+
+
+def test_the_end_of_its_time_ends_with_4_and_names_the_job(run: Run, accounts: Path, salesforce_org: LocalOrg) -> None:
+    salesforce_org.stick_jobs()
+    result = run("load", "Account", accounts, "--timeout", "0")
+    assert (result.exit_code, "JobTimeoutError" in result.stderr) == (4, True)
+
+
+def test_codes_and_classes_are_explained(run: Run) -> None:
+    assert "try later" in run("explain", "unable_to_lock_row").stdout
+    assert (
+        "fix the login" in run("explain", "LoginError").stdout
+        or "refused the login" in run("explain", "LoginError").stdout
+    )
