@@ -89,7 +89,7 @@ _CLIENT: Final[dict[str, str]] = {
     "parts": "limits effects errors models values csv",
     "sources": "limits errors models values csv parts",
     "results": "effects errors models csv parts",
-    "extract": f"limits {_BASE} csv results protocol waiting",
+    "extract": f"limits {_BASE} arguments csv results protocol waiting",
     "load": f"limits {_BASE} values csv parts results protocol waiting bulk1",
     "bulk1": f"limits {_BASE} values csv parts results protocol waiting extract load",
     "bulk1.api": "limits effects errors models arguments ingest parts sources protocol waiting faces bulk1",

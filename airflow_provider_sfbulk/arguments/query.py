@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -17,8 +18,19 @@ from airflow_provider_sfbulk.arguments.shared import (
     path,
 )
 from airflow_provider_sfbulk.arguments.table import Arguments, Clash
-from airflow_provider_sfbulk.client.arguments import count, flag, one_of, optional, shown, text
+from airflow_provider_sfbulk.client.arguments import (
+    api_name,
+    count,
+    field_name,
+    flag,
+    names,
+    one_of,
+    optional,
+    shown,
+    text,
+)
 from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.extract.whole_object import ALL
 from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.operators.incremental import BOUND, Incremental
 
@@ -34,6 +46,55 @@ def soql_params(name: str, value: Any) -> Any:
                 f"{name}: {shown(each)} is no name as the SOQL has after a colon; write it without the colon"
             )
     return value
+
+
+_TEXT: Final = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
+_INNERMOST: Final = re.compile(r"\([^()]*\)")
+_MORE_THAN_A_CONDITION: Final = re.compile(
+    r"^\s*(?:SELECT|WHERE)\b|\b(?:ORDER\s+BY|GROUP\s+BY|LIMIT|OFFSET|HAVING|FOR\s+VIEW|FOR\s+REFERENCE|ALL\s+ROWS)\b",
+    re.IGNORECASE,
+)
+
+
+def fields(name: str, value: Any) -> Any:
+    """Check the fields of a whole object: ``all``, or names."""
+    if value == ALL:
+        return ALL
+    if isinstance(value, str):
+        raise SourceError(f"{name} is 'all' or a list of names, not {shown(value)}: write [{value!r:.40}]")
+    given = names(name, value)
+    if not given:
+        raise SourceError(f"{name} is an empty list: 'all' reads every field")
+    for each in given:
+        if each != ALL:
+            field_name(f"each of {name}", each)
+    return list(given)
+
+
+def exclude(name: str, value: Any) -> list[str]:
+    """Check names of fields of the object itself."""
+    given = names(name, value)
+    for each in given:
+        if "." in field_name(f"each of {name}", each):
+            raise SourceError(f"{name}: {each!r:.60} is read only when fields names it")
+    return list(given)
+
+
+def where(name: str, value: Any) -> str:
+    """Check a condition, as far as its outline goes: Salesforce reads the rest."""
+    plain = _TEXT.sub("''", text(name, value))
+    if more := _MORE_THAN_A_CONDITION.search(plain):
+        raise SourceError(
+            f"{name} is the condition alone, as \"Type = 'Customer'\", without {' '.join(more[0].upper().split())}: for "
+            "more than that give the whole query as soql"
+        )
+    if "'" in plain.replace("''", ""):
+        raise SourceError(f"{name} has a quote that is not closed; a value is bound by soql_params, as :name")
+    while (shorter := _INNERMOST.sub(" ", plain)) != plain:
+        plain = shorter
+    if "(" in plain or ")" in plain:
+        raise SourceError(f"{name} has a parenthesis without its other one")
+    return str(value)
 
 
 def incremental(name: str, value: Any) -> Incremental:
@@ -54,19 +115,34 @@ def pk_chunking(name: str, value: Any) -> bool | int:
 _CLASHES: Final[Sequence[Clash]] = (
     *SHARED_CLASHES,
     (lambda it: it.soql is not None and it.job_id is not None, "give either soql or job_id, not both"),
-    (lambda it: it.soql is None and it.job_id is None, "there is nothing to extract: give either soql or job_id"),
+    (
+        lambda it: it.sobject is not None and (it.soql is not None or it.job_id is not None),
+        "sobject reads a whole object, instead of soql or job_id: give one of them",
+    ),
+    (
+        lambda it: it.soql is None and it.job_id is None and it.sobject is None,
+        "there is nothing to extract: give one of soql, sobject and job_id",
+    ),
+    (
+        lambda it: it.sobject is None and (it.fields != ALL or it.exclude or it.where is not None),
+        "fields, exclude and where belong to sobject, which is None",
+    ),
+    (
+        lambda it: bool(it.exclude) and isinstance(it.fields, (list, tuple)) and ALL not in it.fields,
+        "exclude belongs to fields='all' (or a list with 'all'): leave the names out of fields",
+    ),
     (
         lambda it: it.job_id is not None and not it.wait_for_completion,
         "wait_for_completion=False cannot be combined with job_id: that job is submitted already",
     ),
-    (lambda it: it.job_id is not None and it.soql_params is not None, "soql_params belong to soql, which is None"),
+    (lambda it: it.job_id is not None and it.soql_params is not None, "soql_params belong to a query, not to job_id"),
     (
         lambda it: it.job_id is not None and it.include_deleted,
-        "include_deleted belongs to soql, which is None: the job of job_id has it or not",
+        "include_deleted belongs to a query: the job of job_id has it or not",
     ),
     (
-        lambda it: it.incremental is not None and (it.soql is None or not it.wait_for_completion),
-        "incremental needs the soql, and a wait: what is not published moves no watermark on",
+        lambda it: it.incremental is not None and (it.job_id is not None or not it.wait_for_completion),
+        "incremental needs the soql or the sobject, and a wait: what is not published moves no watermark on",
     ),
     (
         lambda it: it.incremental is not None and it.output_path is None and not it.do_xcom_push,
@@ -94,7 +170,7 @@ _CLASHES: Final[Sequence[Clash]] = (
     ),
     (
         lambda it: it.job_id is not None and it.pk_chunking is not False,
-        "pk_chunking belongs to soql, which is None: the job of job_id is chunked or not",
+        "pk_chunking belongs to a query: the job of job_id is chunked or not",
     ),
     (
         lambda it: it.api != APIS[0] and (it.column_delimiter, it.line_ending) != ("COMMA", "LF"),
@@ -105,6 +181,10 @@ _CLASHES: Final[Sequence[Clash]] = (
 ARGUMENTS: Final = Arguments(
     checks={
         "soql": optional(text),
+        "sobject": optional(api_name),
+        "fields": fields,
+        "exclude": exclude,
+        "where": optional(where),
         "soql_params": optional(soql_params),
         "incremental": optional(incremental),
         "include_deleted": flag,

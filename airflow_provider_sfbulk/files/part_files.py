@@ -126,13 +126,14 @@ class PartFiles:
         )
         return True
 
-    def publish(self, pages: int, *, at_once: int) -> Flow[tuple[list[PageFile], str]]:
+    def publish(self, pages: int, *, at_once: int, facts: Mapping[str, Any]) -> Flow[tuple[list[PageFile], str]]:
         """Give the files their final names, write the manifest, and remove what the manifest before named.
 
         A publishing that was killed is done again by the next one into this folder, this job's or another's.
 
         :param pages: how many there are; all are finished
         :param at_once: files to rename at the same time: object storage copies
+        :param facts: what else the manifest says, JSON
         :return: the files in the order of the rows, and the manifest's URI
         :raises FencedError: another try has taken over
         :raises StorageError: another run of this task has meanwhile replaced what this one was about to show
@@ -149,7 +150,7 @@ class PartFiles:
         yield Concurrently((self._rename(*move) for move in moves), at_once)
         self._check_all_there(shown)
         self._verify()
-        manifest = self._folder.finish(self._manifest(shown))
+        manifest = self._folder.finish({**self._manifest(shown), **facts})
         self._verify()  # what is old to this try may be new to its successor
         for name in before - names:
             self._output.remove(name)

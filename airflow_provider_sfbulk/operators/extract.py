@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import time
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
@@ -86,6 +87,7 @@ def extract_to_files(
     named: Sequence[str | None],
     file_format: FileFormat,
     spreadsheet_safe: bool = False,
+    facts: Mapping[str, object] = MappingProxyType({}),
     verify: Callable[[], None],
 ) -> Flow[Extract]:
     """Write every page into a file of its own that is hidden, and show them all when all are proven; see ``part_files``.
@@ -95,6 +97,7 @@ def extract_to_files(
     :param generation: the job's, see ``extract.query_job.Submitted``
     :param named: what names the folder: in another one all pages are fetched anew
     :param spreadsheet_safe: of CSV, whether no value is taken for a formula by a spreadsheet
+    :param facts: what else the manifest says, JSON
     :param verify: raises when another try has taken over
     :raises FencedError: when a newer try has taken over
     """
@@ -111,7 +114,7 @@ def extract_to_files(
 
     pages = yield from reader.fetch(job, make_page, typed=file_format is not FileFormat.CSV, ledger=ledger)
     yield from ledger.publish()
-    shown, manifest = yield from files.publish(pages, at_once=reader.at_once)
+    shown, manifest = yield from files.publish(pages, at_once=reader.at_once, facts=facts)
     return Extract(
         files=[file.uri for file in shown],
         manifest=manifest,

@@ -127,6 +127,12 @@ class Incremental:
         come."""
         return {"field": self.field, "asset": None if self.asset is None else self.asset.name, "by": self.by}
 
+    @property
+    def conditions(self) -> tuple[str, str]:
+        """The window as two conditions of SOQL, its ends named as :meth:`check` wants them."""
+        since, until = BOUND
+        return f"{self.field} >= :{since}", f"{self.field} < :{until}"
+
     def check(self, soql: str) -> None:
         """Check that a query reads its whole window, the begin of it and not its end.
 

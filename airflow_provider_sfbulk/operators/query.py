@@ -19,6 +19,7 @@ from airflow_provider_sfbulk.arguments.templates import is_reference
 from airflow_provider_sfbulk.client.arguments import Seconds
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import LedgerError, SfBulkError, SourceError
+from airflow_provider_sfbulk.client.extract.whole_object import ALL, FieldList
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
     FileFormat,
@@ -35,6 +36,7 @@ from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.operators.base import BulkJobOperator, few
 from airflow_provider_sfbulk.operators.incremental import BEGINNING, Incremental, Window
+from airflow_provider_sfbulk.operators.whole_object import WholeObject, said_left_out
 from airflow_provider_sfbulk.task.lasting import fails_for_good
 from airflow_provider_sfbulk.task.lineage import Lineage, Place, file_place, object_place
 from airflow_provider_sfbulk.task.metrics import count_query
@@ -61,9 +63,16 @@ class BulkQueryOperator(BulkJobOperator):
     retry goes on with the job of the try before, behind the pages that are finished; clearing the task starts a new query.
 
     :param soql: the query, or the name of a ``.soql`` file beside the DAG (templated)
-    :param soql_params: values for the ``:name`` in the query, by name (templated); see ``client.soql``. They are
-        neither shown nor stored by Airflow. In a template, ``{{ value | soql_literal }}`` writes one
-    :param incremental: read only what lies in the run's window, named by ``:since`` and ``:until`` in the query
+    :param sobject: instead of ``soql``: read a whole object, by its API name (templated)
+    :param fields: of ``sobject``: ``"all"``, or a list of names, in which ``"all"`` may be one and paths over relationships
+        others, as ``["all", "Owner.Name"]`` (templated). ``"all"`` is what describe has when the task first runs; compound
+        and base64 fields, which no bulk query can select, are left out and named in the result
+    :param exclude: fields that ``"all"`` does not stand for (templated)
+    :param where: of ``sobject``: the condition alone, without ``WHERE`` (templated)
+    :param soql_params: values for the ``:name`` in the query or in ``where``, by name (templated); see ``client.soql``.
+        They are neither shown nor stored by Airflow. In a template, ``{{ value | soql_literal }}`` writes one
+    :param incremental: read only what lies in the run's window, named by ``:since`` and ``:until`` in the query; with
+        ``sobject`` the condition is added
     :param include_deleted: also records that are deleted (recycle bin) or archived
     :param job_id: instead of ``soql``: fetch the rows of a job that was submitted before (templated)
     :param output_path: folder for the part files and the manifest, for one extract at a time (templated)
@@ -95,7 +104,7 @@ class BulkQueryOperator(BulkJobOperator):
     :param concurrency_mode: with ``api="1.0"``: ``Parallel``, or ``Serial`` for batches one after the other
 
     Returns ``{"job_id", "records", "files", "manifest", "columns", "api_calls"}``, with ``incremental`` also ``"window":
-    {"since", "until"}``; without ``output_path`` the rows as a
+    {"since", "until"}``, with ``sobject`` also ``"left_out": {field: why}``; without ``output_path`` the rows as a
     list of dicts; with ``wait_for_completion=False`` the job id.
     """
 
@@ -103,6 +112,10 @@ class BulkQueryOperator(BulkJobOperator):
     arguments: ClassVar[Arguments] = ARGUMENTS
     template_fields: Sequence[str] = (
         "soql",
+        "sobject",
+        "fields",
+        "exclude",
+        "where",
         "soql_params",
         "job_id",
         "output_path",
@@ -116,6 +129,10 @@ class BulkQueryOperator(BulkJobOperator):
         self,
         *,
         soql: str | XComArg | None = None,
+        sobject: str | XComArg | None = None,
+        fields: Literal["all"] | Sequence[str] | XComArg = ALL,
+        exclude: Sequence[str] | XComArg = (),
+        where: str | XComArg | None = None,
         soql_params: Mapping[str, Any] | XComArg | None = None,
         incremental: Incremental | None = None,
         include_deleted: bool = False,
@@ -158,6 +175,10 @@ class BulkQueryOperator(BulkJobOperator):
             **kwargs,
         )
         self.soql = cast("str | None", soql)
+        self.sobject = cast("str | None", sobject)
+        self.fields = cast("str | list[str]", fields)
+        self.exclude = cast("list[str]", exclude)
+        self.where = cast("str | None", where)
         self.soql_params = soql_params
         self.incremental = incremental
         if isinstance(incremental, Incremental) and incremental.asset is not None:
@@ -188,16 +209,35 @@ class BulkQueryOperator(BulkJobOperator):
         shown = value is None or isinstance(value, HiddenValue) or is_reference(value)
         self._soql_params = value if shown else HiddenTemplate(value)
 
-    def _bound_soql(self, window: Window | None) -> str:
+    @property
+    def _whole_object(self) -> WholeObject | None:
+        """The whole object that is read, if it is one."""
+        if self.sobject is None:
+            return None
+        window = () if self.incremental is None else self.incremental.conditions
+        return WholeObject(self.sobject, self.fields, self.exclude, self.where, window)
+
+    def _statement(self, selected: FieldList | None = None) -> str | None:
+        """Give the query with names in the places of its values; None when only a job is known.
+
+        :param selected: the fields of a whole object, when they are known
+        """
+        whole = self._whole_object
+        if whole is None:
+            return self.soql
+        return whole.statement() if selected is None else whole.statement(selected.names)
+
+    def _bound_soql(self, window: Window | None, selected: FieldList | None = None) -> str:
         """Give the query with its values.
 
         :param window: of an incremental query
+        :param selected: see :meth:`_statement`
         :raises SourceError: naming a name or a value that has no counterpart, or a value that is none of SOQL's
         """
         params = {} if self.soql_params is None else self.soql_params.records
         if window is not None:
             params = {**params, "since": window.since, "until": window.until}
-        return bind(str(self.soql), params)
+        return bind(str(self._statement(selected)), params)
 
     def _window(self, context: Context, client: BulkClient, ledger: TaskLedger) -> Window | None:
         """Give the window to read: the one this task instance has read or begun to read before, or a new one."""
@@ -262,7 +302,7 @@ class BulkQueryOperator(BulkJobOperator):
         try:
             soql = (
                 ""
-                if self.soql is None
+                if self.job_id is not None
                 else self._bound_soql(Window(BEGINNING, BEGINNING) if self.incremental else None)
             )
         except SfBulkError:
@@ -295,8 +335,8 @@ class BulkQueryOperator(BulkJobOperator):
         """
         self.arguments.apply(self, rendered=True)
         if self.incremental is not None:
-            self.incremental.check(str(self.soql))
-        if self.soql is not None:
+            self.incremental.check(str(self._statement()))
+        if self.job_id is None:
             self._bound_soql(None if self.incremental is None else Window(BEGINNING, BEGINNING))
         if self.output_path is not None:
             open_output(self.output_path, conn_id=self.output_conn_id)
@@ -311,8 +351,9 @@ class BulkQueryOperator(BulkJobOperator):
         self._abort(client, ledger.begin_query())
         operation = QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
         window = self._window(context, client, ledger)
+        selected = self._select(context, client, ledger)
         plan = {
-            "soql": self.soql,
+            "soql": self._statement(selected),
             **self._identity_of_params(window),
             **({} if window is None else {"window": window.to_dict()}),
             "job_id": self.job_id,
@@ -326,18 +367,33 @@ class BulkQueryOperator(BulkJobOperator):
             return given
         if self.api_reserve is not None and self._run(context, client, recorded_job(), ledger=ledger) is None:
             self._keep_reserve(context, client)
-        submission = self._submission(client, operation, window, plan_digest(plan))
+        soql = self._bound_soql(window, selected)
+        submission = self._submission(client, operation, soql, plan_digest(plan))
         return self._run(context, client, submission, ledger=ledger)
 
-    def _submission(
-        self, client: BulkClient, operation: QueryOperation, window: Window | None, plan: str
-    ) -> Flow[Submitted]:
+    def _select(self, context: Context, client: BulkClient, ledger: TaskLedger) -> FieldList | None:
+        """List the fields of a whole object: those of the try before, or those of describe."""
+        whole = self._whole_object
+        if whole is None:
+            return None
+        selected = self._run(context, client, whole.list_fields(api_version=client.api_version), ledger=ledger)
+        self.log.info("%s: %s fields%s", selected.sobject, f"{len(selected.names):,}", said_left_out(selected))
+        return selected
+
+    def _selected(self, context: Context, client: BulkClient, ledger: TaskLedger) -> FieldList | None:
+        """Give the fields of a whole object that this try has asked for.
+
+        :raises SourceError: the DAG was changed while the task was deferred
+        """
+        whole = self._whole_object
+        return None if whole is None else self._run(context, client, whole.kept_fields(), ledger=ledger)
+
+    def _submission(self, client: BulkClient, operation: QueryOperation, soql: str, plan: str) -> Flow[Submitted]:
         from airflow_provider_sfbulk.client.bulk1 import query as extract1
         from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec, chunking_of, root_object
         from airflow_provider_sfbulk.client.extract.query_job import submit
         from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 
-        soql = self._bound_soql(window)
         if self.mode is None:
             return submit(
                 QueryCalls(client.api_version),
@@ -379,16 +435,19 @@ class BulkQueryOperator(BulkJobOperator):
             at_once=self.max_concurrent_pages,
         )
         folder = self._folder(context)
+        selected = self._selected(context, client, ledger)
         if self.output_path is None or folder is None:
             rows = self._run(context, client, extract_to_rows(reader, info, max_records=self.max_xcom_records))
             if self.incremental is not None:
                 context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=rows)
             window = self._window_kept(context, ledger)
-            self._tell(context, client, info, {"records": len(rows)}, window, columns=tuple(rows[0]) if rows else ())
+            columns = tuple(rows[0]) if rows else ()
+            self._tell(context, client, info, {"records": len(rows)}, window, columns=columns, selected=selected)
             self._finish(context, ledger, window)
             self.shown.found({"records": len(rows)})
             count_query(len(rows), info, tags=self.metric_tags)
             return rows
+        left_out = {} if selected is None else {"left_out": dict(selected.left_out)}
         extract = self._run(
             context,
             client,
@@ -400,6 +459,7 @@ class BulkQueryOperator(BulkJobOperator):
                 named=[text_of(self.output_path), self.output_conn_id],
                 file_format=FileFormat(self.output_format),
                 spreadsheet_safe=self.spreadsheet_safe,
+                facts=left_out,
                 verify=ledger.verify,
             ),
             ledger=ledger,
@@ -407,7 +467,7 @@ class BulkQueryOperator(BulkJobOperator):
         connection = {} if folder.conn_id is None else {"conn_id": folder.conn_id}
         window = self._window_kept(context, ledger)
         facts = {"records": extract.records, "manifest": extract.manifest, **connection, **few(extract.files)}
-        self._tell(context, client, info, facts, window, columns=extract.columns, extract=extract)
+        self._tell(context, client, info, facts, window, columns=extract.columns, selected=selected, extract=extract)
         self._finish(context, ledger, window)
         self.log.info("job %s: %s records in %s file(s)", info.id, f"{extract.records:,}", f"{len(extract.files):,}")
         self.shown.found({"records": extract.records}, files={"records": extract.files}, manifest=extract.manifest)
@@ -421,6 +481,7 @@ class BulkQueryOperator(BulkJobOperator):
             "api_calls": self._api_calls(client),
             **connection,
             **({} if window is None else {"window": window.to_dict()}),
+            **left_out,
         }
 
     def _tell(
@@ -432,6 +493,7 @@ class BulkQueryOperator(BulkJobOperator):
         window: Window | None,
         *,
         columns: tuple[str, ...],
+        selected: FieldList | None,
         extract: Extract | None = None,
     ) -> None:
         """Tell the task's assets and OpenLineage what was read."""
@@ -449,7 +511,9 @@ class BulkQueryOperator(BulkJobOperator):
                 folder = text_of(self.output_path)
                 outputs = [file_place(folder, columns=types, records=extract.records, length=length, files=files)]
             read = object_place(client.instance_url, str(info.object), columns=types, records=facts["records"])
-            return Lineage(client.instance_url, [info.id], [read], outputs, statement=self.soql, facts=span)
+            return Lineage(
+                client.instance_url, [info.id], [read], outputs, statement=self._statement(selected), facts=span
+            )
 
         self.note_lineage(gather)
 

@@ -21,6 +21,7 @@ round. Which try a new one follows, and how, is recorded, never worked out of Ai
 ``end.<r>`` round ``r`` is decided; the first names the ``plan`` and the files, which from now on do not change
 ``given_up``  the load ended for good with nothing in the org
 ``verdict`` the load has ended in this round with records that are not in the org
+``fields.<d>`` the fields of a whole object that the query selects
 ``done``    the work is done, and this is its ``result``
 ``taken``   Airflow has taken the end of the try, as ``success`` or as ``failed``: see ``task/accepted.py``
 ==========  ===========================================================================================================
@@ -157,6 +158,8 @@ _FORMS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "jobs": list,
     "files": (list, type(None)),
     "names": list,
+    "object": str,
+    "left_out": Mapping,
     "column": str,
     "row": str,
     "unknown": list,
