@@ -11,7 +11,6 @@ from pytest_mock import MockerFixture
 
 from airflow_provider_sfbulk.client.errors import StorageError
 from airflow_provider_sfbulk.client.parts import temporary
-from airflow_provider_sfbulk.files import room
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from tests.provider.conftest import FakeTask
@@ -27,7 +26,7 @@ def load(source: object, **arguments: object) -> BulkIngestOperator:
 @pytest.fixture
 def little_room(mocker: MockerFixture) -> None:
     """A disk with 5 MB free."""
-    mocker.patch.object(room.shutil, "disk_usage", return_value=SimpleNamespace(free=5_000_000))
+    mocker.patch("airflow_provider_sfbulk.files.room.shutil.disk_usage", return_value=SimpleNamespace(free=5_000_000))
 
 
 @pytest.fixture
@@ -77,7 +76,9 @@ def test_temporary_files_lie_in_memory_only_when_somebody_says_so(
     (tmp_path / "mounts").write_text(mounts.format(usual=places["usual"]), encoding="utf-8")
     mocker.patch.object(temporary, "_MOUNTS", tmp_path / "mounts")
     mocker.patch.object(temporary, "_DISK", places["disk"])
-    mocker.patch.object(temporary.tempfile, "gettempdir", return_value=str(places["usual"]))
+    mocker.patch(
+        "airflow_provider_sfbulk.client.parts.temporary.tempfile.gettempdir", return_value=str(places["usual"])
+    )
     for name in ("TMPDIR", "TEMP", "TMP"):
         monkeypatch.delenv(name, raising=False)
     if variable:
