@@ -134,7 +134,7 @@ def operator_page(classes: Iterable[type]) -> Iterator[str]:
         checks = getattr(getattr(each, "arguments", None), "checks", {})
         yield f"## {each.__name__}\n\n`from airflow_provider_sfbulk import {each.__name__}`\n\n{body}\n"
         yield "| argument | type | default | templated | meaning |\n| --- | --- | --- | --- | --- |"
-        for parameter in signature_of(each.__init__):
+        for parameter in signature_of(each.__init__):  # type: ignore[misc]
             if parameter.kind is parameter.VAR_KEYWORD:
                 continue
             said = params.get(parameter.name, "").replace(" (templated)", "")

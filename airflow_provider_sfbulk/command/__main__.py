@@ -161,7 +161,7 @@ def extract(
     """Run a query and write its rows. The file appears when all rows are in it."""
     session: Session = context.obj
     with session.client() as client, session.screen.progress("query") as show:
-        wanted = None if output is None else file_format or _format_of(output)
+        wanted = FileFormat.CSV if output is None else FileFormat(file_format or _format_of(output))
         text = Path(soql[1:]).read_text(encoding="utf-8") if soql.startswith("@") else soql
         result = client.query.perform(text, include_deleted=include_deleted, timeout=timeout, on_progress=show)
         if output is None:
@@ -170,7 +170,7 @@ def extract(
         if wanted is FileFormat.CSV:
             write_rows(output, client.query.results(result.job.id))
         else:
-            write_rows(output, result, FileFormat(wanted))
+            write_rows(output, result, wanted)
     session.screen.facts({"job_id": result.job.id, "records": len(result), "file": str(output)})
 
 

@@ -68,9 +68,9 @@ def test_it_extracts_into_a_file(ending: str, run: Run, accounts: Path, tmp_path
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
 
 
-def _names_in(path: Path) -> list[str]:
+def _names_in(path: Path) -> list[Any]:
     if path.suffix == ".parquet":
-        names: list[str] = pq.read_table(path)["Name"].to_pylist()
+        names: list[Any] = pq.read_table(path)["Name"].to_pylist()
         return names
     lines = path.read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["Name"] for line in lines] if path.suffix == ".jsonl" else lines[1:]
