@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar, cast
@@ -17,31 +16,27 @@ from airflow_provider_sfbulk.arguments.table import Arguments, check_known
 from airflow_provider_sfbulk.arguments.templates import TypedTemplates
 from airflow_provider_sfbulk.client.arguments import Seconds
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
-from airflow_provider_sfbulk.client.effects import Concurrently, Flow, Ledger
 from airflow_provider_sfbulk.client.errors import (
     JobError,
     JobTimeoutError,
     RequestLimitError,
     SfBulkError,
     SourceError,
-    StoppedError,
     TransientError,
 )
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.protocol.org import read_api_usage
 from airflow_provider_sfbulk.client.protocol.reserve import ApiReserve
-from airflow_provider_sfbulk.client.waiting.jobs import WatchedJobs, watched_jobs
 from airflow_provider_sfbulk.client.waiting.wait import Schedule, poll_briefly, poll_once, wait_until_final
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
-from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
+from airflow_provider_sfbulk.links.job import BulkJobLink
+from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.accepted import open_ledger
-from airflow_provider_sfbulk.task.ended_by_person import is_ended_by_person
 from airflow_provider_sfbulk.task.lasting import fails_for_good
 from airflow_provider_sfbulk.task.ledger import RETENTION, TaskLedger
-from airflow_provider_sfbulk.task.lineage import Lineage, is_wanted, to_openlineage
+from airflow_provider_sfbulk.task.lineage import to_openlineage
 from airflow_provider_sfbulk.task.metrics import count_api_calls
 from airflow_provider_sfbulk.task.progress import LINED_JOBS, Phase, Progress
-from airflow_provider_sfbulk.task.reporter import ShownProgress
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 
 if TYPE_CHECKING:
@@ -49,7 +44,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
-    from airflow_provider_sfbulk.client import BulkClient
 
 T = TypeVar("T")
 
@@ -59,9 +53,6 @@ and never defers. Many jobs are looked at once, at the end of this time."""
 
 EVENT_FILES: Final = 50
 """Files that an asset's event names."""
-
-ABORTS_AT_ONCE: Final = 10
-"""Jobs to abort at the same time. An abort is one small call."""
 
 
 class BulkJobOperator(TypedTemplates):
@@ -103,17 +94,9 @@ class BulkJobOperator(TypedTemplates):
         self.on_api_reserve = on_api_reserve
         self.salesforce_conn_id = cast("str", salesforce_conn_id)
         self.api_version = api_version
-        self.job_link: str | None = None
-        self.shown: ShownProgress
-        self._client: BulkClient | None = None
-        self._ledger: TaskLedger | None = None
+        # Airflow calls these without a context: on_kill, the link, and OpenLineage at the task's end.
+        self._run: TaskRun | None = None
         self._is_told_to_end = False
-        self.lineage: Lineage | None = None
-        self._until: float | None = None
-        self._waits_for: JobType | None = None
-        self.job_version: str | None = None
-        """API version of the jobs that are waited for, when it is known: ``api_version`` may have been raised since."""
-        self._calls_before = 0
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
@@ -131,63 +114,73 @@ class BulkJobOperator(TypedTemplates):
         """The mode of jobs of Bulk API 1.0; None when the task goes by 2.0."""
         return None if self.api == APIS[0] else ConcurrencyMode(self.concurrency_mode)
 
-    def waits_for(self, job_type: JobType) -> None:
-        """Say of which kind the jobs are that come now."""
-        self._waits_for = job_type
-
-    def _jobs(self, client: BulkClient) -> WatchedJobs:
-        return watched_jobs(self._type_now, self.job_version or client.api_version)
-
     @property
-    def _type_now(self) -> JobType:
-        if self._waits_for is not None:
-            return self._waits_for
-        return self.job_type if self.mode is None else JobType.CLASSIC
+    def job_link(self) -> str | None:
+        """Address of the jobs of this process's try."""
+        return None if self._run is None else self._run.job_link
 
     def ledger(self, context: Context) -> TaskLedger:
         """Give the ledger of a try."""
-        self._ledger = open_ledger(context, self.ledger_retention)
-        return self._ledger
-
-    def _show(self, client: BulkClient, job_ids: Sequence[str]) -> None:
-        """Show the jobs in Airflow's UI, before anything is waited for."""
-        self.shown.progress.setup_url = client.instance_url
-        self.shown.see_jobs(job_ids)
-        self._show_link(client, job_ids)
-
-    def _show_link(self, client: BulkClient, job_ids: Sequence[str]) -> None:
-        link = job_url(client.instance_url, job_ids)
-        if link != self.job_link:
-            self.job_link = link
-            self.shown.push(LINK_XCOM_KEY, link)
+        return open_ledger(context, self.ledger_retention)
 
     @contextmanager
-    def _showing(self, context: Context, client: BulkClient) -> Iterator[None]:
-        """Show how far this try is, from here to its end or its deferral."""
-        ti = context["ti"]
+    def run_of(
+        self, context: Context, ledger: TaskLedger, *, deadline: float | None = None, api_calls: int = 0
+    ) -> Iterator[TaskRun]:
+        """Sign in for a try, and show how far it is, from here to its end or its deferral.
+
+        :param deadline: of the wait before a deferral
+        :param api_calls: made before a deferral
+        """
         progress = Progress(
             str(self.job_type),
             operation=self._subject.get("operation", ""),
             sobject=self._subject.get("sobject", ""),
-            try_number=ti.try_number,
+            try_number=context["ti"].try_number,
         )
-        self.shown = ShownProgress(progress, self.log, ti.xcom_push, lambda: self._api_calls(client))
-        try:
-            yield
-        except TaskDeferred:
-            raise
-        except AirflowSkipException:
-            self.shown.enter(Phase.DONE)
-            count_api_calls(self._api_calls(client), tags=self.metric_tags)
-            raise
-        except BaseException as error:
-            if isinstance(error, SfBulkError) and (error.status is not None or isinstance(error, JobError)):
-                error.args = (self._hidden(str(error)),)
-            self.shown.fail(error)
-            count_api_calls(self._api_calls(client), tags=self.metric_tags)
-            raise
-        self.shown.enter(Phase.DONE if self.wait_for_completion else Phase.SUBMITTED)
-        count_api_calls(self._api_calls(client), tags=self.metric_tags)
+        with self.hook.get_conn() as client:
+            run = self._run = TaskRun(
+                context,
+                self.hook,
+                client,
+                progress,
+                self.log,
+                job_type=self.job_type if self.mode is None else JobType.CLASSIC,
+                ledger=ledger,
+                limit=self._limit,
+                deadline=deadline,
+                api_calls=api_calls,
+                aborts=self.cancel_on_kill,
+            )
+            if self._is_told_to_end:  # before there was a client to stop
+                run.stop()
+            try:
+                yield run
+            except TaskDeferred:
+                raise
+            except AirflowSkipException:
+                self._end(run, Phase.DONE)
+                raise
+            except BaseException as error:
+                if isinstance(error, SfBulkError) and (error.status is not None or isinstance(error, JobError)):
+                    error.args = (self._hidden(str(error)),)
+                run.reporter.fail(error)
+                count_api_calls(run.api_calls, tags=self.metric_tags)
+                raise
+            self._end(run, Phase.DONE if self.wait_for_completion else Phase.SUBMITTED)
+
+    def _end(self, run: TaskRun, phase: Phase) -> None:
+        run.reporter.enter(phase)
+        count_api_calls(run.api_calls, tags=self.metric_tags)
+
+    @property
+    def _limit(self) -> float | None:
+        """How long a try may wait, in seconds.
+
+        Airflow does not enforce ``execution_timeout`` while a task is deferred, so the trigger carries it.
+        """
+        limit = None if self.execution_timeout is None else self.execution_timeout.total_seconds()
+        return min((span for span in (self.timeout, limit) if span is not None), default=None)
 
     def _hidden(self, text: str) -> str:
         """Give what an error says without what this task has sent."""
@@ -200,20 +193,10 @@ class BulkJobOperator(TypedTemplates):
                 event = context["outlet_events"][outlet]
                 event.extra = {**event.extra, **facts}
 
-    def note_lineage(self, gather: Callable[[], Lineage]) -> None:
-        """Keep what OpenLineage will ask for, when somebody listens; trouble with it fails no task that is done."""
-        if not is_wanted():
-            return
-        try:
-            self.lineage = gather()
-        except StoppedError:
-            raise
-        except Exception as error:
-            self.log.warning("OpenLineage is told nothing of this task (%s): %s", type(error).__name__, error)
-
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:  # noqa: ARG002
-        """Tell OpenLineage what went where, when it asks."""
-        return None if self.lineage is None else to_openlineage(self.lineage)
+        """Report to OpenLineage what went where, when it asks."""
+        lineage = None if self._run is None else self._run.lineage
+        return None if lineage is None else to_openlineage(lineage)
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
         """Tell what a task has moved that failed for its failed records."""
@@ -229,36 +212,31 @@ class BulkJobOperator(TypedTemplates):
         """What is known of the jobs before there are any: ``operation`` and ``sobject``."""
         return {}
 
-    def _wait(self, context: Context, client: BulkClient, job_ids: Sequence[str]) -> list[JobInfo]:
+    def _wait(self, run: TaskRun, job_ids: Sequence[str]) -> list[JobInfo]:
         """Wait until all jobs are final: here for the first seconds, then in the triggerer or here.
 
         :raises TaskDeferred: to go on in :meth:`execute_complete`
         :raises JobTimeoutError: when the wait ends first; the jobs go on
         """
-        self.shown.enter(Phase.WAITING)
-        jobs = self._jobs(client)
+        run.reporter.enter(Phase.WAITING)
         pauses = FIRST_POLLS if len(job_ids) <= LINED_JOBS else (sum(FIRST_POLLS),)
-        infos = self._run(context, client, poll_briefly(jobs, job_ids, pauses=pauses, on_poll=self.shown.take))
+        infos = run.run(poll_briefly(run.jobs, job_ids, pauses=pauses, on_poll=run.reporter.take))
         if infos is not None:
             return infos
-        deadline = self._deadline()
+        timeout = run.time_left
         if self.deferrable:
-            self._defer(client, job_ids)
-        return self._run(
-            context,
-            client,
+            self._defer(run, job_ids)
+        return run.run(
             wait_until_final(
-                jobs,
+                run.jobs,
                 job_ids,
                 schedule=Schedule(first=FIRST_POLLS[-1], growth=0.5, longest=self.poll_interval),
-                timeout=None if deadline is None else deadline - time.time(),
-                on_poll=self.shown.take,
+                timeout=timeout,
+                on_poll=run.reporter.take,
             ),
         )
 
-    def _wait_again(
-        self, context: Context, client: BulkClient, event: Mapping[str, Any] | None, job_ids: Sequence[str]
-    ) -> list[JobInfo]:
+    def _wait_again(self, run: TaskRun, event: Mapping[str, Any] | None, job_ids: Sequence[str]) -> list[JobInfo]:
         """Go on after a deferral. The event is a hint: unless it tells of the end of every job, they are read again.
 
         :raises TaskDeferred: when the event was an old trigger's and the jobs still run
@@ -266,9 +244,9 @@ class BulkJobOperator(TypedTemplates):
         :raises TransientError: when the triggerer could not go on asking
         """
         wake_up = WakeUp.from_dict(event)
-        self._calls_before = wake_up.api_calls
-        infos = wake_up.final_jobs(job_ids) or self._run(context, client, poll_once(self._jobs(client), job_ids))
-        self.shown.see(infos)
+        run.earlier_calls = wake_up.api_calls
+        infos = wake_up.final_jobs(job_ids) or run.run(poll_once(run.jobs, job_ids))
+        run.reporter.see(infos)
         if all(info.is_final for info in infos):
             return infos
         if wake_up.is_about(job_ids) and wake_up.outcome is WaitOutcome.TIMEOUT:
@@ -283,28 +261,24 @@ class BulkJobOperator(TypedTemplates):
                 "and a retry waits for the same jobs.",
                 job_id=job_ids[0],
             )
-        self._defer(client, job_ids)
+        self._defer(run, job_ids)
 
-    def _defer(self, client: BulkClient, job_ids: Sequence[str]) -> NoReturn:
+    def _defer(self, run: TaskRun, job_ids: Sequence[str]) -> NoReturn:
         from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 
-        self.shown.enter(Phase.WAITING)
-        self.log.info("%s still at work: waiting in the triggerer, %s", _named(job_ids), self._until_when)
-        self.defer(
-            trigger=BulkJobTrigger(
-                job_ids=list(job_ids),
-                job_type=str(self._type_now),
-                salesforce_conn_id=self.salesforce_conn_id,
-                api_version=self.job_version or self.api_version,
-                poll_interval=self.poll_interval,
-                deadline=self._deadline(),
-                cancel_on_kill=self.cancel_on_kill and self._owns_jobs,
-                api_calls=self._api_calls(client),
-            ),
-            method_name="execute_complete",
-            kwargs={"deadline": self._deadline()},
+        run.reporter.enter(Phase.WAITING)
+        self.log.info("%s still at work: waiting in the triggerer, %s", _named(job_ids), run.until_when)
+        trigger = BulkJobTrigger(
+            job_ids=list(job_ids),
+            job_type=str(run.job_type),
+            salesforce_conn_id=self.salesforce_conn_id,
+            api_version=run.job_version or self.api_version,
+            poll_interval=self.poll_interval,
+            deadline=run.deadline(),
+            cancel_on_kill=self.cancel_on_kill and self._owns_jobs,
+            api_calls=run.api_calls,
         )
-        raise AssertionError("defer() came back")
+        raise TaskDeferred(trigger=trigger, method_name="execute_complete", kwargs={"deadline": run.deadline()})
 
     @fails_for_good
     def execute_after_reserve(
@@ -315,17 +289,19 @@ class BulkJobOperator(TypedTemplates):
         :raises RequestLimitError: when the time is up
         """
         wake_up = WakeUp.from_dict(event)
-        self._begin_waits(deadline)
-        self._calls_before = wake_up.api_calls
         if wake_up.outcome is WaitOutcome.TIMEOUT:
             raise _no_calls("the task's timeout has passed while it waited for API calls to spare: nothing was sent")
-        return self._start(context)
+        return self._start(context, deadline=deadline, api_calls=wake_up.api_calls)
 
-    def _start(self, context: Context) -> Any:
-        """Do the task's work from its beginning."""
+    def _start(self, context: Context, *, deadline: float | None = None, api_calls: int = 0) -> Any:
+        """Do the task's work from its beginning.
+
+        :param deadline: of the wait for API calls before
+        :param api_calls: made before
+        """
         raise NotImplementedError
 
-    def _keep_reserve(self, context: Context, client: BulkClient) -> None:
+    def _keep_reserve(self, run: TaskRun) -> None:
         """Make sure, before anything is begun, that the org has more calls left than are to be left.
 
         Salesforce says so with every reply; where there was none yet, it is asked.
@@ -337,7 +313,7 @@ class BulkJobOperator(TypedTemplates):
             return
         reserve = ApiReserve.of(self.api_reserve)
         try:
-            usage = client.api_usage or self._run(context, client, read_api_usage(api_version=client.api_version))
+            usage = run.client.api_usage or run.run(read_api_usage(api_version=run.client.api_version))
         except RequestLimitError as error:
             if not error.daily:
                 raise
@@ -361,96 +337,26 @@ class BulkJobOperator(TypedTemplates):
             raise _no_calls(f"{said}: nothing was sent. Try later, or lower api_reserve")
         from airflow_provider_sfbulk.triggers.reserve import ApiReserveTrigger
 
-        self.log.info("%s: waiting in the triggerer for more, %s", said, self._until_when)
-        self.defer(
-            trigger=ApiReserveTrigger(
-                api_reserve=reserve.given,
-                salesforce_conn_id=self.salesforce_conn_id,
-                api_version=self.api_version,
-                deadline=self._deadline(),
-                api_calls=self._api_calls(client),
-            ),
-            method_name="execute_after_reserve",
-            kwargs={"deadline": self._deadline()},
+        self.log.info("%s: waiting in the triggerer for more, %s", said, run.until_when)
+        trigger = ApiReserveTrigger(
+            api_reserve=reserve.given,
+            salesforce_conn_id=self.salesforce_conn_id,
+            api_version=self.api_version,
+            deadline=run.deadline(),
+            api_calls=run.api_calls,
         )
-
-    def _begin_waits(self, deadline: float | None = None) -> None:
-        """Forget the waits of another try; after a deferral, go on with this one's deadline."""
-        self._until = deadline
-        self._calls_before = 0
-
-    def _api_calls(self, client: BulkClient) -> int:
-        """Count the API calls of this try, those before its last deferral and the triggerer's too."""
-        return self._calls_before + client.api_calls
-
-    def _deadline(self) -> float | None:
-        """When this try's waiting ends, in seconds since 1970: counted from its first wait, over all its deferrals.
-
-        Airflow does not enforce ``execution_timeout`` while a task is deferred, so the trigger carries it.
-        """
-        limit = None if self.execution_timeout is None else self.execution_timeout.total_seconds()
-        spans = [span for span in (self.timeout, limit) if span is not None]
-        if self._until is None and spans:
-            self._until = time.time() + min(spans)
-        return self._until
-
-    @property
-    def _until_when(self) -> str:
-        deadline = self._deadline()
-        if deadline is None:
-            return "without an end (timeout sets one)"
-        return f"for {max(0.0, deadline - time.time()):,.0f} s at most"
-
-    def _run(self, context: Context, client: BulkClient, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
-        """Run a flow; when the task is told to end meanwhile, abort its jobs if a person did it."""
-        self._client = client
-        if self._is_told_to_end:  # before there was a client to stop
-            client.stop("the task was told to end")
-        try:
-            return client.run(flow, ledger=ledger)
-        except StoppedError:
-            if self.cancel_on_kill and self._is_ended_by_person(context):
-                with self.hook.get_conn() as again:
-                    self._abort(again, self._own_jobs(context))
-            raise
+        raise TaskDeferred(trigger=trigger, method_name="execute_after_reserve", kwargs={"deadline": run.deadline()})
 
     def on_kill(self) -> None:
-        """Make what runs stop. Called inside the handler of SIGTERM, so the rest is done where it stops."""
+        """Make what runs stop."""
         self._is_told_to_end = True
-        if self._client is not None:
-            self._client.stop("the task was told to end")
-
-    def _is_ended_by_person(self, context: Context) -> bool:
-        """Whether Airflow says so. When it does not, the jobs are left alone."""
-        try:
-            return is_ended_by_person(context["ti"])
-        except Exception as error:
-            self.log.warning("could not ask Airflow why this task ends (%s): its jobs go on", type(error).__name__)
-            return False
+        if self._run is not None:
+            self._run.stop()
 
     @property
     def _owns_jobs(self) -> bool:
         """Whether the jobs that are waited for are this task's, to be aborted with it."""
         return True
-
-    def _own_jobs(self, context: Context) -> list[str]:
-        """Jobs that this task has recorded, of the load or query it is at: only what this process does not know is read."""
-        return (self._ledger or self.ledger(context)).recorded_jobs()
-
-    def _abort(self, client: BulkClient, job_ids: Sequence[str]) -> None:
-        # Together: Airflow ends a process for good five seconds after it was told to end.
-        client.run(_together(self._abort_one(self._jobs(client), job_id) for job_id in job_ids))
-
-    def _abort_one(self, jobs: WatchedJobs, job_id: str) -> Flow[None]:
-        try:
-            yield from jobs.abort(job_id)
-            self.log.info("job %s is aborted", job_id)
-        except SfBulkError as error:
-            self.log.warning("job %s could not be aborted: %s", job_id, error)
-
-
-def _together(flows: Iterable[Flow[None]]) -> Flow[None]:
-    yield Concurrently(flows, ABORTS_AT_ONCE)
 
 
 def few(files: Sequence[str]) -> dict[str, Any]:

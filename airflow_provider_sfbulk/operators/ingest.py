@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from airflow.sdk import XComArg, conf
@@ -25,14 +24,14 @@ from airflow_provider_sfbulk.files.paths import AnyPath
 from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
+from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.lasting import fails_for_good
-from airflow_provider_sfbulk.task.ledger import TaskLedger, check_plan
+from airflow_provider_sfbulk.task.ledger import check_plan
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
-    from airflow_provider_sfbulk.client import BulkClient
     from airflow_provider_sfbulk.client.load.rounds import Round
     from airflow_provider_sfbulk.files.apart import Target
     from airflow_provider_sfbulk.files.sql_source import SqlQuery
@@ -258,10 +257,11 @@ class BulkIngestOperator(BulkJobOperator):
     @fails_for_good
     def execute(self, context: Context) -> dict[str, Any] | list[str]:
         """Fill, decide, close; then wait, settle, and send again what may be."""
-        self._begin_waits()
         return self._start(context)
 
-    def _start(self, context: Context) -> dict[str, Any] | list[str]:
+    def _start(
+        self, context: Context, *, deadline: float | None = None, api_calls: int = 0
+    ) -> dict[str, Any] | list[str]:
         rules = self._rules()
         source = self.input(rules)
         ledger = self.ledger(context)
@@ -279,36 +279,34 @@ class BulkIngestOperator(BulkJobOperator):
         with self.results_folder(context["ti"]) or nullcontext() as folder:
             if folder is not None and done is None:
                 folder.claim_for_results(self.results_format)
-            return self._go_on(context, ledger, rules, source, empty)
+            with self.run_of(context, ledger, deadline=deadline, api_calls=api_calls) as run:
+                return self._go_on(run, self._load(run, rules, source), self._plan(source), empty)
 
     def _go_on(
-        self, context: Context, ledger: TaskLedger, rules: Rules, source: LoadInput, empty: EmptyInputError | None
+        self, run: TaskRun, load: Load, plan: Mapping[str, Any], empty: EmptyInputError | None
     ) -> dict[str, Any] | list[str]:
-        with self.hook.get_conn() as client, self._showing(context, client):
-            load = self._load(context, client, ledger, rules, source)
-            if (done := ledger.done) is not None:
-                return self._done_before(context, client, load, ledger, done["result"])
-            if empty is not None:
-                return self._end_empty(context, load, ledger, empty)
-            if ledger.decision is None:
-                self._keep_reserve(context, client)
-                try:
-                    rounds = load.fill_first(self._plan(source))
-                except EmptyInputError as error:
-                    return self._end_empty(context, load, ledger, error)
-            else:
-                rounds = load.close_last()
-            job_ids = self._publish(client, rounds)
-            if not self.wait_for_completion:
-                ledger.finish(job_ids)
-                load.forget_parts()
-                self._tell(context, job_ids)
-                return job_ids
-            return self._finish(context, client, load, rounds, self._wait(context, client, job_ids))
+        ledger = run.ledger
+        if (done := ledger.done) is not None:
+            return self._done_before(run, load, done["result"])
+        if empty is not None:
+            return self._end_empty(run, load, empty)
+        if ledger.decision is None:
+            self._keep_reserve(run)
+            try:
+                rounds = load.fill_first(plan)
+            except EmptyInputError as error:
+                return self._end_empty(run, load, error)
+        else:
+            rounds = load.close_last()
+        job_ids = load.show(rounds)
+        if not self.wait_for_completion:
+            ledger.finish(job_ids)
+            load.forget_parts()
+            self._tell(run, job_ids)
+            return job_ids
+        return self._finish(run, load, rounds, self._wait(run, job_ids))
 
-    def _done_before(
-        self, context: Context, client: BulkClient, load: Load, ledger: TaskLedger, result: dict[str, Any] | list[str]
-    ) -> dict[str, Any] | list[str]:
+    def _done_before(self, run: TaskRun, load: Load, result: dict[str, Any] | list[str]) -> dict[str, Any] | list[str]:
         """Return the result of a load that was done by a try whose success is not known to be taken."""
         self.log.warning(
             "an earlier try has done all of this load, but it is not recorded that Airflow took its success: it failed at "
@@ -318,11 +316,11 @@ class BulkIngestOperator(BulkJobOperator):
         from airflow_provider_sfbulk.operators.load import check_result
 
         check_result(result)
-        ledger.finish(result)
-        self._publish(client, load.rounds())
+        run.ledger.finish(result)
+        load.show(load.rounds())
         load.forget_parts()
-        self.shown.found_before(result)
-        self._tell(context, result)
+        run.reporter.found_before(result)
+        self._tell(run, result)
         return result
 
     @fails_for_good
@@ -330,33 +328,27 @@ class BulkIngestOperator(BulkJobOperator):
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> dict[str, Any]:
         """Settle after a deferral."""
-        self._begin_waits(deadline)
         ledger = self.ledger(context)
         ledger.resume()
         rules = self._rules()
         with (
             self.results_folder(context["ti"]) or nullcontext(),
-            self.hook.get_conn() as client,
-            self._showing(context, client),
+            self.run_of(context, ledger, deadline=deadline) as run,
         ):
-            load = self._load(context, client, ledger, rules, self.input(rules))
+            load = self._load(run, rules, self.input(rules))
             rounds = load.rounds()
-            job_ids = self._publish(client, rounds)
-            return self._finish(context, client, load, rounds, self._wait_again(context, client, event, job_ids))
+            job_ids = load.show(rounds)
+            return self._finish(run, load, rounds, self._wait_again(run, event, job_ids))
 
-    def _finish(
-        self, context: Context, client: BulkClient, load: Load, rounds: list[Round], infos: Sequence[JobInfo]
-    ) -> dict[str, Any]:
+    def _finish(self, run: TaskRun, load: Load, rounds: list[Round], infos: Sequence[JobInfo]) -> dict[str, Any]:
         """Settle round after round until nothing is left to be sent again."""
         while (summary := load.settle(rounds, infos)) is None:
             rounds = load.rounds()
-            infos = self._wait(context, client, self._publish(client, rounds))
-        self._tell(context, summary)
+            infos = self._wait(run, load.show(rounds))
+        self._tell(run, summary)
         return summary
 
-    def _end_empty(
-        self, context: Context, load: Load, ledger: TaskLedger, empty: EmptyInputError
-    ) -> dict[str, Any] | list[str]:
+    def _end_empty(self, run: TaskRun, load: Load, empty: EmptyInputError) -> dict[str, Any] | list[str]:
         """End a load of an input without records as ``on_empty`` says.
 
         :raises EmptyInputError: as a failure
@@ -371,17 +363,17 @@ class BulkIngestOperator(BulkJobOperator):
         self.log.info("%s; on_empty='success'", empty)
         result: dict[str, Any] | list[str] = load.finish_empty() if self.wait_for_completion else []
         if not self.wait_for_completion:
-            ledger.finish([])
-        self._tell(context, result)
+            run.ledger.finish([])
+        self._tell(run, result)
         return result
 
-    def _tell(self, context: Context, result: dict[str, Any] | list[str]) -> None:
+    def _tell(self, run: TaskRun, result: dict[str, Any] | list[str]) -> None:
         """Tell the task's assets what was loaded."""
         from airflow_provider_sfbulk.operators.load import NAMED_JOB_IDS
 
         known = result if isinstance(result, dict) else {"job_ids": result[:NAMED_JOB_IDS]}
         told = {name: known[name] for name in EVENT_FACTS if name in known}
-        self.tell_outlets(context, {"sobject": self.sobject, "operation": self.operation, **told})
+        self.tell_outlets(run.context, {"sobject": self.sobject, "operation": self.operation, **told})
 
     def _targets(self) -> list[Target]:
         """Say where this load writes."""
@@ -402,25 +394,10 @@ class BulkIngestOperator(BulkJobOperator):
 
         return open_task_folder(self.results_path, ti, conn_id=self.results_conn_id, argument="results_path")
 
-    def _load(self, context: Context, client: BulkClient, ledger: TaskLedger, rules: Rules, source: LoadInput) -> Load:
-        from airflow_provider_sfbulk.operators.load import Load
+    def _load(self, run: TaskRun, rules: Rules, source: LoadInput) -> Load:
+        from airflow_provider_sfbulk.operators.load import Load, LoadOptions
 
-        run = partial(self._run, context, client, ledger=ledger)
-        on_job = partial(self._show_new_job, client)
-        return Load(self, context["ti"], client, ledger, rules, source, run, partial(self._api_calls, client), on_job)
-
-    def _show_new_job(self, client: BulkClient, job_id: str, *, number: int, records: int) -> None:
-        """Show a job before anything is uploaded to it."""
-        self.shown.made(job_id, number=number, records=records, setup_url=client.instance_url)
-        self._show_link(client, list(self.shown.progress.jobs))
-
-    def _publish(self, client: BulkClient, rounds: Sequence[Round]) -> list[str]:
-        # After a deferral, too: the last round tells by which API it goes.
-        self.waits_for(JobType.INGEST if rounds[-1].mode is None else JobType.CLASSIC)
-        job_ids = list(dict.fromkeys(each.job_id for each in rounds[-1].parts))
-        self.shown.at(rounds)
-        self._show(client, job_ids)
-        return job_ids
+        return Load(run, LoadOptions.of(self), rules, source, results=lambda: self.results_folder(run.ti))
 
     @property
     def _subject(self) -> dict[str, str]:

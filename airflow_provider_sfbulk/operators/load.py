@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.bulk1 import load as load1
@@ -29,7 +30,7 @@ from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.sources.open import Rules
 from airflow_provider_sfbulk.client.waiting.wait import poll_once
-from airflow_provider_sfbulk.files.paths import is_path, text_of
+from airflow_provider_sfbulk.files.paths import text_of
 from airflow_provider_sfbulk.files.report import Report, ReportFiles
 from airflow_provider_sfbulk.files.room import check_room
 from airflow_provider_sfbulk.files.staging import Staging
@@ -41,12 +42,10 @@ from airflow_provider_sfbulk.task.reporter import log_group
 from airflow_provider_sfbulk.task.verdict import judge
 
 if TYPE_CHECKING:
-    from airflow.sdk.types import RuntimeTaskInstanceProtocol
-
-    from airflow_provider_sfbulk.client import BulkClient
-    from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+    from airflow_provider_sfbulk.files.paths import AnyPath
+    from airflow_provider_sfbulk.files.task_folder import TaskFolder
     from airflow_provider_sfbulk.operators.load_input import LoadInput
-    from airflow_provider_sfbulk.task.ledger import TaskLedger
+    from airflow_provider_sfbulk.operators.task_run import TaskRun
 
 NAMED_JOB_IDS: Final = 100
 """Job ids that the returned summary names; the manifest has them all."""
@@ -74,44 +73,77 @@ def check_result(result: Any) -> None:
     raise LedgerError("the result that an earlier try has recorded of its load is not as this provider writes it")
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions:
+    """The arguments of ``BulkIngestOperator`` that a load goes by, under their names."""
+
+    sobject: str
+    external_id_field: str | None
+    assignment_rule_id: str | None
+    mode: ConcurrencyMode | None
+    part_bytes: int
+    part_records: int
+    max_concurrent_jobs: int
+    staging_path: AnyPath | None
+    staging_conn_id: str | None
+    key_columns: Sequence[str]
+    results_format: str
+    spreadsheet_safe: bool
+    max_failed_records: float | None
+    retry_codes: Sequence[str]
+    max_record_retries: int
+    sort_by: str | None
+    serial_fallback: bool
+    sql: str | None
+    metric_tags: Mapping[str, str]
+
+    @classmethod
+    def of(cls, operator: object) -> Self:
+        """Read them from an operator whose templates are rendered."""
+        return cls(**{each.name: getattr(operator, each.name) for each in fields(cls)})
+
+
 class Load:
     """The load that a try is at.
 
-    :param operator: whose arguments say what to do
     :param source: the input
-    :param run: runs a flow with the try's ledger, until a kill stops it
-    :param api_calls: tells the calls of this try so far
-    :param on_job: is told of each job that is made, and with how many records, before they are uploaded
+    :param results: opens the folder of the results, if there is one
     """
 
     def __init__(
         self,
-        operator: BulkIngestOperator,
-        ti: RuntimeTaskInstanceProtocol,
-        client: BulkClient,
-        ledger: TaskLedger,
+        run: TaskRun,
+        options: LoadOptions,
         rules: Rules,
         source: LoadInput,
-        run: Callable[[Flow[Any]], Any],
-        api_calls: Callable[[], int],
-        on_job: ingest.OnJob,
+        *,
+        results: Callable[[], TaskFolder | None],
     ) -> None:
-        self._operator = operator
-        self._ti = ti
-        self._client = client
-        self._ledger = ledger
+        self._try = run
+        self._client = run.client
+        self._ledger = run.ledger
+        self._options = options
         self._rules = rules
-        self._run = run
-        self._api_calls = api_calls
-        self._on_job = on_job
         self._input = source
-        self._jobs = IngestCalls(client.api_version)
-        self._jobs1 = Bulk1Calls(client.api_version)
+        self._results = results
+        self._jobs = IngestCalls(run.client.api_version)
+        self._jobs1 = Bulk1Calls(run.client.api_version)
 
     def rounds(self) -> list[Round]:
         """Read the decided rounds."""
-        found: list[Round] = self._run(recorded_rounds())
-        return found
+        return self._try.run(recorded_rounds())
+
+    def show(self, rounds: Sequence[Round]) -> list[str]:
+        """Show the jobs of decided rounds.
+
+        :return: ids of the last round's, which are to be waited for
+        """
+        # After a deferral, too: the last round tells by which API it goes.
+        self._try.job_type = _job_type(rounds[-1].mode)
+        job_ids = list(dict.fromkeys(each.job_id for each in rounds[-1].parts))
+        self._try.reporter.at(rounds)
+        self._try.show_jobs(job_ids)
+        return job_ids
 
     def fill_first(self, plan: Mapping[str, Any]) -> list[Round]:
         """Upload the input, decide, and close its jobs; by Bulk API 1.0 read it, decide, and send its batches.
@@ -121,9 +153,9 @@ class Load:
         for earlier in range(self._ledger.load, self._ledger.attempt):
             if (left_behind := self._staging(earlier)) is not None:
                 left_behind.remove()
-        mode = self._operator.mode
+        mode = self._options.mode
         cut = self._cut(mode)
-        check_room(cut.part_bytes, self._operator.max_concurrent_jobs, self._input.found())
+        check_room(cut.part_bytes, self._options.max_concurrent_jobs, self._input.found())
         staging = self._staging(self._ledger.attempt)
         note = Round.note(cut, attempt=self._ledger.attempt, mode=mode)
         note |= {"plan": dict(plan), "files": self._input.files}
@@ -175,7 +207,7 @@ class Load:
         :raises InputChangedError: when its rule chooses none now
         """
         given = Input(parts=lambda: self._parts_again(rounds[0]), form=self._form)
-        outcome = self._run(find_outcome(self._jobs, rounds, self._ends(rounds, ()), given=given, rule=rule))
+        outcome = self._try.run(find_outcome(self._jobs, rounds, self._ends(rounds, ()), given=given, rule=rule))
         if outcome.again is None:
             raise self._changed()
         to_resend: RowsToResend = outcome.again
@@ -205,7 +237,7 @@ class Load:
         :raises JobFailedError: when records were not processed
         """
         rule, mode = self._rule(rounds)
-        self._operator.shown.enter(Phase.READING)
+        self._try.reporter.enter(Phase.READING)
         with log_group(log, "Reading the results"):
             outcome, report = self._find_out(rounds, infos, rule)
         if outcome.again is not None:
@@ -218,19 +250,19 @@ class Load:
             "%s records sent in %s job(s): %s saved, %s failed, %s not processed",
             *(f"{count:,}" for count in (total, len(outcome.job_ids), *(outcome.counts[kind] for kind in KINDS))),
         )
-        self._operator.shown.found(
+        self._try.reporter.found(
             {kind: outcome.counts[kind] for kind in KINDS},
             errors=outcome.errors,
             files={kind: report.files[kind] for kind in KINDS},
             manifest=report.manifest,
         )
         self._count(outcome)
-        self._operator.note_lineage(lambda: self._lineage(outcome, total))
+        self._try.note_lineage(lambda: self._lineage(outcome, total))
         judge(
             outcome,
             self._ledger,
             last_round=rounds[-1].number,
-            allowed=self._operator.max_failed_records,
+            allowed=self._options.max_failed_records,
             total=total,
             where=report.files["failed"],
             unprocessed_files=report.files["unprocessed"],
@@ -249,7 +281,7 @@ class Load:
                 report = self._commit(files, outcome)
             finally:
                 files.discard()
-        self._operator.shown.found(
+        self._try.reporter.found(
             dict.fromkeys(KINDS, 0), files={kind: report.files[kind] for kind in KINDS}, manifest=report.manifest
         )
         summary = self._summary(outcome, report)
@@ -259,27 +291,26 @@ class Load:
     def _commit(self, files: ReportFiles, outcome: Outcome) -> Report:
         return files.commit(
             outcome,
-            sobject=self._operator.sobject,
-            operation=self._operator.operation,
+            sobject=self._options.sobject,
+            operation=str(self._rules.operation),
             verify=self._ledger.verify,
         )
 
     def _lineage(self, outcome: Outcome, total: int) -> Lineage:
         names = (self._ledger.recall(_COLUMNS) or {"names": ()})["names"]
-        address, source = self._client.instance_url, self._operator.source
-        read = [source] if is_path(source) else source if isinstance(source, list) else []
+        address, read = self._client.instance_url, self._input.paths
         # How many of the records are of which path is not known.
         records = total if len(read) == 1 else None
         inputs = [file_place(text_of(each), columns=[(name, None) for name in names], records=records) for each in read]
         saved = object_place(
             address,
-            self._operator.sobject,
+            self._options.sobject,
             columns=field_types(self._describe, names),
             records=outcome.counts["successful"],
         )
         counts: dict[str, int] = {kind: outcome.counts[kind] for kind in KINDS}
-        facts = {"operation": self._operator.operation, **counts, "errors": dict(outcome.errors)}
-        return Lineage(address, list(outcome.job_ids), inputs, [saved], statement=self._operator.sql, facts=facts)
+        facts = {"operation": str(self._rules.operation), **counts, "errors": dict(outcome.errors)}
+        return Lineage(address, list(outcome.job_ids), inputs, [saved], statement=self._options.sql, facts=facts)
 
     def _count(self, outcome: Outcome) -> None:
         """Count the load for Airflow's metrics: of one that was judged before, what came since."""
@@ -289,7 +320,7 @@ class Load:
             counts: dict[str, int] = {kind: outcome.counts[kind] for kind in KINDS}
             if judged is not None:
                 counts["successful"] = sum(job.successful for job in new)
-            count_load(counts, outcome.errors, new, tags=self._operator.metric_tags)
+            count_load(counts, outcome.errors, new, tags=self._options.metric_tags)
 
     def forget_parts(self, rounds: Sequence[Round] | None = None) -> None:
         """Remove the parts that were kept for a retry."""
@@ -300,7 +331,7 @@ class Load:
     # Sending
 
     def _cut(self, mode: ConcurrencyMode | None) -> PartLimits:
-        part_bytes, part_records = self._operator.part_bytes, self._operator.part_records
+        part_bytes, part_records = self._options.part_bytes, self._options.part_records
         if mode is None:
             return PartLimits(part_bytes=part_bytes, part_records=part_records)
         return PartLimits(
@@ -312,32 +343,32 @@ class Load:
 
         :param mode: of a job of Bulk API 1.0; None for jobs of 2.0
         """
-        self._operator.waits_for(JobType.INGEST if mode is None else JobType.CLASSIC)
-        self._operator.shown.enter(Phase.SENDING)
+        self._try.job_type = _job_type(mode)
+        self._try.reporter.enter(Phase.SENDING)
         with log_group(log, f"Sending round {number}" if number else "Sending the input"):
-            self._run(self._sending(number, parts, note, mode))
+            self._try.run(self._sending(number, parts, note, mode))
 
     def _sending(
         self, number: int, parts: Iterator[Part], note: dict[str, Any], mode: ConcurrencyMode | None
     ) -> Flow[Any]:
-        operator = self._operator
+        options, on_job = self._options, self._try.show_new_job
         if mode is not None:
             spec1 = Bulk1JobSpec(
-                operator.sobject,
+                options.sobject,
                 self._rules.operation,
-                operator.external_id_field,
-                operator.assignment_rule_id,
+                options.external_id_field,
+                options.assignment_rule_id,
                 concurrency_mode=mode,
             )
-            return load1.load(self._jobs1, spec1, parts, number=number, note=note, compress=True, on_job=self._on_job)
+            return load1.load(self._jobs1, spec1, parts, number=number, note=note, compress=True, on_job=on_job)
         spec = IngestSpec(
-            sobject=operator.sobject,
+            sobject=options.sobject,
             operation=self._rules.operation,
-            external_id_field=operator.external_id_field,
-            assignment_rule_id=operator.assignment_rule_id,
+            external_id_field=options.external_id_field,
+            assignment_rule_id=options.assignment_rule_id,
         )
-        limit = operator.max_concurrent_jobs
-        return ingest.load(self._jobs, spec, parts, limit=limit, number=number, note=note, on_job=self._on_job)
+        limit = options.max_concurrent_jobs
+        return ingest.load(self._jobs, spec, parts, limit=limit, number=number, note=note, on_job=on_job)
 
     def _send_again(self, number: int, to_resend: RowsToResend, rule: ResendRule, mode: ConcurrencyMode | None) -> None:
         log.info(
@@ -368,16 +399,16 @@ class Load:
         the user allows it. What no job has tried waits for another try: in this one the reason is most likely still
         there.
         """
-        operator, attempt = self._operator, self._ledger.attempt
+        options, attempt = self._options, self._ledger.attempt
         made_here = [each for each in rounds if each.rule is not None and each.attempt == attempt]
         codes: tuple[str, ...] | None = ()
-        mode = operator.mode
+        mode = options.mode
         asks_for_all = self._ledger.asks_for_all(rounds[-1].number)
         if asks_for_all:
             codes = None
-        elif len(made_here) < operator.max_record_retries:
-            codes = tuple(operator.retry_codes)
-        elif operator.serial_fallback and all(each.mode is not ConcurrencyMode.SERIAL for each in made_here):
+        elif len(made_here) < options.max_record_retries:
+            codes = tuple(options.retry_codes)
+        elif options.serial_fallback and all(each.mode is not ConcurrencyMode.SERIAL for each in made_here):
             codes, mode = LOCKED, ConcurrencyMode.SERIAL
         waited = rounds[-1].attempt < attempt
         rule = ResendRule(codes=codes, unprocessed=waited, refused=asks_for_all, sort_by=self._sort_by)
@@ -385,7 +416,7 @@ class Load:
 
     @property
     def _sort_by(self) -> str | None:
-        column = self._operator.sort_by
+        column = self._options.sort_by
         return None if column is None else self._input.target(column)
 
     # Settling
@@ -396,14 +427,14 @@ class Load:
         ends = self._ends(rounds, infos)
         if rule is not None and rule.unprocessed:
             parts = (part for each in rounds if each.mode is None for part in each.parts)
-            ends.update(self._run(wait_until_still(self._jobs, parts, ends)))
+            ends.update(self._try.run(wait_until_still(self._jobs, parts, ends)))
         given = Input(parts=lambda: self._parts_again(rounds[0]), form=self._form)
         files = self._report_files()
         try:
             flow = find_outcome(
                 self._jobs, rounds, ends, given=given, rule=rule, files=None if files is None else files.by_kind
             )
-            outcome = self._run(flow)
+            outcome = self._try.run(flow)
             report = Report()
             if files is not None and outcome.again is None:
                 report = self._commit(files, outcome)
@@ -424,16 +455,16 @@ class Load:
             part.job_id for part in parts if not isinstance(part, load1.AcceptedBatch) and part.job_id not in ends
         ]
         if others:
-            ends.update((info.id, info) for info in self._run(poll_once(self._jobs, others)))
+            ends.update((info.id, info) for info in self._try.run(poll_once(self._jobs, others)))
         if batches:
-            ends.update(self._run(ends_of(self._jobs1, batches)))
+            ends.update(self._try.run(ends_of(self._jobs1, batches)))
         return ends
 
     def _report_files(self) -> ReportFiles | None:
-        folder, results_format = self._operator.results_folder(self._ti), FileFormat(self._operator.results_format)
+        folder, results_format = self._results(), FileFormat(self._options.results_format)
         if folder is None:
             return None
-        return ReportFiles(folder, results_format, spreadsheet_safe=self._operator.spreadsheet_safe)
+        return ReportFiles(folder, results_format, spreadsheet_safe=self._options.spreadsheet_safe)
 
     def _parts_again(self, first: Round) -> Generator[Part]:
         """Read again what was uploaded: the parts that were kept, or else the input."""
@@ -454,41 +485,45 @@ class Load:
         return RowForm.of(columns, fields, self._keys(columns))
 
     def _keys(self, columns: Sequence[str]) -> tuple[str, ...]:
-        if self._operator.key_columns:
-            return tuple(self._input.target(name) for name in self._operator.key_columns)
+        if self._options.key_columns:
+            return tuple(self._input.target(name) for name in self._options.key_columns)
         there = {column.casefold() for column in columns}
-        own = self._operator.external_id_field if self._rules.operation is Operation.UPSERT else None
+        own = self._options.external_id_field if self._rules.operation is Operation.UPSERT else None
         return next(((name,) for name in (own, "Id") if name is not None and name.casefold() in there), ())
 
     @cached_property
     def _describe(self) -> dict[str, Any]:
         try:
-            return self._client.describe(self._operator.sobject)
+            return self._client.describe(self._options.sobject)
         except NotFoundError as error:
-            raise SourceError(f"there is no object {self._operator.sobject}, or this login may not see it") from error
+            raise SourceError(f"there is no object {self._options.sobject}, or this login may not see it") from error
 
     # Around
 
     def _staging(self, attempt: int) -> Staging | None:
         """Give the folder of the parts that a try has uploaded; None when the user wants none kept."""
-        path = self._operator.staging_path
+        path = self._options.staging_path
         if path is None:
             return None
-        return Staging(path, self._ti, attempt, conn_id=self._operator.staging_conn_id)
+        return Staging(path, self._try.ti, attempt, conn_id=self._options.staging_conn_id)
 
     def _summary(self, outcome: Outcome, report: Report) -> dict[str, Any]:
         counts = outcome.counts
         return {
-            "sobject": self._operator.sobject,
-            "operation": self._operator.operation,
+            "sobject": self._options.sobject,
+            "operation": str(self._rules.operation),
             "job_ids": outcome.job_ids[:NAMED_JOB_IDS],
             "processed": counts["successful"] + counts["failed"],
             "successful": counts["successful"],
             "failed": counts["failed"],
             "unprocessed": counts["unprocessed"],
             "errors": dict(outcome.errors),
-            "api_calls": self._api_calls(),
+            "api_calls": self._try.api_calls,
             "results": report.files,
             "manifest": report.manifest,
             **({} if report.conn_id is None else {"conn_id": report.conn_id}),
         }
+
+
+def _job_type(mode: ConcurrencyMode | None) -> JobType:
+    return JobType.INGEST if mode is None else JobType.CLASSIC

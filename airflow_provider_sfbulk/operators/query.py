@@ -36,6 +36,7 @@ from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.operators.base import BulkJobOperator, few
 from airflow_provider_sfbulk.operators.incremental import BEGINNING, Incremental, Window
+from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.operators.whole_object import WholeObject, said_left_out
 from airflow_provider_sfbulk.task.lasting import fails_for_good
 from airflow_provider_sfbulk.task.lineage import Lineage, Place, file_place, object_place
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.extract.query_job import Submitted
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
     from airflow_provider_sfbulk.operators.extract import Extract
-    from airflow_provider_sfbulk.task.ledger import TaskLedger
 
 __all__ = ["BulkQueryOperator", "Incremental"]
 
@@ -239,15 +239,15 @@ class BulkQueryOperator(BulkJobOperator):
             params = {**params, "since": window.since, "until": window.until}
         return bind(str(self._statement(selected)), params)
 
-    def _window(self, context: Context, client: BulkClient, ledger: TaskLedger) -> Window | None:
+    def _window(self, run: TaskRun) -> Window | None:
         """Give the window to read: the one this task instance has read or begun to read before, or a new one."""
         if self.incremental is None:
             return None
         identity = self.incremental.identity
-        kept = ledger.window(identity) or self.incremental.window_of_run(context)
+        kept = run.ledger.window(identity) or self.incremental.window_of_run(run.context)
         if kept is None:
-            kept = self.incremental.decide(context, client).to_dict()
-            ledger.keep_window(identity, kept)
+            kept = self.incremental.decide(run.context, run.client).to_dict()
+            run.ledger.keep_window(identity, kept)
         window = Window.from_dict(kept)
         self.log.info("%s from %s before %s", self.incremental.field, *window.to_dict().values())
         return window
@@ -255,27 +255,23 @@ class BulkQueryOperator(BulkJobOperator):
     @fails_for_good
     def execute(self, context: Context) -> Any:
         """Submit the query, or find the job of an earlier try; wait; then fetch."""
-        self._begin_waits()
         return self._start(context)
 
-    def _start(self, context: Context) -> Any:
+    def _start(self, context: Context, *, deadline: float | None = None, api_calls: int = 0) -> Any:
         self._check()
         ledger = self.ledger(context)
         with self._folder(context) or nullcontext() as folder:
             if folder is not None:
                 folder.claim()
-            return self._extract_from_start(context, ledger)
-
-    def _extract_from_start(self, context: Context, ledger: TaskLedger) -> Any:
-        with self.hook.get_conn() as client, self._showing(context, client):
-            submitted = self._submitted(context, client, ledger)
-            self.job_version = submitted.api_version
-            self._show(client, [submitted.job_id])
-            if not self.wait_for_completion:
-                ledger.finish()
-                return submitted.job_id
-            (info,) = self._wait(context, client, [submitted.job_id])
-            return self._fetch(context, client, ledger, info, generation=submitted.generation)
+            with self.run_of(context, ledger, deadline=deadline, api_calls=api_calls) as run:
+                submitted = self._submitted(run)
+                run.job_version = submitted.api_version
+                run.show_jobs([submitted.job_id])
+                if not self.wait_for_completion:
+                    ledger.finish()
+                    return submitted.job_id
+                (info,) = self._wait(run, [submitted.job_id])
+                return self._fetch(run, info, generation=submitted.generation)
 
     @fails_for_good
     def execute_complete(
@@ -284,18 +280,17 @@ class BulkQueryOperator(BulkJobOperator):
         """Fetch after the deferral."""
         from airflow_provider_sfbulk.client.extract.query_job import recorded_job
 
-        self._begin_waits(deadline)
         ledger = self.ledger(context)
         ledger.resume()
-        with self._folder(context) or nullcontext(), self.hook.get_conn() as client, self._showing(context, client):
-            submitted = self._given_job() or self._run(context, client, recorded_job(), ledger=ledger)
+        with self._folder(context) or nullcontext(), self.run_of(context, ledger, deadline=deadline) as run:
+            submitted = self._given_job() or run.run(recorded_job())
             if submitted is None:
                 raise LedgerError("no job is recorded for this try of the task, though it was deferred")
-            self.job_version = submitted.api_version
-            self._window_kept(context, ledger)
-            self._show(client, [submitted.job_id])
-            (info,) = self._wait_again(context, client, event, [submitted.job_id])
-            return self._fetch(context, client, ledger, info, generation=submitted.generation)
+            run.job_version = submitted.api_version
+            self._window_kept(run)
+            run.show_jobs([submitted.job_id])
+            (info,) = self._wait_again(run, event, [submitted.job_id])
+            return self._fetch(run, info, generation=submitted.generation)
 
     def _hidden(self, text: str) -> str:
         """Give what an error says without the values of the query: of a job that failed, Salesforce may quote them."""
@@ -341,17 +336,17 @@ class BulkQueryOperator(BulkJobOperator):
         if self.output_path is not None:
             open_output(self.output_path, conn_id=self.output_conn_id)
 
-    def _submitted(self, context: Context, client: BulkClient, ledger: TaskLedger) -> Submitted:
+    def _submitted(self, run: TaskRun) -> Submitted:
         """Give the job to fetch: the user's, an earlier try's, or a new one.
 
         A retry goes on with its job. A user's clear starts over: reading twice harms nobody, and stale rows might.
         """
         from airflow_provider_sfbulk.client.extract.query_job import recorded_job
 
-        self._abort(client, ledger.begin_query())
+        run.abort(run.ledger.begin_query())
         operation = QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
-        window = self._window(context, client, ledger)
-        selected = self._select(context, client, ledger)
+        window = self._window(run)
+        selected = self._select(run)
         plan = {
             "soql": self._statement(selected),
             **self._identity_of_params(window),
@@ -365,28 +360,28 @@ class BulkQueryOperator(BulkJobOperator):
         given = self._given_job()
         if given is not None:
             return given
-        if self.api_reserve is not None and self._run(context, client, recorded_job(), ledger=ledger) is None:
-            self._keep_reserve(context, client)
+        if self.api_reserve is not None and run.run(recorded_job()) is None:
+            self._keep_reserve(run)
         soql = self._bound_soql(window, selected)
-        submission = self._submission(client, operation, soql, plan_digest(plan))
-        return self._run(context, client, submission, ledger=ledger)
+        submission = self._submission(run.client, operation, soql, plan_digest(plan))
+        return run.run(submission)
 
-    def _select(self, context: Context, client: BulkClient, ledger: TaskLedger) -> FieldList | None:
+    def _select(self, run: TaskRun) -> FieldList | None:
         """List the fields of a whole object: those of the try before, or those of describe."""
         whole = self._whole_object
         if whole is None:
             return None
-        selected = self._run(context, client, whole.list_fields(api_version=client.api_version), ledger=ledger)
+        selected = run.run(whole.list_fields(api_version=run.client.api_version))
         self.log.info("%s: %s fields%s", selected.sobject, f"{len(selected.names):,}", said_left_out(selected))
         return selected
 
-    def _selected(self, context: Context, client: BulkClient, ledger: TaskLedger) -> FieldList | None:
+    def _selected(self, run: TaskRun) -> FieldList | None:
         """Give the fields of a whole object that this try has asked for.
 
         :raises SourceError: the DAG was changed while the task was deferred
         """
         whole = self._whole_object
-        return None if whole is None else self._run(context, client, whole.kept_fields(), ledger=ledger)
+        return None if whole is None else run.run(whole.kept_fields())
 
     def _submission(self, client: BulkClient, operation: QueryOperation, soql: str, plan: str) -> Flow[Submitted]:
         from airflow_provider_sfbulk.client.bulk1 import query as extract1
@@ -416,9 +411,7 @@ class BulkQueryOperator(BulkJobOperator):
 
     def _fetch(
         self,
-        context: Context,
-        client: BulkClient,
-        ledger: TaskLedger,
+        run: TaskRun,
         info: JobInfo,
         *,
         generation: int,
@@ -427,30 +420,28 @@ class BulkQueryOperator(BulkJobOperator):
         from airflow_provider_sfbulk.operators.extract import PageReader, extract_to_files, extract_to_rows
 
         check_complete(info)
-        self.shown.enter(Phase.READING)
+        run.reporter.enter(Phase.READING)
         reader = PageReader(
-            client.api_version,
+            run.client.api_version,
             is_classic=self.mode is not None,
             page_records=self.page_records,
             at_once=self.max_concurrent_pages,
         )
-        folder = self._folder(context)
-        selected = self._selected(context, client, ledger)
+        folder = self._folder(run.context)
+        selected = self._selected(run)
         if self.output_path is None or folder is None:
-            rows = self._run(context, client, extract_to_rows(reader, info, max_records=self.max_xcom_records))
+            rows = run.run(extract_to_rows(reader, info, max_records=self.max_xcom_records))
             if self.incremental is not None:
-                context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=rows)
-            window = self._window_kept(context, ledger)
+                run.ti.xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=rows)
+            window = self._window_kept(run)
             columns = tuple(rows[0]) if rows else ()
-            self._tell(context, client, info, {"records": len(rows)}, window, columns=columns, selected=selected)
-            self._finish(context, ledger, window)
-            self.shown.found({"records": len(rows)})
+            self._tell(run, info, {"records": len(rows)}, window, columns=columns, selected=selected)
+            self._finish(run, window)
+            run.reporter.found({"records": len(rows)})
             count_query(len(rows), info, tags=self.metric_tags)
             return rows
         left_out = {} if selected is None else {"left_out": dict(selected.left_out)}
-        extract = self._run(
-            context,
-            client,
+        extract = run.run(
             extract_to_files(
                 reader,
                 info,
@@ -460,17 +451,16 @@ class BulkQueryOperator(BulkJobOperator):
                 file_format=FileFormat(self.output_format),
                 spreadsheet_safe=self.spreadsheet_safe,
                 facts=left_out,
-                verify=ledger.verify,
-            ),
-            ledger=ledger,
+                verify=run.ledger.verify,
+            )
         )
         connection = {} if folder.conn_id is None else {"conn_id": folder.conn_id}
-        window = self._window_kept(context, ledger)
+        window = self._window_kept(run)
         facts = {"records": extract.records, "manifest": extract.manifest, **connection, **few(extract.files)}
-        self._tell(context, client, info, facts, window, columns=extract.columns, selected=selected, extract=extract)
-        self._finish(context, ledger, window)
+        self._tell(run, info, facts, window, columns=extract.columns, selected=selected, extract=extract)
+        self._finish(run, window)
         self.log.info("job %s: %s records in %s file(s)", info.id, f"{extract.records:,}", f"{len(extract.files):,}")
-        self.shown.found({"records": extract.records}, files={"records": extract.files}, manifest=extract.manifest)
+        run.reporter.found({"records": extract.records}, files={"records": extract.files}, manifest=extract.manifest)
         count_query(extract.records, info, tags=self.metric_tags)
         return {
             "job_id": info.id,
@@ -478,7 +468,7 @@ class BulkQueryOperator(BulkJobOperator):
             "files": extract.files,
             "manifest": extract.manifest,
             "columns": list(extract.columns),
-            "api_calls": self._api_calls(client),
+            "api_calls": run.api_calls,
             **connection,
             **({} if window is None else {"window": window.to_dict()}),
             **left_out,
@@ -486,8 +476,7 @@ class BulkQueryOperator(BulkJobOperator):
 
     def _tell(
         self,
-        context: Context,
-        client: BulkClient,
+        run: TaskRun,
         info: JobInfo,
         facts: Mapping[str, Any],
         window: Window | None,
@@ -500,37 +489,37 @@ class BulkQueryOperator(BulkJobOperator):
         from airflow_provider_sfbulk.client.extract.query_job import describe_types
 
         span = {} if window is None else {"window": window.to_dict()}
-        self.tell_outlets(context, {"sobject": info.object, "job_ids": [info.id], **facts, **span})
+        self.tell_outlets(run.context, {"sobject": info.object, "job_ids": [info.id], **facts, **span})
 
         def gather() -> Lineage:
-            found = self._run(context, client, describe_types(info, columns, api_version=client.api_version))
+            found = run.run(describe_types(info, columns, api_version=run.client.api_version))
             types = [(each.name, str(each.kind)) for each in found]
             outputs: list[Place] = []
             if extract is not None and self.output_path is not None:
                 length, files = extract.length, len(extract.files)
                 folder = text_of(self.output_path)
                 outputs = [file_place(folder, columns=types, records=extract.records, length=length, files=files)]
-            read = object_place(client.instance_url, str(info.object), columns=types, records=facts["records"])
+            read = object_place(run.client.instance_url, str(info.object), columns=types, records=facts["records"])
             return Lineage(
-                client.instance_url, [info.id], [read], outputs, statement=self._statement(selected), facts=span
+                run.client.instance_url, [info.id], [read], outputs, statement=self._statement(selected), facts=span
             )
 
-        self.note_lineage(gather)
+        run.note_lineage(gather)
 
-    def _window_kept(self, context: Context, ledger: TaskLedger) -> Window | None:
+    def _window_kept(self, run: TaskRun) -> Window | None:
         """Give the window that this try has asked for.
 
         :raises SourceError: the DAG was changed while the task was deferred
         """
         if self.incremental is None:
             return None
-        kept = ledger.window(self.incremental.identity) or self.incremental.window_of_run(context)
+        kept = run.ledger.window(self.incremental.identity) or self.incremental.window_of_run(run.context)
         if kept is None:
             raise SourceError("incremental was changed while the task waited; nothing is published. Clear the task")
         return Window.from_dict(kept)
 
-    def _finish(self, context: Context, ledger: TaskLedger, window: Window | None) -> None:
+    def _finish(self, run: TaskRun, window: Window | None) -> None:
         """Move the watermark on, now that the rows are where they belong. A crash in between reads them again."""
         if self.incremental is not None and window is not None:
-            self.incremental.advance(context, window)
-        ledger.finish()
+            self.incremental.advance(run.context, window)
+        run.ledger.finish()

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn, cast
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue, XComArg, conf
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException, TaskDeferred
 
 from airflow_provider_sfbulk.arguments.sensor import ARGUMENTS
 from airflow_provider_sfbulk.arguments.shared import APIS
@@ -22,14 +22,13 @@ from airflow_provider_sfbulk.client.errors import (
     TransientError,
 )
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
-from airflow_provider_sfbulk.client.waiting.jobs import watched_jobs
 from airflow_provider_sfbulk.client.waiting.wait import check_complete, poll_once
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
-from airflow_provider_sfbulk.links.job import LINK_XCOM_KEY, BulkJobLink, job_url
+from airflow_provider_sfbulk.links.job import BulkJobLink
+from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.lasting import fails_for_good
 from airflow_provider_sfbulk.task.metrics import count_api_calls
 from airflow_provider_sfbulk.task.progress import Phase, Progress, by_code
-from airflow_provider_sfbulk.task.reporter import ShownProgress
 from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp, as_stored
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         self.deferrable = deferrable
         self.salesforce_conn_id = cast("str", salesforce_conn_id)
         self.api_version = api_version
-        self.job_link: str | None = None
+        self._run: TaskRun | None = None
         self._waiting = ""
         self.is_parsed = not getattr(self, "_BaseOperator__from_mapped", False)
         self.arguments.apply(self, rendered=False)
@@ -187,16 +186,22 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
     @fails_for_good
     def poke(self, context: Context) -> PokeReturnValue:
         """Look once."""
-        job_ids, job_type = self._ids(), self._type
         hook = SalesforceBulkHook(self.salesforce_conn_id, api_version=self.api_version)
+        progress = Progress(self.job_type, try_number=context["ti"].try_number, phase=Phase.WAITING)
         with hook.get_conn() as client:
+            run = self._run = TaskRun(context, hook, client, progress, self.log, job_type=self._type)
             try:
-                infos = self._look(context, client, job_ids, job_type)
+                infos = self._look(run)
                 if not all(info.is_final for info in infos):
                     return PokeReturnValue(is_done=False)
                 return PokeReturnValue(is_done=True, xcom_value=self._result(client, infos))
             finally:
                 count_api_calls(client.api_calls, tags=self._metric_tags)
+
+    @property
+    def job_link(self) -> str | None:
+        """Address of the jobs, once they were looked at."""
+        return None if self._run is None else self._run.job_link
 
     def _ids(self) -> list[str]:
         """Give the ids of the jobs."""
@@ -207,18 +212,13 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         """The kind of the jobs."""
         return JobType(self.job_type) if self.api == APIS[0] else JobType.CLASSIC
 
-    def _look(self, context: Context, client: BulkClient, job_ids: Sequence[str], job_type: JobType) -> list[JobInfo]:
+    def _look(self, run: TaskRun) -> list[JobInfo]:
         """Read the jobs."""
-        progress = Progress(
-            self.job_type, try_number=context["ti"].try_number, setup_url=client.instance_url, phase=Phase.WAITING
-        )
-        shown = ShownProgress(progress, self.log, context["ti"].xcom_push, lambda: client.api_calls)
-        shown.see_jobs(job_ids)
-        self.job_link = job_url(client.instance_url, job_ids)
-        shown.push(LINK_XCOM_KEY, self.job_link)
-        infos = client.run(poll_once(watched_jobs(job_type, client.api_version), job_ids, on_poll=shown.take))
+        job_ids = self._ids()
+        run.show_jobs(job_ids)
+        infos = run.run(poll_once(run.jobs, job_ids, on_poll=run.reporter.take))
         self._waiting = ", ".join(info.id for info in infos if not info.is_final)
-        shown.enter(Phase.WAITING if self._waiting else Phase.DONE)
+        run.reporter.enter(Phase.WAITING if self._waiting else Phase.DONE)
         return infos
 
     @property
@@ -280,7 +280,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
     def _defer(self, deadline: float) -> NoReturn:
         from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 
-        self.defer(
+        raise TaskDeferred(
             trigger=BulkJobTrigger(
                 job_ids=self._ids(),
                 job_type=str(self._type),
@@ -293,4 +293,3 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
             method_name="execute_complete",
             kwargs={"deadline": deadline},
         )
-        raise AssertionError("defer() came back")

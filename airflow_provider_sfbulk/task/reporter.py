@@ -37,7 +37,7 @@ class Log(Protocol):
         """Write a line."""
 
 
-class ShownProgress:
+class Reporter:
     """How far one try is. Its methods may be called from several threads.
 
     :param push: writes an XCom

@@ -25,11 +25,7 @@ from airflow_provider_sfbulk.client.parts import split as parts
 from airflow_provider_sfbulk.files import apart, staging
 from airflow_provider_sfbulk.files import task_folder as folder
 from airflow_provider_sfbulk.files.paths import Location
-from airflow_provider_sfbulk.operators import (
-    base,
-    ingest,
-    query,
-)
+from airflow_provider_sfbulk.operators import ingest, query, task_run
 from airflow_provider_sfbulk.task import reporter as showing
 from airflow_provider_sfbulk.triggers import job as job_trigger
 from tests.simulator import watcher
@@ -461,7 +457,7 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
 
     clock = SimpleNamespace(time=lambda: schedule.clock)
     places: list[tuple[Any, str, Any]] = [
-        (base, "time", clock),
+        (task_run, "time", clock),
         (showing, "time", clock),
         (xcom, "BaseXCom", SimpleNamespace(get_one=schedule.read_xcom)),
         (watcher, "time", clock),

@@ -19,7 +19,7 @@ from airflow_provider_sfbulk.operators import (
     extract,
     load,
 )
-from airflow_provider_sfbulk.operators.base import BulkJobOperator
+from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.ledger import TaskLedger
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from tests.simulator import operator_schedule
@@ -90,9 +90,9 @@ UNRECONCILED: Final = Change(
 )
 
 OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
-    "aborts on a deploy": (Change(BulkJobOperator, "_is_ended_by_person", "return is_ended", "return True or is_ended"),),
+    "aborts on a deploy": (Change(TaskRun, "_is_ended_by_person", "return is_ended", "return True or is_ended"),),
     "aborts when Airflow does not say why it ends": (
-        Change(BulkJobOperator, "_is_ended_by_person", "return False", "return True"),
+        Change(TaskRun, "_is_ended_by_person", "return False", "return True"),
     ),
     "aborts in a triggerer that is late": (
         Change(BulkJobTrigger, "_abort_if_ended", "if await self._is_ended_by_person()", "if True"),

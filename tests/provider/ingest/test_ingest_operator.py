@@ -21,6 +21,7 @@ from airflow_provider_sfbulk.client.errors import (
 )
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+from airflow_provider_sfbulk.operators.task_run import TaskRun
 from tests.provider.conftest import FakeTask
 
 ROWS: list[dict[str, Any]] = [
@@ -291,9 +292,9 @@ def test_a_job_that_somebody_aborts_fails_the_task(org: LocalOrg, task: FakeTask
     load = operator(source=ROWS, results_path=str(tmp_path))
     real = load._wait
 
-    def abort_first(context: Any, client: Any, job_ids: list[str]) -> Any:
-        client.ingest.abort(job_ids[0])
-        return real(context, client, job_ids)
+    def abort_first(run: TaskRun, job_ids: list[str]) -> Any:
+        run.client.ingest.abort(job_ids[0])
+        return real(run, job_ids)
 
     org.core.job_seconds = 60  # by the org's own clock, which stands still: the job waits to be aborted
 

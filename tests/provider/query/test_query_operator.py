@@ -33,6 +33,7 @@ from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.bulk2.jobs import State
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
+from airflow_provider_sfbulk.operators.task_run import TaskRun
 from tests.provider.conftest import FakeTask
 from tests.provider.readings import COLUMNS, ROWS, SOQL, fill_readings, many, truth
 
@@ -461,9 +462,9 @@ def test_a_retry_after_a_failed_job_starts_another(
     load = operator()
     real = load._wait
 
-    def abort_first(context: Any, client: Any, job_ids: list[str]) -> Any:
-        client.query.abort(job_ids[0])
-        return real(context, client, job_ids)
+    def abort_first(run: TaskRun, job_ids: list[str]) -> Any:
+        run.client.query.abort(job_ids[0])
+        return real(run, job_ids)
 
     monkeypatch.setattr(load, "_wait", abort_first)
     with pytest.raises(JobFailedError, match="Aborted"):
