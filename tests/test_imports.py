@@ -58,7 +58,7 @@ _AIRFLOW: Final[dict[str, str]] = {
     "plugin": "task.ended_by_person",
     "files": "client",
     "task": "client",
-    "triggers": "client hooks task.progress task.ended_by_person",
+    "triggers": "client hooks task.reporter task.ended_by_person",
     "arguments": "client limits files",
     "arguments.query": "client limits arguments operators.incremental",
     "operators": "client limits hooks links triggers files task arguments",

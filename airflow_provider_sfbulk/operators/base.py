@@ -37,7 +37,7 @@ from airflow_provider_sfbulk.task.ledger import RETENTION, TaskLedger
 from airflow_provider_sfbulk.task.lineage import to_openlineage
 from airflow_provider_sfbulk.task.metrics import count_api_calls
 from airflow_provider_sfbulk.task.progress import LINED_JOBS, Phase, Progress
-from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
+from airflow_provider_sfbulk.triggers.event import WaitEvent, WaitOutcome
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -243,19 +243,19 @@ class BulkJobOperator(TypedTemplates):
         :raises JobTimeoutError: when the time is up; the jobs go on
         :raises TransientError: when the triggerer could not go on asking
         """
-        wake_up = WakeUp.from_dict(event)
-        run.earlier_calls = wake_up.api_calls
-        infos = wake_up.final_jobs(job_ids) or run.run(poll_once(run.jobs, job_ids))
+        ended = WaitEvent.from_dict(event)
+        run.earlier_calls = ended.api_calls
+        infos = ended.final_jobs(job_ids) or run.run(poll_once(run.jobs, job_ids))
         run.reporter.see(infos)
         if all(info.is_final for info in infos):
             return infos
-        if wake_up.is_about(job_ids) and wake_up.outcome is WaitOutcome.TIMEOUT:
+        if ended.is_about(job_ids) and ended.outcome is WaitOutcome.TIMEOUT:
             raise JobTimeoutError(
                 f"the wait for {_named(job_ids)} is over: the task's timeout has passed. The jobs go on at Salesforce, "
                 "and a retry (or clearing the task) waits for the same jobs.",
                 job_id=job_ids[0],
             )
-        if wake_up.is_about(job_ids) and wake_up.outcome is WaitOutcome.ERROR:
+        if ended.is_about(job_ids) and ended.outcome is WaitOutcome.ERROR:
             raise TransientError(
                 f"the triggerer could not go on looking at {_named(job_ids)}; its own log says why. The jobs go on, "
                 "and a retry waits for the same jobs.",
@@ -288,10 +288,10 @@ class BulkJobOperator(TypedTemplates):
 
         :raises RequestLimitError: when the time is up
         """
-        wake_up = WakeUp.from_dict(event)
-        if wake_up.outcome is WaitOutcome.TIMEOUT:
+        ended = WaitEvent.from_dict(event)
+        if ended.outcome is WaitOutcome.TIMEOUT:
             raise _no_calls("the task's timeout has passed while it waited for API calls to spare: nothing was sent")
-        return self._start(context, deadline=deadline, api_calls=wake_up.api_calls)
+        return self._start(context, deadline=deadline, api_calls=ended.api_calls)
 
     def _start(self, context: Context, *, deadline: float | None = None, api_calls: int = 0) -> Any:
         """Do the task's work from its beginning.

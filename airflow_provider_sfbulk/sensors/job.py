@@ -29,7 +29,7 @@ from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.lasting import fails_for_good
 from airflow_provider_sfbulk.task.metrics import count_api_calls
 from airflow_provider_sfbulk.task.progress import Phase, Progress, by_code
-from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp, as_stored
+from airflow_provider_sfbulk.triggers.event import WaitEvent, WaitOutcome, as_stored
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -143,18 +143,18 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
 
         :raises AirflowSensorTimeout: when the time is up; the jobs go on
         """
-        wake_up = WakeUp.from_dict(event)
-        count_api_calls(wake_up.api_calls, tags=self._metric_tags)
-        return self._go_on(context, wake_up, deadline)
+        ended = WaitEvent.from_dict(event)
+        count_api_calls(ended.api_calls, tags=self._metric_tags)
+        return self._go_on(context, ended, deadline)
 
-    def _go_on(self, context: Context, wake_up: WakeUp | None, deadline: float | None) -> Any:
+    def _go_on(self, context: Context, ended: WaitEvent | None, deadline: float | None) -> Any:
         """Look, and defer unless every job is final: with the same rules for failures as when poking."""
         try:
             done = self.poke(context)
             if done.is_done:
                 return done.xcom_value
-            if wake_up is not None:
-                self._check_wake_up(wake_up)
+            if ended is not None:
+                self._check_event(ended)
         except AirflowSkipException:
             raise
         except (AirflowSensorTimeout, AirflowFailException) as error:
@@ -171,16 +171,16 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         limit = self.timeout if self.execution_timeout is None else self.execution_timeout.total_seconds()
         self._defer(deadline or time.time() + min(self.timeout, limit))
 
-    def _check_wake_up(self, wake_up: WakeUp) -> None:
+    def _check_event(self, ended: WaitEvent) -> None:
         """Take the reason why the triggerer ended the wait, while jobs are still at work."""
-        if not wake_up.is_about(self._ids()):  # an old trigger's
+        if not ended.is_about(self._ids()):  # an old trigger's
             return
-        if wake_up.outcome is WaitOutcome.TIMEOUT:
+        if ended.outcome is WaitOutcome.TIMEOUT:
             raise AirflowSensorTimeout(
                 f"the sensor's time is over (timeout={self.timeout:g}, execution_timeout={self.execution_timeout}); these "
                 f"jobs go on: {self._waiting}"
             )
-        if wake_up.outcome is WaitOutcome.ERROR:
+        if ended.outcome is WaitOutcome.ERROR:
             raise TransientError(f"the triggerer could not go on looking at {self._waiting}; its own log says why")
 
     @fails_for_good

@@ -1,14 +1,16 @@
-"""What a task shows while it runs: lines in its log, and the XCom that the page in Airflow's UI is made of.
+"""What a task reports while it runs or waits: lines in its log, and the XCom that the page in Airflow's UI is made of.
 
-Showing never fails a task: when Airflow does not take an XCom, the next one is tried a minute later.
+Reporting never fails a task: when Airflow does not take an XCom, the next one is tried a minute later.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from airflow.sdk.exceptions import AirflowRuntimeError
@@ -25,6 +27,11 @@ PUSH_SECONDS: Final = 3.0
 
 TROUBLE_SECONDS: Final = 60.0
 """How long nothing is shown after Airflow did not take it: its API server may be away."""
+
+XCOM_SECONDS: Final = 10.0
+"""How long Airflow may take for an XCom of a trigger, whose wait stands still meanwhile."""
+
+NOT_TAKEN: Final = "Airflow did not take what its page is to show (%s)"
 
 
 class Log(Protocol):
@@ -159,11 +166,83 @@ class Reporter:
             self._push(key, value)
         except (AirflowRuntimeError, OSError) as error:
             self._trouble_until = now + TROUBLE_SECONDS
-            self._log.warning("Airflow did not take what its page is to show (%s)", type(error).__name__)
+            self._log.warning(NOT_TAKEN, type(error).__name__)
 
     def _show_sometimes(self) -> None:
         if time.time() >= self._next:
             self.show()
+
+
+class WaitReporter:
+    """The same for the jobs that one trigger waits for.
+
+    A trigger cannot read the task's state store (Airflow 3.3.2), but its XComs: it goes on with what the
+    task reported last.
+
+    :param task_instance: whose XCom it is; None under ``dag.test()``, where nothing but the log shows it
+    """
+
+    def __init__(self, task_instance: Any, log: Log, job_ids: Sequence[str], job_type: str) -> None:
+        self._ti = task_instance
+        self._log = log
+        self._job_ids = job_ids
+        self._job_type = job_type
+        self._progress: Progress | None = None
+        self._trouble_until = 0.0
+
+    async def take(self, infos: Sequence[JobInfo]) -> None:
+        """Show jobs that were looked at."""
+        if self._progress is None:
+            self._progress = await self._begin()
+        for info in infos:
+            self._progress.take(info)
+        self._progress.api_calls += len(infos)
+        for line in self._progress.lines(infos):
+            self._log.info("%s", line)
+        if self._ti is not None:
+            await self._airflow(partial(_xcom().set, PROGRESS_XCOM_KEY, self._progress.to_dict(), **self._key))
+
+    async def _begin(self) -> Progress:
+        told = (
+            None
+            if self._ti is None
+            else await self._airflow(partial(_xcom().get_one, key=PROGRESS_XCOM_KEY, **self._key))
+        )
+        try:
+            progress = Progress.from_dict(told)
+        except ValueError:
+            progress = Progress(self._job_type, phase=Phase.WAITING)
+            if self._ti is not None:
+                progress.try_number = self._ti.try_number
+        for job_id in self._job_ids:
+            progress.add(job_id)
+        return progress
+
+    @property
+    def _key(self) -> dict[str, Any]:
+        ti = self._ti
+        return {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+
+    async def _airflow(self, call: partial[Any]) -> Any:
+        """Call Airflow; None when it does not answer well, since showing never ends a wait.
+
+        On a thread: an XCom backend of the site's own may keep values elsewhere, and block.
+        """
+        if time.monotonic() < self._trouble_until:
+            return None
+        try:
+            async with asyncio.timeout(XCOM_SECONDS):
+                return await asyncio.to_thread(call)
+        except (AirflowRuntimeError, OSError, TypeError, TimeoutError) as error:
+            self._trouble_until = time.monotonic() + TROUBLE_SECONDS
+            self._log.warning(NOT_TAKEN, type(error).__name__)
+            return None
+
+
+def _xcom() -> Any:
+    from airflow.sdk.execution_time.xcom import XCom  # noqa: PLC0415 - not when a DAG file is parsed
+
+    return XCom
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from airflow_provider_sfbulk.client.errors import SfBulkError, StoppedError
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.waiting.jobs import watched_jobs
 from airflow_provider_sfbulk.task.ended_by_person import is_ended_by_person
-from airflow_provider_sfbulk.triggers.showing import ShownWait
+from airflow_provider_sfbulk.task.reporter import WaitReporter
+from airflow_provider_sfbulk.triggers.event import WaitEvent, WaitOutcome
 from airflow_provider_sfbulk.triggers.stored import count_of, ids_of, moment_of, seconds_of
-from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 from airflow_provider_sfbulk.triggers.watcher import LONGEST_SECONDS, WaitEnd, Watcher, watcher_of
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class BulkJobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait. The event says that the wait is over and why; what became of the jobs the task reads for itself."""
         await asyncio.sleep(SHORTEST_DEFERRAL_SECONDS)
-        shown = ShownWait(self.task_instance, self.log, self.job_ids, self.job_type)
+        reporter = WaitReporter(self.task_instance, self.log, self.job_ids, self.job_type)
         try:
             async with self._watcher() as watcher:
                 end = await watcher.wait_for_jobs(
@@ -102,7 +102,7 @@ class BulkJobTrigger(BaseTrigger):
                     longest=self.poll_interval,
                     age=SHORTEST_DEFERRAL_SECONDS,
                     deadline=self.deadline,
-                    on_progress=shown.take,
+                    on_progress=reporter.take,
                 )
         except Exception as error:
             # An exception would fail the task without its having looked at its jobs itself.
@@ -110,13 +110,13 @@ class BulkJobTrigger(BaseTrigger):
             end = WaitEnd(WaitOutcome.ERROR, 0, error=StoppedError(type(error).__name__))
         if end.outcome is WaitOutcome.ERROR:
             self.log.warning("the wait in the triggerer ended with an error: %s", end.error)
-        wake_up = WakeUp(
+        event = WaitEvent(
             outcome=end.outcome,
             job_ids=tuple(self.job_ids),
             api_calls=self.api_calls + end.api_calls,
             jobs=end.jobs,
         )
-        yield TriggerEvent(wake_up.to_dict())  # type: ignore[no-untyped-call]
+        yield TriggerEvent(event.to_dict())  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """Abort the jobs if a person ended the task. A clear, a restart or a late triggerer does not.

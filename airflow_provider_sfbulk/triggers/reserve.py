@@ -11,8 +11,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_sfbulk.client.errors import StoppedError
 from airflow_provider_sfbulk.client.protocol.reserve import ApiReserve
 from airflow_provider_sfbulk.triggers import job
+from airflow_provider_sfbulk.triggers.event import WaitEvent, WaitOutcome
 from airflow_provider_sfbulk.triggers.stored import count_of, moment_of
-from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 from airflow_provider_sfbulk.triggers.watcher import WaitEnd, watcher_of
 
 
@@ -69,5 +69,5 @@ class ApiReserveTrigger(BaseTrigger):
             end = WaitEnd(WaitOutcome.ERROR, 0, error=StoppedError(type(error).__name__))
         if end.outcome is WaitOutcome.ERROR:
             self.log.warning("the wait for API calls ended with an error: %s", end.error)
-        wake_up = WakeUp(outcome=end.outcome, job_ids=(), api_calls=self.api_calls + end.api_calls)
-        yield TriggerEvent(wake_up.to_dict())  # type: ignore[no-untyped-call]
+        event = WaitEvent(outcome=end.outcome, job_ids=(), api_calls=self.api_calls + end.api_calls)
+        yield TriggerEvent(event.to_dict())  # type: ignore[no-untyped-call]

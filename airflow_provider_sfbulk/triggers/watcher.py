@@ -31,8 +31,8 @@ from airflow_provider_sfbulk.client.waiting.jobs import watched_jobs
 from airflow_provider_sfbulk.client.waiting.polls import Idle, Poll, Polls, ReadJob, ReadListPage, ReadUsage
 from airflow_provider_sfbulk.client.waiting.wait import BLIND_SECONDS, is_of_a_call, may_pass
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
+from airflow_provider_sfbulk.triggers.event import WaitOutcome
 from airflow_provider_sfbulk.triggers.stored import seconds_of
-from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.http.aio import AsyncDriver

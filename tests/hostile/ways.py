@@ -26,7 +26,7 @@ from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.soql import bind
 from airflow_provider_sfbulk.client.waiting.wait import check_complete
 from airflow_provider_sfbulk.hooks.connection import connection_session
-from airflow_provider_sfbulk.triggers.wake_up import WakeUp
+from airflow_provider_sfbulk.triggers.event import WaitEvent
 from tests.client.protocol.by_hand import Hand
 
 JOB_ID: Final = "7508d000003QaLpAAK"
@@ -143,7 +143,7 @@ def params(values: Any) -> None:
 
 def event(data: Any) -> None:
     """What a deferred task wakes up with."""
-    WakeUp.from_dict(data).final_jobs([JOB_ID])
+    WaitEvent.from_dict(data).final_jobs([JOB_ID])
 
 
 WAYS: Final[Mapping[str, Callable[..., None]]] = {

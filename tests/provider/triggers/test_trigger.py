@@ -22,8 +22,8 @@ from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.triggers import job as job_trigger
+from airflow_provider_sfbulk.triggers.event import WaitEvent, WaitOutcome
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
-from airflow_provider_sfbulk.triggers.wake_up import WaitOutcome, WakeUp
 from tests.provider.conftest import first_event
 
 CONN_ID = "salesforce_bulk_default"
@@ -349,9 +349,9 @@ def test_a_restart_of_the_triggerer_aborts_nothing(slow_org: LocalOrg, job_id: s
 # --- the event as the task reads it -----------------------------------------------------------------------------------
 
 
-def test_a_wake_up_survives_its_way() -> None:
-    made = WakeUp(outcome=WaitOutcome.TIMEOUT, job_ids=("750A", "750B"), api_calls=4)
-    assert WakeUp.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+def test_an_event_survives_its_way() -> None:
+    made = WaitEvent(outcome=WaitOutcome.TIMEOUT, job_ids=("750A", "750B"), api_calls=4)
+    assert WaitEvent.from_dict(json.loads(json.dumps(made.to_dict()))) == made
 
 
 def test_an_event_has_no_row_that_a_job_s_message_quotes(org: LocalOrg) -> None:
@@ -377,9 +377,9 @@ def test_an_event_has_no_row_that_a_job_s_message_quotes(org: LocalOrg) -> None:
 )
 def test_an_event_of_something_else_is_refused(event: Any) -> None:
     with pytest.raises(ProtocolError, match="not one of BulkJobTrigger's"):
-        WakeUp.from_dict(event)
+        WaitEvent.from_dict(event)
 
 
 @pytest.mark.parametrize(("job_ids", "same"), [(["A", "B"], True), (["B", "A"], True), (["A"], False), (["C"], False)])
-def test_a_wake_up_is_about_its_own_jobs(job_ids: list[str], same: bool) -> None:
-    assert WakeUp(outcome=WaitOutcome.FINAL, job_ids=("A", "B"), api_calls=0).is_about(job_ids) is same
+def test_an_event_is_about_its_own_jobs(job_ids: list[str], same: bool) -> None:
+    assert WaitEvent(outcome=WaitOutcome.FINAL, job_ids=("A", "B"), api_calls=0).is_about(job_ids) is same

@@ -1,4 +1,4 @@
-"""What a trigger tells the task it wakes."""
+"""The event that a trigger fires: why its wait is over."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.replies.safe_text import guarded
 
 CARRIED_JOBS: Final = 10
-"""Jobs that an event tells of, some 600 bytes each: it is a row in Airflow's database."""
+"""Jobs that an event carries, some 600 bytes each: the event is a row in Airflow's database."""
 
 
 class WaitOutcome(StrEnum):
@@ -32,10 +32,10 @@ def as_stored(job: JobInfo) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WakeUp:
-    """The event of this package's triggers: why the wait is over, a hint and not the truth.
+class WaitEvent:
+    """Why a wait in the triggerer is over: a hint for the task, which reads its jobs again.
 
-    What it says of a job that has ended is true for good, and saves the task a call: such a job changes no more.
+    What it says of a job that has ended is final, and saves the task a call.
 
     :param job_ids: the jobs that were waited for; none when it was for API calls to spare
     :param api_calls: calls made so far, by the task before it was deferred and by the trigger
