@@ -33,18 +33,17 @@ decides nothing. Entries of earlier versions (``sfbulk.t<n>``) are read by ``old
 from __future__ import annotations
 
 import json
-import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from airflow_provider_sfbulk.client.errors import FencedError, InputChangedError, LedgerError, SourceError
+from airflow_provider_sfbulk.task.entries import Entry, spoilt
 from airflow_provider_sfbulk.task.old_ledger import OldTry, plan_digest
 
 RETENTION: Final = timedelta(days=30)
@@ -57,12 +56,12 @@ PIECE: Final = 48 * 1024
 GAP: Final = 25
 """So many missing parts in a row are the end: between recorded ones lie only those that were under way together."""
 
-_OF_A_ROUND: Final = re.compile(
-    r"sfbulk\.try(?P<attempt>\d+)\.(?:end\.(?P<decided>\d+)|(?P<part>(?:job)?(?P<round>\d+)\.\d+))"
-)
-
 SUCCESS: Final = "success"
 FAILED: Final = "failed"
+
+
+Find: TypeAlias = Callable[[int, str], Mapping[str, Any] | None]
+"""Finds an entry by its name, in the highest of the tries from one on."""
 
 
 class StateStore(Protocol):
@@ -96,83 +95,6 @@ class Before:
         """
         then = self.head.get("clears")
         return self.taken is not None or (then is not None and clears is not None and then != clears)
-
-
-class Entry(dict[str, Any]):
-    """An entry as it was read: what it lacks, or has in another form than it is written in, is said as that.
-
-    Nothing else writes these keys; but a store can be edited, restored or cut.
-    """
-
-    def __init__(self, key: str, values: Any) -> None:
-        if not isinstance(values, Mapping):
-            raise _spoilt(key, f"it is no object but {type(values).__name__}")
-        super().__init__(values)
-        self._key = key
-        for name, kinds in _FORMS.items():
-            value = values.get(name)
-            if name in values and (not isinstance(value, kinds) or isinstance(value, bool)):
-                raise _spoilt(key, f"{name} is {type(value).__name__}")
-            if isinstance(value, str) and name in _WORDS and not _WORDS[name].fullmatch(value):
-                raise _spoilt(key, f"{name} is none")
-            if isinstance(value, int) and not 0 <= value < 2**63:
-                raise _spoilt(key, f"{name} is out of range")
-
-    def __missing__(self, name: str) -> Any:
-        raise _spoilt(self._key, f"{name} is missing")
-
-
-def _spoilt(key: str, why: str) -> LedgerError:
-    return LedgerError(
-        f"the entry {key} in the task's state store is not as this provider writes it ({why}): put back what it was. To "
-        "begin anew, which would bring records in twice that were loaded, delete the task's entries (sfbulk.…)"
-    )
-
-
-_FORMS: Final[Mapping[str, type | tuple[type, ...]]] = {
-    "load": int,
-    "cleared": (int, type(None)),
-    "clears": (int, type(None)),
-    "try": int,
-    "state": str,
-    "plan": (Mapping, str),
-    "verdict": Mapping,
-    "done": Mapping,
-    "round": int,
-    "parts": (int, list),  # their number in a decision; in a plan of Bulk API 1.0 the parts themselves
-    "attempt": int,
-    "part_bytes": int,
-    "part_records": int,
-    "job_id": str,
-    "batch_id": str,
-    "records": int,
-    "length": int,
-    "bytes": int,
-    "first_row": int,
-    "sha256": str,
-    "mode": str,
-    "rule": Mapping,
-    "since": (str, type(None)),
-    "until": (str, type(None)),
-    "of": int,
-    "jobs": list,
-    "files": (list, type(None)),
-    "names": list,
-    "object": str,
-    "left_out": Mapping,
-    "column": str,
-    "row": str,
-    "unknown": list,
-    "api_version": (str, type(None)),
-}
-"""Forms of what entries hold, by name: the same name means the same in all of them."""
-
-_WORDS: Final = {
-    "job_id": re.compile("[0-9A-Za-z]{1,18}"),
-    "batch_id": re.compile("[0-9A-Za-z]{1,18}"),
-    "api_version": re.compile(r"[0-9]{2,3}\.0"),
-}
-"""Forms of what goes into the path of a request."""
 
 
 class TaskLedger:
@@ -232,7 +154,7 @@ class TaskLedger:
         if before is None:
             return []
         over = before.is_done or before.is_cleared(self._clears)
-        given_up = self._jobs_of(before.head["load"]) if over and not before.is_done else []
+        given_up = self._last_jobs(before.head["load"], self._highest) if over and not before.is_done else []
         self._enter({} if over else {"load": before.head["load"]})
         return given_up
 
@@ -323,7 +245,12 @@ class TaskLedger:
         """Read the ids of the jobs that this try's load has recorded in its last round, this try's and earlier tries'."""
         if not self._head:
             self._find_own()
-        return self._jobs_at_hand() or (self._jobs_of(self._head["load"]) if self._head else [])
+        if not self._head:
+            return []
+        # What this process has recorded or read needs no call: told to end, it has five seconds.
+        return self._last_jobs(self._head["load"], self._known_highest) or self._last_jobs(
+            self._head["load"], self._highest
+        )
 
     def verify(self) -> None:
         """Make sure that this try is still the task's newest, before it shows what only one try may show.
@@ -388,6 +315,10 @@ class TaskLedger:
                 return found
         return None
 
+    def _known_highest(self, first: int, name: str) -> Mapping[str, Any] | None:
+        numbers = range(self._try, first - 1, -1)
+        return next((self._known[key] for number in numbers if (key := _key(number, name)) in self._known), None)
+
     def _read(self, number: int, name: str) -> Any:
         """Read what a try has written."""
         key = _key(number, name)
@@ -398,7 +329,7 @@ class TaskLedger:
             if value is not None:
                 entry = Entry(key, value)
                 if name == "load" and not 1 <= entry["load"] <= number:
-                    raise _spoilt(key, "load is no earlier try")
+                    raise spoilt(key, "load is no earlier try")
                 self._known[key] = entry
         return self._known.get(key)
 
@@ -421,43 +352,18 @@ class TaskLedger:
             self._old[number] = made
         return self._old[number]
 
-    def _jobs_at_hand(self) -> list[str]:
-        """Give the jobs of the last round that this process has recorded or read, without a call.
-
-        A process that is told to end has five seconds, and a busy Airflow takes a second for a few calls.
-        """
-        rounds: dict[int, dict[str, str]] = defaultdict(dict)
-        found = [match for key in self._known if (match := _OF_A_ROUND.fullmatch(key)) is not None]
-        for match in sorted(found, key=lambda match: int(match["attempt"])):  # the highest comes last and wins
-            entry = self._known[match[0]]
-            if match["decided"] is not None:
-                named = entry.get("jobs", ())
-                rounds[int(match["decided"])].update({f"{match['decided']}.{n}": job[0] for n, job in enumerate(named)})
-            elif "job_id" in entry:
-                rounds[int(match["round"])][match["part"]] = entry["job_id"]
-        return list(dict.fromkeys(rounds[max(rounds)].values())) if rounds else []
-
-    def _jobs_of(self, load: int) -> list[str]:
-        """Read the job ids of the last round that has any; a query's jobs are all in its first."""
+    def _last_jobs(self, load: int, find: Find) -> list[str]:
+        """Give the job ids of the last round that has any; a query's jobs are all in its first."""
         jobs: list[str] = []
-        for group in count():
-            decided = self._highest(load, f"end.{group}")
-            found = [each["job_id"] for each in self._entries(load, str(group))]
-            found += [each["job_id"] for each in self._entries(load, f"job{group}")]
+        for number in count():
+            decided = find(load, f"end.{number}")
+            found = [] if decided is None else [job[0] for job in decided.get("jobs", ())]
+            for group in () if found else (str(number), f"job{number}"):
+                found += [each["job_id"] for each in _entries(load, group, find)]
             jobs = list(dict.fromkeys(found)) or jobs
             if decided is None:
                 return jobs
         raise AssertionError("unreachable: the count has no end")
-
-    def _entries(self, load: int, group: str) -> Iterator[Mapping[str, Any]]:
-        missing = 0
-        for number in count():
-            entry = self._highest(load, f"{group}.{number}")
-            missing = missing + 1 if entry is None else 0
-            if missing > GAP:
-                return
-            if entry is not None:
-                yield entry
 
     def _get(self, key: str) -> Any:
         try:
@@ -472,7 +378,7 @@ class TaskLedger:
         try:
             return json.loads("".join(self._store.get(f"{key}~{at}")["piece"] for at in range(pieces)))
         except (TypeError, KeyError, ValueError, RecursionError) as error:
-            raise _spoilt(key, "its pieces do not make a whole") from error
+            raise spoilt(key, "its pieces do not make a whole") from error
 
     def _put(self, name: str, value: Mapping[str, Any], *, retention: Any = None) -> None:
         key = _key(self._try, name)
@@ -505,11 +411,22 @@ class TaskLedger:
         return FencedError(f"try {self._try} of this task has been replaced by a newer one and sends nothing more")
 
 
+def _entries(load: int, group: str, find: Find) -> Iterator[Mapping[str, Any]]:
+    missing = 0
+    for number in count():
+        entry = find(load, f"{group}.{number}")
+        missing = missing + 1 if entry is None else 0
+        if missing > GAP:
+            return
+        if entry is not None:
+            yield entry
+
+
 def _of_old(old: OldTry, number: int, name: str) -> Any:
     try:
         return old.get(name)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise _spoilt(_old_key(number), "it is none of version 0.1.0") from error
+        raise spoilt(_old_key(number), "it is none of version 0.1.0") from error
 
 
 def _key(number: int, name: str) -> str:
@@ -537,7 +454,7 @@ def check_plan(
     """
     then = decision["plan"]
     if not isinstance(then, Mapping):
-        raise _spoilt("end.0", "its plan is none")
+        raise spoilt("end.0", "its plan is none")
     changed = {name for name in {*then, *plan} if then.get(name) != plan.get(name)}
     if changed := {name for name in changed if name not in decision.get("unknown", ())}:
         raise input_changed(sorted(changed), has_verdict=has_verdict, is_done=is_done)
