@@ -274,7 +274,7 @@ class ObjectFolder:
         place = self._folder.child(name)
         if place.protocol not in _WITHOUT_FOLDERS:
             place.fs.makedirs(place.path.rpartition("/")[0], exist_ok=True)
-        return ObjectFile(place)
+        return MemoryFile(place) if place.protocol == "memory" else ObjectFile(place)
 
     def read(self, name: str, /) -> bytes | None:
         """Read a small object whole; None when it is not there."""
@@ -327,18 +327,12 @@ class ObjectFile:
     """An object that does not exist before :meth:`commit`.
 
     Leaving ``with path.open("wb")`` by an exception would publish a truncated object that looks whole, so the upload is
-    begun without ``autocommit``: fsspec's own way to complete or abort a multipart upload. Its ``memory://`` ignores
-    that, so there the bytes wait here.
+    begun without ``autocommit``: fsspec's own way to complete or abort a multipart upload.
     """
 
     def __init__(self, place: Location) -> None:
         self._place = place
-        self._waits_here = place.protocol == "memory"
-        self._file: Any = (
-            io.BytesIO()
-            if self._waits_here
-            else place.fs.open(place.path, "wb", block_size=WRITE_BLOCK_BYTES, autocommit=False)
-        )
+        self._file: Any = place.fs.open(place.path, "wb", block_size=WRITE_BLOCK_BYTES, autocommit=False)
         self._open = True
 
     def write(self, data: bytes, /) -> int:
@@ -348,23 +342,34 @@ class ObjectFile:
 
     def commit(self) -> str:
         """Complete the upload."""
-        if self._waits_here:
-            self._place.fs.pipe_file(self._place.path, self._file.getvalue())
-        else:
-            self._file.close()
-            self._file.commit()
+        self._file.close()
+        self._file.commit()
         self._open = False
         return self._place.uri
 
     def discard(self) -> None:
-        """Abort the upload."""
+        """Abort the upload. Does nothing after :meth:`commit`."""
         if self._open:
             self._open = False
-            if self._waits_here:
-                self._file.close()
-                return
             with suppress(FileNotFoundError):
                 self._file.discard()
+
+
+class MemoryFile(io.BytesIO):
+    """The same in ``memory://``, where fsspec ignores ``autocommit``: the bytes wait here."""
+
+    def __init__(self, place: Location) -> None:
+        super().__init__()
+        self._place = place
+
+    def commit(self) -> str:
+        """Make the object visible."""
+        self._place.fs.pipe_file(self._place.path, self.getvalue())
+        return self._place.uri
+
+    def discard(self) -> None:
+        """Forget the bytes."""
+        self.close()
 
 
 def _kind(place: Location) -> str | None:
