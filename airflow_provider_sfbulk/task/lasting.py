@@ -29,16 +29,28 @@ def fails_for_good(method: Callable[P, R]) -> Callable[P, R]:
         try:
             return method(*args, **kwargs)
         except SfBulkError as error:
-            if is_lasting(error) and not isinstance(error, AirflowFailException):
-                kind: Any = type(error)
-                error.__class__ = _without_retry(kind)
-            raise
+            if not is_lasting(error) or isinstance(error, AirflowFailException):
+                raise
+            lasting = _without_retry(error)
+        raise lasting
 
     return wrapped
 
 
+def _without_retry(error: SfBulkError) -> SfBulkError:
+    """Give an error again as one that no retry follows."""
+    own: Any = type(error)
+    kind = _lasting_kind(own)
+    lasting = kind.__new__(kind, *error.args)
+    lasting.args = error.args
+    vars(lasting).update(vars(error))
+    lasting.__cause__, lasting.__context__ = error.__cause__, error.__context__
+    lasting.__suppress_context__ = error.__suppress_context__
+    return lasting.with_traceback(error.__traceback__)
+
+
 @functools.cache
-def _without_retry(kind: Any) -> type[SfBulkError]:
+def _lasting_kind(kind: Any) -> type[SfBulkError]:
     """Make the class of errors of a kind that no retry follows. It is shown, and pickled, as the kind itself."""
 
     def reduced(self: SfBulkError) -> Any:
