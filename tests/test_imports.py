@@ -62,7 +62,7 @@ _AIRFLOW: Final[dict[str, str]] = {
     "arguments": "client limits files",
     "arguments.query": "client limits arguments operators.incremental",
     "operators": "client limits hooks links triggers files task arguments",
-    "sensors": "client hooks links triggers task arguments operators.task_run",
+    "sensors": "client hooks links triggers task arguments operators.task_run operators.verdict",
     "demo": "local_org client",
     "command": "client hooks",
     "local_org": "limits",

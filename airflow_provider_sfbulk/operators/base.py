@@ -51,9 +51,6 @@ FIRST_POLLS: Final = (1.0, 1.5, 2.5)
 """Pauses before the task's own looks at its jobs, in seconds, before it defers: a job of some seconds is noticed here
 and never defers. Many jobs are looked at once, at the end of this time."""
 
-EVENT_FILES: Final = 50
-"""Files that an asset's event names."""
-
 
 class BulkJobOperator(TypedTemplates):
     """A task that owns jobs at Salesforce and waits for them. What its arguments mean is said where users give them."""
@@ -186,11 +183,11 @@ class BulkJobOperator(TypedTemplates):
         """Give what an error says without what this task has sent."""
         return text
 
-    def tell_outlets(self, context: Context, facts: Mapping[str, Any]) -> None:
-        """Say in the events of the task's assets what is new in them: counts and places, never a value of a record."""
+    def extend_events(self, run: TaskRun, facts: Mapping[str, Any]) -> None:
+        """Add to the events of the task's assets what is new in them."""
         for outlet in self.outlets:
             if isinstance(outlet, (Asset, AssetRef)):
-                event = context["outlet_events"][outlet]
+                event = run.context["outlet_events"][outlet]
                 event.extra = {**event.extra, **facts}
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:  # noqa: ARG002
@@ -357,11 +354,6 @@ class BulkJobOperator(TypedTemplates):
     def _owns_jobs(self) -> bool:
         """Whether the jobs that are waited for are this task's, to be aborted with it."""
         return True
-
-
-def few(files: Sequence[str]) -> dict[str, Any]:
-    """Give files for an asset's event: all of them when they are few, else how many; the manifest names all."""
-    return {"files": list(files) if len(files) <= EVENT_FILES else len(files)}
 
 
 def _no_calls(message: str) -> RequestLimitError:

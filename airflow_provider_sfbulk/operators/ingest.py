@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from airflow.sdk import XComArg, conf
 from airflow.sdk.exceptions import AirflowSkipException
@@ -24,6 +24,7 @@ from airflow_provider_sfbulk.files.paths import AnyPath
 from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
+from airflow_provider_sfbulk.operators.summary import check_load_result, load_event
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.lasting import fails_for_good
 from airflow_provider_sfbulk.task.ledger import check_plan
@@ -38,10 +39,6 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
     from airflow_provider_sfbulk.operators.load import Load
     from airflow_provider_sfbulk.operators.load_input import LoadInput
-
-
-EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest", "conn_id")
-"""Of the summary, what an asset's event tells."""
 
 
 class BulkIngestOperator(BulkJobOperator):
@@ -313,9 +310,7 @@ class BulkIngestOperator(BulkJobOperator):
             "its very end, or its worker died there. Nothing is sent, and its result is returned. If you have cleared the "
             "task to load everything once more, clear it again when this try has succeeded."
         )
-        from airflow_provider_sfbulk.operators.load import check_result
-
-        check_result(result)
+        check_load_result(result)
         run.ledger.finish(result)
         load.show(load.rounds())
         load.forget_parts()
@@ -368,12 +363,7 @@ class BulkIngestOperator(BulkJobOperator):
         return result
 
     def _tell(self, run: TaskRun, result: dict[str, Any] | list[str]) -> None:
-        """Tell the task's assets what was loaded."""
-        from airflow_provider_sfbulk.operators.load import NAMED_JOB_IDS
-
-        known = result if isinstance(result, dict) else {"job_ids": result[:NAMED_JOB_IDS]}
-        told = {name: known[name] for name in EVENT_FACTS if name in known}
-        self.tell_outlets(run.context, {"sobject": self.sobject, "operation": self.operation, **told})
+        self.extend_events(run, load_event(result, sobject=self.sobject, operation=self.operation))
 
     def _targets(self) -> list[Target]:
         """Say where this load writes."""

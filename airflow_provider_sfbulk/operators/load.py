@@ -16,7 +16,7 @@ from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.bulk1.waiting import ends_of
 from airflow_provider_sfbulk.client.effects import Flow
-from airflow_provider_sfbulk.client.errors import InputChangedError, LedgerError, NotFoundError, SourceError
+from airflow_provider_sfbulk.client.errors import InputChangedError, NotFoundError, SourceError
 from airflow_provider_sfbulk.client.load import fill as ingest
 from airflow_provider_sfbulk.client.load.fingerprints import RowForm
 from airflow_provider_sfbulk.client.load.outcome import Input, Outcome, find_outcome
@@ -34,21 +34,19 @@ from airflow_provider_sfbulk.files.paths import text_of
 from airflow_provider_sfbulk.files.report import Report, ReportFiles
 from airflow_provider_sfbulk.files.room import check_room
 from airflow_provider_sfbulk.files.staging import Staging
+from airflow_provider_sfbulk.operators.summary import load_summary
+from airflow_provider_sfbulk.operators.verdict import judge
 from airflow_provider_sfbulk.task.ledger import input_changed
 from airflow_provider_sfbulk.task.lineage import Lineage, field_types, file_place, is_wanted, object_place
 from airflow_provider_sfbulk.task.metrics import count_load
 from airflow_provider_sfbulk.task.progress import Phase
 from airflow_provider_sfbulk.task.reporter import log_group
-from airflow_provider_sfbulk.task.verdict import judge
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.files.paths import AnyPath
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
     from airflow_provider_sfbulk.operators.load_input import LoadInput
     from airflow_provider_sfbulk.operators.task_run import TaskRun
-
-NAMED_JOB_IDS: Final = 100
-"""Job ids that the returned summary names; the manifest has them all."""
 
 _COLUMNS: Final = "columns.0"
 """Where the ledger keeps the columns' names, for OpenLineage: when the load ends, its input may be read no more."""
@@ -57,20 +55,6 @@ LOCKED: Final = ("UNABLE_TO_LOCK_ROW",)
 """Code of failures that a serial job may mend: its batches do not compete with each other."""
 
 log = logging.getLogger(__name__)
-
-
-def check_result(result: Any) -> None:
-    """Check the result that an earlier try has recorded: a summary, or job ids.
-
-    :raises LedgerError: when it is none
-    """
-    match result:
-        case {"job_ids": list(), "errors": dict(), "results": dict(), "manifest": str() | None, **counts}:
-            if all(isinstance(counts.get(kind), int) for kind in KINDS):
-                return
-        case list() if all(isinstance(each, str) for each in result):
-            return
-    raise LedgerError("the result that an earlier try has recorded of its load is not as this provider writes it")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -508,21 +492,13 @@ class Load:
         return Staging(path, self._try.ti, attempt, conn_id=self._options.staging_conn_id)
 
     def _summary(self, outcome: Outcome, report: Report) -> dict[str, Any]:
-        counts = outcome.counts
-        return {
-            "sobject": self._options.sobject,
-            "operation": str(self._rules.operation),
-            "job_ids": outcome.job_ids[:NAMED_JOB_IDS],
-            "processed": counts["successful"] + counts["failed"],
-            "successful": counts["successful"],
-            "failed": counts["failed"],
-            "unprocessed": counts["unprocessed"],
-            "errors": dict(outcome.errors),
-            "api_calls": self._try.api_calls,
-            "results": report.files,
-            "manifest": report.manifest,
-            **({} if report.conn_id is None else {"conn_id": report.conn_id}),
-        }
+        return load_summary(
+            outcome,
+            report,
+            sobject=self._options.sobject,
+            operation=str(self._rules.operation),
+            api_calls=self._try.api_calls,
+        )
 
 
 def _job_type(mode: ConcurrencyMode | None) -> JobType:

@@ -34,8 +34,9 @@ from airflow_provider_sfbulk.client.waiting.wait import check_complete
 from airflow_provider_sfbulk.files.paths import AnyPath, text_of
 from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
-from airflow_provider_sfbulk.operators.base import BulkJobOperator, few
+from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.incremental import BEGINNING, Incremental, Window
+from airflow_provider_sfbulk.operators.summary import extract_event, extract_summary
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.operators.whole_object import WholeObject, said_left_out
 from airflow_provider_sfbulk.task.lasting import fails_for_good
@@ -433,12 +434,7 @@ class BulkQueryOperator(BulkJobOperator):
             rows = run.run(extract_to_rows(reader, info, max_records=self.max_xcom_records))
             if self.incremental is not None:
                 run.ti.xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=rows)
-            window = self._window_kept(run)
-            columns = tuple(rows[0]) if rows else ()
-            self._tell(run, info, {"records": len(rows)}, window, columns=columns, selected=selected)
-            self._finish(run, window)
-            run.reporter.found({"records": len(rows)})
-            count_query(len(rows), info, tags=self.metric_tags)
+            self._finish(run, info, len(rows), columns=tuple(rows[0]) if rows else (), selected=selected)
             return rows
         left_out = {} if selected is None else {"left_out": dict(selected.left_out)}
         extract = run.run(
@@ -454,57 +450,73 @@ class BulkQueryOperator(BulkJobOperator):
                 verify=run.ledger.verify,
             )
         )
-        connection = {} if folder.conn_id is None else {"conn_id": folder.conn_id}
-        window = self._window_kept(run)
-        facts = {"records": extract.records, "manifest": extract.manifest, **connection, **few(extract.files)}
-        self._tell(run, info, facts, window, columns=extract.columns, selected=selected, extract=extract)
-        self._finish(run, window)
-        self.log.info("job %s: %s records in %s file(s)", info.id, f"{extract.records:,}", f"{len(extract.files):,}")
-        run.reporter.found({"records": extract.records}, files={"records": extract.files}, manifest=extract.manifest)
-        count_query(extract.records, info, tags=self.metric_tags)
-        return {
-            "job_id": info.id,
-            "records": extract.records,
-            "files": extract.files,
-            "manifest": extract.manifest,
-            "columns": list(extract.columns),
-            "api_calls": run.api_calls,
-            **connection,
-            **({} if window is None else {"window": window.to_dict()}),
-            **left_out,
-        }
+        window = self._finish(
+            run,
+            info,
+            extract.records,
+            columns=extract.columns,
+            selected=selected,
+            extract=extract,
+            conn_id=folder.conn_id,
+        )
+        return extract_summary(
+            info, extract, conn_id=folder.conn_id, window=window, api_calls=run.api_calls, facts=left_out
+        )
 
-    def _tell(
+    def _finish(
         self,
         run: TaskRun,
         info: JobInfo,
-        facts: Mapping[str, Any],
-        window: Window | None,
+        records: int,
         *,
         columns: tuple[str, ...],
         selected: FieldList | None,
         extract: Extract | None = None,
-    ) -> None:
-        """Tell the task's assets and OpenLineage what was read."""
+        conn_id: str | None = None,
+    ) -> dict[str, str] | None:
+        """Report what was read, and move the watermark on: a crash before that reads the rows again.
+
+        :return: the window, of an incremental query
+        """
+        window = self._window_kept(run)
+        span = None if window is None else window.to_dict()
+        self.extend_events(run, extract_event(info, records, extract, conn_id=conn_id, window=span))
+        run.note_lineage(lambda: self._lineage(run, info, records, columns, selected, extract, span))
+        if self.incremental is not None and window is not None:
+            self.incremental.advance(run.context, window)
+        run.ledger.finish()
+        if extract is None:
+            run.reporter.found({"records": records})
+        else:
+            self.log.info("job %s: %s records in %s file(s)", info.id, f"{records:,}", f"{len(extract.files):,}")
+            run.reporter.found({"records": records}, files={"records": extract.files}, manifest=extract.manifest)
+        count_query(records, info, tags=self.metric_tags)
+        return span
+
+    def _lineage(
+        self,
+        run: TaskRun,
+        info: JobInfo,
+        records: int,
+        columns: tuple[str, ...],
+        selected: FieldList | None,
+        extract: Extract | None,
+        window: Mapping[str, str] | None,
+    ) -> Lineage:
         from airflow_provider_sfbulk.client.extract.query_job import describe_types
 
-        span = {} if window is None else {"window": window.to_dict()}
-        self.tell_outlets(run.context, {"sobject": info.object, "job_ids": [info.id], **facts, **span})
-
-        def gather() -> Lineage:
-            found = run.run(describe_types(info, columns, api_version=run.client.api_version))
-            types = [(each.name, str(each.kind)) for each in found]
-            outputs: list[Place] = []
-            if extract is not None and self.output_path is not None:
-                length, files = extract.length, len(extract.files)
-                folder = text_of(self.output_path)
-                outputs = [file_place(folder, columns=types, records=extract.records, length=length, files=files)]
-            read = object_place(run.client.instance_url, str(info.object), columns=types, records=facts["records"])
-            return Lineage(
-                run.client.instance_url, [info.id], [read], outputs, statement=self._statement(selected), facts=span
-            )
-
-        run.note_lineage(gather)
+        found = run.run(describe_types(info, columns, api_version=run.client.api_version))
+        types = [(each.name, str(each.kind)) for each in found]
+        outputs: list[Place] = []
+        if extract is not None and self.output_path is not None:
+            length, files = extract.length, len(extract.files)
+            outputs = [
+                file_place(text_of(self.output_path), columns=types, records=records, length=length, files=files)
+            ]
+        address = run.client.instance_url
+        read = object_place(address, str(info.object), columns=types, records=records)
+        facts = {} if window is None else {"window": window}
+        return Lineage(address, [info.id], [read], outputs, statement=self._statement(selected), facts=facts)
 
     def _window_kept(self, run: TaskRun) -> Window | None:
         """Give the window that this try has asked for.
@@ -517,9 +529,3 @@ class BulkQueryOperator(BulkJobOperator):
         if kept is None:
             raise SourceError("incremental was changed while the task waited; nothing is published. Clear the task")
         return Window.from_dict(kept)
-
-    def _finish(self, run: TaskRun, window: Window | None) -> None:
-        """Move the watermark on, now that the rows are where they belong. A crash in between reads them again."""
-        if self.incremental is not None and window is not None:
-            self.incremental.advance(run.context, window)
-        run.ledger.finish()

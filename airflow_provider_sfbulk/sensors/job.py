@@ -231,7 +231,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         :raises EndedJobError: one ended ``Failed`` or ``Aborted``
         :raises TooManyFailedRecordsError: more records failed than allowed
         """
-        from airflow_provider_sfbulk.task.verdict import check_failed_records
+        from airflow_provider_sfbulk.operators.verdict import check_failed_records
 
         try:
             for info in infos:

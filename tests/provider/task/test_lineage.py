@@ -12,9 +12,9 @@ from openlineage.client.serde import Serde
 
 from airflow_provider_sfbulk.client.errors import FailedRecordsError, JobTimeoutError
 from airflow_provider_sfbulk.local_org import LocalOrg
-from airflow_provider_sfbulk.operators.base import EVENT_FILES
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
+from airflow_provider_sfbulk.operators.summary import EVENT_FILES
 from airflow_provider_sfbulk.task import lineage
 from airflow_provider_sfbulk.task.lineage import file_place
 from tests.provider.conftest import FakeTask

@@ -1,0 +1,115 @@
+"""What the tasks return, and what the events of their assets say: counts and places, never a value of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_sfbulk.client.errors import LedgerError
+from airflow_provider_sfbulk.client.load.settle import KINDS
+
+if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.load.outcome import Outcome
+    from airflow_provider_sfbulk.client.models import JobInfo
+    from airflow_provider_sfbulk.files.report import Report
+    from airflow_provider_sfbulk.operators.extract import Extract
+
+NAMED_JOB_IDS: Final = 100
+"""Job ids that a summary names; the manifest has them all."""
+
+EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest", "conn_id")
+"""Of a load's summary, what goes into an asset's event."""
+
+EVENT_FILES: Final = 50
+"""Files of an extract that an asset's event names."""
+
+
+def load_summary(outcome: Outcome, report: Report, *, sobject: str, operation: str, api_calls: int) -> dict[str, Any]:
+    """Make the summary of a load: over all jobs and rounds, ``processed`` being the successful and the failed records."""
+    counts = outcome.counts
+    return {
+        "sobject": sobject,
+        "operation": operation,
+        "job_ids": outcome.job_ids[:NAMED_JOB_IDS],
+        "processed": counts["successful"] + counts["failed"],
+        **{kind: counts[kind] for kind in KINDS},
+        "errors": dict(outcome.errors),
+        "api_calls": api_calls,
+        "results": report.files,
+        "manifest": report.manifest,
+        **_connection(report.conn_id),
+    }
+
+
+def check_load_result(result: Any) -> None:
+    """Check the result that an earlier try has recorded of its load: a summary, or the job ids.
+
+    :raises LedgerError: when it is neither
+    """
+    match result:
+        case {"job_ids": list(), "errors": dict(), "results": dict(), "manifest": str() | None, **counts}:
+            if all(isinstance(counts.get(kind), int) for kind in KINDS):
+                return
+        case list() if all(isinstance(each, str) for each in result):
+            return
+    raise LedgerError("the result that an earlier try has recorded of its load is not as this provider writes it")
+
+
+def load_event(result: Mapping[str, Any] | Sequence[str], *, sobject: str, operation: str) -> dict[str, Any]:
+    """Give what an asset's event says of a load.
+
+    :param result: its summary; or the job ids, of a load that is not waited for
+    """
+    known = result if isinstance(result, Mapping) else {"job_ids": list(result[:NAMED_JOB_IDS])}
+    return {
+        "sobject": sobject,
+        "operation": operation,
+        **{name: known[name] for name in EVENT_FACTS if name in known},
+    }
+
+
+def extract_summary(
+    job: JobInfo,
+    extract: Extract,
+    *,
+    conn_id: str | None,
+    window: Mapping[str, str] | None,
+    api_calls: int,
+    facts: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Make the summary of an extract into files.
+
+    :param conn_id: connection of the storage they are in
+    :param window: what was read, of an incremental extract
+    :param facts: what else the manifest says of it
+    """
+    return {
+        "job_id": job.id,
+        "records": extract.records,
+        "files": extract.files,
+        "manifest": extract.manifest,
+        "columns": list(extract.columns),
+        "api_calls": api_calls,
+        **_connection(conn_id),
+        **({} if window is None else {"window": window}),
+        **facts,
+    }
+
+
+def extract_event(
+    job: JobInfo, records: int, extract: Extract | None, *, conn_id: str | None, window: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """Give what an asset's event says of an extract.
+
+    :param extract: its files; None for rows in XCom
+    """
+    event: dict[str, Any] = {"sobject": job.object, "job_ids": [job.id], "records": records}
+    if extract is not None:
+        files = extract.files
+        event |= {"manifest": extract.manifest, **_connection(conn_id)}
+        event["files"] = list(files) if len(files) <= EVENT_FILES else len(files)  # the manifest names all
+    return event if window is None else {**event, "window": window}
+
+
+def _connection(conn_id: str | None) -> dict[str, str]:
+    return {} if conn_id is None else {"conn_id": conn_id}
