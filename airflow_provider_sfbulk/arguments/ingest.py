@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -102,8 +103,12 @@ def shown_source(value: Any) -> Any:
 
 
 def are_paths(values: Sequence[Any]) -> bool:
-    """Whether the items of a list are paths to read from, and not records, or the ids of records to delete."""
-    return bool(values) and all(is_path(each) for each in values) and not all(_is_id(each) for each in values)
+    """Whether the items of a list are paths to read from, and not records, values, or the ids of records to delete."""
+    return (
+        bool(values)
+        and all(is_path(each) and not _is_cell(each) for each in values)
+        and not all(_is_id(each) for each in values)
+    )
 
 
 def _is_id(value: Any) -> bool:
@@ -136,6 +141,13 @@ def _check_records(name: str, records: Any) -> None:
         )
     if isinstance(records, Mapping):
         raise SourceError(f"{name} is one dict; give a list of dicts, also for a single record")
+    texts = records if isinstance(records, list) and all(isinstance(each, str) for each in records) else ()
+    strange = next((number for number, each in enumerate(texts, 1) if _is_cell(each)), None)
+    if strange is not None:
+        raise SourceError(
+            f"{name} is a list of {len(records)} texts, and item {strange} is neither a record's id nor looks like a "
+            "path: give records as dicts, and write ./ before the name of a file in the working directory"
+        )
     library = type(records).__module__.partition(".")[0]
     if isinstance(records, (bytes, bytearray)) or not (
         isinstance(records, Iterable) or library in ("pandas", "polars", "pyarrow")
@@ -144,6 +156,15 @@ def _check_records(name: str, records: Any) -> None:
             f"{name} is a {type(records).__name__:.40}, which is no source of records; give a path, a list of dicts, a "
             "DataFrame, an Arrow table, or a callable that returns one of these"
         )
+
+
+def columns(name: str, value: Any) -> tuple[str, ...]:
+    """Check the names of columns, each of which is one column."""
+    given = names(name, value)
+    counted = Counter(each.casefold() for each in given)
+    if twice := [each for each in given if counted[each.casefold()] > 1]:
+        raise SourceError(f"{name} has {twice[0]!r:.40} {counted[twice[0].casefold()]} times: give each column once")
+    return given
 
 
 def sql_parameters(name: str, value: Any) -> Any:
@@ -157,6 +178,15 @@ def sql_parameters(name: str, value: Any) -> Any:
 
 def _is_columnar(it: Any) -> bool:
     return it.source_format is not None and not it.source_format.startswith("csv")
+
+
+def _has_columns(it: Any) -> bool:
+    """Whether the source names its columns itself, as far as that is known."""
+    if it.source_format is not None:
+        return not it.source_format.startswith("jsonl")
+    paths = it.source if isinstance(it.source, list) else [it.source]
+    own = tuple(f".{each}" for each in SourceFormat if not each.startswith("jsonl"))
+    return any(is_path(each) and text_of(each).casefold().endswith(own) for each in paths)
 
 
 _CLASHES: Final[Sequence[Clash]] = (
@@ -214,6 +244,16 @@ _CLASHES: Final[Sequence[Clash]] = (
         "spreadsheet_safe is for result files as CSV: results_format='csv' and a results_path",
     ),
     (
+        lambda it: it.columns is not None and _has_columns(it),
+        "columns is for rows that are dicts and for JSON Lines; this source names its columns itself, and column_mapping "
+        "drops or renames them",
+    ),
+    (
+        lambda it: it.results_path is not None and not it.wait_for_completion,
+        "results_path needs wait_for_completion=True: a task that does not wait for its jobs has no results to write. Read "
+        "them in a later task with the hook's client: ingest.failed_results(job_id)",
+    ),
+    (
         lambda it: it.columns is not None and it.sql is not None,
         "columns is for rows that are dicts; the columns of sql are those of its SELECT",
     ),
@@ -248,7 +288,7 @@ ARGUMENTS: Final = Arguments(
         "column_mapping": optional(column_mapping),
         "nulls": nulls,
         "timezone": optional(timezone),
-        "columns": optional(names),
+        "columns": optional(columns),
         "blank_external_ids": one_of(BLANK_IDS),
         "part_bytes": count(most=limits.PART_BYTES),
         "part_records": count(most=limits.RECORDS_PER_DAY),

@@ -14,7 +14,7 @@ from airflow_provider_sfbulk.client.models import JobType
 
 
 def job_ids(name: str, value: Any) -> list[str]:
-    """Check a list of ids. Those of mapped tasks come as a list of each task's; those of a template come as a text."""
+    """Check a list of ids, and give each once. Mapped tasks give a list of each task's, a template gives a text."""
     if isinstance(value, str):
         value = _listed(name, value)
     if not isinstance(value, Sequence):
@@ -22,7 +22,7 @@ def job_ids(name: str, value: Any) -> list[str]:
     ids: list[str] = []
     for each in value:
         ids.extend(each if isinstance(each, (list, tuple)) else [each])
-    return [job_id(name, each) for each in ids]
+    return list(dict.fromkeys(job_id(name, each) for each in ids))
 
 
 def _listed(name: str, text: str) -> list[str]:

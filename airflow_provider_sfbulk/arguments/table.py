@@ -24,6 +24,15 @@ MARKS: Final = ("{{", "{%", "{#")
 """What begins a template in a text."""
 
 
+MEANT: Final[Mapping[str, str]] = {
+    "query": "soql",
+    "salesforce_query": "soql",
+    "object": "sobject",
+    "object_name": "sobject",
+    "payload": "source",
+}
+"""Arguments of other operators for Salesforce, and what they are called here."""
+
 Clash: TypeAlias = tuple[Callable[[Any], object], str]
 """Arguments that do not go together: whether an operator has them, and what to say."""
 
@@ -107,4 +116,6 @@ def check_known(operator_class: type, given: Iterable[str]) -> None:
     } - {"self", "kwargs"}
     for name in given:
         if name not in known and not name.startswith("_"):
-            raise TypeError(f"{operator_class.__name__} has no argument {name!r:.60}{meant(name, known)}")
+            ours = MEANT.get(name)
+            hint = f": did you mean {ours!r}?" if ours in known else meant(name, known)
+            raise TypeError(f"{operator_class.__name__} has no argument {name!r:.60}{hint}")

@@ -45,6 +45,7 @@ def _ledger(context: Context, retention: Any) -> TaskLedger:
         context["task_state_store"],
         try_number=context["ti"].try_number,
         clears=getattr(context.get("dag_run"), "clear_number", None),
+        max_tries=getattr(context["ti"], "max_tries", None),
         retention=retention,
     )
 

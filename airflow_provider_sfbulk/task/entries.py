@@ -49,6 +49,7 @@ _FORMS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "cleared": (int, type(None)),
     "clears": (int, type(None)),
     "try": int,
+    "max_tries": (int, type(None)),
     "state": str,
     "plan": (Mapping, str),
     "verdict": Mapping,

@@ -87,14 +87,16 @@ class Before:
     is_given_up: bool
     taken: str | None
 
-    def is_cleared(self, clears: int | None) -> bool:
+    def is_cleared(self, clears: int | None, max_tries: int | None) -> bool:
         """Whether a person has cleared the task since, as far as that is known.
 
         A try that Airflow took for good is followed by no other without a person. Nor does the run's number of clears rise
         without one; it counts those of other tasks, too, so what only a clear does must harm nobody when a retry does it.
         """
-        then = self.head.get("clears")
-        return self.taken is not None or (then is not None and clears is not None and then != clears)
+        known = ((self.head.get("clears"), clears), (self.head.get("max_tries"), max_tries))
+        return self.taken is not None or any(
+            then is not None and now is not None and then != now for then, now in known
+        )
 
 
 class TaskLedger:
@@ -103,15 +105,23 @@ class TaskLedger:
     :param store: ``context["task_state_store"]``
     :param try_number: this try's number, from 1
     :param clears: how often the run was cleared, as Airflow counts it; None when it does not say
+    :param max_tries: number of the last try, which a clear raises: compared with what version 0.1.0 noted
     :param retention: how long entries are kept
     """
 
     def __init__(
-        self, store: StateStore, *, try_number: int, clears: int | None = None, retention: Any = NEVER_EXPIRE
+        self,
+        store: StateStore,
+        *,
+        try_number: int,
+        clears: int | None = None,
+        max_tries: int | None = None,
+        retention: Any = NEVER_EXPIRE,
     ) -> None:
         self._store = store
         self._try = try_number
         self._clears = clears
+        self._max_tries = max_tries
         self._retention = retention
         self._head: Mapping[str, Any] = {}
         self._proof: tuple[str, Any] = (_key(try_number, "claim"), {"try": try_number})
@@ -137,7 +147,7 @@ class TaskLedger:
             over = before.is_given_up
             if before.is_done and not over:
                 over = before.taken == SUCCESS or self._highest(before.head["load"], "end.0") is None
-            cleared = self._try if before.is_cleared(self._clears) else before.head.get("cleared")
+            cleared = self._try if before.is_cleared(self._clears, self._max_tries) else before.head.get("cleared")
             self._enter({} if over else {"load": before.head["load"], "cleared": cleared})
 
     def begin_query(self) -> list[str]:
@@ -153,7 +163,7 @@ class TaskLedger:
             raise _not_alone()
         if before is None:
             return []
-        over = before.is_done or before.is_cleared(self._clears)
+        over = before.is_done or before.is_cleared(self._clears, self._max_tries)
         given_up = self._last_jobs(before.head["load"], self._highest) if over and not before.is_done else []
         self._enter({} if over else {"load": before.head["load"]})
         return given_up

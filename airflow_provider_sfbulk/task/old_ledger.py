@@ -31,7 +31,7 @@ class OldTry:
         """Give what is known under a name of this version's ledger. How Airflow took the try's end was not noted."""
         group, _, number = name.partition(".")
         if name == "load":
-            return {"load": self._head["load"]}
+            return {each: self._head[each] for each in ("load", "max_tries") if each in self._head}
         if group == "end" and name in self._head:
             return self._decided(name, number)
         if group == "window":

@@ -123,7 +123,7 @@ class Load(Subject):
         self._arguments: dict[str, Any] = {
             "sobject": "Account",
             **rng.choice(({"operation": "insert"}, {"operation": "upsert", "external_id_field": "Key__c"})),
-            **({} if folder is None else {"results_path": folder, "results_format": form}),
+            **({} if folder is None or not self._waits else {"results_path": folder, "results_format": form}),
             "max_failed_records": self.allowed,
             "max_concurrent_jobs": rng.randint(1, 3),
             **expected.arguments(rng, is_staged=self._is_staged),

@@ -126,7 +126,7 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
         Change(pages.Page, "_prove", "self.records != expected", "self.records > expected"),
     ),
     "a clear goes on with the query of before": (
-        Change(TaskLedger, "begin_query", "before.is_done or before.is_cleared(self._clears)", "False"),
+        Change(TaskLedger, "begin_query", "before.is_done or before.is_cleared(self._clears, self._max_tries)", "False"),
     ),
 }  # fmt: skip
 

@@ -36,8 +36,19 @@ def from_jsonl(open_binary: OpenBinary, rules: Rules, *, name: str, compression:
     return stream_rows(rows, rows(), rules, name=name)
 
 
+class _TwiceError(Exception):
+    """An object has a key twice."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise _TwiceError(next(key for at, (key, _) in enumerate(pairs) if key in dict(pairs[:at])))
+    return made
+
+
 def _objects(lines: Iterator[bytes], name: str) -> Iterator[dict[str, Any]]:
-    decode = json.JSONDecoder(parse_float=Decimal).decode
+    decode = json.JSONDecoder(parse_float=Decimal, object_pairs_hook=_unique).decode
     row = 0
     for line in lines:
         text = line.strip()
@@ -56,6 +67,8 @@ def _objects(lines: Iterator[bytes], name: str) -> Iterator[dict[str, Any]]:
             raise SourceError(
                 f"{name}: row {row} is not JSON: {error.msg} at character {error.pos + 1}{hint}"
             ) from None
+        except _TwiceError as twice:
+            raise SourceError(f"{name}: row {row} has the key {twice.args[0]!r:.60} twice") from None
         except (ValueError, RecursionError):
             raise SourceError(f"{name}: row {row} has a number or a nesting too long to read") from None
         if not isinstance(found, dict):

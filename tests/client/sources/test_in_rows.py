@@ -263,12 +263,14 @@ def test_json_lines_may_have_new_keys_at_their_end() -> None:
     [
         (f'{{"A": "{SECRET}'.encode(), "row 2 is not JSON: Unterminated string"),
         (b"[1]", "row 2 is a JSON list, an object is needed"),
+        (f'{{"A": 1, "B": 2, "A": "{SECRET}"}}'.encode(), "row 2 has the key 'A' twice"),
+        (f'{{"A": {{"B": 1, "B": "{SECRET}"}}}}'.encode(), "row 2 has the key 'B' twice"),
         (f'{{"A": "{SECRET}"}}'.encode("latin-1"), "row 2 is not UTF-8"),
         (b'{"A": Infinity}', "row 2, column A: an infinite number"),
         (b'{"A": ' + b"1" * 5000 + b"}", "row 2 has a number or a nesting too long"),
         (b'{"A": "' + b"x" * (20 * limits.RECORD_CHARACTERS), "a line of more than 6400000 bytes"),
     ],
-    ids=range(6),
+    ids=range(8),
 )
 def test_a_wrong_json_line_is_refused_with_its_number(line: bytes, message: str) -> None:
     with pytest.raises(SourceError, match=f"^a.jsonl: {message}") as caught:

@@ -69,6 +69,8 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
     (ingest, {"source": (row for row in ROWS)}, "read only once"),
     (ingest, {"source": ["/a.csv", "/b.csv", "/a.csv"]}, "source: 1 of its 3 paths"),
     (ingest, {"source": ["/a.csv", ""]}, "source, item 2, is an empty text"),
+    (ingest, {"source": [SECRET, "Smith & Sons"]}, "2 texts, and item 1 is neither a record's id nor"),
+    (ingest, {"source": ["/a.csv", SECRET]}, "2 texts, and item 2 is neither"),
     (ingest, {"source": "/a.csv", "sql": "SELECT 1", "sql_conn_id": "db"}, "source and sql"),
     (ingest, {"sql": "SELECT 1"}, "sql needs sql_conn_id"),
     (ingest, {"sql": " ", "sql_conn_id": "db"}, "sql is an empty text"),
@@ -88,6 +90,10 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
     (ingest, {"column_mapping": {"name": ""}}, "column_mapping"),
     (ingest, {"column_mapping": {"name": 5}}, "column_mapping"),
     (ingest, {"column_mapping": {"a": "Name", "b": "name"}}, "both mapped"),
+    (ingest, {"source": ROWS, "columns": ["Name", "name"]}, "columns has 'Name' 2 times"),
+    (ingest, {"source": "/a.csv.gz", "columns": ["Name"]}, "columns is for rows that are dicts"),
+    (ingest, {"source": ["/a.jsonl", "/{{ ds }}.parquet"], "columns": ["Name"]}, "columns is for rows that are dicts"),
+    (ingest, {"source": "/a", "source_format": "csv", "columns": ["Name"]}, "columns is for rows that are dicts"),
     (ingest, {"nulls": "empty"}, "nulls"),
     (ingest, {"nulls": {"Name": "empty"}}, "nulls of Name"),
     (ingest, {"nulls": ["clear"]}, "nulls"),
@@ -114,6 +120,7 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
     (ingest, {"results_path": "/r", "results_format": "Parquet"}, "results_format.*'parquet'"),
     (ingest, {"results_format": "parquet"}, "belong to results_path"),
     (ingest, {"results_conn_id": "s3"}, "belong to results_path"),
+    (ingest, {"results_path": "/r", "wait_for_completion": False}, "results_path needs wait_for_completion=True"),
     (ingest, {"max_failed_records": 1.5}, "max_failed_records"),
     (ingest, {"max_failed_records": -1}, "max_failed_records"),
     (ingest, {"max_failed_records": True}, "max_failed_records"),
@@ -187,7 +194,6 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
     (sensor, {"job_id": None}, "either job_id or job_ids"),
     (sensor, {"job_id": None, "job_ids": []}, "either job_id or job_ids"),
     (sensor, {"job_ids": [JOB]}, "either job_id or job_ids"),
-    (sensor, {"job_id": None, "job_ids": JOB}, "job_ids is a text"),
     (sensor, {"job_id": None, "job_ids": [None]}, "job_ids"),
     (sensor, {"job_type": "Query"}, "job_type.*'query'"),
     (sensor, {"job_type": "classic"}, "job_type"),
@@ -321,6 +327,10 @@ def test_a_wrong_name_names_the_right_one_and_shows_no_record() -> None:
     assert SECRET not in str(caught.value)
     with pytest.raises(TypeError, match=r"'external_id'.*'external_id_field'"):
         ingest(external_id="External_Key__c")
+    with pytest.raises(TypeError, match="'object_name': did you mean 'sobject'"):
+        ingest(object_name="Account")
+    with pytest.raises(TypeError, match="'query': did you mean 'soql'"):
+        query(query="SELECT Id FROM Account")
     with pytest.raises(TypeError, match="'jobs_ids': did you mean 'job_ids'"):
         sensor(jobs_ids=[JOB])
 
@@ -470,7 +480,7 @@ def test_mypy_finds_the_mistakes_of_a_dag_file(tmp_path: Path) -> None:
         with DAG("d", schedule=None):
             load = BulkIngestOperator(
                 task_id="a", sobject="Account", operation="insert", source="/a.csv", timeout=timedelta(hours=1),
-                results_path=Path("/r"), results_format="parquet", poll_interval=5, wait_for_completion=False,
+                results_path=Path("/r"), results_format="parquet", poll_interval=5, wait_for_completion=True,
             )
             BulkJobSensor(task_id="b", job_ids=load.output)
             BulkQueryOperator(task_id="c", soql="SELECT Id FROM Account", output_path="/o", output_format="jsonl")

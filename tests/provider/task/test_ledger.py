@@ -395,6 +395,17 @@ def test_a_success_of_an_earlier_version_is_returned_once_more_since_nobody_note
     assert new_try(states).done == {"max_tries": 1, "result": {"n": 1}}
 
 
+@pytest.mark.parametrize(("max_tries", "asks"), [(1, False), (3, True), (None, False)])
+def test_one_clear_of_a_load_that_failed_with_an_earlier_version_sends_its_failed_records_again(
+    max_tries: int | None, asks: bool
+) -> None:
+    verdict = {"round": 0, "max_tries": 1}
+    states = old_states(**{"end.0": {"attempt": 1, "parts": 1, "records": 2}, "verdict": verdict})
+    ledger = TaskLedger(states.start_try(), try_number=2, max_tries=max_tries)  # type: ignore[arg-type]
+    ledger.begin_load()
+    assert ledger.asks_for_all(0) is asks
+
+
 def test_a_query_of_an_earlier_version_is_gone_on_with_and_its_window_kept() -> None:
     states = TaskStates()
     states.current = 1
