@@ -259,8 +259,7 @@ class BulkIngestOperator(BulkJobOperator):
     def _start(
         self, context: Context, *, deadline: float | None = None, api_calls: int = 0
     ) -> dict[str, Any] | list[str]:
-        rules = self._rules()
-        source = self.input(rules)
+        source = self._input()
         ledger = self.ledger(context)
         ledger.begin_load()
         done, decision = ledger.done, ledger.decision
@@ -277,7 +276,7 @@ class BulkIngestOperator(BulkJobOperator):
             if folder is not None and done is None:
                 folder.claim_for_results(self.results_format)
             with self.run_of(context, ledger, deadline=deadline, api_calls=api_calls) as run:
-                return self._go_on(run, self._load(run, rules, source), self._plan(source), empty)
+                return self._go_on(run, self._load(run, source), self._plan(source), empty)
 
     def _go_on(
         self, run: TaskRun, load: Load, plan: Mapping[str, Any], empty: EmptyInputError | None
@@ -325,12 +324,12 @@ class BulkIngestOperator(BulkJobOperator):
         """Settle after a deferral."""
         ledger = self.ledger(context)
         ledger.resume()
-        rules = self._rules()
+        source = self._input()
         with (
             self.results_folder(context["ti"]) or nullcontext(),
             self.run_of(context, ledger, deadline=deadline) as run,
         ):
-            load = self._load(run, rules, self.input(rules))
+            load = self._load(run, source)
             rounds = load.rounds()
             job_ids = load.show(rounds)
             return self._finish(run, load, rounds, self._wait_again(run, event, job_ids))
@@ -384,38 +383,14 @@ class BulkIngestOperator(BulkJobOperator):
 
         return open_task_folder(self.results_path, ti, conn_id=self.results_conn_id, argument="results_path")
 
-    def _load(self, run: TaskRun, rules: Rules, source: LoadInput) -> Load:
+    def _load(self, run: TaskRun, source: LoadInput) -> Load:
         from airflow_provider_sfbulk.operators.load import Load, LoadOptions
 
-        return Load(run, LoadOptions.of(self), rules, source, results=lambda: self.results_folder(run.ti))
+        return Load(run, LoadOptions.of(self), source, results=lambda: self.results_folder(run.ti))
 
     @property
     def _subject(self) -> dict[str, str]:
         return {"operation": self.operation, "sobject": self.sobject}
-
-    def _rules(self) -> Rules:
-        """Check what can be checked without reading or sending anything.
-
-        :raises SourceError: naming the argument
-        """
-        self.arguments.apply(self, rendered=True)
-        if self.results_path is not None:
-            open_output(self.results_path, conn_id=self.results_conn_id, argument="results_path")
-        if self.staging_path is not None:
-            open_output(self.staging_path, conn_id=self.staging_conn_id, argument="staging_path")
-        rules = Rules(
-            operation=Operation(self.operation),
-            external_id_field=self.external_id_field,
-            column_mapping=self.column_mapping,
-            nulls=self.nulls,
-            timezone=self.timezone,
-            columns=self.columns,
-            blank_external_ids=self.blank_external_ids,
-            column_delimiter=None if self.column_delimiter is None else ColumnDelimiter(self.column_delimiter),
-            line_ending=None if self.line_ending is None else LineEnding(self.line_ending),
-        )
-        self.input(rules).check(self._targets())
-        return rules
 
     def _plan(self, source: LoadInput) -> dict[str, Any]:
         """Give what makes this load what it is. From its decision on until its end none of it may change."""
@@ -435,11 +410,30 @@ class BulkIngestOperator(BulkJobOperator):
             **({} if self.mode is None else {"api": self.api, "concurrency_mode": str(self.mode)}),
         }
 
-    def input(self, rules: Rules) -> LoadInput:
-        """The input, to be read by these rules."""
+    def _input(self) -> LoadInput:
+        """Give the input, after all was checked that can be without reading or sending anything.
+
+        :raises SourceError: naming the argument
+        """
         from airflow_provider_sfbulk.operators.load_input import LoadInput
 
-        return LoadInput(
+        self.arguments.apply(self, rendered=True)
+        if self.results_path is not None:
+            open_output(self.results_path, conn_id=self.results_conn_id, argument="results_path")
+        if self.staging_path is not None:
+            open_output(self.staging_path, conn_id=self.staging_conn_id, argument="staging_path")
+        rules = Rules(
+            operation=Operation(self.operation),
+            external_id_field=self.external_id_field,
+            column_mapping=self.column_mapping,
+            nulls=self.nulls,
+            timezone=self.timezone,
+            columns=self.columns,
+            blank_external_ids=self.blank_external_ids,
+            column_delimiter=None if self.column_delimiter is None else ColumnDelimiter(self.column_delimiter),
+            line_ending=None if self.line_ending is None else LineEnding(self.line_ending),
+        )
+        source = LoadInput(
             self.source if self.sql is None else self._query(self.sql),
             rules,
             source_format=self.source_format,
@@ -449,6 +443,8 @@ class BulkIngestOperator(BulkJobOperator):
             may_be_empty=self.on_empty != "fail",
             commas=self.mode is not None,
         )
+        source.check(self._targets())
+        return source
 
     def _query(self, statement: str) -> SqlQuery:
         from airflow_provider_sfbulk.files.sql_source import SqlQuery

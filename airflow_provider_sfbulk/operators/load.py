@@ -28,7 +28,6 @@ from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, JobType, 
 from airflow_provider_sfbulk.client.parts.split import Part
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
-from airflow_provider_sfbulk.client.sources.open import Rules
 from airflow_provider_sfbulk.client.waiting.wait import poll_once
 from airflow_provider_sfbulk.files.paths import text_of
 from airflow_provider_sfbulk.files.report import Report, ReportFiles
@@ -62,6 +61,7 @@ class LoadOptions:
     """The arguments of ``BulkIngestOperator`` that a load goes by, under their names."""
 
     sobject: str
+    operation: str
     external_id_field: str | None
     assignment_rule_id: str | None
     mode: ConcurrencyMode | None
@@ -98,7 +98,6 @@ class Load:
         self,
         run: TaskRun,
         options: LoadOptions,
-        rules: Rules,
         source: LoadInput,
         *,
         results: Callable[[], TaskFolder | None],
@@ -107,7 +106,7 @@ class Load:
         self._client = run.client
         self._ledger = run.ledger
         self._options = options
-        self._rules = rules
+        self._operation = Operation(options.operation)
         self._input = source
         self._results = results
         self._jobs = IngestCalls(run.client.api_version)
@@ -276,7 +275,7 @@ class Load:
         return files.commit(
             outcome,
             sobject=self._options.sobject,
-            operation=str(self._rules.operation),
+            operation=self._options.operation,
             verify=self._ledger.verify,
         )
 
@@ -293,7 +292,7 @@ class Load:
             records=outcome.counts["successful"],
         )
         counts: dict[str, int] = {kind: outcome.counts[kind] for kind in KINDS}
-        facts = {"operation": str(self._rules.operation), **counts, "errors": dict(outcome.errors)}
+        facts = {"operation": self._options.operation, **counts, "errors": dict(outcome.errors)}
         return Lineage(address, list(outcome.job_ids), inputs, [saved], statement=self._options.sql, facts=facts)
 
     def _count(self, outcome: Outcome) -> None:
@@ -339,7 +338,7 @@ class Load:
         if mode is not None:
             spec1 = Bulk1JobSpec(
                 options.sobject,
-                self._rules.operation,
+                self._operation,
                 options.external_id_field,
                 options.assignment_rule_id,
                 concurrency_mode=mode,
@@ -347,7 +346,7 @@ class Load:
             return load1.load(self._jobs1, spec1, parts, number=number, note=note, compress=True, on_job=on_job)
         spec = IngestSpec(
             sobject=options.sobject,
-            operation=self._rules.operation,
+            operation=self._operation,
             external_id_field=options.external_id_field,
             assignment_rule_id=options.assignment_rule_id,
         )
@@ -472,7 +471,7 @@ class Load:
         if self._options.key_columns:
             return tuple(self._input.target(name) for name in self._options.key_columns)
         there = {column.casefold() for column in columns}
-        own = self._options.external_id_field if self._rules.operation is Operation.UPSERT else None
+        own = self._options.external_id_field if self._operation is Operation.UPSERT else None
         return next(((name,) for name in (own, "Id") if name is not None and name.casefold() in there), ())
 
     @cached_property
@@ -496,7 +495,7 @@ class Load:
             outcome,
             report,
             sobject=self._options.sobject,
-            operation=str(self._rules.operation),
+            operation=self._options.operation,
             api_calls=self._try.api_calls,
         )
 

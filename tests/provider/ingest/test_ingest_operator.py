@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pytest_mock import MockerFixture
 
 from airflow_provider_sfbulk.client.errors import (
     FailedRecordsError,
@@ -20,6 +21,7 @@ from airflow_provider_sfbulk.client.errors import (
     SourceError,
 )
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.operators import load_input
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from tests.provider.conftest import FakeTask
@@ -279,6 +281,17 @@ def test_a_missing_external_id(org: LocalOrg) -> None:
 
 def test_a_wrong_object(org: LocalOrg) -> None:
     bad(org, operator(sobject="Acount", source=ROWS), "there is no object Acount")
+
+
+def test_the_files_of_a_source_are_looked_for_once(
+    org: LocalOrg, task: FakeTask, tmp_path: Path, mocker: MockerFixture
+) -> None:
+    """Where they are in object storage, each look is a request. The input is read again for the failed record."""
+    looked = mocker.spy(load_input, "find_sources")
+    (tmp_path / "a.csv").write_text('Name\nA\n""\n')
+    given = operator(source=str(tmp_path / "*.csv"), results_path=str(tmp_path / "r"), max_failed_records=1)
+    assert task.start().run(given)["failed"] == 1
+    assert looked.call_count == 1
 
 
 def test_a_malformed_record_in_the_last_part_leaves_the_org_untouched(org: LocalOrg, tmp_path: Path) -> None:
