@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 
-.PHONY: help demo ui docs test quick lint campaign fuzz canaries hygiene scale bench npm-clients witnesses clean
+.PHONY: help demo ui docs test quick lint campaign fuzz canaries fab hygiene scale bench npm-clients witnesses clean
 
 help:
 	@echo "make demo   a local org, a real Airflow, a load and an extract, and a report"
@@ -18,6 +18,7 @@ help:
 	@echo "make scale  Celery, Redis, PostgreSQL, S3, two triggerers, and everything killed; needs redis-server and postgresql"
 	@echo "make fuzz   made-up replies, connections, rows and ledgers for an hour; SECONDS=N for another time"
 	@echo "make canaries  secrets and cells searched for in everything that a real Airflow writes, at DEBUG"
+	@echo "make fab    the page's permissions under the FAB auth manager, on a real Airflow"
 	@echo "make hygiene  lower bounds, licences, bill of materials, two builds of one hash"
 	@echo "make npm-clients  jsforce against the local org; with CLI=1 also the Salesforce CLI; needs node and npm"
 	@echo "make witnesses  clients of others against the local org, each in an environment of its own; with NPM=1 also those from npm"
@@ -57,6 +58,10 @@ fuzz: $(READY)
 
 canaries: $(READY)
 	SFBULK_CANARIES=1 $(BIN)/python -m pytest -n0 tests/airflow/test_canaries.py
+
+fab: $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[fab]'
+	SFBULK_FAB=1 $(BIN)/python -m pytest -n0 tests/airflow/page/test_fab.py
 
 hygiene: $(READY)
 	$(BIN)/python -m tests.hygiene
