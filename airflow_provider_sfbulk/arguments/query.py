@@ -32,6 +32,7 @@ from airflow_provider_sfbulk.client.arguments import (
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.extract.whole_object import ALL
 from airflow_provider_sfbulk.client.models import FileFormat
+from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange
 from airflow_provider_sfbulk.operators.incremental import BOUND, Incremental
 
 
@@ -161,6 +162,14 @@ _CLASHES: Final[Sequence[Clash]] = (
         "output_format and output_conn_id belong to output_path, which is None: the rows would go to XCom",
     ),
     (
+        lambda it: it.on_schema_change != OnSchemaChange.ACCEPT and it.output_path is None,
+        "on_schema_change compares with the extract in output_path, which is None",
+    ),
+    (
+        lambda it: it.on_schema_change == OnSchemaChange.WIDEN and it.output_format != FileFormat.PARQUET,
+        "on_schema_change='widen' is for Parquet files: output_format='parquet'",
+    ),
+    (
         lambda it: it.spreadsheet_safe and (it.output_path is None or it.output_format != FileFormat.CSV),
         "spreadsheet_safe is for CSV files: output_format='csv' and an output_path",
     ),
@@ -192,6 +201,7 @@ ARGUMENTS: Final = Arguments(
         "output_path": optional(path),
         "output_format": one_of(FileFormat),
         "output_conn_id": optional(text),
+        "on_schema_change": one_of(OnSchemaChange),
         "spreadsheet_safe": flag,
         "max_xcom_records": count(),
         "column_delimiter": DELIMITER,

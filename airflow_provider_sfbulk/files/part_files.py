@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.extract.pages import Page
     from airflow_provider_sfbulk.client.models import JobInfo
     from airflow_provider_sfbulk.client.results.schema import ColumnType
+    from airflow_provider_sfbulk.client.results.schema_change import SchemaGuard
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
 
 FilePage: TypeAlias = CsvPage | ParquetPage | JsonlPage
@@ -51,6 +52,7 @@ class PartFiles:
     """The part files of one job in a folder. A ``extract.finished_pages.PageFiles``.
 
     :param folder: where they are
+    :param schema: what columns the files have beyond those of the result
     :param verify: raises when another try has taken over: asked before every step that others see
     :param read_headers: reads what a reply's headers say of the page
     """
@@ -64,10 +66,12 @@ class PartFiles:
         verify: Callable[[], None],
         read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
         spreadsheet_safe: bool = False,
+        schema: SchemaGuard,
     ) -> None:
         self._read_headers = read_headers
         self._csv_page = SpreadsheetPage if spreadsheet_safe else CsvPage
         self._folder = folder
+        self._schema = schema
         self._output = folder.output
         self._verify = verify
         self._job = job
@@ -87,6 +91,8 @@ class PartFiles:
             page = self._csv_page(self._folder.hidden, name, self._dialect, read_headers=self._read_headers)
         else:
             kind = ParquetPage if self._format is FileFormat.PARQUET else JsonlPage
+            null_columns = self._schema.null_columns
+            types = types[: len(types) - len(null_columns)]
             columns = tuple(each.name for each in types)
             page = kind(
                 self._folder.hidden,
@@ -95,6 +101,7 @@ class PartFiles:
                 types=lambda _: types,
                 expect_header=columns,
                 read_headers=self._read_headers,
+                null_columns=null_columns,
             )
         self._restored.pop(index, None)
         self._made[index] = page
@@ -120,11 +127,18 @@ class PartFiles:
             name = final
         else:
             return False
-        columns = columns_of(page.header, self._dialect)
+        columns = (
+            *columns_of(page.header, self._dialect),
+            *(each.name for each in self._schema.null_columns),
+        )
         self._restored[page.index] = PageFile(
             self._output.uri(name), name, page.records, kept["bytes"], kept["sha256"], columns
         )
         return True
+
+    def columns(self) -> tuple[str, ...]:
+        """Give the columns of the files, once a page is finished."""
+        return self._file(0).columns
 
     def publish(self, pages: int, *, at_once: int, facts: Mapping[str, Any]) -> Flow[tuple[list[PageFile], str]]:
         """Give the files their final names, write the manifest, and remove what the manifest before named.

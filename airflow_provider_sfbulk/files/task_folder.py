@@ -159,6 +159,14 @@ class TaskFolder:
             raise
         self.output.remove(OLD_PUBLISHING)  # its names are in our own now; and it shows that removing is allowed
 
+    def last_manifest(self) -> Mapping[str, Any] | None:
+        """Read the manifest of what is here, an earlier version's too; None when nothing is."""
+        for name in (MANIFEST, OLD_MANIFEST):
+            manifest = _read(self.output.read(name))
+            if manifest is not None:
+                return manifest
+        return None
+
     def claim_for_results(self, results_format: str) -> None:
         """Say that this try will write result files; see :meth:`claim`."""
         self.claim(may_show={f"{kind}.{results_format}" for kind in KINDS})

@@ -14,10 +14,11 @@ from airflow_provider_sfbulk.client.bulk1.query import ByFiles
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
-from airflow_provider_sfbulk.client.extract.query_job import MakePage, fetch, fetch_by
+from airflow_provider_sfbulk.client.extract.query_job import MakePage, Retype, fetch, fetch_by
 from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.results.downloads import PageHeaders, RowsPage, no_page_headers, read_page_headers
+from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange, SchemaChange, SchemaGuard
 from airflow_provider_sfbulk.files.part_files import FilePage, PartFiles
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Extract:
     :param files: URIs of the part files, in the order of the rows
     :param manifest: URI of the manifest
     :param length: bytes of all part files
+    :param change: how the columns differ from those of the extract before
     """
 
     files: list[str]
@@ -41,6 +43,7 @@ class Extract:
     records: int
     length: int
     columns: tuple[str, ...]
+    change: SchemaChange
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,19 @@ class PageReader:
         """What reads the headers of a page's reply."""
         return no_page_headers if self.is_classic else read_page_headers
 
-    def fetch(self, job: JobInfo, make_page: MakePage, *, typed: bool, ledger: PageLedger | None = None) -> Flow[int]:
+    def fetch(
+        self,
+        job: JobInfo,
+        make_page: MakePage,
+        *,
+        typed: bool,
+        ledger: PageLedger | None = None,
+        retype: Retype | None = None,
+    ) -> Flow[int]:
         """Fetch all pages."""
         if self.is_classic:
             reader = ByFiles(Bulk1Calls(job.api_version or self.api_version), job.id, at_once=self.at_once)
-            return fetch_by(reader, job, make_page, typed=typed, ledger=ledger)
+            return fetch_by(reader, job, make_page, typed=typed, ledger=ledger, retype=retype)
         return fetch(
             QueryCalls(self.api_version),
             job,
@@ -75,6 +86,7 @@ class PageReader:
             page_records=self.page_records,
             at_once=self.at_once,
             ledger=ledger,
+            retype=retype,
         )
 
 
@@ -87,6 +99,7 @@ def extract_to_files(
     named: Sequence[str | None],
     file_format: FileFormat,
     spreadsheet_safe: bool = False,
+    on_schema_change: OnSchemaChange,
     facts: Mapping[str, object] = MappingProxyType({}),
     verify: Callable[[], None],
 ) -> Flow[Extract]:
@@ -97,12 +110,21 @@ def extract_to_files(
     :param generation: the job's, see ``extract.query_job.Submitted``
     :param named: what names the folder: in another one all pages are fetched anew
     :param spreadsheet_safe: of CSV, whether no value is taken for a formula by a spreadsheet
+    :param on_schema_change: what to do when the columns differ from those of the extract before
     :param facts: what else the manifest says, JSON
     :param verify: raises when another try has taken over
     :raises FencedError: when a newer try has taken over
+    :raises SourceError: the columns differ, and the task shall fail then
     """
+    guard = SchemaGuard(folder.last_manifest(), on_schema_change, job_id=job.id)
     files = PartFiles(
-        folder, job, file_format, verify=verify, read_headers=reader.read_headers, spreadsheet_safe=spreadsheet_safe
+        folder,
+        job,
+        file_format,
+        verify=verify,
+        read_headers=reader.read_headers,
+        spreadsheet_safe=spreadsheet_safe,
+        schema=guard,
     )
     setup: dict[str, object] = {"format": str(file_format), "folder": list(named)}
     if spreadsheet_safe:
@@ -112,7 +134,9 @@ def extract_to_files(
     def make_page(index: int, types: Sequence[ColumnType]) -> FilePage:
         return files.page(index, types, ledger.setup)
 
-    pages = yield from reader.fetch(job, make_page, typed=file_format is not FileFormat.CSV, ledger=ledger)
+    typed = file_format is not FileFormat.CSV
+    pages = yield from reader.fetch(job, make_page, typed=typed, ledger=ledger, retype=guard.retype)
+    facts = {**facts, **guard.facts(files.columns(), ledger.types)}
     yield from ledger.publish()
     shown, manifest = yield from files.publish(pages, at_once=reader.at_once, facts=facts)
     return Extract(
@@ -121,6 +145,7 @@ def extract_to_files(
         records=sum(file.records for file in shown),
         length=sum(file.length for file in shown),
         columns=shown[0].columns,
+        change=SchemaChange.from_dict(facts.get("schema_changes")),
     )
 
 

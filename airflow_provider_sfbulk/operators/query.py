@@ -29,6 +29,7 @@ from airflow_provider_sfbulk.client.models import (
     QueryOperation,
 )
 from airflow_provider_sfbulk.client.replies.safe_text import without_values
+from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange
 from airflow_provider_sfbulk.client.soql import bind
 from airflow_provider_sfbulk.client.waiting.wait import check_complete
 from airflow_provider_sfbulk.files.paths import AnyPath, text_of
@@ -79,6 +80,9 @@ class BulkQueryOperator(BulkJobOperator):
     :param output_path: folder for the part files and the manifest, for one extract at a time (templated)
     :param output_format: ``csv``, ``parquet`` or ``jsonl``; the last two are typed by describe
     :param output_conn_id: connection of the object storage, when the URI does not name it (templated)
+    :param on_schema_change: when columns came, went or changed type since the extract that is in the folder: ``accept``,
+        ``fail`` (and leave that one), or of Parquet ``widen``: a type that holds the values before and now, and null for a
+        column that went. What changed is in the result, the manifest, the assets' events and the log
     :param spreadsheet_safe: of CSV files: values that a spreadsheet would take for formulas get an apostrophe in front
     :param max_xcom_records: without ``output_path`` the rows go to XCom, up to this many
     :param column_delimiter: of the CSV, Salesforce's name
@@ -105,8 +109,9 @@ class BulkQueryOperator(BulkJobOperator):
     :param concurrency_mode: with ``api="1.0"``: ``Parallel``, or ``Serial`` for batches one after the other
 
     Returns ``{"job_id", "records", "files", "manifest", "columns", "api_calls"}``, with ``incremental`` also ``"window":
-    {"since", "until"}``, with ``sobject`` also ``"left_out": {field: why}``; without ``output_path`` the rows as a
-    list of dicts; with ``wait_for_completion=False`` the job id.
+    {"since", "until"}``, with ``sobject`` also ``"left_out": {field: why}``, and when columns differ from the extract
+    before ``"schema_changes": {"added", "removed", "retyped"}``; without ``output_path`` the rows as a list of dicts; with
+    ``wait_for_completion=False`` the job id.
     """
 
     job_type: ClassVar[JobType] = JobType.QUERY
@@ -141,6 +146,7 @@ class BulkQueryOperator(BulkJobOperator):
         output_path: AnyPath | XComArg | None = None,
         output_format: FileFormat | Literal["csv", "parquet", "jsonl"] = "csv",
         output_conn_id: str | XComArg | None = None,
+        on_schema_change: OnSchemaChange | Literal["accept", "fail", "widen"] = "accept",
         spreadsheet_safe: bool = False,
         max_xcom_records: int = 1000,
         column_delimiter: ColumnDelimiter | DelimiterName = "COMMA",
@@ -191,6 +197,7 @@ class BulkQueryOperator(BulkJobOperator):
         self.output_path = cast("AnyPath | None", output_path)
         self.output_format = output_format
         self.output_conn_id = cast("str | None", output_conn_id)
+        self.on_schema_change = on_schema_change
         self.spreadsheet_safe = spreadsheet_safe
         self.max_xcom_records = max_xcom_records
         self.column_delimiter = column_delimiter
@@ -446,10 +453,13 @@ class BulkQueryOperator(BulkJobOperator):
                 named=[text_of(self.output_path), self.output_conn_id],
                 file_format=FileFormat(self.output_format),
                 spreadsheet_safe=self.spreadsheet_safe,
+                on_schema_change=OnSchemaChange(self.on_schema_change),
                 facts=left_out,
                 verify=run.ledger.verify,
             )
         )
+        if extract.change:
+            self.log.warning("the columns differ from those of the extract before: %s", extract.change)
         window = self._finish(
             run,
             info,

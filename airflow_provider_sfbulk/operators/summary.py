@@ -93,6 +93,7 @@ def extract_summary(
         **_connection(conn_id),
         **({} if window is None else {"window": window}),
         **facts,
+        **_changes(extract),
     }
 
 
@@ -106,9 +107,14 @@ def extract_event(
     event: dict[str, Any] = {"sobject": job.object, "job_ids": [job.id], "records": records}
     if extract is not None:
         files = extract.files
-        event |= {"manifest": extract.manifest, **_connection(conn_id)}
+        event |= {"manifest": extract.manifest, **_connection(conn_id), **_changes(extract)}
         event["files"] = list(files) if len(files) <= EVENT_FILES else len(files)  # the manifest names all
     return event if window is None else {**event, "window": window}
+
+
+def _changes(extract: Extract) -> dict[str, Any]:
+    """Say how the columns differ from those of the extract before, when they do."""
+    return {"schema_changes": extract.change.in_short()} if extract.change else {}
 
 
 def _connection(conn_id: str | None) -> dict[str, str]:

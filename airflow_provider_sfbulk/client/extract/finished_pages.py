@@ -66,6 +66,8 @@ class PageLedger:
     def __init__(self, job: JobInfo, generation: int, files: PageFiles, *, setup: Mapping[str, Any]) -> None:
         self.setup = ""
         """The setup of the pages being fetched; known once begun."""
+        self.types: tuple[ColumnType, ...] = ()
+        """Types of the columns of the pages being fetched; none when the rows stay text."""
         self._job = job
         self._generation = generation
         self._files = files
@@ -104,6 +106,7 @@ class PageLedger:
         :param types: of the columns; none when the rows stay text
         :param paging: what decides where pages begin and end
         """
+        self.types = tuple(types)
         form = [self._job.id, self._given, dict(paging), [astuple(each) for each in types], self._doubts]
         self.setup = hashlib.sha256(json.dumps(form, sort_keys=True).encode()).hexdigest()[:_SETUP_DIGITS]
         published = (yield ReadEntry(self._key("shown", self.setup))) is not None

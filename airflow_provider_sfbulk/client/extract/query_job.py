@@ -111,6 +111,8 @@ def recorded_job() -> Flow[Submitted | None]:
 MakePage: TypeAlias = Callable[[int, tuple[ColumnType, ...]], Sink]
 """Gives the sink of the page with that index, for columns of these types (none when the rows stay text)."""
 
+Retype: TypeAlias = Callable[[tuple[ColumnType, ...]], tuple[ColumnType, ...]]
+
 
 def fetch(
     jobs: QueryCalls,
@@ -121,6 +123,7 @@ def fetch(
     page_records: int,
     at_once: int,
     ledger: PageLedger | None = None,
+    retype: Retype | None = None,
 ) -> Flow[int]:
     """Fetch all pages of a finished job, and type their columns by describe if wanted.
 
@@ -128,10 +131,12 @@ def fetch(
     :param page_records: records of a page at most, when the pages are read in order
     :param at_once: pages to read at the same time; Salesforce chooses their size then
     :param ledger: remembers finished pages, and knows those of earlier tries: no sink is asked for them
+    :param retype: gives the types that the columns shall have, given those of describe; there may be more of them
     :return: how many pages there are
     :raises ProtocolError: when the pages do not add up to the job's own count
     """
-    return fetch_by(_ByPages(jobs, job, page_records, at_once), job, make_page, typed=typed, ledger=ledger)
+    reader = _ByPages(jobs, job, page_records, at_once)
+    return fetch_by(reader, job, make_page, typed=typed, ledger=ledger, retype=retype)
 
 
 class Reader(Protocol):
@@ -188,7 +193,13 @@ class _ByPages:
 
 
 def fetch_by(
-    reader: Reader, job: JobInfo, make_page: MakePage, *, typed: bool, ledger: PageLedger | None = None
+    reader: Reader,
+    job: JobInfo,
+    make_page: MakePage,
+    *,
+    typed: bool,
+    ledger: PageLedger | None = None,
+    retype: Retype | None = None,
 ) -> Flow[int]:
     """Fetch all pages of a finished job as :func:`fetch`, in a way that is given."""
     if ledger is not None:
@@ -199,6 +210,7 @@ def fetch_by(
         types = yield from describe_types(job, columns or (yield from reader.columns()), api_version=reader.api_version)
         for column in ledger.widened if ledger is not None else ():
             types = tuple(widen(types, column))
+        types = types if retype is None else retype(types)
     while True:
         try:
             done = [] if ledger is None else (yield from ledger.begin(types, paging=reader.paging))

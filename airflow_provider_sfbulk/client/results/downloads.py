@@ -28,7 +28,7 @@ from airflow_provider_sfbulk.client.models import FileFormat, check_locator, rea
 from airflow_provider_sfbulk.client.parts.threads import BackgroundWriter
 from airflow_provider_sfbulk.client.results.folder import Output, OutputFile
 from airflow_provider_sfbulk.client.results.schema import ColumnType
-from airflow_provider_sfbulk.client.results.typed import BlockReader
+from airflow_provider_sfbulk.client.results.typed import BlockReader, arrow_schema, with_nulls
 from airflow_provider_sfbulk.client.results.writers import ROW_WRITERS, RowWriter
 
 if TYPE_CHECKING:
@@ -339,7 +339,10 @@ class TypedPage(Page):
 
 
 class _RowsFilePage(TypedPage):
-    """A page converted into a file."""
+    """A page converted into a file.
+
+    :param null_columns: columns that the file has beyond those of the page, all null
+    """
 
     _format: ClassVar[FileFormat]
 
@@ -352,25 +355,30 @@ class _RowsFilePage(TypedPage):
         types: Types = all_text,
         expect_header: tuple[str, ...] | None = None,
         read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
+        null_columns: Sequence[ColumnType] = (),
     ) -> None:
         super().__init__(dialect, types=types, expect_header=expect_header, read_headers=read_headers)
         self.file: PageFile | None = None
         """The file, once finished."""
         self._out = _OneFile(output, name)
         self._writer: RowWriter | None = None
+        self._null_columns = null_columns
+        self._schema: pa.Schema | None = None
 
     def _begin_rows(self, schema: pa.Schema) -> None:
         self._out.open()
+        if self._null_columns:
+            schema = self._schema = arrow_schema((*self._types(self.columns), *self._null_columns))
         self._writer = ROW_WRITERS[self._format](self._out, schema)
 
     def _rows(self, batch: pa.RecordBatch) -> None:
         if self._writer is not None:
-            self._writer.write(batch)
+            self._writer.write(batch if self._schema is None else with_nulls(batch, self._schema))
 
     def _end_rows(self) -> None:
         if self._writer is not None:
             self._writer.close()
-        self.file = self._out.commit(self.records, self.columns)
+        self.file = self._out.commit(self.records, (*self.columns, *(each.name for each in self._null_columns)))
 
     def _drop(self) -> None:
         self.file = None

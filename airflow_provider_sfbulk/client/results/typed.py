@@ -218,6 +218,12 @@ def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.nulls(0, each.type) for each in schema], schema=schema)
 
 
+def with_nulls(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Add the columns that a schema has beyond those of a batch, all null."""
+    more = [pa.nulls(batch.num_rows, each.type) for each in list(schema)[batch.num_columns :]]
+    return pa.RecordBatch.from_arrays([*batch.columns, *more], schema=schema)
+
+
 def select_columns(batch: pa.RecordBatch, order: Sequence[int], names: Sequence[str]) -> pa.RecordBatch:
     """Take columns by number, and name them."""
     return pa.RecordBatch.from_arrays([batch.column(i) for i in order], names=list(names))

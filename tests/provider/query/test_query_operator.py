@@ -498,7 +498,7 @@ def test_soql_that_salesforce_refuses_writes_nothing(
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"soql": None}, "either soql or job_id"),
+        ({"soql": None}, "one of soql, sobject and job_id"),
         ({"soql": SOQL, "job_id": "750000000000001AAA"}, "either soql or job_id"),
         ({"job_id": "750000000000001AAA", "wait_for_completion": False}, "wait_for_completion"),
         ({"job_id": "../../limits"}, "job_id is not a Salesforce job id"),
