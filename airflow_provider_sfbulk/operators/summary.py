@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk.client.errors import LedgerError
-from airflow_provider_sfbulk.client.load.settle import KINDS
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.load.outcome import Outcome
@@ -32,7 +31,9 @@ def load_summary(outcome: Outcome, report: Report, *, sobject: str, operation: s
         "operation": operation,
         "job_ids": outcome.job_ids[:NAMED_JOB_IDS],
         "processed": counts["successful"] + counts["failed"],
-        **{kind: counts[kind] for kind in KINDS},
+        "successful": counts["successful"],
+        "failed": counts["failed"],
+        "unprocessed": counts["unprocessed"],
         "errors": dict(outcome.errors),
         "api_calls": api_calls,
         "results": report.files,
@@ -48,7 +49,7 @@ def check_load_result(result: Any) -> None:
     """
     match result:
         case {"job_ids": list(), "errors": dict(), "results": dict(), "manifest": str() | None, **counts}:
-            if all(isinstance(counts.get(kind), int) for kind in KINDS):
+            if all(isinstance(counts.get(kind), int) for kind in ("successful", "failed", "unprocessed")):
                 return
         case list() if all(isinstance(each, str) for each in result):
             return
