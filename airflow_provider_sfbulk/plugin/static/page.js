@@ -2,7 +2,7 @@
 // Everything comes over Airflow's public REST API with the user's session. Text is only ever set as text.
 
 const KEY = "salesforce_bulk_progress";
-const PAGE_ENTRIES = 25;
+const PAGE_ENTRIES = 50;
 const ACTIVE_SECONDS = 4;
 const QUIET_SECONDS = 30;
 const ENDED = new Set(["success", "failed", "skipped", "upstream_failed", "removed"]);
@@ -25,6 +25,8 @@ const count = (value) => (typeof value === "number" && Number.isFinite(value) &&
 const list = (value) => (Array.isArray(value) ? value : []);
 const table = (value) => (value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value) : []);
 const numbers = new Intl.NumberFormat("en");
+// A slow task is not one that stands still.
+const rate = (value) => (value === null ? "–" : value > 0 && value < 1 ? "under 1" : shown(value));
 const shown = (value) => (value === null ? "–" : numbers.format(Math.round(value)));
 
 function span(seconds) {
@@ -45,6 +47,28 @@ function secondsOf(task) {
 function rateOf(task, told, processed) {
   const seconds = ENDED.has(task?.state) ? secondsOf(task) : null;
   return count(told.rate) ?? (seconds && processed ? processed / seconds : null);
+}
+
+// As Airflow shows it: in the zone that is chosen there, and with its name.
+function moment(value, { isShort = false } = {}) {
+  const date = new Date(value);
+  if (value === null || Number.isNaN(date.getTime())) return "–";
+  const parts = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  const write = (given) => new Intl.DateTimeFormat("sv-SE", given).format(date);
+  const zone = chosenZone();
+  if (isShort) return write({ ...parts, second: undefined, timeZone: zone });
+  const named = new Intl.DateTimeFormat("en", { timeZone: zone, timeZoneName: "short" }).formatToParts(date);
+  return `${write({ ...parts, timeZone: zone })} ${named.find(({ type }) => type === "timeZoneName").value}`;
+}
+
+function chosenZone() {
+  try {
+    const zone = (localStorage.getItem("timezone") ?? "").replaceAll('"', "");
+    new Intl.DateTimeFormat("en", { timeZone: zone || undefined });
+    return zone || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function safeUrl(address) {
@@ -81,10 +105,31 @@ function link(address, label, { outside = false } = {}) {
   return anchor;
 }
 
-function bar(processed, failed, records, { large = false } = {}) {
-  const name = large ? "bar large" : "bar";
+// To copy a path or an id. Without https there is no clipboard but the old one.
+function copyable(value, what) {
+  const button = make("button", { type: "button", class: "copy", title: `Copy ${what}`, "aria-label": `Copy ${what} ${value}` }, "⧉");
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(value);
+    } catch {
+      const area = make("textarea", { readonly: "" });
+      area.value = value;
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+      button.focus();
+    }
+    button.textContent = "✓";
+    setTimeout(() => (button.textContent = "⧉"), 1500);
+  });
+  return button;
+}
+
+function bar(processed, failed, records, { large = false, endedBadly = false } = {}) {
+  const name = `bar${large ? " large" : ""}${endedBadly ? " badly" : ""}`;
   if (records === null) {
-    return make("div", { class: `${name} endless`, role: "progressbar", "aria-label": `${shown(processed)} records` });
+    return make("div", { class: `${name} endless`, role: "progressbar", "aria-label": `${shown(processed)} rows so far` });
   }
   const share = (value) => (records ? Math.min(100, (100 * value) / records) : 0);
   const good = make("span", { class: "good" });
@@ -92,14 +137,20 @@ function bar(processed, failed, records, { large = false } = {}) {
   good.style.width = `${share(Math.max(0, processed - failed))}%`;
   bad.style.width = `${share(failed)}%`;
   const now = String(Math.round(share(processed)));
-  return make("div", { class: name, role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": now }, good, bad);
+  const given = {
+    class: name, role: "progressbar", "aria-label": `${shown(processed)} of ${shown(records)} rows, ${shown(failed)} failed`,
+    "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": now,
+  };
+  return make("div", given, good, bad);
 }
 
-function rows(headings, lines) {
+function rows(label, headings, lines, { isDense = false } = {}) {
   const head = make("tr", {}, ...headings.map(([label, kind]) => make("th", { class: kind ?? null, scope: "col" }, label)));
-  const body = lines.map((cells) =>
-    make("tr", {}, ...cells.map((cell, at) => make("td", { class: headings[at][1] ?? null }, cell ?? ""))));
-  return make("div", { class: "wide" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...body)));
+  // On a narrow screen each row stands as a block, with the headings in front of its cells.
+  const cellOf = (cell, at) => make("td", { class: headings[at][1] ?? null, "data-label": headings[at][0] }, cell ?? "");
+  const body = lines.map((cells) => make("tr", {}, ...cells.map(cellOf)));
+  const made = make("table", { class: isDense ? "dense" : null, "aria-label": label }, make("thead", {}, head), make("tbody", {}, ...body));
+  return make("div", { class: "wide", role: "region", "aria-label": label, tabindex: "0" }, made);
 }
 
 // --- what a task tells ---
@@ -131,7 +182,7 @@ function jobLink(told, id) {
   const org = safeUrl(text(told.setup_url));
   if (!org || !/^[A-Za-z0-9]{15,18}$/.test(id)) return make("code", {}, id);
   const address = `${org.origin}/lightning/setup/AsyncApiJobStatus/page?address=${encodeURIComponent(`/${id}`)}`;
-  return make("code", {}, link(address, id, { outside: true }));
+  return make("span", { class: "line" }, make("code", {}, link(address, id, { outside: true })), copyable(id, "job id"));
 }
 
 function jobCells(told, job) {
@@ -145,9 +196,9 @@ function jobCells(told, job) {
 }
 
 function fileCells(told) {
-  const cells = ([kind, uris]) => list(uris).map((uri) => [kind, make("code", {}, text(uri))]);
-  const manifest = text(told.manifest) ? [["manifest", make("code", {}, text(told.manifest))]] : [];
-  return [...table(told.files).flatMap(cells), ...manifest];
+  const cell = (uri) => make("span", { class: "line" }, make("code", {}, uri), copyable(uri, "path"));
+  const cells = ([kind, uris]) => list(uris).map((uri) => [kind, cell(text(uri))]);
+  return [...table(told.files).flatMap(cells), ...(text(told.manifest) ? [["manifest", cell(text(told.manifest))]] : [])];
 }
 
 function taskPage(task, told) {
@@ -158,9 +209,10 @@ function taskPage(task, told) {
   const figures = [
     ["Rows processed", records === null ? shown(processed) : `${shown(processed)} of ${shown(records)}${share}`],
     ["Rows failed", failed ? make("span", { class: "bad" }, shown(failed)) : "0"],
-    ["Rows a second", shown(rateOf(task, told, processed))],
+    ["Rows a second", rate(rateOf(task, told, processed))],
+    ["Started", moment(task?.start_date ?? null)],
     ["Time", span(secondsOf(task))],
-    ["Time left, about", isActive ? span(count(told.seconds_left)) : "–"],
+    ...(isActive ? [["Time left, about", span(count(told.seconds_left))]] : []),
     ["API calls", shown(count(told.api_calls))],
     ["Jobs", shown(list(told.jobs).length + (count(told.more_jobs) ?? 0))],
     ["Try", shown(count(task?.try_number) ?? count(told.try_number))],
@@ -171,26 +223,21 @@ function taskPage(task, told) {
   const more = count(told.more_jobs);
   return [
     make("div", { class: "head" }, make("h1", {}, titleOf(told)), badge(task, told), isOld ? make("span", { class: "quiet" }, `as of try ${told.try_number}`) : null),
-    bar(processed, failed, records, { large: true }),
+    bar(processed, failed, records, { large: true, endedBadly: ENDED.has(task?.state) && task.state !== "success" }),
     make("dl", { class: "figures" }, ...figures.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)))),
     text(told.message) ? make("p", { class: "message" }, text(told.message)) : null,
     ...(errors.length ? [
       make("h2", {}, "Failures by code"),
-      rows([["Code", "text"], ["Rows", "number"], ["Share"]], errors.map(([code, number]) => [make("code", {}, code), shown(number), bar(number, number, failed || number)])),
+      rows("Failures by code", [["Code", "text"], ["Rows", "number"], ["Share"]], errors.map(([code, number]) => [make("code", {}, code), shown(number), bar(number, number, failed || number)])),
     ] : []),
     make("h2", {}, "Jobs at Salesforce"),
     jobs.length
-      ? rows([["Job"], ["Round", "number"], ["State"], ["Progress"], ["Processed", "number"], ["Sent", "number"], ["Failed", "number"], ["Error", "text"]], jobs.map((job) => jobCells(told, job)))
-      : make("p", { class: "quiet" }, "None yet."),
+      ? rows("Jobs at Salesforce", [["Job"], ["Round", "number"], ["State"], ["Progress"], ["Processed", "number"], ["Sent", "number"], ["Failed", "number"], ["Error", "text"]], jobs.map((job) => jobCells(told, job)))
+      : make("p", { class: "quiet" }, isActive ? "No job yet." : "The task ended before it created a job."),
     more ? make("p", { class: "quiet" }, `and ${shown(more)} more; the manifest names all`) : null,
-    ...(files.length ? [make("h2", {}, "Files"), rows([["Kind"], ["Where", "files"]], files)] : []),
-    make("p", { class: "quiet" }, `As told ${asOf(told)}.`),
+    ...(files.length ? [make("h2", {}, "Files"), rows("Files", [["Kind"], ["Path", "files"]], files)] : []),
+    make("p", { class: "quiet" }, `Updated ${moment(count(told.updated) === null ? null : told.updated * 1000)}.`),
   ];
-}
-
-function asOf(told) {
-  const updated = count(told.updated);
-  return updated === null ? "at an unknown time" : `at ${new Date(updated * 1000).toLocaleTimeString("en-GB")}`;
 }
 
 // --- what Airflow knows ---
@@ -235,7 +282,7 @@ async function showTask() {
   const [dagId, runId, taskId, mapIndex] = ids;
   const { task, told } = await readTask(dagId, runId, taskId, mapped(mapIndex));
   if (told) return { parts: taskPage(task, told), isActive: !ENDED.has(task?.state) };
-  const words = "Nothing is told about Salesforce jobs here: the task has not begun, has none, or belongs to another provider. If it has failed, its log says why.";
+  const words = "No Salesforce jobs. The task has not started, or it is not one of this provider. If it has failed, its log says why.";
   return { parts: [make("p", { class: "quiet" }, words)], isActive: task !== null && !ENDED.has(task.state) };
 }
 
@@ -258,13 +305,50 @@ async function showMany() {
   const entries = list(found?.xcom_entries);
   const all = (await Promise.all(entries.map(readEntry))).filter(({ told }) => told);
   const isActive = all.some(({ task }) => !ENDED.has(task?.state));
-  const title = make("div", { class: "head" }, make("h1", {}, view === "run" ? "Salesforce jobs of this run" : "Salesforce jobs"));
-  if (!all.length) return { parts: [title, make("p", { class: "quiet" }, "No task has told of Salesforce jobs here.")], isActive };
+  const title = make("div", { class: "head" }, make("h1", {}, view === "run" ? "Salesforce jobs of this run" : "Salesforce jobs"), filters(all));
+  if (!all.length) return { parts: [title, make("p", { class: "quiet" }, "No task with Salesforce jobs yet.")], isActive };
+  const chosen = all.filter(isChosen);
+  if (filter.failedFirst) chosen.sort((one, other) => hasFailed(other) - hasFailed(one));
   const headings = [
-    ["Task", "task"], ["What", "text"], ["State"], ["Progress"], ["Rows", "number"], ["Failed", "number"],
-    ["Failures by code", "text"], ["Rows a second", "number"], ["Time", "number"], ["API calls", "number"], ["Jobs", "number"],
+    ["Task", "cut"], ...(view === "run" ? [] : [["DAG", "cut"], ["Run", "cut"]]), ["Started"], ["What"], ["State"], ["Progress"],
+    ["Rows", "number"], ["Failed", "number"], ["Failures by code", "cut"], ["Time", "number"], ["API calls", "number"], ["Jobs", "number"], ["Files"],
   ];
-  return { parts: [title, rows(headings, all.map(overviewCells)), pager(count(found.total_entries) ?? all.length)], isActive };
+  const none = make("p", { class: "quiet" }, "No task here fits the filter.");
+  const listed = chosen.length ? rows("Tasks", headings, chosen.map(overviewCells), { isDense: true }) : none;
+  return { parts: [title, listed, pager(count(found.total_entries) ?? all.length)], isActive };
+}
+
+// --- what is shown of many ---
+
+const filter = { words: "", state: "", failedFirst: false };
+
+const hasFailed = ({ task, told }) => Number(task?.state === "failed" || figuresOf(told).failed > 0);
+
+function isChosen({ entry, task, told }) {
+  if (filter.state && text(task?.state) !== filter.state) return false;
+  const words = [entry.dag_id, entry.run_id, entry.task_id, titleOf(told), ...errorsOf(told).map(([code]) => code)];
+  return filter.words.toLowerCase().split(/\s+/).every((word) => words.some((each) => text(each).toLowerCase().includes(word)));
+}
+
+// The elements stay over a refresh, so that nobody loses the place where they type.
+let filterElement = null;
+
+function filters(all) {
+  const states = [...new Set(all.map(({ task }) => text(task?.state)))].filter(Boolean).sort();
+  if (!filterElement) {
+    const words = make("input", { type: "search", placeholder: "DAG, task, object, code", "aria-label": "Show tasks with these words" });
+    const state = make("select", { "aria-label": "Show tasks of this state" });
+    const first = make("input", { type: "checkbox" });
+    words.addEventListener("input", () => { filter.words = words.value; refresh(); });
+    state.addEventListener("change", () => { filter.state = state.value; refresh(); });
+    first.addEventListener("change", () => { filter.failedFirst = first.checked; refresh(); });
+    filterElement = { state, form: make("form", { class: "filter" }, words, state, make("label", {}, first, "failed first")) };
+    filterElement.form.addEventListener("submit", (event) => event.preventDefault());
+  }
+  const options = ["", ...new Set([...states, filter.state].filter(Boolean))];
+  filterElement.state.replaceChildren(...options.map((each) => make("option", { value: each }, each || "every state")));
+  filterElement.state.value = filter.state;
+  return filterElement.form;
 }
 
 function overviewCells({ entry, task, told }) {
@@ -273,13 +357,19 @@ function overviewCells({ entry, task, told }) {
   const address = `${base}dags/${at(entry.dag_id)}/runs/${at(entry.run_id)}/tasks/${at(entry.task_id)}${index}`;
   const label = entry.map_index >= 0 ? `${text(entry.task_id)} [${entry.map_index}]` : text(entry.task_id);
   const codes = errorsOf(told).map(([code, number]) => `${code} ${shown(number)}`);
-  const where = view === "run" ? null : make("div", { class: "quiet" }, text(entry.dag_id), make("br"), text(entry.run_id));
+  const cut = (value, inner = value) => make("span", { title: value }, inner);
+  const files = fileCells(told);
+  const where = text(told.manifest) || text(list(table(told.files)[0]?.[1])[0]);
   return [
-    make("div", {}, link(address, label), where), titleOf(told), badge(task, told, { short: true }), bar(processed, failed, records),
+    cut(label, link(address, label)),
+    ...(view === "run" ? [] : [cut(text(entry.dag_id), link(`${base}dags/${at(entry.dag_id)}`, text(entry.dag_id))), cut(text(entry.run_id))]),
+    make("span", { title: moment(task?.start_date ?? null) }, moment(task?.start_date ?? null, { isShort: true })),
+    titleOf(told), badge(task, told, { short: true }),
+    bar(processed, failed, records, { endedBadly: ENDED.has(task?.state) && task.state !== "success" }),
     records === null ? shown(processed) : `${shown(processed)} of ${shown(records)}`,
     failed ? make("span", { class: "bad" }, shown(failed)) : "0",
-    codes.slice(0, 3).join(", ") + (codes.length > 3 ? ` and ${codes.length - 3} more` : ""), shown(rateOf(task, told, processed)),
-    span(secondsOf(task)), shown(count(told.api_calls)), shown(list(told.jobs).length + (count(told.more_jobs) ?? 0)),
+    cut(codes.join(", ")), span(secondsOf(task)), shown(count(told.api_calls)), shown(list(told.jobs).length + (count(told.more_jobs) ?? 0)),
+    files.length ? make("span", { class: "line", title: where }, shown(files.length), copyable(where, "path")) : "",
   ];
 }
 
@@ -304,7 +394,7 @@ async function refresh() {
     const { parts, isActive } = await (view === "task" ? showTask() : showMany());
     if (isActive) seconds = ACTIVE_SECONDS;
     // Not under the hands of somebody who is marking a path to copy it.
-    if (getSelection()?.isCollapsed ?? true) main.replaceChildren(...parts.filter((part) => part !== null));
+    if (getSelection()?.isCollapsed ?? true) place(parts.filter((part) => part !== null));
     root.dataset.state = "shown";
   } catch (error) {
     main.replaceChildren(make("p", { class: "message" }, error instanceof Error ? error.message : "Airflow cannot be read."));
@@ -312,6 +402,16 @@ async function refresh() {
     if (error instanceof Refused) return;
   }
   timer = setTimeout(refresh, 1000 * seconds);
+}
+
+// Replaces what is shown, and leaves the focus where it was.
+function place(parts) {
+  const active = document.activeElement;
+  const isTyping = filterElement?.form.contains(active);
+  const number = isTyping ? -1 : [...main.querySelectorAll("a, button")].indexOf(active);
+  main.replaceChildren(...parts);
+  if (isTyping) active.focus();
+  else if (number >= 0) main.querySelectorAll("a, button")[number]?.focus();
 }
 
 // Airflow's own switch decides where it can be seen: its page around this one has the class "dark".
@@ -326,6 +426,7 @@ function followTheme() {
   const apply = () => {
     const isDark = around ? around.classList.contains("dark") : media.matches;
     root.dataset.theme = isDark ? "dark" : "light";
+    if (around) document.body.style.fontFamily = getComputedStyle(around.ownerDocument.body).fontFamily;
   };
   apply();
   media.addEventListener("change", apply);

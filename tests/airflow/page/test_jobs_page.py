@@ -257,7 +257,7 @@ def test_the_run_s_page_shows_its_tasks(chromium: Browser, seen: Seen) -> None:
 def test_a_task_without_jobs_has_a_quiet_page(chromium: Browser, seen: Seen) -> None:
     shown = seen.shown
     chromium.open(f"{shown.stage.stack.url}{shown.frame.replace(TASK_ID, 'no_such_task')}")
-    chromium.wait_for("document.body?.innerText.includes('Nothing is told about Salesforce jobs here')")
+    chromium.wait_for("document.body?.innerText.includes('No Salesforce jobs.')")
 
 
 @pytest.fixture
