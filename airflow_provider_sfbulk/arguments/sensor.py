@@ -9,7 +9,7 @@ from typing import Any, Final
 from airflow_provider_sfbulk.arguments.shared import APIS, job_id, version
 from airflow_provider_sfbulk.arguments.table import Arguments
 from airflow_provider_sfbulk.client.arguments import allowance, flag, one_of, optional, seconds, shown, text
-from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.errors import MissingSourceError, SourceError
 from airflow_provider_sfbulk.client.models import JobType
 
 
@@ -28,7 +28,7 @@ def job_ids(name: str, value: Any) -> list[str]:
 def _listed(name: str, text: str) -> list[str]:
     """Read the text that a template makes of a list: ids in brackets and quotes, or separated by commas."""
     if not text.strip() or text.strip() == "None":
-        raise SourceError(
+        raise MissingSourceError(
             f"{name} is {'an empty text' if not text.strip() else 'the text None'}: its template found no job ids. Is the "
             "task that it names in that DAG, and has it run?"
         )

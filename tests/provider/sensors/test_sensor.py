@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from starlette.responses import Response
 from airflow_provider_sfbulk.client.errors import (
     FailedRecordsError,
     JobFailedError,
+    MissingSourceError,
     NotFoundError,
     SfBulkError,
     SourceError,
@@ -200,12 +202,21 @@ def test_ids_are_templates(org: LocalOrg) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["{{ ids }}", "{{ ids | tojson }}", "{{ ids | join(',') }}", "{{ ids[0] }} {{ ids[1] }}", "{{ [ids] }}"]
+    "written",
+    [
+        "{{ ids }}",
+        "{{ ids | tojson }}",
+        "{{ ids | join(',') }}",
+        "{{ ids[0] }} {{ ids[1] }}",
+        "{{ [ids] }}",
+        "{{ events.values() | first | map(attribute='extra.job_ids') | list }}",
+    ],
 )
 def test_ids_that_a_template_makes_a_text_of_are_read(written: str, org: LocalOrg, task: FakeTask) -> None:
     ids = [submit(2), submit(3)]
     waiting = sensor(job_ids=written)
-    waiting.render_template_fields({"ids": ids})  # type: ignore[arg-type]
+    events = {"asset": [SimpleNamespace(extra={"job_ids": ids})]}
+    waiting.render_template_fields({"ids": ids, "events": events})  # type: ignore[typeddict-unknown-key]
     assert [info["id"] for info in task.start().run(waiting)] == ids
 
 
@@ -213,6 +224,14 @@ def test_an_id_that_is_given_twice_is_waited_for_once(org: LocalOrg, task: FakeT
     first, second = submit(1, broken=1), submit(2)
     waiting = sensor(job_ids=[[first], [second, first]], max_failed_records=1)
     assert [info["id"] for info in task.start().run(waiting)] == [first, second]
+
+
+def test_a_template_that_finds_no_ids_yet_fails_a_try_that_may_be_retried(org: LocalOrg, task: FakeTask) -> None:
+    waiting = sensor(job_ids="{{ nothing }}")
+    waiting.render_template_fields({"nothing": None})  # type: ignore[typeddict-unknown-key]
+    with pytest.raises(MissingSourceError) as caught:
+        task.start().run(waiting)
+    assert not isinstance(caught.value, AirflowFailException)
 
 
 def over(attempt: Any, waiting: BulkJobSensor, event: str = "final") -> Any:
