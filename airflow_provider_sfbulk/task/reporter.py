@@ -34,6 +34,9 @@ XCOM_SECONDS: Final = 10.0
 NOT_TAKEN: Final = "Airflow did not take what its page is to show (%s)"
 
 
+NO_ANSWER: Final = object()
+
+
 class Log(Protocol):
     """The part of a logger that is used here."""
 
@@ -186,37 +189,44 @@ class WaitReporter:
         self._ti = task_instance
         self._log = log
         self._job_ids = job_ids
-        self._job_type = job_type
-        self._progress: Progress | None = None
+        self._progress = Progress(job_type, phase=Phase.WAITING)
+        self._is_read = False
         self._trouble_until = 0.0
 
     async def take(self, infos: Sequence[JobInfo]) -> None:
         """Show jobs that were looked at."""
-        if self._progress is None:
-            self._progress = await self._begin()
+        if not self._is_read:
+            await self._read()
         for info in infos:
             self._progress.take(info)
         self._progress.api_calls += len(infos)
         for line in self._progress.lines(infos):
             self._log.info("%s", line)
-        if self._ti is not None:
+        if self._ti is not None and self._is_read:
             await self._airflow(partial(_xcom().set, PROGRESS_XCOM_KEY, self._progress.to_dict(), **self._key))
 
-    async def _begin(self) -> Progress:
+    async def _read(self) -> None:
+        """Take up what the task reported.
+
+        Until Airflow answers, the log alone reports this wait: only the task knows the number of records and the org's
+        address, and an XCom without them would replace its own.
+        """
         told = (
             None
             if self._ti is None
             else await self._airflow(partial(_xcom().get_one, key=PROGRESS_XCOM_KEY, **self._key))
         )
+        self._is_read = told is not NO_ANSWER
         try:
             progress = Progress.from_dict(told)
         except ValueError:
-            progress = Progress(self._job_type, phase=Phase.WAITING)
             if self._ti is not None:
-                progress.try_number = self._ti.try_number
+                self._progress.try_number = self._ti.try_number
+        else:
+            progress.api_calls += self._progress.api_calls
+            self._progress = progress
         for job_id in self._job_ids:
-            progress.add(job_id)
-        return progress
+            self._progress.add(job_id)
 
     @property
     def _key(self) -> dict[str, Any]:
@@ -224,19 +234,19 @@ class WaitReporter:
         return {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
 
     async def _airflow(self, call: partial[Any]) -> Any:
-        """Call Airflow; None when it does not answer well, since showing never ends a wait.
+        """Call Airflow; ``NO_ANSWER`` when it does not answer well, since showing never ends a wait.
 
         On a thread: an XCom backend of the site's own may keep values elsewhere, and block.
         """
         if time.monotonic() < self._trouble_until:
-            return None
+            return NO_ANSWER
         try:
             async with asyncio.timeout(XCOM_SECONDS):
                 return await asyncio.to_thread(call)
         except (AirflowRuntimeError, OSError, TypeError, TimeoutError) as error:
             self._trouble_until = time.monotonic() + TROUBLE_SECONDS
             self._log.warning(NOT_TAKEN, type(error).__name__)
-            return None
+            return NO_ANSWER
 
 
 def _xcom() -> Any:

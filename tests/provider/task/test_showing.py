@@ -12,6 +12,7 @@ import pytest
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.sdk.execution_time.xcom import XCom
+from pytest_mock import MockerFixture
 from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.errors import FailedRecordsError
@@ -21,6 +22,7 @@ from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from airflow_provider_sfbulk.sensors.job import BulkJobSensor
+from airflow_provider_sfbulk.task import reporter
 from airflow_provider_sfbulk.task.progress import PROGRESS_XCOM_KEY
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from tests.provider.conftest import Advancing, FakeTask, Try, first_event
@@ -249,6 +251,33 @@ def test_a_wait_goes_on_with_what_the_task_showed(
     assert told["jobs"][0]["state"] == "InProgress"
     assert told["api_calls"] > before["api_calls"]
     assert told["updated"] >= before["updated"]
+
+
+def test_a_wait_writes_over_what_the_task_showed_only_after_it_has_read_it(
+    org: LocalOrg,
+    task: FakeTask,
+    xcoms: dict[tuple[Any, ...], Any],
+    roomy: None,
+    mocker: MockerFixture,
+) -> None:
+    mocker.patch.object(reporter, "TROUBLE_SECONDS", 0.0)
+    attempt = task.start()
+    trigger = deferred(org, attempt)
+    xcoms[KEY] = shown(attempt)
+    # An API server that is slow twice must not cost the page the number of records and the links.
+    answers = iter([TimeoutError(), TimeoutError()])
+    read = XCom.get_one
+
+    def slow_at_first(**given: Any) -> Any:
+        if (error := next(answers, None)) is not None:
+            raise error
+        return read(**given)
+
+    mocker.patch.object(XCom, "get_one", slow_at_first)
+    asyncio.run(first_event(trigger))
+    assert (xcoms[KEY]["records"], xcoms[KEY]["sobject"]) == (3, "Account")
+    assert xcoms[KEY]["setup_url"]
+    assert xcoms[KEY]["jobs"][0]["state"] == "InProgress"
 
 
 def test_a_wait_shows_its_jobs_though_the_task_could_not(
