@@ -73,6 +73,8 @@ _INFERRED: Final[tuple[tuple[tuple[str, ...], AuthFlow], ...]] = (
 )
 """The first row whose fields are all filled decides. OAuth stands before SOAP, which ends."""
 
+_VISIBLE: Final = re.compile(r"[!-~]+")
+
 _SECRET: Final = frozenset(
     {"password", "client_secret", "private_key", "refresh_token", "security_token", "access_token", "proxy"}
 )
@@ -152,8 +154,7 @@ class Settings:
                 raise SourceError(f"{title(key)} must be a text, not {type(value).__name__}")
         texts = {key: str(value).strip() for key, value in given.items()}
         for key, text in texts.items():
-            if key not in _SECRET | {"login"} and not text.isprintable():
-                raise SourceError(f"{title(key)} has a character that cannot be seen: {fit(text, 100)}")
+            _check_characters(text, is_shown=key not in _SECRET | {"login"}, what=title(key))
         allowed = _patterns(given.get("allowed_hosts", ()))
         flow = _flow(texts, title)
         if "instance_url" in texts:
@@ -320,6 +321,13 @@ def _flow(texts: Mapping[str, str], title: Callable[[str], str]) -> AuthFlow:
     raise LoginError(f"the connection has nothing to log in with: fill in {', '.join(enough)} or {last}")
 
 
+def _check_characters(text: str, *, is_shown: bool, what: str) -> None:
+    if is_shown and not text.isprintable():
+        raise SourceError(f"{what} has a character that cannot be seen: {fit(text, 100)}")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise SourceError(f"{what} has half a surrogate pair in it, which is no character")
+
+
 def _proxy_passwords(proxy: str | None) -> tuple[str, ...]:
     written = urlsplit(proxy).password if proxy is not None else None
     return (written, unquote(written)) if written is not None else ()
@@ -329,7 +337,7 @@ def _proxy(text: str) -> str:
     """Check a proxy's URL. The text is not shown: it may hold a password."""
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and _VISIBLE.fullmatch(text)
     except ValueError:
         good = False
     if not good:

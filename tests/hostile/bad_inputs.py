@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
+from io import BytesIO
 from typing import Any, Final
 
 JSON, CSV, XML, HTML = "application/json", "text/csv", "application/xml", "text/html"
@@ -22,6 +24,18 @@ class Answer:
     kind: str
     body: str
     headers: dict[str, str] = field(default_factory=dict)
+
+
+BATCH: Final = (
+    f"<batchInfo><id>7518d000003QaLpAAK</id><jobId>{JOB_ID}</jobId><state>Completed</state>"
+    "<numberRecordsProcessed>1</numberRecordsProcessed></batchInfo>"
+)
+
+
+def _closed() -> BytesIO:
+    file = BytesIO(b"Name\na\n")
+    file.close()
+    return file
 
 
 Line = tuple[str, str, tuple[Any, ...], str]
@@ -2088,4 +2102,368 @@ BAD_INPUTS: Final[list[Line]] = [
         "ProtocolError",
     ),
     ("an event: a negative number of calls", "event", ({"outcome": "done", "api_calls": -1},), "ProtocolError"),
+    (
+        "a list of jobs whose next page has a fragment",
+        "reply",
+        (
+            "list",
+            Answer(
+                200,
+                JSON,
+                '{"done": false, "records": [], "nextRecordsUrl": "/services/data/v66.0/jobs/ingest?queryLocator=a#b"}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a list of jobs whose next page begins with two slashes",
+        "reply",
+        (
+            "list",
+            Answer(
+                200,
+                JSON,
+                '{"done": false, "records": [], "nextRecordsUrl": "//evil.example/services/data/v66.0/jobs/ingest?queryLocator=a"}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a list of jobs whose next page begins with a backslash",
+        "reply",
+        (
+            "list",
+            Answer(200, JSON, '{"done": false, "records": [], "nextRecordsUrl": "/\\\\evil.example/?queryLocator=a"}'),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a list of jobs whose next page has a line break",
+        "reply",
+        (
+            "list",
+            Answer(
+                200,
+                JSON,
+                '{"done": false, "records": [], "nextRecordsUrl": "/services/data/v66.0/jobs/ingest?queryLocator=a\\r\\nX: y"}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a list of jobs whose next page is no path",
+        "reply",
+        ("list", Answer(200, JSON, '{"done": false, "records": [], "nextRecordsUrl": "jobs/ingest?queryLocator=a"}')),
+        "ProtocolError",
+    ),
+    (
+        "a list of jobs whose next page is empty",
+        "reply",
+        ("list", Answer(200, JSON, '{"done": false, "records": [], "nextRecordsUrl": ""}')),
+        "ProtocolError",
+    ),
+    (
+        "a list of jobs that is done in words",
+        "reply",
+        ("list", Answer(200, JSON, '{"done": "false", "records": [], "nextRecordsUrl": null}')),
+        "ProtocolError",
+    ),
+    (
+        "a list of pages with a second argument in a locator",
+        "reply",
+        (
+            "result pages",
+            Answer(
+                200,
+                JSON,
+                '{"done": true, "resultPages": [{"resultUrl": "/services/data/v66.0/jobs/query/7508d000003QaLpAAK/results?locator=a%26b%3Dc"}]}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a page of results with a count with a sign",
+        "reply",
+        ("pages", Answer(200, CSV, '"Id"\n"1"\n', {"Sforce-Locator": "null", "Sforce-NumberOfRecords": "+1"})),
+        "TransportError",
+    ),
+    (
+        "a page of results with a count with a fraction",
+        "reply",
+        ("pages", Answer(200, CSV, '"Id"\n"1"\n', {"Sforce-Locator": "null", "Sforce-NumberOfRecords": "1.0"})),
+        "TransportError",
+    ),
+    (
+        "a page of results with a count with an underline",
+        "reply",
+        ("pages", Answer(200, CSV, '"Id"\n"1"\n', {"Sforce-Locator": "null", "Sforce-NumberOfRecords": "1_0"})),
+        "TransportError",
+    ),
+    (
+        "batches of 1.0: one of them twice",
+        "reply",
+        (
+            "batches of 1.0",
+            Answer(
+                200,
+                XML,
+                f'<batchInfoList xmlns="http://www.force.com/2009/06/asyncapi/dataload">{BATCH}{BATCH}</batchInfoList>',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "result ids of 1.0: one of them twice",
+        "reply",
+        (
+            "result ids of 1.0",
+            Answer(
+                200,
+                XML,
+                '<result-list xmlns="http://www.force.com/2009/06/asyncapi/dataload"><result>752x00000004CJE</result><result>752x00000004CJE</result></result-list>',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "result ids of 1.0: a path",
+        "reply",
+        (
+            "result ids of 1.0",
+            Answer(
+                200,
+                XML,
+                '<result-list xmlns="http://www.force.com/2009/06/asyncapi/dataload"><result>../../../x</result></result-list>',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "400 with a message with C1 control",
+        "reply",
+        ("get", Answer(400, JSON, '[{"errorCode": "INVALIDJOB", "message": "' + "x\x9b31my" + '"}]')),
+        "RequestRefusedError",
+    ),
+    (
+        "400 with a message with an isolate",
+        "reply",
+        ("get", Answer(400, JSON, '[{"errorCode": "INVALIDJOB", "message": "' + "x\u2066y" + '"}]')),
+        "RequestRefusedError",
+    ),
+    (
+        "400 with a message with a tag",
+        "reply",
+        ("get", Answer(400, JSON, '[{"errorCode": "INVALIDJOB", "message": "' + "x\U000e0061y" + '"}]')),
+        "RequestRefusedError",
+    ),
+    (
+        "400 with a message with a noncharacter",
+        "reply",
+        ("get", Answer(400, JSON, '[{"errorCode": "INVALIDJOB", "message": "' + "x\uffffy" + '"}]')),
+        "RequestRefusedError",
+    ),
+    (
+        "400 with a message with 2,000 accents",
+        "reply",
+        ("get", Answer(400, JSON, '[{"errorCode": "INVALIDJOB", "message": "' + "a" + "\u0301" * 2000 + '"}]')),
+        "RequestRefusedError",
+    ),
+    ("400 with deep objects", "reply", ("get", Answer(400, JSON, '{"a":' * 100000)), "RequestRefusedError"),
+    (
+        "400 with a number of 900,000 digits",
+        "reply",
+        ("get", Answer(400, JSON, '[{"errorCode": "X", "message": ' + "9" * 900000 + "}]")),
+        "RequestRefusedError",
+    ),
+    (
+        "400 with 30,000 namespaces",
+        "reply",
+        ("job of 1.0", Answer(400, XML, "<a " + " ".join(f'xmlns:n{n}="u{n}"' for n in range(30000)) + "/>")),
+        "RequestRefusedError",
+    ),
+    (
+        "503 with a Retry-After of 5,000 digits",
+        "reply",
+        ("get", Answer(503, JSON, "", {"Retry-After": "9" * 5000})),
+        "ServerBusyError",
+    ),
+    (
+        "503 with a Retry-After of an impossible day",
+        "reply",
+        ("get", Answer(503, JSON, "", {"Retry-After": "Wed, 99 Foo 9999 00:00:00 GMT"})),
+        "ServerBusyError",
+    ),
+    (
+        "503 with a Retry-After before now",
+        "reply",
+        ("get", Answer(503, JSON, "", {"Retry-After": "-5"})),
+        "ServerBusyError",
+    ),
+    (
+        "503 with a Retry-After without an end",
+        "reply",
+        ("get", Answer(503, JSON, "", {"Retry-After": "inf"})),
+        "ServerBusyError",
+    ),
+    (
+        "503 with a Retry-After in the year 9999",
+        "reply",
+        ("get", Answer(503, JSON, "", {"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"})),
+        "ServerBusyError",
+    ),
+    (
+        "a job: a count with a fraction",
+        "reply",
+        (
+            "get",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "operation": "insert", "state": "JobComplete", "numberRecordsProcessed": 1.5}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a job: a count with an exponent",
+        "reply",
+        (
+            "get",
+            Answer(
+                200,
+                JSON,
+                '{"id": "7508d000003QaLpAAK", "operation": "insert", "state": "JobComplete", "numberRecordsProcessed": 1e3}',
+            ),
+        ),
+        "ProtocolError",
+    ),
+    (
+        "a setting: client_secret with half of a character",
+        "settings",
+        (
+            {
+                "host": "https://acme.my.salesforce.com",
+                "client_id": "c",
+                "client_secret": "a\ud800",
+            },
+        ),
+        "SourceError",
+    ),
+    (
+        "a setting: password with half of a character",
+        "settings",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "password": "a\ud800"},),
+        "SourceError",
+    ),
+    (
+        "a setting: login with half of a character",
+        "settings",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "login": "a\ud800"},),
+        "SourceError",
+    ),
+    (
+        "a setting: security_token with half of a character",
+        "settings",
+        (
+            {
+                "host": "https://acme.my.salesforce.com",
+                "client_id": "c",
+                "client_secret": "s",
+                "security_token": "a\ud800",
+            },
+        ),
+        "SourceError",
+    ),
+    (
+        "a setting: a proxy with a blank",
+        "settings",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "proxy": "http://a b"},),
+        "SourceError",
+    ),
+    (
+        "a setting: a proxy that is no ASCII",
+        "settings",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "proxy": "http://\ud800"},),
+        "SourceError",
+    ),
+    (
+        "a setting: a proxy that is a number and no host",
+        "settings",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "proxy": "http://:3128"},),
+        "SourceError",
+    ),
+    (
+        "a setting: a proxy by another protocol",
+        "settings",
+        ({"host": "https://acme.my.salesforce.com", "client_id": "c", "client_secret": "s", "proxy": "socks5://a:1"},),
+        "SourceError",
+    ),
+    (
+        "a setting: a proxy with a line break",
+        "settings",
+        (
+            {
+                "host": "https://acme.my.salesforce.com",
+                "client_id": "c",
+                "client_secret": "s",
+                "proxy": "http://a\r\nX: y",
+            },
+        ),
+        "SourceError",
+    ),
+    (
+        "a host: an IPv4 address in words",
+        "settings",
+        ({"host": "https://127.1.evil.example", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    (
+        "a host: a host of another width",
+        "settings",
+        ({"host": "https://acme.my.salesforce。com", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    (
+        "a host: a label of 64 letters",
+        "settings",
+        (
+            {
+                "host": "https://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.my.salesforce.com",
+                "client_id": "c",
+                "client_secret": "s",
+            },
+        ),
+        "LoginError",
+    ),
+    (
+        "a host: a backslash",
+        "settings",
+        ({"host": "https://acme.my.salesforce.com\\@evil.example", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    (
+        "a host: an empty label",
+        "settings",
+        ({"host": "https://a..my.salesforce.com", "client_id": "c", "client_secret": "s"},),
+        "LoginError",
+    ),
+    ("soql_params: a signalling NaN", "params", ({"n": Decimal("sNaN")},), "SourceError"),
+    ("rows: a complex number", "rows", ([{"Name": 1j}],), "SourceError"),
+    ("rows: a set", "rows", ([{"Name": {1}}],), "SourceError"),
+    ("rows: an int of 6,000 digits", "rows", ([{"Name": 10**6000}],), "SourceError"),
+    ("rows: a number of a million places", "rows", ([{"Name": Decimal("1E+999999")}],), "SourceError"),
+    ("rows: a lone surrogate", "rows", ([{"Name": "\ud800"}],), "SourceError"),
+    ("rows: a name of blanks", "rows", ([{" ": "a"}],), "SourceError"),
+    ("rows: a name of two lines", "rows", ([{"a\nb": "a"}],), "SourceError"),
+    ("rows: a name of 40,000 letters", "rows", ([{"a" * 40000: "a"}],), "SourceError"),
+    ("rows: a name with a zero-width space", "rows", ([{"Na\u200bme": "a"}],), "SourceError"),
+    ("rows: a name that is a number", "rows", ([{1: "a"}],), "SourceError"),
+    ("rows: a CSV that is or has UTF-32", "rows", ("Name\na\n".encode("utf-32"),), "SourceError"),
+    ("rows: a CSV that is or has a PDF", "rows", (b"%PDF-1.4\n",), "SourceError"),
+    ("rows: a CSV that is or has a sep= line", "rows", (b"sep=;\nName;X\na;b\n",), "SourceError"),
+    ("rows: a CSV that is or has lone carriage returns", "rows", (b"Name\ra\rb\r",), "SourceError"),
+    ("rows: a CSV that is or has two kinds of line endings", "rows", (b"Name\r\na\nb\r\n",), "SourceError"),
+    ("rows: a CSV that is or has a form feed in its header", "rows", (b"Name\x0c\na\n",), "SourceError"),
+    ("rows: a CSV that is or has a blank before a quote", "rows", (b'Name\n "a" \n',), "SourceError"),
+    ("rows: a file that is closed", "rows", (_closed(),), "SourceError"),
 ]

@@ -267,6 +267,8 @@ class Bulk1Calls:
         batches = [BatchInfo.of(values) for values in (yield from call_infos(api))]
         if not all(same_id(each.job_id, job_id) for each in batches):
             raise ProtocolError(f"GET {api.path}: the list has batches of another job", job_id=job_id)
+        if len({each.id[:15] for each in batches}) < len(batches):
+            raise ProtocolError(f"GET {api.path}: the list names a batch twice", job_id=job_id)
         return batches
 
     def _batch(self, api: ApiCall, batch_id: str | None = None) -> Flow[BatchInfo]:

@@ -74,8 +74,10 @@ def file_body(path: str | os.PathLike[str]) -> Body:
 def bytes_of(given: Any) -> bytes:
     """Give the bytes of a CSV, see :func:`is_text`.
 
-    :raises SourceError: it cannot be encoded
+    :raises SourceError: it cannot be encoded, or the file is closed
     """
+    if getattr(given, "closed", False):
+        raise SourceError("the file given as a CSV is closed")
     text = given.read() if hasattr(given, "read") else given
     if not isinstance(text, str):
         return bytes(text)

@@ -272,6 +272,8 @@ class AsyncDriver:
                 response = await client.send(prepared, stream=True)
         except (httpx.HTTPError, OSError) as error:
             raise no_reply(request, error, sent=not isinstance(error, _NEVER_CONNECTED)) from error
+        except (httpx.InvalidURL, UnicodeError) as error:  # as of a host whose punycode is none
+            raise no_reply(request, error, sent=False) from error
         try:
             yield response
         finally:

@@ -66,8 +66,8 @@ def _by_themselves(
     elif operation is Operation.INSERT and has_id:
         yield "insert takes no Id (use update or upsert, or drop it with column_mapping)"
     elif operation is Operation.UPSERT:
-        if not external_id_field:
-            yield "upsert needs an external_id_field"
+        if not external_id_field or not isinstance(external_id_field, str):
+            yield "upsert needs an external_id_field, the name of one field"
         # The guide asks for the key's column, yet an upsert by Id without it inserts: seen from clients.
         elif external_id_field.casefold() not in {*folded, "id"}:
             yield f"upsert by {external_id_field} needs a column of that name{_no_header(is_csv)}"

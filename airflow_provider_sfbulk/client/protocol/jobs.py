@@ -200,7 +200,7 @@ class JobCalls:
         if not isinstance(records, list):
             raise ProtocolError(f"GET {self.path()}: a list of jobs without records", path=self.path())
         url = data.get("nextRecordsUrl")
-        if (url is None) is not bool(data.get("done")):
+        if (url is None) is not data.get("done"):
             raise ProtocolError(f"GET {self.path()}: a list of jobs that is done and goes on, or neither")
         # The query page's printed sample leads to /jobs/ingest: any job list's path is taken, only its locator is used.
         return records, None if url is None else locator_of(url, "queryLocator", path=r"/jobs/(ingest|query)/?")

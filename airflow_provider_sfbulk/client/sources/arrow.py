@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet
 
+from airflow_provider_sfbulk.client.csv.names import shown
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.parts.encode import LineBreaks, RecordEncoder, rows_per_batch
 from airflow_provider_sfbulk.client.parts.mapping import ColumnPlan, SourceColumn, plan_columns
@@ -43,7 +44,7 @@ def from_arrow(table_or_batches: pa.Table | Iterable[pa.RecordBatch], rules: Rul
     if isinstance(table_or_batches, pa.Table):
         table = table_or_batches
         columns = _schema_columns(table.schema)
-        return _stream(columns, lambda: _small(table.to_batches()), rules, name=name, look_at_all=True)
+        return _stream(columns, lambda: _small(_checked(table.to_batches(), name)), rules, name=name, look_at_all=True)
     iterator = iter(table_or_batches)
     first = next(iterator, None)
     if first is None:
@@ -62,7 +63,7 @@ def from_arrow(table_or_batches: pa.Table | Iterable[pa.RecordBatch], rules: Rul
     breaks = LineBreaks()
     if rules.line_ending is None:
         _see(breaks, _small([first]), columns, rules, name)
-    return _stream(columns, lambda: _small(batches()), rules, name=name, breaks=breaks)
+    return _stream(columns, lambda: _small(_checked(batches(), name)), rules, name=name, breaks=breaks)
 
 
 def from_parquet(open_binary: OpenBinary, rules: Rules, *, name: str) -> RecordStream:
@@ -86,7 +87,7 @@ def from_parquet(open_binary: OpenBinary, rules: Rules, *, name: str) -> RecordS
     breaks = LineBreaks()
     if rules.line_ending is None:
         _see(breaks, _small(islice(batches(), 1)), columns, rules, name)
-    return _stream(columns, lambda: _small(batches()), rules, name=name, breaks=breaks)
+    return _stream(columns, lambda: _small(_checked(batches(), name)), rules, name=name, breaks=breaks)
 
 
 @contextmanager
@@ -239,6 +240,24 @@ def _schema_columns(schema: pa.Schema) -> list[SourceColumn]:
         else:
             columns.append(SourceColumn(field.name))
     return columns
+
+
+def _checked(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[pa.RecordBatch]:
+    """Give batches whose texts are UTF-8. Other writers put other bytes into Parquet's strings, and Arrow takes them.
+
+    :raises SourceError: for the first one that is not
+    """
+    row = 1
+    for batch in batches:
+        for label, column in zip(batch.schema.names, batch.columns, strict=True):
+            try:
+                column.validate(full=True)
+            except pa.ArrowInvalid:
+                # From None: the error may quote the text.
+                rows = f"rows {row} to {row + batch.num_rows - 1}"
+                raise SourceError(f"{name}: {rows}, column {shown(label)}: not UTF-8, or broken Arrow data") from None
+        yield batch
+        row += batch.num_rows
 
 
 def _small(batches: Iterable[pa.RecordBatch]) -> Iterator[Batch]:

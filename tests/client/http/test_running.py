@@ -13,6 +13,7 @@ from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.effects import Authorize, Concurrently, Now, ReadEntry, Sleep, WriteEntry
 from airflow_provider_sfbulk.client.protocol.call import ApiCall, call
 from airflow_provider_sfbulk.client.settings import Settings
+from tests.client.http.conftest import Async
 from tests.client.http.outcome import one
 from tests.client.http.raw_server import Asked, reply
 
@@ -351,3 +352,15 @@ def test_the_login_of_a_trigger_runs_beside_its_loop(server, monkeypatch):
 
     assert asyncio.run(go()).access_token == "token1"
     assert where == [False]
+
+
+@pytest.mark.parametrize("host", ["https://xn--a.my.salesforce.com", "https://xn--.my.salesforce.com"])
+def test_a_host_whose_punycode_is_none_is_our_own_error(host: str) -> None:
+    # Asynchronous only: the blocking library would ask for the address.
+    made = Async(Settings.from_mapping({"access_token": "t", "instance_url": host, "timeout": 5}), sleep=lambda _: None)
+    try:
+        (found,) = made.run(call(GET))
+    finally:
+        made.close()
+    assert isinstance(found, errors.TransportError)
+    assert found.sent is False

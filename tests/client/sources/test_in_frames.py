@@ -304,3 +304,19 @@ def test_a_name_that_tells_no_format() -> None:
 def test_what_is_no_source_is_refused(source: object) -> None:
     with pytest.raises(SourceError, match="is no source of records"):
         from_source(source, INSERT, name="rows")
+
+
+@pytest.mark.parametrize("as_parquet", [True, False])
+def test_texts_that_are_no_utf_8_are_refused_without_being_shown(as_parquet: bool) -> None:
+    offsets = pa.py_buffer(np.array([0, 1, 8], dtype=np.int32))
+    texts = pa.StringArray.from_buffers(2, offsets, pa.py_buffer(b"a" + b"\xff" + b"S3cret"))
+    table = pa.table({"Key__c": [1, 2], "Name": texts})
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    stream = (
+        from_parquet(opened(file.getvalue()), INSERT, name="x") if as_parquet else from_arrow(table, INSERT, name="x")
+    )
+    with pytest.raises(SourceError, match="x: rows 1 to 2, column Name: not UTF-8") as caught:
+        encoded(stream)
+    assert "S3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None
