@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 
-.PHONY: help demo ui docs test quick lint campaign fuzz canaries fab hygiene scale bench npm-clients witnesses clean
+.PHONY: help demo ui docs test quick versions lowest lint campaign fuzz canaries fab hygiene scale bench npm-clients witnesses clean
 
 help:
 	@echo "make demo   a local org, a real Airflow, a load and an extract, and a report"
@@ -13,13 +13,15 @@ help:
 	@echo "make docs   the documentation as a site, in build/docs/site; warnings are errors"
 	@echo "make test   lint, types and tests"
 	@echo "make quick  lint, types and the tests of client and operators: before a commit"
+	@echo "make versions  the same on every Python that is here, after make lowest; needs uv"
+	@echo "make lowest  its tests with the lowest dependencies; needs uv"
 	@echo "make lint   lint and types alone"
-	@echo "make campaign  100,000 schedules of faults and kills against the ingest protocol"
+	@echo "make campaign  100,000 schedules of faults and kills against the ingest protocol, and properties with many examples"
 	@echo "make scale  Celery, Redis, PostgreSQL, S3, two triggerers, and everything killed; needs redis-server and postgresql"
 	@echo "make fuzz   made-up replies, connections, rows and ledgers for an hour; SECONDS=N for another time"
 	@echo "make canaries  secrets and cells searched for in everything that a real Airflow writes, at DEBUG"
 	@echo "make fab    the page's permissions under the FAB auth manager, on a real Airflow"
-	@echo "make hygiene  lower bounds, licences, bill of materials, two builds of one hash"
+	@echo "make hygiene  licences, bill of materials, two builds of one hash"
 	@echo "make npm-clients  jsforce against the local org; with CLI=1 also the Salesforce CLI; needs node and npm"
 	@echo "make witnesses  clients of others against the local org, each in an environment of its own; with NPM=1 also those from npm"
 	@echo "make bench  who moves the same rows how fast: this provider, bare scripts, other clients"
@@ -38,20 +40,44 @@ test: lint
 	$(BIN)/python -m pytest
 
 # What most changes break first; the rest takes minutes.
-QUICK := tests/client tests/test_imports.py tests/test_public_names.py \
-	tests/provider/ingest/test_ingest_operator.py tests/provider/query/test_query_operator.py tests/provider/operators/test_arguments.py
+QUICK := tests/client tests/test_imports.py tests/test_public_names.py tests/parity/test_parity.py \
+	tests/provider/ingest/test_ingest_operator.py tests/provider/query/test_query_operator.py \
+	tests/provider/operators/test_arguments.py tests/provider/task tests/provider/sensors
 
 quick: lint
 	$(BIN)/python -m pytest -q $(QUICK)
+
+# Each in an environment of its own, in .versions. A path to a Python will do, too.
+VERSIONS := 3.11 3.12 3.13 3.14
+
+versions: lowest
+	@for version in $(VERSIONS); do \
+		python=$$(uv python find --system --no-python-downloads $$version 2>/dev/null) || { echo "no Python $$version here"; continue; }; \
+		folder=.versions/$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+		echo "$$python in $$folder"; \
+		uv venv --quiet --clear --python $$python $$folder && \
+		uv pip install --quiet --python $$folder --editable '.[dev]' && touch $$folder/.ready && \
+		$(MAKE) quick VENV=$$folder || exit 1; \
+	done
+
+# Warnings are no errors here: old versions of others warn of what newer Pythons deprecate.
+lowest:
+	uv venv --quiet --clear --python 3.11 .versions/lowest
+	uv pip install --quiet --python .versions/lowest --resolution lowest-direct --editable '.[test]'
+	.versions/lowest/bin/python -m pytest -q -W default $(QUICK)
 
 lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+PROPERTIES := tests/provider/ingest/test_bulk1_ingest.py tests/provider/query/test_incremental.py \
+	tests/provider/values tests/client/load tests/client/waiting
+
 campaign: $(READY)
 	$(BIN)/python -m tests.simulator --schedules 100000
 	$(BIN)/python -m tests.hostile --seconds 600
+	SFBULK_EXAMPLES=20 $(BIN)/python -m pytest -q $(PROPERTIES)
 
 fuzz: $(READY)
 	$(BIN)/python -m tests.hostile --seconds $(or $(SECONDS),3600)
@@ -103,4 +129,4 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 clean:
-	rm -rf $(VENV) .demo
+	rm -rf $(VENV) .versions .demo

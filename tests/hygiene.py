@@ -1,10 +1,9 @@
-"""What is shipped, and on what it stands: ``python -m tests.hygiene [licences | bill | wheel | lowest]``, by default all.
+"""What is shipped, and on what it stands: ``python -m tests.hygiene [licences | bill | wheel]``, by default all.
 
 ==========  ===========================================================================================================
 licences    of every distribution that the package needs, as its metadata says them; those of unknown licence fail
 bill        a bill of materials in CycloneDX's JSON, of the same distributions, in ``dist/bill.json``
 wheel       two builds from two copies, with one ``SOURCE_DATE_EPOCH``: one hash
-lowest      an environment with the lowest versions of ``pyproject.toml``, in which the client's tests run; needs ``uv``
 ==========  ===========================================================================================================
 """
 
@@ -26,7 +25,6 @@ ROOT = Path(__file__).parents[1]
 NAME = "airflow-provider-sfbulk"
 EPOCH = "1735689600"
 _REQUIRED = re.compile(r"^[A-Za-z0-9._-]+")
-LOWEST_TESTS = ["tests/client/auth", "tests/client/test_models.py", "tests/client/replies/test_safe_text.py"]
 
 
 def needed(name: str = NAME, seen: set[str] | None = None) -> Iterator[Distribution]:
@@ -94,7 +92,9 @@ def wheel() -> bool:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "copy"
             shutil.copytree(
-                ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "dist", ".demo", "*_cache", "__pycache__")
+                ROOT,
+                copy,
+                ignore=shutil.ignore_patterns(".venv", ".versions", ".git", "dist", ".demo", "*_cache", "__pycache__"),
             )
             command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", folder, str(copy)]
             if shutil.which("uv"):
@@ -106,23 +106,7 @@ def wheel() -> bool:
     return hashes[0] == hashes[1]
 
 
-def lowest() -> bool:
-    """Run the client's tests with the lowest versions that the package says it works with."""
-    with tempfile.TemporaryDirectory() as folder:
-        python = f"{folder}/bin/python"
-        subprocess.run(["uv", "venv", "--quiet", "--python", "3.11", folder], check=True)
-        install = ["uv", "pip", "install", "--quiet", "--python", python, "--resolution", "lowest-direct"]
-        tests = ["pytest>=8", "pytest-xdist>=3.6", "hypothesis>=6.100", "starlette>=0.40", "uvicorn>=0.30",
-                 "python-multipart>=0.0.18", "lark>=1.2"]  # fmt: skip
-        subprocess.run([*install, str(ROOT), *tests], check=True)
-        subprocess.run(["uv", "pip", "list", "--python", python], check=True)
-        ran = subprocess.run(
-            [python, "-m", "pytest", "-q", "-n0", "-W", "default", *LOWEST_TESTS], cwd=ROOT, check=False
-        )
-    return ran.returncode == 0
-
-
-CHECKS = {"licences": licences, "bill": bill, "wheel": wheel, "lowest": lowest}
+CHECKS = {"licences": licences, "bill": bill, "wheel": wheel}
 
 
 def main() -> int:

@@ -297,7 +297,7 @@ class AirflowStack:
             time.sleep(LOOK_SECONDS)
         raise AssertionError("the last try returns or raises")
 
-    def wait_for(self, look: Callable[[], T], what: str, *, seconds: float = 120.0) -> T:
+    def wait_for(self, look: Callable[[], T], what: str, *, seconds: float = 300.0) -> T:
         """Look until there is something, and return it.
 
         :raises StackError: when there is nothing after ``seconds``, or a component has ended

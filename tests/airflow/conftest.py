@@ -94,7 +94,7 @@ class Stage:
         """Let every job that is at work end."""
         self.org.advance(HELD_SECONDS + 1)
 
-    def wait_for_state(self, dag_id: str, run_id: str, task_id: str, state: str, *, seconds: float = 90.0) -> Any:
+    def wait_for_state(self, dag_id: str, run_id: str, task_id: str, state: str, *, seconds: float = 300.0) -> Any:
         """Wait until a task instance is in a state, and return it."""
         return self.stack.wait_for(
             lambda: task if (task := self.stack.task(dag_id, run_id, task_id))["state"] == state else None,

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 from uuid import uuid4
 
 import boto3
@@ -26,6 +25,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from moto.server import ThreadedMotoServer
+from pytest_mock import MockerFixture
 from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.load import still
@@ -42,7 +42,7 @@ from tests.provider.buckets import BUCKET
 
 
 @pytest.fixture(scope="session")
-def s3() -> Iterator[Any]:
+def s3(session_mocker: MockerFixture) -> Iterator[Any]:
     """An S3 server; the connection ``minio`` leads to it. One for the session: Airflow keeps what a connection led to."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
@@ -50,10 +50,10 @@ def s3() -> Iterator[Any]:
     url = f"http://{host}:{port}"
     keys = {"region_name": "us-east-1", "endpoint_url": url}
     connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": keys}
-    with patch.dict(os.environ, {"AIRFLOW_CONN_MINIO": json.dumps(connection)}):
-        client = boto3.client("s3", aws_access_key_id="key", aws_secret_access_key="secret", **keys)
-        client.create_bucket(Bucket=BUCKET)
-        yield client
+    session_mocker.patch.dict(os.environ, {"AIRFLOW_CONN_MINIO": json.dumps(connection)})
+    client = boto3.client("s3", aws_access_key_id="key", aws_secret_access_key="secret", **keys)
+    client.create_bucket(Bucket=BUCKET)
+    yield client
     server.stop()
 
 
@@ -95,9 +95,13 @@ class FakeTask:
 
 
 class Try:
-    """One try: its context, its XComs, and the store as this try sees it."""
+    """One try: its context, its XComs, and the store as this try sees it.
+
+    As in a process of its own, nothing is masked yet; Airflow compiles all masks anew for each secret that is added.
+    """
 
     def __init__(self, task: FakeTask, number: int) -> None:
+        reset_secrets_masker()
         self.fake, self.try_number = task, number
         self.task: BaseOperator | None = None
         self.state = "running"
@@ -271,8 +275,15 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at jobs without pausing: the local org shows every state for one look, whatever the time."""
+def no_pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at jobs without pausing: the local org shows every state for one look, whatever the time.
+
+    A watch takes a second for a minute: what it does in minutes is seen in seconds.
+    """
+    if not request.node.get_closest_marker("real_pauses"):
+        monkeypatch.setattr(polls, "WINDOW_SECONDS", 1.0)
+        monkeypatch.setattr(polls, "SHORTEST_PERIOD_SECONDS", 0.2)
+        monkeypatch.setattr(polls, "_TROUBLE_SECONDS", 0.1)
     monkeypatch.setattr(base, "FIRST_POLLS", (0.0, 0.01, 0.01, 0.02, 0.05))
     monkeypatch.setattr(job_trigger, "SHORTEST_DEFERRAL_SECONDS", 0.0)
     monkeypatch.setattr(still, "LEAST_SECONDS", 0.0)
@@ -281,7 +292,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def no_old_secrets() -> None:
-    """Forget what earlier tests had masked: Airflow compiles all of it anew for each secret that is added."""
+    """Forget what earlier tests had masked."""
     reset_secrets_masker()
 
 
@@ -296,11 +307,3 @@ def org(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalOrg]:
     with LocalOrg() as running:
         monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT", running.connection)
         yield running
-
-
-@pytest.fixture
-def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A minute that is a second: what a watch does in minutes is seen in seconds."""
-    monkeypatch.setattr(polls, "WINDOW_SECONDS", 1.0)
-    monkeypatch.setattr(polls, "SHORTEST_PERIOD_SECONDS", 0.2)
-    monkeypatch.setattr(polls, "_TROUBLE_SECONDS", 0.1)

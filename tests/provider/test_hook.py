@@ -8,11 +8,13 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pandas as pd
 import pytest
 from airflow.sdk import Connection
 from airflow.sdk import log as sdk_log
+from pytest_mock import MockerFixture
 
 from airflow_provider_sfbulk.client import BulkClient
 from airflow_provider_sfbulk.client.effects import Authorize, Flow, Token
@@ -240,21 +242,13 @@ def test_proxies_that_cannot_be_read_are_refused(proxies: Any, monkeypatch: pyte
 
 
 @pytest.fixture
-def masked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def masking(mocker: MockerFixture) -> MagicMock:
     """What Airflow is asked to mask, as it is asked."""
-    asked: list[str] = []
-    real = sdk_log.mask_secret
-
-    def mask(secret: Any, name: str | None = None) -> None:
-        asked.append(secret)
-        real(secret, name)
-
-    monkeypatch.setattr(hook_connection, "mask_secret", mask)
-    return asked
+    return mocker.spy(hook_connection, "mask_secret")
 
 
 def test_secrets_are_masked_before_they_are_used(
-    org: LocalOrg, masked: list[str], monkeypatch: pytest.MonkeyPatch
+    org: LocalOrg, masking: MagicMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extra = {
         "auth_flow": "jwt_bearer",
@@ -265,12 +259,15 @@ def test_secrets_are_masked_before_they_are_used(
         "security_token": org.security_token,
     }
     client = connect(monkeypatch, host=org.url, login=org.username, password=org.password, extra=extra).get_conn()
+    masked = {call.args[0] for call in masking.call_args_list}
     for secret in (org.client_secret, org.refresh_token, org.security_token, org.password):
         assert secret in masked
     lines = [line for line in org.private_key.splitlines() if line and not line.startswith("-----")]
-    assert set(lines) <= set(masked), "a key may be logged line by line"
+    assert set(lines) <= masked, "a key may be logged line by line"
     assert not org.calls
-    assert token_of(client) in masked
+    token = token_of(client)
+    masked = {call.args[0] for call in masking.call_args_list}
+    assert token in masked
     assert org.username not in masked
 
 

@@ -152,9 +152,7 @@ def _let_end(runs: Disturbed, page: Withheld) -> None:
         )
     stack.wait_for(lambda: runs["overtime"].task["try_number"] >= 2, "a try's time is over")
     stack.wait_for(lambda: runs["cleared_running"].task["try_number"] >= 2, "the running load starts again")
-    stack.wait_for(
-        lambda: runs["marked_running"].job_states == [State.ABORTED], "the marked load's job is aborted", seconds=30
-    )
+    stack.wait_for(lambda: runs["marked_running"].job_states == [State.ABORTED], "the marked load's job is aborted")
     # In this order: no job may be made in between that nobody lets end.
     runs.stage.hurry_jobs()
     runs.stage.let_jobs_end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 
@@ -21,6 +22,8 @@ from tests.client.http.raw_server import Answer, RawServer, reply, zipped
 GET = ApiCall("GET", "/services/data/v66.0/x")
 JOB_ID = "7508d000003QaLpAAK"
 TIMEOUT = 0.5
+LATE = 30
+"""Times the time-out, on a machine that is busy with others; what drips would go on for hours."""
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\n"
 
 
@@ -92,9 +95,9 @@ def test_a_reply_that_drips_is_given_up(make, kind, way):
             one(driver, call(GET) if way == "memory" else fetch(GET, Nothing()))
     finally:
         server.close()
-    assert time.monotonic() - begun < TIMEOUT * 6
+    assert time.monotonic() - begun < TIMEOUT * LATE
     assert caught.value.sent is True
-    assert "in 0." in str(caught.value) or "in 1." in str(caught.value)
+    assert re.search(r"in \d+\.\d s", str(caught.value))
 
 
 def test_a_refusal_that_drips_is_given_up(make):
@@ -114,7 +117,7 @@ def test_100_continue_without_a_pause_ends_too(make):
             one(driver_of(make, server), call(GET))
     finally:
         server.close()
-    assert time.monotonic() - begun < TIMEOUT * 6
+    assert time.monotonic() - begun < TIMEOUT * LATE
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: %d\r\n\r\n", b"Connection: close\r\n\r\n"])
@@ -125,11 +128,11 @@ def test_a_slow_healthy_download_of_100_mb_is_waited_for(make, framing):
     sink = Nothing()
     begun = time.monotonic()
     try:
-        one(driver_of(make, server), fetch(GET, sink))
+        one(driver_of(make, server, timeout=TIMEOUT * 2), fetch(GET, sink))
     finally:
         server.close()
     assert sink.size == 100_000_000
-    assert time.monotonic() - begun > TIMEOUT * 2  # many times the credit it began with
+    assert time.monotonic() - begun > TIMEOUT * 3  # many times the credit it began with
 
 
 def test_a_slow_sink_is_not_the_servers_fault(make):
@@ -167,7 +170,7 @@ def test_an_upload_that_nobody_takes_is_given_up(make):
         server.close()
     assert caught.value.sent is True
     # What the kernel's own buffers took has brought some seconds back, never more than there was at first.
-    assert time.monotonic() - begun < TIMEOUT * 8
+    assert time.monotonic() - begun < TIMEOUT * LATE
 
 
 def test_a_refusal_without_end_says_its_status(make, server):
@@ -243,4 +246,4 @@ def test_a_body_that_stops_is_given_up(make, server, answer):
     begun = time.monotonic()
     with pytest.raises(errors.TransportError):
         one(driver_of(make, server), call(GET))
-    assert time.monotonic() - begun < TIMEOUT * 6
+    assert time.monotonic() - begun < TIMEOUT * LATE

@@ -289,6 +289,7 @@ def test_a_stopped_driver_sends_nothing_more(make, server):
     assert len(server.asked) == 1
 
 
+@pytest.mark.real_pauses
 def test_stopping_wakes_a_sleeper_of_the_blocking_driver(server):
     from airflow_provider_sfbulk.client.http.blocking import BlockingDriver
 

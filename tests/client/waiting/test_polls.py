@@ -31,6 +31,7 @@ from airflow_provider_sfbulk.client.waiting.polls import (
     ReadUsage,
 )
 from airflow_provider_sfbulk.client.waiting.wait import LIMIT_PAUSE_SECONDS
+from tests.examples import examples
 
 QUERY, INGEST = JobType.QUERY, JobType.INGEST
 
@@ -151,7 +152,7 @@ jobs = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(jobs=jobs, pages=st.sampled_from([1, 2, 3, 5, 12, 200]), latency=st.floats(0.001, 3.0), seed=st.integers(0, 99))
 def test_the_budget_is_never_exceeded_and_nobody_starves(
     jobs: list[tuple[float, float, float, JobType]], pages: int, latency: float, seed: int
@@ -166,7 +167,7 @@ def test_the_budget_is_never_exceeded_and_nobody_starves(
         assert job.late <= job.worst_period * 1.2 + WINDOW_SECONDS + max(4, len(made)) * latency
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(
     number=st.integers(1, 3), last=st.lists(st.floats(0, 2000), min_size=3, max_size=3), latency=st.floats(0.01, 1.0)
 )

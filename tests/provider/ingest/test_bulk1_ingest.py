@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,6 +27,7 @@ from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.sensors.job import BulkJobSensor
 from tests.client.bulk1.conftest import LostReply, LostRequest, Once
 from tests.client.bulk1.failing import fail_next_batch
+from tests.examples import examples
 from tests.provider.conftest import DyingTry, FakeTask, Killed
 
 
@@ -270,7 +270,7 @@ def test_wherever_a_try_dies_the_next_brings_every_row_once(after: bool, org: Lo
     assert deaths >= 8, "the plan, the decision, the job, three batches, the end"
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     count=st.integers(1, 40),
     part_records=st.integers(1, 12),
@@ -513,7 +513,7 @@ def test_wherever_a_try_with_a_serial_job_dies_the_next_brings_every_row_once(af
     FakeTask().start().run(load([{"Name": f"Parent {n}"} for n in range(3)], api="2.0"))
     parents = [record["Id"] for record in org.records("Account")]
     org.contend(parents[0])
-    started, deaths = time.monotonic(), 0
+    deaths = 0
     for write in range(1, 40):
         records = [{**row, "LastName": f"{write}-{row['LastName']}"} for row in children(parents)]
         operator, task = fallback(records, deferrable=False, part_records=5), FakeTask()
@@ -529,4 +529,3 @@ def test_wherever_a_try_with_a_serial_job_dies_the_next_brings_every_row_once(af
             row["LastName"] for row in records
         ), f"killed at write {write}"
     assert deaths >= 10, "two rounds by 2.0, one by 1.0, the end"
-    assert time.monotonic() - started < 60

@@ -301,7 +301,9 @@ def test_a_malformed_record_in_the_last_part_leaves_the_org_untouched(org: Local
     assert org.jobs, "the parts before the broken one were uploaded, and aborted"
 
 
-def test_a_job_that_somebody_aborts_fails_the_task(org: LocalOrg, task: FakeTask, tmp_path: Path) -> None:
+def test_a_job_that_somebody_aborts_fails_the_task(
+    org: LocalOrg, task: FakeTask, tmp_path: Path, mocker: MockerFixture
+) -> None:
     load = operator(source=ROWS, results_path=str(tmp_path))
     real = load._wait
 
@@ -310,7 +312,6 @@ def test_a_job_that_somebody_aborts_fails_the_task(org: LocalOrg, task: FakeTask
         return real(run, job_ids)
 
     org.core.job_seconds = 60  # by the org's own clock, which stands still: the job waits to be aborted
-
-    load._wait = abort_first  # type: ignore[method-assign, assignment]
+    mocker.patch.object(load, "_wait", abort_first)
     with pytest.raises(JobFailedError, match="Aborted"):
         task.start().run(load)

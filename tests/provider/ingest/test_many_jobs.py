@@ -33,7 +33,7 @@ def lines_of(operator: BulkIngestOperator, monkeypatch: pytest.MonkeyPatch) -> l
 
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_it_tells_a_line_a_look_and_asks_for_each_job_once_or_little_more(
-    deferrable: bool, org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch, roomy: None
+    deferrable: bool, org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     org.core.job_seconds = 60
     org.core.faults.add("ingest.get", Advancing(org, 5))

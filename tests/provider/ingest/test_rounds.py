@@ -35,7 +35,12 @@ def parents(org: LocalOrg) -> list[str]:
 
 def load(rows: Any, **kwargs: Any) -> BulkIngestOperator:
     return BulkIngestOperator(
-        task_id="task", sobject="Contact", operation="insert", source=rows, retries=2, **{"deferrable": True, **kwargs}
+        task_id="task",
+        sobject="Contact",
+        operation="insert",
+        source=rows,
+        retries=2,
+        **{"deferrable": True, "poll_interval": 0.05, **kwargs},
     )
 
 

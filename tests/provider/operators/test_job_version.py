@@ -16,7 +16,7 @@ from tests.provider.conftest import FakeTask
 
 
 @pytest.fixture(autouse=True)
-def accounts(org: LocalOrg, roomy: None) -> None:
+def accounts(org: LocalOrg) -> None:
     with SalesforceBulkHook().get_conn() as client:
         client.ingest.perform("Account", "insert", [{"Name": f"A {n}"} for n in range(7)])
 

@@ -15,12 +15,14 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.incremental import BEGINNING, KEY_CHARACTERS, watermark_key
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator, Incremental
+from tests.examples import examples
 from tests.provider.conftest import DyingTry, FakeTask, Killed
 
 ACCOUNTS = Asset("accounts")
@@ -279,7 +281,7 @@ def test_runs_at_once_overlap_and_leave_no_gap(org: LocalOrg, runs: Runs) -> Non
     assert runs.watermark == other["window"]["until"]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(
         st.one_of(
@@ -462,7 +464,9 @@ def test_a_watermark_that_is_none_is_told(org: LocalOrg, runs: Runs) -> None:
     assert runs.run()["window"]["since"] == "2025-12-31T23:00:00.000Z"
 
 
-def test_a_watermark_that_cannot_be_moved_is_moved_by_the_retry(org: LocalOrg, runs: Runs) -> None:
+def test_a_watermark_that_cannot_be_moved_is_moved_by_the_retry(
+    org: LocalOrg, runs: Runs, mocker: MockerFixture
+) -> None:
     change(org, 1)
     later(org)
     task, folder = runs.task()
@@ -471,7 +475,7 @@ def test_a_watermark_that_cannot_be_moved_is_moved_by_the_retry(org: LocalOrg, r
     def away(*_: Any) -> None:
         raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={"status_code": 500}))
 
-    attempt.set_of_asset = away  # type: ignore[assignment]
+    mocker.patch.object(attempt, "set_of_asset", away)
     with pytest.raises(LedgerError, match="is published, but the watermark"):
         attempt.run(extract(folder))
     assert runs.watermark is None

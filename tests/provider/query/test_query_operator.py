@@ -17,6 +17,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.exceptions import TaskDeferred
 from jinja2 import UndefinedError
+from pytest_mock import MockerFixture
 from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.errors import (
@@ -455,9 +456,7 @@ def test_what_starts_over_aborts_the_job_it_leaves(
     assert readings.jobs[0].state == "Aborted"
 
 
-def test_a_retry_after_a_failed_job_starts_another(
-    readings: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_retry_after_a_failed_job_starts_another(readings: LocalOrg, task: FakeTask, mocker: MockerFixture) -> None:
     readings.core.job_seconds = 60
     load = operator()
     real = load._wait
@@ -466,7 +465,7 @@ def test_a_retry_after_a_failed_job_starts_another(
         run.client.query.abort(job_ids[0])
         return real(run, job_ids)
 
-    monkeypatch.setattr(load, "_wait", abort_first)
+    mocker.patch.object(load, "_wait", abort_first)
     with pytest.raises(JobFailedError, match="Aborted"):
         task.start().run(load)
     readings.core.faults.add("query.get", AdvanceFrom(readings, 1))

@@ -56,7 +56,6 @@ def ask() -> str:
         return client.query.create_job("SELECT Id FROM Account").id
 
 
-pytestmark = pytest.mark.usefixtures("roomy")
 DEFERRABLE = pytest.mark.parametrize("deferrable", [False, True])
 
 

@@ -101,9 +101,7 @@ def test_a_query_counts_what_it_read(org: LocalOrg, task: FakeTask, listener: Li
     assert (counters, calls > 3, len(timers)) == ({"salesforce_bulk.records.read": 5}, True, 1)
 
 
-def test_calls_of_the_triggerer_are_counted_once(
-    org: LocalOrg, task: FakeTask, listener: Listener, roomy: None
-) -> None:
+def test_calls_of_the_triggerer_are_counted_once(org: LocalOrg, task: FakeTask, listener: Listener) -> None:
     org.core.job_seconds = 60
     org.core.faults.add("ingest.get", Advancing(org, 10))
     before = len(org.calls)

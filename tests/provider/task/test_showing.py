@@ -240,7 +240,7 @@ def deferred(org: LocalOrg, attempt: Try) -> BulkJobTrigger:
 
 
 def test_a_wait_goes_on_with_what_the_task_showed(
-    org: LocalOrg, task: FakeTask, xcoms: dict[tuple[Any, ...], Any], roomy: None
+    org: LocalOrg, task: FakeTask, xcoms: dict[tuple[Any, ...], Any]
 ) -> None:
     attempt = task.start()
     trigger = deferred(org, attempt)
@@ -281,7 +281,7 @@ def test_a_wait_writes_over_what_the_task_showed_only_after_it_has_read_it(
 
 
 def test_a_wait_shows_its_jobs_though_the_task_could_not(
-    org: LocalOrg, task: FakeTask, xcoms: dict[tuple[Any, ...], Any], roomy: None
+    org: LocalOrg, task: FakeTask, xcoms: dict[tuple[Any, ...], Any]
 ) -> None:
     trigger = deferred(org, task.start())
     asyncio.run(first_event(trigger))
@@ -289,7 +289,7 @@ def test_a_wait_shows_its_jobs_though_the_task_could_not(
 
 
 def test_a_wait_ends_well_though_nothing_can_be_shown(
-    org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch, roomy: None
+    org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail={}))

@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.triggers.base import TriggerEvent
+from pytest_mock import MockerFixture
 from starlette.responses import Response
 
 from airflow_provider_sfbulk.client.errors import ProtocolError
@@ -214,25 +215,13 @@ def test_a_token_that_expires_while_it_waits_is_renewed(slow_org: LocalOrg, job_
     assert fire(trigger(job_id))["outcome"] == "final"
 
 
-def test_it_leaves_no_connection_open(org: LocalOrg, job_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[aio.AsyncDriver] = []
-    closed: list[aio.AsyncDriver] = []
-
-    def count(into: list[aio.AsyncDriver], name: str) -> None:
-        real: Callable[..., Any] = getattr(aio.AsyncDriver, name)
-
-        async def counted(self: aio.AsyncDriver, *arguments: Any) -> Any:
-            into.append(self)
-            return await real(self, *arguments)
-
-        monkeypatch.setattr(aio.AsyncDriver, name, counted)
-
-    count(opened, "__aenter__")
-    count(closed, "__aexit__")
+def test_it_leaves_no_connection_open(org: LocalOrg, job_id: str, mocker: MockerFixture) -> None:
+    opened = mocker.spy(aio.AsyncDriver, "__aenter__")
+    closed = mocker.spy(aio.AsyncDriver, "__aexit__")
     fire(trigger(job_id))
     fire(trigger("750000000000001AAA"))
-    assert opened == closed
-    assert len(opened) == 2
+    assert [call.args[0] for call in opened.call_args_list] == [call.args[0] for call in closed.call_args_list]
+    assert opened.call_count == 2
 
 
 # --- its end by a person ----------------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def paths(org: LocalOrg) -> Counter[str]:
 # --- what is shared ---------------------------------------------------------------------------------------------------
 
 
-def test_many_triggers_share_one_login_and_few_calls(org: LocalOrg, roomy: None) -> None:
+def test_many_triggers_share_one_login_and_few_calls(org: LocalOrg) -> None:
     entries = add_jobs(org, 100)
 
     async def test() -> list[str]:
@@ -112,7 +112,7 @@ def test_many_triggers_share_one_login_and_few_calls(org: LocalOrg, roomy: None)
     assert len(org.calls) < 30
 
 
-def test_few_triggers_read_their_jobs_one_by_one_and_tell_progress(org: LocalOrg, roomy: None) -> None:
+def test_few_triggers_read_their_jobs_one_by_one_and_tell_progress(org: LocalOrg) -> None:
     entries = add_jobs(org, 2)
     seen: list[str] = []
 
@@ -131,7 +131,7 @@ def test_few_triggers_read_their_jobs_one_by_one_and_tell_progress(org: LocalOrg
     assert not paths(org)["/jobs/ingest"]
 
 
-def test_both_halves_of_the_api_are_watched_at_once(org: LocalOrg, roomy: None) -> None:
+def test_both_halves_of_the_api_are_watched_at_once(org: LocalOrg) -> None:
     entries = [*add_jobs(org, 20), *add_jobs(org, 20, Kind.QUERY)]
 
     async def test() -> list[str]:
@@ -143,7 +143,7 @@ def test_both_halves_of_the_api_are_watched_at_once(org: LocalOrg, roomy: None) 
     assert run(test) == ["final"] * 40
 
 
-def test_connections_have_watchers_of_their_own(org: LocalOrg, monkeypatch: pytest.MonkeyPatch, roomy: None) -> None:
+def test_connections_have_watchers_of_their_own(org: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_OTHER", org.connection)
     one, other = add_jobs(org, 2, state=State.JOB_COMPLETE)
 
@@ -154,7 +154,7 @@ def test_connections_have_watchers_of_their_own(org: LocalOrg, monkeypatch: pyte
     assert paths(org)["/services/oauth2/token"] == 2
 
 
-def test_the_calls_of_all_are_counted_once(org: LocalOrg, roomy: None) -> None:
+def test_the_calls_of_all_are_counted_once(org: LocalOrg) -> None:
     entries = add_jobs(org, 30)
 
     async def test() -> int:
@@ -207,7 +207,7 @@ def test_a_load_of_one_job_that_takes_a_minute_costs_twelve_calls(
 # --- each gets its own ------------------------------------------------------------------------------------------------
 
 
-def test_each_is_told_of_its_own_jobs_and_once(org: LocalOrg, roomy: None) -> None:
+def test_each_is_told_of_its_own_jobs_and_once(org: LocalOrg) -> None:
     entries = add_jobs(org, 12)
     fired: list[str] = []
 
@@ -228,7 +228,7 @@ def test_each_is_told_of_its_own_jobs_and_once(org: LocalOrg, roomy: None) -> No
     assert len(fired) == 12
 
 
-def test_two_who_wait_for_one_job_are_both_told(org: LocalOrg, roomy: None) -> None:
+def test_two_who_wait_for_one_job_are_both_told(org: LocalOrg) -> None:
     (entry,) = add_jobs(org, 1)
 
     async def test() -> list[str]:
@@ -240,7 +240,7 @@ def test_two_who_wait_for_one_job_are_both_told(org: LocalOrg, roomy: None) -> N
     assert run(test) == ["final", "final"]
 
 
-def test_a_job_that_is_gone_is_an_error_for_its_trigger_alone(org: LocalOrg, roomy: None) -> None:
+def test_a_job_that_is_gone_is_an_error_for_its_trigger_alone(org: LocalOrg) -> None:
     entries = add_jobs(org, 8)
     org.core.jobs.remove(entries[3])
 
@@ -254,7 +254,7 @@ def test_a_job_that_is_gone_is_an_error_for_its_trigger_alone(org: LocalOrg, roo
     assert Counter(run(test)) == {"final": 7, "error": 1}
 
 
-def test_a_deadline_ends_one_wait_and_not_the_others(org: LocalOrg, roomy: None) -> None:
+def test_a_deadline_ends_one_wait_and_not_the_others(org: LocalOrg) -> None:
     entries = add_jobs(org, 5)
     soon = datetime.now(UTC).timestamp() + 0.5
 
@@ -270,7 +270,7 @@ def test_a_deadline_ends_one_wait_and_not_the_others(org: LocalOrg, roomy: None)
 # --- coming and going -------------------------------------------------------------------------------------------------
 
 
-def test_one_that_is_cancelled_leaves_and_the_last_ends_the_watch(org: LocalOrg, roomy: None) -> None:
+def test_one_that_is_cancelled_leaves_and_the_last_ends_the_watch(org: LocalOrg) -> None:
     entries = add_jobs(org, 3)
 
     async def test() -> None:
@@ -288,7 +288,7 @@ def test_one_that_is_cancelled_leaves_and_the_last_ends_the_watch(org: LocalOrg,
     run(test)
 
 
-def test_who_comes_after_the_last_has_left_gets_another_watch(org: LocalOrg, roomy: None) -> None:
+def test_who_comes_after_the_last_has_left_gets_another_watch(org: LocalOrg) -> None:
     one, other = add_jobs(org, 2, state=State.JOB_COMPLETE)
 
     async def test() -> list[str]:
@@ -298,7 +298,7 @@ def test_who_comes_after_the_last_has_left_gets_another_watch(org: LocalOrg, roo
     assert paths(org)["/services/oauth2/token"] == 2
 
 
-def test_one_that_is_cancelled_again_and_again_leaves_no_client(org: LocalOrg, roomy: None) -> None:
+def test_one_that_is_cancelled_again_and_again_leaves_no_client(org: LocalOrg) -> None:
     (entry,) = add_jobs(org, 1)
 
     async def test() -> None:
@@ -344,9 +344,7 @@ def concurrent() -> Response:
 
 @pytest.mark.parametrize("response", [busy, concurrent])
 @pytest.mark.parametrize("number", [1, 20])
-def test_a_bad_moment_of_salesforce_fails_nobody(
-    response: Callable[[], Response], number: int, org: LocalOrg, roomy: None
-) -> None:
+def test_a_bad_moment_of_salesforce_fails_nobody(response: Callable[[], Response], number: int, org: LocalOrg) -> None:
     entries = add_jobs(org, number)
     for route in ("ingest.get", "ingest.list"):
         org.core.faults.add(route, Answer(response, 2))
@@ -360,7 +358,7 @@ def test_a_bad_moment_of_salesforce_fails_nobody(
     assert run(test) == ["final"] * number
 
 
-def test_a_session_that_ends_is_renewed_once_for_all(org: LocalOrg, roomy: None) -> None:
+def test_a_session_that_ends_is_renewed_once_for_all(org: LocalOrg) -> None:
     entries = add_jobs(org, 20)
 
     async def test() -> list[str]:
@@ -374,7 +372,7 @@ def test_a_session_that_ends_is_renewed_once_for_all(org: LocalOrg, roomy: None)
     assert paths(org)["/services/oauth2/token"] == 2
 
 
-def test_a_list_that_is_no_list_is_read_no_more(org: LocalOrg, roomy: None) -> None:
+def test_a_list_that_is_no_list_is_read_no_more(org: LocalOrg) -> None:
     entries = add_jobs(org, 5)
     org.core.faults.add("ingest.list", Answer(lambda: Response("{}", media_type="application/json"), 100))
 
@@ -388,7 +386,7 @@ def test_a_list_that_is_no_list_is_read_no_more(org: LocalOrg, roomy: None) -> N
     assert paths(org)["/jobs/ingest"] == 1
 
 
-def test_other_peoples_strange_jobs_in_the_list_do_no_harm(org: LocalOrg, roomy: None) -> None:
+def test_other_peoples_strange_jobs_in_the_list_do_no_harm(org: LocalOrg) -> None:
     entries = add_jobs(org, 20)
 
     class Strange(Fault):
@@ -410,7 +408,7 @@ def test_other_peoples_strange_jobs_in_the_list_do_no_harm(org: LocalOrg, roomy:
 
 
 def test_a_login_that_is_mended_in_the_connection_meanwhile_is_taken_up(
-    org: LocalOrg, monkeypatch: pytest.MonkeyPatch, roomy: None
+    org: LocalOrg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries = add_jobs(org, 2)
 
@@ -440,7 +438,7 @@ INVALID_USER = '[{"errorCode":"InvalidUser","message":"user is not enabled for B
 @pytest.mark.parametrize("number", [1, 20])
 @pytest.mark.parametrize("status", [400, 403])
 def test_calls_that_are_refused_for_a_moment_fail_nobody(
-    status: int, number: int, org: LocalOrg, roomy: None, quick_troubles: None
+    status: int, number: int, org: LocalOrg, quick_troubles: None
 ) -> None:
     entries = add_jobs(org, number)
     answers = [
@@ -459,7 +457,7 @@ def test_calls_that_are_refused_for_a_moment_fail_nobody(
     assert run(test) == ["final"] * number
 
 
-def test_a_job_whose_calls_stay_refused_ends_its_own_wait(org: LocalOrg, roomy: None, quick_troubles: None) -> None:
+def test_a_job_whose_calls_stay_refused_ends_its_own_wait(org: LocalOrg, quick_troubles: None) -> None:
     refused, *others = add_jobs(org, 3)
 
     class NoAccess(Fault):
@@ -481,7 +479,7 @@ def test_a_job_whose_calls_stay_refused_ends_its_own_wait(org: LocalOrg, roomy: 
 
 
 def test_a_mistake_that_one_job_brings_to_light_ends_its_own_wait(
-    org: LocalOrg, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, roomy: None
+    org: LocalOrg, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad, *others = add_jobs(org, 3)
     real = Watcher._perform
@@ -505,9 +503,7 @@ def test_a_mistake_that_one_job_brings_to_light_ends_its_own_wait(
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_plan_that_breaks_is_made_anew(
-    times: int, org: LocalOrg, monkeypatch: pytest.MonkeyPatch, roomy: None
-) -> None:
+def test_a_plan_that_breaks_is_made_anew(times: int, org: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> None:
     entries = add_jobs(org, 5)
     monkeypatch.setattr(watcher_module, "BROKEN_SECONDS", 0.01)
     real, left = polls.Polls.next, [times]
@@ -546,7 +542,7 @@ WEIRD: list[dict[str, Any]] = [
 ]
 
 
-def test_no_trigger_s_strange_values_end_the_others_watch(org: LocalOrg, roomy: None, quick_troubles: None) -> None:
+def test_no_trigger_s_strange_values_end_the_others_watch(org: LocalOrg, quick_troubles: None) -> None:
     entries = add_jobs(org, 3)
     (shared,) = add_jobs(org, 1)
 
@@ -573,7 +569,7 @@ def test_no_trigger_s_strange_values_end_the_others_watch(org: LocalOrg, roomy: 
     assert run(test) == ["final"] * 3
 
 
-def test_triggers_that_the_version_before_stored_go_on(org: LocalOrg, roomy: None) -> None:
+def test_triggers_that_the_version_before_stored_go_on(org: LocalOrg) -> None:
     (entry,) = add_jobs(org, 1, state=State.JOB_COMPLETE)
     kwargs = {
         **{"job_ids": [entry.job.id], "job_type": "ingest", "salesforce_conn_id": CONN_ID, "api_version": None},
@@ -586,7 +582,7 @@ def test_triggers_that_the_version_before_stored_go_on(org: LocalOrg, roomy: Non
     assert run(test) == ["final"]
 
 
-def test_many_killed_at_once_share_a_login(org: LocalOrg, roomy: None, ended: Callable[..., None]) -> None:
+def test_many_killed_at_once_share_a_login(org: LocalOrg, ended: Callable[..., None]) -> None:
     entries = add_jobs(org, 20)
     task_instance = SimpleNamespace(dag_id="dag", run_id="run", task_id="task", map_index=-1, id=uuid4())
     ended(task_instance)

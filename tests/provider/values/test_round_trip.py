@@ -24,6 +24,7 @@ from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
+from tests.examples import examples
 from tests.provider.conftest import FakeTask
 
 CHOICES = ("red", "green", "blue")
@@ -218,7 +219,7 @@ def sample_org() -> Iterator[LocalOrg]:
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_rows=st.lists(rows, min_size=1, max_size=25))
 @example(given_rows=[AWKWARD, NULLS])
 def test_what_comes_back_is_what_was_sent(
