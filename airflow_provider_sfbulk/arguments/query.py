@@ -32,7 +32,7 @@ from airflow_provider_sfbulk.client.arguments import (
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.extract.whole_object import ALL
 from airflow_provider_sfbulk.client.models import FileFormat
-from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange
+from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange, read_types
 from airflow_provider_sfbulk.operators.incremental import BOUND, Incremental
 
 
@@ -105,6 +105,17 @@ def incremental(name: str, value: Any) -> Incremental:
     return value
 
 
+def column_types(name: str, value: Any) -> Mapping[str, str]:
+    """Check ``{"Field__c": "decimal(18,4)"}``."""
+    if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in (*value, *value.values())):
+        raise SourceError(f'{name} must be a dict as {{"Amount": "decimal(18,4)"}}, not {shown(value)}')
+    try:
+        read_types(value)
+    except SourceError as error:
+        raise SourceError(f"{name}: {error}") from None
+    return value
+
+
 def pk_chunking(name: str, value: Any) -> bool | int:
     """Check whether to chunk, or by how many records."""
     if value is None or isinstance(value, bool):
@@ -162,6 +173,10 @@ _CLASHES: Final[Sequence[Clash]] = (
         "output_format and output_conn_id belong to output_path, which is None: the rows would go to XCom",
     ),
     (
+        lambda it: it.column_types is not None and (it.output_path is None or it.output_format == FileFormat.CSV),
+        "column_types are for files with types: an output_path, and output_format='parquet' or 'jsonl'",
+    ),
+    (
         lambda it: it.on_schema_change != OnSchemaChange.ACCEPT and it.output_path is None,
         "on_schema_change compares with the extract in output_path, which is None",
     ),
@@ -201,6 +216,7 @@ ARGUMENTS: Final = Arguments(
         "output_path": optional(path),
         "output_format": one_of(FileFormat),
         "output_conn_id": optional(text),
+        "column_types": optional(column_types),
         "on_schema_change": one_of(OnSchemaChange),
         "spreadsheet_safe": flag,
         "max_xcom_records": count(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import time
 from decimal import Decimal
@@ -18,7 +18,7 @@ from airflow_provider_sfbulk.client.extract.query_job import MakePage, Retype, f
 from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.results.downloads import PageHeaders, RowsPage, no_page_headers, read_page_headers
-from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange, SchemaChange, SchemaGuard
+from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange, SchemaChange, SchemaGuard, with_types
 from airflow_provider_sfbulk.files.part_files import FilePage, PartFiles
 
 if TYPE_CHECKING:
@@ -73,11 +73,12 @@ class PageReader:
         typed: bool,
         ledger: PageLedger | None = None,
         retype: Retype | None = None,
+        fixed: Collection[str] = (),
     ) -> Flow[int]:
         """Fetch all pages."""
         if self.is_classic:
             reader = ByFiles(Bulk1Calls(job.api_version or self.api_version), job.id, at_once=self.at_once)
-            return fetch_by(reader, job, make_page, typed=typed, ledger=ledger, retype=retype)
+            return fetch_by(reader, job, make_page, typed=typed, ledger=ledger, retype=retype, fixed=fixed)
         return fetch(
             QueryCalls(self.api_version),
             job,
@@ -87,6 +88,7 @@ class PageReader:
             at_once=self.at_once,
             ledger=ledger,
             retype=retype,
+            fixed=fixed,
         )
 
 
@@ -100,6 +102,7 @@ def extract_to_files(
     file_format: FileFormat,
     spreadsheet_safe: bool = False,
     on_schema_change: OnSchemaChange,
+    column_types: Mapping[str, ColumnType] = MappingProxyType({}),
     facts: Mapping[str, object] = MappingProxyType({}),
     verify: Callable[[], None],
 ) -> Flow[Extract]:
@@ -111,6 +114,7 @@ def extract_to_files(
     :param named: what names the folder: in another one all pages are fetched anew
     :param spreadsheet_safe: of CSV, whether no value is taken for a formula by a spreadsheet
     :param on_schema_change: what to do when the columns differ from those of the extract before
+    :param column_types: types that are the user's and not describe's
     :param facts: what else the manifest says, JSON
     :param verify: raises when another try has taken over
     :raises FencedError: when a newer try has taken over
@@ -134,8 +138,13 @@ def extract_to_files(
     def make_page(index: int, types: Sequence[ColumnType]) -> FilePage:
         return files.page(index, types, ledger.setup)
 
+    def retype(types: tuple[ColumnType, ...]) -> tuple[ColumnType, ...]:
+        return guard.retype(with_types(types, column_types))
+
     typed = file_format is not FileFormat.CSV
-    pages = yield from reader.fetch(job, make_page, typed=typed, ledger=ledger, retype=guard.retype)
+    pages = yield from reader.fetch(
+        job, make_page, typed=typed, ledger=ledger, retype=retype, fixed=column_types.keys()
+    )
     facts = {**facts, **guard.facts(files.columns(), ledger.types)}
     yield from ledger.publish()
     shown, manifest = yield from files.publish(pages, at_once=reader.at_once, facts=facts)

@@ -29,7 +29,7 @@ from airflow_provider_sfbulk.client.models import (
     QueryOperation,
 )
 from airflow_provider_sfbulk.client.replies.safe_text import without_values
-from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange
+from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange, read_types
 from airflow_provider_sfbulk.client.soql import bind
 from airflow_provider_sfbulk.client.waiting.wait import check_complete
 from airflow_provider_sfbulk.files.paths import AnyPath, text_of
@@ -80,6 +80,9 @@ class BulkQueryOperator(BulkJobOperator):
     :param output_path: folder for the part files and the manifest, for one extract at a time (templated)
     :param output_format: ``csv``, ``parquet`` or ``jsonl``; the last two are typed by describe
     :param output_conn_id: connection of the object storage, when the URI does not name it (templated)
+    :param column_types: of Parquet and JSON lines: types by column that are not describe's, as ``{"Amount":
+        "decimal(18,4)"}``: ``string``, ``boolean``, ``integer``, ``decimal(digits,decimals)``, ``double``, ``date``,
+        ``datetime`` or ``time``. A value that does not fit fails the task
     :param on_schema_change: when columns came, went or changed type since the extract that is in the folder: ``accept``,
         ``fail`` (and leave that one), or of Parquet ``widen``: a type that holds the values before and now, and null for a
         column that went. What changed is in the result, the manifest, the assets' events and the log
@@ -146,6 +149,7 @@ class BulkQueryOperator(BulkJobOperator):
         output_path: AnyPath | XComArg | None = None,
         output_format: FileFormat | Literal["csv", "parquet", "jsonl"] = "csv",
         output_conn_id: str | XComArg | None = None,
+        column_types: Mapping[str, str] | None = None,
         on_schema_change: OnSchemaChange | Literal["accept", "fail", "widen"] = "accept",
         spreadsheet_safe: bool = False,
         max_xcom_records: int = 1000,
@@ -197,6 +201,7 @@ class BulkQueryOperator(BulkJobOperator):
         self.output_path = cast("AnyPath | None", output_path)
         self.output_format = output_format
         self.output_conn_id = cast("str | None", output_conn_id)
+        self.column_types = column_types
         self.on_schema_change = on_schema_change
         self.spreadsheet_safe = spreadsheet_safe
         self.max_xcom_records = max_xcom_records
@@ -454,6 +459,7 @@ class BulkQueryOperator(BulkJobOperator):
                 file_format=FileFormat(self.output_format),
                 spreadsheet_safe=self.spreadsheet_safe,
                 on_schema_change=OnSchemaChange(self.on_schema_change),
+                column_types=read_types(self.column_types or {}),
                 facts=left_out,
                 verify=run.ledger.verify,
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -11,7 +11,13 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Flow, ReadEntry, Sink, WriteEntry
-from airflow_provider_sfbulk.client.errors import NotFoundError, ProtocolError, RequestRefusedError, SfBulkError
+from airflow_provider_sfbulk.client.errors import (
+    NotFoundError,
+    ProtocolError,
+    RequestRefusedError,
+    SfBulkError,
+    SourceError,
+)
 from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
 from airflow_provider_sfbulk.client.extract.pages import MakeSink, OtherHeaderError, fetch_page, pages
 from airflow_provider_sfbulk.client.extract.pages import Page as ReadPage
@@ -27,6 +33,7 @@ from airflow_provider_sfbulk.client.results.schema import (
     needed_describes,
     widen,
 )
+from airflow_provider_sfbulk.client.results.schema_change import type_name
 
 USABLE: Final = frozenset({JobState.UPLOAD_COMPLETE, JobState.IN_PROGRESS, JobState.JOB_COMPLETE})
 """States in which an earlier try's query job is worth waiting for."""
@@ -124,6 +131,7 @@ def fetch(
     at_once: int,
     ledger: PageLedger | None = None,
     retype: Retype | None = None,
+    fixed: Collection[str] = (),
 ) -> Flow[int]:
     """Fetch all pages of a finished job, and type their columns by describe if wanted.
 
@@ -132,11 +140,12 @@ def fetch(
     :param at_once: pages to read at the same time; Salesforce chooses their size then
     :param ledger: remembers finished pages, and knows those of earlier tries: no sink is asked for them
     :param retype: gives the types that the columns shall have, given those of describe; there may be more of them
+    :param fixed: columns whose type is the user's: a value that does not fit is an error
     :return: how many pages there are
     :raises ProtocolError: when the pages do not add up to the job's own count
     """
     reader = _ByPages(jobs, job, page_records, at_once)
-    return fetch_by(reader, job, make_page, typed=typed, ledger=ledger, retype=retype)
+    return fetch_by(reader, job, make_page, typed=typed, ledger=ledger, retype=retype, fixed=fixed)
 
 
 class Reader(Protocol):
@@ -200,6 +209,7 @@ def fetch_by(
     typed: bool,
     ledger: PageLedger | None = None,
     retype: Retype | None = None,
+    fixed: Collection[str] = (),
 ) -> Flow[int]:
     """Fetch all pages of a finished job as :func:`fetch`, in a way that is given."""
     if ledger is not None:
@@ -217,6 +227,8 @@ def fetch_by(
             on_page = None if ledger is None else ledger.note
             found = yield from reader.pages(partial(_make, make_page, types), done, on_page)
         except MisfitError as misfit:
+            if misfit.column in fixed:
+                raise _unfit(types, misfit) from misfit
             types = widen_for(types, misfit)
             log.warning("job %s: %s; reading the pages again with that column as a float", job.id, misfit)
             if ledger is not None:
@@ -228,6 +240,14 @@ def fetch_by(
             raise
         else:
             return len(found)
+
+
+def _unfit(types: Sequence[ColumnType], misfit: MisfitError) -> SourceError:
+    wanted = next(type_name(each) for each in types if each.name == misfit.column)
+    return SourceError(
+        f"column_types: {misfit.column} is to be {wanted}, and the value in row {misfit.row} of a page is none. Give a "
+        "wider type (string holds every value), or leave the column to describe"
+    )
 
 
 def _make(make_page: MakePage, types: tuple[ColumnType, ...], index: int) -> Sink:

@@ -108,6 +108,37 @@ def read_type(name: str, written: object) -> ColumnType | None:
     return None if kind is ColumnKind.DECIMAL else ColumnType(name, kind)
 
 
+def read_types(given: Mapping[str, str]) -> dict[str, ColumnType]:
+    """Read types that a user gives by column, written as :func:`type_name` writes them.
+
+    :raises SourceError: naming the column whose type is none
+    """
+    types = {}
+    for name, written in given.items():
+        kind = read_type(name, written.replace(" ", ""))
+        if kind is None:
+            raise SourceError(
+                f"the type of {name:.60} is one of {', '.join(each for each in ColumnKind if each != 'decimal')} and "
+                f"decimal(digits,decimals) with at most {_DECIMAL_DIGITS} digits, not {written!r:.40}"
+            )
+        types[name] = kind
+    return types
+
+
+def with_types(types: Sequence[ColumnType], given: Mapping[str, ColumnType]) -> tuple[ColumnType, ...]:
+    """Give the types of columns, those of a user instead of describe's.
+
+    :raises SourceError: the result lacks a column that has one
+    """
+    names = {each.name for each in types}
+    if missing := [name for name in given if name not in names]:
+        raise SourceError(
+            f"column_types: the result has no column {', '.join(missing)}; its columns are "
+            f"{', '.join(list(dict.fromkeys(each.name for each in types))[:50])}"
+        )
+    return tuple(given.get(each.name, each) for each in types)
+
+
 def wider(one: ColumnType, other: ColumnType) -> ColumnType:
     """Give the narrowest type that holds the values of both; text holds everything."""
     if one == other:

@@ -187,6 +187,18 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
     (query, {"output_path": "/o", "on_schema_change": "widen"}, "'widen' is for Parquet"),
     (query, {"output_path": "/o", "on_schema_change": "warn"}, "on_schema_change must be one of accept, fail, widen"),
     (query, {"output_path": "/o", "on_schema_change": None}, "on_schema_change must be one of"),
+    (query, {"column_types": {"Name": "string"}}, "column_types are for files with types"),
+    (query, {"output_path": "/o", "column_types": {"Name": "string"}}, "column_types are for files with types"),
+    *(
+        (query, {"output_path": "/o", "output_format": "parquet", "column_types": given}, told)
+        for given, told in (
+            (["Name"], "column_types must be a dict"),
+            ({"Name": 5}, "column_types must be a dict"),
+            ({"Name": "varchar"}, "column_types: the type of Name is one of string, .*not 'varchar'"),
+            ({"N": "decimal"}, "column_types: the type of N is one of"),
+            ({"N": "decimal(40,2)"}, "column_types: the type of N .*38 digits"),
+        )
+    ),
     (query, {"max_xcom_records": 0}, "max_xcom_records"),
     (query, {"page_records": 0}, "page_records"),
     (query, {"max_concurrent_pages": 2.0}, "max_concurrent_pages"),
