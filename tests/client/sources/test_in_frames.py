@@ -313,10 +313,11 @@ def test_texts_that_are_no_utf_8_are_refused_without_being_shown(as_parquet: boo
     table = pa.table({"Key__c": [1, 2], "Name": texts})
     file = io.BytesIO()
     pq.write_table(table, file)
-    stream = (
-        from_parquet(opened(file.getvalue()), INSERT, name="x") if as_parquet else from_arrow(table, INSERT, name="x")
-    )
     with pytest.raises(SourceError, match="x: rows 1 to 2, column Name: not UTF-8") as caught:
-        encoded(stream)
+        encoded(
+            from_parquet(opened(file.getvalue()), INSERT, name="x")
+            if as_parquet
+            else from_arrow(table, INSERT, name="x")
+        )
     assert "S3cret" not in str(caught.value)
     assert caught.value.__cause__ is None
