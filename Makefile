@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 
-.PHONY: help demo ui docs test quick versions lowest lint campaign fuzz canaries fab hygiene scale bench npm-clients witnesses clean
+.PHONY: help demo ui docs test quick versions lowest lint campaign fuzz guided canaries fab hygiene scale bench npm-clients witnesses clean
 
 help:
 	@echo "make demo   a local org, a real Airflow, a load and an extract, and a report"
@@ -19,6 +19,7 @@ help:
 	@echo "make campaign  100,000 schedules of faults and kills against the ingest protocol, and properties with many examples"
 	@echo "make scale  Celery, Redis, PostgreSQL, S3, two triggerers, and everything killed; needs redis-server and postgresql"
 	@echo "make fuzz   made-up replies, connections, rows and ledgers for an hour; SECONDS=N for another time"
+	@echo "make guided  the parsers under bytes that coverage guides (atheris); SECONDS=N for another time than ten minutes"
 	@echo "make canaries  secrets and cells searched for in everything that a real Airflow writes, at DEBUG"
 	@echo "make fab    the page's permissions under the FAB auth manager, on a real Airflow"
 	@echo "make hygiene  licences, bill of materials, two builds of one hash"
@@ -81,6 +82,10 @@ campaign: $(READY)
 
 fuzz: $(READY)
 	$(BIN)/python -m tests.hostile --seconds $(or $(SECONDS),3600)
+
+guided: $(READY)
+	$(BIN)/python -m pip install --quiet --only-binary :all: atheris
+	$(BIN)/python -W ignore -m tests.hostile.guided -max_total_time=$(or $(SECONDS),600)
 
 canaries: $(READY)
 	SFBULK_CANARIES=1 $(BIN)/python -m pytest -n0 tests/airflow/test_canaries.py
