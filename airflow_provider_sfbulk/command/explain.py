@@ -1,11 +1,24 @@
-"""What a code or a class of errors means: from the table that decides what an error is, and from the classes themselves."""
+"""What a code or a class of errors means.
+
+From the table that decides what an error is, from the classes, and from the page of the documentation about the errors of
+records.
+"""
 
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
+from typing import Final
 
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.replies.error_table import TABLE
+
+RECORDS: Final = (Path(__file__).with_name("errors.md"), Path(__file__).parents[2] / "docs" / "errors.md")
+"""The page, in an installed wheel and in a checkout."""
+
+_SECTION: Final = re.compile(r"^### (\w+)\n\n(.+?)(?=\n\n#|\Z)", re.MULTILINE | re.DOTALL)
+_LINK: Final = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
 
 def explanations(code: str) -> list[dict[str, str]]:
@@ -26,10 +39,19 @@ def explanations(code: str) -> list[dict[str, str]]:
         for row in TABLE
         if row.code.casefold() == wanted
     ]
+    for name, text in _records().items():
+        if name.casefold() == wanted:
+            found.append({"code": name, "when": "a record was not saved", "raised_as": "", "what_to_do": text})
     for name, kind in vars(errors).items():
         if name.casefold() == wanted and inspect.isclass(kind) and issubclass(kind, errors.SfBulkError):
             found.append({"code": name, "when": "", "raised_as": name, "what_to_do": _first_line(kind.__doc__)})
     return found
+
+
+def _records() -> dict[str, str]:
+    page = next((path for path in RECORDS if path.is_file()), None)
+    text = "" if page is None else page.read_text(encoding="utf-8")
+    return {code: " ".join(_LINK.sub(r"\1", said).split()) for code, said in _SECTION.findall(text)}
 
 
 def _first_line(docstring: str | None) -> str:
