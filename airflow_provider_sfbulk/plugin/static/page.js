@@ -404,12 +404,22 @@ async function refresh() {
   timer = setTimeout(refresh, 1000 * seconds);
 }
 
+// The overview's many columns need more room than the tables of one task.
+const narrow = { dense: matchMedia("(max-width: 70rem)"), plain: matchMedia("(max-width: 44rem)") };
+
+function fold() {
+  for (const each of document.querySelectorAll("table")) {
+    each.classList.toggle("blocks", narrow[each.classList.contains("dense") ? "dense" : "plain"].matches);
+  }
+}
+
 // Replaces what is shown, and leaves the focus where it was.
 function place(parts) {
   const active = document.activeElement;
   const isTyping = filterElement?.form.contains(active);
   const number = isTyping ? -1 : [...main.querySelectorAll("a, button")].indexOf(active);
   main.replaceChildren(...parts);
+  fold();
   if (isTyping) active.focus();
   else if (number >= 0) main.querySelectorAll("a, button")[number]?.focus();
 }
@@ -434,5 +444,6 @@ function followTheme() {
 }
 
 followTheme();
+for (const width of Object.values(narrow)) width.addEventListener("change", fold);
 document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : refresh()));
 refresh();
