@@ -76,7 +76,7 @@ def test_every_login_is_let_in(org, flow):
 
 def test_a_ready_made_token_is_let_in_until_it_ends(org, client):
     client.limits()
-    token = client.driver._session.settled(None, 0)
+    token = client.driver._session.token_for(None, 0)
     with BulkClient(access_token=token.access_token, instance_url=token.instance_url) as ready:
         assert ready.describe("Account")["name"] == "Account"
         org.expire_tokens()

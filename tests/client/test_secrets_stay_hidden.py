@@ -83,7 +83,9 @@ def run(flow, session, given_replies):
         match effect:
             case Authorize(stale):
                 try:
-                    result = session.settled(stale, session.logins) or run(session.renew(stale), session, given_replies)
+                    result = session.token_for(stale, session.logins) or run(
+                        session.renew(stale), session, given_replies
+                    )
                 except SfBulkError as raised:
                     error = raised
             case Send():

@@ -8,7 +8,7 @@ Use, by a driver::
 
     seen = session.logins
     with lock:
-        token = session.settled(stale, seen)
+        token = session.token_for(stale, seen)
         if token is None:
             token = run(session.renew(stale))
 """
@@ -18,39 +18,19 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Final
 
-from airflow_provider_sfbulk.client.auth import (
-    access_token,
-    client_credentials,
-    jwt_bearer,
-    password,
-    refresh_token,
-    soap_login,
-)
-from airflow_provider_sfbulk.client.auth.token_endpoint import Grant
+from airflow_provider_sfbulk.client.auth import oauth, soap_login
 from airflow_provider_sfbulk.client.effects import Flow, Reply, Token
 from airflow_provider_sfbulk.client.errors import LoginError, SfBulkError
 from airflow_provider_sfbulk.client.settings import AuthFlow, Settings, spellings
 
 log = logging.getLogger(__name__)
 
-Login = Callable[[Settings, Callable[[], float]], Flow[Grant]]
-
-LOGINS: Final[Mapping[AuthFlow, Login]] = {
-    AuthFlow.JWT_BEARER: jwt_bearer.login,
-    AuthFlow.CLIENT_CREDENTIALS: client_credentials.login,
-    AuthFlow.REFRESH_TOKEN: refresh_token.login,
-    AuthFlow.PASSWORD: password.login,
-    AuthFlow.SOAP_LOGIN: soap_login.login,
-    AuthFlow.ACCESS_TOKEN: access_token.login,
-}
-
 
 def _keep_quiet(secrets: Iterable[str]) -> None:
-    """Stand in for a masker where there is none."""
+    """Mask nothing."""
 
 
 class Session:
@@ -95,7 +75,7 @@ class Session:
             body = body.replace(secret.encode("utf-8", "replace"), b"***")
         return replace(reply, body=body)
 
-    def settled(self, stale: Token | None, seen: int) -> Token | None:
+    def token_for(self, stale: Token | None, seen: int) -> Token | None:
         """Return the token to use, or None when the caller has to log in.
 
         :param stale: the token that did not work
@@ -134,7 +114,10 @@ class Session:
             log.warning(soap_login.DEPRECATION)
         settings = self._settings.with_private_key()
         self._on_secrets(settings.secrets())
-        grant = yield from LOGINS[settings.auth_flow](settings, self._clock)
+        if settings.auth_flow is AuthFlow.SOAP_LOGIN:
+            grant = yield from soap_login.login(settings)
+        else:
+            grant = yield from oauth.login(settings, self._clock)
         self._on_secrets(spellings(grant.token.access_token, *filter(None, [grant.refresh_token])))
         if grant.refresh_token not in (None, self._settings.refresh_token):
             self._settings = replace(self._settings, refresh_token=grant.refresh_token)

@@ -13,14 +13,14 @@ Sources: Salesforce help, "Platform SOAP API login() Retirement" (005132110); *S
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.auth.token_endpoint import Grant, check_instance, refusal_of, tried
+from airflow_provider_sfbulk.client.auth.oauth import Grant, check_instance, refusal_of, tried
 from airflow_provider_sfbulk.client.effects import Body, Flow, Reply, Request, Send, Token
 from airflow_provider_sfbulk.client.errors import LoginError, TransportError
 from airflow_provider_sfbulk.client.replies import safe_xml
@@ -45,7 +45,7 @@ _OLD_API_HOST: Final = re.compile(r"([a-z0-9]+)-api\.salesforce\.com")
 """Instances once had a second name for SOAP, as ``na1-api.salesforce.com``; REST is at the first."""
 
 
-def login(settings: Settings, clock: Callable[[], float]) -> Flow[Grant]:  # noqa: ARG001 - all logins are called alike
+def login(settings: Settings) -> Flow[Grant]:
     """Exchange username and password for a session."""
     message = _message(settings)
     return tried(lambda: _attempt(settings, message))

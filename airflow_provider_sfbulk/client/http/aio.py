@@ -193,7 +193,7 @@ class AsyncDriver:
     async def _authorize(self, stale: Token | None) -> Token:
         seen = self._session.logins
         async with self._login:
-            token = self._session.settled(stale, seen)
+            token = self._session.token_for(stale, seen)
             if token is None:
                 token = await self._run(self._session.renew(stale), MemoryLedger(), in_thread=True)
             return token

@@ -208,7 +208,7 @@ class BlockingDriver:
 
     def _authorize(self, stale: Token | None, outside: Outside) -> Token:
         seen = self._session.logins
-        if (token := self._session.settled(stale, seen)) is not None:
+        if (token := self._session.token_for(stale, seen)) is not None:
             return token
         return outside(partial(self._log_in, stale, seen))
 
@@ -216,7 +216,7 @@ class BlockingDriver:
         while not self._login.acquire(timeout=_LOOK_SECONDS):
             self._check()
         try:
-            return self._session.settled(stale, seen) or self.run(self._session.renew(stale))
+            return self._session.token_for(stale, seen) or self.run(self._session.renew(stale))
         finally:
             self._login.release()
 

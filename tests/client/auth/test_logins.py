@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from airflow_provider_sfbulk.client import errors
-from airflow_provider_sfbulk.client.auth.session import LOGINS, Session
-from airflow_provider_sfbulk.client.auth.token_endpoint import LOGIN_TRIES
+from airflow_provider_sfbulk.client.auth.oauth import LOGIN_TRIES
+from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.effects import Reply, Send, Sleep, Token
 from airflow_provider_sfbulk.client.settings import AuthFlow, Settings
 
@@ -71,8 +71,8 @@ def renew(made: Session, replies, stale=None):
             result = reply
 
 
-def test_there_is_a_login_for_every_way():
-    assert set(LOGINS) == set(AuthFlow) == {*CONNECTIONS, AuthFlow.SOAP_LOGIN}
+def test_every_way_of_login_is_tried_here():
+    assert set(AuthFlow) == {*CONNECTIONS, AuthFlow.SOAP_LOGIN}
 
 
 @pytest.mark.parametrize(
@@ -260,13 +260,13 @@ def test_the_masker_gets_every_secret_before_it_is_used():
 def test_those_who_waited_for_a_login_share_its_end():
     made = session(AuthFlow.PASSWORD)
     seen = made.logins
-    assert made.settled(None, seen) is None
+    assert made.token_for(None, seen) is None
     with pytest.raises(errors.LoginError):
         renew(made, [refused("invalid_grant", "authentication failure")])
     with pytest.raises(errors.LoginError):  # waited, so it does not try the wrong password again
-        made.settled(None, seen)
-    assert made.settled(None, made.logins) is None  # came later: may try
+        made.token_for(None, seen)
+    assert made.token_for(None, made.logins) is None  # came later: may try
     token, _, _ = renew(made, [ok()])
-    assert made.settled(None, seen) == token
-    assert made.settled(token, made.logins) is None
-    assert made.settled(Token("older", "https://acme.my.salesforce.com"), made.logins) == token
+    assert made.token_for(None, seen) == token
+    assert made.token_for(token, made.logins) is None
+    assert made.token_for(Token("older", "https://acme.my.salesforce.com"), made.logins) == token

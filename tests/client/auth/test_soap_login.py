@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client import BulkClient, errors
+from airflow_provider_sfbulk.client.auth.oauth import LOGIN_TRIES
 from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.auth.soap_login import REPLY_BYTES
-from airflow_provider_sfbulk.client.auth.token_endpoint import LOGIN_TRIES
 from airflow_provider_sfbulk.client.effects import Reply, Send, Sleep, Token
 from airflow_provider_sfbulk.client.settings import AuthFlow, Settings
 from airflow_provider_sfbulk.client.waiting.wait import Schedule

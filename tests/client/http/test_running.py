@@ -330,18 +330,18 @@ def test_the_login_of_a_trigger_runs_beside_its_loop(server, monkeypatch):
     """A slow key or disk must not hold the loop up: other triggers wait on it."""
     import asyncio
 
-    from airflow_provider_sfbulk.client.auth import session
+    from airflow_provider_sfbulk.client.auth import oauth
     from airflow_provider_sfbulk.client.http.aio import AsyncDriver
 
     org = Org(server)
     where = []
-    slow = session.LOGINS["client_credentials"]
+    slow = oauth.login
 
     def login(settings, clock):
         where.append(threading.current_thread() is threading.main_thread())
         return slow(settings, clock)
 
-    monkeypatch.setitem(session.LOGINS, "client_credentials", login)
+    monkeypatch.setattr(oauth, "login", login)
 
     async def go():
         async with AsyncDriver(org.settings()) as driver:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_sfbulk.client import errors
-from airflow_provider_sfbulk.client.auth import token_endpoint
+from airflow_provider_sfbulk.client.auth import oauth
 from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.protocol.call import ApiCall, call
 from airflow_provider_sfbulk.client.protocol.retry import DOWNLOAD, ONCE, SAFE, repeat
@@ -92,7 +92,7 @@ def test_an_unsafe_call_is_repeated_only_when_nothing_was_sent():
 
 def test_a_login_that_had_its_tries_gets_no_more():
     hand = Hand([])
-    hand.login_error = errors.ServerBusyError("login", path=token_endpoint.PATH)
+    hand.login_error = errors.ServerBusyError("login", path=oauth.PATH)
     with pytest.raises(errors.ServerBusyError):
         hand.run(repeat(lambda: call(GET)))
     assert hand.logins == [None]

@@ -1,7 +1,20 @@
-"""The OAuth token endpoint: one POST, repeated while Salesforce is unwell, and a reply that is distrusted.
+"""The OAuth logins, and the ready-made session: what each sends to the token endpoint, and a reply that is distrusted.
 
-Sources: Salesforce help, "OAuth 2.0 flow errors"; replies captured by other clients. A refusal is 400 with
-``{"error", "error_description"}``; the login hosts also answer 503 with HTML or nothing.
+=======================  =============================================================================================
+``jwt_bearer``           a signed claim instead of a password: no secret travels and no person is needed. ``iss`` is the
+                         client id, ``sub`` the username, ``aud`` the login or test host, ``exp`` at most a few minutes
+                         ahead; RS256 is the only algorithm ("OAuth 2.0 JWT Bearer Flow for Server-to-Server Integration")
+``client_credentials``   the app logs in as the user that its settings in Salesforce name, at the org's My Domain only;
+                         no refresh token: ask again instead ("OAuth 2.0 Client Credentials Flow")
+``refresh_token``        a person consented once. The client secret only if the app demands it; the reply has no refresh
+                         token unless the app rotates them, and then the old one is dead ("OAuth 2.0 Refresh Token Flow")
+``password``             a legacy: orgs made since Summer '23 block it until Setup allows it. The security token is
+                         appended to the password ("OAuth 2.0 Username-Password Flow for Special Scenarios")
+``access_token``         an access token or session id from elsewhere, with its host. It cannot be renewed
+=======================  =============================================================================================
+
+One POST, repeated while Salesforce is unwell. A refusal is 400 with ``{"error", "error_description"}``; the login hosts
+also answer 503 with HTML or nothing. (Salesforce help, "OAuth 2.0 flow errors"; replies captured by other clients.)
 """
 
 from __future__ import annotations
@@ -12,9 +25,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from airflow_provider_sfbulk.client.auth.hosts import check_url, is_loopback
+from airflow_provider_sfbulk.client.auth import private_key
+from airflow_provider_sfbulk.client.auth.hosts import LOGIN_HOST, TEST_HOST, check_url, is_loopback, is_sandbox
 from airflow_provider_sfbulk.client.effects import Body, Flow, Reply, Request, Send, Sleep, Token
 from airflow_provider_sfbulk.client.errors import (
+    LoginError,
     RequestLimitError,
     SfBulkError,
     TransientError,
@@ -23,12 +38,16 @@ from airflow_provider_sfbulk.client.errors import (
 from airflow_provider_sfbulk.client.replies.error_table import login_kind_of, row_of
 from airflow_provider_sfbulk.client.replies.safe_json import MalformedJsonError, parse
 from airflow_provider_sfbulk.client.replies.safe_text import one_line, without
-from airflow_provider_sfbulk.client.settings import Settings, check_token, spellings
+from airflow_provider_sfbulk.client.settings import AuthFlow, Settings, check_token, spellings
 
 PATH: Final = "/services/oauth2/token"
 LOGIN_TRIES: Final = 5
 """Tries of one login while Salesforce does not answer properly. A refusal is never tried again: it could lock a user
 out."""
+
+GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+LIFE_SECONDS: Final = 3 * 60
+"""How far ahead a claim's ``exp`` lies: the guide's "within 3 minutes"; other clients send 3 or 5."""
 
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,79}")
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -42,14 +61,52 @@ class Grant:
     refresh_token: str | None = field(default=None, repr=False)
 
 
-def request_grant(settings: Settings, form: Callable[[], Mapping[str, str]]) -> Flow[Grant]:
-    """Ask for a token.
+def login(settings: Settings, clock: Callable[[], float]) -> Flow[Grant]:
+    """Exchange what the connection has for a session.
 
-    :param form: gives the fields to send, anew for each try: an assertion ages
+    :param settings: with the key's text, see ``Settings.with_private_key``
+    :param clock: seconds since 1970: the claim of a JWT is the one decision of the client that needs it
     :raises LoginError: Salesforce refuses; trying again cannot help
     :raises TransientError: no proper answer in ``LOGIN_TRIES`` tries
     """
-    return tried(lambda: _attempt(settings, form()))
+    if settings.auth_flow is AuthFlow.ACCESS_TOKEN:
+        return Grant(Token(settings.access_token or "", settings.instance_url or ""))
+    return (yield from tried(lambda: _attempt(settings, _form(settings, clock))))
+
+
+def _form(settings: Settings, clock: Callable[[], float]) -> Mapping[str, str]:
+    """Give the fields to send, anew for each try: an assertion ages."""
+    app = {"client_id": settings.client_id or "", "client_secret": settings.client_secret or ""}
+    match settings.auth_flow:
+        case AuthFlow.JWT_BEARER:
+            return {"grant_type": GRANT_TYPE, "assertion": sign(settings, now=clock())}
+        case AuthFlow.CLIENT_CREDENTIALS:
+            return {"grant_type": "client_credentials", **app}
+        case AuthFlow.REFRESH_TOKEN:
+            shown = {name: value for name, value in app.items() if value or name == "client_id"}
+            return {"grant_type": "refresh_token", **shown, "refresh_token": settings.refresh_token or ""}
+        case AuthFlow.PASSWORD:
+            user = {"username": settings.login or "", "password": settings.full_password}
+            return {"grant_type": "password", **app, **user}
+    raise AssertionError(f"{settings.auth_flow} is no login of OAuth")
+
+
+def sign(settings: Settings, *, now: float) -> str:
+    """Make the assertion.
+
+    :raises LoginError: the key cannot be used
+    """
+    # Imported here: only this way of login needs the package, and it takes a tenth of a second.
+    import jwt  # noqa: PLC0415
+
+    key = private_key.load(settings.private_key or "")
+    audience = settings.audience or (TEST_HOST if is_sandbox(settings.host) else LOGIN_HOST)
+    claims = {"iss": settings.client_id, "sub": settings.login, "aud": audience, "exp": int(now) + LIFE_SECONDS}
+    try:
+        return jwt.encode(claims, key, algorithm="RS256")
+    except (ValueError, TypeError, jwt.PyJWTError):
+        # From None: what a library says of a key may quote the key.
+        raise LoginError("private_key cannot sign") from None
 
 
 def tried(attempt: Callable[[], Flow[Grant]]) -> Flow[Grant]:
