@@ -19,18 +19,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
-from airflow_provider_sfbulk.client.effects import Concurrently, Flow, Reply
+from airflow_provider_sfbulk.client.effects import Concurrently, Flow
 from airflow_provider_sfbulk.client.errors import LedgerError, StorageError
 from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.results.downloads import (
     CsvPage,
-    JsonlPage,
     PageFile,
-    PageHeaders,
-    ParquetPage,
+    RowsFilePage,
     SpreadsheetPage,
     columns_of,
-    read_page_headers,
 )
 from airflow_provider_sfbulk.files.task_folder import PART
 
@@ -41,7 +38,7 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.results.schema_change import SchemaGuard
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
 
-FilePage: TypeAlias = CsvPage | ParquetPage | JsonlPage
+FilePage: TypeAlias = CsvPage | RowsFilePage
 
 _LEFTOVER: Final = re.compile(rf"_{PART}\.[0-9a-f]+(?:\.[0-9]+\.part)?")
 """What may lie in the folder when an extract is finished and belongs to none: pages of jobs that were given up, and pages
@@ -54,7 +51,6 @@ class PartFiles:
     :param folder: where they are
     :param schema: what columns the files have beyond those of the result
     :param verify: raises when another try has taken over: asked before every step that others see
-    :param read_headers: reads what a reply's headers say of the page
     """
 
     def __init__(
@@ -64,11 +60,9 @@ class PartFiles:
         file_format: FileFormat,
         *,
         verify: Callable[[], None],
-        read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
         spreadsheet_safe: bool = False,
         schema: SchemaGuard,
     ) -> None:
-        self._read_headers = read_headers
         self._csv_page = SpreadsheetPage if spreadsheet_safe else CsvPage
         self._folder = folder
         self._schema = schema
@@ -88,19 +82,15 @@ class PartFiles:
         name = self._hidden_name(index, setup)
         page: FilePage
         if self._format is FileFormat.CSV:
-            page = self._csv_page(self._folder.hidden, name, self._dialect, read_headers=self._read_headers)
+            page = self._csv_page(self._folder.hidden, name, self._dialect)
         else:
-            kind = ParquetPage if self._format is FileFormat.PARQUET else JsonlPage
             null_columns = self._schema.null_columns
-            types = types[: len(types) - len(null_columns)]
-            columns = tuple(each.name for each in types)
-            page = kind(
+            page = RowsFilePage(
                 self._folder.hidden,
                 name,
                 self._dialect,
-                types=lambda _: types,
-                expect_header=columns,
-                read_headers=self._read_headers,
+                self._format,
+                types[: len(types) - len(null_columns)],
                 null_columns=null_columns,
             )
         self._restored.pop(index, None)

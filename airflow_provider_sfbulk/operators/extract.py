@@ -17,12 +17,12 @@ from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
 from airflow_provider_sfbulk.client.extract.query_job import MakePage, Retype, fetch, fetch_by
 from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
-from airflow_provider_sfbulk.client.results.downloads import PageHeaders, RowsPage, no_page_headers, read_page_headers
+from airflow_provider_sfbulk.client.results.downloads import TOO_MANY, RowsPage
 from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange, SchemaChange, SchemaGuard, with_types
 from airflow_provider_sfbulk.files.part_files import FilePage, PartFiles
 
 if TYPE_CHECKING:
-    from airflow_provider_sfbulk.client.effects import Flow, Reply
+    from airflow_provider_sfbulk.client.effects import Flow
     from airflow_provider_sfbulk.client.models import JobInfo
     from airflow_provider_sfbulk.client.results.schema import ColumnType
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
@@ -59,11 +59,6 @@ class PageReader:
     is_classic: bool
     page_records: int
     at_once: int
-
-    @property
-    def read_headers(self) -> Callable[[Reply], PageHeaders]:
-        """What reads the headers of a page's reply."""
-        return no_page_headers if self.is_classic else read_page_headers
 
     def fetch(
         self,
@@ -126,7 +121,6 @@ def extract_to_files(
         job,
         file_format,
         verify=verify,
-        read_headers=reader.read_headers,
         spreadsheet_safe=spreadsheet_safe,
         schema=guard,
     )
@@ -166,16 +160,12 @@ def extract_to_rows(reader: PageReader, job: JobInfo, *, max_records: int) -> Fl
     made: dict[int, RowsPage] = {}
 
     def make_page(index: int, types: Sequence[ColumnType]) -> RowsPage:
-        made[index] = RowsPage(
-            dialect_of(job), max_records=max_records, types=lambda _: types, read_headers=reader.read_headers
-        )
+        made[index] = RowsPage(dialect_of(job), types, max_records=max_records)
         return made[index]
 
     if reader.is_classic and job.processed > max_records:
         # Each page for itself may have fewer.
-        raise SourceError(
-            f"the query gives more than {max_records} records: set output_path, or raise max_xcom_records"
-        )
+        raise SourceError(f"the query gives more than {max_records} records: {TOO_MANY}")
     reader = replace(reader, page_records=max_records + 1, at_once=1)
     count = yield from reader.fetch(job, make_page, typed=True)
     return [

@@ -12,7 +12,7 @@ from airflow_provider_sfbulk.client.load import fill as ingest
 from airflow_provider_sfbulk.client.load import outcome
 from airflow_provider_sfbulk.client.protocol import distrust
 from airflow_provider_sfbulk.client.results import downloads as pages
-from airflow_provider_sfbulk.client.results import result_files as results
+from airflow_provider_sfbulk.client.results import spool
 from airflow_provider_sfbulk.files import report
 from airflow_provider_sfbulk.files import task_folder as folder
 from airflow_provider_sfbulk.operators import (
@@ -115,15 +115,19 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "takes a web page for a result file": (
         Change(distrust.CsvSink, "start", NO_PAGE, "    if False:\n"),
-        Change(pages, "check_csv", "if reply.status", "if False and reply.status", (results,)),
-        Change(results.JobResult, "_prove", "if self._counter.length:", "return\n    if self._counter.length:"),
+        Change(spool.Spool, "finish", "if self._counter.length:", "return\n    if self._counter.length:"),
         UNRECONCILED,
     ),
     "takes a result file with fewer rows": (
-        Change(results.JobResult, "_prove", "records != expected", "records > expected"), UNRECONCILED,
+        Change(
+            spool.Spool,
+            "finish",
+            "self._expected not in (None, self.records)",
+            "self._expected is not None and self.records > self._expected",
+        ), UNRECONCILED,
     ),
     "takes a page with fewer rows": (
-        Change(pages.Page, "_prove", "self.records != expected", "self.records > expected"),
+        Change(pages.PageWriter, "_prove", "self.records != self._expected", "self.records > self._expected"),
     ),
     "a clear goes on with the query of before": (
         Change(TaskLedger, "begin_query", "before.is_done or before.is_cleared(self._clears, self._max_tries)", "False"),

@@ -37,7 +37,7 @@ from airflow_provider_sfbulk.client.extract.query_job import USABLE, Submitted
 from airflow_provider_sfbulk.client.protocol.call import CSV
 from airflow_provider_sfbulk.client.protocol.distrust import CsvSink
 from airflow_provider_sfbulk.client.replies.safe_text import without_values
-from airflow_provider_sfbulk.client.results.downloads import check_csv, columns_of
+from airflow_provider_sfbulk.client.results.downloads import columns_of
 from airflow_provider_sfbulk.client.waiting.jobs import ClassicJobs
 
 GONE: Final = "InvalidJob"
@@ -140,7 +140,7 @@ class ByFiles:
         for batch, result_id in (yield from self._files()):
             start = _Start()
             with suppress(_HeaderSeenError):
-                yield from self._jobs.query_result(self._job_id, batch.id, result_id, start)
+                yield from self._jobs.query_result(self._job_id, batch.id, result_id, CsvSink(start))
             return columns_of(start.header, Dialect())
         return (yield from self._selected())
 
@@ -290,8 +290,7 @@ class _Start:
         self.header = b""
         self._counter = RecordCounter(Dialect())
 
-    def start(self, reply: Reply) -> None:
-        check_csv(reply)
+    def start(self, _: Reply) -> None:
         self._counter = RecordCounter(Dialect())
 
     def write(self, data: bytes) -> None:

@@ -19,12 +19,11 @@ from airflow_provider_sfbulk.client.errors import (
     SourceError,
 )
 from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
-from airflow_provider_sfbulk.client.extract.pages import MakeSink, OtherHeaderError, fetch_page, pages
-from airflow_provider_sfbulk.client.extract.pages import Page as ReadPage
+from airflow_provider_sfbulk.client.extract.pages import MakeSink, OtherHeaderError, Page, fetch_page, pages
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobState, LineEnding, QueryOperation
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.protocol.org import describe
-from airflow_provider_sfbulk.client.results.downloads import Page
+from airflow_provider_sfbulk.client.results.downloads import PageWriter
 from airflow_provider_sfbulk.client.results.schema import (
     ColumnKind,
     ColumnType,
@@ -163,8 +162,8 @@ class Reader(Protocol):
         """Read the columns of the result."""
 
     def pages(
-        self, make_sink: MakeSink, done: Sequence[ReadPage], on_page: Callable[[ReadPage], Flow[None]] | None
-    ) -> Flow[list[ReadPage]]:
+        self, make_sink: MakeSink, done: Sequence[Page], on_page: Callable[[Page], Flow[None]] | None
+    ) -> Flow[list[Page]]:
         """Read all pages but those of ``done``; see ``extract.pages.pages``."""
 
 
@@ -188,8 +187,8 @@ class _ByPages:
         return header_columns(self._jobs, self._job)
 
     def pages(
-        self, make_sink: MakeSink, done: Sequence[ReadPage], on_page: Callable[[ReadPage], Flow[None]] | None
-    ) -> Flow[list[ReadPage]]:
+        self, make_sink: MakeSink, done: Sequence[Page], on_page: Callable[[Page], Flow[None]] | None
+    ) -> Flow[list[Page]]:
         return pages(
             self._jobs,
             self._job,
@@ -266,7 +265,7 @@ def describe_columns(jobs: QueryCalls, job: JobInfo, *, columns: tuple[str, ...]
 
 def header_columns(jobs: QueryCalls, job: JobInfo) -> Flow[tuple[str, ...]]:
     """Read the result's header, with a page of one record."""
-    header = Page(dialect_of(job))
+    header = PageWriter(dialect_of(job))
     yield from fetch_page(jobs.at(job.api_version), job.id, header, max_records=1)
     return header.columns
 

@@ -24,8 +24,7 @@ from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.settle import KINDS, Kind, Settlement
 from airflow_provider_sfbulk.client.models import BulkError, JobInfo, JobState
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
-from airflow_provider_sfbulk.client.results.result_files import REQUIRED
-from airflow_provider_sfbulk.client.results.spool import Spool
+from airflow_provider_sfbulk.client.results.result_files import JobResult
 from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule, wait_until_final
 
 __all__ = ["AsyncBulkQueryResult", "AsyncBulkResult", "BulkQueryResult", "BulkResult", "read_results"]
@@ -202,7 +201,7 @@ def read_results(jobs: IngestCalls, job: JobInfo, kind: Kind) -> Stream[Text]:
     counted: dict[Kind, int] = {}
     if job.state is JobState.JOB_COMPLETE:
         counted = {"successful": job.successful, "failed": job.failed}
-    spool = Spool(dialect_of(job), records=counted.get(kind), required=REQUIRED[kind])
+    spool = JobResult(job.id, dialect_of(job), kind, expect_records=counted.get(kind))
     yield jobs.at(job.api_version).results(job.id, KINDS[kind], spool)
     yield Give(spool.rows())
 

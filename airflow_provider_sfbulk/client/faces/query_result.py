@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
@@ -102,9 +102,8 @@ class QueryResult:
             yield Give(row for batch in sink.batches for row in batch.to_pylist())
         check_total(self.job, pages)
 
-    def _page(self, types: Iterable[ColumnType]) -> TablePage:
-        fixed = tuple(types)
-        return TablePage(dialect_of(self.job), types=lambda _: fixed)
+    def _page(self, types: Sequence[ColumnType]) -> TablePage:
+        return TablePage(dialect_of(self.job), types)
 
 
 class BulkQueryResult(Blocking, QueryResult):

@@ -270,7 +270,7 @@ class _Pass:
             if expected == 0:
                 return
             sink = JobResult(sent.job.id, dialect_of(sent.job), kind, expect_records=expected)
-            stack.callback(sink.close)
+            stack.callback(sink.discard)
             yield from self._jobs.at(sent.job.api_version).results(sent.job.id, KINDS[kind], sink)
             if sink.records:
                 results[kind] = sink

@@ -7,24 +7,25 @@ Facts (Bulk API 2.0 guide, "Get Results for a Query Job"; the last one measured 
 - A connection that ends early, a gzip stream that stops, or a maintenance page with status 200 can all look like a
   whole body to an HTTP library.
 
-So a page counts as read when the reply is CSV and carries both headers, its columns are the expected ones, the CSV ends
-whole, and it has exactly the announced records. Everything else is a ``TransportError``: the flow fetches again.
+So a page counts as read when the reply is CSV and carries both headers, its header row is the other pages'
+(``extract.pages.PageSink`` sees to that), the CSV ends whole, and it has exactly the announced records (here). Everything
+else is a ``TransportError``: the flow fetches again.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk.client.csv.decode import Blocks, RecordCounter
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.csv.spreadsheet import protected
 from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransportError
-from airflow_provider_sfbulk.client.models import FileFormat, check_locator, read_count
+from airflow_provider_sfbulk.client.models import RECORDS_HEADER, FileFormat, read_count
 from airflow_provider_sfbulk.client.parts.threads import BackgroundWriter
 from airflow_provider_sfbulk.client.results.folder import Output, OutputFile
 from airflow_provider_sfbulk.client.results.schema import ColumnType
@@ -34,61 +35,7 @@ from airflow_provider_sfbulk.client.results.writers import ROW_WRITERS, RowWrite
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Types: TypeAlias = Callable[[tuple[str, ...]], Sequence[ColumnType]]
-"""Types of a page's columns, given its header; asked once a page."""
-
-
-def all_text(columns: tuple[str, ...]) -> list[ColumnType]:
-    """Type every column as text."""
-    return [ColumnType(each) for each in columns]
-
-
-@dataclass(frozen=True)
-class PageHeaders:
-    """What a reply's headers say about the page that follows.
-
-    :param records: records of the page; None when the reply does not tell
-    :param locator: names the next page; None when this is the last
-    """
-
-    records: int | None
-    locator: str | None
-
-
-def read_page_headers(reply: Reply) -> PageHeaders:
-    """Read the headers of a Bulk API 2.0 result page.
-
-    :raises TransportError: when one is missing, or the number is none: it is not Salesforce that answered
-    :raises ProtocolError: when the locator has not the form of one
-    """
-    number = read_count(reply.headers.get("sforce-numberofrecords", ""))
-    if number is None:
-        raise TransportError(
-            "a result page without a count of its records (Sforce-NumberOfRecords)", status=reply.status
-        )
-    locator = reply.headers.get("sforce-locator", "").strip()
-    if not locator:
-        raise TransportError("a result page that does not tell what follows (Sforce-Locator)", status=reply.status)
-    # Salesforce answers the text "null", not an empty header; Data Loader takes it in any case.
-    return PageHeaders(number, None if locator.lower() == "null" else check_locator(locator))
-
-
-def no_page_headers(_: Reply) -> PageHeaders:
-    """Read the headers of a Bulk API 1.0 result file, which say nothing of what follows."""
-    return PageHeaders(None, None)
-
-
-def check_csv(reply: Reply) -> None:
-    """Check that a reply carries CSV.
-
-    :raises TransportError: when it does not, as a maintenance page with status 200
-    """
-    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if reply.status != 200 or kind != "text/csv":
-        raise TransportError(
-            f"expected text/csv, got {kind[:60]!r} with status {reply.status} (a maintenance or error page?)",
-            status=reply.status,
-        )
+TOO_MANY: Final = "set output_path, or raise max_xcom_records"
 
 
 def columns_of(header: bytes, dialect: Dialect) -> tuple[str, ...]:
@@ -118,26 +65,17 @@ class PageFile:
     columns: tuple[str, ...]
 
 
-class Page:
-    """The proof of one page, a ``wire.Sink``. By itself it keeps no row: for a look at the columns.
+class PageWriter:
+    """Counts the rows of one page and keeps them when they are proven whole: a ``Sink``. By itself it keeps none: for a
+    look at the columns.
 
     :param dialect: the job's
-    :param expect_header: the columns that the page must have, in their order; None for the first page
-    :param read_headers: reads the reply's headers; Bulk API 2.0's unless another is given
     """
 
-    def __init__(
-        self,
-        dialect: Dialect,
-        *,
-        expect_header: tuple[str, ...] | None = None,
-        read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
-    ) -> None:
+    def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._expect_header = expect_header
-        self._read_headers = read_headers
         self._counter = RecordCounter(dialect)
-        self._headers = PageHeaders(None, None)
+        self._expected: int | None = None
         self._begun = False
         self._finished = False
 
@@ -151,36 +89,19 @@ class Page:
         """Records of the page so far."""
         return self._counter.records
 
-    @property
-    def locator(self) -> str | None:
-        """Locator of the next page, None after the last; known once started."""
-        return self._headers.locator
-
     def start(self, reply: Reply) -> None:
-        """Begin anew, and read what the headers announce.
-
-        :raises TransportError: when the reply is no result page
-        """
+        """Begin anew. A reply of Bulk API 1.0 does not say how many records follow."""
         self._drop()
         self._counter = RecordCounter(self._dialect)
         self._begun = self._finished = False
-        check_csv(reply)
-        self._headers = self._read_headers(reply)
+        self._expected = read_count(reply.headers.get(RECORDS_HEADER, ""))
         self._open()
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes.
-
-        :raises TransportError: when the header is not the expected one
-        """
+        """Take the next bytes."""
         self._counter.feed(data)
         if not self._begun and self._counter.header_line:
             self._counter.check_header()
-            if self._expect_header is not None and self.columns != self._expect_header:
-                raise TransportError(
-                    f"a result page with {len(self.columns)} columns that are not the job's "
-                    f"{len(self._expect_header)}, or in another order"
-                )
             self._begun = True
             self._begin()
         self._take(data)
@@ -200,9 +121,8 @@ class Page:
 
     def _prove(self) -> None:
         self._counter.finish()
-        expected = self._headers.records
-        if expected is not None and self.records != expected:
-            raise TransportError(f"a result page with {self.records} records where {expected} were announced")
+        if self._expected is not None and self.records != self._expected:
+            raise TransportError(f"a result page with {self.records} records where {self._expected} were announced")
 
     def discard(self) -> None:
         """Drop what this try wrote. Does nothing after a :meth:`finish` that succeeded."""
@@ -225,23 +145,15 @@ class Page:
         """Forget all of this try."""
 
 
-class CsvPage(Page):
+class CsvPage(PageWriter):
     """A page as a CSV file, byte for byte as it came, its own header included.
 
     :param output: the folder
     :param name: the file's name in it
     """
 
-    def __init__(
-        self,
-        output: Output,
-        name: str,
-        dialect: Dialect,
-        *,
-        expect_header: tuple[str, ...] | None = None,
-        read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
-    ) -> None:
-        super().__init__(dialect, expect_header=expect_header, read_headers=read_headers)
+    def __init__(self, output: Output, name: str, dialect: Dialect) -> None:
+        super().__init__(dialect)
         self.file: PageFile | None = None
         """The file, once finished."""
         self._out = _OneFile(output, name)
@@ -286,21 +198,14 @@ class SpreadsheetPage(CsvPage):
         self._out.write(protected(block, self._dialect.delimiter))
 
 
-class TypedPage(Page):
+class TypedPage(PageWriter):
     """A page decoded into typed Arrow batches. Memory is that of some blocks; subclasses say where the rows go.
 
-    :param types: types of the columns; all text unless given
+    :param types: of the columns, which the page must have in this order; all text unless given
     """
 
-    def __init__(
-        self,
-        dialect: Dialect,
-        *,
-        types: Types = all_text,
-        expect_header: tuple[str, ...] | None = None,
-        read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
-    ) -> None:
-        super().__init__(dialect, expect_header=expect_header, read_headers=read_headers)
+    def __init__(self, dialect: Dialect, types: Sequence[ColumnType] = ()) -> None:
+        super().__init__(dialect)
         self._types = types
         self._blocks = Blocks(self._counter)
         self._reader: BlockReader | None = None
@@ -310,7 +215,12 @@ class TypedPage(Page):
         self._reader = None
 
     def _begin(self) -> None:
-        self._reader = BlockReader(self._types(self.columns), self._dialect)
+        types = self._types or [ColumnType(each) for each in self.columns]
+        if tuple(each.name for each in types) != self.columns:
+            raise TransportError(
+                f"a result page with {len(self.columns)} columns that are not the job's {len(types)}, or in another order"
+            )
+        self._reader = BlockReader(types, self._dialect)
         self._begin_rows(self._reader.schema)
 
     def _take(self, data: bytes) -> None:
@@ -338,28 +248,28 @@ class TypedPage(Page):
         """Keep the rows: they are proven, and there are no more."""
 
 
-class _RowsFilePage(TypedPage):
-    """A page converted into a file.
+class RowsFilePage(TypedPage):
+    """A page converted into a file. Pages of the same types have the same schema, those without records too.
 
     :param null_columns: columns that the file has beyond those of the page, all null
-    """
 
-    _format: ClassVar[FileFormat]
+    :param file_format: of the file: Parquet or JSON Lines
+    """
 
     def __init__(
         self,
         output: Output,
         name: str,
         dialect: Dialect,
+        file_format: FileFormat,
+        types: Sequence[ColumnType] = (),
         *,
-        types: Types = all_text,
-        expect_header: tuple[str, ...] | None = None,
-        read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
         null_columns: Sequence[ColumnType] = (),
     ) -> None:
-        super().__init__(dialect, types=types, expect_header=expect_header, read_headers=read_headers)
+        super().__init__(dialect, types)
         self.file: PageFile | None = None
         """The file, once finished."""
+        self._format = file_format
         self._out = _OneFile(output, name)
         self._writer: RowWriter | None = None
         self._null_columns = null_columns
@@ -368,7 +278,7 @@ class _RowsFilePage(TypedPage):
     def _begin_rows(self, schema: pa.Schema) -> None:
         self._out.open()
         if self._null_columns:
-            schema = self._schema = arrow_schema((*self._types(self.columns), *self._null_columns))
+            schema = self._schema = arrow_schema((*self._types, *self._null_columns))
         self._writer = ROW_WRITERS[self._format](self._out, schema)
 
     def _rows(self, batch: pa.RecordBatch) -> None:
@@ -388,30 +298,11 @@ class _RowsFilePage(TypedPage):
         self._out.drop()
 
 
-class ParquetPage(_RowsFilePage):
-    """A page as a Parquet file. Pages of the same types have the same schema, those without records too."""
-
-    _format = FileFormat.PARQUET
-
-
-class JsonlPage(_RowsFilePage):
-    """A page as JSON Lines, see ``formats.JsonlRows``."""
-
-    _format = FileFormat.JSONL
-
-
 class TablePage(TypedPage):
     """A page as Arrow batches in memory, for a DataFrame (``frame.data_frame``). Memory grows with the page."""
 
-    def __init__(
-        self,
-        dialect: Dialect,
-        *,
-        types: Types = all_text,
-        expect_header: tuple[str, ...] | None = None,
-        read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
-    ) -> None:
-        super().__init__(dialect, types=types, expect_header=expect_header, read_headers=read_headers)
+    def __init__(self, dialect: Dialect, types: Sequence[ColumnType] = ()) -> None:
+        super().__init__(dialect, types)
         self.batches: list[pa.RecordBatch] = []
         """The rows, once finished."""
         self.schema: pa.Schema | None = None
@@ -434,28 +325,17 @@ class RowsPage(TypedPage):
     Numbers are ``int``, ``Decimal`` or ``float`` as described, datetimes are aware UTC, null is None.
 
     :param max_records: records that the page may have
-    :param too_many: what to tell the user who has more
     """
 
-    def __init__(
-        self,
-        dialect: Dialect,
-        *,
-        max_records: int,
-        too_many: str = "set output_path, or raise max_xcom_records",
-        types: Types = all_text,
-        expect_header: tuple[str, ...] | None = None,
-        read_headers: Callable[[Reply], PageHeaders] = read_page_headers,
-    ) -> None:
-        super().__init__(dialect, types=types, expect_header=expect_header, read_headers=read_headers)
+    def __init__(self, dialect: Dialect, types: Sequence[ColumnType] = (), *, max_records: int) -> None:
+        super().__init__(dialect, types)
         self.rows: list[dict[str, Any]] = []
         """The rows, once finished."""
         self._max_records = max_records
-        self._too_many = too_many
 
     def _open(self) -> None:
         super()._open()
-        self._check(self._headers.records or 0)
+        self._check(self._expected or 0)
 
     def _take(self, data: bytes) -> None:
         self._check(self.records)
@@ -463,7 +343,7 @@ class RowsPage(TypedPage):
 
     def _check(self, records: int) -> None:
         if records > self._max_records:
-            raise SourceError(f"the query gives more than {self._max_records} records: {self._too_many}")
+            raise SourceError(f"the query gives more than {self._max_records} records: {TOO_MANY}")
 
     def _rows(self, batch: pa.RecordBatch) -> None:
         self.rows.extend(batch.to_pylist())

@@ -4,7 +4,7 @@ Facts (Bulk API 2.0 guide, "Get Job Successful / Failed / Unprocessed Record Res
 
 - Successful rows begin with ``sf__Id`` and ``sf__Created``, failed ones with ``sf__Id`` and ``sf__Error``; then come
   the uploaded columns. Unprocessed rows have the uploaded columns only. ``sf__Id`` of failed rows exists since API 53.
-- No rows: a header alone was seen; an empty body and a 204 are told of. All three mean zero rows here.
+- No rows: a header alone was seen; an empty body and a 204 have been reported. All three mean zero rows here.
 - There is no count in the reply's headers, and a body that stops between two records looks whole. Only the job's own
   counters can tell, so the flow gives what it expects of each job.
 
@@ -19,16 +19,14 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from airflow_provider_sfbulk.client.csv.decode import RecordCounter, find_dialect
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.csv.names import listed
 from airflow_provider_sfbulk.client.csv.spreadsheet import MARK
-from airflow_provider_sfbulk.client.effects import Reply
-from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
+from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.models import FileFormat
-from airflow_provider_sfbulk.client.parts.temporary import TemporaryFile
-from airflow_provider_sfbulk.client.results.downloads import check_csv, columns_of
+from airflow_provider_sfbulk.client.results.downloads import columns_of
 from airflow_provider_sfbulk.client.results.folder import Output, OutputFile
+from airflow_provider_sfbulk.client.results.spool import Spool
 from airflow_provider_sfbulk.client.results.typed import insert_column, read_text, record_errors, select_columns
 from airflow_provider_sfbulk.client.results.writers import ROW_WRITERS, RowWriter, SpreadsheetRows
 
@@ -47,86 +45,19 @@ REQUIRED: Final[Mapping[ResultKind, tuple[str, ...]]] = {
 }
 """Columns by which a result file is recognised."""
 
-_SPOOL_BYTES: Final = 1024 * 1024
-"""Bytes of one job's result that are kept in memory before they go to a temporary file. Ours."""
 
-_CHUNK_BYTES: Final = 1024 * 1024
-"""Bytes read from a spool at once."""
+class JobResult(Spool):
+    """One job's result file.
 
-
-class JobResult:
-    """One job's result file, spooled to a temporary file until it is proven whole: a ``wire.Sink``.
-
-    :param expect_records: records that the file must have by the job's counters; None when they do not tell
+    :param expect_records: records that the file must have by the job's counters; None when they cannot be trusted
     """
 
-    def __init__(
-        self,
-        job_id: str,
-        dialect: Dialect,
-        kind: ResultKind,
-        *,
-        expect_records: int | None = None,
-    ) -> None:
-        self.job_id = job_id
+    job_id: str
+
+    def __init__(self, job_id: str, dialect: Dialect, kind: ResultKind, *, expect_records: int | None = None) -> None:
+        what = f"{kind} records of job {job_id}"
+        super().__init__(dialect, records=expect_records, required=REQUIRED[kind], what=what, job_id=job_id)
         self.kind = kind
-        self.records = 0
-        """Records of the file, once finished."""
-        self.finished = False
-        self._dialect = dialect
-        self._expect_records = expect_records
-        self._counter = RecordCounter(dialect)
-        self._spool: TemporaryFile | None = None
-
-    def start(self, reply: Reply) -> None:
-        """Begin anew.
-
-        :raises TransportError: when the reply is no CSV, nor a 204
-        """
-        if self.finished:
-            raise RuntimeError("this job's result is already taken")
-        self.close()
-        self._counter = RecordCounter(self._dialect)
-        if reply.status != 204:
-            check_csv(reply)
-        self._spool = TemporaryFile(_SPOOL_BYTES)
-
-    def write(self, data: bytes) -> None:
-        """Take the next bytes."""
-        if self._spool is None:
-            raise RuntimeError("a sink is started before it is written to")
-        self._counter.feed(data)
-        self._spool.write(data)
-
-    def finish(self) -> None:
-        """Prove that the file is whole.
-
-        :raises TransportError: when it is not, has not the expected records, or is no result file of this kind
-        """
-        try:
-            self._prove()
-        except BaseException:
-            self.discard()
-            raise
-        self.finished = True
-
-    def _prove(self) -> None:
-        if self._counter.length:
-            self._counter.check_end()
-            required = REQUIRED[self.kind]
-            found = find_dialect(self._counter.header_line, self._dialect, required)
-            if found is None:
-                raise TransportError(
-                    f"the header is not that of {self.kind} records ({', '.join(required)})", job_id=self.job_id
-                )
-            self._dialect = found
-        records, expected = self._counter.records, self._expect_records
-        if expected is not None and records != expected:
-            raise TransportError(
-                f"got {records} {self.kind} records of job {self.job_id}, by its counters there are {expected}",
-                job_id=self.job_id,
-            )
-        self.records = records
 
     def check_columns(self, sent: Sequence[str]) -> None:
         """Hold the columns against those that were uploaded. Names match in any order and case.
@@ -153,26 +84,11 @@ class JobResult:
                 job_id=self.job_id,
             )
 
-    def discard(self) -> None:
-        """Drop what this try wrote. Does nothing after a :meth:`finish` that succeeded."""
-        if not self.finished:
-            self.records = 0
-            self.close()
-
-    def close(self) -> None:
-        """Give the temporary file back."""
-        if self._spool is not None:
-            self._spool.close()
-            self._spool = None
-
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Read the proven rows, all values text; at least one batch when there is a header."""
-        if self._spool is not None and self._counter.length:
-            self._spool.seek(0)
-            yield from read_text(iter(self._read, b""), self._dialect)
-
-    def _read(self) -> bytes:
-        return self._spool.read(_CHUNK_BYTES) if self._spool is not None else b""
+        if self._counter.length:
+            self._opened().seek(0)
+            yield from read_text(self._chunks(), self._dialect)
 
 
 def error_codes(result: JobResult) -> list[str]:

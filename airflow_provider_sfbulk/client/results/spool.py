@@ -51,15 +51,31 @@ class Spool(OnDisk):
     :param dialect: the job's
     :param records: records that the file must have; when None, what the reply's ``Sforce-NumberOfRecords`` says, if any
     :param required: columns that the header must have
+    :param what: what is in it, and ``job_id`` whose it is, for messages
     """
 
-    def __init__(self, dialect: Dialect, *, records: int | None = None, required: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        records: int | None = None,
+        required: Collection[str] = (),
+        what: str = "records",
+        job_id: str | None = None,
+    ) -> None:
+        self.job_id = job_id
         self._given = dialect
         self._dialect = dialect
         self._records = records
         self._required = required
+        self._what = what
         self._expected: int | None = None
         self._counter = RecordCounter(dialect)
+
+    @property
+    def records(self) -> int:
+        """Records of the file so far."""
+        return self._counter.records
 
     def start(self, reply: Reply) -> None:
         """Begin anew."""
@@ -78,14 +94,14 @@ class Spool(OnDisk):
 
         :raises TransportError: it is not whole, is no such file, or has not as many records as it must
         """
-        if self._counter.length:  # no rows: a header alone was seen, nothing at all is told of
-            self._counter.finish()
+        if self._counter.length:  # no rows: a header alone was seen, an empty body has been reported
+            self._counter.check_end()
             found = find_dialect(self._counter.header_line, self._given, self._required)
             if found is None:
-                raise TransportError(f"the header has not the columns {', '.join(self._required)}")
+                raise TransportError(f"the first line is not the header of {self._what}", job_id=self.job_id)
             self._dialect = found
-        if self._expected not in (None, self._counter.records):
-            raise TransportError(f"{self._counter.records} records came in place of {self._expected}")
+        if self._expected not in (None, self.records):
+            raise TransportError(f"{self.records} {self._what} came instead of {self._expected}", job_id=self.job_id)
 
     def rows(self) -> Iterator[dict[str, str]]:
         """Read the rows, once: the file goes with them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +51,8 @@ def fetched(kind, reply=CSV, chunks=(), *, dialect=COMMA, job_id="1", expect_rec
     """Take a job's result file in, whole."""
     result = JobResult(job_id, dialect, kind, expect_records=expect_records)
     pour(result, reply, list(chunks))
-    with closing(result):
-        yield result
+    yield result
+    result.discard()
 
 
 def add(file, kind, reply=CSV, chunks=(), **kwargs):
@@ -167,15 +167,13 @@ def test_a_result_that_was_cut_off_is_refused_and_may_be_fetched_again(end):
     assert is_refused(result, CSV, SUCCESSFUL[:end])
     pour(result, CSV, [SUCCESSFUL])
     assert result.records == 2
-    with closing(result):
-        (batch,) = [batch for batch in result.batches() if batch.num_rows]
+    (batch,) = [batch for batch in result.batches() if batch.num_rows]
     assert batch.column(0).to_pylist() == ["0038d00000KpQrSAAV", "0038d00000KpQrTAAV"]
 
 
 @pytest.mark.parametrize(
     ("reply", "body"),
     [
-        (page_reply(None, None, "text/html"), SUCCESSFUL),
         (CSV, b"<html>\n"),
         (CSV, b'"Id","Name"\n"1","2"\n'),
         (CSV, FAILED),
@@ -224,7 +222,6 @@ def test_codes_are_read_in_the_files_order():
     assert is_refused(result, CSV, FAILED[: FAILED.rindex(b"\n", 0, -1) + 1])
     assert is_refused(result, Reply(204), b"")
     pour(result, CSV, [FAILED])
-    with closing(result):
-        assert error_codes(result) == ["REQUIRED_FIELD_MISSING", "UNABLE_TO_LOCK_ROW", "REQUIRED_FIELD_MISSING"]
+    assert error_codes(result) == ["REQUIRED_FIELD_MISSING", "UNABLE_TO_LOCK_ROW", "REQUIRED_FIELD_MISSING"]
     with fetched("failed", Reply(204)) as nothing:
         assert error_codes(nothing) == []
