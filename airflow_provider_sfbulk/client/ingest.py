@@ -26,8 +26,7 @@ from airflow_provider_sfbulk.client.faces.given import (
 from airflow_provider_sfbulk.client.faces.job_calls import JobMethods, OnProgress, Timeout, Waiting
 from airflow_provider_sfbulk.client.faces.options import JobOptions, RuleOptions
 from airflow_provider_sfbulk.client.load import fill as ingest
-from airflow_provider_sfbulk.client.load.settle import Kind
-from airflow_provider_sfbulk.client.models import JobInfo, LineEnding, Operation
+from airflow_provider_sfbulk.client.models import JobInfo, LineEnding, Operation, ResultKind
 from airflow_provider_sfbulk.client.parts.fit import fit
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, split
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
@@ -137,7 +136,7 @@ class IngestMethods(JobMethods):
         """Read the records that Salesforce never tried, of a job that failed or was aborted."""
         return self._results(job_id, "unprocessed")
 
-    def _results(self, job_id: str, kind: Kind) -> Stream[dict[str, str]]:
+    def _results(self, job_id: str, kind: ResultKind) -> Stream[dict[str, str]]:
         job: JobInfo = yield self._ingest.get(job_id)
         yield from read_results(self._ingest, job, kind)
 

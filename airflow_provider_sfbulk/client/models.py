@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self, TypeAlias
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
 from airflow_provider_sfbulk.client.replies.safe_text import fit
@@ -20,6 +20,10 @@ _API_VERSION: Final = re.compile(r"([0-9]{1,3})(?:\.[0-9])?")
 RECORDS_HEADER: Final = "sforce-numberofrecords"
 MOST: Final = 2**63 - 1
 """Records or milliseconds at most: Salesforce's own counters are no wider."""
+
+ResultKind: TypeAlias = Literal["successful", "failed", "unprocessed"]
+RESULT_KINDS: Final[tuple[ResultKind, ...]] = ("successful", "failed", "unprocessed")
+"""What becomes of a record of an ingest job."""
 
 _COUNT_DIGITS: Final = 15
 _ID: Final = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")

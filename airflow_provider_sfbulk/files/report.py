@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sfbulk.client.bulk1 import load as load1
-from airflow_provider_sfbulk.client.load.settle import KINDS, Kind
-from airflow_provider_sfbulk.client.models import FileFormat
+from airflow_provider_sfbulk.client.models import RESULT_KINDS, FileFormat, ResultKind
 from airflow_provider_sfbulk.client.results.result_files import ResultFile
 
 if TYPE_CHECKING:
-    from airflow_provider_sfbulk.client.load.outcome import Outcome, PartEnd
+    from airflow_provider_sfbulk.client.load.outcome import Outcome
+    from airflow_provider_sfbulk.client.load.part_end import PartEnd
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
 
 
@@ -25,7 +25,7 @@ class Report:
     :param conn_id: connection of the storage they are in
     """
 
-    files: dict[Kind, list[str]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    files: dict[ResultKind, list[str]] = field(default_factory=lambda: {kind: [] for kind in RESULT_KINDS})
     manifest: str | None = None
     conn_id: str | None = None
 
@@ -39,13 +39,13 @@ class ReportFiles:
 
     def __init__(self, folder: TaskFolder, results_format: FileFormat, *, spreadsheet_safe: bool = False) -> None:
         self._folder = folder
-        self.by_kind: dict[Kind, ResultFile] = {
+        self.by_kind: dict[ResultKind, ResultFile] = {
             kind: ResultFile(
                 folder.output, f"{kind}.{results_format}", kind, results_format, spreadsheet_safe=spreadsheet_safe
             )
-            for kind in KINDS
+            for kind in RESULT_KINDS
         }
-        self._names = {kind: f"{kind}.{results_format}" for kind in KINDS}
+        self._names = {kind: f"{kind}.{results_format}" for kind in RESULT_KINDS}
 
     def commit(self, outcome: Outcome, *, sobject: str, operation: str, verify: Callable[[], None]) -> Report:
         """Make the files visible, the manifest last.
@@ -69,7 +69,7 @@ class ReportFiles:
         manifest = {
             "sobject": sobject,
             "operation": operation,
-            "counts": {kind: outcome.counts[kind] for kind in KINDS},
+            "counts": {kind: outcome.counts[kind] for kind in RESULT_KINDS},
             "errors": dict(outcome.errors),
             "files": report.files,
             "jobs": _jobs(outcome.jobs),

@@ -29,8 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.load.settle import KINDS
-from airflow_provider_sfbulk.client.models import FileFormat
+from airflow_provider_sfbulk.client.models import RESULT_KINDS, FileFormat
 from airflow_provider_sfbulk.files.paths import AnyPath, Location, locate
 from airflow_provider_sfbulk.files.storage import open_folder
 
@@ -49,7 +48,7 @@ FORMAT_VERSION: Final = 1
 PART: Final = rf"part-[0-9A-Za-z]{{15,18}}(?:-[0-9a-f]+)?-[0-9]{{5,}}\.(?:{'|'.join(FileFormat)})"
 """Names of an extract's files; earlier versions had no setup in it."""
 
-RESULT_NAMES: Final = frozenset(f"{kind}.{suffix}" for kind in KINDS for suffix in FileFormat)
+RESULT_NAMES: Final = frozenset(f"{kind}.{suffix}" for kind in RESULT_KINDS for suffix in FileFormat)
 """Names of result files."""
 
 _SHOWN: Final = re.compile(rf"{PART}|{'|'.join(map(re.escape, sorted(RESULT_NAMES)))}")
@@ -169,7 +168,7 @@ class TaskFolder:
 
     def claim_for_results(self, results_format: str) -> None:
         """Say that this try will write result files; see :meth:`claim`."""
-        self.claim(may_show={f"{kind}.{results_format}" for kind in KINDS})
+        self.claim(may_show={f"{kind}.{results_format}" for kind in RESULT_KINDS})
 
     def finish(self, manifest: Mapping[str, Any]) -> str:
         """Write the manifest.

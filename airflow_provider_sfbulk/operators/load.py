@@ -22,9 +22,8 @@ from airflow_provider_sfbulk.client.load.fingerprints import RowForm
 from airflow_provider_sfbulk.client.load.outcome import Input, Outcome, find_outcome
 from airflow_provider_sfbulk.client.load.resend import RowsToResend
 from airflow_provider_sfbulk.client.load.rounds import PartLimits, ResendRule, Round, recorded_rounds
-from airflow_provider_sfbulk.client.load.settle import KINDS
 from airflow_provider_sfbulk.client.load.still import wait_until_still
-from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, JobType, Operation
+from airflow_provider_sfbulk.client.models import RESULT_KINDS, FileFormat, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.parts.split import Part
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
@@ -231,12 +230,15 @@ class Load:
         total = sum(part.records for part in rounds[0].parts)
         log.info(
             "%s records sent in %s job(s): %s saved, %s failed, %s not processed",
-            *(f"{count:,}" for count in (total, len(outcome.job_ids), *(outcome.counts[kind] for kind in KINDS))),
+            *(
+                f"{count:,}"
+                for count in (total, len(outcome.job_ids), *(outcome.counts[kind] for kind in RESULT_KINDS))
+            ),
         )
         self._try.reporter.found(
-            {kind: outcome.counts[kind] for kind in KINDS},
+            {kind: outcome.counts[kind] for kind in RESULT_KINDS},
             errors=outcome.errors,
-            files={kind: report.files[kind] for kind in KINDS},
+            files={kind: report.files[kind] for kind in RESULT_KINDS},
             manifest=report.manifest,
         )
         self._count(outcome)
@@ -265,7 +267,9 @@ class Load:
             finally:
                 files.discard()
         self._try.reporter.found(
-            dict.fromkeys(KINDS, 0), files={kind: report.files[kind] for kind in KINDS}, manifest=report.manifest
+            dict.fromkeys(RESULT_KINDS, 0),
+            files={kind: report.files[kind] for kind in RESULT_KINDS},
+            manifest=report.manifest,
         )
         summary = self._summary(outcome, report)
         self._ledger.finish(summary)
@@ -291,7 +295,7 @@ class Load:
             columns=field_types(self._describe, names),
             records=outcome.counts["successful"],
         )
-        counts: dict[str, int] = {kind: outcome.counts[kind] for kind in KINDS}
+        counts: dict[str, int] = {kind: outcome.counts[kind] for kind in RESULT_KINDS}
         facts = {"operation": self._options.operation, **counts, "errors": dict(outcome.errors)}
         return Lineage(address, list(outcome.job_ids), inputs, [saved], statement=self._options.sql, facts=facts)
 
@@ -300,7 +304,7 @@ class Load:
         judged = self._ledger.judged_round
         new = [sent.job for number, sent in outcome.jobs if judged is None or number > judged]
         if new:
-            counts: dict[str, int] = {kind: outcome.counts[kind] for kind in KINDS}
+            counts: dict[str, int] = {kind: outcome.counts[kind] for kind in RESULT_KINDS}
             if judged is not None:
                 counts["successful"] = sum(job.successful for job in new)
             count_load(counts, outcome.errors, new, tags=self._options.metric_tags)

@@ -270,7 +270,9 @@ def test_a_result_file_that_lacks_a_row_is_fetched_again(client, org, broken):
     broken("ingest.successful", without_last_row, times=2)
     assert len(list(client.ingest.successful_results(job_id))) == 5
     broken("ingest.successful", without_last_row)
-    with pytest.raises(errors.TransportError, match=r"4 (successful )?records (of job [0-9A-Za-z]+ )?came instead of 5"):
+    with pytest.raises(
+        errors.TransportError, match=r"4 (successful )?records (of job [0-9A-Za-z]+ )?came instead of 5"
+    ):
         client.ingest.successful_results(job_id)
 
 
@@ -280,7 +282,9 @@ def test_a_page_that_lacks_a_row_is_fetched_again(client, org, broken):
     broken("query.results", without_last_row, times=2)
     assert len(list(result)) == 5
     broken("query.results", without_last_row)
-    with pytest.raises(errors.TransportError, match=r"4 (successful )?records (of job [0-9A-Za-z]+ )?came instead of 5"):
+    with pytest.raises(
+        errors.TransportError, match=r"4 (successful )?records (of job [0-9A-Za-z]+ )?came instead of 5"
+    ):
         list(client.query.results(result.job.id))
 
 

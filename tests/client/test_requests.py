@@ -18,7 +18,7 @@ from airflow_provider_sfbulk.client.bulk1.waiting import batches_with_rows, wait
 from airflow_provider_sfbulk.client.effects import Authorize, Body, Fetch, Flow, Reply, Request, Send, Token
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE
-from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls, ResultKind
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.waiting.wait import Schedule
 from tests.client.protocol.by_hand import CSV, JOB_ID, Hand, Kept, job, ok
@@ -71,17 +71,17 @@ CALLS: Final[dict[str, tuple[Callable[[], Flow[Any]], tuple[str, str, str], str]
         "application/json",
     ),
     "results": (
-        lambda: INGEST.results(JOB_ID, ResultKind.SUCCESSFUL, Kept()),
+        lambda: INGEST.results(JOB_ID, "successful", Kept()),
         ("GET", f"{V66}/jobs/ingest/{JOB_ID}/successfulResults", ""),
         "text/csv",
     ),
     "failed": (
-        lambda: INGEST.results(JOB_ID, ResultKind.FAILED, Kept()),
+        lambda: INGEST.results(JOB_ID, "failed", Kept()),
         ("GET", f"{V66}/jobs/ingest/{JOB_ID}/failedResults", ""),
         "text/csv",
     ),
     "unprocessed": (
-        lambda: INGEST.results(JOB_ID, ResultKind.UNPROCESSED, Kept()),
+        lambda: INGEST.results(JOB_ID, "unprocessed", Kept()),
         ("GET", f"{V66}/jobs/ingest/{JOB_ID}/unprocessedrecords", ""),
         "text/csv",
     ),
@@ -348,5 +348,5 @@ def test_the_package_is_typed_and_checked_strictly() -> None:
 def test_results_are_text_with_line_breaks_and_quotes_kept() -> None:
     sink = Kept()
     reply = Reply(200, CSV, b'"sf__Id","Name"\n"001","a ""b""\nc"\n')
-    Hand([reply]).run(INGEST.results(JOB_ID, ResultKind.SUCCESSFUL, sink))
+    Hand([reply]).run(INGEST.results(JOB_ID, "successful", sink))
     assert sink.data == reply.body

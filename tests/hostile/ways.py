@@ -19,7 +19,7 @@ from airflow_provider_sfbulk.client.ingest import IngestApi
 from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.parts.split import split
 from airflow_provider_sfbulk.client.parts.stream import Rules
-from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls, ResultKind
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.protocol.org import read_limits, versions
 from airflow_provider_sfbulk.client.results.spool import Spool
 from airflow_provider_sfbulk.client.settings import Settings
@@ -85,7 +85,7 @@ CALLS: Final[Mapping[str, Callable[[Endless], Any]]] = {
     "delete": lambda hand: hand.run(IngestCalls("66.0").delete(JOB_ID)),
     "list": lambda hand: list(IngestApi(hand).list_jobs()),
     "states": lambda hand: hand.run(IngestCalls("66.0").list_states()),
-    "results": lambda hand: hand.run(IngestCalls("66.0").results(JOB_ID, ResultKind.FAILED, _spool())),
+    "results": lambda hand: hand.run(IngestCalls("66.0").results(JOB_ID, "failed", _spool())),
     "failed results": lambda hand: list(IngestApi(hand).failed_results(JOB_ID)),
     "pages": lambda hand: hand.run(pages(QueryCalls("66.0"), _job(), lambda _: _spool())),
     "result pages": lambda hand: hand.run(result_pages(QueryCalls("66.0"), JOB_ID)),

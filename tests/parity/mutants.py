@@ -54,8 +54,8 @@ MUTANTS: Final = (
         "failed counts what was saved",
         "K4.6",
         "client.faces.bulk_result",
-        'return self._settled().count("failed")',
-        'return self._settled().count("successful")',
+        'return self._count("failed")',
+        'return self._count("successful")',
     ),
     _m(
         "a failed job has no error",

@@ -12,7 +12,7 @@ from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.effects import Body, Flow
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.load import fill as ingest
-from airflow_provider_sfbulk.client.load.settle import Settlement
+from airflow_provider_sfbulk.client.load.part_end import part_ends
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, Spool
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
@@ -93,7 +93,7 @@ class Task:
             ledger.resume()
             filled = yield from ingest.recorded()
         infos = yield from wait_until_final(jobs, [each.job_id for each in filled])
-        Settlement.of(filled, infos)
+        part_ends(filled, infos)
         for info in infos:
             check_complete(info)
         ledger.finish()

@@ -64,7 +64,7 @@ MADE_WITH_DATA: Final = """\
             pass
 """
 NAMES: Final = """\
-    planned = {kind: [self._names[kind]] for kind in KINDS if outcome.counts[kind]}
+    planned = {kind: [self._names[kind]] for kind in RESULT_KINDS if outcome.counts[kind]}
     self._folder.finish({"files": planned, "counts": dict(outcome.counts)})
 """
 PAGES: Final = """\

@@ -29,8 +29,7 @@ from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.effects import Body, Flow
 from airflow_provider_sfbulk.client.errors import ProtocolError, RequestRefusedError
 from airflow_provider_sfbulk.client.load.rounds import DOUBT
-from airflow_provider_sfbulk.client.load.settle import Kind
-from airflow_provider_sfbulk.client.models import BulkError, ColumnDelimiter, JobInfo, JobState, LineEnding
+from airflow_provider_sfbulk.client.models import BulkError, ColumnDelimiter, JobInfo, JobState, LineEnding, ResultKind
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, Spool
 from airflow_provider_sfbulk.client.results.typed import insert_column, read_text
 
@@ -46,7 +45,7 @@ class BatchOutcome:
 
     results: Sequence[RecordResult]
 
-    def places(self, kind: Kind) -> NDArray[np.int64]:
+    def places(self, kind: ResultKind) -> NDArray[np.int64]:
         """Give the places, from 0, of the records of that kind."""
         return np.flatnonzero([_kind(each) == kind for each in self.results]).astype(np.int64)
 
@@ -57,7 +56,7 @@ class BatchOutcome:
         return [each.errors[0].status_code if each.errors else "" for each in failed]
 
 
-def _kind(result: RecordResult) -> Kind:
+def _kind(result: RecordResult) -> ResultKind:
     if result.success:
         return "successful"
     return "failed" if result.processed else "unprocessed"
@@ -139,7 +138,7 @@ class BatchRows:
     """
 
     def __init__(
-        self, job_id: str, kind: Kind, part: Part, results: Sequence[RecordResult], places: NDArray[np.int64]
+        self, job_id: str, kind: ResultKind, part: Part, results: Sequence[RecordResult], places: NDArray[np.int64]
     ) -> None:
         self.job_id = job_id
         self.kind = kind

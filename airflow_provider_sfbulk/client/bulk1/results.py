@@ -86,7 +86,7 @@ class Bulk1LoadResult:
     def batches(self) -> list[BatchInfo]:
         """The final batches, in the order of the records; waits for them if that was not done yet."""
         if self._batches is None:
-            self._settle_now()
+            self._wait_now()
         assert self._batches is not None
         return self._batches
 
@@ -144,7 +144,7 @@ class Bulk1LoadResult:
             outcome: BatchOutcome = yield read_outcome(self._jobs, sent, as_job(batch))
             yield Give(outcome.results)
 
-    def _settle_now(self) -> None:
+    def _wait_now(self) -> None:
         raise NotImplementedError
 
 
@@ -175,7 +175,7 @@ class Bulk1Result(Blocking, Bulk1LoadResult):
     def __iter__(self) -> Iterator[RecordResult]:
         return drained(self._client, self._rows())
 
-    def _settle_now(self) -> None:
+    def _wait_now(self) -> None:
         self._client.run(self.waited())
 
 
@@ -200,7 +200,7 @@ class AsyncBulk1Result(Asynchronous, Bulk1LoadResult):
     def __aiter__(self) -> AsyncIterator[RecordResult]:
         return drained_beside(self._client, self._rows())
 
-    def _settle_now(self) -> None:
+    def _wait_now(self) -> None:
         raise RuntimeError("the batches have not been waited for: await result.wait() first")
 
 

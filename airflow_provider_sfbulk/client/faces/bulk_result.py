@@ -21,8 +21,8 @@ from airflow_provider_sfbulk.client.faces.job_calls import OnProgress, Timeout, 
 from airflow_provider_sfbulk.client.faces.query_result import AsyncBulkQueryResult, BulkQueryResult
 from airflow_provider_sfbulk.client.faces.rows import rows
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
-from airflow_provider_sfbulk.client.load.settle import KINDS, Kind, Settlement
-from airflow_provider_sfbulk.client.models import BulkError, JobInfo, JobState
+from airflow_provider_sfbulk.client.load.part_end import PartEnd, part_ends
+from airflow_provider_sfbulk.client.models import BulkError, JobInfo, JobState, ResultKind
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.results.result_files import JobResult
 from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule, wait_until_final
@@ -48,12 +48,12 @@ class LoadResult:
         self._jobs = IngestCalls(client.api_version)
         self._filled = filled
         self._waits = waiting
-        self._settlement: Settlement | None = None
+        self._ends: list[PartEnd] | None = None
 
     def waited(self, waiting: Waiting | None = None) -> Flow[Self]:
         """Wait until all jobs are final."""
         infos = yield from wait_until_final(self._jobs, self.job_ids, **(waiting or self._waits).options())
-        self._settlement = Settlement.of(self._filled, infos)
+        self._ends = part_ends(self._filled, infos)
         return self
 
     @property
@@ -64,7 +64,7 @@ class LoadResult:
     @property
     def jobs(self) -> list[JobInfo]:
         """The final jobs, in the order of the records; waits for them if that was not done yet."""
-        return [each.job for each in self._settled().parts]
+        return [each.job for each in self._waited()]
 
     @property
     def job(self) -> JobInfo:
@@ -84,22 +84,22 @@ class LoadResult:
     @property
     def successful_count(self) -> int:
         """Records that were saved."""
-        return self._settled().count("successful")
+        return self._count("successful")
 
     @property
     def failed_count(self) -> int:
         """Records that failed."""
-        return self._settled().count("failed")
+        return self._count("failed")
 
     @property
     def unprocessed_count(self) -> int:
         """Records that Salesforce never tried."""
-        return self._settled().count("unprocessed")
+        return self._count("unprocessed")
 
     @property
     def total_count(self) -> int:
         """Records that were sent."""
-        return self._settled().records
+        return sum(each.part.records for each in self._waited())
 
     @property
     def success_rate(self) -> float:
@@ -134,24 +134,27 @@ class LoadResult:
 
         return (lambda: self.failed_count + len(ended_badly)), read
 
-    def _settled(self) -> Settlement:
-        if self._settlement is None:
-            self._settle_now()
-        assert self._settlement is not None
-        return self._settlement
+    def _waited(self) -> list[PartEnd]:
+        if self._ends is None:
+            self._wait_now()
+        assert self._ends is not None
+        return self._ends
 
-    def _settle_now(self) -> None:
+    def _count(self, kind: ResultKind) -> int:
+        return sum(each.count(kind) for each in self._waited())
+
+    def _wait_now(self) -> None:
         raise NotImplementedError
 
-    def _records(self, kind: Kind) -> Stream[Text]:
-        for each in self._settled().parts:
+    def _records(self, kind: ResultKind) -> Stream[Text]:
+        for each in self._waited():
             if each.count(kind):
                 yield from read_results(self._jobs, each.job, kind)
 
     def _by_job(self) -> Stream[Self]:
         """Give a result for each job, as they finish."""
         left = {each.job_id: each for each in self._filled}
-        ended: list[JobInfo] = [] if self._settlement is None else [each.job for each in self._settlement.parts]
+        ended: list[JobInfo] = [each.job for each in self._ends or ()]
         tell = self._waits.on_progress
 
         def note(job: JobInfo) -> None:
@@ -167,7 +170,7 @@ class LoadResult:
                 yield wait.until(lambda: bool(ended))
             for job in ended:
                 one = type(self)(self._client, [left.pop(job.id)], self._waits)
-                one._settlement = Settlement.of(one._filled, [job])
+                one._ends = part_ends(one._filled, [job])
                 yield Give([one])
             ended.clear()
 
@@ -195,14 +198,14 @@ class Paused:
             pass
 
 
-def read_results(jobs: IngestCalls, job: JobInfo, kind: Kind) -> Stream[Text]:
+def read_results(jobs: IngestCalls, job: JobInfo, kind: ResultKind) -> Stream[Text]:
     """Read one result file of a job, proven whole against the job's counters before its first row is given."""
     # Of a job that did not complete the counters may lag behind the files, and nothing counts the unprocessed records.
-    counted: dict[Kind, int] = {}
+    counted: dict[ResultKind, int] = {}
     if job.state is JobState.JOB_COMPLETE:
         counted = {"successful": job.successful, "failed": job.failed}
     spool = JobResult(job.id, dialect_of(job), kind, expect_records=counted.get(kind))
-    yield jobs.at(job.api_version).results(job.id, KINDS[kind], spool)
+    yield jobs.at(job.api_version).results(job.id, kind, spool)
     yield Give(spool.rows())
 
 
@@ -235,7 +238,7 @@ class BulkResult(Blocking, LoadResult):
     def __iter__(self) -> Iterator[BulkResult]:
         return drained(self._client, self._by_job())
 
-    def _settle_now(self) -> None:
+    def _wait_now(self) -> None:
         self._client.run(self.waited())
 
 
@@ -255,5 +258,5 @@ class AsyncBulkResult(Asynchronous, LoadResult):
     def __aiter__(self) -> AsyncIterator[AsyncBulkResult]:
         return drained_beside(self._client, self._by_job())
 
-    def _settle_now(self) -> None:
+    def _wait_now(self) -> None:
         raise RuntimeError("the jobs have not been waited for: await result.wait() first")

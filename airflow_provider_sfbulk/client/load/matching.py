@@ -25,21 +25,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from airflow_provider_sfbulk.client.load.fingerprints import Digests, Fingerprints
-
-if TYPE_CHECKING:
-    from airflow_provider_sfbulk.client.results.result_files import ResultKind
+from airflow_provider_sfbulk.client.models import RESULT_KINDS, ResultKind
 
 Indexes: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
-
-_KINDS: Final[tuple[ResultKind, ...]] = ("successful", "failed", "unprocessed")
-"""In the order in which they may claim a row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +56,7 @@ def match(rows: Fingerprints, results: Mapping[ResultKind, Fingerprints]) -> Mat
     :param rows: of the part, in its order
     :param results: of the result files of the part's job; kinds that were not asked for are left out
     """
-    kinds = [kind for kind in _KINDS if kind in results]
+    kinds = [kind for kind in RESULT_KINDS if kind in results]
     parts = [rows, *(results[kind] for kind in kinds)]
     pairs = _Pairs([len(part) for part in parts], _ids([part.values for part in parts]))
     keys = None if rows.keys is None else _ids([_keys(part) for part in parts])

@@ -36,11 +36,11 @@ from airflow_provider_sfbulk.client.errors import InputChangedError, ProtocolErr
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.fingerprints import RowForm, fingerprint
 from airflow_provider_sfbulk.client.load.matching import match
+from airflow_provider_sfbulk.client.load.part_end import PartEnd
 from airflow_provider_sfbulk.client.load.pick import records_at
 from airflow_provider_sfbulk.client.load.resend import NumberedPart, RowsToResend
 from airflow_provider_sfbulk.client.load.rounds import ResendRule, Round, is_refused_input
-from airflow_provider_sfbulk.client.load.settle import KINDS, Kind
-from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.models import RESULT_KINDS, JobInfo, ResultKind
 from airflow_provider_sfbulk.client.parts.split import Part
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.results.result_files import JobResult, ResultFile, error_codes
@@ -50,25 +50,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PartEnd:
-    """A part of a round, and the final state of its job."""
-
-    part: UploadedPart
-    job: JobInfo
-
-    @property
-    def counters_are_final(self) -> bool:
-        """Whether the job's own counters tell what became of its records."""
-        return self.job.state is JobState.JOB_COMPLETE and self.job.processed == self.part.records
-
-    def expected(self, kind: Kind) -> int | None:
-        """Records of that kind by the job's counters; None when these do not tell."""
-        if not self.counters_are_final:
-            return None
-        return {"successful": self.job.successful, "failed": self.job.failed, "unprocessed": 0}[kind]
 
 
 @dataclass(frozen=True)
@@ -83,7 +64,7 @@ class Input:
     form: Callable[[Sequence[str]], RowForm]
 
 
-Files: TypeAlias = Mapping[Kind, ResultFile]
+Files: TypeAlias = Mapping[ResultKind, ResultFile]
 
 
 @dataclass
@@ -96,7 +77,7 @@ class Outcome:
     :param again: the records of the next round; None when there is none to be sent
     """
 
-    counts: Counter[Kind] = field(default_factory=Counter)
+    counts: Counter[ResultKind] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     jobs: list[tuple[int, PartEnd]] = field(default_factory=list)
     again: RowsToResend | None = None
@@ -263,15 +244,15 @@ class _Pass:
         log.warning("the rows of the results cannot be numbered: %s", self._unreadable)
 
     def _part(self, number: int, sent: PartEnd, numbered: NumberedPart | None, stack: ExitStack) -> Flow[None]:
-        results: dict[Kind, JobResult] = {}
+        results: dict[ResultKind, JobResult] = {}
 
-        def fetch(kind: Kind) -> Flow[None]:
+        def fetch(kind: ResultKind) -> Flow[None]:
             expected = sent.expected(kind)
             if expected == 0:
                 return
             sink = JobResult(sent.job.id, dialect_of(sent.job), kind, expect_records=expected)
             stack.callback(sink.discard)
-            yield from self._jobs.at(sent.job.api_version).results(sent.job.id, KINDS[kind], sink)
+            yield from self._jobs.at(sent.job.api_version).results(sent.job.id, kind, sink)
             if sink.records:
                 results[kind] = sink
 
@@ -306,7 +287,7 @@ class _Pass:
             return
         jobs = Bulk1Calls(self._jobs.api_version)
         outcome: BatchOutcome = yield from read_outcome(jobs, batch, sent.job)
-        indexes = {kind: places for kind in KINDS if len(places := outcome.places(kind))}
+        indexes = {kind: places for kind in RESULT_KINDS if len(places := outcome.places(kind))}
         next_round = {
             kind: np.zeros(len(places), dtype=np.int64)
             if kind == "successful"
@@ -328,7 +309,7 @@ class _Pass:
         self._count(next_round, outcome.codes)
 
     def _destinations(
-        self, number: int, sent: PartEnd, kind: Kind, records: int, codes: Sequence[str]
+        self, number: int, sent: PartEnd, kind: ResultKind, records: int, codes: Sequence[str]
     ) -> NDArray[np.int64]:
         """Tell for each row of a kind which later round takes it up; 0 for none.
 
@@ -343,8 +324,8 @@ class _Pass:
         return np.fromiter((places[code] for code in codes), dtype=np.int64, count=len(codes))
 
     @staticmethod
-    def _check_sum(sent: PartEnd, results: Mapping[Kind, JobResult]) -> None:
-        found = {kind: results[kind].records if kind in results else 0 for kind in KINDS}
+    def _check_sum(sent: PartEnd, results: Mapping[ResultKind, JobResult]) -> None:
+        found = {kind: results[kind].records if kind in results else 0 for kind in RESULT_KINDS}
         if sum(found.values()) != sent.part.records:
             raise ProtocolError(
                 f"job {sent.job.id} ({sent.job.state}) does not reconcile: {sent.part.records} records were uploaded, its "
@@ -354,8 +335,8 @@ class _Pass:
             )
 
     def _match(
-        self, results: Mapping[Kind, JobResult], numbered: NumberedPart | None
-    ) -> Mapping[Kind, NDArray[np.int64]]:
+        self, results: Mapping[ResultKind, JobResult], numbered: NumberedPart | None
+    ) -> Mapping[ResultKind, NDArray[np.int64]]:
         """Tell for each row of the results which row of the part it is, from 0; -1 when that cannot be told."""
         if numbered is None or self._given is None or not results:
             return {}
@@ -370,8 +351,8 @@ class _Pass:
         self,
         sent: PartEnd,
         numbered: NumberedPart | None,
-        next_round: dict[Kind, NDArray[np.int64]],
-        indexes: Mapping[Kind, NDArray[np.int64]],
+        next_round: dict[ResultKind, NDArray[np.int64]],
+        indexes: Mapping[ResultKind, NDArray[np.int64]],
     ) -> None:
         """Put rows that a later round takes up to its others. Those that cannot be told apart stay where they are."""
         if not any(places.any() for places in next_round.values()):
@@ -399,7 +380,7 @@ class _Pass:
             blocks = records_at(numbered.part.body.chunks(), numbered.part.dialect, rows)
             self._to_resend[place].add(columns, numbered.part.dialect, blocks, numbered.numbers[rows])
 
-    def _count(self, next_round: Mapping[Kind, NDArray[np.int64]], codes: Sequence[str]) -> None:
+    def _count(self, next_round: Mapping[ResultKind, NDArray[np.int64]], codes: Sequence[str]) -> None:
         for kind, places in next_round.items():
             stays = places == 0
             self.outcome.counts[kind] += int(stays.sum())

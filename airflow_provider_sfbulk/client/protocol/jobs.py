@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import partial
 from typing import Any, ClassVar, Final, Self
 
@@ -30,6 +29,7 @@ from airflow_provider_sfbulk.client.models import (
     JobType,
     LineEnding,
     QueryOperation,
+    ResultKind,
     check_id,
     check_locator,
 )
@@ -40,15 +40,12 @@ from airflow_provider_sfbulk.client.protocol.spec import IngestSpec, member
 from airflow_provider_sfbulk.client.replies.safe_text import without_values
 
 INVALID_STATE: Final = "INVALIDJOBSTATE"
+_RESULT_PATHS: Final[Mapping[ResultKind, str]] = {
+    "successful": "successfulResults",
+    "failed": "failedResults",
+    "unprocessed": "unprocessedrecords",
+}
 _V2_TYPE: Final[Mapping[JobType, str]] = {JobType.INGEST: "V2Ingest", JobType.QUERY: "V2Query"}
-
-
-class ResultKind(StrEnum):
-    """The three files of a finished ingest job; the value is the path segment."""
-
-    SUCCESSFUL = "successfulResults"
-    FAILED = "failedResults"
-    UNPROCESSED = "unprocessedrecords"
 
 
 @dataclass(frozen=True)
@@ -270,7 +267,7 @@ class IngestCalls(JobCalls):
         An empty reply (204) is an empty file. That a file has as many rows as the job's counters say is for the sink
         or the caller to check: a cut reply may look whole.
         """
-        api = ApiCall("GET", self.path(check_id(job_id), str(kind)), accept=CSV, job_id=job_id)
+        api = ApiCall("GET", self.path(check_id(job_id), _RESULT_PATHS[kind]), accept=CSV, job_id=job_id)
 
         def attempt() -> Flow[Reply]:
             reply = yield from fetch(api, CsvSink(sink))

@@ -14,7 +14,7 @@ One job's file is spooled to disk until proven, so a cut download leaves nothing
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.csv.names import listed
 from airflow_provider_sfbulk.client.csv.spreadsheet import MARK
 from airflow_provider_sfbulk.client.errors import ProtocolError
-from airflow_provider_sfbulk.client.models import FileFormat
+from airflow_provider_sfbulk.client.models import FileFormat, ResultKind
 from airflow_provider_sfbulk.client.results.downloads import columns_of
 from airflow_provider_sfbulk.client.results.folder import Output, OutputFile
 from airflow_provider_sfbulk.client.results.spool import Spool
@@ -32,8 +32,6 @@ from airflow_provider_sfbulk.client.results.writers import ROW_WRITERS, RowWrite
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-ResultKind: TypeAlias = Literal["successful", "failed", "unprocessed"]
 
 _ERROR: Final = "sf__Error"
 _ROW: Final = "sf__Row"

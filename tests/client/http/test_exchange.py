@@ -13,7 +13,7 @@ from airflow_provider_sfbulk.client.effects import Body, Fetch, Request, Send, T
 from airflow_provider_sfbulk.client.http import exchange
 from airflow_provider_sfbulk.client.http.exchange import Memory
 from airflow_provider_sfbulk.client.protocol.call import ApiCall, call, fetch
-from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, ResultKind
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.settings import Settings
 from tests.client.http.outcome import one
 from tests.client.http.raw_server import Answer, chunked, reply, until_close, zipped
@@ -153,7 +153,7 @@ def test_what_salesforce_warns_of_is_logged_once(make, server, caplog):
 def test_a_cut_page_is_fetched_again_by_its_flow(make, server):
     server.answers = [reply(CUT_GZIP, Content_Encoding="gzip"), reply(HALF, length=len(CSV)), reply(CSV)]
     sink = Counted(500)
-    one(make(server.url, sleep=lambda seconds: None), IngestCalls("66.0").results(JOB_ID, ResultKind.FAILED, sink))
+    one(make(server.url, sleep=lambda seconds: None), IngestCalls("66.0").results(JOB_ID, "failed", sink))
     assert sink.data == CSV
     assert len(server.asked) == 3
 

@@ -11,7 +11,7 @@ from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.effects import Body, Reply
 from airflow_provider_sfbulk.client.ingest import IngestApi
 from airflow_provider_sfbulk.client.models import JobState
-from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls, ResultKind
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from tests.client.protocol.by_hand import CSV, JOB_ID, Hand, Kept, job, not_sent, ok, refused
 
@@ -237,7 +237,7 @@ def test_a_list_must_say_whether_it_goes_on():
 def test_a_result_file_is_fetched_into_the_sink_again_after_a_cut():
     sink = Kept([errors.TransportError("cut"), None])
     hand = Hand([Reply(200, CSV, b"a\n1\n"), Reply(200, CSV, b"a\n1\n2\n")])
-    hand.run(INGEST.results(JOB_ID, ResultKind.FAILED, sink))
+    hand.run(INGEST.results(JOB_ID, "failed", sink))
     assert sink.data == b"a\n1\n2\n"
     assert (sink.starts, sink.discards) == (2, 1)
     assert hand.calls == [f"GET {BASE}/ingest/{JOB_ID}/failedResults"] * 2
@@ -246,20 +246,20 @@ def test_a_result_file_is_fetched_into_the_sink_again_after_a_cut():
 def test_a_result_file_that_is_always_cut_is_given_up_after_five_tries():
     hand = Hand([Reply(200, CSV, b"a\n")] * 9)
     with pytest.raises(errors.TransportError):
-        hand.run(INGEST.results(JOB_ID, ResultKind.FAILED, Kept([errors.TransportError("cut")] * 9)))
+        hand.run(INGEST.results(JOB_ID, "failed", Kept([errors.TransportError("cut")] * 9)))
     assert len(hand.requests) == 5
 
 
 def test_no_content_is_an_empty_result_file():
     sink = Kept()
-    Hand([Reply(204, {}, b"")]).run(INGEST.results(JOB_ID, ResultKind.UNPROCESSED, sink))
+    Hand([Reply(204, {}, b"")]).run(INGEST.results(JOB_ID, "unprocessed", sink))
     assert sink.data == b""
 
 
 def test_a_web_page_does_not_get_into_a_result_file():
     sink = Kept()
     hand = Hand([Reply(200, {"content-type": "text/html"}, b"<html>"), Reply(200, CSV, b"a\n")])
-    hand.run(INGEST.results(JOB_ID, ResultKind.SUCCESSFUL, sink))
+    hand.run(INGEST.results(JOB_ID, "successful", sink))
     assert sink.data == b"a\n"
     with pytest.raises(errors.ProtocolError):
-        Hand([ok({})]).run(INGEST.results(JOB_ID, ResultKind.SUCCESSFUL, Kept()))
+        Hand([ok({})]).run(INGEST.results(JOB_ID, "successful", Kept()))
