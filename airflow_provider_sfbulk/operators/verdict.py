@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_provider_sfbulk.client.errors import FailedRecordsError, JobFailedError
-from airflow_provider_sfbulk.client.load.fill import GIVEN_UP
+from airflow_provider_sfbulk.client.load.fill import GIVEN_UP, UploadedPart
 from airflow_provider_sfbulk.client.load.rounds import DOUBT, is_refused_input
+from airflow_provider_sfbulk.client.load.still import may_be_at_work
 from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.waiting.wait import check_complete
 
@@ -49,7 +50,7 @@ def judge(
     """
     jobs = [sent.job for _, sent in outcome.jobs]
     if unprocessed := outcome.counts["unprocessed"]:
-        if unprocessed == total:
+        if unprocessed == total and not _may_be_at_work(outcome):
             # Nothing of the load is in the org, and nothing of it is at work: the next try may load what it finds then.
             ledger.record(GIVEN_UP, {})
         else:
@@ -67,6 +68,11 @@ def judge(
     except FailedRecordsError:
         ledger.judge(last_round)
         raise
+
+
+def _may_be_at_work(outcome: Outcome) -> bool:
+    """Whether a batch may still be at work. By Bulk API 1.0 each was waited for."""
+    return any(isinstance(end.part, UploadedPart) and may_be_at_work(end.job, end.part) for _, end in outcome.jobs)
 
 
 def _refuse_unprocessed(jobs: Sequence[JobInfo], unprocessed: int, *, total: int, where: Sequence[str]) -> None:

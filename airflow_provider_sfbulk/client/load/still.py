@@ -44,12 +44,13 @@ def wait_until_still(
     found: dict[str, JobInfo] = {}
     for part in parts:
         job = ends[part.job_id]
-        if _may_be_at_work(job, part):
+        if may_be_at_work(job, part):
             found[job.id] = yield from _still(jobs, job, part)
     return found
 
 
-def _may_be_at_work(job: JobInfo, part: UploadedPart) -> bool:
+def may_be_at_work(job: JobInfo, part: UploadedPart) -> bool:
+    """Whether a batch of a job that has ended may still save records."""
     ended_early = job.state in (JobState.ABORTED, JobState.FAILED)
     return ended_early and job.processed < part.records and not is_refused_input(job)
 

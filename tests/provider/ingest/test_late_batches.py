@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.responses import Response
 
-from airflow_provider_sfbulk.client.errors import JobTimeoutError
+from airflow_provider_sfbulk.client.errors import JobFailedError, JobTimeoutError
 from airflow_provider_sfbulk.client.load import still
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
@@ -37,6 +37,20 @@ class SavedLate(Fault):
         return None
 
 
+class AbortedAt(Fault):
+    """Somebody aborts the job before it is looked at for the second time."""
+
+    def __init__(self, org: LocalOrg) -> None:
+        self._org = org
+
+    async def before(self, exchange: Exchange) -> Response | None:
+        if exchange.number == 2:
+            (entry,) = self._org.core.jobs
+            self._org.core.jobs.set_state(entry, State.ABORTED)
+            entry.settle()
+        return None
+
+
 @pytest.mark.parametrize("looks", [1, 2, 3])
 @pytest.mark.parametrize("files", [True, False])
 def test_what_a_batch_saves_after_the_abort_is_not_sent_again(
@@ -58,4 +72,25 @@ def test_what_a_batch_saves_after_the_abort_is_not_sent_again(
     result = task.start().run(load)
     assert (result["successful"], result["unprocessed"]) == (40, 0)
     assert sorted(record["Name"] for record in org.records("Account")) == sorted(f"A {n}" for n in range(40))
+    assert len(org.jobs) == 1
+
+
+def test_a_try_that_sees_the_abort_does_not_give_up_a_load_that_may_be_at_work(
+    org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = BulkIngestOperator(
+        **{"task_id": "load", "sobject": "Account", "operation": "insert", "deferrable": False},
+        source=[{"Name": f"A {n}"} for n in range(40)],
+    )
+    org.core.job_seconds = 60
+    org.core.faults.add("ingest.get", AbortedAt(org))
+    with pytest.raises(JobFailedError, match="40 records were not processed"):
+        task.start().run(load)
+    org.core.faults.clear()
+    monkeypatch.setattr(still, "LEAST_SECONDS", 2.5)
+    monkeypatch.setattr(still, "_LOOK_SECONDS", 0.05)
+    org.core.faults.add("ingest.get", SavedLate(org, 2))
+    result = task.start().run(load)
+    assert (result["successful"], result["unprocessed"]) == (40, 0)
+    assert len(org.records("Account")) == 40
     assert len(org.jobs) == 1
