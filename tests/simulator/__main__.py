@@ -1,6 +1,7 @@
 """``python -m tests.simulator --schedules 100000`` looks for a broken schedule; ``--seed 7`` shows one.
 
 Most schedules run the flow of a load, every eighth a whole operator (``--operator --seed 7`` shows one of these).
+``--flow`` and ``--operator`` run one kind alone; a long campaign prints how far it is.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from typing import Any, Final
 OPERATORS: Final = 8
 """One in so many schedules runs an operator: these are slower, and see what no flow shows."""
 
+REPORTED: Final = 1000
+"""So many schedules between two lines that say how far a campaign is."""
+
 Run = Callable[[int, set[tuple[str, str]]], Any]
 
 
@@ -24,7 +28,9 @@ def main() -> int:
     """Run schedules and say what became of them."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulator", description=__doc__)
     parser.add_argument("--seed", type=int, help="run this one schedule and print its events")
-    parser.add_argument("--operator", action="store_true", help="run schedules of whole operators alone")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--operator", action="store_true", help="run schedules of whole operators alone")
+    kinds.add_argument("--flow", action="store_true", help="run schedules of the flow of a load alone")
     parser.add_argument("--schedules", type=int, default=10_000, help="how many to run")
     parser.add_argument("--first", type=int, default=0, help="the first one's seed")
     parser.add_argument("--failures", type=int, default=1, help="stop after so many broken schedules")
@@ -60,7 +66,7 @@ def _many(arguments: argparse.Namespace) -> int:
     met: tuple[set[tuple[str, str]], ...] = (set(), set())
     done, seconds, broken = [0, 0], [0.0, 0.0], 0
     for number in range(arguments.schedules):
-        half = int(arguments.operator or number % OPERATORS == OPERATORS - 1)
+        half = int(arguments.operator or (number % OPERATORS == OPERATORS - 1 and not arguments.flow))
         started = time.monotonic()
         try:
             halves[half][1](arguments.first + done[half], met[half])
@@ -71,6 +77,8 @@ def _many(arguments: argparse.Namespace) -> int:
         seconds[half] += time.monotonic() - started
         if broken == arguments.failures:
             break
+        if sum(done) % REPORTED == 0:
+            print(f"{sum(done)} schedules, {broken} broken", file=sys.stderr, flush=True)
     for half, (name, _, every) in enumerate(halves):
         if done[half]:
             rate = done[half] / seconds[half]

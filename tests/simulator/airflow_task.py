@@ -12,9 +12,10 @@ XComs go with each new try.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -30,6 +31,7 @@ from tests.simulator.hook import API_VERSION, Hook
 from tests.simulator.processes import Process, World
 from tests.simulator.store import Killed, Store, Values, failed
 from tests.simulator.subjects import Subject
+from tests.simulator.upgrade import to_old
 from tests.simulator.watcher import SimulatedWatcher
 
 
@@ -47,6 +49,9 @@ class Runner(World, Protocol):
 
     def note(self, event: str) -> None:
         """Keep an event."""
+
+    def met(self, effect: str, kind: str) -> None:
+        """Note that something has happened that is no fault of one effect."""
 
     def logged(self, line: str) -> None:
         """Look at a line of the task's log."""
@@ -119,6 +124,25 @@ class WatchedStore(Store):
             self._process.is_writing = False
 
 
+class AssetStore:
+    """An asset's state store as one process sees it."""
+
+    def __init__(self, values: dict[str, Any], process: Process, world: World) -> None:
+        self._values, self._process, self._world = values, process, world
+
+    def get(self, key: str) -> Any:
+        """Read."""
+        call_of_airflow(self._world, self._process, "asset")
+        return self._values.get(key)
+
+    def set(self, key: str, value: Any) -> None:
+        """Write."""
+        fault = call_of_airflow(self._world, self._process, "asset")
+        self._values[key] = value
+        if fault == "kill_after":
+            raise Killed
+
+
 class TaskInstance:
     """``context["ti"]`` of one try."""
 
@@ -182,6 +206,12 @@ class AirflowTask:
         self.xcoms: dict[str, Any] = {}
         self.marked: set[int] = set()
         """Tries that a person has marked."""
+        self.forgets = subject.forgets
+        """Whether Airflow's ``[state_store] clear_on_success`` is set."""
+        self._is_old = subject.is_old
+        self.assets: dict[str, Any] = {}
+        """State store of the one asset."""
+        self._is_forgotten = False
         self._was_cleared = False
         self.process: Process | None = None
         self.deferral: Deferral | None = None
@@ -194,15 +224,18 @@ class AirflowTask:
         """Begin the next try, unless it is known what becomes of the task."""
         if self._runner.is_decided:
             return
+        self._upgrade()
         if self._was_cleared:
             self._runner.settle_writes()  # a person's click comes long after whatever was under way
             self._was_cleared = False
-            self._subject.cleared(is_done=self._is_done(), is_known=self.counts_clears or self._is_taken())
+            is_known = self.counts_clears or self._is_taken() or self._is_forgotten
+            self._subject.cleared(is_done=self._is_done(), is_known=is_known)
         else:
             self._subject.retried()
         self._states.current += 1
         self.state, self.deferral, self._returned = "running", None, None
         self.xcoms.clear()
+        self._is_forgotten = False
         self._start("execute", {})
 
     def _start(self, method: str, given: dict[str, Any]) -> None:
@@ -221,6 +254,9 @@ class AirflowTask:
         context: Any = {"ti": ti, "task_state_store": store}
         if self.counts_clears:
             context["dag_run"] = SimpleNamespace(clear_number=self.clears)
+        if operator.outlets:
+            context["asset_state_store"] = defaultdict(lambda: AssetStore(self.assets, process, self._runner))
+            context["outlet_events"] = defaultdict(lambda: SimpleNamespace(extra={}))
         ti.task, ti.context = operator, context
         try:
             value = getattr(operator, method)(context, **given)
@@ -235,6 +271,11 @@ class AirflowTask:
         self._report(process, "return")
         if self._is_newest(process) and self.state == "running":
             self.state, self._returned = "success", (value,)
+            if self.forgets:
+                self._runner.settle_writes()
+                self._states.clear()
+                self._is_forgotten = True
+                self._runner.met("success", "forgotten")
         ti.state = "success"  # listeners are called also when the API server has refused it
         accepted.on_task_instance_success(ti)
         return value
@@ -282,6 +323,16 @@ class AirflowTask:
             self.state = "failed"
             self._runner.later("a person clears the task", self.clear_failed)
 
+    def _upgrade(self) -> None:
+        """Let all that was written so far be written by version 0.1.0, if the first try's worker had that."""
+        if self._is_old and self._states.current == 1:
+            self._runner.settle_writes()
+            old = to_old(self._states.values)
+            self._states.clear()
+            self._states.values.update(old)
+            self._runner.met("outside", "upgrade")
+        self._is_old &= not self._states.current
+
     # --- persons and deploys ---
 
     def deploy(self) -> None:
@@ -306,6 +357,23 @@ class AirflowTask:
         if was != "running":
             self.begin_try()
 
+    def expire(self) -> None:
+        """Let a month pass before a person clears the failed task."""
+        self._runner.settle_writes()
+        self._states.expire()
+
+    @property
+    def has_watermark(self) -> bool:
+        """Whether a run has published a window."""
+        return any("watermark" in key for key in self.assets)
+
+    def next_run(self) -> None:
+        """Let another run of the task publish the window that comes next."""
+        for key, value in self.assets.items():
+            if "watermark" in key:
+                later = datetime.fromisoformat(value) + timedelta(hours=1)
+                self.assets[key] = later.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
     def clear_failed(self) -> None:
         """Let a person clear the failed task."""
         if self.state == "failed":
@@ -319,7 +387,8 @@ class AirflowTask:
 
     def _last(self) -> int:
         known = self._states.values
-        return next((number for number in range(self._states.current, 0, -1) if f"sfbulk.try{number}.load" in known), 0)
+        begun = (number for number in range(self._states.current, 0, -1) if f"sfbulk.try{number}.load" in known)
+        return next(begun, int("sfbulk.t1" in known))
 
     def _is_taken(self) -> bool:
         """Whether it is recorded how Airflow took the end of the last try that began."""
@@ -328,7 +397,8 @@ class AirflowTask:
     def _is_done(self) -> bool:
         """Whether it is recorded that Airflow has taken the task's success: then a clear begins a new load."""
         known, last = self._states.values, self._last()
-        return f"sfbulk.try{last}.done" in known and known.get(f"sfbulk.try{last}.taken") == {"state": "success"}
+        is_done = f"sfbulk.try{last}.done" in known
+        return self._is_forgotten or (is_done and known.get(f"sfbulk.try{last}.taken") == {"state": "success"})
 
     def _ended_from_outside(self, state: str) -> None:
         was, self.state = self.state, state
@@ -349,6 +419,7 @@ class AirflowTask:
 
     def _defer(self, deferred: TaskDeferred) -> None:
         assert isinstance(deferred.trigger, BulkJobTrigger)
+        self._upgrade()
         _, arguments = deferred.trigger.serialize()
         self.state = "deferred"
         stored = json.loads(json.dumps([arguments, deferred.kwargs or {}]))
@@ -385,8 +456,9 @@ class AirflowTask:
 
     def _kill_trigger(self, process: Process, deferral: Deferral) -> None:
         trigger = self._trigger(process, deferral)
-        trigger.task_instance = TaskInstance(self, process, self._runner)  # type: ignore[assignment]
-        trigger.task_instance.id = f"ti-{deferral.number}"
+        ti: Any = TaskInstance(self, process, self._runner)
+        ti.id = f"ti-{deferral.number}"
+        trigger.task_instance = ti
         drive(trigger.on_kill())
 
     def late_triggerer(self) -> None:

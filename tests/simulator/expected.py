@@ -9,10 +9,12 @@ from typing import Any, Final
 
 from airflow_provider_sfbulk.client.errors import (
     FailedRecordsError,
+    InputChangedError,
     JobFailedError,
     NotFoundError,
     RequestRefusedError,
     SfBulkError,
+    StorageError,
 )
 
 ROUNDS: Final = True
@@ -41,6 +43,7 @@ class Facts:
     :param is_doubled: the network has sent an upload twice
     :param unsaved: rows that Salesforce has refused and will refuse again
     :param allowed: ``max_failed_records``
+    :param is_unreadable: the source is out of reach, and rows of it have to be read again
     """
 
     is_deleted: bool
@@ -48,12 +51,15 @@ class Facts:
     is_doubled: bool
     unsaved: Counter[str]
     allowed: int | None
+    is_unreadable: bool = False
 
 
 def is_justified(error: BaseException, facts: Facts) -> bool:
     """Whether a try without faults may end in this error."""
     if isinstance(error, NotFoundError):
         return facts.is_deleted
+    if isinstance(error, StorageError | InputChangedError):
+        return facts.is_unreadable
     if isinstance(error, JobFailedError):
         # A job whose upload the network has doubled is aborted, and its rows go again in the next try.
         return facts.is_doubled and "ended Aborted" in str(error)

@@ -1,7 +1,8 @@
 """Salesforce's Bulk API 2.0, as far as a task can tell: requests in, replies out, and rows that get committed.
 
 The facts it keeps to (Bulk API 2.0 guide): a job in ``Open`` is never processed; a job takes one PUT, and after a second
-one it cannot be closed; a closed job processes each row once; an abort undoes nothing. Each row of a final job is in one
+one it cannot be closed; a closed job processes each row once; an abort undoes nothing, and a batch that is at work then
+goes on. Each row of a final job is in one
 of three result files, in no certain order, its numbers written anew (912260031 comes back as 9.12260031E8).
 
 Query jobs are in ``queries``.
@@ -12,23 +13,31 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from random import Random
 from typing import Any
 
 from airflow_provider_sfbulk.client.effects import Reply, Request
 from tests.simulator.queries import Queries
-from tests.simulator.replies import ok, refused
+from tests.simulator.replies import JSON, ok, refused
 
 HOST = "https://acme.my.salesforce.com"
 JOBS = "/services/data/v66.0/jobs/ingest"
 QUERIES = "/services/data/v66.0/jobs/query"
 DESCRIBE = "/services/data/v66.0/sobjects/Account/describe"
+VERSIONS = "/services/data/"
 LOCKED = "UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record:--"
 MISSING = "REQUIRED_FIELD_MISSING:Required fields are missing: [Name]:Name --"
 NUMBER = "Amount__c"
 FIELDS = {"Id": "id", "Name": "string", "Key__c": "string", NUMBER: "double"}
 FINAL = frozenset({"JobComplete", "Failed", "Aborted"})
+SLOW = 0.2
+"""How likely such a batch is to go on, where another job would."""
+
+BATCH_SECONDS = 9.0
+"""So long a batch of these few rows goes on, at most, when its job has ended. A client waits for a little longer."""
 
 
 @dataclass
@@ -48,6 +57,12 @@ class Job:
     """How many of its rows the counters of a job that did not complete have seen; None: all that are processed."""
     was_closed: bool = False
     ended_by: str | None = None
+    at_work: int = 0
+    """Rows of the batch that was at work when the job ended, and that it will still process. Until it is done, neither the
+    counters nor the result files show what it does."""
+    shown: int | None = None
+    """How many of its rows the result files show meanwhile; None: all that are processed."""
+    ended_at: float = 0.0
 
     @property
     def rows(self) -> list[str]:
@@ -67,11 +82,17 @@ class Job:
     @property
     def unsettled(self) -> Counter[str]:
         """Its rows that may yet get into the org."""
-        return Counter() if self.state in FINAL or not self.was_closed else Counter(self.rows[self.done :])
+        if self.state in FINAL:
+            return Counter(self.rows[self.done : self.done + self.at_work])
+        return Counter(self.rows[self.done :]) if self.was_closed else Counter()
+
+    @property
+    def _shown(self) -> list[str | None]:
+        return self.errors if self.shown is None else self.errors[: self.shown]
 
     def to_json(self) -> dict[str, Any]:
         """Give the job as Salesforce's replies do."""
-        counted = self.errors if self.counted is None else self.errors[: self.counted]
+        counted = self._shown if self.counted is None else self._shown[: self.counted]
         failed = sum(error is not None for error in counted)
         counts = {"numberRecordsProcessed": len(counted), "numberRecordsFailed": failed}
         return {"id": self.id, "state": self.state, "operation": "insert", "object": "Account", **counts}
@@ -81,14 +102,14 @@ class Job:
 
         :param kind: the last segment of its path
         """
-        rows = list(zip(self.rows, self.errors, strict=False))
+        rows = list(zip(self.rows, self._shown, strict=False))
         lines: list[tuple[tuple[str, ...], str]]
         if kind == "successfulResults":
             lines = [((f"001{place:015d}", "true"), row) for place, (row, error) in enumerate(rows) if error is None]
         elif kind == "failedResults":
             lines = [(("", error), row) for row, error in rows if error is not None]
         else:
-            lines = [((), row) for row in self.rows[self.done :]]
+            lines = [((), row) for row in self.rows[len(self._shown) :]]
         own = {"successfulResults": '"sf__Id","sf__Created",', "failedResults": '"sf__Id","sf__Error",'}.get(kind, "")
         columns = self.puts[0].decode().split("\n")[0]
         Random(self.id).shuffle(lines)  # no certain order, and the same at each reading
@@ -111,7 +132,10 @@ class Salesforce:
         """Errors that rows will meet, one at each processing."""
         self.counters_lag = False
         """Whether the counters of a job that does not complete may lag behind its result files."""
+        self.works_on = False
+        """Whether a batch that is at work when its job ends may process more of its rows."""
         self.queries = Queries(rng)
+        self.clock: Callable[[], float] = lambda: 0.0
         self.token = 0
         self._made = 0
 
@@ -123,15 +147,20 @@ class Salesforce:
     @property
     def at_work(self) -> list[Job]:
         """Jobs that are being processed."""
-        return [job for job in self.closed if job.state not in FINAL]
+        return [job for job in self.closed if job.state not in FINAL or job.at_work]
 
     def handle(self, request: Request) -> Reply:
         """Apply a request and answer it."""
+        for job in self.at_work:
+            while job.at_work and self.clock() >= job.ended_at + BATCH_SECONDS:
+                self._process(job)
         if request.headers["Authorization"] != f"Bearer {self.token}":
             return refused(401, "INVALID_SESSION_ID", "Session expired or invalid")
         path = request.url.removeprefix(HOST)
         if path == DESCRIBE:
             return ok(_describe())
+        if path == VERSIONS:
+            return Reply(200, {**JSON, "date": formatdate(self.clock(), usegmt=True)}, b"[]")
         if path.startswith(QUERIES):
             return self.queries.handle(request, path.removeprefix(QUERIES))
         path = path.removeprefix(JOBS)
@@ -159,15 +188,34 @@ class Salesforce:
     def work(self) -> str:
         """Let some job process its next row, or end."""
         job = self._rng.choice(self.at_work)
+        if job.state in FINAL:
+            if self._rng.random() < SLOW:
+                self._process(job)
+            return f"{job.id[-3:]} {job.state}, and its batch goes on: {job.done}"
         job.state = "InProgress"
         if job.done < len(job.rows):
-            row = job.rows[job.done]
-            trouble = self.troubles.get(row)
-            job.errors.append(trouble.pop() if trouble else None)
-            self.committed[row] += job.errors[-1] is None
+            self._process(job)
         else:
             job.state = "JobComplete"
         return f"{job.id[-3:]} {job.state} {job.done}"
+
+    def _process(self, job: Job) -> None:
+        row = job.rows[job.done]
+        trouble = self.troubles.get(row)
+        job.errors.append(trouble.pop() if trouble else None)
+        self.committed[row] += job.errors[-1] is None
+        if job.at_work:
+            job.at_work -= 1
+            job.shown = None if not job.at_work else job.shown
+
+    def _end(self, job: Job, state: str, ended_by: str) -> None:
+        """End a job otherwise than well. A batch of it may be at work, and works on."""
+        if self.works_on and job.state == "InProgress" and (left := len(job.rows) - job.done):
+            job.at_work = self._rng.randint(1, left)
+            job.shown, job.ended_at = (job.done if job.at_work else None), self.clock()
+        job.state, job.ended_by = state, ended_by
+        if not job.at_work:
+            self._lag(job)
 
     def fail(self) -> str | None:
         """Let some job end ``Failed``, wherever it stands."""
@@ -175,8 +223,25 @@ class Salesforce:
         if not running:
             return None
         job = self._rng.choice(running)
-        job.state, job.ended_by = "Failed", "salesforce"
-        self._lag(job)
+        self._end(job, "Failed", "salesforce")
+        return job.id[-3:]
+
+    def forget(self) -> int:
+        """Delete all jobs that are not at work, as Salesforce does after seven days."""
+        gone = {job.id for job in self.jobs.values() if job not in self.at_work} - self.deleted
+        self.deleted |= gone
+        return len(gone)
+
+    @property
+    def breakable(self) -> list[Job]:
+        """Jobs whose next batch may be at work."""
+        return [job for job in self.at_work if job.state not in FINAL and job.done < len(job.rows)]
+
+    def fail_at_work(self) -> str:
+        """Let some job end ``Failed`` while a batch of it is at work."""
+        job = self._rng.choice(self.breakable)
+        job.state = "InProgress"
+        self._end(job, "Failed", "salesforce")
         return job.id[-3:]
 
     def expire(self) -> str | None:
@@ -209,13 +274,12 @@ class Salesforce:
         if job.state in FINAL or (state == "UploadComplete" and job.state != "Open"):
             return refused(400, "INVALIDJOBSTATE", f"{job.state} cannot become {state}")
         if state == "Aborted":
-            job.ended_by = "client"
-            self._lag(job)
+            self._end(job, state, "client")
         elif len(job.puts) != 1:
             return refused(400, "INVALIDJOB", f"Found {len(job.puts)} contents for the job")
         else:
             job.was_closed = True
-        job.state = state
+            job.state = state
         return ok(job.to_json())
 
 

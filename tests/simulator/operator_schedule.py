@@ -20,18 +20,19 @@ from airflow.sdk.bases import xcom
 from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_sfbulk.client.effects import Reply, Request
-from airflow_provider_sfbulk.client.errors import InputChangedError
+from airflow_provider_sfbulk.client.errors import InputChangedError, StorageError
 from airflow_provider_sfbulk.client.parts import split as parts
 from airflow_provider_sfbulk.files import apart, staging
 from airflow_provider_sfbulk.files import task_folder as folder
 from airflow_provider_sfbulk.files.paths import Location
-from airflow_provider_sfbulk.operators import ingest, query, task_run
+from airflow_provider_sfbulk.operators import incremental, ingest, load_input, query, task_run
 from airflow_provider_sfbulk.task import reporter as showing
 from airflow_provider_sfbulk.triggers import job as job_trigger
 from tests.simulator import watcher
 from tests.simulator.airflow_task import AirflowTask, TaskInstance, drive
 from tests.simulator.faults import OPERATOR_EVERY, OPERATOR_FAULTS
 from tests.simulator.invariants import Violation, claim
+from tests.simulator.lake import LakeFile
 from tests.simulator.model import HOST, Job, Salesforce
 from tests.simulator.operator_witness import OperatorWitness
 from tests.simulator.processes import Process
@@ -68,6 +69,7 @@ class OperatorSchedule:
         self.events: list[str] = []
         self.clock = BEGIN
         self.org = Salesforce(self.rng)
+        self.org.clock, self.org.works_on = (lambda: self.clock), True
         self._coverage: set[tuple[str, str]] = set() if coverage is None else coverage
         self._focus = OPERATOR_EVERY[seed % len(OPERATOR_EVERY)]
         self._files = Files()
@@ -86,7 +88,7 @@ class OperatorSchedule:
         self._left = STEPS
         self._is_disturbed = False
         """Whether the newest try, in any of its halves, has met more than itself: a fault, a zombie, a late request."""
-        self._storage_failed = False
+        self._storage_failed = self._was_edited = False
         self._calls: list[str] = []
         self._outcome: BaseException | str | None = None
 
@@ -152,6 +154,7 @@ class OperatorSchedule:
     def sends(self, process: Process, request: Request, what: str, *, alone: bool) -> None:
         """Look at a request before it is sent."""
         self.witness.sends(process, request, what, alone=alone)
+        self.subject.sends(request, what)
 
     def fenced(self, number: int) -> None:
         """Note that a try was told that it is replaced."""
@@ -179,6 +182,10 @@ class OperatorSchedule:
         for job in self.org.jobs.values():
             if job.id not in before and isinstance(self.subject, Load):
                 self.subject.made(job)
+        for job in self.org.jobs.values():
+            if isinstance(self.subject, Load) and job.was_closed and not before.get(job.id, Job(job.id)).was_closed:
+                self.subject.closed(job, self._states.values)
+        for job in self.org.jobs.values():
             for_person = number in self.airflow.marked
             self.witness.applied(job, before.get(job.id, Job(job.id)), for_person=for_person)
         return reply
@@ -207,6 +214,10 @@ class OperatorSchedule:
         self._processes.append(process)
         self.note(f"{label} begins" + (", without faults" if is_clean else ""))
         return process
+
+    def met(self, effect: str, kind: str) -> None:
+        """Note that something has happened that is no fault of one effect."""
+        self._coverage.add((effect, kind))
 
     def note(self, event: str) -> None:
         """Keep an event."""
@@ -247,7 +258,8 @@ class OperatorSchedule:
                 self.later("a person clears the task after its success", self.airflow.clear)
             else:
                 self._outcome = "success"
-        elif isinstance(error, InputChangedError):
+        elif isinstance(error, InputChangedError) and not (self.subject.was_unreadable and not self._is_disturbed):
+            claim(self._was_edited or self.subject.was_unreadable, f"nobody has edited the task: {error}")
             self.subject.is_edited = not self.subject.is_edited  # a person puts back what it was
         elif not isinstance(error, TaskDeferred) and not self._is_disturbed:
             self.witness.failed_for_good(error)
@@ -267,9 +279,9 @@ class OperatorSchedule:
     def _choose_subject(self) -> Subject:
         kind: type[Subject] = self.rng.choice((Load, Load, Extract))
         for each in (Load, Extract):
-            if self._focus[0] in each.effects:
+            if {*self._focus} & each.effects:
                 kind = each
-        focus = self._focus[1] if self._focus[0] == "outside" else self._focus[0]
+        focus = self._focus[1] if self._focus[0] in ("outside", "success") else self._focus[0]
         return kind(self, self.org, self._files, self.rng, focus)
 
     def _draw(self, effect: str, kinds: tuple[str, ...], *, is_clean: bool) -> str | None:
@@ -346,6 +358,8 @@ class OperatorSchedule:
         self.note(f"outside: {fault}")
         if fault == "fail":
             self.note(f"job {half.fail()} fails")
+        elif fault == "fail_at_work":
+            self.note(f"job {self.org.fail_at_work()} fails while a batch of it is at work")
         elif fault == "expire":
             self.note(f"job {half.expire()} is deleted")
         elif fault == "deploy":
@@ -356,9 +370,18 @@ class OperatorSchedule:
             self.airflow.clear()
         elif fault == "late_triggerer":
             self.airflow.late_triggerer()
+        elif fault == "month":
+            self.airflow.expire()
+            self.note(f"a month passes, and {half.forget()} jobs are gone")
+        elif fault == "next_run":
+            self.airflow.next_run()
         elif fault == "retries":
             self.subject.retries = self.rng.choice((0, 1, 3))
+        elif fault in ("touch", "one_more_file", "source_away"):
+            assert isinstance(self.subject, Load)
+            self.subject.change_lake(fault)
         elif fault == "edit":
+            self._was_edited = True
             self.subject.is_edited = not self.subject.is_edited
         elif fault == "stray_event":
             self.airflow.stray_event()
@@ -366,8 +389,18 @@ class OperatorSchedule:
     def _can_happen(self, accident: str) -> bool:
         if accident in ("fail", "late_triggerer"):
             return bool(self._at_work) and (accident == "fail" or self.airflow.state == "deferred")
+        if accident in ("touch", "one_more_file", "source_away"):
+            return isinstance(self.subject, Load) and self.subject.may_change(accident)
+        if accident == "month":
+            return self.airflow.state == "failed"
+        if accident == "next_run":
+            return self.airflow.has_watermark
+        if accident == "fail_at_work":
+            return bool(self.org.breakable)
         if accident in ("mark_failed", "clear"):
             return self.airflow.state in ("running", "deferred")
+        if accident == "upgrade":  # what the first try has written is of 0.1.0, or not
+            return False
         return accident != "deploy" or self.airflow.state == "running"
 
     def running(self) -> Process:
@@ -377,6 +410,27 @@ class OperatorSchedule:
     def read_xcom(self, *, key: str, **_: Any) -> Any:
         """Read an XCom of the task instance in the running process."""
         return self.airflow.read_xcom(self._process, key)
+
+    def find_sources(self, source: Any, **_: Any) -> list[LakeFile]:
+        """Find the files that the running process is to read."""
+        assert isinstance(self.subject, Load)
+        return self.subject.find(self._process)
+
+    def named_source(self, source: Any, path: str, **_: Any) -> LakeFile:
+        """Give a file by its path."""
+        assert isinstance(self.subject, Load)
+        assert self.subject.lake is not None
+        return self.subject.lake.named(path)
+
+    def meet_source(self, what: str) -> None:
+        """Meet the faults of reading a source."""
+        fault = self.fault(what, OPERATOR_FAULTS[what], self._process.number)
+        if fault == "kill_before":
+            raise Killed
+        if fault == "freeze":
+            self.freeze(self._process.number)
+        if fault == "error":
+            raise StorageError("the storage does not answer")
 
     def folder(self, path: str) -> Folder:
         """Give a folder as the running process sees it."""
@@ -459,6 +513,11 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
     places: list[tuple[Any, str, Any]] = [
         (task_run, "time", clock),
         (showing, "time", clock),
+        (load_input, "check_apart", lambda *_, **__: None),
+        (load_input, "check_files_apart", lambda *_: None),
+        (load_input, "find_sources", schedule.find_sources),
+        (load_input, "named_source", schedule.named_source),
+        (incremental, "conf", SimpleNamespace(getboolean=lambda *_, **__: schedule.airflow.forgets)),
         (xcom, "BaseXCom", SimpleNamespace(get_one=schedule.read_xcom)),
         (watcher, "time", clock),
         (

@@ -46,6 +46,9 @@ class World(Faults, Protocol):
     def fenced(self, number: int) -> None:
         """Note that a try was told that it is replaced."""
 
+    def meet_source(self, what: str) -> None:
+        """Meet the faults of reading a source."""
+
     def files_changed(self) -> None:
         """Look at the folder."""
 

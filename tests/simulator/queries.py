@@ -87,6 +87,12 @@ class Queries:
         job.state, job.ended_by = "Failed", "salesforce"
         return job.id[-3:]
 
+    def forget(self) -> int:
+        """Delete all final jobs, as Salesforce does after seven days."""
+        gone = {job.id for job in self.jobs.values() if job.state in FINAL} - self.deleted
+        self.deleted |= gone
+        return len(gone)
+
     def expire(self) -> str | None:
         """Delete some final job, as Salesforce does after days."""
         resting = [job.id for job in self.jobs.values() if job.state in FINAL and job.id not in self.deleted]

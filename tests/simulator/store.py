@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
+from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 GET_FAULTS = ("kill_before", "kill_after", "error", "not_found", "frozen_before", "frozen_after")
 SET_FAULTS = (
@@ -45,7 +46,19 @@ class Values:
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
+        self.kept: dict[str, Any] = {}
+        """How long, by key."""
         self.current = 0
+
+    def expire(self) -> None:
+        """Drop what is to be kept for some time only: that is over."""
+        for key, retention in self.kept.items():
+            if retention is not NEVER_EXPIRE:
+                self.values.pop(key, None)
+
+    def clear(self) -> None:
+        """Drop all."""
+        self.values.clear()
 
 
 class Store:
@@ -76,6 +89,7 @@ class Store:
         if self._number != self._states.current:
             raise failed(404)
         kept = copy.deepcopy(value)
+        self._states.kept[key] = retention
         before = self._states.values.get(key, value)
         if before != value:
             raise AssertionError(f"{key} is written anew")

@@ -6,17 +6,22 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any, ClassVar
 
+from airflow.sdk import Asset
+
+from airflow_provider_sfbulk.client.effects import Request
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
+from airflow_provider_sfbulk.operators.incremental import Incremental
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from tests.simulator import expected
 from tests.simulator.faults import OPERATOR_FAULTS
 from tests.simulator.invariants import claim
+from tests.simulator.lake import PATTERN, Lake, LakeFile
 from tests.simulator.model import LOCKED, MISSING, Job, Salesforce
 from tests.simulator.processes import Process, World
 from tests.simulator.storage import Files
@@ -26,11 +31,16 @@ COLUMNS = ("Name", "Key__c", "Amount__c")
 DEFERRED = frozenset({"defer", "trigger_sleep", "event", "stray_event", "late_triggerer"})
 """Effects of a deferral."""
 
+LAKE = frozenset({"touch", "one_more_file", "source_away", "open_source"})
+"""What happens to files."""
+
 ENDED = frozenset({"abort", "ask_state", "deploy", "late_triggerer"})
 """Effects of a wait that is ended from outside."""
 
 SETTLING = frozenset({"download", "page", "list_pages", "create_file", "commit_file", "read_file", "remove_file"})
 """Effects after the wait."""
+
+WINDOW = "SystemModstamp >= :since AND SystemModstamp < :until"
 
 AMOUNTS = (12, 4500000, 912260031)
 
@@ -48,6 +58,12 @@ class Subject:
     def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
         self._world, self._org, self._files, self._rng = world, org, files, rng
         self.retries = rng.choice((0, 1, 3))
+        self.was_unreadable = False
+        """Whether the input could not be read once."""
+        self.is_old = False
+        """Whether the first try's worker had version 0.1.0."""
+        self.forgets = focus == "forgotten" or copy_of(rng).random() < 0.15
+        """Whether the site's Airflow forgets the task's state with its success."""
         self.is_edited = False
         """Whether the DAG file says something else than in the beginning."""
         self._waits = focus in {*DEFERRED, *SETTLING, *ENDED} or rng.random() < 0.9
@@ -77,6 +93,9 @@ class Subject:
     def retried(self) -> None:
         """Note a retry."""
 
+    def sends(self, request: Request, what: str) -> None:
+        """Look at a request before it is sent."""
+
     def succeeded(self, value: Any) -> None:
         """Hold what the task returned against the org."""
 
@@ -95,7 +114,7 @@ class Subject:
 class Load(Subject):
     """A ``BulkIngestOperator``."""
 
-    effects = frozenset({"create", "upload", "close", "download", "read"})
+    effects = frozenset({"create", "upload", "close", "download", "read", "fail_at_work", "month", "upgrade", *LAKE})
 
     def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
         super().__init__(world, org, files, rng, focus)
@@ -104,9 +123,20 @@ class Load(Subject):
         if rng.random() < 0.1:
             rows.append(rows[0])  # a row may be there twice, and then it is to arrive twice
         self._rows = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-        self.lines = Counter(",".join(row) for row in rows)
+        self._lines = {0: Counter(",".join(row) for row in rows)}
+        """What each load is to bring, once it is decided; at first the same for all."""
         self.load = 1
-        self._was_unreadable = False
+        chances = copy_of(rng)
+        self.is_old = focus == "upgrade" or chances.random() < 0.15
+        self.lake: Lake | None = None
+        """Where the rows come from, if from files."""
+        self._listed: dict[int, list[str]] = {}
+        """Files that each try has found."""
+        if focus in LAKE or chances.random() < 0.3:
+            half = chances.randint(1, len(rows))
+            lines = [",".join(row) for row in rows]
+            lake = {"lake/10.csv": lines[:half], **({"lake/11.csv": lines[half:]} if lines[half:] else {})}
+            self.lake = Lake(",".join(COLUMNS), lake, self._source_failed, world.meet_source)
         self._loads: dict[str, int] = {}
         self._part_records = rng.randint(1, 3)
         self._is_callable = rng.random() < 0.6
@@ -134,7 +164,9 @@ class Load(Subject):
         size = self._part_records
         if not process.is_clean and self._rng.random() < 0.3:
             size = self._rng.randint(1, 3)
-        source = Source(self, process) if self._is_callable else [dict(row) for row in self._rows]
+        source: Any = Source(self, process) if self._is_callable else [dict(row) for row in self._rows]
+        if self.lake is not None:
+            source = PATTERN
         return BulkIngestOperator(
             task_id="load",
             source=source,
@@ -151,13 +183,55 @@ class Load(Subject):
     def cleared(self, *, is_done: bool, is_known: bool) -> None:
         """After the work is done a clear begins a new load, which brings all rows once more."""
         self.load += is_done
+        if self.lake is not None and is_done:
+            self.lake.is_away = False
+
+    @property
+    def lines(self) -> Counter[str]:
+        """The rows that the newest load is to bring."""
+        return self._lines.get(self.load, self._lines[0])
+
+    def find(self, process: Process) -> list[LakeFile]:
+        """Find the files, for a try that has not decided."""
+        assert self.lake is not None
+        found = self.lake.find()
+        self._listed[process.number] = [file.path for file in found]
+        return found
+
+    def closed(self, job: Job, known: Mapping[str, Any]) -> None:
+        """Note which rows a load is to bring: those of the files that the try has found which decided it.
+
+        A load of which nothing was processed is given up, and decided anew.
+        """
+        if self.lake is not None:
+            deciding = [number for number in self._listed if f"sfbulk.try{number}.end.0" in known]
+            self._lines[self._loads[job.id]] = self.lake.rows(self._listed[max(deciding, default=1)])
+
+    def may_change(self, accident: str) -> bool:
+        """Whether an accident of the files can happen now: before a load is decided, only another file matters."""
+        return self.lake is not None and (accident == "one_more_file" or self.load in self._lines)
+
+    def change_lake(self, accident: str) -> None:
+        """Let it happen."""
+        assert self.lake is not None
+        if accident == "touch":
+            self.lake.changes += 1
+        elif accident == "one_more_file":
+            number = 50 + len(self.lake.files)
+            self.lake.add([f"cell{number},key{number},12"])
+        else:
+            self.lake.is_away = True
+
+    def _source_failed(self) -> None:
+        self.was_unreadable = True
 
     def holds(self) -> None:
         """Hold all jobs against the input: what they have saved and what they may yet save, by load."""
         for load in range(1, self.load + 1):
             jobs = self._closed(load)
             rows = sum((job.saved + job.unsettled for job in jobs), Counter[str]())
-            claim(rows <= self.lines, f"load {load}: rows twice, or not ours: {rows - self.lines}")
+            lines = self._lines.get(load, self._lines[0])
+            claim(rows <= lines, f"load {load}: rows twice, or not ours: {rows - lines}")
 
     def succeeded(self, value: Any) -> None:
         """Hold the summary and the result files against the jobs."""
@@ -184,7 +258,9 @@ class Load(Subject):
 
     def facts(self) -> expected.Facts:
         """Say what happened in the org."""
-        doubled = any(len(job.puts) > 1 for job in self._org.jobs.values())
+        jobs = self._org.jobs.values()
+        doubled = any(len(job.puts) > 1 for job in jobs)
+        is_needed = doubled or any(job.ended_by or any(job.errors) for job in jobs)
         return expected.Facts(
             is_deleted=bool(self._org.deleted),
             is_ended=any(job.ended_by for job in self._org.jobs.values()),
@@ -193,6 +269,7 @@ class Load(Subject):
                 {line: count for line, count in (self.lines - self._saved()).items() if self._is_hopeless(line)}
             ),
             allowed=self.allowed,
+            is_unreadable=self.lake is not None and self.lake.is_away and is_needed,
         )
 
     def parts(self) -> int:
@@ -224,7 +301,7 @@ class Load(Subject):
             claim(not stray, f"a file of an earlier run is left: {stray}")
         told = [number for number in numbers if number]
         # A row that is there twice cannot be told from its double; and when the input cannot be read, none can be told.
-        untold = len(numbers) if self._was_unreadable else 0 if max(self.lines.values()) == 1 else 2
+        untold = len(numbers) if self.was_unreadable else 0 if max(self.lines.values()) == 1 else 2
         claim(len(set(told)) == len(told), f"rows of the input twice in the result files: {sorted(told)}")
         claim(len(numbers) - len(told) <= untold, f"{len(numbers) - len(told)} rows have no number")
 
@@ -238,7 +315,7 @@ class Load(Subject):
             if fault == "kill_before":
                 raise Killed
             if fault == "bad_input":
-                self._was_unreadable = True
+                self.was_unreadable = True
                 raise SourceError("a row is wrong")
             if fault == "freeze":
                 self._world.freeze(process.number)
@@ -258,13 +335,19 @@ class Source:
 class Extract(Subject):
     """A ``BulkQueryOperator``."""
 
-    effects = frozenset({"submit", "page", "list_pages"})
+    effects = frozenset({"submit", "page", "list_pages", "asset", "next_run", "forgotten"})
 
     def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
         super().__init__(world, org, files, rng, focus)
         self._sizes = copy_of(rng)
         self._to_files = focus in SETTLING or rng.random() < 0.8
         self._before_clear = 0
+        wanted = focus in ("forgotten", "asset", "next_run")
+        self._waits |= wanted
+        self._common["wait_for_completion"] = self._waits
+        self._is_incremental = self._waits and (wanted or copy_of(rng).random() < 0.4)
+        self._window: str | None = None
+        """The one that the run's first job was for."""
         self._is_retried = False
         """Whether the first try after the last clear has failed."""
         form = rng.choice(("csv", "csv", "jsonl"))
@@ -276,12 +359,22 @@ class Extract(Subject):
 
     def operator(self, process: Process) -> BulkQueryOperator:
         """Make the operator."""
+        columns = "Name, Id" if self.is_edited else "Id, Name"
         return BulkQueryOperator(
             task_id="extract",
-            soql="SELECT Name, Id FROM Account" if self.is_edited else "SELECT Id, Name FROM Account",
+            soql=f"SELECT {columns} FROM Account" + (f" WHERE {WINDOW}" if self._is_incremental else ""),
+            incremental=Incremental(asset=Asset("accounts")) if self._is_incremental else None,
             **{**self._arguments, **self._changed(process)},
             **self._common,
         )
+
+    def sends(self, request: Request, what: str) -> None:
+        """Hold the window of a new job against that of the run's first."""
+        if what == "submit" and self._is_incremental:
+            assert request.body is not None
+            window = json.loads(b"".join(request.body.chunks()))["query"].partition(" WHERE ")[2]
+            self._window = self._window or window
+            claim(window == self._window, f"a job for the window {window}; the run's is {self._window}")
 
     def _changed(self, process: Process) -> dict[str, Any]:
         """Give what another version of the DAG file says in this try."""

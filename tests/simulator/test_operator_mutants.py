@@ -18,7 +18,11 @@ from airflow_provider_sfbulk.files import task_folder as folder
 from airflow_provider_sfbulk.operators import (
     extract,
     load,
+    verdict,
 )
+from airflow_provider_sfbulk.operators.incremental import Incremental
+from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+from airflow_provider_sfbulk.operators.load_input import LoadInput
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.ledger import TaskLedger
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
@@ -80,6 +84,14 @@ NO_PAGE: Final = """\
 FAVOURED: Final = {
     "aborts on a deploy": ("ask_state", "error"),
     "aborts in a triggerer that is late": ("outside", "late_triggerer"),
+    "what a load knows expires": ("outside", "month"),
+    "does not read what 0.1.0 has written": ("outside", "upgrade"),
+    "tells its files by their time": ("outside", "touch"),
+    "looks for its files again": ("outside", "one_more_file"),
+    "looks for its files when it is decided": ("outside", "source_away"),
+    "its window goes with the state of the task": ("success", "forgotten"),
+    "sends again while a batch of an ended job is at work": ("outside", "fail_at_work"),
+    "was: gives a load up while a batch of its ended job is at work": ("outside", "fail_at_work"),
     "takes a result file with fewer rows": ("download", "rows_missing"),
     "aborts when Airflow does not say why it ends": ("ask_state", "error"),
 }
@@ -96,6 +108,28 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "aborts in a triggerer that is late": (
         Change(BulkJobTrigger, "_abort_if_ended", "if await self._is_ended_by_person()", "if True"),
+    ),
+    "sends again while a batch of an ended job is at work": (
+        Change(load.Load, "_find_out", "if rule is not None and rule.unprocessed", "if False"),
+    ),
+    "does not read what 0.1.0 has written": (
+        Change(TaskLedger, "_old_try", "if number not in self._old", "return None\n    if False"),
+    ),
+    "tells its files by their time": (
+        Change(LoadInput, "identity", "text_of(path) for path in self.paths", "str(f.modified) for f in self._files()"),
+    ),
+    "looks for its files again": (Change(LoadInput, "pin", "if files is None", "if True"),),
+    "looks for its files when it is decided": (
+        Change(BulkIngestOperator, "_start", "if decision is None and done is None", "if done is None"),
+    ),
+    "what a load knows expires": (
+        Change(TaskLedger, "_write", "retention=retention or self._retention", "retention=RETENTION"),
+    ),
+    "its window goes with the state of the task": (
+        Change(Incremental, "advance", 'if conf.getboolean("state_store", "clear_on_success", fallback=False)', "if False"),
+    ),
+    "was: gives a load up while a batch of its ended job is at work": (
+        Change(verdict, "judge", "unprocessed == total and not _may_be_at_work(outcome)", "unprocessed == total", (load,)),
     ),
     "sends again what Salesforce has deleted": (Change(load.Load, "close_last", CLOSE, CLOSE_OR_SEND),),
     "sends a failed job's records again": (Change(outcome._Pass, "_part", SAVED, SAVED_TOO),),

@@ -27,7 +27,8 @@ OPERATOR_REGRESSIONS = {
     33214: "a replaced try finds the kept parts removed",
     3009308: "records of a failed job are in its failed file, but not yet in its counters",
 }
-"""Seeds with what they showed when they were found. What is put up with since then, ``expected`` says."""
+"""Seeds with what they showed when they were found, in the world of then: it has grown since, and with it what a seed
+does. Mistakes of the product that were found are mutants marked *was*. What is put up with, ``expected`` says."""
 
 
 @pytest.fixture(autouse=True)
