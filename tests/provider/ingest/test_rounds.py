@@ -11,11 +11,20 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
+from pytest_mock import MockerFixture
 
-from airflow_provider_sfbulk.client.errors import FailedRecordsError, InputChangedError, JobFailedError, SourceError
+from airflow_provider_sfbulk.client.errors import (
+    FailedRecordsError,
+    InputChangedError,
+    JobFailedError,
+    JobTimeoutError,
+    SourceError,
+)
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.bulk2 import csv_in
+from airflow_provider_sfbulk.local_org.data import columns
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+from tests.provider.buckets import BUCKET
 from tests.provider.conftest import FakeTask
 
 
@@ -240,6 +249,44 @@ def test_a_job_that_fails_for_its_header_is_not_sent_again_by_a_retry_and_a_clea
     result = task.start(cleared=True).run(operator)
     assert result["successful"] == 1
     assert stored(org) == Counter({"B": 1})
+
+
+def test_when_the_org_is_fixed_a_clear_sends_the_rows_of_the_one_job_that_was_refused(
+    org: LocalOrg, task: FakeTask, mocker: MockerFixture
+) -> None:
+    rows = [{"LastName": f"Child {number}"} for number in range(4)]
+    seen: list[int] = []
+
+    def refuse_the_second(*given: Any, **named: Any) -> Any:
+        seen.append(1)
+        if len(seen) == 2:
+            raise csv_in.JobFailedError("InvalidBatch : Field name not found : LastName")
+        return plan(*given, **named)
+
+    plan = columns.plan
+    mocker.patch.object(columns, "plan", refuse_the_second)
+    operator = load([dict(row) for row in rows], part_records=2, max_concurrent_jobs=1)
+    with pytest.raises(AirflowFailException, match="Field name not found"):
+        task.start().run(operator)
+    assert sum(stored(org).values()) == 2
+    result = task.start(cleared=True).run(operator)
+    assert (result["successful"], result["failed"], result["unprocessed"]) == (4, 0, 0)
+    assert stored(org) == names(rows)
+
+
+def test_what_is_decided_needs_no_source(org: LocalOrg, task: FakeTask, s3: Any, folder: str) -> None:
+    key = f"{folder}/in.csv"
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"LastName\nA\nB\n")
+    operator = load(f"s3://minio@{BUCKET}/{key}", deferrable=False, timeout=0.1)
+    org.core.job_seconds = 60
+    with pytest.raises(JobTimeoutError):
+        task.start().run(operator)
+    s3.delete_object(Bucket=BUCKET, Key=key)
+    org.advance(61)
+    org.wait_until_idle()
+    result = task.start().run(operator)
+    assert (result["successful"], len(org.jobs)) == (2, 1)
+    assert stored(org) == Counter("AB")
 
 
 def test_an_input_that_changed_stops_what_would_be_sent_again_with_advice(

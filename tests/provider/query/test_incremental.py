@@ -182,6 +182,27 @@ def test_a_clear_reads_the_same_window_and_moves_nothing(org: LocalOrg, runs: Ru
     assert runs.watermark == second["window"]["until"]
 
 
+def test_a_clear_reads_the_same_window_also_where_airflow_forgets_a_task_with_its_success(
+    org: LocalOrg, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__STATE_STORE__CLEAR_ON_SUCCESS", "True")
+    change(org, 1)
+    later(org)
+    task, folder = runs.task()
+    first = task.start().run(extract(folder))
+    task.states.clear()  # as Airflow does when it takes the success
+    change(org, 2)
+    later(org)
+    next_task, next_folder = runs.task()
+    attempt = next_task.start()
+    attempt.run_id = "next"
+    second = attempt.run(extract(next_folder))
+    assert read(second) == ["K-2"]
+    again = task.start(cleared=True).run(extract(folder))
+    assert (again["window"], read(again)) == (first["window"], ["K-1"])
+    assert runs.watermark == second["window"]["until"]
+
+
 def test_another_lag_or_begin_leaves_old_windows_as_they_are(org: LocalOrg, runs: Runs) -> None:
     change(org, 1)
     later(org)
