@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 
 class HiddenValue:
-    """Holds records and tells only what kind of thing they are and how many."""
+    """Holds records; shows only their type and number."""
 
     __slots__ = ("records",)
 

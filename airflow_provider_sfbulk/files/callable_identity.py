@@ -17,7 +17,7 @@ from uuid import UUID
 PLAIN: Final = (
     type(None), bool, int, float, complex, str, bytes, Decimal, date, time, timedelta, tzinfo, UUID, range,
 )  # fmt: skip
-"""Values whose ``repr`` tells all of them, and nothing that changes from process to process."""
+"""Values whose ``repr`` is all of them, and has nothing that changes from process to process."""
 
 OWN: Final = "airflow."
 """Objects of Airflow itself, and loggers, have a state of their own that has nothing to do with what they read."""

@@ -40,7 +40,7 @@ _SAME_STORAGE: Final[Mapping[str, str]] = {
 }
 
 _ADDRESSES: Final = ("endpoint_url", "endpoint", "host", "account_name", "account_host", "base_url")
-"""Options by which two storages of one kind are told apart."""
+"""Options that distinguish two storages of one kind."""
 
 _PACKAGES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("s3", "s3a", "s3n"), "apache-airflow-providers-amazon[s3fs]"),

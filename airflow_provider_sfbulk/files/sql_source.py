@@ -18,7 +18,7 @@ Nothing is ever committed: the connection is closed with its transaction open. "
 the changes first will cause an implicit rollback to be performed" (PEP 249). The connection is closed before the
 cursor, since some cursors read their result to its end on ``close`` while the connection is there (``SSCursor``).
 
-What a driver says may quote a value, or the statement with the parameters filled in. So an error tells only the class
+What a driver says may quote a value, or the statement with the parameters filled in. So an error names only the class
 of the driver's error and its SQLSTATE, and does not carry the driver's own along.
 """
 

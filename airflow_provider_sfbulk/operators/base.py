@@ -1,4 +1,4 @@
-"""What both operators share: the client, the wait, the link, and what happens on a kill."""
+"""What both operators share: common arguments, the wait for jobs, the reserve of API calls, and Airflow's callbacks."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ class BulkJobOperator(TypedTemplates):
 
     @property
     def metric_tags(self) -> dict[str, str]:
-        """What this task's metrics are told apart by, where they are sent with tags."""
+        """Tags of this task's metrics, where they are sent with tags."""
         return {"dag_id": self.dag_id, "task_id": self.task_id, "job_type": str(self.job_type), **self._subject}
 
     @property
@@ -234,7 +234,7 @@ class BulkJobOperator(TypedTemplates):
         )
 
     def _wait_again(self, run: TaskRun, event: Mapping[str, Any] | None, job_ids: Sequence[str]) -> list[JobInfo]:
-        """Go on after a deferral. The event is a hint: unless it tells of the end of every job, they are read again.
+        """Go on after a deferral. The event is a hint: unless it has the final state of every job, they are read again.
 
         :raises TaskDeferred: when the event was an old trigger's and the jobs still run
         :raises JobTimeoutError: when the time is up; the jobs go on

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 class BulkIngestOperator(BulkJobOperator):
     """Insert, update, upsert or delete records with Bulk API 2.0 (or 1.0: ``api``), every row once.
 
-    The input is read to its end and uploaded in parts before Salesforce is told to process any of it; a mistake anywhere
+    The input is read to its end and uploaded in parts before Salesforce processes any of it; a mistake anywhere
     in it leaves the org untouched. A retry goes on with the jobs of the try before, and sends again what they left
     unprocessed. Clearing the task after records have failed sends all of these again; after a success it begins a new load.
 
@@ -53,7 +53,7 @@ class BulkIngestOperator(BulkJobOperator):
     :param source: path or URI of a file, or a pattern (``*.csv``): CSV, JSON lines (both also gzipped) or Parquet; a list
         of paths; or a list of dicts, a DataFrame, an Arrow table, a callable that returns an iterable of dicts; or an
         XComArg of these (templated)
-    :param source_format: ``csv``, ``jsonl`` or ``parquet``, when the name does not tell
+    :param source_format: ``csv``, ``jsonl`` or ``parquet``, when the name does not say
     :param source_conn_id: connection of the object storage, when the URI does not name it (templated)
     :param sql: instead of ``source``: one SELECT, or the name of a ``.sql`` file (templated). Its rows are streamed, and
         read again where rows must go again: see ``staging_path``

@@ -50,7 +50,7 @@ _COLUMNS: Final = "columns.0"
 """Where the ledger keeps the columns' names, for OpenLineage: when the load ends, its input may be read no more."""
 
 LOCKED: Final = ("UNABLE_TO_LOCK_ROW",)
-"""Code of failures that a serial job may mend: its batches do not compete with each other."""
+"""Code of failures that a serial job may fix: its batches do not compete with each other."""
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class Load:
 
         :return: ids of the last round's, which are to be waited for
         """
-        # After a deferral, too: the last round tells by which API it goes.
+        # After a deferral, too: the last round says which API it uses.
         self._try.job_type = _job_type(rounds[-1].mode)
         job_ids = list(dict.fromkeys(each.job_id for each in rounds[-1].parts))
         self._try.reporter.at(rounds)
@@ -467,7 +467,7 @@ class Load:
             yield from parts
 
     def _form(self, columns: Sequence[str]) -> RowForm:
-        """Say how a record is told from others: by its id where it has one, else by what the user names, else whole."""
+        """Say how a record is identified: by its id where it has one, else by what the user names, else whole."""
         fields = {field["name"].casefold(): field["type"] for field in self._describe["fields"]}
         return RowForm.of(columns, fields, self._keys(columns))
 

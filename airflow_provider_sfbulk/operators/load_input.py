@@ -1,4 +1,4 @@
-"""The input of a load: what it is, told without a value of a record, and its parts, read as often as needed."""
+"""The input of a load: its identity, without a value of a record, and its parts, read as often as needed."""
 
 from __future__ import annotations
 

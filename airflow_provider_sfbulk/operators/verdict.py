@@ -1,4 +1,4 @@
-"""Whether the end of the jobs is the task's success or its failure, and how it is told."""
+"""Whether a task succeeds or fails when its jobs have ended, and with which message."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def check_failed_records(
     codes: Mapping[str, int],
     advice: str,
 ) -> None:
-    """Refuse more failed records than allowed; a warning tells of those that are.
+    """Refuse more failed records than allowed; those that are allowed are logged as a warning.
 
     :param failed: how many failed, those that were saved later left out
     :param allowed: a number of records; a float: fraction of ``total``; None: any number

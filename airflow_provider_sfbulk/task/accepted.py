@@ -1,4 +1,4 @@
-"""Records how Airflow took the end of a try: the fact that tells a retry from what a person asked for.
+"""Records how Airflow took the end of a try: the fact that distinguishes a retry from what a person asked for.
 
 A task cannot know it before it ends: its success is taken when the API server has taken it, and only then does Airflow call
 the listeners, in the same process. The task state store may still be written then. When the process dies in between, or

@@ -3,7 +3,7 @@
 Facts (Airflow 3.3.2, read and run). That a task or its trigger is told to end says nothing of why: a deploy, a lost
 heartbeat, ``dagrun_timeout``, ``fail_fast`` and a person reach a task process as the same signal; and a trigger's
 ``on_kill`` is also called in a triggerer that is late, for triggers that another one has taken over (apache/airflow#73454).
-The task instance's state does not tell either: a try whose time is up, or that was taken for lost, is ``failed`` as well.
+Nor does the task instance's state: a try whose time is up, or that was taken for lost, is ``failed`` as well.
 But the API server calls the listeners of plugins, in the transaction of the request, when a person marks a task, a group of
 tasks or a run as failed, successful or skipped, and only then without a previous state.
 

@@ -46,7 +46,7 @@ class Lineage:
 
     :param source: address of the org
     :param statement: the query, as its user wrote it: without the values that were bound into it
-    :param facts: what else is told of the run: counts, codes
+    :param facts: what else is reported of the run: counts, codes
     """
 
     source: str

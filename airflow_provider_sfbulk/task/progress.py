@@ -20,13 +20,13 @@ from airflow_provider_sfbulk.client.replies.safe_text import guarded
 PROGRESS_XCOM_KEY: Final = "salesforce_bulk_progress"
 
 SHOWN_JOBS: Final = 500
-"""Jobs that are told one by one, some 120 bytes each; more are told by their number."""
+"""Jobs that are listed, some 120 bytes each; of more only their number is given."""
 
 LINED_JOBS: Final = 3
 """Jobs that have a line each in the log at each look; more of them share one."""
 
 SHOWN_FILES: Final = 20
-"""Files of a kind that are told; the manifest names all."""
+"""Files of a kind that are listed; the manifest names all."""
 
 TEXT_LENGTH: Final = 500
 """Longest text of an error, in characters."""
@@ -257,7 +257,7 @@ class Progress:
 
     @classmethod
     def from_dict(cls, data: object) -> Self:
-        """Read what a task told before it was deferred: enough to go on from.
+        """Read what a task reported before it was deferred: enough to go on from.
 
         :raises ValueError: when it is not that
         """

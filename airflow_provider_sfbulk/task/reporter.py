@@ -51,7 +51,7 @@ class Reporter:
     """How far one try is. Its methods may be called from several threads.
 
     :param push: writes an XCom
-    :param api_calls: tells the calls of this try so far
+    :param api_calls: counts the calls of this try so far
     """
 
     def __init__(

@@ -49,7 +49,7 @@ class BulkJobTrigger(BaseTrigger):
     :param poll_interval: longest time between two looks at a job, in seconds, as far as the budget of calls allows
     :param deadline: when the wait ends, in seconds since 1970; None for no end
     :param cancel_on_kill: whether a person's mark (failed, success, skipped) aborts the jobs
-    :param api_calls: calls the task has made before, to be told with the event's own
+    :param api_calls: calls the task has made before, to be added to the event's own
     """
 
     def __init__(

@@ -20,13 +20,13 @@ class ApiReserveTrigger(BaseTrigger):
     """Fires once, when the org has as many API calls left as are to be left, or the deadline has passed.
 
     The watcher of the connection reads the org's allowances every few minutes, once for all who wait for them, and not
-    at all while other replies tell them.
+    at all while other replies have them.
 
     :param api_reserve: calls to leave in the org, or a fraction of the day's
     :param salesforce_conn_id: the connection to sign in with
     :param api_version: instead of the connection's
     :param deadline: when the wait ends, in seconds since 1970; None for no end
-    :param api_calls: calls the task has made before, to be told with the event's own
+    :param api_calls: calls the task has made before, to be added to the event's own
     """
 
     def __init__(
