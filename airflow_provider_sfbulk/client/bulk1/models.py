@@ -163,11 +163,6 @@ class Bulk1Job(_Info):
     number_retries: int = 0
 
     @property
-    def is_query(self) -> bool:
-        """Whether it reads records."""
-        return self.operation in ("query", "queryAll")
-
-    @property
     def may_grow(self) -> bool:
         """Whether batches can still be added."""
         return self.state is Bulk1JobState.OPEN

@@ -25,10 +25,7 @@ from airflow_provider_sfbulk.client.effects import Concurrently, Flow, Reply, Si
 from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
 from airflow_provider_sfbulk.client.models import (
     RECORDS_HEADER,
-    ColumnDelimiter,
     JobInfo,
-    LineEnding,
-    QueryOperation,
     check_id,
     check_locator,
     read_count,
@@ -37,7 +34,6 @@ from airflow_provider_sfbulk.client.protocol.call import CSV, ApiCall, call_obje
 from airflow_provider_sfbulk.client.protocol.distrust import MANY_LIST_PAGES, CsvSink, Trail, locator_of
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.protocol.retry import DOWNLOAD, repeat
-from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule, check_complete, wait_until_final
 
 LOCATOR_HEADER: Final = "sforce-locator"
 _LAST: Final = "null"
@@ -65,48 +61,8 @@ class Page:
     in_order: bool = True
 
 
-@dataclass(frozen=True)
-class Result:
-    """A query that was performed."""
-
-    job: JobInfo
-    pages: tuple[Page, ...]
-
-
 MakeSink = Callable[[int], Sink]
 """Gives the sink of the page with that index."""
-
-
-def perform(
-    jobs: QueryCalls,
-    soql: str,
-    make_sink: MakeSink,
-    *,
-    operation: QueryOperation | str = QueryOperation.QUERY,
-    column_delimiter: ColumnDelimiter | str = ColumnDelimiter.COMMA,
-    line_ending: LineEnding | str = LineEnding.LF,
-    schedule: Schedule = DEFAULT_SCHEDULE,
-    timeout: float | None = None,
-    on_progress: Callable[[JobInfo], None] | None = None,
-    max_records: int | None = None,
-    at_once: int = 1,
-) -> Flow[Result]:
-    """Run a query from SOQL to its last page.
-
-    :param max_records: records of a page at most; None lets Salesforce choose
-    :param at_once: pages read at the same time
-    :raises JobFailedError: the job failed
-    :raises JobTimeoutError: the wait ended; the job goes on
-    """
-    created = yield from jobs.create(
-        soql, operation=operation, column_delimiter=column_delimiter, line_ending=line_ending
-    )
-    waited = yield from wait_until_final(
-        jobs, [created.id], schedule=schedule, timeout=timeout, on_progress=on_progress
-    )
-    job = check_complete(waited[0])
-    fetched = yield from pages(jobs, job, make_sink, max_records=max_records, at_once=at_once)
-    return Result(job, tuple(fetched))
 
 
 def pages(

@@ -253,14 +253,9 @@ def _make(make_page: MakePage, types: tuple[ColumnType, ...], index: int) -> Sin
     return make_page(index, types)
 
 
-def describe_columns(jobs: QueryCalls, job: JobInfo, *, columns: tuple[str, ...] = ()) -> Flow[tuple[ColumnType, ...]]:
-    """Type the result's columns by describe.
-
-    :param columns: the result's header, when it is known; otherwise it comes from a page of one record
-    """
-    return (
-        yield from describe_types(job, columns or (yield from header_columns(jobs, job)), api_version=jobs.api_version)
-    )
+def describe_columns(jobs: QueryCalls, job: JobInfo) -> Flow[tuple[ColumnType, ...]]:
+    """Type the result's columns by describe; which there are, a page of one record says."""
+    return (yield from describe_types(job, (yield from header_columns(jobs, job)), api_version=jobs.api_version))
 
 
 def header_columns(jobs: QueryCalls, job: JobInfo) -> Flow[tuple[str, ...]]:

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from airflow_provider_sfbulk.client.bulk1.commas import with_commas
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.csv.scan import record_ends
-from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.parts.split import Part, split
 from airflow_provider_sfbulk.client.parts.stream import Block, FieldTypes, RecordStream
 from airflow_provider_sfbulk.client.parts.temporary import TemporaryFile
@@ -140,12 +139,3 @@ class _Group:
         self.file.seek(0)
         while chunk := self.file.read(_CHUNK_BYTES):
             yield chunk
-
-
-def check_sort_by(sort_by: str | None, columns: Sequence[str]) -> None:
-    """Check that the column to order by is sent.
-
-    :raises SourceError: naming the columns that there are
-    """
-    if sort_by is not None and sort_by.casefold() not in {name.casefold() for name in columns}:
-        raise SourceError(f"sort_by: there is no column {sort_by}; the columns sent are {', '.join(columns[:50])}")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.effects import Reply
-from airflow_provider_sfbulk.client.extract.pages import PageSink, pages, perform, result_pages
+from airflow_provider_sfbulk.client.extract.pages import PageSink, pages, result_pages
 from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from tests.client.protocol.by_hand import CSV, JOB_ID, Hand, Kept, job, ok, page
@@ -226,26 +226,6 @@ def test_kept_pages_that_are_not_where_they_were_named_are_read_again():
     hand, found = run([lists, page(1, None), page(2, None)], done(5), done=at_once, at_once=4)
     assert [each.locator for each in found] == ["AAA", "CCC", "BBB"]
     assert len(hand.requests) == 3
-
-
-def test_a_query_is_performed_from_soql_to_its_last_page():
-    hand = Hand(
-        [
-            ok(job("UploadComplete")),
-            ok(job("InProgress")),
-            ok(job("JobComplete", numberRecordsProcessed=2)),
-            page(2, None),
-        ]
-    )
-    result = hand.run(perform(QUERY, "SELECT Id FROM Account", lambda index: Kept()))
-    assert result.job.processed == 2
-    assert len(result.pages) == 1
-
-
-def test_a_query_that_fails_tells_why():
-    hand = Hand([ok(job("UploadComplete")), ok(job("Failed", errorMessage="Unexpected exception"))])
-    with pytest.raises(errors.JobFailedError, match="Unexpected exception"):
-        hand.run(perform(QUERY, "SELECT Id FROM Account", lambda index: Kept()))
 
 
 @given(body=st.binary(max_size=40), cuts=st.lists(st.integers(0, 40), max_size=6))
