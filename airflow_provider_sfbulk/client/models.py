@@ -248,7 +248,7 @@ class JobInfo:
     def from_json(cls, data: Any) -> Self:
         """Read a job from a reply's JSON.
 
-        Unknown keys are let be: Salesforce adds some with new versions.
+        Unknown keys are ignored: Salesforce adds some with new versions.
 
         :raises ProtocolError: when id or state are missing, or a value has not the form it must have
         """

@@ -107,8 +107,8 @@ class Settings:
     :param access_token: a ready-made session, with ``instance_url``; it cannot be renewed
     :param api_version: ``"66.0"``
     :param allowed_hosts: hosts besides Salesforce's own, see :mod:`~airflow_provider_sfbulk.client.auth.hosts`
-    :param ca_file: path of the certificate authorities to trust, in place of the usual ones
-    :param proxy: URL of the proxy to every host but this machine, in place of the environment's
+    :param ca_file: path of the certificate authorities to trust, instead of the usual ones
+    :param proxy: URL of the proxy to every host but this machine, instead of the environment's
     :param timeout: seconds in which a reply must have begun, and of silence at most
     """
 

@@ -292,7 +292,7 @@ def test_pages_that_do_not_add_up_to_the_job_are_told(client, org, broken):
     client.ingest.wait(load(client, 5, "H"), schedule=QUICK)
     broken("query.get", lambda data: data.replace(b'"numberRecordsProcessed":5', b'"numberRecordsProcessed":6'))
     result = client.query.perform("SELECT Name FROM Account WHERE External_Key__c LIKE 'H-%'", schedule=QUICK)
-    with pytest.raises(errors.ProtocolError, match="5 records in place of the 6"):
+    with pytest.raises(errors.ProtocolError, match="5 records instead of the 6"):
         list(result)
 
 

@@ -36,7 +36,7 @@ _BROWSED: Final = re.compile(
     r"\.(?:lightning\.force\.com|my\.salesforce-setup\.com)(?=[:/]|$)",
     re.IGNORECASE,
 )
-"""Hosts that a browser shows in place of an org's My Domain, where alone tokens are given ("My Domain URL Formats")."""
+"""Hosts that a browser shows instead of an org's My Domain, where alone tokens are given ("My Domain URL Formats")."""
 
 _SITE: Final = re.compile(r"([a-z0-9-]+(?:\.[a-z]+)?)\.my\.site\.com")
 _NAME: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*")

@@ -319,7 +319,7 @@ class _Sending:
                 return
 
     def _look_after(self, job_id: str, error: SfBulkError) -> Flow[None]:
-        """Find out what became of a batch that was not answered as it must be; raise what no other job would mend."""
+        """Find out what became of a batch that was not answered as it must be; raise what no other job would help with."""
         if isinstance(error, RequestRefusedError) and error.error_code == INVALID_STATE:
             # It stood open for a day, or somebody has ended it.
             if (yield from self.jobs.get(job_id)).state is not Bulk1JobState.CLOSED:

@@ -30,7 +30,7 @@ def read_results(body: bytes, content_type: ContentType, *, records: int | None)
     """
     found = list(_READERS[content_type.rows](body))
     if records is not None and len(found) != records:
-        raise TransportError(f"{len(found)} results came in place of {records}")
+        raise TransportError(f"{len(found)} results came instead of {records}")
     return found
 
 

@@ -3,7 +3,7 @@
 A spreadsheet takes a cell for a formula that begins with ``=``, ``+``, ``-`` or ``@``, also behind a tab or line break
 (OWASP, "CSV Injection"), whatever quotes are around it: a record's name can so run a command on the machine of whoever
 opens a file of failed rows. Such a cell gets an apostrophe in front, which is the spreadsheets' own sign for text.
-One that begins with an apostrophe gets one too, so that the way back is certain. Negative numbers are let be.
+One that begins with an apostrophe gets one too, so that the way back is certain. Negative numbers stay as they are.
 
 Result files say that they are written so by a column more, :data:`MARK`, which is dropped with the other ``sf__`` columns
 when such a file is a source; it survives the editing, as a file's name may not.

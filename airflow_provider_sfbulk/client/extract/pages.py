@@ -110,7 +110,7 @@ def check_total(job: JobInfo, found: Sequence[Page]) -> None:
     total = sum(page.records for page in found)
     if total != job.number_records_processed:
         raise ProtocolError(
-            f"query job {job.id}: its {len(found)} pages have {total} records in place of the "
+            f"query job {job.id}: its {len(found)} pages have {total} records instead of the "
             f"{job.number_records_processed} that it says",
             job_id=job.id,
         )
@@ -175,7 +175,7 @@ def fetch_page(
         proven = PageSink(sink, header=row.known, in_order=in_order)
         reply = yield from fetch(api, proven)
         if reply.status != 200:
-            raise TransportError(f"GET {path}: {reply.status} in place of a page", status=reply.status, job_id=job_id)
+            raise TransportError(f"GET {path}: {reply.status} instead of a page", status=reply.status, job_id=job_id)
         row.agree(proven.header)
         following = proven.next_locator if in_order else None
         return Page(index, locator, following, proven.records, proven.header, in_order)

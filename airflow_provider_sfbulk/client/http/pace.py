@@ -3,7 +3,7 @@
 Theory. A limit of the silence between two bytes never ends a server that drips: a byte a minute, a head without end,
 ``100 Continue`` again and again. A limit of the sum ends large downloads that are healthy. So an exchange has credit:
 the connection's ``timeout`` in seconds. Waiting uses it up, and every :data:`SLOWEST` bytes bring back a second, never
-beyond what there was at first. A connection that is slow for a while is let be, one that is dead is not.
+beyond what there was at first. A connection that is slow for a while is kept, one that is dead is not.
 
 =================  ==============================================  =======================================
 until              what uses the credit up                         what brings it back

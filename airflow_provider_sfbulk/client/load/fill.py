@@ -211,7 +211,7 @@ def _fill_all(
         if not filled:
             raise EmptyInputError("the input has no records: there is nothing to load")
     except (SourceError, RequestRefusedError):
-        # Neither is mended by a retry. Nothing of this round was closed, so nothing was processed. Of a later round the
+        # A retry helps with neither. Nothing of this round was closed, so nothing was processed. Of a later round the
         # jobs are left Open: the load goes on, and a newer try may take them up.
         if number == 0:
             yield from _give_up(jobs, made)

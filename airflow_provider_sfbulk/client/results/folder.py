@@ -177,7 +177,7 @@ def _set_mode(path: Path, *, private: bool) -> None:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what processes left that were killed while they wrote this file. Those that live are let write."""
+    """Remove what processes left that were killed while they wrote this file. Files of running processes are kept."""
     for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
         process = left.name.removeprefix(f"{path.name}.").removesuffix(".part")
         if process.isascii() and process.isdigit() and not _is_alive(int(process)):

@@ -505,7 +505,7 @@ def test_a_retry_does_not_build_on_pages_that_did_not_fit_together(
     locator: str, readings: LocalOrg, task: FakeTask, out: Path
 ) -> None:
     readings.core.faults.add("query.results", Tampered(3, sforce_locator=locator))
-    with pytest.raises(ProtocolError, match=r"twice|in place of the 25"):
+    with pytest.raises(ProtocolError, match=r"twice|instead of the 25"):
         task.start().run(extract(out))
     assert not [name for name in listing(out) if not name.startswith("_")]
     readings.calls.clear()
