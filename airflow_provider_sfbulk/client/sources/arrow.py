@@ -110,7 +110,7 @@ def from_polars(frame: pl.DataFrame, rules: Rules, *, name: str) -> RecordStream
     :raises SourceError: as :func:`from_arrow`
     """
     # Its own columns of type Object have no Arrow form; as Python values they are fine.
-    if any(dtype.is_object() for dtype in frame.dtypes):
+    if any(str(dtype) == "Object" for dtype in frame.dtypes):
         keys = [keys_below(frame[label]) for label in frame.columns]
 
         def batches() -> Iterator[Batch]:
