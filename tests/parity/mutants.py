@@ -167,9 +167,7 @@ MUTANTS: Final = (
         'f"{_ASYNC}v{api_version}"',
     ),
     _m("batches without charset", "G3.16", "client.bulk1.models", '"text/csv; charset=UTF-8"', '"text/csv"'),
-    _m(
-        "XML without charset", "G3.16", "client.bulk1.job_info", '"application/xml; charset=UTF-8"', '"application/xml"'
-    ),
+    _m("XML without charset", "G3.16", "client.bulk1.calls", '"application/xml; charset=UTF-8"', '"application/xml"'),
     _m("another namespace", "G3.17 G5.6", "client.bulk1.object_rows", "2009/06/asyncapi", "2010/06/asyncapi"),
     _m(
         "operations in small letters",
@@ -249,7 +247,7 @@ MUTANTS: Final = (
         "batches of any size",
         "G13.7",
         "client.bulk1.api",
-        'check_most("batch_records", batch_records, limits.BATCH_RECORDS)',
+        'count(most=limits.BATCH_RECORDS)("batch_records", batch_records)',
         "pass",
     ),
     _m("compressed without a word", "G14.2", "client.bulk1.calls", '{"Content-Encoding": "gzip"}', "{}"),

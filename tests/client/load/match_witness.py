@@ -18,10 +18,13 @@ from tests.client.results.out_witness import COMMA, encode, java_double, texts
 
 BLANKS = ("", "#N/A")
 
+AROUND = "".join(sign for sign in map(chr, range(0x10000)) if sign.isspace() or sign < "!")
+"""What is no part of a value at either end: Unicode's blanks, and the controls, as Java's ``trim`` has it."""
+
 
 def meaning(kind: str, text: str) -> Any:
     """A value as a Python object; the spellings that :data:`spellings` draws only."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").strip()
+    text = text.replace("\r\n", "\n").replace("\r", "\n").strip(AROUND)
     if text in BLANKS:
         return None
     return _MEANINGS[kind](text)

@@ -16,6 +16,7 @@ from airflow_provider_sfbulk.client.results.folder import LocalFile, LocalFolder
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
+from airflow_provider_sfbulk.operators.task_run import TaskRun
 from tests.provider.conftest import FakeTask, Try
 
 ROWS = [{"Name": f"Account {number}"} for number in range(25)]
@@ -260,7 +261,7 @@ def test_a_file_that_came_while_the_load_ran_is_not_replaced(accounts: LocalOrg,
 
     task = Instance()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BulkIngestOperator, "_show_new_job", meanwhile)
+        patch.setattr(TaskRun, "show_new_job", meanwhile)
         with pytest.raises(SourceError, match="no manifest of this package names it"):
             task.start().run(load(tmp_path))
     (tmp_path / "successful.csv").rename(tmp_path / "mine.csv")

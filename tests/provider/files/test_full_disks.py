@@ -16,7 +16,6 @@ import pytest
 from airflow_provider_sfbulk.client.errors import SfBulkError, StorageError
 from airflow_provider_sfbulk.client.parts import split as parts
 from airflow_provider_sfbulk.client.parts.temporary import TemporaryFile
-from airflow_provider_sfbulk.client.results import result_files as results
 from airflow_provider_sfbulk.client.results.folder import LocalFolder
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
@@ -141,7 +140,6 @@ def test_temporary_files_that_fill_the_disk_are_named(
     monkeypatch.setattr(tempfile, "tempdir", str(small))
     monkeypatch.setenv("TMPDIR", str(small))
     monkeypatch.setattr(parts, "MEMORY_BYTES", 1000 if what == "parts" else 10_000_000)
-    monkeypatch.setattr(results, "_SPOOL_BYTES", 1000)
     monkeypatch.setattr("airflow_provider_sfbulk.client.results.spool._MEMORY_BYTES", 1000)
 
     def loop() -> None:

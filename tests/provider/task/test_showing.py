@@ -257,7 +257,6 @@ def test_a_wait_writes_over_what_the_task_showed_only_after_it_has_read_it(
     org: LocalOrg,
     task: FakeTask,
     xcoms: dict[tuple[Any, ...], Any],
-    roomy: None,
     mocker: MockerFixture,
 ) -> None:
     mocker.patch.object(reporter, "TROUBLE_SECONDS", 0.0)
