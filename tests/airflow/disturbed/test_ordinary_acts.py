@@ -38,7 +38,7 @@ def begun(load: Held) -> Held:
 
 
 def test_a_load_that_airflow_does_not_know_to_be_done_is_not_loaded_again_by_a_clear(quick: Stage) -> None:
-    load = begun(Held(quick, "killed", "killed_at_the_end"))
+    load = begun(Held(quick, "killed_when_done", "killed_at_the_end"))
     assert load.finish() == "failed"
     assert load.stored == load.names
     load.clear()
