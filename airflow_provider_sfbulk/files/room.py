@@ -24,15 +24,18 @@ def check_room(part_bytes: int, at_once: int, files: Sequence[SourceFile]) -> No
     :raises StorageError: when there is too little room for certain. When the size of the input is not known, that is a
         warning: a load of parts up to 4 MB needs no room at all
     """
-    needed = part_bytes * at_once
+    needed, place = part_bytes * at_once, folder()
+    free = shutil.disk_usage(place).free
+    if part_bytes <= MEMORY_BYTES or free >= needed:
+        return
+    # Only now: asking an object storage costs a call a file.
     size = sum(each.size() for each in files) if files and all(_is_plain(each) for each in files) else None
     if size is not None:
         needed = min(needed, size)
-    free = shutil.disk_usage(folder()).free
-    if min(needed, part_bytes) <= MEMORY_BYTES or free >= needed:
-        return
+        if needed <= MEMORY_BYTES or free >= needed:
+            return
     text = (
-        f"the folder for temporary files, {folder()}, has {_megabytes(free)} free, and this load needs "
+        f"the folder for temporary files, {place}, has {_megabytes(free)} free, and this load needs "
         f"{'up to ' if size is None else ''}{_megabytes(needed)}: {at_once} parts of {_megabytes(part_bytes)} at most at "
         "the same time. Make room there, set TMPDIR to a folder with more, or lower max_concurrent_jobs or part_bytes"
     )
