@@ -67,7 +67,7 @@ class MisfitError(ProtocolError):
 
 _INT64_DIGITS: Final = 18
 """Digits that every 64-bit integer can hold."""
-_DECIMAL128_DIGITS: Final = 38
+DECIMAL128_DIGITS: Final = 38
 """Digits that a 128-bit decimal can hold."""
 
 _KINDS: Final[Mapping[str, ColumnKind]] = {
@@ -185,7 +185,7 @@ def _typed(column: str, field: Mapping[str, Any]) -> ColumnType:
     if described not in _NUMBERS:
         return ColumnType(column, _KINDS.get(str(described), ColumnKind.STRING))
     precision, scale = field.get("precision"), field.get("scale")
-    if not (isinstance(precision, int) and isinstance(scale, int) and 0 <= scale <= precision <= _DECIMAL128_DIGITS):
+    if not (isinstance(precision, int) and isinstance(scale, int) and 0 <= scale <= precision <= DECIMAL128_DIGITS):
         return ColumnType(column, ColumnKind.DOUBLE)
     if precision == 0:
         return ColumnType(column, ColumnKind.DOUBLE)

@@ -24,11 +24,9 @@ from enum import StrEnum
 from typing import Any, Final
 
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.results.schema import ColumnKind, ColumnType
+from airflow_provider_sfbulk.client.results.schema import DECIMAL128_DIGITS, ColumnKind, ColumnType
 
 _DECIMAL: Final = re.compile(r"decimal\(([0-9]{1,2}),([0-9]{1,2})\)")
-_DECIMAL_DIGITS: Final = 38
-"""Digits that a 128-bit decimal can hold."""
 _INTEGER_DIGITS: Final = 19
 """Digits that a 64-bit integer may have."""
 _NUMBERS: Final = frozenset({ColumnKind.INTEGER, ColumnKind.DECIMAL, ColumnKind.DOUBLE})
@@ -100,7 +98,9 @@ def read_type(name: str, written: object) -> ColumnType | None:
     found = _DECIMAL.fullmatch(str(written))
     if found is not None:
         precision, scale = int(found[1]), int(found[2])
-        return ColumnType(name, ColumnKind.DECIMAL, precision, scale) if scale <= precision <= _DECIMAL_DIGITS else None
+        return (
+            ColumnType(name, ColumnKind.DECIMAL, precision, scale) if scale <= precision <= DECIMAL128_DIGITS else None
+        )
     try:
         kind = ColumnKind(str(written))
     except ValueError:
@@ -119,7 +119,7 @@ def read_types(given: Mapping[str, str]) -> dict[str, ColumnType]:
         if kind is None:
             raise SourceError(
                 f"the type of {name:.60} is one of {', '.join(each for each in ColumnKind if each != 'decimal')} and "
-                f"decimal(digits,decimals) with at most {_DECIMAL_DIGITS} digits, not {written!r:.40}"
+                f"decimal(digits,decimals) with at most {DECIMAL128_DIGITS} digits, not {written!r:.40}"
             )
         types[name] = kind
     return types
@@ -151,7 +151,7 @@ def wider(one: ColumnType, other: ColumnType) -> ColumnType:
     whole = max(
         each.precision - each.scale if each.kind is ColumnKind.DECIMAL else _INTEGER_DIGITS for each in (one, other)
     )
-    if whole + scale > _DECIMAL_DIGITS:
+    if whole + scale > DECIMAL128_DIGITS:
         return ColumnType(one.name, ColumnKind.DOUBLE)
     return ColumnType(one.name, ColumnKind.DECIMAL, whole + scale, scale)
 
