@@ -90,10 +90,7 @@ def test_a_touched_file_and_one_more_under_the_pattern_change_nothing_for_a_deci
 
 
 def test_of_mapped_extracts_into_one_folder_one_wins_and_the_others_say_so(quick: Stage) -> None:
-    with quick.org.core.store.writing() as connection:
-        for n in range(9):
-            values = (f"001LO00{n:08}AAA", f"Held by the shared {n % 3} {n:03}")
-            connection.execute("INSERT INTO Account (Id, Name) VALUES (?, ?)", values)
+    quick.org.put("Account", [{"Name": f"Held by the shared {n % 3} {n:03}"} for n in range(9)])
     stack, output = quick.stack, quick.lake / "held" / "shared"
     stack.wait_until_known("shared_folder")
     stack.unpause("shared_folder")
