@@ -1,4 +1,7 @@
-"""The fuzz at length, in pieces: ``python -m tests.hostile --seconds 3600``. Prints what came in and what came out."""
+"""The fuzz at length, in pieces: ``python -m tests.hostile --seconds 3600``.
+
+Prints what came in and what came out, once a minute, so that a run that is stopped has said it too.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,15 @@ from tests.hostile.judge import judged
 PIECE = 200
 """Examples between two looks at the clock."""
 
+REPORT_SECONDS = 60.0
+
 
 def main() -> int:
     """Fuzz every way in turn, until the time is over; 1 when something came out that must not."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600)
-    end = time.monotonic() + parser.parse_args().seconds
+    begun = reported = time.monotonic()
+    end = begun + parser.parse_args().seconds
     logging.disable(logging.CRITICAL)
     done: Counter[str] = Counter()
     out: Counter[str] = Counter()
@@ -33,11 +39,20 @@ def main() -> int:
     while time.monotonic() < end:
         for way, strategy in WAYS_IN.items():
             failures += not _piece(way, strategy, done, out)
+        if time.monotonic() - reported >= REPORT_SECONDS:
+            reported = time.monotonic()
+            _report(reported - begun, done, failures, out)
+    _report(time.monotonic() - begun, done, failures, out)
+    return min(failures, 1)
+
+
+def _report(seconds: float, done: Counter[str], failures: int, out: Counter[str]) -> None:
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(
-        f"{sum(done.values())} inputs ({dict(done)}), {failures} failures, {memory} MiB at most; came out: {dict(out)}"
+        f"{seconds:.0f} s: {done.total()} inputs ({dict(done)}), {failures} failures, {memory} MiB at most;"
+        f" came out: {dict(out)}",
+        flush=True,
     )
-    return min(failures, 1)
 
 
 def _piece(way: str, strategy: Any, done: Counter[str], out: Counter[str]) -> bool:
