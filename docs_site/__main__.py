@@ -24,14 +24,16 @@ def list_versions(site: Path) -> list[str]:
     return sorted(there, key=lambda name: [int(part) for part in re.findall(r"\d+", name)], reverse=True)
 
 
+def builder(configuration: Path) -> list[str | Path]:
+    """Give the command that builds a site, and fails for a link or an anchor that leads nowhere."""
+    return [Path(sys.executable).with_name("zensical"), "build", "--clean", "--strict", "-f", configuration]
+
+
 def main() -> int:
     """Build; 1 when something is not as it must be."""
     current = version("airflow-provider-sfbulk")
     configuration = assemble(FOLDER, current)
-    built = subprocess.run(
-        [Path(sys.executable).with_name("zensical"), "build", "--clean", "--strict", "-f", configuration], check=False
-    )
-    if built.returncode:
+    if subprocess.run(builder(configuration), check=False).returncode:
         return 1
     site = FOLDER / "site"
     versions = list_versions(site)
