@@ -64,7 +64,7 @@ _AIRFLOW: Final[dict[str, str]] = {
     "operators": "client limits hooks links triggers files task arguments",
     "sensors": "client hooks links triggers task arguments operators.task_run operators.verdict",
     "demo": "local_org client",
-    "command": "client hooks",
+    "command": "client hooks limits",
     "local_org": "limits",
     "client": "limits",
 }

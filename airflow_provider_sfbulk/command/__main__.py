@@ -9,11 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import BulkClient
 from airflow_provider_sfbulk.client.errors import (
     JobError,
@@ -26,6 +28,7 @@ from airflow_provider_sfbulk.client.errors import (
 )
 from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, Operation
 from airflow_provider_sfbulk.command.explain import explanations
+from airflow_provider_sfbulk.command.left import abort_jobs, left_jobs
 from airflow_provider_sfbulk.command.screen import Screen
 from airflow_provider_sfbulk.command.write import write_rows
 
@@ -41,6 +44,7 @@ STATUS: Final[Mapping[type[SfBulkError], int]] = {
 """Exit status by error; the first class that fits."""
 
 SHOWN_ERRORS: Final = 5
+JOB_FACTS: Final = ("id", "created", "object", "operation", "state")
 FIELD_FACTS: Final = ("name", "type", "length", "createable", "updateable", "nillable", "externalId", "referenceTo")
 
 app = typer.Typer(
@@ -181,14 +185,27 @@ def jobs(
     query: Annotated[bool, typer.Option("--query", help="Query jobs instead of loads.")] = False,
     most: Annotated[int, typer.Option("--most", help="How many to list.")] = 20,
     abort: Annotated[bool, typer.Option("--abort", help="Abort the job.")] = False,
+    abort_left: Annotated[
+        bool, typer.Option("--abort-left", help="Abort this user's loads that were never closed.")
+    ] = False,
+    older_than: Annotated[
+        float,
+        typer.Option(min=1, max=limits.JOB_OPEN_HOURS, help="Hours, for --abort-left: loads at work are open, too."),
+    ] = 12,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, for --abort-left.")] = False,
 ) -> None:
     """Show jobs of the last seven days, or one of them."""
     session: Session = context.obj
     with session.client() as client:
+        if abort_left:
+            if job_id is not None or query or abort:
+                raise SourceError("--abort-left looks for the jobs itself: give no job, no --abort and no --query")
+            _abort_left(session.screen, client, timedelta(hours=older_than), is_agreed=yes)
+            return
         calls = client.query if query else client.ingest
         if job_id is None:
             found = sorted(calls.list_jobs(), key=lambda job: str(job.created_date), reverse=True)[:most]
-            session.screen.table(("id", "created", "object", "operation", "state"), map(_row_of, found))
+            session.screen.table(JOB_FACTS, map(_row_of, found))
             return
         job = calls.abort(job_id) if abort else calls.get_job(job_id)
         session.screen.facts({name: value for name, value in vars(job).items() if value is not None})
@@ -233,6 +250,15 @@ def explain(
         session.screen.error(SourceError(f"{code:.60} is none of the codes and classes that this package knows"))
         raise typer.Exit(2)
     session.screen.table(("code", "when", "raised_as", "what_to_do"), found)
+
+
+def _abort_left(screen: Screen, client: BulkClient, older_than: timedelta, *, is_agreed: bool) -> None:
+    found = left_jobs(client, older_than)
+    screen.table(JOB_FACTS, map(_row_of, found))
+    if not found or not (is_agreed or typer.confirm(f"Abort {len(found)} job(s)?", err=True)):
+        return
+    aborted = [job.id for job in abort_jobs(client, found)]
+    screen.facts({"aborted": len(aborted), "job_ids": aborted})
 
 
 def _mapping(columns: list[str] | None) -> dict[str, str | None] | None:

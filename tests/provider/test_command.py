@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
+from airflow_provider_sfbulk.client import BulkClient
 from airflow_provider_sfbulk.command.__main__ import app
+from airflow_provider_sfbulk.command.left import abort_jobs, left_jobs
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Kind, State
 
 Run = Callable[..., Result]
 
@@ -56,6 +60,66 @@ def test_a_load_that_is_not_waited_for_gives_its_jobs(run: Run, accounts: Path) 
     (job_id,) = known(run("--json", "load", "Account", accounts, "--no-wait"))["job_ids"]
     assert known(run("--json", "jobs", job_id))["id"] == job_id
     assert job_id in run("jobs").stdout
+
+
+def open_job(org: LocalOrg, *, hours: float, user_id: str | None = None, state: State = State.OPEN) -> str:
+    """Make a load that was created so long ago."""
+    entry = org.core.jobs.add(
+        kind=Kind.INGEST,
+        operation="insert",
+        object="Account",
+        created_by_id=user_id or org.user_id,
+        state=state,
+        api_version="66.0",
+    )
+    entry.job.created -= timedelta(hours=hours)
+    return entry.job.id
+
+
+def state_of(run: Run, job_id: str) -> str:
+    return str(known(run("--json", "jobs", job_id))["state"])
+
+
+def test_loads_that_were_never_closed_are_aborted_if_they_are_old_and_this_users(
+    run: Run, salesforce_org: LocalOrg
+) -> None:
+    older, old = open_job(salesforce_org, hours=20), open_job(salesforce_org, hours=13)
+    others = [
+        open_job(salesforce_org, hours=11),
+        open_job(salesforce_org, hours=13, user_id="005000000000123AAA"),
+        open_job(salesforce_org, hours=13, state=State.IN_PROGRESS),
+    ]
+    result = run("--json", "jobs", "--abort-left", "--yes")
+    *shown, done = [json.loads(line) for line in result.stdout.splitlines()]
+    assert ([each["id"] for each in shown], done) == ([older, old], {"aborted": 2, "job_ids": [older, old]})
+    assert [state_of(run, job_id) for job_id in (older, old)] == ["Aborted", "Aborted"]
+    assert [state_of(run, job_id) for job_id in others] == ["Open", "Open", "InProgress"]
+    assert run("jobs", "--abort-left", "--older-than", "10", "--yes").exit_code == 0
+    assert [state_of(run, job_id) for job_id in others] == ["Aborted", "Open", "InProgress"]
+
+
+@pytest.mark.parametrize(("answer", "state"), [("n", "Open"), ("", "Open"), ("y", "Aborted")])
+def test_it_asks_before_it_aborts_what_is_left(answer: str, state: str, run: Run, salesforce_org: LocalOrg) -> None:
+    job_id = open_job(salesforce_org, hours=13)
+    result = CliRunner().invoke(app, ["jobs", "--abort-left"], input=answer, prog_name="sfbulk")
+    assert job_id in result.stdout
+    assert "Abort 1 job(s)?" in result.stderr
+    assert state_of(run, job_id) == state
+
+
+def test_a_job_that_is_closed_meanwhile_is_not_aborted(salesforce_org: LocalOrg) -> None:
+    open_job(salesforce_org, hours=13)
+    with BulkClient.from_env() as client:
+        found = left_jobs(client, timedelta(hours=12))
+        next(iter(salesforce_org.core.jobs)).job.state = State.IN_PROGRESS
+        assert list(abort_jobs(client, found)) == []
+        assert client.ingest.get_job(found[0].id).state == "InProgress"
+
+
+@pytest.mark.parametrize("arguments", [("750R00000012345AAA",), ("--query",), ("--abort",)])
+def test_what_is_left_is_not_named_by_hand(arguments: tuple[str, ...], run: Run) -> None:
+    result = run("jobs", "--abort-left", *arguments)
+    assert (result.exit_code, "give no job" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])

@@ -1,0 +1,39 @@
+"""Jobs that nobody will close: a load was killed between the request that created them and the reply with their id.
+
+Salesforce ends an open job after 24 hours (``limits.JOB_OPEN_HOURS``); who minds it until then aborts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from airflow_provider_sfbulk.client import BulkClient
+from airflow_provider_sfbulk.client.models import JobInfo, JobState
+
+
+def left_jobs(client: BulkClient, older_than: timedelta) -> list[JobInfo]:
+    """Find loads of Bulk API 2.0 that are still open, oldest first.
+
+    Only those of the user who is signed in: what others have open is not ours to judge.
+
+    :param older_than: least age of a job. A load that is still uploading has open jobs, too
+    """
+    user_id = str(client.user_info()["user_id"])[:15]
+    latest = datetime.now(UTC) - older_than
+    found = [
+        job
+        for job in client.ingest.list_jobs()
+        if job.state is JobState.OPEN
+        and (job.created_by_id or "")[:15] == user_id
+        and job.created_date is not None
+        and job.created_date < latest
+    ]
+    return sorted(found, key=lambda job: str(job.created_date))
+
+
+def abort_jobs(client: BulkClient, jobs: list[JobInfo]) -> Iterator[JobInfo]:
+    """Abort jobs that are still open, and give them. One that was closed meanwhile is at work and stays."""
+    for job in jobs:
+        if client.ingest.get_job(job.id).state is JobState.OPEN:
+            yield client.ingest.abort(job.id)
