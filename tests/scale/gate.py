@@ -35,6 +35,7 @@ class Gate:
         self._server: asyncio.Server | None = None
         self._open = asyncio.Event()
         self._wanted = NOTHING
+        self._is_halfway = False
         self.is_holding = threading.Event()
         """Whether a reply has come that is kept."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -63,9 +64,13 @@ class Gate:
         """Be there again, at the same port."""
         self._run(self._listen())
 
-    def hold(self, method: str, path: str) -> None:
-        """Keep the replies to HTTP requests from now on: of this method, to a path that the pattern finds."""
+    def hold(self, method: str, path: str, *, halfway: bool = False) -> None:
+        """Keep the replies to HTTP requests from now on: of this method, to a path that the pattern finds.
+
+        :param halfway: keep the second half of the request already, and drop it when the gate is released
+        """
         self._wanted = re.compile(rb"%s [^ ]*%s[^ ]* HTTP" % (method.encode(), path.encode()))
+        self._is_halfway = halfway
         self.is_holding.clear()
         self._run(self._set_held(held=True))
 
@@ -118,8 +123,18 @@ class Gate:
         with suppress(OSError):
             while piece := await source.read(PIECE_BYTES):
                 asked.is_wanted = asked.is_wanted or self._wanted.match(piece) is not None
+                if asked.is_wanted and self._is_halfway:
+                    await self._send_half(piece, to)
+                    return
                 to.write(piece)
                 await to.drain()
+
+    async def _send_half(self, piece: bytes, to: asyncio.StreamWriter) -> None:
+        head, end, body = piece.partition(b"\r\n\r\n")
+        to.write(head + end + body[: len(body) // 2])
+        await to.drain()
+        self.is_holding.set()
+        await self._open.wait()
 
     async def _replies(self, source: asyncio.StreamReader, to: asyncio.StreamWriter, asked: _Asked) -> None:
         with suppress(OSError):

@@ -35,11 +35,14 @@ def nothing(world: World, run: Run) -> None:
     """Disturb nothing."""
 
 
-def kill_workers_at(method: str, path: str) -> Callable[[World, Run], None]:
-    """Kill all workers when the org has answered a call and the reply has not reached them."""
+def kill_workers_at(method: str, path: str, *, halfway: bool = False) -> Callable[[World, Run], None]:
+    """Kill all workers when the org has answered a call and the reply has not reached them.
+
+    :param halfway: when half of the call has reached the org
+    """
 
     def disturb(world: World, run: Run) -> None:
-        world.hold(method, path)
+        world.hold(method, path, halfway=halfway)
         _replace_workers(world)
 
     return disturb
@@ -128,6 +131,16 @@ def clear_while_running(world: World, run: Run) -> None:
     run.clear()
 
 
+def two_runs(world: World, run: Run) -> None:
+    """Start a second run of the DAG, with rows of its own, and kill the workers."""
+    prefix = f"{run.prefix}-beside"
+    files = len(world.objects(f"{run.prefix}/in"))
+    names = world.write_inputs(prefix, files, len(run.names) // files)
+    run.beside.append(world.run(run.dag_id, prefix, names, files))
+    world.hold("PUT", INGEST)
+    _replace_workers(world)
+
+
 def put_the_inputs_again(world: World, run: Run) -> None:
     """Put the same bytes again, as a producer does who is retried, and kill the workers."""
     run.wait_until_deferred()
@@ -149,7 +162,8 @@ def scenarios() -> list[Scenario]:
     return [
         Scenario("load, undisturbed", load, nothing),
         Scenario("workers killed before the upload", load, kill("POST", INGEST)),
-        Scenario("workers killed in the upload", load, kill("PUT", INGEST)),
+        Scenario("workers killed within the upload", load, kill("PUT", INGEST, halfway=True)),
+        Scenario("workers killed after the upload", load, kill("PUT", INGEST)),
         Scenario("workers killed between closes", load, kill("PATCH", INGEST)),
         Scenario("workers killed while deferred", load, kill_workers_while_deferred),
         Scenario("workers killed reading results", load, kill("GET", r"/successfulResults")),
@@ -165,6 +179,7 @@ def scenarios() -> list[Scenario]:
         Scenario("Salesforce away, closes", load, shut(lambda world: world.org_gate, "PATCH", INGEST)),
         Scenario("cleared while deferred", load, clear_while_deferred),
         Scenario("cleared while running", load, clear_while_running),
+        Scenario("two runs at once, workers killed", load, two_runs),
         Scenario("objects put again, workers killed", load, put_the_inputs_again),
         Scenario("extract, undisturbed", extract, nothing),
         Scenario("extract: workers killed fetching pages", extract, kill("GET", r"/jobs/query/\w+/results")),

@@ -5,24 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import boto3  # type: ignore[import-untyped]
+import psycopg2  # type: ignore[import-untyped]
 
 from airflow_provider_sfbulk.demo.airports import SCHEMA
 from airflow_provider_sfbulk.demo.org_process import OrgProcess
 from tests.scale.cluster import Cluster
 from tests.scale.gate import Gate
-from tests.scale.services import HOST, postgresql, redis, s3
+from tests.scale.services import HOST, USER, postgresql, redis, s3
 
 BUCKET: Final = "lake"
 DAGS: Final = Path(__file__).parent / "dags"
@@ -35,6 +37,7 @@ class World:
     """A running cluster with all it leans on.
 
     :ivar org_gate: between Airflow and the org; the other gates likewise
+    :ivar postgresql_port: past its gate
     :ivar lake: a client of the S3 server, past its gate
     """
 
@@ -45,16 +48,30 @@ class World:
     postgresql_gate: Gate
     redis_gate: Gate
     s3_gate: Gate
+    postgresql_port: int
     lake: Any
 
-    def run(self, dag_id: str, prefix: str, files: int = 1, *, rows: str | None = None) -> Run:
+    def run(self, dag_id: str, prefix: str, names: list[str], files: int = 1, *, rows: str | None = None) -> Run:
         """Start a run.
 
         :param prefix: of its objects
+        :param names: those of its rows
         :param rows: prefix of its rows, when it is another one
         """
         run = {"prefix": prefix, "files": files, "rows": rows or prefix}
-        return Run(self, dag_id, self.cluster.start_run(dag_id, run), prefix, rows or prefix)
+        return Run(self, dag_id, self.cluster.start_run(dag_id, run), prefix, rows or prefix, names)
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Ask Airflow's database itself."""
+        with closing(psycopg2.connect(host=HOST, port=self.postgresql_port, user=USER, dbname=USER)) as connection:
+            cursor = connection.cursor()
+            cursor.execute(statement, values)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+    def is_known(self, job_id: str) -> bool:
+        """Whether a task has recorded this job, so that a later try can close it."""
+        return bool(self.query("SELECT 1 FROM task_state_store WHERE value LIKE %s", f"%{job_id[:15]}%"))
 
     def write_inputs(self, prefix: str, files: int, rows: int) -> list[str]:
         """Put CSV files into the lake; give the names that are in them."""
@@ -82,21 +99,29 @@ class World:
             state: dict[str, Any] = json.load(reply)
         return state
 
-    def hold(self, method: str, path: str) -> None:
-        """Wait until the org has answered such a call, and keep its reply from the one who asked."""
-        self.org_gate.hold(method, path)
+    def hold(self, method: str, path: str, *, halfway: bool = False) -> None:
+        """Wait until the org has answered such a call, and keep its reply from the one who asked.
+
+        :param halfway: wait until it has the first half of such a call, and keep the second one
+        """
+        self.org_gate.hold(method, path, halfway=halfway)
         self.cluster.wait_for(self.org_gate.is_holding.is_set, f"a call {method} {path}")
 
 
 @dataclass
 class Run:
-    """A run of one of the two DAGs."""
+    """A run of one of the two DAGs.
+
+    :ivar beside: further runs that a scenario has started
+    """
 
     world: World
     dag_id: str
     run_id: str
     prefix: str
     rows: str
+    names: list[str]
+    beside: list[Run] = field(default_factory=list)
 
     @property
     def tasks(self) -> list[dict[str, Any]]:
@@ -123,24 +148,28 @@ class Run:
 
     @property
     def tries(self) -> int:
-        """How many tries its tasks have had."""
-        return sum(each["try_number"] for each in self.tasks)
+        """How many tries its tasks have had, and those of the runs beside it."""
+        return sum(each["try_number"] for run in (self, *self.beside) for each in run.tasks)
 
     @property
     def _task_id(self) -> str:
         return self.dag_id.removeprefix("scale_")
 
-    def differences(self, names: list[str], state: str) -> list[str]:
-        """Say what is not as it must be: every row once in the org, results whole, nothing left over."""
+    def differences(self) -> list[str]:
+        """Wait for its end and say what is not as it must be.
+
+        Every row is once in the org, the results are whole, and nothing is left over.
+        """
+        state = self.finish()
         found = [] if state == "success" else [f"the run ended {state}: {self._failures()}"]
         stored = Counter(self.world.stored(self.rows))
-        found += _compare("in the org", stored, names)
+        found += _compare("in the org", stored, self.names)
         folder = f"{self.prefix}/{'results' if self.dag_id == 'scale_load' else 'extract'}"
         objects = self.world.objects(folder)
         read = Counter(name for key, body in objects.items() if key.endswith(".csv") for name in _names(body))
-        found += _compare("in the files", read, names)
+        found += _compare("in the files", read, self.names)
         found += [f"left over: {key}" for key in objects if _is_left_over(key)]
-        return found
+        return found + [difference for run in self.beside for difference in run.differences()]
 
     def _failures(self) -> str:
         return ", ".join(f"{each['task_id']}[{each['map_index']}] {each['state']}" for each in self.tasks)
@@ -163,12 +192,15 @@ def _is_left_over(key: str) -> bool:
 
 
 @contextmanager
-def running(*, workers: int, job_seconds: float) -> Iterator[World]:
-    """Start everything; end everything."""
+def running(*, workers: int, job_seconds: float, keep: bool = False) -> Iterator[World]:
+    """Start everything; end everything.
+
+    :param keep: leave the folder with all logs
+    """
     with ExitStack() as stack:
-        home = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="sfbulk-scale-", ignore_cleanup_errors=True))
-        )
+        home = Path(tempfile.mkdtemp(prefix="sfbulk-scale-"))
+        if not keep:
+            stack.callback(shutil.rmtree, home, ignore_errors=True)
         home.chmod(0o755)  # PostgreSQL runs as another user
         org = stack.enter_context(OrgProcess(schema=SCHEMA, data=home / "org.sqlite", job_seconds=job_seconds))
         ports = {
@@ -195,7 +227,17 @@ def running(*, workers: int, job_seconds: float) -> Iterator[World]:
             workers=workers,
         )
         stack.enter_context(cluster)
-        yield World(home, cluster, org, gates["org"], gates["postgresql"], gates["redis"], gates["s3"], lake)
+        yield World(
+            home,
+            cluster,
+            org,
+            gates["org"],
+            gates["postgresql"],
+            gates["redis"],
+            gates["s3"],
+            ports["postgresql"] or 0,
+            lake,
+        )
 
 
 def _connections(org: OrgProcess, gates: Mapping[str, Gate]) -> dict[str, str]:
