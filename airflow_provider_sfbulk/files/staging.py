@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.effects import Body
+from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, Spool
+from airflow_provider_sfbulk.client.parts.temporary import mount_type
 from airflow_provider_sfbulk.files.paths import AnyPath, locate
 from airflow_provider_sfbulk.files.storage import SourceFile, open_folder
 
@@ -20,6 +23,12 @@ if TYPE_CHECKING:
 
 INDEX: Final = "parts.json"
 """Names the parts that are there so far. That they are all is the ledger's to say."""
+
+_POD: Final = "AIRFLOW_IS_K8S_EXECUTOR_POD"
+"""Set by KubernetesExecutor in the pods it makes: each try has one of its own. (Airflow's pod generator.)"""
+
+_OWN_TO_A_CONTAINER: Final = frozenset({"overlay", "tmpfs", "ramfs"})
+"""Types of file systems that no other pod sees. Of others a pod cannot know."""
 
 _LONGEST_NAME: Final = 200
 """Bytes of a folder's name that stays as it is. Most file systems take 255."""
@@ -45,12 +54,20 @@ class Staging:
         conn_id: str | None,
     ) -> None:
         names = (ti.dag_id, ti.task_id, ti.run_id, str(ti.map_index), str(attempt))
-        root = locate(path, conn_id=conn_id, argument="staging_path")
+        root = self._root = locate(path, conn_id=conn_id, argument="staging_path")
         self._folder = root.child(_folder_name(".".join(quote(name, safe="") for name in names)))
         self._output = open_folder(self._folder, private=True)
 
     def begin(self) -> None:
-        """Try, before anything is read, that parts can be kept here."""
+        """Try, before anything is read, that parts can be kept here.
+
+        :raises SourceError: they would be gone when a retry looks for them
+        """
+        if os.environ.get(_POD) and self._root.is_local and mount_type(self._root.path) in _OWN_TO_A_CONTAINER:
+            raise SourceError(
+                f"staging_path: {self._root.uri} lies in this pod alone, and a retry runs in another one. Name a folder in "
+                "object storage, or one in a volume that all pods mount"
+            )
         self._write(INDEX, (b"[]",))
 
     def keep(self, parts: Iterator[Part]) -> Iterator[Part]:

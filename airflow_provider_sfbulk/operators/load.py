@@ -457,6 +457,12 @@ class Load:
         """Read again what was uploaded: the parts that were kept, or else the input."""
         staging = self._staging(first.attempt)
         kept = None if staging is None else staging.read()
+        if staging is not None and kept is None:
+            log.warning(
+                "staging_path holds nothing of try %s, which kept its parts there: the input is read again. If that try "
+                "ran on another worker, let staging_path lead to a place that all workers see",
+                first.attempt,
+            )
         return self._input_again(first.cut) if kept is None else kept
 
     def _input_again(self, cut: PartLimits) -> Generator[Part]:

@@ -116,15 +116,19 @@ def _usual_folder() -> str | None:
 
 
 def _is_memory(folder: str) -> bool:
-    """Whether a folder lies in memory. False where the system does not say."""
+    return mount_type(folder) in _IN_MEMORY
+
+
+def mount_type(folder: str | os.PathLike[str]) -> str | None:
+    """Give the type of the file system that a folder lies in, as ``ext4``; None where the system does not say."""
     try:
         lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return False
+        return None
     real = Path(folder).resolve()
     # device, mount point, type, …; of several mounts at one point the last one counts
     mounts = [(Path(fields[1]), fields[2]) for line in lines if len(fields := line.split()) > 2]
     around = [
         (len(point.parts), order, kind) for order, (point, kind) in enumerate(mounts) if real.is_relative_to(point)
     ]
-    return bool(around) and max(around)[2] in _IN_MEMORY
+    return max(around)[2] if around else None

@@ -6,6 +6,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from airflow_provider_sfbulk.client.errors import (
     JobTimeoutError,
     SourceError,
 )
+from airflow_provider_sfbulk.client.parts import temporary
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.bulk2 import csv_in
 from airflow_provider_sfbulk.local_org.data import columns
@@ -318,6 +320,47 @@ def test_kept_parts_stand_in_for_an_input_that_changes_and_are_removed_after_the
     assert result["successful"] == 9
     assert stored(org) == names(rows)
     assert [path for path in (tmp_path / "staging").rglob("*") if path.is_file()] == []
+
+
+def test_parts_that_another_worker_kept_out_of_sight_are_made_again_with_a_warning(
+    org: LocalOrg, task: FakeTask, parents: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = children(parents)
+    org.hold(parents[0])
+    operator = load(rows, staging_path=tmp_path / "staging", max_record_retries=0)
+    with pytest.raises(FailedRecordsError):
+        task.start().run(operator)
+    (tmp_path / "staging").rename(tmp_path / "on another worker")
+    org.release(parents[0])
+    operator.max_record_retries = 3
+    task.start().run(operator)
+    assert stored(org) == names(rows)
+    assert "staging_path holds nothing of try 1" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("pod", "kind", "is_refused"),
+    [("True", "overlay", True), ("True", "tmpfs", True), ("True", "nfs4", False), ("", "overlay", False)],
+)
+def test_a_staging_path_that_is_gone_with_its_pod_is_refused_before_the_first_job(
+    pod: str,
+    kind: str,
+    is_refused: bool,
+    org: LocalOrg,
+    task: FakeTask,
+    parents: list[str],
+    tmp_path: Path,
+    mocker: MockerFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "mounts").write_text(f"disk / ext4 rw 0 0\nit {tmp_path} {kind} rw 0 0\n", encoding="utf-8")
+    mocker.patch.object(temporary, "_MOUNTS", tmp_path / "mounts")
+    monkeypatch.setenv("AIRFLOW_IS_K8S_EXECUTOR_POD", pod)
+    operator = load(children(parents), staging_path=tmp_path / "staging")
+    made = jobs_made(org)
+    with pytest.raises(SourceError, match="lies in this pod alone") if is_refused else nullcontext():
+        task.start().run(operator)
+    assert (jobs_made(org) > made) is not is_refused
 
 
 def test_a_source_that_was_archived_is_not_needed_once_all_is_uploaded(
