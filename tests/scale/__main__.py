@@ -1,14 +1,17 @@
-"""``python -m tests.scale``: every scenario on one cluster, then the throughput against the number of workers."""
+"""``python -m tests.scale``: every scenario on one cluster, the throughput by workers, the notice of many waits."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
 
 from airflow_provider_sfbulk.demo.stack import StackError
+from tests.scale.notice import notice
 from tests.scale.scenarios import Scenario, scenarios
+from tests.scale.share import Usage
 from tests.scale.world import FINAL, World, running
 
 FILES, ROWS = 3, 500
@@ -31,12 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options.add_argument("--files", type=int, default=40, help="for the throughput")
     options.add_argument("--rows", type=int, default=10_000, help="in each of these files")
+    options.add_argument("--waits", type=int, nargs="*", default=[300, 1500], help="deferred tasks; none: leave it out")
+    options.add_argument("--seconds", type=float, default=300, help="in which the jobs of these end")
     options.add_argument("--keep", action="store_true", help="leave the folders with all logs")
     given = options.parse_args(arguments)
     chosen = [each for each in scenarios() if any(text in each.name for text in given.only)]
     wrong = disturbances(chosen, keep=given.keep) if chosen else 0
     for workers in given.workers:
         wrong += throughput(workers, given.files, given.rows)
+    for number in given.waits:
+        figures, found = notice(number, given.seconds)
+        say(f"{number:,} deferred tasks: {figures}; differences: {'; '.join(found) or 'none'}")
+        wrong += bool(found)
     return 1 if wrong else 0
 
 
@@ -57,7 +66,7 @@ def disturbances(chosen: Sequence[Scenario], *, keep: bool) -> int:
 def one(world: World, scenario: Scenario, prefix: str) -> int:
     """Run one scenario and print its row; give 1 when there is a difference."""
     rows = prefix if scenario.dag_id == "scale_load" else EXTRACTED
-    names = world.write_inputs(rows, FILES, ROWS)
+    names = world.write_inputs(rows, FILES, ROWS, width=scenario.width)
     if rows == EXTRACTED and not world.stored(rows):
         world.run("scale_load", rows, names, FILES).finish()
     before = {each["id"] for each in world.state()["jobs"]}
@@ -66,8 +75,8 @@ def one(world: World, scenario: Scenario, prefix: str) -> int:
     try:
         scenario.disturb(world, run)
         found = run.differences()
-    except StackError as error:
-        found = [str(error)[:200]]
+    except (StackError, OSError) as error:
+        found = [f"{type(error).__name__}: {str(error)[:200]}"]
     finally:
         world.org_gate.release()
     made = [each for each in world.state()["jobs"] if each["id"] not in before]
@@ -83,13 +92,15 @@ def throughput(workers: int, files: int, rows: int) -> int:
     """Load many files with so many workers and print how long it took."""
     with running(workers=workers, job_seconds=0) as world:
         names = world.write_inputs("all", files, rows)
-        started = time.monotonic()
+        used = Usage.of([os.getpid()])
         run = world.run("scale_load", "all", names, files)
-        found = run.differences()
-        seconds = time.monotonic() - started
+        run.finish()
+        done = Usage.of([os.getpid()])
+        found, seconds = run.differences(), done.at - used.at
         say(
             f"{workers} workers: {len(names):,} rows of {files} files in {seconds:.0f} s, "
-            f"{len(names) / seconds:,.0f} rows/s, {run.tries} tries; differences: {'; '.join(found) or 'none'}"
+            f"{len(names) / seconds:,.0f} rows/s, {run.tries} tries; {done.since(used)}; "
+            f"differences: {'; '.join(found) or 'none'}"
         )
     return 1 if found else 0
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -62,6 +64,23 @@ class Cluster(AirflowStack):
 
     def _database(self, lock_seconds: int) -> str:
         return f"postgresql+psycopg2://{self._postgresql}"
+
+    def _check_components(self) -> None:
+        """Start again what has ended, as systemd and Kubernetes do: without its database Airflow's scheduler ends."""
+        for name in self.ended():
+            self.restart(name)
+
+    def pids(self, names: Iterable[str]) -> list[int]:
+        """Name the first processes of those components that run."""
+        return [self._processes[name].pid for name in names if name in self._processes]
+
+    def script(self, name: str, *arguments: str, given: str) -> None:
+        """Run a Python file of this folder with this Airflow's settings.
+
+        :param given: its standard input
+        """
+        command = [sys.executable, str(Path(__file__).with_name(name)), *arguments]
+        subprocess.run(command, env=self._environment, cwd=self.home, input=given, text=True, check=True)
 
     def restart(self, name: str) -> None:
         """Start a component again after its end."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,6 +17,7 @@ from typing import Final, Self
 
 HOST: Final = "127.0.0.1"
 PIECE_BYTES: Final = 64 * 1024
+REQUEST: Final = re.compile(rb"[A-Z]+ ([^ ?]+)[^ ]* HTTP/1")
 NOTHING: Final = re.compile(rb"(?!)")
 
 
@@ -38,6 +40,8 @@ class Gate:
         self._is_halfway = False
         self.is_holding = threading.Event()
         """Whether a reply has come that is kept."""
+        self.requests: list[tuple[float, bytes]] = []
+        """When HTTP requests came, by the monotonic clock, with the path of each."""
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
         """Where the gate listens."""
@@ -122,6 +126,8 @@ class Gate:
     async def _requests(self, source: asyncio.StreamReader, to: asyncio.StreamWriter, asked: _Asked) -> None:
         with suppress(OSError):
             while piece := await source.read(PIECE_BYTES):
+                if begin := REQUEST.match(piece):
+                    self.requests.append((time.monotonic(), begin[1]))
                 asked.is_wanted = asked.is_wanted or self._wanted.match(piece) is not None
                 if asked.is_wanted and self._is_halfway:
                     await self._send_half(piece, to)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from airflow_provider_sfbulk.demo.stack import StackError
 from tests.scale.cluster import HEARTBEAT_SECONDS, TRIGGERERS
 from tests.scale.gate import Gate
 from tests.scale.world import BUCKET, Run, World
 
 AWAY_SECONDS: Final = 25.0
 """How long an outage lasts: longer than the task SDK's own retries (about 15 s)."""
+
+LEFT_BYTES: Final = 2_000_000
+"""Of a full disk: Airflow's own components need some, too."""
 
 GRACE_SECONDS: Final = 20.0
 INGEST: Final = r"/jobs/ingest"
@@ -24,11 +29,13 @@ class Scenario:
     """One disturbance.
 
     :ivar disturb: is given the run as soon as it is started, and comes back when everything is in place again
+    :ivar width: characters in each row besides its name
     """
 
     name: str
     dag_id: str
     disturb: Callable[[World, Run], None]
+    width: int = 0
 
 
 def nothing(world: World, run: Run) -> None:
@@ -101,6 +108,7 @@ def without(component: str) -> Callable[[World, Run], None]:
         world.cluster.kill_component(component)
         _pause(world, AWAY_SECONDS)
         world.cluster.restart(component)
+        world.cluster.wait_until_healthy()
 
     return disturb
 
@@ -114,8 +122,7 @@ def shut(gate: Callable[[World], Gate], method: str, path: str) -> Callable[[Wor
         world.org_gate.release()
         _pause(world, AWAY_SECONDS)
         gate(world).open()
-        for name in world.cluster.ended():
-            world.cluster.restart(name)
+        world.cluster.wait_until_healthy()
 
     return disturb
 
@@ -149,6 +156,23 @@ def put_the_inputs_again(world: World, run: Run) -> None:
     _replace_workers(world)
 
 
+def fill_the_disk(world: World, run: Run) -> None:
+    """Fill the disk for temporary files when a try has found room on it, and make room after some tries have failed."""
+    if world.disk is None:
+        raise StackError("a small disk takes a right to mount")
+    world.hold("GET", "/describe")
+    filler = world.disk / "filler"
+    filler.write_bytes(bytes(shutil.disk_usage(world.disk).free - LEFT_BYTES))
+    world.org_gate.release()
+    in_the_middle, at_the_start = f"{world.disk}, is full (ENOSPC)", "and this load needs 15 MB"
+    world.cluster.wait_for(
+        lambda: in_the_middle in (logs := run.logs()) and at_the_start in logs, "the disk is noticed"
+    )
+    if stored := world.stored(run.rows):
+        raise StackError(f"{len(stored)} rows are in the org already")
+    filler.unlink()
+
+
 def _pause(world: World, seconds: float) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -177,6 +201,7 @@ def scenarios() -> list[Scenario]:
         Scenario("PostgreSQL away", load, shut(lambda world: world.postgresql_gate, "PATCH", INGEST)),
         Scenario("S3 away, results", load, shut(lambda world: world.s3_gate, "GET", r"/successfulResults")),
         Scenario("Salesforce away, closes", load, shut(lambda world: world.org_gate, "PATCH", INGEST)),
+        Scenario("disk for temporary files full", load, fill_the_disk, width=30_000),
         Scenario("cleared while deferred", load, clear_while_deferred),
         Scenario("cleared while running", load, clear_while_running),
         Scenario("two runs at once, workers killed", load, two_runs),

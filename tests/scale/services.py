@@ -18,6 +18,7 @@ USER: Final = "airflow"
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 0.05
+DISK_BYTES: Final = 64_000_000
 
 
 class ServiceError(RuntimeError):
@@ -85,6 +86,19 @@ def s3(folder: Path) -> Iterator[int]:
     port = free_port()
     with process([sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)], folder / "s3.log", port):
         yield port
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[bool]:
+    """Make a folder that is a disk of ``DISK_BYTES``; give whether it is one, since that takes a right to mount."""
+    folder.mkdir(parents=True)
+    mount = ("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", folder)
+    is_mounted = not subprocess.run(mount, capture_output=True, check=False).returncode
+    try:
+        yield is_mounted
+    finally:
+        if is_mounted:
+            subprocess.run(("umount", "-l", folder), check=False)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from airflow_provider_sfbulk.demo.airports import SCHEMA
 from airflow_provider_sfbulk.demo.org_process import OrgProcess
 from tests.scale.cluster import Cluster
 from tests.scale.gate import Gate
-from tests.scale.services import HOST, USER, postgresql, redis, s3
+from tests.scale.services import HOST, USER, postgresql, redis, s3, small_disk
 
 BUCKET: Final = "lake"
 DAGS: Final = Path(__file__).parent / "dags"
@@ -38,6 +38,7 @@ class World:
 
     :ivar org_gate: between Airflow and the org; the other gates likewise
     :ivar postgresql_port: past its gate
+    :ivar disk: where Airflow has its temporary files: a small disk, if that may be made
     :ivar lake: a client of the S3 server, past its gate
     """
 
@@ -49,6 +50,7 @@ class World:
     redis_gate: Gate
     s3_gate: Gate
     postgresql_port: int
+    disk: Path | None
     lake: Any
 
     def run(self, dag_id: str, prefix: str, names: list[str], files: int = 1, *, rows: str | None = None) -> Run:
@@ -62,8 +64,9 @@ class World:
         return Run(self, dag_id, self.cluster.start_run(dag_id, run), prefix, rows or prefix, names)
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Ask Airflow's database itself."""
-        with closing(psycopg2.connect(host=HOST, port=self.postgresql_port, user=USER, dbname=USER)) as connection:
+        """Ask Airflow's database itself, or change it with a statement that returns something."""
+        database = psycopg2.connect(host=HOST, port=self.postgresql_port, user=USER, dbname=USER)
+        with closing(database), database as connection:
             cursor = connection.cursor()
             cursor.execute(statement, values)
             rows: list[tuple[Any, ...]] = cursor.fetchall()
@@ -73,11 +76,16 @@ class World:
         """Whether a task has recorded this job, so that a later try can close it."""
         return bool(self.query("SELECT 1 FROM task_state_store WHERE value LIKE %s", f"%{job_id[:15]}%"))
 
-    def write_inputs(self, prefix: str, files: int, rows: int) -> list[str]:
-        """Put CSV files into the lake; give the names that are in them."""
+    def write_inputs(self, prefix: str, files: int, rows: int, *, width: int = 0) -> list[str]:
+        """Put CSV files into the lake; give the names that are in them.
+
+        :param width: characters in each row besides
+        """
         names = [f"{prefix} {file:04}-{row:05}" for file in range(files) for row in range(rows)]
         for file in range(files):
-            text = "Name\n" + "".join(f"{name}\n" for name in names[file * rows : (file + 1) * rows])
+            text = "Name,Description\n" if width else "Name\n"
+            besides = f",{'x' * width}\n" if width else "\n"
+            text += "".join(f"{name}{besides}" for name in names[file * rows : (file + 1) * rows])
             self.lake.put_object(Bucket=BUCKET, Key=f"{prefix}/in/{file:04}.csv", Body=text.encode())
         return names
 
@@ -137,6 +145,11 @@ class Run:
             f"{number} tasks of {self.prefix} wait in a triggerer",
         )
 
+    def logs(self) -> str:
+        """Read what its tasks have logged in all tries."""
+        folder = self.world.cluster.home / "logs" / f"dag_id={self.dag_id}" / f"run_id={self.run_id}"
+        return "".join(path.read_text(errors="replace") for path in sorted(folder.rglob("attempt=*.log")))
+
     def clear(self) -> None:
         """Do as a person does who clears the run's tasks."""
         body = {"dry_run": False, "dag_run_id": self.run_id, "task_ids": [self._task_id], "only_failed": False}
@@ -192,9 +205,12 @@ def _is_left_over(key: str) -> bool:
 
 
 @contextmanager
-def running(*, workers: int, job_seconds: float, keep: bool = False) -> Iterator[World]:
+def running(
+    *, workers: int, job_seconds: float, keep: bool = False, settings: Mapping[str, str] | None = None
+) -> Iterator[World]:
     """Start everything; end everything.
 
+    :param settings: further ones of Airflow, as variables
     :param keep: leave the folder with all logs
     """
     with ExitStack() as stack:
@@ -209,6 +225,8 @@ def running(*, workers: int, job_seconds: float, keep: bool = False) -> Iterator
             "redis": stack.enter_context(redis(home / "redis")),
             "s3": (s3_port := stack.enter_context(s3(home / "s3"))),
         }
+        disk = home / "disk"
+        has_disk = stack.enter_context(small_disk(disk))
         gates = {name: stack.enter_context(Gate(port or 0)) for name, port in ports.items()}
         lake = boto3.client(
             "s3",
@@ -221,7 +239,7 @@ def running(*, workers: int, job_seconds: float, keep: bool = False) -> Iterator
         cluster = Cluster(
             home / "airflow",
             DAGS,
-            _connections(org, gates),
+            {**_connections(org, gates), "TMPDIR": str(disk), **(settings or {})},
             postgresql=gates["postgresql"].port,
             redis=gates["redis"].port,
             workers=workers,
@@ -236,6 +254,7 @@ def running(*, workers: int, job_seconds: float, keep: bool = False) -> Iterator
             gates["redis"],
             gates["s3"],
             ports["postgresql"] or 0,
+            disk if has_disk else None,
             lake,
         )
 
