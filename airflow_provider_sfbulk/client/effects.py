@@ -32,7 +32,7 @@ REPLY_BYTES: Final = 16 * 1024 * 1024
 """Bytes that a driver reads of a reply it must hold in memory, at most: a job list page is some 600 kB, the describe
 of an object with 800 fields some 2 MB. More is refused as a ``ProtocolError``: a reply is distrusted until proven."""
 
-ERROR_BYTES: Final = 1024 * 1024
+ERROR_BYTES: Final = 128 * 1024
 """Bytes that are read of a refusal: Salesforce's are some hundred bytes, a maintenance page some ten thousand."""
 
 FETCH_BYTES: Final = 10_000_000_000

@@ -168,6 +168,16 @@ def check_locator(text: object) -> str:
     raise ProtocolError(f"not a locator: {_shown(text)}")
 
 
+def check_counters(what: str, processed: int, failed: int) -> None:
+    """Check that no more records failed than were tried.
+
+    :param what: has the counters, for the message
+    :raises ProtocolError: more did
+    """
+    if failed > processed:
+        raise ProtocolError(f"{what} counts {failed} failed records of {processed} that were tried")
+
+
 def read_count(text: str) -> int | None:
     """Read a number of records in a header; None when it is none. Nothing that a reply can count has more digits."""
     text = text.strip()
@@ -250,7 +260,8 @@ class JobInfo:
 
         Unknown keys are ignored: Salesforce adds some with new versions.
 
-        :raises ProtocolError: when id or state are missing, or a value has not the form it must have
+        :raises ProtocolError: when id or state are missing, a value has not the form it must have, or more records failed
+            than were tried
         """
         if not isinstance(data, Mapping):
             raise ProtocolError(f"a job is a JSON object, not {type(data).__name__}")
@@ -267,7 +278,10 @@ class JobInfo:
                     values[name] = read(raw)
                 except (TypeError, ValueError):
                     raise ProtocolError(f"job {job_id} has an unreadable {key}", job_id=job_id) from None
-        return cls(**values)
+        job = cls(**values)
+        if job.number_records_processed is not None:
+            check_counters(f"job {job_id}", job.processed, job.failed)
+        return job
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON values, without what Salesforce did not say. For XCom and trigger events."""

@@ -6,11 +6,14 @@ with its first words where they matter. The bodies of replies are texts, sent as
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
 from typing import Any, Final
+from xml.sax.saxutils import escape
 
 JSON, CSV, XML, HTML = "application/json", "text/csv", "application/xml", "text/html"
 JOB_ID: Final = "7508d000003QaLpAAK"
@@ -30,6 +33,42 @@ BATCH: Final = (
     f"<batchInfo><id>7518d000003QaLpAAK</id><jobId>{JOB_ID}</jobId><state>Completed</state>"
     "<numberRecordsProcessed>1</numberRecordsProcessed></batchInfo>"
 )
+
+
+SECRET: Final = "S3cretOfTheApp"
+PASSWORD: Final = "P4ssword!"
+SPELLINGS: Final[dict[str, Callable[[str], str]]] = {
+    "in capitals": str.upper,
+    "in hex": lambda text: text.encode().hex(),
+    "in hex with blanks": lambda text: text.encode().hex(" ").upper(),
+    "percent-encoded": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "spaced": " ".join,
+    "over lines": lambda text: f"{text[:4]}\r\n{text[4:]}",
+    "as entities": lambda text: "".join(f"&#{ord(each)};" for each in text),
+}
+
+
+def _counted(processed: int, failed: int, state: str = "JobComplete") -> str:
+    return json.dumps(
+        {
+            "id": JOB_ID,
+            "state": state,
+            "operation": "insert",
+            "numberRecordsProcessed": processed,
+            "numberRecordsFailed": failed,
+        }
+    )
+
+
+def _refused(text: str) -> str:
+    return json.dumps({"error": "invalid_client", "error_description": text})
+
+
+def _fault(text: str) -> str:
+    return (
+        f"<Envelope><Body><Fault><faultcode>INVALID_LOGIN</faultcode><faultstring>{escape(text)}</faultstring></Fault>"
+        "</Body></Envelope>"
+    )
 
 
 def _closed() -> BytesIO:
@@ -2466,4 +2505,61 @@ BAD_INPUTS: Final[list[Line]] = [
     ("rows: a CSV that is or has a form feed in its header", "rows", (b"Name\x0c\na\n",), "SourceError"),
     ("rows: a CSV that is or has a blank before a quote", "rows", (b'Name\n "a" \n',), "SourceError"),
     ("rows: a file that is closed", "rows", (_closed(),), "SourceError"),
+    ("a job: more failed than were tried", "reply", ("get", Answer(200, JSON, _counted(3, 4))), "ProtocolError: job"),
+    ("a job: a negative count of failures", "reply", ("get", Answer(200, JSON, _counted(3, -1))), "ProtocolError"),
+    (
+        "a running job: more failed than were tried",
+        "reply",
+        ("get", Answer(200, JSON, _counted(0, 1, "InProgress"))),
+        "ProtocolError: job",
+    ),
+    (
+        "a list of jobs: more failed than were tried in one",
+        "reply",
+        ("list", Answer(200, JSON, f'{{"done": true, "records": [{_counted(1, 2)}]}}')),
+        "ProtocolError: job",
+    ),
+    (
+        "batches of 1.0: more failed than were tried",
+        "reply",
+        (
+            "batches of 1.0",
+            Answer(
+                200,
+                XML,
+                f"<batchInfoList>{BATCH}</batchInfoList>".replace(
+                    "</batch", "<numberRecordsFailed>2</numberRecordsFailed></batch", 1
+                ),
+            ),
+        ),
+        "ProtocolError: batch",
+    ),
+    ("CSV: a byte order mark where files were joined", "rows", (b"Name\na\n\xef\xbb\xbfName\nb\n",), "SourceError"),
+    ("CSV: a byte order mark in the first record", "rows", (b"Name\n\xef\xbb\xbfa\n",), "SourceError"),
+    ("CSV: a byte order mark and a quote in the first record", "rows", (b'Name\n\xef\xbb\xbf"a"\n',), "SourceError"),
+    *(
+        (
+            f"login by {flow}: the form echoed {how}",
+            "login",
+            (flow, Answer(400, JSON, _refused(f"client_secret={spell(SECRET)}&password={spell(PASSWORD)}"))),
+            "LoginError",
+        )
+        for flow in ("password", "client_credentials", "refresh_token")
+        for how, spell in SPELLINGS.items()
+    ),
+    *(
+        (
+            f"SOAP login: the password echoed {how}",
+            "login",
+            ("soap_login", Answer(500, XML, _fault(spell(PASSWORD)))),
+            "LoginError",
+        )
+        for how, spell in SPELLINGS.items()
+    ),
+    (
+        "login by password: the password as another host",
+        "login",
+        ("password", Answer(200, JSON, '{"access_token": "t", "instance_url": "https://p4ssword.example"}')),
+        "LoginError",
+    ),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import time
 import traceback
 from typing import Any, Final
@@ -15,6 +16,12 @@ SECONDS: Final = 30.0
 """Of work for one case at most: a machine that is busy with others makes it no longer."""
 
 SECRETS: Final = (APP["client_secret"], APP["password"], "R3freshToken")
+FOLDED: Final = [
+    found
+    for each in SECRETS
+    for found in (re.sub(r"[^0-9a-z]", "", each.lower()), each.encode().hex(), each.upper().encode().hex())
+]
+"""The same without case and what is no letter, and in hex."""
 
 
 def judged(way: str, *given: Any) -> SfBulkError | None:
@@ -45,6 +52,8 @@ def check_shown(error: SfBulkError) -> None:
     assert all(each.isprintable() or each == "\n" for each in text)
     everything = "".join([*traceback.format_exception(error), repr(vars(error))])
     assert not [secret for secret in SECRETS if secret in everything]
+    folded = re.sub(r"[^0-9a-z]", "", everything.lower())
+    assert not [found for found in FOLDED if found in folded]
     again = pickle.loads(pickle.dumps(error))
     assert isinstance(error, type(again)), "a lasting error is of its kind, and of Airflow's that no retry follows"
     assert str(again) == text

@@ -22,7 +22,9 @@ def came(given: Any) -> Any:
 @pytest.mark.parametrize(("what", "way", "given", "expected"), BAD_INPUTS, ids=[line[0] for line in BAD_INPUTS])
 def test_a_bad_input_is_answered_as_the_table_says(what: str, way: str, given: tuple[Any, ...], expected: str) -> None:
     error = judged(way, *map(came, given))
-    assert type(error).__name__ == expected, str(error)
+    name, _, beginning = expected.partition(": ")
+    assert type(error).__name__ == name, str(error)
+    assert str(error).startswith(beginning)
 
 
 def test_the_table_is_long_and_says_nothing_twice() -> None:

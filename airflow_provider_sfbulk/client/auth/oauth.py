@@ -20,12 +20,13 @@ also answer 503 with HTML or nothing. (Salesforce help, "OAuth 2.0 flow errors";
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from airflow_provider_sfbulk.client.auth import private_key
+from airflow_provider_sfbulk.client.auth.echoes import Echoes
 from airflow_provider_sfbulk.client.auth.hosts import LOGIN_HOST, TEST_HOST, check_url, is_loopback, is_sandbox
 from airflow_provider_sfbulk.client.effects import Body, Flow, Reply, Request, Send, Sleep, Token
 from airflow_provider_sfbulk.client.errors import (
@@ -37,7 +38,7 @@ from airflow_provider_sfbulk.client.errors import (
 )
 from airflow_provider_sfbulk.client.replies.error_table import login_kind_of, row_of
 from airflow_provider_sfbulk.client.replies.safe_json import MalformedJsonError, parse
-from airflow_provider_sfbulk.client.replies.safe_text import one_line, without
+from airflow_provider_sfbulk.client.replies.safe_text import one_line
 from airflow_provider_sfbulk.client.settings import AuthFlow, Settings, check_token, spellings
 
 PATH: Final = "/services/oauth2/token"
@@ -135,10 +136,8 @@ def _attempt(settings: Settings, form: Mapping[str, str]) -> Flow[Grant]:
     reply: Reply = yield Send(request)
     data = _parsed(reply)
     if reply.status != 200:
-        secrets = settings.secrets() | spellings(form.get("assertion", ""))
-        raise refusal_of(
-            reply, _text(data, "error", secrets), _text(data, "error_description", secrets), settings, PATH
-        )
+        sent = Echoes(settings.secrets() | spellings(form.get("assertion", "")))
+        raise refusal_of(reply, _text(data, "error", sent), _text(data, "error_description", sent), settings, PATH)
     if data is None:
         raise TransportError("the login's reply is no JSON", status=reply.status, method="POST", path=PATH)
     return _grant(data, settings)
@@ -196,10 +195,14 @@ def check_instance(url: object, settings: Settings, *, what: str) -> str:
     :raises LoginError: when it may not: only a login on this machine may name this machine
     """
     name = settings.host.partition("://")[2]
-    return check_url(url, settings.allowed_hosts, loopback=is_loopback(name.rpartition(":")[0] or name), what=what)
+    try:
+        return check_url(url, settings.allowed_hosts, loopback=is_loopback(name.rpartition(":")[0] or name), what=what)
+    except LoginError as error:
+        # From None: the name is of the host's choosing, and a secret is one, too.
+        raise LoginError(Echoes(settings.secrets()).hidden(str(error))) from None
 
 
-def _text(data: Mapping[str, Any] | None, key: str, secrets: Iterable[str]) -> str:
+def _text(data: Mapping[str, Any] | None, key: str, sent: Echoes) -> str:
     """Give a short, one-line text of a refusal. The host wrote it, so no secret is let through."""
     value = data.get(key) if data is not None else None
-    return one_line(without(value, secrets), 200) if isinstance(value, str) else ""
+    return one_line(sent.hidden(value), 200) if isinstance(value, str) else ""

@@ -20,13 +20,18 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Final
 
 from airflow_provider_sfbulk.client.auth import oauth, soap_login
+from airflow_provider_sfbulk.client.auth.echoes import Echoes
 from airflow_provider_sfbulk.client.effects import Flow, Reply, Token
 from airflow_provider_sfbulk.client.errors import LoginError, SfBulkError
 from airflow_provider_sfbulk.client.settings import AuthFlow, Settings, spellings
 
 log = logging.getLogger(__name__)
+
+_SHOWN: Final = ("warning", "content-type", "content-encoding")
+"""Headers whose text a log line or an error quotes."""
 
 
 def _keep_quiet(secrets: Iterable[str]) -> None:
@@ -50,7 +55,8 @@ class Session:
     ) -> None:
         self._settings = settings
         self._tell = on_secrets
-        self._known: frozenset[str] = settings.secrets()
+        self._secrets: frozenset[str] = settings.secrets()
+        self._echoes = Echoes(self._secrets)
         self._clock = clock
         self._token: Token | None = None
         self._failure: SfBulkError | None = None
@@ -63,17 +69,16 @@ class Session:
         return self._settings
 
     def _on_secrets(self, secrets: frozenset[str]) -> None:
-        self._known |= secrets
+        if not secrets <= self._secrets:
+            self._secrets |= secrets
+            self._echoes = Echoes(self._secrets)
         self._tell(secrets)
 
     def unsaid(self, reply: Reply) -> Reply:
-        """Give a refusal without what it repeats of this login's secrets: its text is shown."""
-        if reply.status < 300 or not reply.body:
-            return reply
-        body = reply.body
-        for secret in sorted(self._known, key=len, reverse=True):
-            body = body.replace(secret.encode("utf-8", "replace"), b"***")
-        return replace(reply, body=body)
+        """Give a reply without what it repeats of this login's secrets: headers and the text of a refusal are shown."""
+        headers = {name: self._echoes.hidden(reply.headers[name]) for name in _SHOWN if name in reply.headers}
+        body = self._echoes.hidden_in(reply.body) if reply.status >= 300 else reply.body
+        return replace(reply, headers={**reply.headers, **headers}, body=body)
 
     def token_for(self, stale: Token | None, seen: int) -> Token | None:
         """Return the token to use, or None when the caller has to log in.

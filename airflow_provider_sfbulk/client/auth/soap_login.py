@@ -13,18 +13,18 @@ Sources: Salesforce help, "Platform SOAP API login() Retirement" (005132110); *S
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.auth.echoes import Echoes
 from airflow_provider_sfbulk.client.auth.oauth import Grant, check_instance, refusal_of, tried
 from airflow_provider_sfbulk.client.effects import Body, Flow, Reply, Request, Send, Token
 from airflow_provider_sfbulk.client.errors import LoginError, TransportError
 from airflow_provider_sfbulk.client.replies import safe_xml
-from airflow_provider_sfbulk.client.replies.safe_text import one_line, without
+from airflow_provider_sfbulk.client.replies.safe_text import one_line
 from airflow_provider_sfbulk.client.settings import Settings, check_token
 
 VERSION: Final = limits.NEWEST_SOAP_LOGIN_API_VERSION
@@ -131,13 +131,13 @@ def _fault(root: Element | None, settings: Settings) -> tuple[str, str]:
     fault = _find(root, "Fault")
     if fault is None:
         return "", ""
-    secrets = settings.secrets()
-    code = _text(fault, "exceptionCode", secrets) or _text(fault, "faultcode", secrets).rpartition(":")[2]
-    text = _text(fault, "exceptionMessage", secrets) or _text(fault, "faultstring", secrets)
+    sent = Echoes(settings.secrets())
+    code = _text(fault, "exceptionCode", sent) or _text(fault, "faultcode", sent).rpartition(":")[2]
+    text = _text(fault, "exceptionMessage", sent) or _text(fault, "faultstring", sent)
     return code or "Fault", text
 
 
-def _text(fault: Element, name: str, secrets: Iterable[str]) -> str:
+def _text(fault: Element, name: str, sent: Echoes) -> str:
     found = _find(fault, name)
     text = "".join(found.itertext()) if found is not None else ""
-    return one_line(without(text, secrets), 200)
+    return one_line(sent.hidden(text), 200)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Final, Self, TypeVar
 
 from airflow_provider_sfbulk.client.errors import ProtocolError
-from airflow_provider_sfbulk.client.models import MOST, BulkError, check_id, read_version
+from airflow_provider_sfbulk.client.models import MOST, BulkError, check_counters, check_id, read_version
 from airflow_provider_sfbulk.client.replies.safe_text import fit
 
 I = TypeVar("I", bound="_Info")  # noqa: E741 - a type
@@ -203,7 +203,10 @@ class BatchInfo(_Info):
         """
         batch_id = check_id(values.get("id"), what="batch id")
         known = {"id": batch_id, "job_id": check_id(values.get("jobId"))}
-        return _read(cls, values, _BATCH_FIELDS, known, f"batch {batch_id}")
+        batch = _read(cls, values, _BATCH_FIELDS, known, f"batch {batch_id}")
+        if batch.state is BatchState.COMPLETED:
+            check_counters(f"batch {batch_id}", batch.processed, batch.failed)
+        return batch
 
 
 @dataclass(frozen=True)

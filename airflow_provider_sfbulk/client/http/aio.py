@@ -241,7 +241,7 @@ class AsyncDriver:
         pace = Pace(self._settings.timeout)
         async with self._sent(request, pace) as response:
             pace.headed()
-            head = head_of(response.status_code, response.headers)
+            head = self._session.unsaid(head_of(response.status_code, response.headers))
             self._meter.answered(request, head, self._clock() - started)
             receiver = Receiver(head, sink)
             # A sink works beside the loop; what stays in memory needs no thread.

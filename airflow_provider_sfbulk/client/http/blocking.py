@@ -263,7 +263,7 @@ class BlockingDriver:
         pace = Pace(self._settings.timeout)
         with self._sent(request, pace) as response:
             pace.headed()
-            head = head_of(response.status_code, response.headers)
+            head = self._session.unsaid(head_of(response.status_code, response.headers))
             self._meter.answered(request, head, self._clock() - started)
             receiver = Receiver(head, sink)
             try:

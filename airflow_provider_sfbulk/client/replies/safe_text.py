@@ -55,13 +55,6 @@ def one_line(text: str, most: int) -> str:
     return fit(" ".join(text[: most * 4].split())[:most])[: most * 2]
 
 
-def without(text: str, secrets: Iterable[str]) -> str:
-    """Give a text without secrets, the longest first: one may be a part of another."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, HIDDEN)
-    return text
-
-
 def without_values(text: str, soql: str) -> str:
     """Give a text without the values of a query that it quotes, whole ones or pieces.
 
@@ -82,7 +75,7 @@ def without_values(text: str, soql: str) -> str:
     for value in values:
         for spelling in {value, " ".join(value.split())}:
             _mark_named(text, spelling, hidden)
-    return _starred(text, hidden)
+    return starred(text, hidden)
 
 
 def without_sent(text: str, chunks: Iterable[bytes]) -> str:
@@ -153,7 +146,8 @@ def _mark_named(text: str, value: str, hidden: bytearray) -> None:
         hidden[match.start() : match.end()] = b"\1" * (match.end() - match.start())
 
 
-def _starred(text: str, hidden: bytearray) -> str:
+def starred(text: str, hidden: bytearray) -> str:
+    """Hide characters of a text: those that are not 0 in ``hidden``."""
     pieces: list[str] = []
     at = 0
     while at < len(text):

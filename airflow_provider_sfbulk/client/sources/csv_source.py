@@ -12,6 +12,7 @@ invalid on user data") and a value is never changed. So a file from Excel (recor
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -175,6 +176,7 @@ class _Records:
 
     def _checked(self, found: Scan) -> Block | None:
         self._check_characters(found.raw, found)
+        self._check_marks(found)
         self._check_quotes(found)
         self._check_line_breaks(found)
         found = self._without_empty_lines(found)
@@ -220,6 +222,19 @@ class _Records:
                     "Windows-1252 or Latin-1)",
                     place=error.start,
                     found=found,
+                )
+
+    def _check_marks(self, found: Scan) -> None:
+        """Refuse a byte order mark at the beginning of a record, as a file has it that was joined from several."""
+        if codecs.BOM_UTF8 not in found.raw:
+            return
+        starts = _starts(found.ends)
+        for index in np.flatnonzero(found.data[starts] == codecs.BOM_UTF8[0]):
+            if found.raw.startswith(codecs.BOM_UTF8, int(starts[index])):
+                self._fail(
+                    int(index),
+                    "begins with a byte order mark: files were joined here. Take the mark away, and the header line if it "
+                    "came along, or name the files one by one",
                 )
 
     def _check_quotes(self, found: Scan) -> None:

@@ -19,7 +19,7 @@ from airflow_provider_sfbulk.client.settings import AuthFlow, Settings
 from airflow_provider_sfbulk.client.waiting.wait import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
 
-PASSWORD, SECURITY_TOKEN = 'pä&s<s>"1', "SECURITYtoken"
+PASSWORD, SECURITY_TOKEN = 'pä&s<s>"1', "SEC7RITYt0ken"
 SESSION_ID = "00D8d000000kLmN!AQ8AQ.secret_tail"
 CONNECTION = {"login": "loader&co@acme.example", "password": PASSWORD, "security_token": SECURITY_TOKEN}
 QUICK = Schedule(first=0.02, longest=0.1)
@@ -230,7 +230,7 @@ def test_the_masker_gets_the_secrets_before_they_are_used():
     flow = made.renew(None)
     next(flow)
     # Also as they stand in the message, and glued together.
-    assert {PASSWORD, SECURITY_TOKEN, PASSWORD + SECURITY_TOKEN, 'pä&amp;s&lt;s&gt;"1SECURITYtoken'} <= masked
+    assert {PASSWORD, SECURITY_TOKEN, PASSWORD + SECURITY_TOKEN, 'pä&amp;s&lt;s&gt;"1SEC7RITYt0ken'} <= masked
     with pytest.raises(StopIteration):
         flow.send(ok())
     assert SESSION_ID in masked
