@@ -16,7 +16,7 @@ help:
 	@echo "make versions  the same on every Python that is here, after make lowest; needs uv"
 	@echo "make lowest  its tests with the lowest dependencies; needs uv"
 	@echo "make lint   lint and types alone"
-	@echo "make campaign  100,000 schedules of faults and kills against the ingest protocol, and properties with many examples"
+	@echo "make campaign  the long tests, every kill point, 100,000 schedules of faults, and properties with many examples"
 	@echo "make scale  Celery, Redis, PostgreSQL, S3, two triggerers, and everything killed; needs redis-server and postgresql"
 	@echo "make fuzz   made-up replies, connections, rows and ledgers for an hour; SECONDS=N for another time"
 	@echo "make guided  the parsers under bytes that coverage guides (atheris); SECONDS=N for another time than ten minutes"
@@ -76,6 +76,8 @@ PROPERTIES := tests/provider/ingest/test_bulk1_ingest.py tests/provider/query/te
 	tests/provider/values tests/client/load tests/client/waiting
 
 campaign: $(READY)
+	$(BIN)/python -m pytest -q -m long
+	$(BIN)/python -m tests.kills
 	$(BIN)/python -m tests.simulator --schedules 100000
 	$(BIN)/python -m tests.hostile --seconds 600
 	SFBULK_EXAMPLES=20 $(BIN)/python -m pytest -q $(PROPERTIES)

@@ -97,6 +97,13 @@ FAVOURED: Final = {
 }
 """Mutants that show under a rare fault alone: of these, schedules that favour it are run."""
 
+SLOW: Final = (
+    *("takes a page with fewer rows", "sends a failed job's records again", "takes a web page for a result file"),
+    *("sends again what Salesforce has deleted", "leaves the manifest of an earlier run"),
+    *("names the pages before they are there", "takes a result file with fewer rows"),
+)
+"""Mutants that take hundreds of schedules to show."""
+
 UNRECONCILED: Final = Change(
     outcome._Pass, "_check_sum", "if sum(found.values()) !=", "if False and sum(found.values()) !="
 )
@@ -177,7 +184,15 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize("name", OPERATOR_MUTANTS)
+@pytest.mark.parametrize("name", SLOW)
+def test_a_slow_mutant_is_still_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for change in OPERATOR_MUTANTS[name]:
+        change.apply(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] if name in SLOW else []) for name in OPERATOR_MUTANTS]
+)
 def test_a_broken_operator_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for change in OPERATOR_MUTANTS[name]:
         change.apply(monkeypatch)

@@ -14,7 +14,7 @@ from tests.simulator import operator_schedule, scheduler
 from tests.simulator.faults import EVERY, OPERATOR_EVERY
 
 SCHEDULES = 2000
-OPERATOR_SCHEDULES = 600
+OPERATOR_SCHEDULES = 300
 FAVOURING = 300
 """Further schedules, at most, for each fault that none has met."""
 

@@ -30,6 +30,7 @@ from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Kind, State
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 
 FIRST_END_SECONDS = 15.0
+POLL_SECONDS = 30.0
 LAST_SECONDS = 60.0
 """How long the last events may take to come."""
 
@@ -126,7 +127,15 @@ def add_job(org: LocalOrg, state: State) -> Entry:
     )
 
 
-def watch(*, jobs: int, others: int, seconds: float, restart: bool) -> Figures:
+def watch(
+    *,
+    jobs: int,
+    others: int,
+    seconds: float,
+    restart: bool,
+    first_end: float = FIRST_END_SECONDS,
+    poll_interval: float = POLL_SECONDS,
+) -> Figures:
     """Let so many jobs end within so many seconds, and see when their triggers fire."""
     figures = Figures()
     chance = random.Random(jobs)
@@ -152,7 +161,7 @@ def watch(*, jobs: int, others: int, seconds: float, restart: bool) -> Figures:
                     job_ids=[entry.job.id],
                     job_type="ingest",
                     salesforce_conn_id="salesforce_bulk_default",
-                    poll_interval=30.0,
+                    poll_interval=poll_interval,
                 ).serialize(),
             )
             for n, entry in enumerate(entries)
@@ -161,9 +170,7 @@ def watch(*, jobs: int, others: int, seconds: float, restart: bool) -> Figures:
         while not figures.ready:
             time.sleep(0.05)
         started = time.monotonic()
-        coming = sorted(
-            (started + FIRST_END_SECONDS + chance.random() * (seconds - FIRST_END_SECONDS), n) for n in range(jobs)
-        )[::-1]
+        coming = sorted((started + first_end + chance.random() * (seconds - first_end), n) for n in range(jobs))[::-1]
         known = 0
         while time.monotonic() < started + seconds + LAST_SECONDS and len(figures.events) < jobs:
             now = time.monotonic()

@@ -14,6 +14,8 @@ from airflow_provider_sfbulk.local_org.bulk2.jobs import State
 from tests.airflow.conftest import Stage
 from tests.airflow.disturbed.held import Held
 
+pytestmark = pytest.mark.long
+
 OTHER = "other-triggerer"
 WAITING = ("left_alone", "left_alone_too", "cleared_late")
 MARKED = ("late_failed", "late_success", "late_skipped")

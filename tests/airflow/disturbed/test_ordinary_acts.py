@@ -12,6 +12,8 @@ from airflow_provider_sfbulk.local_org.bulk2.jobs import State
 from tests.airflow.conftest import Stage
 from tests.airflow.disturbed.held import Held, names_in
 
+pytestmark = pytest.mark.long
+
 
 @dataclass
 class Pattern(Held):

@@ -169,6 +169,7 @@ def test_the_limits_of_a_batch_are_kept(org: LocalOrg, task: FakeTask) -> None:
     assert len(org.bulk1_jobs) == 1
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_records_go_by_a_serial_job(org: LocalOrg, task: FakeTask, tmp_path: Path) -> None:
     path = tmp_path / "many.csv"
     with path.open("w", newline="", encoding="utf-8") as file:

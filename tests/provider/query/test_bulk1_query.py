@@ -112,6 +112,7 @@ def test_pk_chunking_brings_every_row_once(chunking: Any, org: LocalOrg, tmp_pat
     assert len(entry.batches) == (2 if chunking is True else 4), "the original, and one for each range of ids"
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_rows_come_in_one_query(org: LocalOrg, tmp_path: Path) -> None:
     with org.core.store.writing() as connection:
         connection.executemany(
