@@ -35,7 +35,7 @@ AWAY_SECONDS: Final = 60.0
 """How long after the kill a wait may have been nobody's: Airflow's default of 30 s until the other triggerer takes over,
 its look for such waits, and the first calls."""
 
-EMPTY: Final = ("airflow.providers.standard.triggers.temporal.DateTimeTrigger", {"moment": "2100-01-01T00:00:00+00:00"})
+EMPTY: Final = ("airflow.providers.standard.triggers.temporal.DateTimeTrigger", {"target_time": "2100-01-01T00:00:00+00:00"})
 SETTINGS: Final = {
     # Airflow's defaults of what the cluster makes quicker, and room for all in one triggerer.
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "5",
