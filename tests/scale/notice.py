@@ -35,7 +35,10 @@ AWAY_SECONDS: Final = 60.0
 """How long after the kill a wait may have been nobody's: Airflow's default of 30 s until the other triggerer takes over,
 its look for such waits, and the first calls."""
 
-EMPTY: Final = ("airflow.providers.standard.triggers.temporal.DateTimeTrigger", {"target_time": "2100-01-01T00:00:00+00:00"})
+EMPTY: Final = (
+    "airflow.providers.standard.triggers.temporal.DateTimeTrigger",
+    {"target_time": "2100-01-01T00:00:00+00:00"},
+)
 SETTINGS: Final = {
     # Airflow's defaults of what the cluster makes quicker, and room for all in one triggerer.
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "5",
@@ -64,10 +67,11 @@ class Figures:
 
     def __str__(self) -> str:
         return (
-            f"noticed after {_median(self.late):.1f} s (median), {max(self.late):.1f} s (worst), around the kill "
-            f"{max(self.late_around, default=0.0):.1f} s (worst of {len(self.late_around)}); {self.calls} calls, at most "
-            f"{self.most_calls} a minute, {self.logins} logins; {self.waiting_bytes / 1e6:.2f} MB a task, "
-            f"{self.empty_bytes / 1e6:.2f} MB one of Airflow's own triggers; {self.used}"
+            f"noticed after {_median(self.late):.1f} s (median), {max(self.late, default=0.0):.1f} s (worst), "
+            f"around the kill {max(self.late_around, default=0.0):.1f} s (worst of {len(self.late_around)}); "
+            f"{self.calls} calls, at most {self.most_calls} a minute, {self.logins} logins; "
+            f"{self.waiting_bytes / 1e6:.2f} MB a task, {self.empty_bytes / 1e6:.2f} MB one of Airflow's own triggers; "
+            f"{self.used}"
         )
 
     def differences(self, number: int) -> list[str]:
@@ -77,7 +81,7 @@ class Figures:
             found.append(f"{number - len(self.late) - len(self.late_around)} ends not noticed")
         if self.most_calls > BUDGET * len(TRIGGERERS):
             found.append(f"{self.most_calls} calls in a minute")
-        if _median(self.late) > MEDIAN_SECONDS or max(self.late) > WORST_SECONDS:
+        if _median(self.late) > MEDIAN_SECONDS or max(self.late, default=0.0) > WORST_SECONDS:
             found.append("noticed late")
         if max(self.late_around, default=0.0) > AROUND_THE_KILL_SECONDS:
             found.append("noticed late around the kill")
