@@ -8,6 +8,8 @@ from typing import Any, Final, Unpack
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.arguments import count
+from airflow_provider_sfbulk.client.check.check import InputCheck
+from airflow_provider_sfbulk.client.check.report import CheckReport
 from airflow_provider_sfbulk.client.csv.dialect import Dialect, dialect_of
 from airflow_provider_sfbulk.client.effects import Body, Flow
 from airflow_provider_sfbulk.client.errors import SourceError
@@ -26,6 +28,7 @@ from airflow_provider_sfbulk.client.faces.given import (
 from airflow_provider_sfbulk.client.faces.job_calls import JobMethods, OnProgress, Timeout, Waiting
 from airflow_provider_sfbulk.client.faces.options import JobOptions, RuleOptions
 from airflow_provider_sfbulk.client.load import fill as ingest
+from airflow_provider_sfbulk.client.load.rounds import PartLimits
 from airflow_provider_sfbulk.client.models import JobInfo, LineEnding, Operation, ResultKind
 from airflow_provider_sfbulk.client.parts.fit import fit
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, split
@@ -219,6 +222,42 @@ class IngestMethods(JobMethods):
         if wait:
             yield from result.waited()
         return result
+
+    @call
+    def check(
+        self,
+        /,
+        sobject: str,
+        operation: Operation | str,
+        records: Any,
+        *,
+        external_id_field: str | None = None,
+        source_format: str | None = None,
+        part_bytes: int = limits.PART_BYTES,
+        part_records: int = limits.RECORDS_PER_DAY,
+        **rules: Unpack[RuleOptions],
+    ) -> Flow[CheckReport]:
+        """Read all records as :meth:`perform` does and hold them against the object's describe. Nothing is sent: it costs
+        one call, and changes nothing in the org.
+
+        What describe does not say is not known: validation rules, triggers, what is in the org already.
+
+        :param records: as of :meth:`perform`
+        :param rules: as of :meth:`perform`
+        :return: how many rows, parts and bytes a load would have, and per kind of problem how many rows and the first of
+            them. What a load would refuse as a whole is in there, too
+        :raises EmptyInputError: when there is no record
+        """
+        _check_cut(part_bytes, part_records)
+        made = Rules(operation=member(Operation, operation, "operation"), external_id_field=external_id_field, **rules)
+        described = yield from describe(sobject, api_version=self._client.api_version)
+        checking = InputCheck(described, made, PartLimits(part_bytes=part_bytes, part_records=part_records))
+
+        def streams() -> Iterator[RecordStream]:
+            found = stream_of(self._given(records), checking.rules, source_format=source_format)
+            yield fit(found, described, checking.rules)
+
+        return checking.read(streams())
 
     def _parts(
         self,

@@ -38,7 +38,7 @@ def keys(kind: Any) -> set[str]:
 
 def test_what_is_passed_on_is_named_in_full() -> None:
     subject = {"sobject", "operation"}
-    assert keys(options.RuleOptions) == fields(Rules) - {"operation", "external_id_field"}
+    assert keys(options.RuleOptions) == fields(Rules) - {"operation", "external_id_field", "unfit"}
     assert keys(options.JobOptions) == fields(IngestSpec) - subject
     assert keys(options.Bulk1JobOptions) == fields(Bulk1JobSpec) - subject
     perform = own(IngestMethods.perform.function, *subject, "records", "external_id_field")

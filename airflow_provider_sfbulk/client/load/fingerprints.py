@@ -102,7 +102,7 @@ def fingerprint(batches: Iterable[pa.RecordBatch], form: RowForm) -> Fingerprint
             ]
             values += _digests(columns)
             if form.key:
-                keys += _key_digests([columns[place] for place in form.key])
+                keys += key_digests([columns[place] for place in form.key]).tobytes()
     return Fingerprints(_as_array(values), _as_array(keys) if form.key else None)
 
 
@@ -125,11 +125,16 @@ def _blank(rows: int) -> Array:
     return pa.repeat("", rows)
 
 
-def _key_digests(columns: Sequence[Array]) -> bytes:
+def key_digests(columns: Sequence[Array]) -> Digests:
+    """Give a digest of each row's key.
+
+    :param columns: the normal forms of its values
+    :return: zeros for a row of whose key something is blank
+    """
     digests = np.frombuffer(_digests(columns), np.uint64).reshape(-1, 2).copy()
     for column in columns:
         digests[compute.equal(column, "").to_numpy(zero_copy_only=False)] = 0
-    return digests.tobytes()
+    return digests
 
 
 def _digests(columns: Sequence[Array]) -> bytes:

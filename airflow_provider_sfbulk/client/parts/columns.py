@@ -14,7 +14,7 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.csv.names import first_of, foreign_name, shown, unseen_in
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import Operation
-from airflow_provider_sfbulk.client.parts.stream import DELETES, NEEDS_ID
+from airflow_provider_sfbulk.client.parts.stream import DELETES, NEEDS_ID, Unfit
 
 _COMPOUND: Final = frozenset({"address", "location", "complexvalue"})
 
@@ -85,6 +85,7 @@ def check_against_describe(
     external_id_field: str | None,
     name: str = "the source",
     is_csv: bool = False,
+    unfit: Unfit | None = None,
 ) -> tuple[str, ...]:
     """Check columns against the object's describe and spell them as Salesforce does.
 
@@ -94,6 +95,7 @@ def check_against_describe(
     :param name: the source's name, for messages
     :param is_csv: whether the names are a file's first line. When none of them is a field's, it may be a record, and
         is not shown
+    :param unfit: is told of each problem instead
     :return: the columns in describe's spelling, for :meth:`RecordStream.with_columns`
     :raises SourceError: with all that is wrong
     """
@@ -104,18 +106,22 @@ def check_against_describe(
             "header line missing? The first line names the fields, or what column_mapping maps to them"
             f"{_guesses(columns, checked)}"
         )
-    problems: list[str] = list(checked.object_problems())
+    problems: list[tuple[str, str]] = [("", each) for each in checked.object_problems()]
     canonical: list[str] = []
     for column in columns:
         found, problem = checked.column(column, guess=len(problems) < _GUESSED)
         canonical.append(found)
         if problem:
-            problems.append(problem)
+            problems.append((column, problem))
     if not problems:
         # Two spellings may be one field only now: a custom field without its namespace is not, case is.
-        problems += _by_themselves(canonical, checked.operation, external_id_field)
-    if problems:
-        raise SourceError(f"{name}: the columns do not fit {checked.object}: {first_of(problems)}")
+        problems += [("", each) for each in _by_themselves(canonical, checked.operation, external_id_field)]
+    if problems and unfit is None:
+        reasons = first_of(reason for _, reason in problems)
+        raise SourceError(f"{name}: the columns do not fit {checked.object}: {reasons}")
+    for column, reason in problems:
+        if unfit is not None:
+            unfit(None, column, f"{name}: {reason}")
     return tuple(canonical)
 
 

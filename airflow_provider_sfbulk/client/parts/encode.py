@@ -21,10 +21,12 @@ from airflow_provider_sfbulk.client.parts.stream import NULL_TEXT, Block, FieldT
 from airflow_provider_sfbulk.client.values.by_field_arrow import form_of
 from airflow_provider_sfbulk.client.values.text_arrow import (
     Array,
+    Form,
     UnfitRowError,
     compute,
     texts_of_array,
     texts_of_values,
+    texts_one_by_one,
 )
 
 BATCH_BYTES: Final = 2 * 1024 * 1024
@@ -120,10 +122,13 @@ class RecordEncoder:
         texts = []
         for place, (column, field_type) in enumerate(zip(columns, types, strict=True)):
             write = texts_of_values if isinstance(column, list) else texts_of_array
+            form = form_of(field_type)
             try:
-                texts.append(write(column, zone, form_of(field_type)))
+                texts.append(write(column, zone, form))
             except UnfitRowError as error:
-                self.fail(first_row + error.index, place, error.reason, field_type)
+                if self._plan.unfit is None:
+                    self.fail(first_row + error.index, place, error.reason, field_type)
+                texts.append(self._fitting(column, zone, form, place, first_row))
         return self.encode(texts, first_row=first_row)
 
     def encode(self, texts: Sequence[Array], *, first_row: int) -> Block:
@@ -139,10 +144,10 @@ class RecordEncoder:
         ]
         if self._plan.key is not None:
             self._check_key(filled[self._plan.key], first_row)
-        for place, (column, given) in enumerate(zip(filled, texts, strict=True)):
-            self._check_sizes(column, place, first_row)
+        for place, given in enumerate(texts):
+            filled[place] = self._of_size(filled[place], place, first_row)
             if not self._plan.clears[place]:
-                self._check_null_text(given, place, first_row)
+                filled[place] = self._without_null_text(filled[place], given, place, first_row)
         self._check_record_sizes(filled, first_row)
         columns = [self._quoted(column, place, first_row) for place, column in enumerate(filled)]
         if len(columns) == 1:  # an empty line would not be a record
@@ -162,24 +167,38 @@ class RecordEncoder:
         if blank.size:
             raise SourceError(f"{self._name}: {without_key((blank + first_row).tolist(), self._plan)}")
 
-    def _check_null_text(self, column: Array, place: int, first_row: int) -> None:
-        if NULL_TEXT.encode() in _data(column):
-            self._refuse(
-                compute.equal(column, NULL_TEXT),
-                place,
-                first_row,
-                f"the text {NULL_TEXT}, which tells Salesforce to clear the field; to clear fields send None and set "
-                f'nulls="clear" for the column, else change the text',
-            )
+    def _fitting(
+        self, column: Array | list[Any], zone: ZoneInfo | None, form: Form, place: int, first_row: int
+    ) -> Array:
+        """Write the values that can be sent, null instead of the others, and tell of these."""
+        unfit: dict[str, list[int]] = {}
+        texts = texts_one_by_one(column, zone, form, lambda index, why: unfit.setdefault(why, []).append(index))
+        for reason, indexes in unfit.items():
+            self._tell([first_row + index for index in indexes], place, reason)
+        return texts
 
-    def _check_sizes(self, column: Array, place: int, first_row: int) -> None:
-        if len(_data(column)) > limits.FIELD_CHARACTERS:
-            self._refuse(
-                compute.greater(compute.utf8_length(column), limits.FIELD_CHARACTERS),
-                place,
-                first_row,
-                f"longer than the {limits.FIELD_CHARACTERS} characters that Salesforce takes in a field",
-            )
+    def _without_null_text(self, column: Array, given: Array, place: int, first_row: int) -> Array:
+        if NULL_TEXT.encode() not in _data(given):
+            return column
+        return self._refuse(
+            compute.fill_null(compute.equal(given, NULL_TEXT), False),
+            column,
+            place,
+            first_row,
+            f"the text {NULL_TEXT}, which tells Salesforce to clear the field; to clear fields send None and set "
+            f'nulls="clear" for the column, else change the text',
+        )
+
+    def _of_size(self, column: Array, place: int, first_row: int) -> Array:
+        if len(_data(column)) <= limits.FIELD_CHARACTERS:
+            return column
+        return self._refuse(
+            compute.greater(compute.utf8_length(column), limits.FIELD_CHARACTERS),
+            column,
+            place,
+            first_row,
+            f"longer than the {limits.FIELD_CHARACTERS} characters that Salesforce takes in a field",
+        )
 
     def _check_record_sizes(self, columns: Sequence[Array], first_row: int) -> None:
         if sum(len(_data(column)) for column in columns) <= limits.RECORD_CHARACTERS:
@@ -188,42 +207,52 @@ class RecordEncoder:
             compute.utf8_length(column).to_numpy(zero_copy_only=False).astype(np.int64) for column in columns
         )
         over = np.flatnonzero(characters > limits.RECORD_CHARACTERS)
-        if over.size:
-            raise SourceError(
-                f"{self._name}: row {first_row + int(over[0])}: longer than the {limits.RECORD_CHARACTERS} characters "
-                "that Salesforce takes in a record"
-            )
+        reason = f"longer than the {limits.RECORD_CHARACTERS} characters that Salesforce takes in a record"
+        if over.size and self._plan.unfit is not None:
+            self._plan.unfit((over + first_row).tolist(), "", reason)
+        elif over.size:
+            raise SourceError(f"{self._name}: row {first_row + int(over[0])}: {reason}")
 
     def _quoted(self, column: Array, place: int, first_row: int) -> Array:
         data = _data(column)
         if b"\0" in data:
-            self._refuse(compute.match_substring(column, "\0"), place, first_row, "a NUL character")
+            column = self._refuse(compute.match_substring(column, "\0"), column, place, first_row, "a NUL character")
         if b"\n" in data:
-            self._check_line_breaks(column, place, first_row)
+            column = self._with_line_breaks(column, place, first_row)
         if not any(each in data for each in (b'"', b"\n", b"\r", self._dialect.delimiter.encode())):
             return column
         special = compute.match_substring_regex(column, self._special)
         inner = compute.replace_substring(column, '"', '""') if b'"' in data else column
         return compute.if_else(special, compute.binary_join_element_wise('"', inner, '"', ""), column)
 
-    def _check_line_breaks(self, column: Array, place: int, first_row: int) -> None:
+    def _with_line_breaks(self, column: Array, place: int, first_row: int) -> Array:
         ending = self._dialect.line_ending
         if ending is LineEnding.LF:
             wrong, found = compute.match_substring(column, "\r\n"), LineEnding.CRLF
         else:
             wrong, found = _bare_line_feed(column), LineEnding.LF
-        self._refuse(
+        return self._refuse(
             wrong,
+            column,
             place,
             first_row,
             f"a line break {found} in a job of line ending {ending}, which Salesforce refuses; if all line breaks in "
             f'the values are {found} give line_ending="{found}", else make them alike',
         )
 
-    def _refuse(self, wrong: Any, place: int, first_row: int, reason: str) -> None:
+    def _refuse(self, wrong: Array, column: Array, place: int, first_row: int, reason: str) -> Array:
+        """Refuse values; where somebody is to be told instead, give the column with blanks for them."""
         index = compute.index(wrong, True).as_py()
-        if index >= 0:
+        if index < 0:
+            return column
+        if self._plan.unfit is None:
             self.fail(first_row + index, place, reason)
+        self._tell((np.flatnonzero(wrong.to_numpy(zero_copy_only=False)) + first_row).tolist(), place, reason)
+        return compute.if_else(wrong, "", column)
+
+    def _tell(self, rows: Sequence[int], place: int, reason: str) -> None:
+        assert self._plan.unfit is not None, "there is somebody to tell"
+        self._plan.unfit(rows, self._plan.targets[place], reason)
 
 
 def _bare_line_feed(column: Array) -> Any:

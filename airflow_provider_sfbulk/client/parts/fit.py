@@ -15,7 +15,7 @@ def fit(stream: RecordStream, describe: Mapping[str, Any], rules: Rules) -> Reco
     A relationship's column (``Owner.Email``) has no type: the other object's fields are not known here.
 
     :param describe: reply of ``GET /sobjects/<object>/describe``
-    :raises SourceError: when the columns do not fit the object
+    :raises SourceError: when the columns do not fit the object, and ``rules.unfit`` is not there to be told
     """
     columns = check_against_describe(
         stream.columns,
@@ -24,6 +24,7 @@ def fit(stream: RecordStream, describe: Mapping[str, Any], rules: Rules) -> Reco
         external_id_field=rules.external_id_field,
         name=stream.name,
         is_csv=stream.is_csv and not rules.column_mapping,  # whose names the first line has, when it has come here
+        unfit=rules.unfit,
     )
     types = {str(field["name"]): str(field.get("type")) for field in describe.get("fields") or ()}
     return stream.with_columns(columns, [types.get(column) for column in columns])

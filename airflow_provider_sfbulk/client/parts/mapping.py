@@ -10,7 +10,7 @@ from typing import Final
 from airflow_provider_sfbulk.client.csv.names import listed, without_bom
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.parts.columns import check_columns
-from airflow_provider_sfbulk.client.parts.stream import Rules
+from airflow_provider_sfbulk.client.parts.stream import Rules, Unfit
 
 _RESULT_COLUMN: Final = re.compile(r"sf__(?:id|created|row|unprocessed|error[a-z]*|spreadsheetsafe)", re.IGNORECASE)
 """Columns of result files: Salesforce's own and those that this package adds. A namespace could be called ``sf``, but
@@ -50,6 +50,7 @@ class ColumnPlan:
     :param clears: whether an explicit null clears the field
     :param key: place among the kept of the column that no row may leave blank; None when there is none
     :param blank_advice: how they could be left blank all the same, for a message
+    :param unfit: is told of values that cannot be sent; None: they are refused
     """
 
     kept: tuple[int, ...]
@@ -57,6 +58,7 @@ class ColumnPlan:
     clears: tuple[bool, ...]
     key: int | None = None
     blank_advice: str = ""
+    unfit: Unfit | None = None
 
 
 def plan_columns(source: Sequence[SourceColumn], rules: Rules, *, name: str, is_csv: bool = False) -> ColumnPlan:
@@ -102,10 +104,15 @@ def plan_columns(source: Sequence[SourceColumn], rules: Rules, *, name: str, is_
             name=name,
             is_csv=is_csv and not rules.column_mapping,  # else the mapping's names are there: it is a header line
         )
-    key = (rules.needed_key or "").casefold()
+    key = (rules.needed_key or "").casefold() if rules.unfit is None else ""
     key_place = next((place for place, target in enumerate(targets) if target.casefold() == key), None)
     return ColumnPlan(
-        tuple(kept), tuple(targets), rules.cleared(targets) if source else (), key_place, rules.blank_advice
+        tuple(kept),
+        tuple(targets),
+        rules.cleared(targets) if source else (),
+        key_place,
+        rules.blank_advice,
+        rules.unfit,
     )
 
 

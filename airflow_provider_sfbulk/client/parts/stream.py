@@ -17,6 +17,10 @@ Nulls: TypeAlias = Literal["leave", "clear"]
 
 BlankIds: TypeAlias = Literal["refuse", "send"]
 
+Unfit: TypeAlias = Callable[["Sequence[int] | None", str, str], None]
+"""Is told of what cannot be sent: the rows' numbers in their stream, from 1, or None when it concerns all of them; the
+column; why, without a value."""
+
 FieldTypes: TypeAlias = Sequence["str | None"]
 """What describe calls each column's type; None where that is not known."""
 
@@ -50,6 +54,8 @@ class Rules:
     :param column_delimiter: delimiter of a CSV source; None = seen in the file
     :param line_ending: line ending of the job; None = seen in the data. Record endings of a CSV are rewritten to it,
         line breaks inside values never are
+    :param unfit: of an input that is only checked: is told of columns and values that cannot be sent, which are blank
+        then; a row without its key passes. None: they are refused
     :raises SourceError: for a choice that does not exist
     """
 
@@ -62,6 +68,7 @@ class Rules:
     blank_external_ids: BlankIds = "refuse"
     column_delimiter: ColumnDelimiter | None = None
     line_ending: LineEnding | None = None
+    unfit: Unfit | None = None
 
     def __post_init__(self) -> None:
         _set(self, "operation", _choice(Operation, self.operation, "operation"))

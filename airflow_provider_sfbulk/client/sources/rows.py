@@ -136,7 +136,8 @@ def from_ids(ids: Iterable[str], rules: Rules, *, name: str) -> RecordStream:
             f"{name}: row 1: a text where a mapping was expected. Bare ids are for delete and hardDelete; paths are given "
             "as the source itself, one or a list of nothing else"
         )
-    return from_dicts(_id_rows(ids, name), replace(rules, columns=("Id",)), name=name)
+    rows = _id_rows(ids, name) if rules.unfit is None else ({"Id": each} for each in ids)
+    return from_dicts(rows, replace(rules, columns=("Id",)), name=name)
 
 
 def _id_rows(ids: Iterable[Any], name: str) -> Iterator[dict[str, str | None]]:

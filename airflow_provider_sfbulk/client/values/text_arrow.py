@@ -140,17 +140,40 @@ def strings(texts: Iterable[Text]) -> Array:
         raise
 
 
+def texts_one_by_one(
+    values: Array | Iterable[Any], zone: ZoneInfo | None, form: Form, unfit: Callable[[int, str], None]
+) -> Array:
+    """Turn values, ``MISSING`` among them or not, into strings one after the other, which is slow.
+
+    :param unfit: is told of each value that has no text, by its place from 0 and why; it becomes null
+    """
+    texts: list[Text] = []
+    for index, value in enumerate(_python_values(values) if isinstance(values, pa.Array) else values):
+        texts.append(None)
+        try:
+            text = "" if value is MISSING else form.text(value, zone)
+            strings((text,))
+            texts[index] = text
+        except (UnfitRowError, ValueError, OverflowError) as error:
+            unfit(index, _reason(error))
+    return strings(texts)
+
+
 def _one_by_one(values: Iterable[Any], zone: ZoneInfo | None, form: Form) -> Array:
     texts: list[Text] = []
     write = form.text
     try:
         for value in values:
             texts.append(write(value, zone))  # not a comprehension: its length tells where an error was
-    except UnfitValueError as error:
-        raise UnfitRowError(len(texts), str(error)) from error
     except (ValueError, OverflowError) as error:
-        raise UnfitRowError(len(texts), "a date or time that Python cannot hold") from error
+        raise UnfitRowError(len(texts), _reason(error)) from error
     return strings(texts)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnfitRowError):
+        return error.reason
+    return str(error) if isinstance(error, UnfitValueError) else "a date or time that Python cannot hold"
 
 
 def _python_values(array: Array) -> Iterator[Any]:
