@@ -271,6 +271,18 @@ _CLASHES: Final[Sequence[Clash]] = (
     ),
 )
 
+_CHECKS_ONLY: Final[Sequence[Clash]] = (
+    (
+        lambda it: it.validate_only and not it.wait_for_completion,
+        "validate_only=True submits no job, so there is nothing that wait_for_completion=False could return",
+    ),
+    (
+        lambda it: it.validate_only and it.outlets,
+        "validate_only=True changes nothing in the org, and outlets would announce that its asset has changed: leave them "
+        "to the task that loads",
+    ),
+)
+
 ARGUMENTS: Final = Arguments(
     checks={
         "sobject": api_name,
@@ -306,7 +318,8 @@ ARGUMENTS: Final = Arguments(
         "sort_by": optional(column),
         "serial_fallback": flag,
         "on_empty": one_of(ON_EMPTY),
+        "validate_only": flag,
         **SHARED_CHECKS,
     },
-    clashes=_CLASHES,
+    clashes=(*_CLASHES, *_CHECKS_ONLY),
 )

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import BulkClient
+from airflow_provider_sfbulk.client.check.report import CheckReport
 from airflow_provider_sfbulk.client.errors import (
     JobError,
     JobTimeoutError,
@@ -26,6 +27,7 @@ from airflow_provider_sfbulk.client.errors import (
     SourceError,
     TransientError,
 )
+from airflow_provider_sfbulk.client.faces.options import RuleOptions
 from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, Operation
 from airflow_provider_sfbulk.command.explain import explanations
 from airflow_provider_sfbulk.command.left import abort_jobs, left_jobs
@@ -110,6 +112,10 @@ def load(
     ] = None,
     clear_nulls: Annotated[bool, typer.Option(help="Nulls clear the field instead of leaving it.")] = False,
     timezone: Annotated[str | None, typer.Option(help="Of datetimes that name none, as Europe/Berlin.")] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Check the file against the object and send nothing. Ends with 1 for problems."),
+    ] = False,
     failed: Annotated[Path | None, typer.Option(help="Write the failed rows into this CSV file.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds to wait; the jobs go on after it.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait until Salesforce is done.")] = True,
@@ -117,16 +123,17 @@ def load(
     """Load a file. Nothing is remembered: a load that is started twice loads twice, unless it is an upsert."""
     session: Session = context.obj
     with session.client() as client, session.screen.progress(f"{operation} {sobject}") as show:
-        result = client.ingest.perform(
-            sobject,
-            operation,
-            file,
-            external_id_field=external_id,
-            column_mapping=_mapping(column),
-            nulls="clear" if clear_nulls else "leave",
-            timezone=timezone,
-            wait=False,
-        )
+        rules: RuleOptions = {
+            "column_mapping": _mapping(column),
+            "nulls": "clear" if clear_nulls else "leave",
+            "timezone": timezone,
+        }
+        if check:
+            if failed is not None:
+                raise SourceError("--failed is for the rows that Salesforce has refused, and --check sends none")
+            found = client.ingest.check(sobject, operation, file, external_id_field=external_id, **rules)
+            _show_check(session.screen, found)
+        result = client.ingest.perform(sobject, operation, file, external_id_field=external_id, wait=False, **rules)
         if not wait:
             session.screen.facts({"job_ids": result.job_ids})
             return
@@ -147,6 +154,18 @@ def load(
         }
     )
     raise typer.Exit(0 if result.is_successful else 1)
+
+
+def _show_check(screen: Screen, found: CheckReport) -> NoReturn:
+    """Print what a check has found, and end.
+
+    :raises typer.Exit: 0 when nothing is wrong, 1 when rows would fail, 2 when the load would be refused
+    """
+    if screen.is_json:
+        screen.facts({**found.to_dict(), "load_api_calls": found.calls_of_load()})
+    else:
+        screen.lines([*found.lines(), f"a load takes about {found.calls_of_load():,} API calls"])
+    raise typer.Exit(0 if found.is_clean else 1 if found.refusal is None else 2)
 
 
 @app.command()

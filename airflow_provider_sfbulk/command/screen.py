@@ -25,7 +25,7 @@ class Screen:
     """
 
     def __init__(self, *, as_json: bool) -> None:
-        self._as_json = as_json
+        self.is_json = as_json
         self._out = Console(soft_wrap=True, markup=False, highlight=False)
         if not self._out.is_terminal:
             self._out.width = PIPED_WIDTH
@@ -33,7 +33,7 @@ class Screen:
 
     def facts(self, known: Mapping[str, Any]) -> None:
         """Print what is known, a line each."""
-        if self._as_json:
+        if self.is_json:
             self._out.print(json.dumps(known, default=str))
             return
         for name, value in known.items():
@@ -41,9 +41,14 @@ class Screen:
                 shown = ", ".join(map(str, value)) if isinstance(value, list) else value
                 self._out.print(f"{name:20} {shown:,}" if isinstance(shown, int) else f"{name:20} {shown}")
 
+    def lines(self, lines: Iterable[str]) -> None:
+        """Print lines of text."""
+        for line in lines:
+            self._out.print(line)
+
     def table(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
         """Print rows; as JSON one a line."""
-        if self._as_json:
+        if self.is_json:
             self.rows(rows)
             return
         table = Table(box=None, pad_edge=False)
@@ -60,7 +65,7 @@ class Screen:
 
     def error(self, error: SfBulkError) -> None:
         """Print an error."""
-        if self._as_json:
+        if self.is_json:
             self._err.print(
                 json.dumps({"error": type(error).__name__, "message": str(error), "code": error.error_code})
             )
@@ -72,7 +77,7 @@ class Screen:
         """Show a bar while jobs are at work. What it gives is called with each job as it is read."""
         seen: dict[str, JobInfo] = {}
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=self._err, transient=True, disable=self._as_json) as bar:
+        with Progress(*columns, console=self._err, transient=True, disable=self.is_json) as bar:
             task = bar.add_task(f"{what}: sending", total=None)
 
             def show(job: JobInfo) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from airflow.sdk import XComArg, conf
 from airflow.sdk.exceptions import AirflowSkipException
@@ -24,7 +24,7 @@ from airflow_provider_sfbulk.files.paths import AnyPath
 from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
-from airflow_provider_sfbulk.operators.summary import check_load_result, load_event
+from airflow_provider_sfbulk.operators.summary import check_load_result, check_summary, load_event
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.lasting import fails_for_good
 from airflow_provider_sfbulk.task.ledger import check_plan
@@ -33,12 +33,18 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
+    from airflow_provider_sfbulk.client.check.report import CheckReport
     from airflow_provider_sfbulk.client.load.rounds import Round
     from airflow_provider_sfbulk.files.apart import Target
+    from airflow_provider_sfbulk.files.report import Report
     from airflow_provider_sfbulk.files.sql_source import SqlQuery
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
     from airflow_provider_sfbulk.operators.load import Load
     from airflow_provider_sfbulk.operators.load_input import LoadInput
+
+
+CHECK_XCOM_KEY: Final = "salesforce_bulk_check"
+"""Where a check's result is, also of a task that fails for it."""
 
 
 class BulkIngestOperator(BulkJobOperator):
@@ -93,6 +99,9 @@ class BulkIngestOperator(BulkJobOperator):
     :param on_empty: what an input without records does to the task: ``fail``, ``skip``, or ``success`` with a summary of
         zeros. Such are a file with a header only, an empty list or DataFrame, a query without rows, a pattern without a
         match, a callable that gives nothing
+    :param validate_only: check the whole input against the object's describe and send nothing. The task fails as the
+        load would: for columns and values that are refused before the upload, and for more rows with a problem than
+        ``max_failed_records``
     :param wait_for_completion: False: return the job ids as soon as Salesforce has the jobs
     :param deferrable: wait in the triggerer, without holding a worker
     :param poll_interval: longest time between two looks at a job, in seconds or as a timedelta; young jobs are looked at
@@ -109,7 +118,10 @@ class BulkIngestOperator(BulkJobOperator):
     :param concurrency_mode: with ``api="1.0"``: ``Parallel``, or ``Serial`` for batches one after the other
 
     Returns ``{"sobject", "operation", "job_ids", "processed", "successful", "failed", "unprocessed", "errors",
-    "api_calls", "results", "manifest"}``, or the list of job ids with ``wait_for_completion=False``.
+    "api_calls", "results", "manifest"}``, or the list of job ids with ``wait_for_completion=False``; with
+    ``validate_only=True`` ``{"sobject", "operation", "records", "parts", "bytes", "load_api_calls", "failed", "errors",
+    "problems", "more_problems", "refused", "complete", "api_calls", "results", "manifest"}``, also as the XCom
+    ``salesforce_bulk_check`` of a task that fails.
     """
 
     job_type: ClassVar[JobType] = JobType.INGEST
@@ -170,6 +182,7 @@ class BulkIngestOperator(BulkJobOperator):
         sort_by: str | None = None,
         serial_fallback: bool = False,
         on_empty: Literal["fail", "skip", "success"] = "fail",
+        validate_only: bool = False,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: Seconds = 30.0,
@@ -230,6 +243,7 @@ class BulkIngestOperator(BulkJobOperator):
         self.sort_by = sort_by
         self.serial_fallback = serial_fallback
         self.on_empty = on_empty
+        self.validate_only = validate_only
         self.arguments.apply(self, rendered=False)
 
     @property
@@ -254,7 +268,7 @@ class BulkIngestOperator(BulkJobOperator):
     @fails_for_good
     def execute(self, context: Context) -> dict[str, Any] | list[str]:
         """Fill, decide, close; then wait, settle, and send again what may be."""
-        return self._start(context)
+        return self._check(context) if self.validate_only else self._start(context)
 
     def _start(
         self, context: Context, *, deadline: float | None = None, api_calls: int = 0
@@ -342,12 +356,55 @@ class BulkIngestOperator(BulkJobOperator):
         self._tell(run, summary)
         return summary
 
+    def _check(self, context: Context) -> dict[str, Any]:
+        """Check the input and send nothing."""
+        from airflow_provider_sfbulk.client.check.report import CheckReport
+        from airflow_provider_sfbulk.files.report import Report
+
+        source = self._input()
+        ledger = self.ledger(context)
+        ledger.begin_load()
+        with self.results_folder(context["ti"]) or nullcontext() as folder:
+            if folder is not None:
+                folder.claim_for_results(self.results_format)
+            with self.run_of(context, ledger) as run:
+                try:
+                    source.find(self._targets())
+                    found, report = self._load(run, source).check(self._subject["operation"])
+                except EmptyInputError as empty:
+                    self._allow_empty(empty)
+                    found, report = CheckReport(self.sobject, str(self.operation)), Report()
+                return self._judge_check(run, found, report)
+
+    def _judge_check(self, run: TaskRun, found: CheckReport, report: Report) -> dict[str, Any]:
+        from airflow_provider_sfbulk.operators.verdict import judge_check
+
+        for line in found.lines():
+            self.log.info("%s", line)
+        has_results = self.results_path is not None
+        calls = found.calls_of_load(is_classic=self.mode is not None, has_results=has_results)
+        summary = check_summary(found, report, load_api_calls=calls, api_calls=run.api_calls)
+        run.reporter.push(CHECK_XCOM_KEY, summary)
+        counts = {"successful": found.records - found.failed, "failed": found.failed, "unprocessed": 0}
+        files = {"failed": report.files["failed"]}
+        run.reporter.found(counts, errors=found.errors, files=files, manifest=report.manifest)
+        judge_check(found, allowed=self.max_failed_records, where=report.files["failed"])
+        return summary
+
     def _end_empty(self, run: TaskRun, load: Load, empty: EmptyInputError) -> dict[str, Any] | list[str]:
         """End a load of an input without records as ``on_empty`` says.
 
         :raises EmptyInputError: as a failure
         :raises AirflowSkipException: as a skip
         """
+        self._allow_empty(empty)
+        result: dict[str, Any] | list[str] = load.finish_empty() if self.wait_for_completion else []
+        if not self.wait_for_completion:
+            run.ledger.finish([])
+        self._tell(run, result)
+        return result
+
+    def _allow_empty(self, empty: EmptyInputError) -> None:
         if self.on_empty == "fail":
             raise EmptyInputError(
                 f"{empty}. When that is to be expected, on_empty='skip' or 'success' says so"
@@ -355,11 +412,6 @@ class BulkIngestOperator(BulkJobOperator):
         if self.on_empty == "skip":
             raise AirflowSkipException(f"{empty}; on_empty='skip'") from empty
         self.log.info("%s; on_empty='success'", empty)
-        result: dict[str, Any] | list[str] = load.finish_empty() if self.wait_for_completion else []
-        if not self.wait_for_completion:
-            run.ledger.finish([])
-        self._tell(run, result)
-        return result
 
     def _tell(self, run: TaskRun, result: dict[str, Any] | list[str]) -> None:
         self.extend_events(run, load_event(result, sobject=self.sobject, operation=self.operation))
@@ -390,7 +442,7 @@ class BulkIngestOperator(BulkJobOperator):
 
     @property
     def _subject(self) -> dict[str, str]:
-        return {"operation": self.operation, "sobject": self.sobject}
+        return {"operation": f"{'check ' * self.validate_only}{self.operation}", "sobject": self.sobject}
 
     def _plan(self, source: LoadInput) -> dict[str, Any]:
         """Give what makes this load what it is. From its decision on until its end none of it may change."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
@@ -15,6 +16,8 @@ from airflow_provider_sfbulk.client.bulk1 import load as load1
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.bulk1.waiting import ends_of
+from airflow_provider_sfbulk.client.check.check import InputCheck
+from airflow_provider_sfbulk.client.check.listing import ProblemFile
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import InputChangedError, NotFoundError, SourceError
 from airflow_provider_sfbulk.client.load import fill as ingest
@@ -41,6 +44,7 @@ from airflow_provider_sfbulk.task.progress import Phase
 from airflow_provider_sfbulk.task.reporter import log_group
 
 if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.check.report import CheckReport
     from airflow_provider_sfbulk.files.paths import AnyPath
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
     from airflow_provider_sfbulk.operators.load_input import LoadInput
@@ -210,6 +214,29 @@ class Load:
     def _changed(self) -> InputChangedError:
         return input_changed(["source"], has_verdict=self._ledger.judged_round is not None)
 
+    def check(self, operation: str) -> tuple[CheckReport, Report]:
+        """Check the input instead of loading it, and list the problems where the results would go.
+
+        :param operation: what the manifest calls it
+        :raises EmptyInputError: when it has no records
+        """
+        self._try.reporter.enter(Phase.CHECKING)
+        files = self._report_files()
+        listing = None if files is None else ProblemFile(files.by_kind["failed"])
+        check = InputCheck(self._describe, self._input.rules, self._cut(self._options.mode), listing=listing)
+        report = Report()
+        try:
+            with closing(self._input.streams(self._describe, check.rules)) as streams:
+                found = check.read(streams)
+            if files is not None:
+                outcome = Outcome(errors=Counter(found.errors))
+                outcome.counts["failed"] = found.failed
+                report = self._commit(files, outcome, operation)
+        finally:
+            if files is not None:
+                files.discard()
+        return found, report
+
     def settle(self, rounds: Sequence[Round], infos: Sequence[JobInfo]) -> dict[str, Any] | None:
         """Find out what became of all records, and send again what may be.
 
@@ -275,11 +302,11 @@ class Load:
         self._ledger.finish(summary)
         return summary
 
-    def _commit(self, files: ReportFiles, outcome: Outcome) -> Report:
+    def _commit(self, files: ReportFiles, outcome: Outcome, operation: str | None = None) -> Report:
         return files.commit(
             outcome,
             sobject=self._options.sobject,
-            operation=self._options.operation,
+            operation=operation or self._options.operation,
             verify=self._ledger.verify,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -44,7 +44,7 @@ class LoadInput:
         commas: bool = False,
     ) -> None:
         self._source = source
-        self._rules = rules
+        self.rules = rules
         self._source_format = source_format
         self._source_conn_id = source_conn_id
         self._found: list[tuple[int, SourceFile]] = []
@@ -77,7 +77,7 @@ class LoadInput:
 
     def target(self, name: str) -> str:
         """Give the target column of a source column; a target column's own name stays."""
-        mapping = self._rules.column_mapping or {}
+        mapping = self.rules.column_mapping or {}
         return mapping.get(name) or name
 
     def identity(self) -> Any:
@@ -107,22 +107,28 @@ class LoadInput:
         :param describe: of the object, to check the columns by
         :raises SourceError: what is wrong with the input, and where
         """
-        with closing(self._streams()) as streams:
-            yield from self._cut(streams, describe, cut)
-
-    def _cut(self, streams: Iterator[RecordStream], describe: Mapping[str, Any], cut: PartLimits) -> Iterator[Part]:
         number, row = 0, 1
+        with closing(self.streams(describe)) as streams:
+            for stream in streams:
+                for part in split(stream, max_bytes=cut.part_bytes, max_records=cut.part_records):
+                    yield part.renumbered(number, row)
+                    number += 1
+                    row += part.records
+
+    def streams(self, describe: Mapping[str, Any], rules: Rules | None = None) -> Generator[RecordStream]:
+        """Give the records, file by file, made to fit the object. Closing the generator closes what it reads from.
+
+        :param rules: instead of the input's own, to be told of what does not fit
+        :raises SourceError: what is wrong with the input, and where
+        """
+        rules = rules or self.rules
         first: tuple[str, ...] = ()
-        for stream in streams:
-            fitted = fit(stream, describe, self._rules)
-            first = self.columns = first or fitted.columns
-            self._check_columns(stream.name, fitted.columns, first)
-            if self._commas:
-                fitted = with_commas(fitted)
-            for part in split(fitted, max_bytes=cut.part_bytes, max_records=cut.part_records):
-                yield part.renumbered(number, row)
-                number += 1
-                row += part.records
+        with closing(self._opened(rules)) as streams:
+            for stream in streams:
+                fitted = fit(stream, describe, rules)
+                first = self.columns = first or fitted.columns
+                self._check_columns(stream.name, fitted.columns, first)
+                yield with_commas(fitted) if self._commas else fitted
 
     def _check_columns(self, name: str, columns: tuple[str, ...], first: tuple[str, ...]) -> None:
         there = {column.casefold() for column in columns}
@@ -203,16 +209,16 @@ class LoadInput:
             )
         self._found = files
 
-    def _streams(self) -> Generator[RecordStream]:
+    def _opened(self, rules: Rules) -> Generator[RecordStream]:
         if self._is_files:
             for file in self._files():
-                yield from_file(file.open, self._rules, name=file.name, source_format=self._source_format)
+                yield from_file(file.open, rules, name=file.name, source_format=self._source_format)
             return
         if isinstance(self._source, SqlQuery):
-            with self._source.stream(self._rules) as stream:
+            with self._source.stream(rules) as stream:
                 yield stream
             return
         records = self._source.records if isinstance(self._source, HiddenValue) else self._source()
         if records is None:  # only a callable gives that
             return
-        yield from_source(records, self._rules, name=f"the {type(records).__name__} given as source")
+        yield from_source(records, rules, name=f"the {type(records).__name__} given as source")

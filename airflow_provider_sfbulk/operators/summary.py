@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_sfbulk.client.errors import LedgerError
 
 if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.check.report import CheckReport
     from airflow_provider_sfbulk.client.load.outcome import Outcome
     from airflow_provider_sfbulk.client.models import JobInfo
     from airflow_provider_sfbulk.files.report import Report
@@ -35,6 +36,21 @@ def load_summary(outcome: Outcome, report: Report, *, sobject: str, operation: s
         "failed": counts["failed"],
         "unprocessed": counts["unprocessed"],
         "errors": dict(outcome.errors),
+        "api_calls": api_calls,
+        "results": report.files,
+        "manifest": report.manifest,
+        **_connection(report.conn_id),
+    }
+
+
+def check_summary(found: CheckReport, report: Report, *, load_api_calls: int, api_calls: int) -> dict[str, Any]:
+    """Make the result of a check: what a load would be, and what is wrong with its rows.
+
+    :param load_api_calls: that a load would take
+    """
+    return {
+        **found.to_dict(),
+        "load_api_calls": load_api_calls,
         "api_calls": api_calls,
         "results": report.files,
         "manifest": report.manifest,

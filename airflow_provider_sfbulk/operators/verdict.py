@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_provider_sfbulk.client.errors import FailedRecordsError, JobFailedError
+from airflow_provider_sfbulk.client.errors import FailedRecordsError, JobFailedError, SourceError
 from airflow_provider_sfbulk.client.load.fill import GIVEN_UP, UploadedPart
 from airflow_provider_sfbulk.client.load.rounds import DOUBT, is_refused_input
 from airflow_provider_sfbulk.client.load.still import may_be_at_work
@@ -16,6 +16,7 @@ from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.waiting.wait import check_complete
 
 if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.check.report import CheckReport
     from airflow_provider_sfbulk.client.load.outcome import Outcome
     from airflow_provider_sfbulk.task.ledger import TaskLedger
 
@@ -27,6 +28,10 @@ NAMED_JOBS = 3
 
 class RefusedInputError(JobFailedError, AirflowFailException):
     """The jobs failed for the input's header or format: no retry can help, so Airflow makes none."""
+
+
+class FailedCheckError(FailedRecordsError, AirflowFailException):
+    """A check has found more rows with a problem than allowed: a retry would find them again."""
 
 
 def judge(
@@ -68,6 +73,30 @@ def judge(
     except FailedRecordsError:
         ledger.judge(last_round)
         raise
+
+
+def judge_check(found: CheckReport, *, allowed: float | None, where: Sequence[str]) -> None:
+    """Pass the verdict on a check: it fails as the load would.
+
+    :param allowed: rows with a problem, as :func:`check_failed_records` has it
+    :param where: URI of the file that lists them
+    :raises SourceError: a load would be refused as a whole
+    :raises FailedCheckError: more rows have a problem than allowed
+    """
+    file = f" All are in {', '.join(where)}." if where else " results_path gives a file with all of them."
+    if found.refusal is not None:
+        raise SourceError(f"a load would be refused before anything is sent: {found.refusal}.{file}")
+    if not found.failed:
+        return
+    limit = "any number" if allowed is None else f"{allowed:,}"
+    told = (
+        f"{found.failed:,} of {found.records:,} rows would fail ({_by_code(found.errors)}), {limit} allowed by "
+        f"max_failed_records. Nothing was sent; the log has the first rows of each kind.{file}"
+    )
+    if allowed is None or found.failed <= (allowed * found.records if isinstance(allowed, float) else allowed):
+        log.warning("%s", told)
+        return
+    raise FailedCheckError(told)
 
 
 def _may_be_at_work(outcome: Outcome) -> bool:
@@ -141,12 +170,13 @@ def _told(jobs: Sequence[JobInfo], *, failed: int, allowed: float | None, total:
         for job_id, (bad, all_) in list(sums.items())[:NAMED_JOBS]
     )
     more = f" and {len(sums) - NAMED_JOBS:,} more jobs" if len(sums) > NAMED_JOBS else ""
-    reasons = ", ".join(
-        f"{code} {count:,}" for code, count in sorted(codes.items(), key=lambda item: (-item[1], item[0]))
-    )
-    told = f" ({reasons})" if reasons else ""
+    told = f" ({_by_code(codes)})" if codes else ""
     limit = "any number" if allowed is None else f"{allowed:,}"
     return f"{failed:,} of {total:,} records failed{told}, {limit} allowed by max_failed_records: {named}{more}."
+
+
+def _by_code(codes: Mapping[str, int]) -> str:
+    return ", ".join(f"{code} {count:,}" for code, count in sorted(codes.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _advice(codes: Mapping[str, int], where: Sequence[str]) -> str:

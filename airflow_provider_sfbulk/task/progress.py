@@ -46,6 +46,8 @@ OTHER_CODE: Final = "OTHER"
 class Phase(StrEnum):
     """What the task is at."""
 
+    CHECKING = "checking"
+    """Its input is read and checked, and nothing is sent."""
     SENDING = "sending"
     """Its input is read and uploaded, or its query submitted."""
     WAITING = "waiting"

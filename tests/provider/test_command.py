@@ -199,3 +199,26 @@ def test_codes_and_classes_are_explained(run: Run) -> None:
         "fix the login" in run("explain", "LoginError").stdout
         or "refused the login" in run("explain", "LoginError").stdout
     )
+
+
+def test_a_check_says_what_is_wrong_and_loads_nothing(run: Run, tmp_path: Path, salesforce_org: LocalOrg) -> None:
+    file = tmp_path / "in.csv"
+    file.write_text("LastName,Email\nDoe,a@b.example\n,no address\n", encoding="utf-8")
+    result = run("load", "Contact", file, "--check")
+    assert result.exit_code == 1
+    assert "2 rows in 1 part(s)" in result.stdout
+    assert "REQUIRED_FIELD_MISSING  LastName: required, and without a value (1 row: 2)" in result.stdout
+    assert "no address" not in result.output
+    found = known(run("--json", "load", "Contact", file, "--check"))
+    assert (found["errors"], found["load_api_calls"]) == ({"INVALID_EMAIL_ADDRESS": 1, "REQUIRED_FIELD_MISSING": 1}, 7)
+    assert salesforce_org.records("Contact") == []
+
+
+@pytest.mark.parametrize(
+    ("header", "options", "status"), [("LastName", (), 0), ("LastNam", (), 2), ("LastName", ("--failed", "f.csv"), 2)]
+)
+def test_a_check_ends_as_the_load_would(
+    header: str, options: tuple[str, ...], status: int, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "in.csv").write_text(f"{header}\nDoe\n", encoding="utf-8")
+    assert run("load", "Contact", tmp_path / "in.csv", "--check", *options).exit_code == status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -133,14 +133,25 @@ class CheckReport:
         said = [*self.refused, *values]
         return first_of(said, _REFUSALS) if said else None
 
+    def calls_of_load(self, *, is_classic: bool = False, has_results: bool = False) -> int:
+        """Say how many API calls a load takes whose jobs end soon; each further look at one is another call.
+
+        :param is_classic: whether it goes by Bulk API 1.0, as batches of one job
+        :param has_results: whether result files are written
+        """
+        if is_classic:
+            return 6 + self.parts * (3 if has_results else 1)
+        return 1 + self.parts * (7 if has_results else 6)
+
     def lines(self) -> Iterator[str]:
-        """Give the report as lines of text."""
+        """Give the report as lines of text, a line for each kind of problem."""
         end = "" if self.is_complete else ", up to where the input cannot be read"
         yield f"{self.records:,} rows in {self.parts:,} part(s) of {self.bytes:,} bytes in all were checked{end}"
         for reason in self.refused:
             yield f"the load would be refused: {reason}"
+        width = max((len(code) for code in self.errors), default=0)
         for each in self.problems:
-            yield f"{each.problem.code}: {_said(each)}"
+            yield f"{each.problem.code:{width}}  {_said(each)}"
         if self.is_clean:
             yield "no problem was found"
 
@@ -167,11 +178,6 @@ class CheckReport:
             "refused": [each[:300] for each in self.refused[:1]],
             "complete": self.is_complete,
         }
-
-
-def codes_of(errors: Mapping[str, int]) -> str:
-    """Write codes and how many rows have them."""
-    return ", ".join(f"{code} {count:,}" for code, count in errors.items())
 
 
 def _said(found: Found) -> str:

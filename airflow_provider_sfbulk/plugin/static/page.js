@@ -8,7 +8,7 @@ const QUIET_SECONDS = 30;
 const ENDED = new Set(["success", "failed", "skipped", "upstream_failed", "removed"]);
 const SOON = { queued: "queued", scheduled: "scheduled", up_for_retry: "waiting for its retry" };
 const PHASES = {
-  sending: "sending records", waiting: "Salesforce is at work", reading: "reading results",
+  checking: "checking records", sending: "sending records", waiting: "Salesforce is at work", reading: "reading results",
   done: "done", submitted: "submitted", failed: "failed",
 };
 
@@ -201,6 +201,11 @@ function fileCells(told) {
   return [...table(told.files).flatMap(cells), ...(text(told.manifest) ? [["manifest", cell(text(told.manifest))]] : [])];
 }
 
+function noJobs(told, isActive) {
+  if (text(told.operation).startsWith("check ")) return "None: the task checks its input, and sends nothing.";
+  return isActive ? "No job yet." : "The task ended before it created a job.";
+}
+
 function taskPage(task, told) {
   const { processed, failed, records } = figuresOf(told);
   const share = records ? ` (${Math.floor((100 * processed) / records)} %)` : "";
@@ -233,7 +238,7 @@ function taskPage(task, told) {
     make("h2", {}, "Jobs at Salesforce"),
     jobs.length
       ? rows("Jobs at Salesforce", [["Job"], ["Round", "number"], ["State"], ["Progress"], ["Processed", "number"], ["Sent", "number"], ["Failed", "number"], ["Error", "text"]], jobs.map((job) => jobCells(told, job)))
-      : make("p", { class: "quiet" }, isActive ? "No job yet." : "The task ended before it created a job."),
+      : make("p", { class: "quiet" }, noJobs(told, isActive)),
     more ? make("p", { class: "quiet" }, `and ${shown(more)} more; the manifest names all`) : null,
     ...(files.length ? [make("h2", {}, "Files"), rows("Files", [["Kind"], ["Path", "files"]], files)] : []),
     make("p", { class: "quiet" }, `Updated ${moment(count(told.updated) === null ? null : told.updated * 1000)}.`),
