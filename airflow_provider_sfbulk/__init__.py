@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
     from airflow_provider_sfbulk.operators.query import BulkQueryOperator
     from airflow_provider_sfbulk.sensors.job import BulkJobSensor
+    from airflow_provider_sfbulk.triggers.change import SalesforceChangeTrigger
 
 __all__ = [
     "AsyncBulkClient",
@@ -25,6 +26,7 @@ __all__ = [
     "BulkQueryOperator",
     "Incremental",
     "SalesforceBulkHook",
+    "SalesforceChangeTrigger",
 ]
 
 _HOMES: Final = {
@@ -35,6 +37,7 @@ _HOMES: Final = {
     "BulkQueryOperator": "operators.query",
     "Incremental": "operators.incremental",
     "SalesforceBulkHook": "hooks.salesforce_bulk",
+    "SalesforceChangeTrigger": "triggers.change",
 }
 
 

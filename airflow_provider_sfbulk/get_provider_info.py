@@ -28,7 +28,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [_modules("hooks.salesforce_bulk")],
         "operators": [_modules("operators.ingest", "operators.query")],
         "sensors": [_modules("sensors.job")],
-        "triggers": [_modules("triggers.job", "triggers.reserve")],
+        "triggers": [_modules("triggers.change", "triggers.job", "triggers.reserve")],
         # No "plugins": Airflow finds ours by its entry point, and would report it as registered twice (3.3.2).
         "extra-links": ["airflow_provider_sfbulk.links.job.BulkJobLink"],
         "connection-types": [

@@ -23,6 +23,7 @@ from airflow_provider_sfbulk.get_provider_info import get_provider_info
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.query import Incremental
+from airflow_provider_sfbulk.triggers.change import SalesforceChangeTrigger
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 
 _FIELD: Final = re.compile(r"^:(param|raises|return|returns) ?([\w, .]*): *", re.MULTILINE)
@@ -285,10 +286,11 @@ def pages() -> dict[str, str]:
             operator_page([BulkIngestOperator, BulkQueryOperator, BulkJobSensor, Incremental]),
         ),
         "reference/hook.md": page(
-            "Hook and trigger",
+            "Hook and triggers",
             GENERATED,
             class_page("SalesforceBulkHook", SalesforceBulkHook, call="hook."),
             class_page("BulkJobTrigger", BulkJobTrigger, call="trigger."),
+            class_page("SalesforceChangeTrigger", SalesforceChangeTrigger, call="trigger."),
         ),
         "reference/client.md": page(
             "Client",

@@ -18,6 +18,7 @@ PUBLIC: Final = {
     "BulkQueryOperator": "airflow_provider_sfbulk.operators.query",
     "Incremental": "airflow_provider_sfbulk.operators.query",
     "SalesforceBulkHook": "airflow_provider_sfbulk.hooks.salesforce_bulk",
+    "SalesforceChangeTrigger": "airflow_provider_sfbulk.triggers.change",
 }
 
 COLUMNAR: Final = ("numpy", "pyarrow", "pandas", "polars")
@@ -28,7 +29,10 @@ NOT_AT_PARSE: Final = (*COLUMNAR, "requests", "urllib3", "sqlalchemy", "jwt", "o
 AIRFLOW: Final = "from airflow.sdk import DAG, Asset, BaseHook, BaseOperator, BaseSensorOperator, ObjectStoragePath"
 
 OURS: Final = {
-    "a DAG file": "from airflow_provider_sfbulk import BulkIngestOperator, BulkQueryOperator, BulkJobSensor, Incremental",
+    "a DAG file": (
+        "from airflow_provider_sfbulk import BulkIngestOperator, BulkQueryOperator, BulkJobSensor, Incremental\n"
+        "from airflow_provider_sfbulk import SalesforceChangeTrigger"
+    ),
     "a DAG file by full paths": (
         "import airflow_provider_sfbulk.operators.ingest, airflow_provider_sfbulk.operators.query, "
         "airflow_provider_sfbulk.sensors.job, airflow_provider_sfbulk.hooks.salesforce_bulk"

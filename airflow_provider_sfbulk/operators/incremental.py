@@ -9,11 +9,12 @@ A window is half open: from ``since``, before ``until``. Windows that follow eac
   again reads the same time again. A later run may have moved the watermark on; it never goes back.
 * ``until`` lies ``lag`` before the org's present, by the org's own clock: Salesforce stamps a record when its transaction
   begins to save it and shows it when the transaction is through, some minutes later in a large load.
+* By *asset event* the windows are those of the events that a run was started by (``triggers/change.py``), which follow each
+  other, too: a run reads from where its first one begins to where its last one ends.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 from collections.abc import Mapping
@@ -22,11 +23,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from airflow.sdk import Asset, conf
-from airflow.sdk.exceptions import AirflowRuntimeError
+from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException
 
 from airflow_provider_sfbulk.client.arguments import Seconds, one_of, seconds
 from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
 from airflow_provider_sfbulk.client.protocol.org import server_time
+from airflow_provider_sfbulk.task.asset_state import asset_key, moment, written
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 
 WATERMARK: Final = "watermark"
 DATA_INTERVAL: Final = "data_interval"
-WAYS: Final = (WATERMARK, DATA_INTERVAL)
+ASSET_EVENT: Final = "asset_event"
+WAYS: Final = (WATERMARK, DATA_INTERVAL, ASSET_EVENT)
 
 LAG: Final = timedelta(minutes=5)
 """As long as Salesforce's own limit of a batch's work."""
@@ -45,9 +48,6 @@ BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 BOUND: Final = ("since", "until")
 """Names in the SOQL."""
-
-KEY_CHARACTERS: Final = 500
-"""Of a key in Airflow's asset state store: its column has 512."""
 
 _TEXT: Final = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _INNERMOST: Final = re.compile(r"\([^()]*\)")
@@ -69,7 +69,7 @@ class Window:
 
     def to_dict(self) -> dict[str, str]:
         """Give what is stored and shown."""
-        return {"since": _written(self.since), "until": _written(self.until)}
+        return {"since": written(self.since), "until": written(self.until)}
 
     @classmethod
     def from_dict(cls, known: Mapping[str, str]) -> Self:
@@ -94,11 +94,13 @@ class Incremental:
     The SOQL names the window: ``WHERE SystemModstamp >= :since AND SystemModstamp < :until``.
 
     :param field: a datetime of the object. ``SystemModstamp`` is set by every change, also by Salesforce's own
-    :param asset: in whose state store the watermark lies; it becomes one of the task's outlets. By data interval not needed
+    :param asset: in whose state store the watermark lies; it becomes one of the task's outlets. By asset event the one
+        whose watcher has started the run. By data interval not needed
     :param initial: where the first window begins, with a timezone; None for all records there are
     :param lag: how long before the org's present a window ends; by data interval how much earlier than the interval it
         lies. In seconds or as a timedelta; by default five minutes
-    :param by: ``watermark``, or ``data_interval`` for the run's own, which moves no watermark
+    :param by: ``watermark``; ``data_interval`` for the run's own, or ``asset_event`` for the window of the events of a
+        :class:`~airflow_provider_sfbulk.triggers.change.SalesforceChangeTrigger` that started it, which move no watermark
     :raises SourceError: one of them is not so
     """
 
@@ -106,7 +108,7 @@ class Incremental:
     asset: Asset | None = None
     initial: datetime | str | None = None
     lag: Seconds | None = None
-    by: Literal["watermark", "data_interval"] = "watermark"
+    by: Literal["watermark", "data_interval", "asset_event"] = "watermark"
 
     def __post_init__(self) -> None:
         if not isinstance(self.field, str) or not _FIELD.fullmatch(self.field):
@@ -116,10 +118,26 @@ class Incremental:
             raise SourceError(f"Incremental: asset is an Asset, not a {type(self.asset).__name__:.40}")
         if self.by == WATERMARK and self.asset is None:
             raise SourceError("Incremental: a watermark needs an asset, in whose state store it lies")
+        if self.by == ASSET_EVENT:
+            self._check_asset_event()
         if self.lag is not None:
             object.__setattr__(self, "lag", timedelta(seconds=seconds(zero=True)("Incremental: lag", self.lag)))
         if self.initial is not None:
-            _moment(self.initial, "initial")
+            moment(self.initial, "initial")
+
+    def _check_asset_event(self) -> None:
+        if self.asset is None:
+            raise SourceError("Incremental: by asset_event needs the asset whose events start the run")
+        for name in ("initial", "lag"):
+            if getattr(self, name) is not None:
+                raise SourceError(
+                    f"Incremental: by asset_event the events say what is read; {name} is an argument of the trigger"
+                )
+
+    @property
+    def outlet(self) -> Asset | None:
+        """The asset that a run changes: with an event that the run itself was started by, one would start the next."""
+        return None if self.by == ASSET_EVENT else self.asset
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -139,8 +157,8 @@ class Incremental:
         :raises SourceError: it does not, or it cannot be seen
         """
         plain = _without_parentheses(_TEXT.sub("''", soql))
-        owner = _ROOT.search(plain)
-        prefix = "" if owner is None else rf"(?:(?:{'|'.join(filter(None, owner.groups()))})\.)?"
+        owners = "|".join(filter(None, _root(plain)))
+        prefix = rf"(?:(?:{owners})\.)?" if owners else ""
         for sign, name in zip((">=", "<"), BOUND, strict=True):
             condition = rf"(?<![\w.]){prefix}{self.field}\s*{sign}\s*:\s*(?-i:{name})\b"
             found = re.findall(condition, plain, re.IGNORECASE | re.ASCII)
@@ -158,21 +176,24 @@ class Incremental:
                 + ("put it into parentheses" if cut[0].upper() == "OR" else "take it out")
             )
 
-    def decide(self, context: Context, client: BulkClient) -> Window:
+    def decide(self, context: Context, client: BulkClient, soql: str) -> Window:
         """Say which window a task instance reads that has none yet.
 
-        :raises SourceError: the run has no data interval, or its window would begin in the future
+        :raises SourceError: the run has no data interval, no event, or its window would begin in the future
+        :raises AirflowSkipException: none of the run's events is of this object
         :raises LedgerError: the watermark cannot be read
         """
         if self.by == DATA_INTERVAL:
             return self._interval(context)
+        if self.by == ASSET_EVENT:
+            return self._of_events(context, soql)
         since = self._begin(context)
         now = client.run(server_time())
         if now is None:
             log.warning("the org does not tell its time: the window ends by this machine's clock")
             now = datetime.now(UTC)
         if since > now:
-            raise SourceError(f"incremental: the window would begin in the future, at {_written(since)}: fix `initial`")
+            raise SourceError(f"incremental: the window would begin in the future, at {written(since)}: fix `initial`")
         # An empty window is read like every other: whoever comes next finds an extract, without rows.
         return Window(since, max(since, now - self._lag))
 
@@ -199,9 +220,9 @@ class Incremental:
             _write(context, self._asset, _run_key(context), {**window.to_dict(), "of": self.identity})
         begin = self._begin(context)
         if window.since <= begin < window.until:
-            _write(context, self._asset, watermark_key(context), _written(window.until))
+            _write(context, self._asset, watermark_key(context), written(window.until))
         elif begin < window.since:
-            log.warning("the watermark stays at %s, before this window: the next run reads from there", _written(begin))
+            log.warning("the watermark stays at %s, before this window: the next run reads from there", written(begin))
 
     @property
     def _lag(self) -> timedelta:
@@ -214,7 +235,7 @@ class Incremental:
 
     def _begin(self, context: Context) -> datetime:
         """Where the next window begins."""
-        return read_watermark(context, self._asset) or _moment(self.initial or BEGINNING, "initial")
+        return read_watermark(context, self._asset) or moment(self.initial or BEGINNING, "initial")
 
     def _interval(self, context: Context) -> Window:
         start, end = context.get("data_interval_start"), context.get("data_interval_end")
@@ -225,6 +246,34 @@ class Incremental:
                 "others go by watermark"
             )
         return Window(start.astimezone(UTC) - self._lag, end.astimezone(UTC) - self._lag)
+
+    def _of_events(self, context: Context, soql: str) -> Window:
+        started_by = context.get("triggering_asset_events") or {}
+        if not started_by:
+            raise SourceError(
+                f"incremental by asset_event: this run was not started by an event. Runs of a DAG that is scheduled by "
+                f"asset {self._asset.name} are; for runs by hand create an event of it, or go by watermark"
+            )
+        sobject = _root(_without_parentheses(_TEXT.sub("''", soql)))[0]
+        payloads = [event.extra.get("payload") for event in started_by.get(self._asset, ())]
+        windows = [
+            Window.from_dict(payload)
+            for payload in payloads
+            if isinstance(payload, Mapping)
+            and str(payload.get("sobject")).casefold() == sobject.casefold()
+            and str(payload.get("field")).casefold() == self.field.casefold()
+        ]
+        if not windows:
+            raise AirflowSkipException(
+                f"none of the events that started this run is one of asset {self._asset.name} for {sobject}.{self.field}"
+            )
+        return Window(min(each.since for each in windows), max(each.until for each in windows))
+
+
+def _root(plain: str) -> tuple[str, str]:
+    """Name the object that a query without its parentheses selects from, and its alias; empty where there is none."""
+    found = _ROOT.search(plain)
+    return ("", "") if found is None else (found[1], found[2] or "")
 
 
 def _without_parentheses(soql: str) -> str:
@@ -242,17 +291,12 @@ def watermark_key(context: Context) -> str:
             "incremental: a mapped task has no watermark, since which slice an index gets may change from run to run. "
             "Make a task of each slice, or go by data_interval"
         )
-    return _asset_key(f"sfbulk.watermark:{ti.dag_id}:{ti.task_id}")  # no id holds a colon
+    return asset_key("sfbulk.watermark", ti.dag_id, ti.task_id)
 
 
 def _run_key(context: Context) -> str:
     ti = context["ti"]
-    return _asset_key(f"sfbulk.window:{ti.dag_id}:{ti.task_id}:{ti.run_id}")
-
-
-def _asset_key(key: str) -> str:
-    kind = key.partition(":")[0]
-    return key if len(key) <= KEY_CHARACTERS else f"{kind}:{hashlib.sha256(key.encode()).hexdigest()}"
+    return asset_key("sfbulk.window", ti.dag_id, ti.task_id, ti.run_id)
 
 
 def read_watermark(context: Context, asset: Asset) -> datetime | None:
@@ -265,7 +309,7 @@ def read_watermark(context: Context, asset: Asset) -> datetime | None:
     if known is None:
         return None
     try:
-        return _moment(known, key)
+        return moment(known, key)
     except SourceError as error:
         raise LedgerError(
             f"the watermark of asset {asset.name}: {error}. Set it anew in the asset's state store, or delete it to begin "
@@ -294,18 +338,3 @@ def _store(context: Context, asset: Asset) -> Any:
         return context["asset_state_store"][asset]
     except KeyError as error:
         raise SourceError(f"incremental: asset {asset.name} has to be among the task's outlets or inlets") from error
-
-
-def _moment(value: Any, name: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        moment = None
-    if not isinstance(moment, datetime) or moment.utcoffset() is None:
-        raise SourceError(f"{name} is a point in time with a timezone, as 2026-01-31T00:00:00Z")
-    moment = moment.astimezone(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
-def _written(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"

@@ -192,10 +192,11 @@ class BulkQueryOperator(BulkJobOperator):
         self.where = cast("str | None", where)
         self.soql_params = soql_params
         self.incremental = incremental
-        if isinstance(incremental, Incremental) and incremental.asset is not None:
+        outlet = incremental.outlet if isinstance(incremental, Incremental) else None
+        if outlet is not None:
             known = (each for each in (*self.inlets, *self.outlets) if isinstance(each, (Asset, AssetNameRef)))
-            if incremental.asset.name not in {each.name for each in known}:
-                self.outlets = [*self.outlets, incremental.asset]
+            if outlet.name not in {each.name for each in known}:
+                self.outlets = [*self.outlets, outlet]
         self.include_deleted = include_deleted
         self.job_id = cast("str | None", job_id)
         self.output_path = cast("AnyPath | None", output_path)
@@ -259,7 +260,7 @@ class BulkQueryOperator(BulkJobOperator):
         identity = self.incremental.identity
         kept = run.ledger.window(identity) or self.incremental.window_of_run(run.context)
         if kept is None:
-            kept = self.incremental.decide(run.context, run.client).to_dict()
+            kept = self.incremental.decide(run.context, run.client, str(self._statement())).to_dict()
             run.ledger.keep_window(identity, kept)
         window = Window.from_dict(kept)
         self.log.info("%s from %s before %s", self.incremental.field, *window.to_dict().values())

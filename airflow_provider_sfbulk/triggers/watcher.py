@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 import logging
 import random
 import time
@@ -15,6 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -22,13 +24,22 @@ from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import LoginError, SfBulkError, SourceError, StoppedError, TransientError
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
+from airflow_provider_sfbulk.client.protocol.changes import Question, look_for_changes
 from airflow_provider_sfbulk.client.protocol.distrust import short_id
 from airflow_provider_sfbulk.client.protocol.jobs import jobs_of
-from airflow_provider_sfbulk.client.protocol.org import ApiUsage, read_api_usage
+from airflow_provider_sfbulk.client.protocol.org import ApiUsage, read_api_usage, server_time
 from airflow_provider_sfbulk.client.protocol.reserve import ApiReserve
 from airflow_provider_sfbulk.client.protocol.retry import LONGEST_DELAY_SECONDS
 from airflow_provider_sfbulk.client.waiting.jobs import watched_jobs
-from airflow_provider_sfbulk.client.waiting.polls import Idle, Poll, Polls, ReadJob, ReadListPage, ReadUsage
+from airflow_provider_sfbulk.client.waiting.polls import (
+    Idle,
+    Poll,
+    Polls,
+    ReadChanges,
+    ReadJob,
+    ReadListPage,
+    ReadUsage,
+)
 from airflow_provider_sfbulk.client.waiting.wait import BLIND_SECONDS, is_of_a_call, may_pass
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.triggers.event import WaitOutcome
@@ -69,14 +80,48 @@ class WaitEnd:
     error: SfBulkError | None = None
 
 
+@dataclass(frozen=True)
+class Watch:
+    """An object whose changes somebody waits for.
+
+    :param field: the datetime of it that says when a record changed
+    :param include_deleted: whether deletions are changes
+    :param every: seconds between two looks
+    :param lag: how long before the org's present a look ends
+    """
+
+    sobject: str
+    field: str
+    include_deleted: bool
+    every: float
+    lag: timedelta
+
+
+@dataclass(eq=False)
+class _Change:
+    """A wait for a change after a moment."""
+
+    number: int
+    watch: Watch
+    since: datetime
+    until: datetime
+    """Where the last look ended, or the one that is under way."""
+
+    def question(self, org_time: datetime) -> Question:
+        self.until = org_time - self.watch.lag
+        watch = self.watch
+        return Question(watch.sobject, watch.field, self.since, self.until, watch.include_deleted)
+
+
 @dataclass(eq=False)
 class _Wait:
-    """What one trigger waits for: jobs, or API calls to spare."""
+    """What one trigger waits for: jobs, API calls to spare, or a change."""
 
     left: dict[str, str] = field(default_factory=dict)
     """Jobs that are not final, by their short ids."""
     job_type: JobType = JobType.INGEST
     reserve: ApiReserve | None = None
+    change: _Change | None = None
     calls: int = 0
     is_seen: bool = False
     """Whether there was a look since the wait began."""
@@ -119,6 +164,10 @@ class Watcher:
         self._refusals: Counter[Poll | type[LoginError]] = Counter()
         """How often in a row each poll failed, and any for its login."""
         self._changed = asyncio.Event()
+        self._numbers = itertools.count()
+        self._org_time: tuple[datetime, float] | None = None
+        """What the org's clock showed, and this machine's monotonic one then."""
+        self._asking_time = asyncio.Lock()
         self._failure: SfBulkError | None = None
         self._task: asyncio.Task[None] | None = None
         self.members = 0
@@ -164,6 +213,37 @@ class Watcher:
         with self._waiting(wait):
             return await self._end_of(wait, deadline, _say_nothing)
 
+    async def wait_for_change(self, watch: Watch, since: datetime, *, soon: bool) -> datetime:
+        """Wait until records of an object were stamped at ``since`` or later, and before the end of a look.
+
+        :param soon: whether the first look is at once, instead of when the next one is due
+        :returns: where that look ended, which belongs to the next one
+        :raises SfBulkError: Salesforce refuses the question, or the login
+        """
+        change = _Change(next(self._numbers), watch, since, since)
+        wait = _Wait(change=change)
+        with self._waiting(wait):
+            self._polls.watch(change.number, now=time.monotonic(), every=watch.every, soon=soon)
+            end = await self._end_of(wait, None, _say_nothing)
+        if end.error is not None:
+            raise end.error
+        return change.until
+
+    async def org_time(self) -> datetime:
+        """Give the time by the org's clock, to the second, asking the org unless a reply has said it before.
+
+        :raises SfBulkError: the org does not answer
+        """
+        async with self._asking_time:
+            if self._org_time is None:
+                self._note_time(await self.run(lambda _: server_time()))
+        said, at = self._org_time or (datetime.now(UTC), time.monotonic())
+        return (said + timedelta(seconds=time.monotonic() - at)).replace(microsecond=0)
+
+    def _note_time(self, said: datetime | None) -> None:
+        if said is not None:
+            self._org_time = said, time.monotonic()
+
     async def run(self, flow: Callable[[AsyncDriver], Flow[T]]) -> T:
         """Run a flow with the shared client, beside the polls.
 
@@ -195,6 +275,8 @@ class Watcher:
         finally:
             self._waits.remove(wait)
             self._forget(wait.left, wait.job_type)
+            if wait.change is not None:
+                self._polls.unwatch(wait.change.number)
 
     def _forget(self, job_ids: dict[str, str], job_type: JobType) -> None:
         for key in job_ids:
@@ -252,6 +334,9 @@ class Watcher:
         for wait in self._waits:
             for job_id in wait.left.values():
                 self._polls.add(job_id, wait.job_type, now=time.monotonic(), age=0.0, longest=LONGEST_SECONDS)
+            if wait.change is not None:
+                every = wait.change.watch.every
+                self._polls.watch(wait.change.number, now=time.monotonic(), every=every, soon=False)
 
     def _fail(self, error: SfBulkError) -> None:
         self._failure = error
@@ -332,6 +417,26 @@ class Watcher:
             case ReadUsage():
                 self._hear(await driver.run(read_api_usage(api_version=driver.api_version)))
                 self._polls.read_usage(now=time.monotonic())
+            case ReadChanges():
+                await self._look(self._concerned(poll), driver)
+                self._polls.looked(poll, now=time.monotonic())
+
+    async def _look(self, waits: Sequence[_Wait], driver: AsyncDriver) -> None:
+        """Look for changes. What is wrong with one question is an end for those who asked it, and for nobody else."""
+        org_time = await self.org_time()
+        changes = [(wait, wait.change.question(org_time)) for wait in waits if wait.change is not None]
+        asked = [(wait, question) for wait, question in changes if question.since < question.until]
+        if not asked:
+            return
+        look = await driver.run(look_for_changes([each for _, each in asked], api_version=driver.api_version))
+        self._note_time(look.org_time)
+        for (wait, _), answer in zip(asked, look.answers, strict=True):
+            if isinstance(answer, TransientError):
+                log.warning("a look for changes failed, and will be repeated: %s", answer)
+            elif isinstance(answer, SfBulkError):
+                wait.settle(WaitOutcome.ERROR, answer)
+            elif answer:
+                wait.settle(WaitOutcome.FINAL)
 
     def _seen(self, wait: _Wait, key: str, *, is_final: bool) -> None:
         wait.is_seen = True
@@ -363,7 +468,7 @@ class Watcher:
             case ReadListPage():
                 log.warning("the list of jobs cannot be read, so jobs are read one by one: %s", error)
                 self._polls.refused(poll, now=time.monotonic())
-            case ReadUsage():
+            case ReadUsage() | ReadChanges():
                 for wait in self._concerned(poll):
                     wait.settle(WaitOutcome.ERROR, error)
 
@@ -375,6 +480,8 @@ class Watcher:
                 return [each for each in self._waits if each.job_type is job_type and each.left]
             case ReadUsage():
                 return [each for each in self._waits if each.reserve is not None]
+            case ReadChanges(watches):
+                return [each for each in self._waits if each.change is not None and each.change.number in watches]
 
     def _charge(self, concerned: Sequence[_Wait], calls: int) -> None:
         """Count calls for one of those they were made for, so that the sum over all is the number of calls."""

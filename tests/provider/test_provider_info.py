@@ -56,6 +56,7 @@ def test_every_module_of_hooks_operators_sensors_and_triggers_with_a_class_for_u
         "airflow_provider_sfbulk.operators.ingest",
         "airflow_provider_sfbulk.operators.query",
         "airflow_provider_sfbulk.sensors.job",
+        "airflow_provider_sfbulk.triggers.change",
         "airflow_provider_sfbulk.triggers.job",
         "airflow_provider_sfbulk.triggers.reserve",
     }

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from airflow_provider_sfbulk.client.effects import Flow
+from airflow_provider_sfbulk.client.effects import Flow, Reply
 from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.protocol.call import ApiCall, call, call_json, call_object, check_sobject, data_path
 from airflow_provider_sfbulk.client.protocol.retry import repeat
@@ -96,6 +96,11 @@ def server_time() -> Flow[datetime | None]:
     Its ``Date`` header says it (RFC 9110, 6.6.1).
     """
     reply = yield from repeat(lambda: call(ApiCall("GET", VERSIONS_PATH)))
+    return date_of(reply)
+
+
+def date_of(reply: Reply) -> datetime | None:
+    """Read by a reply what time it is by the org's clock."""
     try:
         return parsedate_to_datetime(reply.headers.get("date", "")).astimezone(UTC)
     except (ValueError, OverflowError):

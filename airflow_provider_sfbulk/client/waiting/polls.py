@@ -5,6 +5,7 @@ The facts (``docs/decisions/0010-one-watcher-per-org.md`` has the sources):
 * A read of one job tells its state and counters. A page of the job list tells 1,000 states and no counter.
 * The list has no filter: it holds a week of everybody's jobs, in no order, so that one look at all who wait costs as many
   calls as it has pages. How many that are is known only after reading them.
+* One call says of five objects whether they have changes (``client/protocol/changes.py``).
 
 The rules:
 
@@ -16,6 +17,8 @@ list scan    the whole list, its pages spread evenly over ``period``; one page a
              hurry. A job that a scan did not see is read by itself
 due          each job is seen once in ``period`` seconds: 5/6 of the shortest ``longest``, or what ``DUE_CALLS`` in a
              window allow
+look for     those that are due together share a call: they are due when the clock shows a multiple of their ``every``. At
+changes      most ``LOOK_CALLS`` in a window, which are not left for jobs
 early        polls beyond that: of young jobs, whose pauses grow with age and size, the youngest first; then the rotation
              that refreshes counters. At most ``EARLY_CALLS`` in a window, and not what is due needs
 ===========  =======================================================================================================
@@ -31,6 +34,7 @@ from typing import Final, TypeAlias
 
 from airflow_provider_sfbulk.client.errors import RequestLimitError, SfBulkError
 from airflow_provider_sfbulk.client.models import JobType
+from airflow_provider_sfbulk.client.protocol.changes import QUESTIONS_A_CALL
 from airflow_provider_sfbulk.client.protocol.distrust import MANY_LIST_PAGES, Trail, short_id
 from airflow_provider_sfbulk.client.protocol.retry import LONGEST_DELAY_SECONDS, retry_after_of
 from airflow_provider_sfbulk.client.waiting.wait import LIMIT_PAUSE_SECONDS
@@ -41,8 +45,14 @@ WINDOW_SECONDS: Final = 60.0
 DUE_CALLS: Final = 10
 """What is due gets no more than this, so that the rest is left for jobs that are new, even when too many wait."""
 
+LOOK_CALLS: Final = 4
+"""Looks for changes: of twenty objects a minute. With more, or more often, each is looked at less often than it wants."""
+
 EARLY_CALLS: Final = 4
 """So that three pages can be read every 25 s whatever was spent on young jobs before."""
+
+TOGETHER_SECONDS: Final = 1.0
+"""A first look waits so long for others that begin at the same time."""
 
 FEW_JOBS: Final = 3
 """So many jobs are read by themselves: it costs little more than a list, and tells their counters."""
@@ -99,13 +109,20 @@ class ReadUsage:
 
 
 @dataclass(frozen=True)
+class ReadChanges:
+    """Look whether objects have changes, those of these watches."""
+
+    watches: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Idle:
     """Make no call for so many seconds, or until a job comes or goes; ``inf`` when there is nothing to do."""
 
     seconds: float
 
 
-Poll: TypeAlias = ReadJob | ReadListPage | ReadUsage
+Poll: TypeAlias = ReadJob | ReadListPage | ReadUsage | ReadChanges
 
 
 @dataclass
@@ -131,6 +148,15 @@ class _Job:
         age = self.age + now - self.joined
         wanted = max(FIRST_PAUSE_SECONDS, age * GROWTH, self.processed / RECORDS_PER_SECOND)
         return min(self.longest * MARGIN, wanted)
+
+
+@dataclass
+class _Watch:
+    every: float
+    due: float
+
+    def put_off(self, now: float) -> None:
+        self.due = (now // self.every + 1) * self.every
 
 
 @dataclass
@@ -200,7 +226,10 @@ class Polls:
         self._hold = -math.inf
         self._troubles = 0
         self._usage: float | None = None
-        self._asked_early = False
+        self._watches: dict[int, _Watch] = {}
+        self._looks: deque[float] = deque()
+        self._asked: deque[float] | None = None
+        """Where the calls of the poll that was asked for are counted, besides in all."""
 
     # --- who waits ---
 
@@ -228,6 +257,21 @@ class Polls:
         elif self._usage is None:
             self._usage = now
 
+    def watch(self, number: int, *, now: float, every: float, soon: bool) -> None:
+        """Look for changes of an object.
+
+        :param number: of this watch
+        :param every: seconds from look to look, as far as the budget allows
+        :param soon: whether the first look is at once
+        """
+        self._watches[number] = watch = _Watch(every, now + TOGETHER_SECONDS)
+        if not soon:
+            watch.put_off(now)
+
+    def unwatch(self, number: int) -> None:
+        """Look for changes of an object no more."""
+        self._watches.pop(number, None)
+
     # --- what to do ---
 
     def next(self, now: float) -> Poll | Idle:
@@ -236,15 +280,15 @@ class Polls:
         if now < self._hold:
             return Idle(self._hold - now)
         free = now if len(self._sent) < BUDGET_CALLS else self._sent[0] + WINDOW_SECONDS
-        self._asked_early = False
+        self._asked = None
         period = self.period(now)
         at, poll = min(self._due(now, period), key=_first, default=(math.inf, None))
         if poll is not None and max(at, free) <= now:
-            return self._begin(poll, now, early=False)
+            return self._begin(poll, now, counted=self._looks if isinstance(poll, ReadChanges) else None)
         wake = max(at, free)
         for at, poll in self._early_polls(now, period):
             if max(at, free) <= now:
-                return self._begin(poll, now, early=True)
+                return self._begin(poll, now, counted=self._early)
             wake = min(wake, max(at, free))
         return Idle(max(0.0, wake - now))
 
@@ -256,9 +300,21 @@ class Polls:
         return min((job.longest for job in self._jobs()), default=math.inf) * MARGIN
 
     def _least(self, now: float) -> float:
-        return sum(group.cost(now) for group in self._groups.values()) * WINDOW_SECONDS / DUE_CALLS
+        calls = DUE_CALLS - self._look_calls()
+        return sum(group.cost(now) for group in self._groups.values()) * WINDOW_SECONDS / calls
+
+    def _look_calls(self) -> int:
+        """Count the calls in any window that look for changes."""
+        often = max((math.ceil(WINDOW_SECONDS / watch.every) for watch in self._watches.values()), default=0)
+        return min(LOOK_CALLS, often * math.ceil(len(self._watches) / QUESTIONS_A_CALL))
 
     def _due(self, now: float, period: float) -> Iterator[tuple[float, Poll]]:
+        if self._watches:
+            first = sorted(self._watches, key=lambda number: self._watches[number].due)[:QUESTIONS_A_CALL]
+            due = self._watches[first[0]].due
+            free = due if len(self._looks) < LOOK_CALLS else self._looks[0] + WINDOW_SECONDS
+            together = tuple(each for each in first if self._watches[each].due <= max(due, now))
+            yield max(due, free), ReadChanges(together)
         for job_type, group in self._groups.items():
             is_listed = group.is_listed(now)
             if (scan := group.scan) is not None:
@@ -273,7 +329,8 @@ class Polls:
 
     def _early_polls(self, now: float, period: float) -> Iterator[tuple[float, Poll]]:
         """Give what may be done beyond what is due, the more wanted first, and when."""
-        most = min(EARLY_CALLS, BUDGET_CALLS - sum(group.window_calls(now, period) for group in self._groups.values()))
+        needed = self._look_calls() + sum(group.window_calls(now, period) for group in self._groups.values())
+        most = min(EARLY_CALLS, BUDGET_CALLS - needed)
         if self._least(now) > self._wish():
             most = max(most, BUDGET_CALLS - DUE_CALLS)
         if most <= 0:
@@ -300,13 +357,13 @@ class Polls:
                 oldest = min(group.jobs.values(), key=lambda job: job.counters_read)
                 yield max(resting, oldest.counters_read + REFRESH_SECONDS), ReadJob(oldest.id, job_type)
 
-    def _begin(self, poll: Poll, now: float, *, early: bool) -> Poll:
-        self._asked_early = early
+    def _begin(self, poll: Poll, now: float, *, counted: deque[float] | None) -> Poll:
+        self._asked = counted
         if isinstance(poll, ReadListPage):
             group = self._groups[poll.job_type]
             if group.scan is None:
-                group.scan = _ListScan(now, is_at_once=early or not group.read)
-            self._asked_early = group.scan.is_at_once
+                group.scan = _ListScan(now, is_at_once=counted is self._early or not group.read)
+            self._asked = self._early if group.scan.is_at_once else None
         return poll
 
     # --- how it ended ---
@@ -314,8 +371,8 @@ class Polls:
     def sent(self, now: float, calls: int) -> None:
         """Take note of the calls that were made for the last poll."""
         self._sent.extend([now] * calls)
-        if self._asked_early:
-            self._early.extend([now] * calls)
+        if self._asked is not None:
+            self._asked.extend([now] * calls)
 
     def seen(self, poll: ReadJob, *, now: float, age: float, processed: int) -> None:
         """Take note of a job that is not final."""
@@ -366,6 +423,13 @@ class Polls:
         if self._usage is not None:
             self._usage = now
 
+    def looked(self, poll: ReadChanges, *, now: float) -> None:
+        """Take note that it is known whether these objects have changes, or that it cannot be said."""
+        self._troubles = 0
+        for number in poll.watches:
+            if number in self._watches:
+                self._watches[number].put_off(now)
+
     def troubled(self, poll: Poll, error: SfBulkError, *, now: float) -> None:
         """Take note of an error that may pass: everything waits, each time longer, or as long as the reply asks."""
         self._troubles += 1
@@ -389,6 +453,8 @@ class Polls:
                         self.refused(poll, now=now)
             case ReadUsage():
                 self.read_usage(now=now)
+            case ReadChanges():
+                pass  # they stay due
 
     def refused(self, poll: ReadListPage, *, now: float) -> None:
         """Take note that the list cannot be read: jobs are read by themselves for some hours."""
@@ -407,7 +473,7 @@ class Polls:
         job.early_due = math.inf if is_grown else now + pause * (1.0 - JITTER * self._chance())
 
     def _forget(self, now: float) -> None:
-        for past in (self._sent, self._early):
+        for past in (self._sent, self._early, self._looks):
             while past and past[0] <= now - WINDOW_SECONDS:
                 past.popleft()
         for group in self._groups.values():

@@ -14,6 +14,11 @@ from airflow_provider_sfbulk.local_org.rest.saving import RolledBackError
 CALLS_MOST: Final = 25
 """"Up to 25 subrequests in a single call"."""
 
+QUERIES_MOST: Final = 5
+""""Up to 5 of these subrequests can be" queries or sObject collections, of a composite call and not of a batch."""
+
+_QUERIED: Final = re.compile(r"/services/data/v[\d.]+/(?:query|queryAll|composite/sobjects)\b")
+
 Find = Callable[[str, str], tuple[Operation, Mapping[str, str]]]
 """Method and path to the operation that answers it and what the path captured."""
 
@@ -40,6 +45,9 @@ class Composite:
         """``POST /composite``: calls that can use each other's answers."""
         body = ask.object_of("allOrNone", "collateSubrequests", "compositeRequest")
         calls = _calls(body, "compositeRequest")
+        if sum(_QUERIED.match(str(call.get("url"))) is not None for call in calls) > QUERIES_MOST:
+            message = f"at most {QUERIES_MOST} subrequests can be queries or sObject collections"
+            raise ApiError(400, "INVALID_INPUT", message)
         references = [call.get("referenceId") for call in calls]
         if not all(isinstance(each, str) and re.fullmatch(r"\w+", each) for each in references):
             raise ApiError(400, "JSON_PARSER_ERROR", "each subrequest needs a referenceId of letters, digits and _")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -18,14 +19,17 @@ from airflow_provider_sfbulk.client.errors import (
     TransientError,
 )
 from airflow_provider_sfbulk.client.models import JobType
+from airflow_provider_sfbulk.client.protocol.changes import QUESTIONS_A_CALL
 from airflow_provider_sfbulk.client.waiting.polls import (
     BUDGET_CALLS,
     LENGTH_KEPT_SECONDS,
+    LOOK_CALLS,
     PAGE_FAILURES,
     WINDOW_SECONDS,
     Idle,
     Poll,
     Polls,
+    ReadChanges,
     ReadJob,
     ReadListPage,
     ReadUsage,
@@ -363,3 +367,56 @@ def test_allowances_are_read_every_few_minutes_while_somebody_waits_for_them() -
     assert 10 <= reads <= 12
     polls.want_usage(False, now=now)
     assert polls.next(now) == Idle(math.inf)
+
+
+# --- changes of objects -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Watches(World):
+    """An org with objects that are watched, too.
+
+    :ivar every: seconds from look to look that each wants
+    """
+
+    every: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.looked: dict[int, list[float]] = {number: [] for number in range(len(self.every))}
+        for number, every in enumerate(self.every):
+            self.polls.watch(number, now=self.now, every=every, soon=True)
+
+    def _answer(self, poll: Poll) -> None:
+        if isinstance(poll, ReadChanges):
+            assert len(poll.watches) <= QUESTIONS_A_CALL
+            for number in poll.watches:
+                self.looked[number].append(self.now)
+            self.polls.looked(poll, now=self.now)
+        super()._answer(poll)
+
+
+@settings(max_examples=examples(15), deadline=None)
+@given(
+    st.integers(0, 40),
+    st.lists(st.sampled_from([10.0, 60.0, 60.0, 300.0]), min_size=1, max_size=60),
+    st.integers(1, 9),
+)
+def test_watches_keep_to_the_budget_with_any_jobs_beside_them_and_each_is_looked_at(
+    number: int, every: list[float], pages: int
+) -> None:
+    forever = Job(999, 1000.0, math.inf)
+    world = Watches([forever, *crowd(number, lasting=600)], pages=pages, every=tuple(every))
+    world.run(2000.0)
+    assert world.most_in_a_window <= BUDGET_CALLS
+    needed = sum(WINDOW_SECONDS / each for each in every) / QUESTIONS_A_CALL / LOOK_CALLS
+    for each, looks in zip(every, world.looked.values(), strict=True):
+        gaps = [later - earlier for earlier, later in pairwise([1000.0, *looks, 2000.0])]
+        assert max(gaps) <= max(1.0, needed) * each + 2 * WINDOW_SECONDS
+    assert all(job.noticed < math.inf for job in world.jobs if job is not forever)
+
+
+def test_watches_that_begin_together_share_their_calls() -> None:
+    world = Watches([Job(0, 1000.0, math.inf)], every=(300.0,) * 5).run(1000.0 + 3600)
+    assert 12 <= world.count(ReadChanges) <= 13
+    assert all(len(poll.watches) == 5 for _, poll in world.calls if isinstance(poll, ReadChanges))

@@ -175,3 +175,10 @@ def test_a_batch_of_calls(rest: RestWitness) -> None:
 )
 def test_composites_that_are_refused(rest: RestWitness, some: object) -> None:
     assert rest.call("POST", "composite", {"compositeRequest": some}).status == 400
+
+
+@pytest.mark.parametrize(("queries", "status"), [(5, 200), (6, 400)])
+def test_a_call_holds_five_queries(queries: int, status: int, rest: RestWitness) -> None:
+    url = f"{V}/query?q=SELECT+Id+FROM+Account"
+    calls = [{"method": "GET", "url": url, "referenceId": f"q{number}"} for number in range(queries)]
+    assert rest.call("POST", "composite", {"compositeRequest": calls}).status == status

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import Asset, AssetAlias
-from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
+from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,8 +20,9 @@ from pytest_mock import MockerFixture
 from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
-from airflow_provider_sfbulk.operators.incremental import BEGINNING, KEY_CHARACTERS, watermark_key
+from airflow_provider_sfbulk.operators.incremental import BEGINNING, watermark_key
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator, Incremental
+from airflow_provider_sfbulk.task.asset_state import KEY_CHARACTERS
 from tests.examples import examples
 from tests.provider.conftest import DyingTry, FakeTask, Killed
 
@@ -504,3 +505,73 @@ def test_a_watermark_that_cannot_be_moved_is_moved_by_the_retry(
     summary = task.start().run(extract(folder))
     assert runs.watermark == summary["window"]["until"]
     assert json.loads(Path(summary["manifest"]).read_text())["records"] == 1
+
+
+# --- by the events that started the run -------------------------------------------------------------------------------
+
+
+def started_by(*payloads: Any, asset: Asset = ACCOUNTS) -> dict[str, Any]:
+    """Give what Airflow tells a run of its events."""
+    return {"triggering_asset_events": {asset: [SimpleNamespace(extra={"payload": each}) for each in payloads]}}
+
+
+def window(since: str, until: str, **other: Any) -> dict[str, Any]:
+    known = {"sobject": "Account", "field": "SystemModstamp", "include_deleted": False}
+    return {**known, "since": f"2026-01-{since}T00:00:00.000Z", "until": f"2026-01-{until}T00:00:00.000Z", **other}
+
+
+BY_EVENT = Incremental(asset=ACCOUNTS, by="asset_event")
+
+
+def read_of(run: dict[str, Any], folder: Path, org: LocalOrg) -> dict[str, str]:
+    del org
+    window: dict[str, str] = FakeTask(run=run).start().run(extract(folder, BY_EVENT))["window"]
+    return window
+
+
+def test_a_run_reads_from_its_first_event_s_begin_to_its_last_one_s_end(tmp_path: Path, org: LocalOrg) -> None:
+    of_others = [window("01", "31", sobject="Lead"), window("01", "31", field="CreatedDate"), None, "text", {}]
+    run = started_by(window("04", "05"), *of_others, window("03", "04", sobject="account"))
+    assert read_of(run, tmp_path / "out", org) == {
+        "since": "2026-01-03T00:00:00.000Z",
+        "until": "2026-01-05T00:00:00.000Z",
+    }
+
+
+def test_a_retry_reads_the_same_events_window_and_the_asset_is_no_outlet(tmp_path: Path, org: LocalOrg) -> None:
+    task = FakeTask(run=started_by(window("03", "04")))
+    first = task.start().run(extract(tmp_path / "out", BY_EVENT))["window"]
+    assert task.start(cleared=True).run(extract(tmp_path / "out", BY_EVENT))["window"] == first
+    assert extract(tmp_path / "out", BY_EVENT).outlets == []
+    assert task.assets == {}
+
+
+def test_a_run_that_no_event_started_is_refused_and_one_of_another_asset_s_skips(tmp_path: Path, org: LocalOrg) -> None:
+    with pytest.raises(SourceError, match="was not started by an event"):
+        read_of({"triggering_asset_events": {}}, tmp_path / "out", org)
+    other = started_by(window("03", "04"), asset=Asset("others"))
+    for run in (other, started_by(window("03", "04", sobject="Lead"))):
+        with pytest.raises(AirflowSkipException, match="none of the events"):
+            read_of(run, tmp_path / "out", org)
+    assert not any("/jobs/query" in call.path for call in org.calls)
+
+
+def test_by_asset_event_needs_its_asset_and_nothing_that_the_trigger_says() -> None:
+    with pytest.raises(SourceError, match="needs the asset"):
+        Incremental(by="asset_event")
+    for wrong in ({"lag": 5}, {"initial": "2026-01-01T00:00:00Z"}):
+        with pytest.raises(SourceError, match="argument of the trigger"):
+            Incremental(asset=ACCOUNTS, by="asset_event", **wrong)  # type: ignore[arg-type]
+
+
+def test_the_window_of_the_events_can_be_written_in_a_template() -> None:
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "changes.md"
+    (code,) = (block.split("```")[0] for block in page.read_text().split("```python\n") if "WINDOWS" in block)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    (extract,) = names["dag"].tasks
+    context = started_by(window("04", "05"), window("03", "04"), asset=names["leads"])
+    extract.render_template_fields({**context, "run_id": "run"})
+    assert extract.soql.endswith(
+        "WHERE SystemModstamp >= 2026-01-03T00:00:00.000Z AND SystemModstamp < 2026-01-05T00:00:00.000Z"
+    )

@@ -1,0 +1,39 @@
+"""What is kept in Airflow's state store of an asset: the forms of its keys and of points in time."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from airflow_provider_sfbulk.client.errors import SourceError
+
+KEY_CHARACTERS: Final = 500
+"""Of a key in Airflow's asset state store: its column has 512."""
+
+
+def asset_key(kind: str, *names: str) -> str:
+    """Make a key of a kind and of names, of which only the last may hold a colon; of names too long for it their digest."""
+    key = ":".join((kind, *names))
+    return key if len(key) <= KEY_CHARACTERS else f"{kind}:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def moment(value: Any, name: str) -> datetime:
+    """Read a point in time, in UTC and to the millisecond, the finest that Salesforce keeps.
+
+    :param value: a datetime, or a text as :func:`written` makes it
+    :raises SourceError: it is none, or has no timezone
+    """
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(found, datetime) and found.utcoffset() is not None:
+            found = found.astimezone(UTC)
+            return found.replace(microsecond=found.microsecond // 1000 * 1000)
+    except (ValueError, OverflowError):
+        pass
+    raise SourceError(f"{name} is a point in time with a timezone, as 2026-01-31T00:00:00Z")
+
+
+def written(found: datetime) -> str:
+    """Write a point in time as it is stored and shown."""
+    return f"{found.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"

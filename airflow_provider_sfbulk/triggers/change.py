@@ -1,0 +1,262 @@
+"""Starting DAGs when an object of Salesforce has changed: the trigger of an asset's watcher.
+
+The theory:
+
+* A *window* is half open, as an extract's: records stamped at ``since`` or later, and before ``until``. Windows follow each
+  other, and an event is fired for one in which there is at least one record. A window without any is not over: it goes on
+  until there is something in it, so that a record that becomes visible late is still found.
+* ``until`` lies ``lag`` before the org's present by the org's clock, for the reason that ``operators/incremental.py`` has.
+* The asset's state store keeps where the next window begins, and, from before a window's event is fired until Airflow has
+  stored that event, where it ends. So whatever dies in between, no window is lost, and an event that is fired again is the
+  same event.
+* That an event is stored, only a shared stream of Airflow's in ack mode says (``airflow.triggers.shared_stream``). Each
+  trigger has a stream of its own: what the triggers of an org share is the watcher (``triggers/watcher.py``).
+
+Airflow makes triggers anew from what it has stored of them, and of errors in that only a ``TypeError`` is no end for the
+triggerer (seen with 3.3.2). So that is what a wrong argument is, besides a ``SourceError``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from contextlib import aclosing
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
+
+from airflow_provider_sfbulk.client.arguments import Check, Seconds, api_name, field_name, flag, optional, seconds, text
+from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError
+from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
+from airflow_provider_sfbulk.task.asset_state import asset_key, moment, written
+from airflow_provider_sfbulk.triggers.watch_state import AssetStates, State
+from airflow_provider_sfbulk.triggers.watcher import Watch, Watcher, watcher_of
+
+T = TypeVar("T")
+
+SHORTEST_SECONDS: Final = 10.0
+"""Between two looks at an object."""
+
+PAUSE_SECONDS: Final = 60.0
+LONGEST_PAUSE_SECONDS: Final = 60 * 60.0
+"""Pauses after an error that does not pass by itself: a login that is refused, an object that is not there. They grow from
+the one to the other, since a few wrong passwords lock a user out."""
+
+STORE_PAUSE_SECONDS: Final = 10.0
+"""Pause after an error of Airflow's state store."""
+
+
+class TriggerArgumentError(SourceError, TypeError):
+    """An argument of the trigger is wrong."""
+
+
+class SalesforceChangeTrigger(BaseEventTrigger):
+    """Fires when an object has new changes, again and again: the trigger of an ``AssetWatcher``.
+
+    An event's payload is ``{"sobject", "field", "since", "until", "include_deleted"}``, two points in time in UTC as
+    ``2026-01-31T00:00:00.000Z``: there are records whose ``field`` lies at ``since`` or later, and before ``until``. The
+    windows of a watch follow each other. An event that is fired twice, since the triggerer was killed while Airflow stored
+    it, is the same both times. ``Incremental(by="asset_event")`` reads exactly the windows of a run's events.
+
+    Up to five objects of a connection that are due together are looked at with one API call.
+
+    :param sobject: the object, by its API name
+    :param conn_id: the connection to sign in with
+    :param field: a datetime that is set by every change; of objects without ``SystemModstamp`` another one, as
+        ``CreatedDate`` of a history object
+    :param every: time between two looks, in seconds or as a timedelta, 10 seconds at least
+    :param lag: how long before the org's present a window ends, in seconds or as a timedelta: so long may a transaction
+        take from the stamp to the commit
+    :param include_deleted: whether deletions are changes, too, as long as the records are in the recycle bin
+    :param initial: where the first window begins, with a timezone; None for when the watch begins
+    :param api_version: instead of the connection's, as ``66.0``
+    :raises SourceError: one of them is not so
+    """
+
+    def __init__(
+        self,
+        sobject: str,
+        conn_id: str = SalesforceBulkHook.default_conn_name,
+        field: str = "SystemModstamp",
+        every: Seconds = 300.0,
+        *,
+        lag: Seconds = 300.0,
+        include_deleted: bool = False,
+        initial: datetime | str | None = None,
+        api_version: str | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.sobject: str = _checked(api_name, "sobject", sobject)
+        self.conn_id: str = _checked(text, "conn_id", conn_id)
+        self.field: str = _checked(_own_field, "field", field)
+        self.every: float = _checked(_every, "every", every)
+        self.lag: float = _checked(seconds(zero=True), "lag", lag)
+        self.include_deleted: bool = _checked(flag, "include_deleted", include_deleted)
+        begin = _checked(lambda name, value: None if value is None else moment(value, name), "initial", initial)
+        self.initial: str | None = None if begin is None else written(begin)
+        self.api_version: str | None = _checked(optional(text), "api_version", api_version)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give what Airflow stores, and tells one trigger from another by."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "sobject": self.sobject,
+                "conn_id": self.conn_id,
+                "field": self.field,
+                "every": self.every,
+                "lag": self.lag,
+                "include_deleted": self.include_deleted,
+                "initial": self.initial,
+                "api_version": self.api_version,
+            },
+        )
+
+    # --- how Airflow runs it ---
+
+    def shared_stream_key(self) -> Hashable | None:
+        """Have a stream of its own, for what streams say of the events that came from them."""
+        return type(self).__qualname__, id(self) if self.trigger_id is None else self.trigger_id
+
+    @classmethod
+    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
+        """Make what watches, and hears which events are stored."""
+        return Announcements(cls(**kwargs))
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
+        """Fire an event for each window. What makes them gets the asset's state store, which only a trigger is given."""
+        async for raw in shared_stream:
+            if isinstance(raw, Announcements):
+                raw.states.set_result(AssetStates.of(self.asset_state_store))
+            else:
+                yield TriggerEvent(raw)  # type: ignore[no-untyped-call]
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Fire an event for each window, where there are no shared streams: what is handed over counts as stored."""
+        async with aclosing(self.windows(AssetStates.of(self.asset_state_store))) as windows:
+            async for window in windows:
+                yield TriggerEvent(window)  # type: ignore[no-untyped-call]
+
+    # --- the watch ---
+
+    async def windows(self, states: AssetStates) -> AsyncGenerator[dict[str, Any], None]:
+        """Give the payload of one window after the other. To go on means that the last one's event is stored."""
+        key = self._key
+        pause = PAUSE_SECONDS
+        while True:
+            try:
+                async with watcher_of(self.conn_id, self.api_version) as watcher:
+                    soon = True
+                    while True:
+                        state = await self._next(states, key, watcher, soon=soon)
+                        yield self._payload(state)
+                        await self._surely(partial(states.write, key, State(state.until or state.since)))
+                        pause, soon = PAUSE_SECONDS, False
+            except SfBulkError as error:
+                self.log.warning("%s is looked at again in %g s, since a look failed: %s", self.sobject, pause, error)
+            except Exception:
+                self.log.exception("%s is looked at again in %g s", self.sobject, pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _next(self, states: AssetStates, key: str, watcher: Watcher, *, soon: bool) -> State:
+        """Find the next window that is to be announced, and keep it."""
+        watch = Watch(self.sobject, self.field, self.include_deleted, self.every, timedelta(seconds=self.lag))
+        while True:
+            state = await self._surely(partial(states.read, key))
+            if state is None:
+                begin = (
+                    await watcher.org_time() - watch.lag if self.initial is None else moment(self.initial, "initial")
+                )
+                state = await self._surely(partial(states.write, key, State(begin)))
+            if state.until is not None:
+                return state
+            until = await watcher.wait_for_change(watch, state.since, soon=soon)
+            soon = False
+            # Somebody may have set it back meanwhile, or this watch with its old arguments has announced the window.
+            if await self._surely(partial(states.read, key)) == state:
+                return await self._surely(partial(states.write, key, State(state.since, until)))
+
+    async def _surely(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Use Airflow's state store, which may be away for a while: without it nothing may be announced."""
+        while True:
+            try:
+                return await attempt()
+            except SfBulkError:
+                raise
+            except Exception as error:
+                said = type(error).__name__
+                self.log.warning("the watch of %s waits for Airflow's asset state store (%s)", self.sobject, said)
+            await asyncio.sleep(STORE_PAUSE_SECONDS)
+
+    @property
+    def _key(self) -> str:
+        kind = "sfbulk.watch_deleted" if self.include_deleted else "sfbulk.watch"
+        return asset_key(kind, self.sobject, self.field, self.conn_id)
+
+    def _payload(self, state: State) -> dict[str, Any]:
+        return {
+            "sobject": self.sobject,
+            "field": self.field,
+            **state.to_dict(),
+            "include_deleted": self.include_deleted,
+        }
+
+
+class Announcements(SharedStreamProducer):
+    """The windows of one watch as a stream, which goes on when Airflow has stored a window's event.
+
+    Its first element is itself: whoever reads it sets ``states``.
+    """
+
+    def __init__(self, trigger: SalesforceChangeTrigger) -> None:
+        self.states: asyncio.Future[AssetStates] = asyncio.get_running_loop().create_future()
+        self._trigger = trigger
+        self._stored: asyncio.Future[bool] | None = None
+
+    async def open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
+        """Give the windows, each with word that it is one."""
+        yield self, False
+        async with aclosing(self._trigger.windows(await self.states)) as windows:
+            async for window in windows:
+                self._stored = asyncio.get_running_loop().create_future()
+                yield window, True
+                if not await self._stored:
+                    # The stream ends with it, and Airflow begins another one, which fires the same event again.
+                    raise EventNotStoredError(
+                        f"Airflow has not stored the event of a change of {self._trigger.sobject}"
+                    )
+
+    async def advance(self, batch: Sequence[AdvanceItem]) -> None:
+        """Hear what became of the events."""
+        for is_window, outcome in batch:
+            if is_window and self._stored is not None and not self._stored.done():
+                self._stored.set_result(outcome.is_clean)
+
+
+class EventNotStoredError(RuntimeError):
+    """Airflow has not stored an event in time."""
+
+
+def _checked(check: Check, name: str, value: Any) -> Any:
+    try:
+        return check(name, value)
+    except SourceError as error:
+        raise TriggerArgumentError(str(error)) from error
+
+
+def _own_field(name: str, value: Any) -> str:
+    found = field_name(name, value)
+    if "." in found:
+        raise SourceError(f"{name} is a datetime of the object itself, not {value!r:.40} of another one")
+    return found
+
+
+def _every(name: str, value: Any) -> float:
+    found: float = seconds()(name, value)
+    if found < SHORTEST_SECONDS:
+        raise SourceError(f"{name} is {SHORTEST_SECONDS:g} seconds or more, not {found:g}: each look is an API call")
+    return found
