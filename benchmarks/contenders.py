@@ -11,7 +11,7 @@ import importlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -239,11 +239,18 @@ def _(place: Place) -> Run:
 def _(place: Place) -> Run:
     bare = _Bare(place)
 
-    def run() -> None:
-        with place.csv.open("rb") as file:
-            bare.load(file)
+    class File:
+        """The file in pieces of 256 KiB: those of 16 KiB that ``requests`` reads take half as long again."""
 
-    return run
+        def __len__(self) -> int:
+            return place.csv.stat().st_size
+
+        def __iter__(self) -> Iterator[bytes]:
+            with place.csv.open("rb", buffering=0) as file:
+                while piece := file.read(256 * 1024):
+                    yield piece
+
+    return lambda: bare.load(File())
 
 
 @contender(CSV_IN, "limit: curl")
@@ -297,6 +304,7 @@ def _(place: Place) -> Run:
         url = bare.query()
         with path.open("wb") as file:
             for page in bare.pages(url):
+                # Of a size: ``content`` gathers a page from pieces of 10 KiB and takes five times as long.
                 for chunk in page.iter_content(1 << 20):
                     file.write(chunk)
 
@@ -324,7 +332,7 @@ def _(place: Place) -> Run:
 
     def run() -> int:
         url = bare.query()
-        frames = [pl.read_csv(page.content) for page in bare.pages(url)]
+        frames = [pl.read_csv(page.raw.read()) for page in bare.pages(url)]
         return len(pl.concat(frames, how="vertical_relaxed"))
 
     return run

@@ -1,4 +1,4 @@
-"""A server that costs next to nothing: it takes any upload without looking at it and gives a query's result from memory.
+"""A server that costs next to nothing: it counts the lines of any upload and gives a query's result from memory.
 
 ``python -m benchmarks.sink RECORDS`` prints its port and serves until its standard input is closed; every query finds
 RECORDS records. It is no Salesforce: the local org is. It is here so that what is timed is the client alone.

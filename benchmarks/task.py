@@ -11,6 +11,7 @@ class Task:
     """The first and only try of a task."""
 
     try_number = 1
+    id = "00000000-0000-0000-0000-000000000001"
     dag_id, task_id, run_id, map_index = "benchmark", "task", "run", -1
 
     def __init__(self) -> None:
