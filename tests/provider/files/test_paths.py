@@ -16,6 +16,7 @@ from upath import UPath
 
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.files.paths import locate
+from airflow_provider_sfbulk.files.storage import find_sources
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
@@ -206,3 +207,18 @@ def test_a_upath_brings_its_own_storage(org: LocalOrg, task: FakeTask) -> None:
     summary = FakeTask().start().run(extract(output_path=UPath("memory://bucket/lake")))
     assert summary["files"][0].startswith("memory://bucket/lake/part-")
     assert UPath(summary["files"][0]).read_text().count("\n") == 2
+
+
+def test_files_on_a_disk_are_found_without_importing_the_file_systems_of_other_providers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With that of Amazon installed it takes half a second of every task."""
+
+    def refuse() -> None:
+        raise AssertionError("the file systems of all providers are imported")
+
+    monkeypatch.setattr("airflow.sdk.io.fs._register_filesystems", refuse)
+    (tmp_path / "a.csv").write_text("Name\nAcme\n")
+    assert [each.path for each in find_sources(tmp_path / "a.csv")] == [str(tmp_path / "a.csv")]
+    assert [each.path for each in find_sources(tmp_path / "*.csv")] == [str(tmp_path / "a.csv")]
+    assert [each.path for each in find_sources((tmp_path / "a.csv").as_uri())] == [str(tmp_path / "a.csv")]
