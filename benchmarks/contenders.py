@@ -88,11 +88,14 @@ def _connect(place: Place) -> None:
 
 
 def _import_what_is_imported_late() -> None:
+    from airflow.sdk.listener import get_listener_manager
+
     from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 
     for module in ("pandas", "pyarrow.csv", "pyarrow.parquet", "airflow_provider_sfbulk.files.storage"):
         importlib.import_module(module)
     SalesforceBulkHook().get_conn().close()  # Airflow's own, to read a connection
+    get_listener_manager()  # a task process has it before its task begins
 
 
 def _ours_in(place: Place, source: Any) -> Run:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk.client.csv.decode import Blocks, RecordCounter
@@ -26,7 +25,6 @@ from airflow_provider_sfbulk.client.csv.spreadsheet import protected
 from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransportError
 from airflow_provider_sfbulk.client.models import RECORDS_HEADER, FileFormat, read_count
-from airflow_provider_sfbulk.client.parts.threads import BackgroundWriter
 from airflow_provider_sfbulk.client.results.folder import Output, OutputFile
 from airflow_provider_sfbulk.client.results.schema import ColumnType
 from airflow_provider_sfbulk.client.results.typed import BlockReader, arrow_schema, with_nulls
@@ -361,32 +359,27 @@ class _OneFile:
         self._file: OutputFile | None = None
         self._length = 0
         self._digest = hashlib.sha256()
-        self._behind: BackgroundWriter | None = None
 
     def open(self) -> None:
         self.drop()
         self._length = 0
         self._digest = hashlib.sha256()
-        self._behind = BackgroundWriter()
         self._file = self._output.create(self._name)
 
     def write(self, data: bytes, /) -> int:
+        # Here, not on a thread behind: pages are several anyway, and memory that is held a little longer is taken anew for
+        # each piece. It cost half as much again as the digest itself.
+        self._digest.update(data)
         self._length += len(data)
-        if self._behind is not None:
-            self._behind.do(partial(self._digest.update, data))
         return self._opened().write(data)
 
     def commit(self, records: int, columns: tuple[str, ...]) -> PageFile:
         uri = self._opened().commit()
         self._file = None
-        if self._behind is not None:
-            self._behind.finish()
         return PageFile(uri, self._name, records, self._length, self._digest.hexdigest(), columns)
 
     def drop(self) -> None:
         file, self._file = self._file, None
-        if self._behind is not None:
-            self._behind.close()
         if file is not None:
             file.discard()
 
