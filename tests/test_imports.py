@@ -89,7 +89,7 @@ _CLIENT: Final[dict[str, str]] = {
     "csv": "limits errors models values",
     "parts": "limits effects errors models values csv",
     "sources": "limits errors models values csv parts",
-    "results": "effects errors models csv parts",
+    "results": "effects errors models csv values parts",
     "extract": f"limits {_BASE} arguments csv results protocol waiting",
     "load": f"limits {_BASE} values csv parts results protocol waiting bulk1",
     "check": "limits errors models values csv parts results load",

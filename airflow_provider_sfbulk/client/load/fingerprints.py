@@ -2,29 +2,24 @@
 
 Measured: 32 bytes a row, whatever the row holds; a row of 8 columns (120 bytes of CSV, a key) costs 2 µs of one core.
 
-Theory: the normal forms of a row (see ``likeness``) are joined to one text, and its digest of 128 bits stands for the
-row. In a hundred million rows two different ones have the same digest with a probability of 10^-23.
+Theory: the normal forms of a row (see ``normal_forms``) are joined to one text, and its digest of 128 bits stands for
+the row. Zeros stand for no digest. In a hundred million rows two different ones have the same digest with a probability of
+10^-23.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.load.digests import Digests, digests
 from airflow_provider_sfbulk.client.load.normal_forms import holds, normal_form
 from airflow_provider_sfbulk.client.values.text_arrow import Array, compute
-
-Digests: TypeAlias = NDArray[np.uint64]
-"""Of shape (rows, 2): a digest of 128 bits for each row. Zeros stand for no digest."""
-
-_DIGEST_BYTES: Final = 16
 
 _BATCH_ROWS: Final = 32_768
 """Rows that are worked on at once: enough for Arrow to be quick, little enough to stay in a few megabytes."""
@@ -91,7 +86,8 @@ def fingerprint(batches: Iterable[pa.RecordBatch], form: RowForm) -> Fingerprint
     :param batches: columns of text, as ``arrow.read_text`` gives them. Columns are found by name in any case and order;
         others are ignored, one that is not there counts as blank in every row
     """
-    values, keys = bytearray(), bytearray()
+    values: list[Digests] = []
+    keys: list[Digests] = []
     for batch in batches:
         places = _places(batch.schema.names, form.columns)
         for start in range(0, batch.num_rows, _BATCH_ROWS):
@@ -100,10 +96,14 @@ def fingerprint(batches: Iterable[pa.RecordBatch], form: RowForm) -> Fingerprint
                 _blank(piece.num_rows) if place is None else normal_form(piece.column(place), kind)
                 for place, kind in zip(places, form.types, strict=True)
             ]
-            values += _digests(columns)
+            values.append(_digests(columns))
             if form.key:
-                keys += key_digests([columns[place] for place in form.key]).tobytes()
-    return Fingerprints(_as_array(values), _as_array(keys) if form.key else None)
+                keys.append(key_digests([columns[place] for place in form.key]))
+    return Fingerprints(_joined(values), _joined(keys) if form.key else None)
+
+
+def _joined(pieces: list[Digests]) -> Digests:
+    return np.concatenate(pieces) if pieces else np.empty((0, 2), np.uint64)
 
 
 def _places(names: Sequence[str], columns: Sequence[str]) -> list[int | None]:
@@ -131,20 +131,16 @@ def key_digests(columns: Sequence[Array]) -> Digests:
     :param columns: the normal forms of its values
     :return: zeros for a row of whose key something is blank
     """
-    digests = np.frombuffer(_digests(columns), np.uint64).reshape(-1, 2).copy()
+    found = _digests(columns)
     for column in columns:
-        digests[compute.equal(column, "").to_numpy(zero_copy_only=False)] = 0
-    return digests
+        found[compute.equal(column, "").to_numpy(zero_copy_only=False)] = 0
+    return found
 
 
-def _digests(columns: Sequence[Array]) -> bytes:
-    if len(columns) > 1:
-        joined = compute.binary_join_element_wise(*(_escaped(column) for column in columns), _BETWEEN)
-    else:
-        joined = columns[0]
-    # to_numpy, not to_pylist: it makes the bytes without an Arrow scalar for each.
-    rows = compute.cast(joined, pa.binary()).to_numpy(zero_copy_only=False).tolist()
-    return b"".join([blake2b(row, digest_size=_DIGEST_BYTES).digest() for row in rows])
+def _digests(columns: Sequence[Array]) -> Digests:
+    if len(columns) == 1:
+        return digests(columns[0])
+    return digests(compute.binary_join_element_wise(*(_escaped(column) for column in columns), _BETWEEN))
 
 
 def _escaped(texts: Array) -> Array:
@@ -153,7 +149,3 @@ def _escaped(texts: Array) -> Array:
         if holds(texts, ord(character)):
             texts = compute.replace_substring(texts, character, escaped)
     return texts
-
-
-def _as_array(digests: bytearray) -> Digests:
-    return np.frombuffer(digests, np.uint64).reshape(-1, 2)

@@ -30,7 +30,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_sfbulk.client.load.fingerprints import Digests, Fingerprints
+from airflow_provider_sfbulk.client.load.digests import Digests
+from airflow_provider_sfbulk.client.load.fingerprints import Fingerprints
 from airflow_provider_sfbulk.client.models import RESULT_KINDS, ResultKind
 
 Indexes: TypeAlias = NDArray[np.int64]
@@ -76,10 +77,8 @@ def _keys(part: Fingerprints) -> Digests:
 
 def _ids(parts: Sequence[Digests]) -> Indexes:
     """Number the distinct digests of all parts together, from 0; -1 for no digest."""
-    digests = np.concatenate(parts)
     # Both contiguous: sorting is several times quicker so.
-    low, high = (np.ascontiguousarray(digests[:, i]) for i in (0, 1))
-    del digests
+    low, high = (np.concatenate([digests[:, i] for digests in parts]) for i in (0, 1))
     order = np.argsort(low, kind="stable")
     if not low.size:
         return order

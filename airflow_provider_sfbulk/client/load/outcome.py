@@ -22,9 +22,10 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from airflow_provider_sfbulk.client.bulk1 import load as load1
@@ -45,9 +46,10 @@ from airflow_provider_sfbulk.client.parts.split import Part
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.results.result_files import JobResult, ResultFile, error_codes
 from airflow_provider_sfbulk.client.results.typed import read_text
+from airflow_provider_sfbulk.client.values.text_arrow import Array
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+NO_CODES: Final[Array] = pa.nulls(0, pa.string()).dictionary_encode()
+"""The codes of no failed row."""
 
 log = logging.getLogger(__name__)
 
@@ -258,7 +260,7 @@ class _Pass:
 
         for kind in ("failed", "unprocessed"):
             yield from fetch(kind)
-        codes = error_codes(results["failed"]) if "failed" in results else []
+        codes = error_codes(results["failed"]) if "failed" in results else NO_CODES
         next_round = {
             kind: self._destinations(number, sent, kind, result.records, codes) for kind, result in results.items()
         }
@@ -287,11 +289,12 @@ class _Pass:
             return
         jobs = Bulk1Calls(self._jobs.api_version)
         outcome: BatchOutcome = yield from read_outcome(jobs, batch, sent.job)
+        codes = pa.array(outcome.codes, pa.string()).dictionary_encode()
         indexes = {kind: places for kind in RESULT_KINDS if len(places := outcome.places(kind))}
         next_round = {
             kind: np.zeros(len(places), dtype=np.int64)
             if kind == "successful"
-            else self._destinations(number, sent, kind, len(places), outcome.codes)
+            else self._destinations(number, sent, kind, len(places), codes)
             for kind, places in indexes.items()
         }
         any_resent = any(places.any() for places in next_round.values())
@@ -306,10 +309,10 @@ class _Pass:
                 for kind, places in indexes.items():
                     rows = BatchRows(batch.job_id, kind, part, outcome.results, places)
                     self._files[kind].add(rows, next_round[kind] == 0, read.numbers[places])
-        self._count(next_round, outcome.codes)
+        self._count(next_round, codes)
 
     def _destinations(
-        self, number: int, sent: PartEnd, kind: ResultKind, records: int, codes: Sequence[str]
+        self, number: int, sent: PartEnd, kind: ResultKind, records: int, codes: Array
     ) -> NDArray[np.int64]:
         """Tell for each row of a kind which later round takes it up; 0 for none.
 
@@ -320,8 +323,9 @@ class _Pass:
             refused = is_refused_input(sent.job)
             place = next((at for at, rule in later if rule.unprocessed and (rule.refused or not refused)), 0)
             return np.full(records, place, dtype=np.int64)
-        places = {code: next((at for at, rule in later if rule.takes(code)), 0) for code in set(codes)}
-        return np.fromiter((places[code] for code in codes), dtype=np.int64, count=len(codes))
+        places = [next((at for at, rule in later if rule.takes(code)), 0) for code in codes.dictionary.to_pylist()]
+        found: NDArray[np.int64] = np.array(places, dtype=np.int64)[codes.indices.to_numpy()]
+        return found
 
     @staticmethod
     def _check_sum(sent: PartEnd, results: Mapping[ResultKind, JobResult]) -> None:
@@ -380,13 +384,15 @@ class _Pass:
             blocks = records_at(numbered.part.body.chunks(), numbered.part.dialect, rows)
             self._to_resend[place].add(columns, numbered.part.dialect, blocks, numbered.numbers[rows])
 
-    def _count(self, next_round: Mapping[ResultKind, NDArray[np.int64]], codes: Sequence[str]) -> None:
+    def _count(self, next_round: Mapping[ResultKind, NDArray[np.int64]], codes: Array) -> None:
         for kind, places in next_round.items():
             stays = places == 0
             self.outcome.counts[kind] += int(stays.sum())
             self.resent += int((places == len(self._rounds)).sum())
             if kind == "failed":
-                self.outcome.errors.update(code for code, counts in zip(codes, stays, strict=True) if counts)
+                names = codes.dictionary.to_pylist()
+                each = np.bincount(codes.indices.to_numpy()[stays], minlength=len(names)).tolist()
+                self.outcome.errors.update({name: count for name, count in zip(names, each, strict=True) if count})
 
 
 def _rows(part: Part) -> tuple[tuple[str, ...], Iterator[pa.RecordBatch]]:

@@ -14,7 +14,7 @@ One job's file is spooled to disk until proven, so a cut download leaves nothing
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -27,8 +27,9 @@ from airflow_provider_sfbulk.client.models import FileFormat, ResultKind
 from airflow_provider_sfbulk.client.results.downloads import columns_of
 from airflow_provider_sfbulk.client.results.folder import Output, OutputFile
 from airflow_provider_sfbulk.client.results.spool import Spool
-from airflow_provider_sfbulk.client.results.typed import insert_column, read_text, record_errors, select_columns
+from airflow_provider_sfbulk.client.results.typed import error_parts, insert_column, read_text, select_columns
 from airflow_provider_sfbulk.client.results.writers import ROW_WRITERS, RowWriter, SpreadsheetRows
+from airflow_provider_sfbulk.client.values.text_arrow import Array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,9 +90,11 @@ class JobResult(Spool):
             yield from read_text(self._chunks(), self._dialect)
 
 
-def error_codes(result: JobResult) -> list[str]:
-    """Read Salesforce's code of each failed row, in the file's order."""
-    return [error.status_code for batch in result.batches() for error in record_errors(batch, _ERROR)]
+def error_codes(result: JobResult) -> Array:
+    """Read Salesforce's code of each failed row, in the file's order: a dictionary array, since few are distinct."""
+    codes = [error_parts(batch, _ERROR).codes.dictionary_encode() for batch in result.batches()]
+    kind: Any = pa.dictionary(pa.int32(), pa.string())
+    return pa.chunked_array(codes, kind).unify_dictionaries().combine_chunks()
 
 
 class KindRows(Protocol):
@@ -202,8 +205,8 @@ class ResultFile:
         return [places[name] for name in wanted]
 
     def _with_codes(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        errors = record_errors(batch, _ERROR)
+        errors = error_parts(batch, _ERROR)
         at = self.columns.index(_ERROR) + 1
-        batch = insert_column(batch, at, "sf__ErrorCode", [error.status_code for error in errors])
-        batch = insert_column(batch, at + 1, "sf__ErrorMessage", [error.message for error in errors])
-        return insert_column(batch, at + 2, "sf__ErrorFields", [" ".join(error.fields) for error in errors])
+        batch = insert_column(batch, at, "sf__ErrorCode", errors.codes)
+        batch = insert_column(batch, at + 1, "sf__ErrorMessage", errors.messages)
+        return insert_column(batch, at + 2, "sf__ErrorFields", errors.fields)

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.errors import ProtocolError
-from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
+from airflow_provider_sfbulk.client.models import BulkError, ColumnDelimiter, LineEnding
 from airflow_provider_sfbulk.client.results.folder import LocalFolder
 from airflow_provider_sfbulk.client.results.result_files import JobResult, ResultFile, error_codes
+from airflow_provider_sfbulk.client.results.typed import error_parts
 from tests.client.results.out_witness import (
     COMMA,
     by_csv,
@@ -222,6 +223,21 @@ def test_codes_are_read_in_the_files_order():
     assert is_refused(result, CSV, FAILED[: FAILED.rindex(b"\n", 0, -1) + 1])
     assert is_refused(result, Reply(204), b"")
     pour(result, CSV, [FAILED])
-    assert error_codes(result) == ["REQUIRED_FIELD_MISSING", "UNABLE_TO_LOCK_ROW", "REQUIRED_FIELD_MISSING"]
+    assert error_codes(result).to_pylist() == ["REQUIRED_FIELD_MISSING", "UNABLE_TO_LOCK_ROW", "REQUIRED_FIELD_MISSING"]
     with fetched("failed", Reply(204)) as nothing:
-        assert error_codes(nothing) == []
+        assert error_codes(nothing).to_pylist() == []
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(["CODE", ":", "--", "-", " ", "\t", "\x1c", "é", "x y"]) | st.characters(codec="utf-8")
+        ).map("".join)
+    )
+)
+def test_errors_are_read_a_column_at_a_time_as_they_are_one_by_one(texts):
+    found = error_parts(pa.record_batch({"sf__Error": pa.array(texts, pa.string())}), "sf__Error")
+    expected = [BulkError.parse(text) for text in texts]
+    assert found.codes.to_pylist() == [each.status_code for each in expected]
+    assert found.messages.to_pylist() == [each.message for each in expected]
+    assert found.fields.to_pylist() == [" ".join(each.fields) for each in expected]

@@ -1,0 +1,50 @@
+"""Digests stand for texts: the same for equal ones wherever they are, others for others."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_sfbulk.client.load.digests import Digests, digests
+
+LONG = 512
+"""Bytes beyond which a text is digested in another way."""
+
+texts = st.text(st.sampled_from("a\0\x01é"), max_size=20) | st.builds(
+    lambda text, times: text * times, st.text(st.sampled_from("ab"), min_size=1, max_size=3), st.integers(160, 260)
+)
+
+
+def _digested(given_texts: list[str]) -> list[tuple[int, ...]]:
+    found: Digests = digests(pa.array(given_texts, pa.string()))
+    assert found.shape == (len(given_texts), 2)
+    return [tuple(each) for each in found.tolist()]
+
+
+@given(st.lists(texts, max_size=12))
+def test_two_texts_have_the_same_digest_exactly_when_they_are_equal(chosen: list[str]) -> None:
+    found = _digested(chosen)
+    assert [[one == other for other in found] for one in found] == [
+        [one == other for other in chosen] for one in chosen
+    ]
+
+
+@given(st.lists(texts, max_size=12), st.integers(0, 12))
+def test_the_digest_of_a_text_does_not_depend_on_its_neighbours(chosen: list[str], start: int) -> None:
+    alone = [_digested([each])[0] for each in chosen]
+    assert _digested(chosen) == alone
+    piece = digests(pa.array(chosen, pa.string()).slice(start))
+    assert [tuple(each) for each in piece.tolist()] == alone[start:]
+
+
+def test_texts_that_differ_only_in_zeros_at_their_end_differ() -> None:
+    chosen = ["a" * size + "\0" * zeros for size in (0, 1, 7, 8, LONG - 9, LONG) for zeros in range(10)]
+    assert len(set(_digested(chosen))) == len(set(chosen))
+
+
+def test_each_byte_counts() -> None:
+    plain = "a" * (LONG + 1)
+    for size in (LONG, LONG + 1):
+        others = [plain[:place] + "b" + plain[place + 1 : size] for place in range(size)]
+        assert len(set(_digested([plain[:size], *others]))) == size + 1
