@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fsspec.utils import glob_translate  # type: ignore[import-untyped]
+from fsspec.utils import glob_translate
 
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.files.paths import AnyPath, Location, locate

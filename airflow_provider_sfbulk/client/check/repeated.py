@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_sfbulk.client.load.fingerprints import Digests
+from airflow_provider_sfbulk.client.load.digests import Digests
 from airflow_provider_sfbulk.client.parts.temporary import TemporaryFile
 
 Numbers: TypeAlias = NDArray[np.int64]
