@@ -90,7 +90,7 @@ def one(world: World, scenario: Scenario, prefix: str) -> int:
 
 def throughput(workers: int, files: int, rows: int) -> int:
     """Load many files with so many workers and print how long it took."""
-    with running(workers=workers, job_seconds=0) as world:
+    with running(workers=workers, job_seconds=0, settings={"SCALE_PART_RECORDS": str(rows)}) as world:
         names = world.write_inputs("all", files, rows)
         used = Usage.of([os.getpid()])
         run = world.run("scale_load", "all", names, files)

@@ -71,7 +71,7 @@ class Figures:
             f"around the kill {max(self.late_around, default=0.0):.1f} s (worst of {len(self.late_around)}); "
             f"{self.calls} calls, at most {self.most_calls} a minute, {self.logins} logins; "
             f"{self.waiting_bytes / 1e6:.2f} MB a task, {self.empty_bytes / 1e6:.2f} MB one of Airflow's own triggers; "
-            f"{self.used}"
+            f"until the kill both triggerers took {self.used}"
         )
 
     def differences(self, number: int) -> list[str]:
@@ -125,9 +125,9 @@ def _let_end(world: World, client: BulkClient, jobs: Sequence[str], seconds: flo
             client.ingest.abort(jobs[index])
             ends[index] = time.monotonic()
         if not killed and time.monotonic() > began + seconds / 2:
+            figures.used = Usage.of(world.cluster.pids(TRIGGERERS)).since(used)
             world.cluster.kill_component(TRIGGERERS[0])
             killed = time.monotonic()
-            figures.used = Usage.of(world.cluster.pids(TRIGGERERS)).since(used)
         for (index,) in world.query("SELECT map_index FROM task_instance WHERE state = 'scheduled'"):
             noticed.setdefault(index, time.monotonic())
         time.sleep(LOOK_SECONDS)
@@ -165,7 +165,11 @@ def _begin_anew(world: World) -> None:
 
 def _trigger(job_id: str) -> tuple[str, dict[str, Any]]:
     return BulkJobTrigger(
-        job_ids=[job_id], job_type="ingest", salesforce_conn_id="salesforce_bulk_default", poll_interval=30.0
+        job_ids=[job_id],
+        job_type="ingest",
+        salesforce_conn_id="salesforce_bulk_default",
+        poll_interval=30.0,
+        deferred_at=time.time(),
     ).serialize()
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 from airflow.sdk import DAG, Param, task
 
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
+
+PART_RECORDS = int(os.environ.get("SCALE_PART_RECORDS", "250"))
+"""By default, so few that a small file is several jobs."""
 
 PARAMS = {"prefix": Param("", type="string"), "rows": Param("", type="string"), "files": Param(1, type="integer")}
 # An outage ends every try that is begun meanwhile, each within a quarter of a minute.
@@ -28,7 +32,7 @@ with DAG("scale_load", schedule=None, params=PARAMS, default_args=RETRIES):
         source_conn_id="aws_default",
         results_path="s3://lake/{{ params.prefix }}/results/{{ ti.map_index }}",
         results_conn_id="aws_default",
-        part_records=250,
+        part_records=PART_RECORDS,
         max_concurrent_jobs=2,
         deferrable=True,
         poll_interval=5,
