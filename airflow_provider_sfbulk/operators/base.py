@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -274,6 +275,7 @@ class BulkJobOperator(TypedTemplates):
             deadline=run.deadline(),
             cancel_on_kill=self.cancel_on_kill and self._owns_jobs,
             api_calls=run.api_calls,
+            deferred_at=time.time(),
         )
         raise TaskDeferred(trigger=trigger, method_name="execute_complete", kwargs={"deadline": run.deadline()})
 

@@ -289,6 +289,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
                 poll_interval=self.poke_interval,
                 deadline=deadline,
                 cancel_on_kill=False,
+                deferred_at=time.time(),
             ),
             method_name="execute_complete",
             kwargs={"deadline": deadline},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
@@ -27,6 +28,10 @@ SHORTEST_DEFERRAL_SECONDS: Final = 8.0
 """A trigger never fires sooner: the scheduler may take the end of the task's first half for its failure when the
 deferral is shorter (apache/airflow#72716, seen with 3.3.2)."""
 
+TAKEN_OVER_SECONDS: Final = 60.0
+"""A trigger that was deferred so long ago begins anew after another triggerer was lost, and need not wait for that: its
+job may have ended while nobody looked. Far above what the clocks of two machines differ by."""
+
 ASKING_SECONDS: Final = 120.0
 """How long Airflow may take to say whether a person ended the task. The first such call in a triggerer takes 5 s on an idle
 machine, and a minute on a busy one (seen with 3.3.2)."""
@@ -50,6 +55,7 @@ class BulkJobTrigger(BaseTrigger):
     :param deadline: when the wait ends, in seconds since 1970; None for no end
     :param cancel_on_kill: whether a person's mark (failed, success, skipped) aborts the jobs
     :param api_calls: calls the task has made before, to be added to the event's own
+    :param deferred_at: when the task was deferred, in seconds since 1970; None where that is not known
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class BulkJobTrigger(BaseTrigger):
         deadline: float | None = None,
         cancel_on_kill: bool = True,
         api_calls: int = 0,
+        deferred_at: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.job_ids = ids_of(job_ids)
@@ -73,6 +80,7 @@ class BulkJobTrigger(BaseTrigger):
         self.deadline = moment_of(deadline)
         self.cancel_on_kill = cancel_on_kill
         self.api_calls = count_of(api_calls)
+        self.deferred_at = moment_of(deferred_at)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give what Airflow stores."""
@@ -87,12 +95,14 @@ class BulkJobTrigger(BaseTrigger):
                 "deadline": self.deadline,
                 "cancel_on_kill": self.cancel_on_kill,
                 "api_calls": self.api_calls,
+                "deferred_at": self.deferred_at,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait. The event says that the wait is over and why; what became of the jobs the task reads for itself."""
-        await asyncio.sleep(SHORTEST_DEFERRAL_SECONDS)
+        is_taken_over = self.deferred_at is not None and time.time() - self.deferred_at > TAKEN_OVER_SECONDS
+        await asyncio.sleep(0 if is_taken_over else SHORTEST_DEFERRAL_SECONDS)
         reporter = WaitReporter(self.task_instance, self.log, self.job_ids, self.job_type)
         try:
             async with self._watcher() as watcher:

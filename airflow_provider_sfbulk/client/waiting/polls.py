@@ -15,8 +15,8 @@ read of a    by itself when few wait, or when the list is too long to be worth r
 job          jobs wait
 list scan    the whole list, its pages spread evenly over ``period``; one page after the other when there is reason for
              hurry. A job that a scan did not see is read by itself
-due          each job is seen once in ``period`` seconds: 5/6 of the shortest ``longest``, or what ``DUE_CALLS`` in a
-             window allow
+due          each job is seen once in ``period`` seconds: 5/6 of the shortest ``longest``, 2/3 where a list is read, or what
+             ``DUE_CALLS`` in a window allow
 look for     those that are due together share a call: they are due when the clock shows a multiple of their ``every``. At
 changes      most ``LOOK_CALLS`` in a window, which are not left for jobs
 early        polls beyond that: of young jobs, whose pauses grow with age and size, the youngest first; then the rotation
@@ -49,7 +49,7 @@ LOOK_CALLS: Final = 4
 """Looks for changes: of twenty objects a minute. With more, or more often, each is looked at less often than it wants."""
 
 EARLY_CALLS: Final = 4
-"""So that three pages can be read every 25 s whatever was spent on young jobs before."""
+"""So that three pages can be read every 20 s whatever was spent on young jobs before."""
 
 TOGETHER_SECONDS: Final = 1.0
 """A first look waits so long for others that begin at the same time."""
@@ -67,6 +67,10 @@ no sooner than it can."""
 
 MARGIN: Final = 5 / 6
 """Share of the longest pause that is planned; the rest is for the calls themselves."""
+
+SHARED_MARGIN: Final = 2 / 3
+"""The same where jobs share a list: many events at once take longer on their way to the tasks, and a look costs each job
+little."""
 
 SHORTEST_PERIOD_SECONDS: Final = 10.0
 """No job is seen more often than it must be."""
@@ -294,10 +298,11 @@ class Polls:
 
     def period(self, now: float) -> float:
         """Give the seconds in which every job is seen once."""
-        return max(self._wish(), self._least(now), SHORTEST_PERIOD_SECONDS)
+        return max(self._wish(now), self._least(now), SHORTEST_PERIOD_SECONDS)
 
-    def _wish(self) -> float:
-        return min((job.longest for job in self._jobs()), default=math.inf) * MARGIN
+    def _wish(self, now: float) -> float:
+        is_shared = any(group.is_listed(now) for group in self._groups.values())
+        return min((job.longest for job in self._jobs()), default=math.inf) * (SHARED_MARGIN if is_shared else MARGIN)
 
     def _least(self, now: float) -> float:
         calls = DUE_CALLS - self._look_calls()
@@ -331,7 +336,7 @@ class Polls:
         """Give what may be done beyond what is due, the more wanted first, and when."""
         needed = self._look_calls() + sum(group.window_calls(now, period) for group in self._groups.values())
         most = min(EARLY_CALLS, BUDGET_CALLS - needed)
-        if self._least(now) > self._wish():
+        if self._least(now) > self._wish(now):
             most = max(most, BUDGET_CALLS - DUE_CALLS)
         if most <= 0:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -546,6 +547,7 @@ def test_a_long_job_defers_and_comes_back_with_the_same_result(readings: LocalOr
     with pytest.raises(TaskDeferred) as deferred:
         waiting.execute(attempt.context)
     assert deferred.value.trigger.job_ids == [readings.jobs[0].id]
+    assert deferred.value.trigger.deferred_at == pytest.approx(time.time(), abs=60)
     assert not shown_in(out)
     assert [name.partition("-")[0] for name in files_in(out)] == ["_writing"]
     readings.advance(61)

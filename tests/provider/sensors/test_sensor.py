@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -368,6 +369,7 @@ def test_silent_fail_waits_on_in_both_halves(org: LocalOrg, task: FakeTask, monk
         waiting.resume_execution("execute_complete", {"event": event, "deadline": deadline}, attempt.context)
     assert again.value.kwargs == {"deadline": deadline}, "a timeout counts from the first look"
     assert again.value.trigger.deadline == deadline
+    assert again.value.trigger.deferred_at == pytest.approx(time.time(), abs=60)
 
 
 def test_many_jobs_are_told_of_in_one_line(org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch) -> None:

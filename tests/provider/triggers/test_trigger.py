@@ -92,6 +92,7 @@ def test_a_row_of_the_least_arguments_can_be_read() -> None:
         "deadline": None,
         "cancel_on_kill": True,
         "api_calls": 0,
+        "deferred_at": None,
     }
 
 
@@ -101,7 +102,7 @@ def test_only_ids_and_settings_are_stored(org: LocalOrg, job_id: str) -> None:
     _, kwargs = made.serialize()
     assert set(kwargs) == {
         *("job_ids", "job_type", "salesforce_conn_id", "api_version"),
-        *("poll_interval", "deadline", "cancel_on_kill", "api_calls"),
+        *("poll_interval", "deadline", "cancel_on_kill", "api_calls", "deferred_at"),
     }
     text = json.dumps(kwargs)
     assert org.client_secret not in text
@@ -153,19 +154,26 @@ def test_it_keeps_looking_until_the_job_is_final(slow_org: LocalOrg, job_id: str
     assert len(looks) >= 3
 
 
-def test_it_never_fires_within_the_first_seconds(
-    org: LocalOrg, job_id: str, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("seconds_ago", "pause"), [(None, 8.0), (30.0, 8.0), (-3600.0, 8.0), (61.0, 0.0)])
+def test_it_never_fires_within_the_first_seconds_unless_it_was_deferred_long_ago(
+    seconds_ago: float | None,
+    pause: float,
+    org: LocalOrg,
+    job_id: str,
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(job_trigger, "SHORTEST_DEFERRAL_SECONDS", 8.0)
     org.wait_until_idle()
     before = len(org.calls)
 
     async def run() -> None:
-        events = stored(trigger(job_id)).run()
+        deferred_at = None if seconds_ago is None else time.time() - seconds_ago
+        events = stored(trigger(job_id, deferred_at=deferred_at)).run()
         await anext(events)
 
     asyncio.run(run())
-    assert pauses[0] == 8.0
+    assert pauses[0] == pause
     assert len(org.calls) > before
 
 
