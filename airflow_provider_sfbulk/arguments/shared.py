@@ -40,9 +40,9 @@ def job_id(name: str, value: Any) -> str:
         raise SourceError(f"{name} is {error}") from error
 
 
-def reserve(name: str, value: Any) -> float:  # noqa: ARG001 - it is called as every check
+def reserve(name: str, value: Any) -> float:
     """Check a number of API calls, or a fraction of the day's."""
-    return ApiReserve.of(value).given
+    return ApiReserve.of(value, name=name).given
 
 
 def path(name: str, value: Any) -> Any:

@@ -14,8 +14,8 @@
     │   ├── JobFailedError        it ended Failed or Aborted
     │   ├── JobTimeoutError       the wait ended; the job goes on (also a TimeoutError)
     │   └── FailedRecordsError    more records failed than allowed
-    ├── LedgerError               what the task durably knows about its jobs
-    │   ├── FencedError           a newer try of the task has taken over: send nothing more
+    ├── LedgerError               what is durably recorded of a load or a query
+    │   ├── FencedError           a newer try has taken over: send nothing more
     │   └── InputChangedError     input or parameters are not those of the load that was begun
     ├── StorageError              a disk is full, object storage does not answer, a file has vanished
     ├── ProtocolError             Salesforce's reply breaks its own rules: report it
@@ -28,13 +28,34 @@ A message says what was tried, on what, what came back and what to do next. It n
 or a record's contents; what cannot be seen is shown, and it has ``safe_text.MESSAGE_CHARACTERS`` at most. All of them
 survive pickling: the keyword facts are optional and live in ``__dict__``. What passes by itself and what does not:
 ``error_table``.
+
+This client knows no Airflow. Where the next step depends on who uses it, an error carries a :class:`Remedy`, and the
+operators say what that is for a task (``task/failures.py``).
 """
 
 from __future__ import annotations
 
+from enum import StrEnum, auto
 from typing import Any
 
 from airflow_provider_sfbulk.client.replies.safe_text import fit
+
+
+class Remedy(StrEnum):
+    """What helps after an error, where the words for it are the user's."""
+
+    GO_ON = auto()
+    """Begin the same load or query again with the same ledger: it goes on with what is done."""
+    BEGIN_ANEW = auto()
+    """Begin the query again with an empty ledger."""
+    FORGET_LOAD = auto()
+    """Look at the org, and then begin the load again with an empty ledger."""
+    KEEP_PARTS = auto()
+    """Keep the parts of a load until it is done."""
+    ACCEPT_COLUMNS = auto()
+    """Say that the columns may change."""
+    WRITE_FILES = auto()
+    """Write the rows into files."""
 
 
 class SfBulkError(Exception):
@@ -46,7 +67,10 @@ class SfBulkError(Exception):
     :param method: HTTP method of the call
     :param path: path of the call, without host and query
     :param job_id: the job concerned
+    :param remedy: what helps, if the message does not say it
     """
+
+    remedy: Remedy | None = None
 
     def __init__(
         self,
@@ -57,6 +81,7 @@ class SfBulkError(Exception):
         method: str | None = None,
         path: str | None = None,
         job_id: str | None = None,
+        remedy: Remedy | None = None,
     ) -> None:
         super().__init__(fit(message))
         self.error_code = error_code
@@ -64,6 +89,7 @@ class SfBulkError(Exception):
         self.method = method
         self.path = path
         self.job_id = job_id
+        self.remedy = remedy
 
 
 class TransientError(SfBulkError):
@@ -129,11 +155,11 @@ class FailedRecordsError(JobError):
 
 
 class LedgerError(SfBulkError):
-    """What the task durably knows about its jobs could not be read, written or reconciled."""
+    """What is durably recorded of a load or a query could not be read, written or reconciled."""
 
 
 class FencedError(LedgerError):
-    """A newer try of the same task has taken over, or may have: this one must not send anything more."""
+    """A newer try of the same load has taken over, or may have: this one must not send anything more."""
 
 
 class InputChangedError(LedgerError):
@@ -150,7 +176,7 @@ class ProtocolError(SfBulkError):
 
 
 class StoppedError(SfBulkError):
-    """The driver was told to stop (``stop``), because a person killed the task: nothing more is sent."""
+    """The client was told to stop (``stop``): nothing more is sent."""
 
 
 class SourceError(SfBulkError, ValueError):

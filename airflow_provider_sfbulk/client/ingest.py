@@ -36,7 +36,7 @@ from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.org import describe
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec, member
 from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules
-from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule
+from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
 
 AT_ONCE: Final = 4
 """Jobs being filled at the same time, by default."""

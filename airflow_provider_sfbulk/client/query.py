@@ -16,7 +16,8 @@ from airflow_provider_sfbulk.client.faces.query_result import PAGE_RECORDS, Asyn
 from airflow_provider_sfbulk.client.models import JobInfo, QueryOperation
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.results.spool import Spool
-from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule, check_complete, wait_until_final
+from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
+from airflow_provider_sfbulk.client.waiting.wait import check_complete, wait_until_final
 
 
 class QueryMethods(JobMethods):

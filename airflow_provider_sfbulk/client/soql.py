@@ -130,7 +130,7 @@ def bind(soql: str, params: Mapping[str, Any]) -> str:
     :raises SourceError: naming a name without a value, a value without a name, or a value that is none of SOQL's
     """
     if not isinstance(params, Mapping):
-        raise SourceError(f"soql_params is a dict of values by name, not {type(params).__name__}")
+        raise SourceError(f"the values are a dict by name, not {type(params).__name__}")
     used: set[str] = set()
 
     def written(match: re.Match[str]) -> str:
@@ -138,19 +138,19 @@ def bind(soql: str, params: Mapping[str, Any]) -> str:
             return match[0]
         name = match["count"] or match["name"]
         if name not in params:
-            raise SourceError(f"the SOQL names :{name}, and soql_params has no value for it")
+            raise SourceError(f"the SOQL names :{name}, and there is no value for it")
         used.add(name)
         value = params[name]
         if match["count"] is None:
             return _named_literal(name, value)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise SourceError(f"soql_params: {name} follows {match['counted']}, so it is a whole number from 0")
+            raise SourceError(f"{name} follows {match['counted']}, so it is a whole number from 0")
         return f"{match['counted']}:{value:d}"
 
     bound = _TOKEN.sub(written, soql)
     unused = sorted(str(name) for name in set(params) - used)
     if unused:
-        raise SourceError(f"soql_params has {', '.join(unused)}, which the SOQL does not name")
+        raise SourceError(f"the SOQL does not name {', '.join(unused)}")
     return bound
 
 
@@ -158,4 +158,4 @@ def _named_literal(name: str, value: Any) -> str:
     try:
         return soql_literal(value)
     except SourceError as error:
-        raise SourceError(f"soql_params: {name} {error}") from None
+        raise SourceError(f"{name} {error}") from None

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar, cast
 
 from airflow.sdk import Asset
 from airflow.sdk.definitions.asset import AssetRef
@@ -28,12 +28,13 @@ from airflow_provider_sfbulk.client.errors import (
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.protocol.org import read_api_usage
 from airflow_provider_sfbulk.client.protocol.reserve import ApiReserve
-from airflow_provider_sfbulk.client.waiting.wait import Schedule, poll_briefly, poll_once, wait_until_final
+from airflow_provider_sfbulk.client.waiting.schedule import FIRST_POLLS, TASK_GROWTH, Schedule
+from airflow_provider_sfbulk.client.waiting.wait import poll_briefly, poll_once, wait_until_final
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import BulkJobLink
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.accepted import open_ledger
-from airflow_provider_sfbulk.task.lasting import fails_for_good
+from airflow_provider_sfbulk.task.failures import advise, fails_for_good
 from airflow_provider_sfbulk.task.ledger import RETENTION, TaskLedger
 from airflow_provider_sfbulk.task.lineage import to_openlineage
 from airflow_provider_sfbulk.task.metrics import count_api_calls
@@ -47,10 +48,6 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-
-FIRST_POLLS: Final = (1.0, 1.5, 2.5)
-"""Pauses before the task's own looks at its jobs, in seconds, before it defers: a job of some seconds is noticed here
-and never defers. Many jobs are looked at once, at the end of this time."""
 
 
 class BulkJobOperator(TypedTemplates):
@@ -160,8 +157,10 @@ class BulkJobOperator(TypedTemplates):
                 self._end(run, Phase.DONE)
                 raise
             except BaseException as error:
-                if isinstance(error, SfBulkError) and (error.status is not None or isinstance(error, JobError)):
-                    error.args = (self._hidden(str(error)),)
+                if isinstance(error, SfBulkError):
+                    if error.status is not None or isinstance(error, JobError):
+                        error.args = (self._hidden(str(error)),)
+                    advise(error)
                 run.reporter.fail(error)
                 count_api_calls(run.api_calls, tags=self.metric_tags)
                 raise
@@ -228,7 +227,7 @@ class BulkJobOperator(TypedTemplates):
             wait_until_final(
                 run.jobs,
                 job_ids,
-                schedule=Schedule(first=FIRST_POLLS[-1], growth=0.5, longest=self.poll_interval),
+                schedule=Schedule(first=FIRST_POLLS[-1], growth=TASK_GROWTH, longest=self.poll_interval),
                 timeout=timeout,
                 on_poll=run.reporter.take,
             ),

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
 from airflow_provider_sfbulk.client.bulk1.query import ByFiles
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
-from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
 from airflow_provider_sfbulk.client.extract.query_job import MakePage, Retype, fetch, fetch_by
 from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
-from airflow_provider_sfbulk.client.results.downloads import TOO_MANY, RowsPage
+from airflow_provider_sfbulk.client.results.downloads import RowsPage, too_many
 from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange, SchemaChange, SchemaGuard, with_types
 from airflow_provider_sfbulk.files.part_files import FilePage, PartFiles
 
@@ -165,7 +164,7 @@ def extract_to_rows(reader: PageReader, job: JobInfo, *, max_records: int) -> Fl
 
     if reader.is_classic and job.processed > max_records:
         # Each page for itself may have fewer.
-        raise SourceError(f"the query gives more than {max_records} records: {TOO_MANY}")
+        raise too_many(max_records)
     reader = replace(reader, page_records=max_records + 1, at_once=1)
     count = yield from reader.fetch(job, make_page, typed=True)
     return [

@@ -20,13 +20,14 @@ from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import EmptyInputError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, FileFormat, JobInfo, JobType, LineEnding, Operation
 from airflow_provider_sfbulk.client.parts.stream import BlankIds, Nulls, Rules
+from airflow_provider_sfbulk.client.waiting.schedule import POLL_INTERVAL_SECONDS
 from airflow_provider_sfbulk.files.paths import AnyPath
 from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.summary import check_load_result, check_summary, load_event
 from airflow_provider_sfbulk.operators.task_run import TaskRun
-from airflow_provider_sfbulk.task.lasting import fails_for_good
+from airflow_provider_sfbulk.task.failures import fails_for_good
 from airflow_provider_sfbulk.task.ledger import check_plan
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class BulkIngestOperator(BulkJobOperator):
         validate_only: bool = False,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: Seconds = 30.0,
+        poll_interval: Seconds = POLL_INTERVAL_SECONDS,
         timeout: Seconds | None = None,
         cancel_on_kill: bool = True,
         api_reserve: float | None = None,

@@ -31,6 +31,7 @@ from airflow_provider_sfbulk.client.models import (
 from airflow_provider_sfbulk.client.replies.safe_text import without_values
 from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange, read_types
 from airflow_provider_sfbulk.client.soql import bind
+from airflow_provider_sfbulk.client.waiting.schedule import POLL_INTERVAL_SECONDS
 from airflow_provider_sfbulk.client.waiting.wait import check_complete
 from airflow_provider_sfbulk.files.paths import AnyPath, text_of
 from airflow_provider_sfbulk.files.storage import open_output
@@ -40,7 +41,7 @@ from airflow_provider_sfbulk.operators.incremental import BEGINNING, Incremental
 from airflow_provider_sfbulk.operators.summary import extract_event, extract_summary
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.operators.whole_object import WholeObject, said_left_out
-from airflow_provider_sfbulk.task.lasting import fails_for_good
+from airflow_provider_sfbulk.task.failures import fails_for_good
 from airflow_provider_sfbulk.task.lineage import Lineage, Place, file_place, object_place
 from airflow_provider_sfbulk.task.metrics import count_query
 from airflow_provider_sfbulk.task.old_ledger import plan_digest
@@ -160,7 +161,7 @@ class BulkQueryOperator(BulkJobOperator):
         pk_chunking: bool | int | None = None,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        poll_interval: Seconds = 30.0,
+        poll_interval: Seconds = POLL_INTERVAL_SECONDS,
         timeout: Seconds | None = None,
         cancel_on_kill: bool = True,
         api_reserve: float | None = None,
@@ -251,7 +252,10 @@ class BulkQueryOperator(BulkJobOperator):
         params = {} if self.soql_params is None else self.soql_params.records
         if window is not None:
             params = {**params, "since": window.since, "until": window.until}
-        return bind(str(self._statement(selected)), params)
+        try:
+            return bind(str(self._statement(selected)), params)
+        except SourceError as error:
+            raise SourceError(f"soql_params: {error}") from error
 
     def _window(self, run: TaskRun) -> Window | None:
         """Give the window to read: the one this task instance has read or begun to read before, or a new one."""

@@ -15,11 +15,12 @@ from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import SfBulkError, StoppedError
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.waiting.jobs import watched_jobs
+from airflow_provider_sfbulk.client.waiting.schedule import POLL_INTERVAL_SECONDS
 from airflow_provider_sfbulk.task.ended_by_person import is_ended_by_person
 from airflow_provider_sfbulk.task.reporter import WaitReporter
 from airflow_provider_sfbulk.triggers.event import WaitEvent, WaitOutcome
 from airflow_provider_sfbulk.triggers.stored import count_of, ids_of, moment_of, seconds_of
-from airflow_provider_sfbulk.triggers.watcher import LONGEST_SECONDS, WaitEnd, Watcher, watcher_of
+from airflow_provider_sfbulk.triggers.watcher import WaitEnd, Watcher, watcher_of
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.http.aio import AsyncDriver
@@ -76,7 +77,7 @@ class BulkJobTrigger(BaseTrigger):
         self.job_type = job_type
         self.salesforce_conn_id = salesforce_conn_id
         self.api_version = api_version
-        self.poll_interval = seconds_of(poll_interval, LONGEST_SECONDS)
+        self.poll_interval = seconds_of(poll_interval, POLL_INTERVAL_SECONDS)
         self.deadline = moment_of(deadline)
         self.cancel_on_kill = cancel_on_kill
         self.api_calls = count_of(api_calls)

@@ -40,7 +40,14 @@ from airflow_provider_sfbulk.client.waiting.polls import (
     ReadListPage,
     ReadUsage,
 )
-from airflow_provider_sfbulk.client.waiting.wait import BLIND_SECONDS, is_of_a_call, may_pass
+from airflow_provider_sfbulk.client.waiting.schedule import (
+    BLIND_SECONDS,
+    BROKEN_SECONDS,
+    CALL_SECONDS,
+    LAST_LOOK_SECONDS,
+    POLL_INTERVAL_SECONDS,
+)
+from airflow_provider_sfbulk.client.waiting.wait import is_of_a_call, may_pass
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.triggers.event import WaitOutcome
 from airflow_provider_sfbulk.triggers.stored import seconds_of
@@ -49,18 +56,6 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.http.aio import AsyncDriver
 
 T = TypeVar("T")
-
-CALL_SECONDS: Final = 20.0
-"""Longest time of one poll: all wait for it."""
-
-LAST_LOOK_SECONDS: Final = 30.0
-"""How long a wait whose deadline has passed may still go on for its first look."""
-
-BROKEN_SECONDS: Final = 5.0
-"""First pause after a mistake of this package's, so that it does not repeat itself without one."""
-
-LONGEST_SECONDS: Final = 30.0
-"""Time between two looks where the user's is not known."""
 
 log = logging.getLogger(__name__)
 
@@ -199,7 +194,7 @@ class Watcher:
         if not wait.left:
             return WaitEnd(WaitOutcome.FINAL, 0)
         with self._waiting(wait):
-            longest = seconds_of(longest, LONGEST_SECONDS)
+            longest = seconds_of(longest, POLL_INTERVAL_SECONDS)
             for job_id in wait.left.values():
                 self._polls.add(job_id, job_type, now=time.monotonic(), age=age, longest=longest)
             return await self._end_of(wait, deadline, on_progress)
@@ -333,7 +328,7 @@ class Watcher:
         self._polls = Polls(random.random)
         for wait in self._waits:
             for job_id in wait.left.values():
-                self._polls.add(job_id, wait.job_type, now=time.monotonic(), age=0.0, longest=LONGEST_SECONDS)
+                self._polls.add(job_id, wait.job_type, now=time.monotonic(), age=0.0, longest=POLL_INTERVAL_SECONDS)
             if wait.change is not None:
                 every = wait.change.watch.every
                 self._polls.watch(wait.change.number, now=time.monotonic(), every=every, soon=False)

@@ -28,7 +28,7 @@ from airflow_provider_sfbulk.client.faces.bulk_result import (
 )
 from airflow_provider_sfbulk.client.ingest import AsyncIngestApi, IngestApi
 from airflow_provider_sfbulk.client.query import AsyncQueryApi, QueryApi
-from airflow_provider_sfbulk.client.waiting.wait import Schedule
+from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
 
 QUICK = Schedule(first=0.02, growth=0.1, longest=0.2)

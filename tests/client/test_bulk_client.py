@@ -17,7 +17,7 @@ from airflow_provider_sfbulk.client.http.aio import AsyncDriver
 from airflow_provider_sfbulk.client.models import JobState
 from airflow_provider_sfbulk.client.protocol.org import versions
 from airflow_provider_sfbulk.client.settings import Settings
-from airflow_provider_sfbulk.client.waiting.wait import Schedule
+from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Fault
 

@@ -17,7 +17,7 @@ from airflow_provider_sfbulk.client import BulkClient, errors
 from airflow_provider_sfbulk.client.faces.bulk_result import BulkResult
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.models import BulkError
-from airflow_provider_sfbulk.client.waiting.wait import Schedule
+from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
 
 QUICK = Schedule(first=0.02, growth=0.1, longest=0.2)

@@ -20,7 +20,7 @@ from airflow_provider_sfbulk.client.ingest import IngestMethods
 from airflow_provider_sfbulk.client.parts.stream import Rules
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.query import QueryMethods
-from airflow_provider_sfbulk.client.waiting.wait import Schedule
+from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
 
 

@@ -20,7 +20,7 @@ from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
-from airflow_provider_sfbulk.client.waiting.wait import Schedule
+from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from tests.client.protocol.by_hand import CSV, JOB_ID, Hand, Kept, job, ok
 
 V66: Final = "/services/data/v66.0"

@@ -95,7 +95,7 @@ def test_literals(value: Any, literal: str) -> None:
     ],
 )
 def test_what_is_no_value_is_refused_by_its_name_alone(value: Any) -> None:
-    with pytest.raises(SourceError, match="soql_params: v is ") as refused:
+    with pytest.raises(SourceError, match="v is ") as refused:
         bind("WHERE A = :v", {"v": value})
     assert "s3cr3t" not in str(refused.value)
 
@@ -124,12 +124,12 @@ def test_a_count_of_days_may_have_blanks_around_its_colon(colon: str) -> None:
 
 @pytest.mark.parametrize("value", [10**5000, -(10**400), Decimal("sNaN")], ids=["huge", "low", "signal"])
 def test_a_number_that_is_none_is_told_by_its_name(value: Any) -> None:
-    with pytest.raises(SourceError, match="soql_params: x is"):
+    with pytest.raises(SourceError, match="x is"):
         bind("A = :x", {"x": value})
 
 
 def test_names_and_values_belong_together() -> None:
     with pytest.raises(SourceError, match=":b,"):
         bind("WHERE A = :a AND B = :b", {"a": 1})
-    with pytest.raises(SourceError, match="has c, which"):
+    with pytest.raises(SourceError, match="does not name c"):
         bind("WHERE A = :a", {"a": 1, "c": "s3cr3t"})

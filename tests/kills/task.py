@@ -59,7 +59,7 @@ def run(spec: Spec) -> int:
     """Run the try and write its outcome; give the exit code."""
     os.environ["AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT"] = spec.connection
     # The org shows every state of a job for one look, whatever the time: pauses would only make the test slow.
-    base.FIRST_POLLS = (0.0,) * 6  # type: ignore[misc, assignment]
+    base.FIRST_POLLS = (0.0,) * 6  # type: ignore[attr-defined, misc, assignment]
     halt = None if spec.halt is None else Halt(spec.halt[0], Moment(spec.halt[1]))
     states = States(spec.states, spec.try_number, halt)
     context: Any = {"ti": TaskInstance(spec), "task_state_store": states}

@@ -34,7 +34,7 @@ MUTANTS: Final = (
     _m(
         "pauses do not grow",
         "K1.3 K8.3",
-        "client.waiting.wait",
+        "client.waiting.schedule",
         "min(self.longest, max(self.first, age * self.growth))",
         "self.first",
     ),

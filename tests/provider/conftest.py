@@ -283,7 +283,7 @@ def no_pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     if not request.node.get_closest_marker("real_pauses"):
         monkeypatch.setattr(polls, "WINDOW_SECONDS", 1.0)
         monkeypatch.setattr(polls, "SHORTEST_PERIOD_SECONDS", 0.2)
-        monkeypatch.setattr(polls, "_TROUBLE_SECONDS", 0.1)
+        monkeypatch.setattr(polls, "TROUBLE_SECONDS", 0.1)
     monkeypatch.setattr(base, "FIRST_POLLS", (0.0, 0.01, 0.01, 0.02, 0.05))
     monkeypatch.setattr(job_trigger, "SHORTEST_DEFERRAL_SECONDS", 0.0)
     monkeypatch.setattr(still, "LEAST_SECONDS", 0.0)

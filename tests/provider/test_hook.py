@@ -21,7 +21,7 @@ from airflow_provider_sfbulk.client.effects import Authorize, Flow, Token
 from airflow_provider_sfbulk.client.errors import JobTimeoutError, LoginError, RequestRefusedError, SourceError
 from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.protocol import retry
-from airflow_provider_sfbulk.client.waiting.wait import Schedule
+from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from airflow_provider_sfbulk.hooks import connection as hook_connection
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg

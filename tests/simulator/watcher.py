@@ -14,7 +14,8 @@ from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import JobTimeoutError, SfBulkError
 from airflow_provider_sfbulk.client.models import JobInfo, JobType
 from airflow_provider_sfbulk.client.protocol.jobs import jobs_of
-from airflow_provider_sfbulk.client.waiting.wait import Schedule, wait_until_final
+from airflow_provider_sfbulk.client.waiting.schedule import Schedule
+from airflow_provider_sfbulk.client.waiting.wait import wait_until_final
 from airflow_provider_sfbulk.triggers.event import WaitOutcome
 from airflow_provider_sfbulk.triggers.watcher import WaitEnd
 from tests.simulator.driver import TriggerersDriver

@@ -45,7 +45,7 @@ from airflow_provider_sfbulk.client.models import Operation, QueryOperation
 from airflow_provider_sfbulk.client.parts.split import split
 from airflow_provider_sfbulk.client.protocol.spec import member
 from airflow_provider_sfbulk.client.sources.open import Rules
-from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule
+from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
 
 
 class Bulk1Methods:

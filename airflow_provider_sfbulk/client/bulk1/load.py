@@ -50,6 +50,7 @@ from airflow_provider_sfbulk.client.errors import (
     JobFailedError,
     LedgerError,
     ProtocolError,
+    Remedy,
     RequestRefusedError,
     SfBulkError,
     SourceError,
@@ -325,8 +326,9 @@ class _Sending:
             if (yield from self.jobs.get(job_id)).state is not Bulk1JobState.CLOSED:
                 raise JobFailedError(
                     f"job {job_id} was ended while it was being filled: {len(self.sent)} of {len(self.plan)} batches were "
-                    "sent. A retry sends the others",
+                    "sent",
                     job_id=job_id,
+                    remedy=Remedy.GO_ON,
                 ) from error
         elif not isinstance(error, ProtocolError) and not (isinstance(error, TransientError) and is_in_doubt(error)):
             yield from self._leave(job_id, error)
@@ -341,7 +343,7 @@ class _Sending:
         try:
             yield from self._fence(job_id)
         except SfBulkError as trouble:
-            log.warning("job %s stays Open (%s); a retry closes it", job_id, trouble)
+            log.warning("job %s stays Open (%s) until the load goes on", job_id, trouble)
 
     def _job(self) -> Flow[str]:
         """Give the job that takes batches; make and record one if there is none."""

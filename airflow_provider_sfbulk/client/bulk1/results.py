@@ -29,7 +29,7 @@ from airflow_provider_sfbulk.client.faces.rows import rows
 from airflow_provider_sfbulk.client.models import BulkError
 from airflow_provider_sfbulk.client.replies.refusal import is_html
 from airflow_provider_sfbulk.client.results.spool import OnDisk
-from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule
+from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
 
 NO_RECORDS: Final = b"Records not found for this query"
 """All that the CSV of a query without rows holds: no header, no line ending. Seen by many clients."""

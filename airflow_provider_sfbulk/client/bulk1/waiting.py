@@ -14,7 +14,7 @@ from typing import Final, TypeAlias, TypeVar
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec, is_in_doubt
 from airflow_provider_sfbulk.client.bulk1.load import AcceptedBatch
 from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, Bulk1Job
-from airflow_provider_sfbulk.client.effects import Body, Flow, Now, Sleep
+from airflow_provider_sfbulk.client.effects import Body, Flow
 from airflow_provider_sfbulk.client.errors import (
     JobFailedError,
     JobTimeoutError,
@@ -24,12 +24,11 @@ from airflow_provider_sfbulk.client.errors import (
 )
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.replies.safe_text import guarded, without_values
-from airflow_provider_sfbulk.client.waiting.wait import BLIND_SECONDS, DEFAULT_SCHEDULE, Schedule, next_pause
+from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
+from airflow_provider_sfbulk.client.waiting.wait import keep_looking
 
 QUERY_TRIES: Final = 3
 """Jobs to make for one query whose batch may or may not have arrived."""
-
-_JITTER: Final = 0.1
 
 STATES: Final[Mapping[BatchState, JobState]] = {
     BatchState.QUEUED: JobState.UPLOAD_COMPLETE,
@@ -75,7 +74,7 @@ def wait_for_batches(
             return None
         return batches
 
-    return _wait(look, job_id, schedule, timeout)
+    return _keep_looking(look, job_id, schedule, timeout)
 
 
 def wait_for_split(
@@ -98,33 +97,18 @@ def wait_for_split(
         found = next((each for each in batches if each.id[:15] == batch_id[:15]), None)
         return found if found is not None and found.is_final else None
 
-    return _wait(look, job_id, schedule, timeout)
+    return _keep_looking(look, job_id, schedule, timeout)
 
 
-def _wait(look: Callable[[], Flow[T | None]], job_id: str, schedule: Schedule, timeout: float | None) -> Flow[T]:
-    start: float = yield Now()
-    last_good, troubles = start, 0
-    while True:
-        trouble: TransientError | None = None
-        try:
-            found = yield from look()
-            if found is not None:
-                return found
-        except TransientError as error:
-            trouble = error
-        now: float = yield Now()
-        last_good, troubles = (now, 0) if trouble is None else (last_good, troubles + 1)
-        if trouble is not None and now - last_good >= BLIND_SECONDS:
-            raise trouble
-        if timeout is not None and now - start >= timeout:
-            raise JobTimeoutError(
-                f"waited {timeout:g} s for the batches of job {job_id}; it goes on at Salesforce", job_id=job_id
-            ) from trouble
-        pause = next_pause(schedule, now - start, trouble, troubles)
-        if timeout is not None and now + pause > start + timeout:
-            yield Sleep(start + timeout - now)
-        else:
-            yield Sleep(pause, jitter=_JITTER)
+def _keep_looking(
+    look: Callable[[], Flow[T | None]], job_id: str, schedule: Schedule, timeout: float | None
+) -> Flow[T]:
+    def timed_out(seconds: float) -> JobTimeoutError:
+        return JobTimeoutError(
+            f"waited {seconds:g} s for the batches of job {job_id}; it goes on at Salesforce", job_id=job_id
+        )
+
+    return keep_looking(look, schedule=schedule, timeout=timeout, timed_out=timed_out)
 
 
 def submit_query(

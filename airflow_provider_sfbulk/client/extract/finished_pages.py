@@ -29,7 +29,7 @@ from typing import Any, Final, Protocol
 
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Flow, ReadEntry, WriteEntry
-from airflow_provider_sfbulk.client.errors import LedgerError, ProtocolError
+from airflow_provider_sfbulk.client.errors import LedgerError, ProtocolError, Remedy
 from airflow_provider_sfbulk.client.extract.pages import Page
 from airflow_provider_sfbulk.client.models import JobInfo, check_locator
 from airflow_provider_sfbulk.client.results.downloads import columns_of
@@ -175,6 +175,4 @@ def _page_of(entry: Mapping[str, Any], index: int, header: bytes) -> Page:
             in_order=bool(entry["in_order"]),
         )
     except (KeyError, TypeError, ProtocolError) as error:
-        raise LedgerError(
-            f"what the task state store says of page {index} cannot be read; clear the task to begin anew"
-        ) from error
+        raise LedgerError(f"what is recorded of page {index} cannot be read", remedy=Remedy.BEGIN_ANEW) from error

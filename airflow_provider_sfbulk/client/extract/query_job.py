@@ -244,7 +244,7 @@ def fetch_by(
 def _unfit(types: Sequence[ColumnType], misfit: MisfitError) -> SourceError:
     wanted = next(type_name(each) for each in types if each.name == misfit.column)
     return SourceError(
-        f"column_types: {misfit.column} is to be {wanted}, and the value in row {misfit.row} of a page is none. Give a "
+        f"{misfit.column} is to be {wanted}, and the value in row {misfit.row} of a page is none. Give a "
         "wider type (string holds every value), or leave the column to describe"
     )
 

@@ -98,7 +98,7 @@ def select_statement(sobject: str, names: Iterable[str], conditions: Iterable[st
     if len(soql) > limits.SOQL_CHARACTERS:
         raise SourceError(
             f"the query of all fields of {sobject} has {len(soql):,} characters, and SOQL takes "
-            f"{limits.SOQL_CHARACTERS:,}: leave fields out with exclude, or read them in two tasks"
+            f"{limits.SOQL_CHARACTERS:,}: leave fields out with exclude, or read them in two queries"
         )
     return soql
 

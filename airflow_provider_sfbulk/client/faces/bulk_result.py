@@ -25,7 +25,8 @@ from airflow_provider_sfbulk.client.load.part_end import PartEnd, part_ends
 from airflow_provider_sfbulk.client.models import BulkError, JobInfo, JobState, ResultKind
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.results.result_files import JobResult
-from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule, wait_until_final
+from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
+from airflow_provider_sfbulk.client.waiting.wait import wait_until_final
 
 __all__ = ["AsyncBulkQueryResult", "AsyncBulkResult", "BulkQueryResult", "BulkResult", "read_results"]
 

@@ -12,7 +12,8 @@ from airflow_provider_sfbulk.client.faces.declare import Give, Stream, call, str
 from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.protocol.distrust import MANY_LIST_PAGES, Trail
 from airflow_provider_sfbulk.client.protocol.jobs import JobCalls
-from airflow_provider_sfbulk.client.waiting.wait import DEFAULT_SCHEDULE, Schedule, wait_until_final
+from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
+from airflow_provider_sfbulk.client.waiting.wait import wait_until_final
 
 OnProgress: TypeAlias = Callable[[JobInfo], None]
 Timeout: TypeAlias = Seconds | None

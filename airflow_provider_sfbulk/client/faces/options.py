@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode, ContentType
     from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, LineEnding
     from airflow_provider_sfbulk.client.parts.stream import BlankIds, Nulls
-    from airflow_provider_sfbulk.client.waiting.wait import Schedule
+    from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 
 
 class Dialect(TypedDict, total=False):

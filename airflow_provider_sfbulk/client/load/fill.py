@@ -42,6 +42,7 @@ from airflow_provider_sfbulk.client.errors import (
     JobFailedError,
     LedgerError,
     NotFoundError,
+    Remedy,
     RequestRefusedError,
     SfBulkError,
     SourceError,
@@ -294,9 +295,9 @@ def _is_open(jobs: IngestCalls, job_id: str) -> Flow[bool]:
         return False
     raise JobFailedError(
         f"job {info.id} was uploaded by an earlier try and never closed by it, yet it is {info.state}: somebody else has "
-        "closed it, so its records may be in the org. Check it there; to load everything anew, delete the task's entries "
-        "(sfbulk.…) from its state store.",
+        "closed it, so its records may be in the org",
         job_id=info.id,
+        remedy=Remedy.FORGET_LOAD,
     )
 
 
@@ -333,16 +334,18 @@ def _close(jobs: IngestCalls, job_id: str, *, look_first: bool) -> Flow[JobInfo]
             if error.error_code != UNCLOSABLE:
                 raise
             # The network has doubled the upload. Salesforce processes none of it; a later round sends the part again.
-            log.warning("job %s cannot be closed (%s) and is aborted: a retry sends its part again", job_id, error)
+            log.warning(
+                "job %s cannot be closed (%s) and is aborted: a later round sends its part again", job_id, error
+            )
             info = yield from jobs.abort(job_id)
             return info
         if info.state is not JobState.OPEN:
             return info
         yield Sleep(2.0**attempt, jitter=0.5)
     raise TransientError(
-        f"job {job_id} stays Open although its close was sent {CLOSE_TRIES} times. Its data lies at Salesforce; a retry "
-        "closes it.",
+        f"job {job_id} stays Open although its close was sent {CLOSE_TRIES} times. Its data lies at Salesforce",
         job_id=job_id,
+        remedy=Remedy.GO_ON,
     )
 
 

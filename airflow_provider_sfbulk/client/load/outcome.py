@@ -33,7 +33,7 @@ from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
 from airflow_provider_sfbulk.client.bulk1.outcome import BatchOutcome, BatchRows, read_back, read_outcome
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Flow
-from airflow_provider_sfbulk.client.errors import InputChangedError, ProtocolError, SourceError, StorageError
+from airflow_provider_sfbulk.client.errors import InputChangedError, ProtocolError, Remedy, SourceError, StorageError
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.fingerprints import RowForm, fingerprint
 from airflow_provider_sfbulk.client.load.matching import match
@@ -239,8 +239,8 @@ class _Pass:
         why = f"it cannot be read ({cause})" if cause is not None else "it gives other records than were uploaded"
         self._unreadable = InputChangedError(
             f"the input is not what it was when it was uploaded: {why}, first in part {part.number} (job {part.job_id}). "
-            "Records that were not saved can be sent again only from the same input: put it back, or set staging_path, "
-            "where a load's parts are kept until it is done."
+            "Records that were not saved can be sent again only from the same input: put it back",
+            remedy=Remedy.KEEP_PARTS,
         )
         self._unreadable.__cause__ = cause
         log.warning("the rows of the results cannot be numbered: %s", self._unreadable)
@@ -334,8 +334,9 @@ class _Pass:
             raise ProtocolError(
                 f"job {sent.job.id} ({sent.job.state}) does not reconcile: {sent.part.records} records were uploaded, its "
                 f"result files have {', '.join(f'{count} {kind}' for kind, count in found.items())}. Nothing of it is "
-                "sent again. Salesforce may still be writing them: a retry looks once more.",
+                "sent again. Salesforce may still be writing them",
                 job_id=sent.job.id,
+                remedy=Remedy.GO_ON,
             )
 
     def _match(

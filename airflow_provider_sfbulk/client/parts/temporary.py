@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
-from airflow_provider_sfbulk.client.errors import StorageError
+from airflow_provider_sfbulk.client.errors import Remedy, StorageError
 
 _DISK: Final = Path("/var/tmp")  # noqa: S108 - files there have no name
 _MOUNTS: Final = Path("/proc/self/mounts")
@@ -89,7 +89,8 @@ class TemporaryFile:
             what = "is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "cannot be used"
             raise StorageError(
                 f"the folder for temporary files, {self._folder or 'TMPDIR'}, {what} ({code}). Make room there, or set "
-                "TMPDIR to a folder with more. A retry goes on with what is done"
+                "TMPDIR to a folder with more",
+                remedy=Remedy.GO_ON,
             ) from error
 
 

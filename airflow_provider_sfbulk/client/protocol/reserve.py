@@ -20,16 +20,17 @@ class ApiReserve:
     given: float
 
     @classmethod
-    def of(cls, value: object) -> Self:
+    def of(cls, value: object, *, name: str = "the reserve") -> Self:
         """Check what the user wrote.
 
+        :param name: what the user calls it
         :raises SourceError: it is neither a whole number from 0 nor a fraction
         """
         is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
         is_fraction = isinstance(value, float) and math.isfinite(value) and 0.0 <= value < 1.0
         if not is_count and not is_fraction:
             raise SourceError(
-                "api_reserve is a whole number of API calls from 0, or a float from 0.0 to below 1.0 as fraction of the "
+                f"{name} is a whole number of API calls from 0, or a float from 0.0 to below 1.0 as fraction of the "
                 f"day's, not {value!r:.40}"
             )
         return cls(value)  # type: ignore[arg-type] # one of the two kinds that were asked for

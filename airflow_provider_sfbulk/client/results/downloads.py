@@ -17,13 +17,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sfbulk.client.csv.decode import Blocks, RecordCounter
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.csv.spreadsheet import protected
 from airflow_provider_sfbulk.client.effects import Reply
-from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransportError
+from airflow_provider_sfbulk.client.errors import ProtocolError, Remedy, SourceError, TransportError
 from airflow_provider_sfbulk.client.models import RECORDS_HEADER, FileFormat, read_count
 from airflow_provider_sfbulk.client.results.folder import Output, OutputFile
 from airflow_provider_sfbulk.client.results.schema import ColumnType
@@ -33,7 +33,10 @@ from airflow_provider_sfbulk.client.results.writers import ROW_WRITERS, RowWrite
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TOO_MANY: Final = "set output_path, or raise max_xcom_records"
+
+def too_many(max_records: int) -> SourceError:
+    """Make the error of a query that gives more rows than are to be held in memory."""
+    return SourceError(f"the query gives more than {max_records} records", remedy=Remedy.WRITE_FILES)
 
 
 def columns_of(header: bytes, dialect: Dialect) -> tuple[str, ...]:
@@ -341,7 +344,7 @@ class RowsPage(TypedPage):
 
     def _check(self, records: int) -> None:
         if records > self._max_records:
-            raise SourceError(f"the query gives more than {self._max_records} records: {TOO_MANY}")
+            raise too_many(self._max_records)
 
     def _rows(self, batch: pa.RecordBatch) -> None:
         self.rows.extend(batch.to_pylist())

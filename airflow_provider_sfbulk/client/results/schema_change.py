@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.errors import Remedy, SourceError
 from airflow_provider_sfbulk.client.results.schema import DECIMAL128_DIGITS, ColumnKind, ColumnType
 
 _DECIMAL: Final = re.compile(r"decimal\(([0-9]{1,2}),([0-9]{1,2})\)")
@@ -133,7 +133,7 @@ def with_types(types: Sequence[ColumnType], given: Mapping[str, ColumnType]) -> 
     names = {each.name for each in types}
     if missing := [name for name in given if name not in names]:
         raise SourceError(
-            f"column_types: the result has no column {', '.join(missing)}; its columns are "
+            f"a type is given, but the result has no column {', '.join(missing)}; its columns are "
             f"{', '.join(list(dict.fromkeys(each.name for each in types))[:50])}"
         )
     return tuple(given.get(each.name, each) for each in types)
@@ -235,9 +235,8 @@ class SchemaGuard:
     def _refuse(self, change: SchemaChange) -> None:
         if change and self._policy is OnSchemaChange.FAIL and not self._is_own:
             raise SourceError(
-                f"the columns differ from those of the extract that is in the folder, which stays as it is ({change}). To "
-                "take them over, clear the task with on_schema_change='accept' (or, for Parquet, 'widen'), or write to "
-                "another folder"
+                f"the columns differ from those of the extract that is in the folder, which stays as it is ({change})",
+                remedy=Remedy.ACCEPT_COLUMNS,
             )
 
 

@@ -44,7 +44,7 @@ _SIGNATURES: Final[tuple[tuple[bytes, Found], ...]] = (  # longer than the forma
     *((b"ORC" + bytes((byte,)), Found("ORC", _CONVERT)) for byte in (*range(32), *range(128, 256))),
     (b"Obj\x01", Found("Avro", _CONVERT)),
     (b"ARROW1\0\0", Found("Arrow IPC (Feather)", _CONVERT)),
-    (b"SQLite format 3\0", Found("a SQLite database", "load from it with sql and sql_conn_id")),
+    (b"SQLite format 3\0", Found("a SQLite database", "read it with SQL")),
     (b"%PDF-", Found("a PDF", _CONVERT)),
     # UTF-32 first: its mark begins with that of UTF-16.
     (codecs.BOM_UTF32_LE, Found("UTF-32", _UTF)),

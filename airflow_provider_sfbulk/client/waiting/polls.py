@@ -30,65 +30,35 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from airflow_provider_sfbulk.client.errors import RequestLimitError, SfBulkError
 from airflow_provider_sfbulk.client.models import JobType
 from airflow_provider_sfbulk.client.protocol.changes import QUESTIONS_A_CALL
 from airflow_provider_sfbulk.client.protocol.distrust import MANY_LIST_PAGES, Trail, short_id
 from airflow_provider_sfbulk.client.protocol.retry import LONGEST_DELAY_SECONDS, retry_after_of
-from airflow_provider_sfbulk.client.waiting.wait import LIMIT_PAUSE_SECONDS
-
-BUDGET_CALLS: Final = 12
-WINDOW_SECONDS: Final = 60.0
-
-DUE_CALLS: Final = 10
-"""What is due gets no more than this, so that the rest is left for jobs that are new, even when too many wait."""
-
-LOOK_CALLS: Final = 4
-"""Looks for changes: of twenty objects a minute. With more, or more often, each is looked at less often than it wants."""
-
-EARLY_CALLS: Final = 4
-"""So that three pages can be read every 20 s whatever was spent on young jobs before."""
-
-TOGETHER_SECONDS: Final = 1.0
-"""A first look waits so long for others that begin at the same time."""
-
-FEW_JOBS: Final = 3
-"""So many jobs are read by themselves: it costs little more than a list, and tells their counters."""
-
-FIRST_PAUSE_SECONDS: Final = 10.0
-GROWTH: Final = 2.0
-"""Each pause is so many times the job's age: a job of 60 s is looked at three times in the triggerer, by default."""
-
-RECORDS_PER_SECOND: Final = 10_000
-"""A job that has processed so many records is not looked at more often than once a second, and so on: a large one ends
-no sooner than it can."""
-
-MARGIN: Final = 5 / 6
-"""Share of the longest pause that is planned; the rest is for the calls themselves."""
-
-SHARED_MARGIN: Final = 2 / 3
-"""The same where jobs share a list: many events at once take longer on their way to the tasks, and a look costs each job
-little."""
-
-SHORTEST_PERIOD_SECONDS: Final = 10.0
-"""No job is seen more often than it must be."""
-
-REFRESH_SECONDS: Final = 300.0
-"""Age of a job's counters that are worth a call."""
-
-USAGE_SECONDS: Final = 300.0
-"""Pause between two reads of the org's allowances, for those who wait for API calls to spare."""
-
-LENGTH_KEPT_SECONDS: Final = 6 * 60 * 60.0
-"""How long the length of the list is believed, and for how long one that is refused is not asked for again."""
-
-PAGE_FAILURES: Final = 3
-"""Failures in a row of one page of the list, after which jobs are read by themselves for a while."""
-
-JITTER: Final = 0.05
-_TROUBLE_SECONDS: Final = 5.0
+from airflow_provider_sfbulk.client.waiting.schedule import (
+    BUDGET_CALLS,
+    DUE_CALLS,
+    EARLY_CALLS,
+    FEW_JOBS,
+    FIRST_PAUSE_SECONDS,
+    GROWTH,
+    LENGTH_KEPT_SECONDS,
+    LIMIT_PAUSE_SECONDS,
+    LOOK_CALLS,
+    MARGIN,
+    PAGE_FAILURES,
+    POLL_JITTER,
+    RECORDS_PER_SECOND,
+    REFRESH_SECONDS,
+    SHARED_MARGIN,
+    SHORTEST_PERIOD_SECONDS,
+    TOGETHER_SECONDS,
+    TROUBLE_SECONDS,
+    USAGE_SECONDS,
+    WINDOW_SECONDS,
+)
 
 
 @dataclass(frozen=True)
@@ -438,8 +408,8 @@ class Polls:
     def troubled(self, poll: Poll, error: SfBulkError, *, now: float) -> None:
         """Take note of an error that may pass: everything waits, each time longer, or as long as the reply asks."""
         self._troubles += 1
-        pause = min(_TROUBLE_SECONDS * 2.0 ** (min(self._troubles, 10) - 1), LONGEST_DELAY_SECONDS)
-        pause *= 1.0 - JITTER * self._chance()
+        pause = min(TROUBLE_SECONDS * 2.0 ** (min(self._troubles, 10) - 1), LONGEST_DELAY_SECONDS)
+        pause *= 1.0 - POLL_JITTER * self._chance()
         pause = max(pause, min(retry_after_of(error), LONGEST_DELAY_SECONDS))
         if isinstance(error, RequestLimitError) and error.daily:
             pause = max(pause, LIMIT_PAUSE_SECONDS)
@@ -475,7 +445,7 @@ class Polls:
         job.last_tried = job.last_seen = now
         pause = job.pause(now)
         is_grown = pause >= max(job.longest * MARGIN, SHORTEST_PERIOD_SECONDS)
-        job.early_due = math.inf if is_grown else now + pause * (1.0 - JITTER * self._chance())
+        job.early_due = math.inf if is_grown else now + pause * (1.0 - POLL_JITTER * self._chance())
 
     def _forget(self, now: float) -> None:
         for past in (self._sent, self._early, self._looks):

@@ -2,7 +2,8 @@
 
 Every look costs an API call, and every second between the job's end and the next look is lost. So the pause grows with
 the age of the wait: a job that took a minute is noticed within seconds, one that took hours within a minute, and the
-looks at it grow only with the logarithm of its length until the longest pause is reached.
+looks at it grow only with the logarithm of its length until the longest pause is reached. The pauses themselves:
+``schedule.py``.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeAlias
+from itertools import count
+from typing import Final, TypeAlias, TypeVar
 
-from airflow_provider_sfbulk.client.arguments import seconds
 from airflow_provider_sfbulk.client.effects import Aside, Flow, Now, Sleep
 from airflow_provider_sfbulk.client.errors import (
     JobFailedError,
@@ -22,63 +22,30 @@ from airflow_provider_sfbulk.client.errors import (
     LoginError,
     NotFoundError,
     ProtocolError,
-    RequestLimitError,
     RequestRefusedError,
     SfBulkError,
+    StoppedError,
     TransientError,
 )
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
-from airflow_provider_sfbulk.client.protocol.retry import retry_after_of
 from airflow_provider_sfbulk.client.replies.safe_text import fit, guarded
 from airflow_provider_sfbulk.client.waiting.jobs import WatchedJobs
+from airflow_provider_sfbulk.client.waiting.schedule import (
+    BLIND_SECONDS,
+    DEFAULT_SCHEDULE,
+    JITTER,
+    POLL_TRIES,
+    REFUSALS,
+    UNCHANGED_AT_ONCE,
+    Schedule,
+    next_pause,
+)
 
-LIMIT_PAUSE_SECONDS: Final = 15 * 60.0
-"""Pause after the day's API calls are used up: looking more often cannot help, and takes calls from others."""
-
-BLIND_SECONDS: Final = 24 * 60 * 60.0
-"""A wait without an end of its own gives up after so long without one good look: even used-up allowances of the rolling
-24 hours are back by then."""
-
-UNCHANGED_AT_ONCE: Final = 3
-"""Jobs found in the same state as before that end a look."""
-
-REFUSALS: Final = 6
-"""Looks in a row that are refused, each after a longer pause, before the wait ends with the refusal."""
-
-POLL_TRIES: Final = 5
-"""The same where the job is read once, and not waited for."""
-
+T = TypeVar("T")
 OnPoll: TypeAlias = Callable[[Sequence[JobInfo]], None]
 
 _CODE: Final = re.compile(r"(?:InvalidBatch\s*:\s*Failed to process query\s*:\s*)?([A-Z][A-Za-z_]{4,60})\s*:")
-_JITTER: Final = 0.1
 _SHOWN: Final = 5
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """The pauses between polling.
-
-    :param first: seconds before the second look, and the shortest pause; a timedelta is taken, too
-    :param growth: each pause is this share of the wait's age
-    :param longest: seconds of the longest pause; a timedelta is taken, too
-    :raises SourceError: one is no length of time
-    """
-
-    first: float = 1.0
-    growth: float = 0.2
-    longest: float = 60.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "first", seconds()("first", self.first))
-        object.__setattr__(self, "longest", seconds()("longest", self.longest))
-
-    def pause(self, age: float) -> float:
-        """Give the seconds to pause after a wait of ``age`` seconds."""
-        return min(self.longest, max(self.first, age * self.growth))
-
-
-DEFAULT_SCHEDULE: Final = Schedule()
 
 
 def wait_until_final(
@@ -92,9 +59,6 @@ def wait_until_final(
 ) -> Flow[list[JobInfo]]:
     """Read jobs until all are final. Whether they ended well is for the caller to say.
 
-    A look that fails for a passing reason is no reason to give a running job up: the pauses get longer, and the wait
-    goes on until its end.
-
     :param timeout: seconds; None for no end
     :param on_progress: is given each job as it is read, also unchanged ones
     :param on_poll: is given the jobs of each look
@@ -105,24 +69,50 @@ def wait_until_final(
     :raises LoginError: the login is refused, or several looks in a row
     """
     polling = _Polling(jobs, job_ids, on_progress, on_poll)
+    return keep_looking(polling.look, schedule=schedule, timeout=timeout, timed_out=polling.timed_out)
+
+
+def keep_looking(
+    look: Callable[[], Flow[T | None]],
+    *,
+    schedule: Schedule,
+    timeout: float | None,
+    timed_out: Callable[[float], JobTimeoutError],
+) -> Flow[T]:
+    """Look until there is a result: the loop of every wait.
+
+    A look that fails for a passing reason is no reason to give a running job up: the pauses get longer, and the wait
+    goes on until its end.
+
+    :param look: gives the result, or None to be called again
+    :param timeout: seconds; None for no end
+    :param timed_out: gives the error of a wait that ended after so many seconds
+    :raises JobTimeoutError: the wait ended; the jobs go on
+    :raises TransientError: no good look for ``BLIND_SECONDS``
+    """
     start: float = yield Now()
-    last_good = start
+    last_good, troubles = start, 0
     while True:
-        trouble = yield from polling.look()
-        if polling.are_final:
-            return polling.infos
+        trouble: SfBulkError | None = None
+        try:
+            found = yield from look()
+            if found is not None:
+                return found
+        except SfBulkError as error:
+            if not may_pass(error, troubles + 1):
+                raise
+            trouble = error
         now: float = yield Now()
-        if trouble is None:
-            last_good = now
-        elif now - last_good >= BLIND_SECONDS:
+        last_good, troubles = (now, 0) if trouble is None else (last_good, troubles + 1)
+        if trouble is not None and now - last_good >= BLIND_SECONDS:
             raise trouble
         if timeout is not None and now - start >= timeout:
-            raise _timed_out(polling.order, polling.found, timeout) from trouble
-        pause = next_pause(schedule, now - start, trouble, polling.troubles)
+            raise timed_out(timeout) from trouble
+        pause = next_pause(schedule, now - start, trouble, troubles)
         if timeout is not None and now + pause > start + timeout:
             yield Sleep(start + timeout - now)  # to the end itself: jitter would make a row of short last looks of it
         else:
-            yield Sleep(pause, jitter=_JITTER)
+            yield Sleep(pause, jitter=JITTER)
 
 
 def poll_briefly(
@@ -134,21 +124,32 @@ def poll_briefly(
     :return: the jobs in the order of ``job_ids``, if all are final; else None
     """
     polling = _Polling(jobs, job_ids, None, on_poll)
+    troubles = 0
     for pause in pauses:
         yield Sleep(pause)
-        yield from polling.look()
-        if polling.are_final:
-            return polling.infos
+        try:
+            found = yield from polling.look()
+            if found is not None:
+                return found
+            troubles = 0
+        except SfBulkError as error:
+            troubles += 1
+            if not may_pass(error, troubles):
+                raise
     return None
 
 
 def poll_once(jobs: WatchedJobs, job_ids: Iterable[str], *, on_poll: OnPoll | None = None) -> Flow[list[JobInfo]]:
     """Look at all jobs once, now; again after a few seconds when that fails for a passing reason."""
     polling = _Polling(jobs, job_ids, None, on_poll)
-    while (trouble := (yield from polling.look())) is not None:
-        if polling.troubles == POLL_TRIES:
-            raise trouble
-        yield Sleep(2.0**polling.troubles, jitter=_JITTER)
+    for attempt in count(1):
+        try:
+            yield from polling.look()
+            break
+        except SfBulkError as error:
+            if not may_pass(error, attempt) or attempt == POLL_TRIES:
+                raise
+            yield Sleep(2.0**attempt, jitter=JITTER)
     return polling.infos
 
 
@@ -166,43 +167,40 @@ class _Polling:
         on_progress: Callable[[JobInfo], None] | None,
         on_poll: OnPoll | None,
     ) -> None:
-        self.order = list(dict.fromkeys(job_ids))
-        self.found: dict[str, JobInfo] = {}
-        self.troubles = 0
-        """Looks that failed in a row."""
+        self._order = list(dict.fromkeys(job_ids))
+        self._found: dict[str, JobInfo] = {}
         self._jobs = jobs
         self._on_progress = on_progress
-        self._on_look = on_poll
-        self._running = deque(self.order)
-
-    @property
-    def are_final(self) -> bool:
-        """Whether every job has ended."""
-        return not self._running
+        self._on_poll = on_poll
+        self._running = deque(self._order)
 
     @property
     def infos(self) -> list[JobInfo]:
         """The jobs as last read."""
-        return [self.found[job_id] for job_id in self.order]
+        return [self._found[job_id] for job_id in self._order]
 
-    def look(self) -> Flow[SfBulkError | None]:
+    def look(self) -> Flow[list[JobInfo] | None]:
         """Look once.
 
-        :return: what the look failed with, when it may pass
+        :return: the jobs, when all are final
         """
         seen: list[JobInfo] = []
-        trouble: SfBulkError | None = None
+        try:
+            yield from self._look(seen)
+        except StoppedError:
+            raise
+        except SfBulkError:
+            self._report(seen)
+            raise
+        self._report(seen)
+        return None if self._running else self.infos
+
+    def _look(self, seen: list[JobInfo]) -> Flow[None]:
         unchanged = 0
         for job_id in list(self._running):
-            before = self.found.get(job_id)
-            try:
-                job = yield from self._jobs.get_once(job_id)
-            except SfBulkError as error:
-                if not may_pass(error, self.troubles + 1):
-                    raise
-                trouble = error
-                break
-            self.found[job_id] = job
+            before = self._found.get(job_id)
+            job = yield from self._jobs.get_once(job_id)
+            self._found[job_id] = job
             seen.append(job)
             if job.is_final:
                 self._running.popleft()
@@ -211,12 +209,22 @@ class _Polling:
                 unchanged += before is not None and before.state is job.state
             if self._on_progress is not None:
                 yield Aside(partial(self._on_progress, job))
-            if unchanged >= UNCHANGED_AT_ONCE and len(self.found) == len(self.order):
+            if unchanged >= UNCHANGED_AT_ONCE and len(self._found) == len(self._order):
                 break
-        self.troubles = 0 if trouble is None else self.troubles + 1
-        if seen and self._on_look is not None:
-            self._on_look(seen)
-        return trouble
+
+    def _report(self, seen: list[JobInfo]) -> None:
+        if seen and self._on_poll is not None:
+            self._on_poll(seen)
+
+    def timed_out(self, timeout: float) -> JobTimeoutError:
+        """Give the error of a wait that ended after ``timeout`` seconds."""
+        waiting = [job_id for job_id in self._order if job_id in self._running]
+        states = {job_id: str(job.state) for job_id, job in self._found.items()}
+        shown = ", ".join(f"{job_id} ({states.get(job_id, 'unread')})" for job_id in waiting[:_SHOWN])
+        more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
+        return JobTimeoutError(
+            f"waited {timeout:g} s; still running at Salesforce, and going on there: {shown}{more}", job_id=waiting[0]
+        )
 
 
 def may_pass(error: SfBulkError, times: int) -> bool:
@@ -273,27 +281,3 @@ def check_all_complete(jobs: Sequence[JobInfo]) -> None:
         if len(jobs) > 1:
             error.args = (fit(f"{len(failed)} of {len(jobs)} jobs did not complete: {error}"),)
         raise
-
-
-def next_pause(schedule: Schedule, age: float, trouble: SfBulkError | None, troubles: int) -> float:
-    """Give the seconds until the next look.
-
-    :param age: of the wait, in seconds
-    :param trouble: what the last look failed with
-    :param troubles: looks that failed in a row
-    """
-    pause = schedule.pause(age)
-    if trouble is None:
-        return pause
-    if isinstance(trouble, RequestLimitError) and trouble.daily:
-        return max(pause, LIMIT_PAUSE_SECONDS)
-    return min(max(pause * 2.0 ** min(troubles, 10), retry_after_of(trouble)), max(schedule.longest, 120.0))
-
-
-def _timed_out(order: list[str], found: dict[str, JobInfo], timeout: float) -> JobTimeoutError:
-    waiting = [job_id for job_id in order if job_id not in found or not found[job_id].is_final]
-    shown = ", ".join(f"{each} ({found[each].state if each in found else 'unread'})" for each in waiting[:_SHOWN])
-    more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
-    return JobTimeoutError(
-        f"waited {timeout:g} s; still running at Salesforce, and going on there: {shown}{more}", job_id=waiting[0]
-    )

@@ -16,7 +16,7 @@ from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.auth.soap_login import REPLY_BYTES
 from airflow_provider_sfbulk.client.effects import Reply, Send, Sleep, Token
 from airflow_provider_sfbulk.client.settings import AuthFlow, Settings
-from airflow_provider_sfbulk.client.waiting.wait import Schedule
+from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
 
 PASSWORD, SECURITY_TOKEN = 'pä&s<s>"1', "SEC7RITYt0ken"

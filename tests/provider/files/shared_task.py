@@ -137,7 +137,7 @@ class Worker:
 
 
 if __name__ == "__main__":
-    base.FIRST_POLLS = (0.0, 0.05, 0.05, 0.1, 0.2)  # type: ignore[assignment, misc]
+    base.FIRST_POLLS = (0.0, 0.05, 0.05, 0.1, 0.2)  # type: ignore[attr-defined, misc, assignment]
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints goes to the errors
     for line in sys.stdin:

@@ -316,7 +316,7 @@ def test_one_that_is_cancelled_again_and_again_leaves_no_client(org: LocalOrg) -
 @pytest.fixture
 def quick_troubles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look again at once after trouble."""
-    monkeypatch.setattr(polls, "_TROUBLE_SECONDS", 0.01)
+    monkeypatch.setattr(polls, "TROUBLE_SECONDS", 0.01)
 
 
 # --- trouble ----------------------------------------------------------------------------------------------------------

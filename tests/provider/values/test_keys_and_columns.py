@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.waiting.wait import Schedule
+from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
