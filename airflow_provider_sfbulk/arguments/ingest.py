@@ -45,7 +45,7 @@ from airflow_provider_sfbulk.client.models import (
     Operation,
     SourceFormat,
 )
-from airflow_provider_sfbulk.files.paths import is_path, text_of
+from airflow_provider_sfbulk.files.paths import is_path, path_text
 
 SourceFormatName: TypeAlias = Literal["csv", "csv.gz", "csv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"]
 DelimiterName: TypeAlias = Literal["BACKQUOTE", "CARET", "COMMA", "PIPE", "SEMICOLON", "TAB"]
@@ -74,7 +74,7 @@ def source(name: str, value: Any) -> Any:
     elif isinstance(value, list):
         for number, each in enumerate(value, 1):
             _check_path(f"{name}, item {number},", each)
-        if len(written := {text_of(each) for each in value}) < len(value):
+        if len(written := {path_text(each) for each in value}) < len(value):
             again = len(value) - len(written)
             raise SourceError(f"{name}: {again} of its {len(value)} paths are named twice, and would be loaded twice")
     elif is_path(value):
@@ -123,7 +123,7 @@ def _is_cell(value: Any) -> bool:
 
 
 def _check_path(name: str, value: Any) -> None:
-    text_of_it = text_of(value)
+    text_of_it = path_text(value)
     if text_of_it.strip() in ("", "None"):
         raise SourceError(
             f"{name} is {'an empty text' if not text_of_it.strip() else 'the text None'}: if it comes from a task before, "
@@ -186,7 +186,7 @@ def _has_columns(it: Any) -> bool:
         return not it.source_format.startswith("jsonl")
     paths = it.source if isinstance(it.source, list) else [it.source]
     own = tuple(f".{each}" for each in SourceFormat if not each.startswith("jsonl"))
-    return any(is_path(each) and text_of(each).casefold().endswith(own) for each in paths)
+    return any(is_path(each) and path_text(each).casefold().endswith(own) for each in paths)
 
 
 _CLASHES: Final[Sequence[Clash]] = (

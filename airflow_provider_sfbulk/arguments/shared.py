@@ -12,8 +12,8 @@ from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding, check_id
 from airflow_provider_sfbulk.client.protocol.reserve import ApiReserve
-from airflow_provider_sfbulk.client.settings import read_version
-from airflow_provider_sfbulk.files.paths import is_path, text_of
+from airflow_provider_sfbulk.client.settings import checked_version
+from airflow_provider_sfbulk.files.paths import is_path, path_text
 
 APIS: Final = ("2.0", "1.0")
 """Versions of the Bulk API that a task may use; the first is the default."""
@@ -29,7 +29,7 @@ def version(name: str, value: Any) -> str:
     """Check a version of the API, as ``66.0``."""
     if isinstance(value, bool):
         raise SourceError(f"{name} must be like '66.0', not {value}")
-    return read_version(value)
+    return checked_version(value)
 
 
 def job_id(name: str, value: Any) -> str:
@@ -49,7 +49,7 @@ def path(name: str, value: Any) -> Any:
     """Check a path of any kind."""
     if not is_path(value):
         raise SourceError(f"{name} must be a path (a text, Path, ObjectStoragePath or UPath), not {shown(value)}")
-    if not text_of(value).strip():
+    if not path_text(value).strip():
         raise SourceError(f"{name} is an empty text: was its template rendered from something empty?")
     if isinstance(value, str) and is_no_path(value):
         raise SourceError(f"{name} is a text of {len(value)} characters that is no path")

@@ -18,7 +18,7 @@ from airflow.sdk import BaseOperator
 from airflow_provider_sfbulk.arguments.templates import is_reference
 from airflow_provider_sfbulk.client.arguments import Check, meant
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.files.paths import is_path, text_of
+from airflow_provider_sfbulk.files.paths import is_path, path_text
 
 MARKS: Final = ("{{", "{%", "{#")
 """What begins a template in a text."""
@@ -98,7 +98,7 @@ def waits_for_rendering(value: Any, ends: Sequence[str] = ()) -> bool:
         return any(mark in value for mark in MARKS) or (bool(ends) and value.endswith(tuple(ends)))
     if isinstance(value, (list, tuple)):
         return any(waits_for_rendering(each) for each in value)
-    return waits_for_rendering(text_of(value)) if is_path(value) else is_reference(value)
+    return waits_for_rendering(path_text(value)) if is_path(value) else is_reference(value)
 
 
 def check_known(operator_class: type, given: Iterable[str]) -> None:

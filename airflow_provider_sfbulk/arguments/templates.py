@@ -23,7 +23,7 @@ from airflow.sdk import BaseOperator, ObjectStoragePath
 from airflow_provider_sfbulk.arguments.hidden import HiddenTemplate, HiddenValue
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.soql import soql_literal
-from airflow_provider_sfbulk.files.paths import is_path, rendered, text_of
+from airflow_provider_sfbulk.files.paths import is_path, path_text, rendered
 
 if TYPE_CHECKING:
     import jinja2
@@ -97,7 +97,7 @@ class _Rendering:
         if isinstance(value, ObjectStoragePath):
             return self._operator.render_template(value, self._context, self._strict, self._seen)
         if is_path(value):
-            return rendered(value, new) if (new := self._text(text_of(value), ends=(), typed=False)) else value
+            return rendered(value, new) if (new := self._text(path_text(value), ends=(), typed=False)) else value
         if isinstance(value, dict):
             return {key: self._value(each, ends=ends, typed=typed) for key, each in value.items()}
         if type(value) in (list, tuple, set, frozenset):

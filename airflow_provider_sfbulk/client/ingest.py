@@ -13,15 +13,15 @@ from airflow_provider_sfbulk.client.check.report import CheckReport
 from airflow_provider_sfbulk.client.csv.dialect import Dialect, dialect_of
 from airflow_provider_sfbulk.client.effects import Body, Flow
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.faces.bulk_result import AsyncBulkResult, BulkResult, read_results
+from airflow_provider_sfbulk.client.faces.bulk_result import AsyncBulkResult, BulkResult, read_result_file
 from airflow_provider_sfbulk.client.faces.caller import AsyncCaller, Caller
 from airflow_provider_sfbulk.client.faces.declare import Asynchronous, Blocking, Give, Stream, call, stream, whole
 from airflow_provider_sfbulk.client.faces.given import (
     bytes_of,
     file_body,
     is_csv_file,
-    is_path,
     is_text,
+    names_a_file,
     stream_of,
     threaded,
 )
@@ -30,7 +30,7 @@ from airflow_provider_sfbulk.client.faces.options import JobOptions, RuleOptions
 from airflow_provider_sfbulk.client.load import fill as ingest
 from airflow_provider_sfbulk.client.load.rounds import PartLimits
 from airflow_provider_sfbulk.client.models import JobInfo, LineEnding, Operation, ResultKind
-from airflow_provider_sfbulk.client.parts.fit import fit
+from airflow_provider_sfbulk.client.parts.fit import fit_to_object
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, split
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.org import describe
@@ -81,9 +81,9 @@ class IngestMethods(JobMethods):
             yield from self._ingest.upload(job_id, data.body)
         elif isinstance(data, Body):
             yield from self._ingest.upload(job_id, data)
-        elif is_path(data) and is_csv_file(data):
+        elif names_a_file(data) and is_csv_file(data):
             yield from self._ingest.upload(job_id, file_body(data))
-        elif is_text(data) and not is_path(data):
+        elif is_text(data) and not names_a_file(data):
             yield from self._ingest.upload(job_id, Body.of(bytes_of(data), CONTENT_TYPE))
         else:
             yield from self._upload_records(job_id, data)
@@ -141,7 +141,7 @@ class IngestMethods(JobMethods):
 
     def _results(self, job_id: str, kind: ResultKind) -> Stream[dict[str, str]]:
         job: JobInfo = yield self._ingest.get(job_id)
-        yield from read_results(self._ingest, job, kind)
+        yield from read_result_file(self._ingest, job, kind)
 
     @stream
     def serialize(
@@ -255,7 +255,7 @@ class IngestMethods(JobMethods):
 
         def streams() -> Iterator[RecordStream]:
             found = stream_of(self._given(records), checking.rules, source_format=source_format)
-            yield fit(found, described, checking.rules)
+            yield fit_to_object(found, described, checking.rules)
 
         return checking.read(streams())
 
@@ -301,7 +301,7 @@ def fitted_stream(
     :raises SourceError: when the records cannot be loaded as they are
     """
     found = stream_of(records, rules, source_format=source_format)
-    return fit(found, (yield from describe(sobject, api_version=client.api_version)), rules)
+    return fit_to_object(found, (yield from describe(sobject, api_version=client.api_version)), rules)
 
 
 def _check_cut(part_bytes: int, part_records: int) -> None:

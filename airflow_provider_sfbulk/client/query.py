@@ -10,12 +10,12 @@ from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.extract import pages as query
 from airflow_provider_sfbulk.client.faces.caller import AsyncCaller, Caller
 from airflow_provider_sfbulk.client.faces.declare import Asynchronous, Blocking, Give, Stream, call, stream, whole
-from airflow_provider_sfbulk.client.faces.job_calls import JobMethods, OnProgress, Timeout, seconds_of
-from airflow_provider_sfbulk.client.faces.options import Dialect
+from airflow_provider_sfbulk.client.faces.job_calls import JobMethods, OnProgress, Timeout, timeout_seconds
+from airflow_provider_sfbulk.client.faces.options import DialectOptions
 from airflow_provider_sfbulk.client.faces.query_result import PAGE_RECORDS, AsyncBulkQueryResult, BulkQueryResult
 from airflow_provider_sfbulk.client.models import JobInfo, QueryOperation
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
-from airflow_provider_sfbulk.client.results.spool import Spool
+from airflow_provider_sfbulk.client.results.spool import DownloadedRows
 from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
 from airflow_provider_sfbulk.client.waiting.wait import check_complete, wait_until_final
 
@@ -31,7 +31,9 @@ class QueryMethods(JobMethods):
         self._jobs = self._query = QueryCalls(client.api_version)
 
     @call
-    def create_job(self, /, soql: str, *, include_deleted: bool = False, **options: Unpack[Dialect]) -> Flow[JobInfo]:
+    def create_job(
+        self, /, soql: str, *, include_deleted: bool = False, **options: Unpack[DialectOptions]
+    ) -> Flow[JobInfo]:
         """Create a query job, which starts by itself.
 
         :param include_deleted: also deleted and archived records
@@ -61,7 +63,7 @@ class QueryMethods(JobMethods):
         job: JobInfo = yield self._query.get(job_id)
         pages: list[query.Page] = []
         while not pages or (locator is None and pages[-1].next_locator is not None):
-            spool = Spool(dialect_of(job))
+            spool = DownloadedRows(dialect_of(job))
             wanted = pages[-1].next_locator if pages else locator
             jobs = self._query.at(job.api_version)
             pages.append((yield query.next_page(jobs, job.id, spool, pages, wanted, max_records=max_records)))
@@ -80,7 +82,7 @@ class QueryMethods(JobMethods):
         on_progress: OnProgress | None = None,
         schedule: Schedule = DEFAULT_SCHEDULE,
         page_records: int = PAGE_RECORDS,
-        **options: Unpack[Dialect],
+        **options: Unpack[DialectOptions],
     ) -> Flow[Any]:
         """Run a query and wait for it; the rows stream from the result.
 
@@ -91,7 +93,7 @@ class QueryMethods(JobMethods):
         :raises JobFailedError: the job ended ``Failed`` or ``Aborted``
         """
         count()("page_records", page_records)
-        waiting = seconds_of(timeout)
+        waiting = timeout_seconds(timeout)
         operation = QueryOperation.QUERY_ALL if include_deleted else QueryOperation.QUERY
         made = yield from self._query.create(soql, operation=operation, **options)
         (job,) = yield from wait_until_final(

@@ -166,7 +166,7 @@ class Settings:
             **texts,
             "host": hosts.check_url(hosts.complete(texts.get("host", "")), allowed),
             "auth_flow": flow,
-            "api_version": read_version(texts.get("api_version", limits.DEFAULT_API_VERSION)),
+            "api_version": checked_version(texts.get("api_version", limits.DEFAULT_API_VERSION)),
             "allowed_hosts": allowed,
             "timeout": _seconds(given.get("timeout", TIMEOUT_SECONDS)),
         }
@@ -263,7 +263,7 @@ def _in_base64(text: str) -> Iterator[str]:
             yield from (core, safe, quote(core, safe=""))
 
 
-def read_version(value: object) -> str:
+def checked_version(value: object) -> str:
     """Bring ``"v66.0"``, ``"66"``, ``66`` or ``66.0`` into the form ``"66.0"``.
 
     :raises SourceError: when it is no version, or one without Bulk API 2.0

@@ -66,10 +66,10 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
 ) -> None:
     """Take what all commands have in common."""
-    context.obj = Session(conn_id, Screen(as_json=as_json))
+    context.obj = CommandRun(conn_id, Screen(as_json=as_json))
 
 
-class Session:
+class CommandRun:
     """One run of the command.
 
     :param conn_id: an Airflow connection, or None for the environment
@@ -121,7 +121,7 @@ def load(
     wait: Annotated[bool, typer.Option(help="Wait until Salesforce is done.")] = True,
 ) -> None:
     """Load a file. Nothing is remembered: a load that is started twice loads twice, unless it is an upsert."""
-    session: Session = context.obj
+    session: CommandRun = context.obj
     with session.client() as client, session.screen.progress(f"{operation} {sobject}") as show:
         rules: RuleOptions = {
             "column_mapping": _mapping(column),
@@ -182,7 +182,7 @@ def extract(
     timeout: Annotated[float | None, typer.Option(help="Seconds to wait; the job goes on after it.")] = None,
 ) -> None:
     """Run a query and write its rows. The file appears when all rows are in it."""
-    session: Session = context.obj
+    session: CommandRun = context.obj
     with session.client() as client, session.screen.progress("query") as show:
         wanted = FileFormat.CSV if output is None else FileFormat(file_format or _format_of(output))
         text = Path(soql[1:]).read_text(encoding="utf-8") if soql.startswith("@") else soql
@@ -214,7 +214,7 @@ def jobs(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, for --abort-left.")] = False,
 ) -> None:
     """Show jobs of the last seven days, or one of them."""
-    session: Session = context.obj
+    session: CommandRun = context.obj
     with session.client() as client:
         if abort_left:
             if job_id is not None or query or abort:
@@ -235,7 +235,7 @@ def describe(
     context: typer.Context, sobject: Annotated[str, typer.Argument(help="API name of the object, as Account.")]
 ) -> None:
     """List the fields of an object: what they are, and whether this user may write them."""
-    session: Session = context.obj
+    session: CommandRun = context.obj
     with session.client() as client:
         fields = client.describe(sobject)["fields"]
         session.screen.table(FIELD_FACTS, ({name: field.get(name) for name in FIELD_FACTS} for field in fields))
@@ -244,7 +244,7 @@ def describe(
 @app.command("login-test")
 def login_test(context: typer.Context) -> None:
     """Sign in, and show the org and the API calls left today."""
-    session: Session = context.obj
+    session: CommandRun = context.obj
     with session.client() as client:
         calls = client.limits().get("DailyApiRequests")
         session.screen.facts(
@@ -263,7 +263,7 @@ def explain(
     context: typer.Context, code: Annotated[str, typer.Argument(help="Of Salesforce or of this package, in any case.")]
 ) -> None:
     """Say what an error's code or class means, and what to do."""
-    session: Session = context.obj
+    session: CommandRun = context.obj
     found = explanations(code)
     if not found:
         session.screen.error(SourceError(f"{code:.60} is none of the codes and classes that this package knows"))

@@ -35,14 +35,14 @@ def callable_identity(function: Any) -> str:
         inner = inner.func
     name = getattr(inner, "__qualname__", type(inner).__name__)
     try:
-        told = _told(function)
+        told = _written_out(function)
     except RecursionError:
         told = ""
     digest = hashlib.sha256(told.encode("utf-8", "backslashreplace"))
     return f"<callable {name} {digest.hexdigest()[:32]}>"
 
 
-def _told(value: Any, *, in_object: bool = False) -> str:
+def _written_out(value: Any, *, in_object: bool = False) -> str:
     """Write what a value is made of. Never shown: only its digest is."""
     if isinstance(value, Enum):
         return f"{_name(type(value))}.{value.name}"
@@ -71,7 +71,7 @@ def _made_of(value: Any, in_object: bool) -> str:
         case list() | tuple():
             told = _all(value, in_object)
         case set() | frozenset():
-            told = f"{{{','.join(sorted(_told(each, in_object=in_object) for each in value))}}}"
+            told = f"{{{','.join(sorted(_written_out(each, in_object=in_object) for each in value))}}}"
         case _ if in_object:
             told = _name(type(value))
         case _:
@@ -108,7 +108,7 @@ def _slots(kind: type) -> Iterable[str]:
 
 
 def _all(values: Iterable[Any], in_object: bool) -> str:
-    return f"({','.join(_told(each, in_object=in_object) for each in values)})"
+    return f"({','.join(_written_out(each, in_object=in_object) for each in values)})"
 
 
 def _name(value: Any) -> str:

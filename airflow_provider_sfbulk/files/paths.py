@@ -55,7 +55,7 @@ def is_path(value: object) -> bool:
     return isinstance(value, _KINDS)
 
 
-def text_of(path: AnyPath) -> str:
+def path_text(path: AnyPath) -> str:
     """Write a path as text, as it was given."""
     if isinstance(path, str):
         return path
@@ -146,7 +146,7 @@ def locate(path: AnyPath, *, conn_id: str | None = None, argument: str = "source
     if isinstance(path, UPath) and str(path.protocol) not in LOCAL:
         found = _of_object(path, argument)
     else:
-        found = _of_text(text_of(path), argument)
+        found = _of_text(path_text(path), argument)
     if conn_id and found.conn_id and conn_id != found.conn_id:
         raise SourceError(
             f"{argument}: the URI {found.uri} names the connection {found.conn_id}, and the connection beside it is "

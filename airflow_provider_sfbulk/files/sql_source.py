@@ -82,7 +82,7 @@ class SqlQuery:
 
     def identity(self) -> str:
         """Tell this query from another, alike in every process and without its text or a parameter's value."""
-        digest = hashlib.sha256(repr((self.statement, _told(self.parameters))).encode("utf-8", "backslashreplace"))
+        digest = hashlib.sha256(repr((self.statement, _stable(self.parameters))).encode("utf-8", "backslashreplace"))
         return f"<sql of {self.conn_id} {digest.hexdigest()}>"
 
     def hook(self) -> DbApiHook:
@@ -115,11 +115,11 @@ class SqlQuery:
         :raises SourceError: when it cannot be run or gives no rows, as :func:`from_tuples`, and while reading
         """
         hook = self.hook()
-        with self._told_without_values("connecting"):
+        with self._without_values("connecting"):
             connection = hook.get_conn()
         opened = [connection]
         try:
-            with self._told_without_values("running the statement"):
+            with self._without_values("running the statement"):
                 if hook.supports_autocommit:
                     hook.set_autocommit(connection, False)  # a named cursor lives in a transaction
                 cursor = open_cursor(connection)
@@ -139,7 +139,7 @@ class SqlQuery:
     def _fetch(self, cursor: Any, size: int) -> Sequence[Sequence[Any]]:
         if cursor.description is None and not _is_named(cursor):
             raise SourceError(f"{self.name}: the statement gives no rows; sql is one SELECT")
-        with self._told_without_values("reading the rows"):
+        with self._without_values("reading the rows"):
             rows: Sequence[Sequence[Any]] = cursor.fetchmany(size)
         if rows and isinstance(rows[0], Mapping):
             raise SourceError(f"{self.name}: rows come as mappings; set the connection to the driver's usual cursor")
@@ -152,7 +152,7 @@ class SqlQuery:
         return columns
 
     @contextmanager
-    def _told_without_values(self, doing: str) -> Iterator[None]:
+    def _without_values(self, doing: str) -> Iterator[None]:
         try:
             yield
         except (AirflowException, SfBulkError):
@@ -192,15 +192,16 @@ def _is_named(cursor: Any) -> bool:
     return getattr(cursor, "name", None) == _CURSOR_NAME
 
 
-def _told(parameters: Any) -> Any:
+def _stable(parameters: Any) -> Any:
     """Give parameters a form whose ``repr`` is the same in every process."""
     match parameters:
         case Mapping():
             return [
-                (_told(key), _told(value)) for key, value in sorted(parameters.items(), key=lambda each: str(each[0]))
+                (_stable(key), _stable(value))
+                for key, value in sorted(parameters.items(), key=lambda each: str(each[0]))
             ]
         case list() | tuple():
-            return [_told(value) for value in parameters]
+            return [_stable(value) for value in parameters]
         case set() | frozenset():
             return sorted(map(repr, parameters))
         case _:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_sfbulk.client import AsyncBulkClient, BulkClient
     from airflow_provider_sfbulk.client.auth.session import Session
-    from airflow_provider_sfbulk.client.faces.bulk_result import BulkQueryResult, BulkResult
+    from airflow_provider_sfbulk.client.faces.bulk_result import BulkResult
+    from airflow_provider_sfbulk.client.faces.query_result import BulkQueryResult
     from airflow_provider_sfbulk.client.http.aio import AsyncDriver
 
 

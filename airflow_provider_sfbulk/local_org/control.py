@@ -10,8 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from airflow_provider_sfbulk.local_org.bulk2 import ingest_work, query_work
-from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry
-from airflow_provider_sfbulk.local_org.bulk2.jobs import Kind as JobKind
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, JobKind
 from airflow_provider_sfbulk.local_org.core import Core
 from airflow_provider_sfbulk.local_org.data.values import RowError
 from airflow_provider_sfbulk.local_org.faults import kinds as fault_kinds
@@ -20,10 +19,10 @@ from airflow_provider_sfbulk.local_org.faults.kinds import AskedFault, Kind
 from airflow_provider_sfbulk.local_org.faults.rules import Condition
 from airflow_provider_sfbulk.local_org.faults.troubles import Where
 from airflow_provider_sfbulk.local_org.http import routes
-from airflow_provider_sfbulk.local_org.state import State
+from airflow_provider_sfbulk.local_org.state import OrgState
 
 
-class Control(State):
+class Control(OrgState):
     """The levers of an org. Every public method is also ``POST /local-org/<name>`` with its arguments as JSON."""
 
     # --- sessions ---

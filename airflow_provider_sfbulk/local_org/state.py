@@ -26,7 +26,7 @@ from airflow_provider_sfbulk.local_org.rest.saving import save_records
 _STAMPS = ("CreatedDate", "LastModifiedDate", "SystemModstamp", "CreatedById", "LastModifiedById")
 
 
-class State(ABC):
+class OrgState(ABC):
     """What the org holds, as a test sets it up."""
 
     @property

@@ -13,7 +13,7 @@ from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
 from airflow_provider_sfbulk.client.bulk1.query import ByFiles
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
-from airflow_provider_sfbulk.client.extract.query_job import MakePage, Retype, fetch, fetch_by
+from airflow_provider_sfbulk.client.extract.query_job import MakePage, Retype, fetch_pages, fetch_with
 from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.results.downloads import RowsPage, too_many
@@ -72,8 +72,8 @@ class PageReader:
         """Fetch all pages."""
         if self.is_classic:
             reader = ByFiles(Bulk1Calls(job.api_version or self.api_version), job.id, at_once=self.at_once)
-            return fetch_by(reader, job, make_page, typed=typed, ledger=ledger, retype=retype, fixed=fixed)
-        return fetch(
+            return fetch_with(reader, job, make_page, typed=typed, ledger=ledger, retype=retype, fixed=fixed)
+        return fetch_pages(
             QueryCalls(self.api_version),
             job,
             make_page,

@@ -313,7 +313,7 @@ class BulkIngestOperator(BulkJobOperator):
         if not self.wait_for_completion:
             ledger.finish(job_ids)
             load.forget_parts()
-            self._tell(run, job_ids)
+            self._add_to_events(run, job_ids)
             return job_ids
         return self._finish(run, load, rounds, self._wait(run, job_ids))
 
@@ -329,7 +329,7 @@ class BulkIngestOperator(BulkJobOperator):
         load.show(load.rounds())
         load.forget_parts()
         run.reporter.found_before(result)
-        self._tell(run, result)
+        self._add_to_events(run, result)
         return result
 
     @fails_for_good
@@ -354,7 +354,7 @@ class BulkIngestOperator(BulkJobOperator):
         while (summary := load.settle(rounds, infos)) is None:
             rounds = load.rounds()
             infos = self._wait(run, load.show(rounds))
-        self._tell(run, summary)
+        self._add_to_events(run, summary)
         return summary
 
     def _check(self, context: Context) -> dict[str, Any]:
@@ -402,7 +402,7 @@ class BulkIngestOperator(BulkJobOperator):
         result: dict[str, Any] | list[str] = load.finish_empty() if self.wait_for_completion else []
         if not self.wait_for_completion:
             run.ledger.finish([])
-        self._tell(run, result)
+        self._add_to_events(run, result)
         return result
 
     def _allow_empty(self, empty: EmptyInputError) -> None:
@@ -414,7 +414,7 @@ class BulkIngestOperator(BulkJobOperator):
             raise AirflowSkipException(f"{empty}; on_empty='skip'") from empty
         self.log.info("%s; on_empty='success'", empty)
 
-    def _tell(self, run: TaskRun, result: dict[str, Any] | list[str]) -> None:
+    def _add_to_events(self, run: TaskRun, result: dict[str, Any] | list[str]) -> None:
         self.extend_events(run, load_event(result, sobject=self.sobject, operation=self.operation))
 
     def _targets(self) -> list[Target]:
@@ -437,9 +437,9 @@ class BulkIngestOperator(BulkJobOperator):
         return open_task_folder(self.results_path, ti, conn_id=self.results_conn_id, argument="results_path")
 
     def _load(self, run: TaskRun, source: LoadInput) -> Load:
-        from airflow_provider_sfbulk.operators.load import Load, LoadOptions
+        from airflow_provider_sfbulk.operators.load import Load, LoadArguments
 
-        return Load(run, LoadOptions.of(self), source, results=lambda: self.results_folder(run.ti))
+        return Load(run, LoadArguments.of(self), source, results=lambda: self.results_folder(run.ti))
 
     @property
     def _subject(self) -> dict[str, str]:

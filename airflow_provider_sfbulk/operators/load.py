@@ -31,7 +31,7 @@ from airflow_provider_sfbulk.client.parts.split import Part
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.waiting.wait import poll_once
-from airflow_provider_sfbulk.files.paths import text_of
+from airflow_provider_sfbulk.files.paths import path_text
 from airflow_provider_sfbulk.files.report import Report, ReportFiles
 from airflow_provider_sfbulk.files.room import check_room
 from airflow_provider_sfbulk.files.staging import Staging
@@ -60,7 +60,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoadOptions:
+class LoadArguments:
     """The arguments of ``BulkIngestOperator`` that a load goes by, under their names."""
 
     sobject: str
@@ -100,7 +100,7 @@ class Load:
     def __init__(
         self,
         run: TaskRun,
-        options: LoadOptions,
+        options: LoadArguments,
         source: LoadInput,
         *,
         results: Callable[[], TaskFolder | None],
@@ -315,7 +315,9 @@ class Load:
         address, read = self._client.instance_url, self._input.paths
         # How many of the records are of which path is not known.
         records = total if len(read) == 1 else None
-        inputs = [file_place(text_of(each), columns=[(name, None) for name in names], records=records) for each in read]
+        inputs = [
+            file_place(path_text(each), columns=[(name, None) for name in names], records=records) for each in read
+        ]
         saved = object_place(
             address,
             self._options.sobject,

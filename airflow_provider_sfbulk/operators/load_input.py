@@ -10,12 +10,12 @@ from airflow_provider_sfbulk.arguments.hidden import HiddenValue
 from airflow_provider_sfbulk.client.bulk1.commas import with_commas
 from airflow_provider_sfbulk.client.errors import EmptyInputError, LedgerError, SourceError
 from airflow_provider_sfbulk.client.load.rounds import PartLimits
-from airflow_provider_sfbulk.client.parts.fit import fit
+from airflow_provider_sfbulk.client.parts.fit import fit_to_object
 from airflow_provider_sfbulk.client.parts.split import Part, split
 from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules, from_file, from_source
 from airflow_provider_sfbulk.files.apart import Target, check_apart, check_files_apart
 from airflow_provider_sfbulk.files.callable_identity import callable_identity
-from airflow_provider_sfbulk.files.paths import AnyPath, is_path, text_of
+from airflow_provider_sfbulk.files.paths import AnyPath, is_path, path_text
 from airflow_provider_sfbulk.files.sql_source import SqlQuery
 from airflow_provider_sfbulk.files.storage import SourceFile, find_sources, named_source
 
@@ -88,7 +88,7 @@ class LoadInput:
         type and number. What these give is compared part by part, where it is read again at all.
         """
         if self._is_files:
-            texts = [text_of(path) for path in self.paths]
+            texts = [path_text(path) for path in self.paths]
             return texts[0] if len(texts) == 1 else texts
         if isinstance(self._source, HiddenValue):
             return str(self._source)
@@ -125,7 +125,7 @@ class LoadInput:
         first: tuple[str, ...] = ()
         with closing(self._opened(rules)) as streams:
             for stream in streams:
-                fitted = fit(stream, describe, rules)
+                fitted = fit_to_object(stream, describe, rules)
                 first = self.columns = first or fitted.columns
                 self._check_columns(stream.name, fitted.columns, first)
                 yield with_commas(fitted) if self._commas else fitted

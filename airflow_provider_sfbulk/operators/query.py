@@ -33,7 +33,7 @@ from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange,
 from airflow_provider_sfbulk.client.soql import bind
 from airflow_provider_sfbulk.client.waiting.schedule import POLL_INTERVAL_SECONDS
 from airflow_provider_sfbulk.client.waiting.wait import check_complete
-from airflow_provider_sfbulk.files.paths import AnyPath, text_of
+from airflow_provider_sfbulk.files.paths import AnyPath, path_text
 from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
@@ -460,7 +460,7 @@ class BulkQueryOperator(BulkJobOperator):
                 info,
                 folder,
                 generation=generation,
-                named=[text_of(self.output_path), self.output_conn_id],
+                named=[path_text(self.output_path), self.output_conn_id],
                 file_format=FileFormat(self.output_format),
                 spreadsheet_safe=self.spreadsheet_safe,
                 on_schema_change=OnSchemaChange(self.on_schema_change),
@@ -532,7 +532,7 @@ class BulkQueryOperator(BulkJobOperator):
         if extract is not None and self.output_path is not None:
             length, files = extract.length, len(extract.files)
             outputs = [
-                file_place(text_of(self.output_path), columns=types, records=records, length=length, files=files)
+                file_place(path_text(self.output_path), columns=types, records=records, length=length, files=files)
             ]
         address = run.client.instance_url
         read = object_place(address, str(info.object), columns=types, records=records)

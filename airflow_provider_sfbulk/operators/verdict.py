@@ -150,15 +150,17 @@ def check_failed_records(
     :param advice: where they are, and what to do
     :raises FailedRecordsError: naming the jobs, how many and which codes; never a record's contents
     """
-    told = f"{_told(jobs, failed=failed, allowed=allowed, total=total, codes=codes)} {advice}"
+    report = f"{_report(jobs, failed=failed, allowed=allowed, total=total, codes=codes)} {advice}"
     if allowed is None or failed <= (allowed * total if isinstance(allowed, float) else allowed):
         if failed:
-            log.warning("%s", told)
+            log.warning("%s", report)
         return
-    raise FailedRecordsError(told, job_id=next((job.id for job in jobs if job.failed), jobs[0].id))
+    raise FailedRecordsError(report, job_id=next((job.id for job in jobs if job.failed), jobs[0].id))
 
 
-def _told(jobs: Sequence[JobInfo], *, failed: int, allowed: float | None, total: int, codes: Mapping[str, int]) -> str:
+def _report(
+    jobs: Sequence[JobInfo], *, failed: int, allowed: float | None, total: int, codes: Mapping[str, int]
+) -> str:
     # The counters of a job that did not complete may lag behind its files: then any of the jobs may hold the failures.
     with_failures = [job for job in jobs if job.failed] or list(jobs)
     sums: dict[str, tuple[int, int]] = {}  # by job: the batches of one of Bulk API 1.0 come one by one
@@ -170,9 +172,9 @@ def _told(jobs: Sequence[JobInfo], *, failed: int, allowed: float | None, total:
         for job_id, (bad, all_) in list(sums.items())[:NAMED_JOBS]
     )
     more = f" and {len(sums) - NAMED_JOBS:,} more jobs" if len(sums) > NAMED_JOBS else ""
-    told = f" ({_by_code(codes)})" if codes else ""
+    codes_of = f" ({_by_code(codes)})" if codes else ""
     limit = "any number" if allowed is None else f"{allowed:,}"
-    return f"{failed:,} of {total:,} records failed{told}, {limit} allowed by max_failed_records: {named}{more}."
+    return f"{failed:,} of {total:,} records failed{codes_of}, {limit} allowed by max_failed_records: {named}{more}."
 
 
 def _by_code(codes: Mapping[str, int]) -> str:

@@ -80,7 +80,7 @@ class JobCount:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-class Pace:
+class Throughput:
     """Records a second, over the last ten minutes of work. Times are seconds since 1970."""
 
     def __init__(self, start: tuple[float, int] | None = None) -> None:
@@ -132,7 +132,7 @@ class Progress:
     files: dict[str, list[str]] = field(default_factory=dict)
     manifest: str | None = None
     message: str | None = None
-    pace: Pace = field(default_factory=Pace)
+    pace: Throughput = field(default_factory=Throughput)
 
     # --- what happens ---
 
@@ -275,7 +275,7 @@ class Progress:
                 setup_url=str(given.get("setup_url", "")),
                 api_calls=int(given["api_calls"]),
                 errors=by_code(given.get("errors", {})),
-                pace=Pace(None if since is None else (float(since[0]), int(since[1]))),
+                pace=Throughput(None if since is None else (float(since[0]), int(since[1]))),
             )
             for each in given.get("jobs", ()):
                 job = JobCount(**each)

@@ -47,7 +47,7 @@ from airflow_provider_sfbulk.client.waiting.schedule import (
     LAST_LOOK_SECONDS,
     POLL_INTERVAL_SECONDS,
 )
-from airflow_provider_sfbulk.client.waiting.wait import is_of_a_call, may_pass
+from airflow_provider_sfbulk.client.waiting.wait import is_of_a_call, may_look_again
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.triggers.event import WaitOutcome
 from airflow_provider_sfbulk.triggers.stored import seconds_of
@@ -126,7 +126,7 @@ class _Wait:
     error: SfBulkError | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def settle(self, outcome: WaitOutcome, error: SfBulkError | None = None) -> None:
+    def end(self, outcome: WaitOutcome, error: SfBulkError | None = None) -> None:
         """End the wait; the first end stands."""
         if self.outcome is None:
             self.outcome, self.error = outcome, error
@@ -260,7 +260,7 @@ class Watcher:
     def _waiting(self, wait: _Wait) -> Iterator[None]:
         self._waits.append(wait)
         if self._failure is not None:
-            wait.settle(WaitOutcome.ERROR, self._failure)
+            wait.end(WaitOutcome.ERROR, self._failure)
         elif self._task is None:
             # In no trigger's log context, which its logs would otherwise be written to as long as it lives.
             self._task = asyncio.create_task(self._watch(), context=contextvars.Context())
@@ -288,7 +288,7 @@ class Watcher:
                 async with asyncio.timeout(None if until is None else until - time.time()):
                     await wait.changed.wait()
             except TimeoutError:
-                wait.settle(WaitOutcome.TIMEOUT)
+                wait.end(WaitOutcome.TIMEOUT)
             wait.changed.clear()
             if wait.news and wait.outcome is None:
                 news, wait.news = list(wait.news.values()), {}
@@ -336,7 +336,7 @@ class Watcher:
     def _fail(self, error: SfBulkError) -> None:
         self._failure = error
         for wait in self._waits:
-            wait.settle(WaitOutcome.ERROR, error)
+            wait.end(WaitOutcome.ERROR, error)
 
     async def _rest(self, seconds: float) -> None:
         self._changed.clear()
@@ -384,7 +384,7 @@ class Watcher:
         self._refusals[key] += 1
         # A list that is refused is not worth another call: jobs are read one by one.
         is_worth_another = isinstance(poll, ReadJob) or isinstance(error, (LoginError, TransientError))
-        if is_worth_another and may_pass(error, self._refusals[key]):
+        if is_worth_another and may_look_again(error, self._refusals[key]):
             log.warning(
                 "a look at the jobs of %s failed, and will be repeated: %s", self._hook.salesforce_conn_id, error
             )
@@ -429,9 +429,9 @@ class Watcher:
             if isinstance(answer, TransientError):
                 log.warning("a look for changes failed, and will be repeated: %s", answer)
             elif isinstance(answer, SfBulkError):
-                wait.settle(WaitOutcome.ERROR, answer)
+                wait.end(WaitOutcome.ERROR, answer)
             elif answer:
-                wait.settle(WaitOutcome.FINAL)
+                wait.end(WaitOutcome.FINAL)
 
     def _seen(self, wait: _Wait, key: str, *, is_final: bool) -> None:
         wait.is_seen = True
@@ -439,7 +439,7 @@ class Watcher:
             job_id = wait.left.pop(key)
             self._forget({key: job_id}, wait.job_type)
             if not wait.left:
-                wait.settle(WaitOutcome.FINAL)
+                wait.end(WaitOutcome.FINAL)
         wait.changed.set()
 
     def _hear(self, usage: ApiUsage | None) -> None:
@@ -449,23 +449,23 @@ class Watcher:
         for wait in self._waits:
             if wait.reserve is not None and usage is not None:
                 if wait.reserve.is_kept(usage):
-                    wait.settle(WaitOutcome.FINAL)
+                    wait.end(WaitOutcome.FINAL)
                 elif wait.reserve.is_out_of_reach(usage):
-                    wait.settle(WaitOutcome.ERROR, SourceError("the org has no more API calls than are to be left"))
+                    wait.end(WaitOutcome.ERROR, SourceError("the org has no more API calls than are to be left"))
 
     def _refused(self, poll: Poll, error: SfBulkError) -> None:
         """Take an error that will not pass: it is one job's, or the list's."""
         match poll:
             case ReadJob(job_id, job_type):
                 for wait in self._concerned(poll):
-                    wait.settle(WaitOutcome.ERROR, error)
+                    wait.end(WaitOutcome.ERROR, error)
                 self._polls.discard(job_id, job_type)
             case ReadListPage():
                 log.warning("the list of jobs cannot be read, so jobs are read one by one: %s", error)
                 self._polls.refused(poll, now=time.monotonic())
             case ReadUsage() | ReadChanges():
                 for wait in self._concerned(poll):
-                    wait.settle(WaitOutcome.ERROR, error)
+                    wait.end(WaitOutcome.ERROR, error)
 
     def _concerned(self, poll: Poll) -> list[_Wait]:
         match poll:

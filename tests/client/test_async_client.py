@@ -20,12 +20,8 @@ from airflow_provider_sfbulk.client.bulk1.results import (
     Bulk1QueryResult,
     Bulk1Result,
 )
-from airflow_provider_sfbulk.client.faces.bulk_result import (
-    AsyncBulkQueryResult,
-    AsyncBulkResult,
-    BulkQueryResult,
-    BulkResult,
-)
+from airflow_provider_sfbulk.client.faces.bulk_result import AsyncBulkResult, BulkResult
+from airflow_provider_sfbulk.client.faces.query_result import AsyncBulkQueryResult, BulkQueryResult
 from airflow_provider_sfbulk.client.ingest import AsyncIngestApi, IngestApi
 from airflow_provider_sfbulk.client.query import AsyncQueryApi, QueryApi
 from airflow_provider_sfbulk.client.waiting.schedule import Schedule

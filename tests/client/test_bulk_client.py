@@ -11,8 +11,8 @@ from decimal import Decimal
 import pytest
 
 from airflow_provider_sfbulk.client import BulkClient, errors
-from airflow_provider_sfbulk.client.faces.bulk_result import BulkQueryResult
-from airflow_provider_sfbulk.client.faces.job_calls import seconds_of
+from airflow_provider_sfbulk.client.faces.job_calls import timeout_seconds
+from airflow_provider_sfbulk.client.faces.query_result import BulkQueryResult
 from airflow_provider_sfbulk.client.http.aio import AsyncDriver
 from airflow_provider_sfbulk.client.models import JobState
 from airflow_provider_sfbulk.client.protocol.org import versions
@@ -341,12 +341,12 @@ def test_a_wait_ends_at_its_timeout_and_the_job_goes_on():
 
 
 def test_a_timeout_is_seconds_or_a_timedelta():
-    assert seconds_of(timedelta(minutes=1)) == 60
-    assert seconds_of(None) is None
+    assert timeout_seconds(timedelta(minutes=1)) == 60
+    assert timeout_seconds(None) is None
     with pytest.raises(errors.SourceError):
-        seconds_of(-1)
+        timeout_seconds(-1)
     with pytest.raises(errors.SourceError):
-        seconds_of(float("nan"))
+        timeout_seconds(float("nan"))
 
 
 @pytest.mark.parity("K1.9")

@@ -15,7 +15,7 @@ from airflow_provider_sfbulk.client import (
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1JobSpec
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.faces import options
-from airflow_provider_sfbulk.client.faces.job_calls import seconds_of
+from airflow_provider_sfbulk.client.faces.job_calls import timeout_seconds
 from airflow_provider_sfbulk.client.ingest import IngestMethods
 from airflow_provider_sfbulk.client.parts.stream import Rules
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
@@ -44,19 +44,19 @@ def test_what_is_passed_on_is_named_in_full() -> None:
     perform = own(IngestMethods.perform.function, *subject, "records", "external_id_field")
     assert keys(options.LoadOptions) == perform | keys(options.RuleOptions)
     perform = own(QueryMethods.perform.function, "soql", "include_deleted")
-    assert keys(options.QueryOptions) == perform | keys(options.Dialect)
+    assert keys(options.QueryOptions) == perform | keys(options.DialectOptions)
 
 
 @pytest.mark.parametrize("value", ["5m", "5", -1, float("nan"), float("inf"), True, timedelta(seconds=-1), [5]])
 def test_what_is_no_length_of_time_is_refused(value: Any) -> None:
     with pytest.raises(SourceError, match="timeout"):
-        seconds_of(value)
+        timeout_seconds(value)
     with pytest.raises(SourceError, match="longest"):
         Schedule(longest=value)
 
 
 def test_durations_are_seconds_or_timedeltas() -> None:
-    assert [seconds_of(each) for each in (0, 5, 0.5, timedelta(minutes=1), None)] == [0.0, 5.0, 0.5, 60.0, None]
+    assert [timeout_seconds(each) for each in (0, 5, 0.5, timedelta(minutes=1), None)] == [0.0, 5.0, 0.5, 60.0, None]
     made = Schedule(first=timedelta(seconds=2), longest=timedelta(minutes=1))  # type: ignore[arg-type]
     assert (made.first, made.longest) == (2.0, 60.0)
     assert (

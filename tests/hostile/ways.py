@@ -21,7 +21,7 @@ from airflow_provider_sfbulk.client.parts.split import split
 from airflow_provider_sfbulk.client.parts.stream import Rules
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.protocol.org import read_limits, versions
-from airflow_provider_sfbulk.client.results.spool import Spool
+from airflow_provider_sfbulk.client.results.spool import DownloadedRows
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.soql import bind
 from airflow_provider_sfbulk.client.waiting.wait import check_complete
@@ -73,8 +73,8 @@ def _job(**more: Any) -> JobInfo:
     )  # fmt: skip
 
 
-def _spool() -> Spool:
-    return Spool(Dialect())
+def _spool() -> DownloadedRows:
+    return DownloadedRows(Dialect())
 
 
 CALLS: Final[Mapping[str, Callable[[Endless], Any]]] = {

@@ -16,7 +16,7 @@ from airflow_provider_sfbulk.client import BulkClient
 from airflow_provider_sfbulk.command.__main__ import app
 from airflow_provider_sfbulk.command.left import abort_jobs, left_jobs
 from airflow_provider_sfbulk.local_org import LocalOrg
-from airflow_provider_sfbulk.local_org.bulk2.jobs import Kind, State
+from airflow_provider_sfbulk.local_org.bulk2.jobs import JobKind, State
 
 Run = Callable[..., Result]
 
@@ -65,7 +65,7 @@ def test_a_load_that_is_not_waited_for_gives_its_jobs(run: Run, accounts: Path) 
 def open_job(org: LocalOrg, *, hours: float, user_id: str | None = None, state: State = State.OPEN) -> str:
     """Make a load that was created so long ago."""
     entry = org.core.jobs.add(
-        kind=Kind.INGEST,
+        kind=JobKind.INGEST,
         operation="insert",
         object="Account",
         created_by_id=user_id or org.user_id,

@@ -123,7 +123,7 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
         Change(TaskLedger, "_old_try", "if number not in self._old", "return None\n    if False"),
     ),
     "tells its files by their time": (
-        Change(LoadInput, "identity", "text_of(path) for path in self.paths", "str(f.modified) for f in self._files()"),
+        Change(LoadInput, "identity", "path_text(path) for path in self.paths", "str(f.modified) for f in self._files()"),
     ),
     "looks for its files again": (Change(LoadInput, "pin", "if files is None", "if True"),),
     "looks for its files when it is decided": (
@@ -156,12 +156,12 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "takes a web page for a result file": (
         Change(distrust.CsvSink, "start", NO_PAGE, "    if False:\n"),
-        Change(spool.Spool, "finish", "if self._counter.length:", "return\n    if self._counter.length:"),
+        Change(spool.DownloadedRows, "finish", "if self._counter.length:", "return\n    if self._counter.length:"),
         UNRECONCILED,
     ),
     "takes a result file with fewer rows": (
         Change(
-            spool.Spool,
+            spool.DownloadedRows,
             "finish",
             "self._expected not in (None, self.records)",
             "self._expected is not None and self.records > self._expected",

@@ -26,7 +26,7 @@ from typing import Any
 from cryptography.fernet import Fernet
 
 from airflow_provider_sfbulk.local_org import LocalOrg
-from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Kind, State
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, JobKind, State
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 
 FIRST_END_SECONDS = 15.0
@@ -117,7 +117,7 @@ class Triggerer:
 
 def add_job(org: LocalOrg, state: State) -> Entry:
     return org.core.jobs.add(
-        kind=Kind.INGEST,
+        kind=JobKind.INGEST,
         operation="insert",
         object="Account",
         created_by_id=org.user_id,

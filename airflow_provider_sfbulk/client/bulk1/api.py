@@ -25,7 +25,7 @@ from airflow_provider_sfbulk.client.bulk1.results import (
     AsyncBulk1Result,
     Bulk1QueryResult,
     Bulk1Result,
-    ResultFile,
+    Bulk1RowsFile,
 )
 from airflow_provider_sfbulk.client.bulk1.waiting import (
     OnBulk1Progress,
@@ -37,8 +37,8 @@ from airflow_provider_sfbulk.client.effects import Body, Flow
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.faces.caller import AsyncCaller, Caller
 from airflow_provider_sfbulk.client.faces.declare import Asynchronous, Blocking, Give, Stream, call, stream, whole
-from airflow_provider_sfbulk.client.faces.given import bytes_of, file_body, is_path, is_text, threaded
-from airflow_provider_sfbulk.client.faces.job_calls import Timeout, Waiting, seconds_of
+from airflow_provider_sfbulk.client.faces.given import bytes_of, file_body, is_text, names_a_file, threaded
+from airflow_provider_sfbulk.client.faces.job_calls import Timeout, Waiting, timeout_seconds
 from airflow_provider_sfbulk.client.faces.options import Bulk1JobOptions, RuleOptions
 from airflow_provider_sfbulk.client.ingest import fitted_stream
 from airflow_provider_sfbulk.client.models import Operation, QueryOperation
@@ -114,7 +114,7 @@ class Bulk1Methods:
         return (yield from self._jobs.add_batch(job_id, body, compress=compress))
 
     def _bytes(self, job_id: str, data: Any, kind: ContentType) -> Flow[bytes]:
-        if is_path(data) and not isinstance(data, str):  # a text of one line is SOQL, say
+        if names_a_file(data) and not isinstance(data, str):  # a text of one line is SOQL, say
             return b"".join(file_body(data).chunks())
         if is_text(data):
             return bytes_of(data)
@@ -161,7 +161,7 @@ class Bulk1Methods:
         :raises JobTimeoutError: the wait ended; the job goes on
         """
         return wait_for_batches(
-            self._jobs, job_id, schedule=schedule, timeout=seconds_of(timeout), on_progress=on_progress
+            self._jobs, job_id, schedule=schedule, timeout=timeout_seconds(timeout), on_progress=on_progress
         )
 
     # --- results ---
@@ -186,7 +186,7 @@ class Bulk1Methods:
     def query_results(self, job_id: str, batch_id: str, result_id: str) -> Stream[dict[str, Any]]:
         """Read the rows of one result file: text in CSV, and trees as Salesforce sends them in XML and JSON."""
         job: Bulk1Job = yield self._jobs.get(job_id)
-        file = ResultFile(job.content_type)
+        file = Bulk1RowsFile(job.content_type)
         yield self._jobs.query_result(job_id, batch_id, result_id, file)
         yield Give(file.rows())
 
@@ -285,7 +285,7 @@ class Bulk1Methods:
             pk_chunking=chunking_of(pk_chunking),
             batch_retry=batch_retry,
         )
-        seconds = seconds_of(timeout)
+        seconds = timeout_seconds(timeout)
         job, original = yield from submit_query(self._jobs, spec, soql, schedule=schedule, timeout=seconds)
         ended = yield from wait_for_batches(
             self._jobs, job.id, schedule=schedule, timeout=seconds, on_progress=on_progress, expected=[original]

@@ -46,7 +46,7 @@ from airflow_provider_sfbulk.client.protocol.spec import member
 from airflow_provider_sfbulk.client.replies import safe_json
 from airflow_provider_sfbulk.client.replies.refusal import is_html
 from airflow_provider_sfbulk.client.replies.safe_text import without_sent
-from airflow_provider_sfbulk.client.replies.safe_xml import MalformedXmlError, local_name, parse, text_of, texts_of
+from airflow_provider_sfbulk.client.replies.safe_xml import MalformedXmlError, element_text, local_name, parse, texts_of
 
 INVALID_STATE: Final = "InvalidJobState"
 
@@ -301,7 +301,7 @@ class Bulk1Calls:
         :raises RequestRefusedError: ``InvalidBatch``: the batch failed as a whole, or is not done
         """
         # With numpy in its wake, which the waits in a triggerer do without.
-        from airflow_provider_sfbulk.client.bulk1.result_rows import read_results  # noqa: PLC0415
+        from airflow_provider_sfbulk.client.bulk1.result_rows import read_batch_results  # noqa: PLC0415
 
         api = ApiCall("GET", self._batch_path(job_id, batch_id, "result"), accept="*/*", job_id=job_id)
 
@@ -309,7 +309,7 @@ class Bulk1Calls:
             reply: Reply = yield from call(api)
             if is_html(reply):
                 raise ServerBusyError(f"GET {api.path}: a web page, as in a maintenance", path=api.path, job_id=job_id)
-            return read_results(reply.body, content_type, records=records)
+            return read_batch_results(reply.body, content_type, records=records)
 
         return repeat(attempt, DOWNLOAD)
 
@@ -408,7 +408,7 @@ def call_result_ids(api: ApiCall) -> Flow[list[str]]:
     """Make a call and give the texts of its reply's list of results."""
     found = _document(api, (yield from call(api)))
     if isinstance(found, Element):
-        return [text_of(each) or "" for each in _named(api, found, "result-list")]
+        return [element_text(each) or "" for each in _named(api, found, "result-list")]
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
         raise _other(api, "list of results")
     return found

@@ -56,7 +56,7 @@ from airflow_provider_sfbulk.client.errors import (
     SourceError,
     TransientError,
 )
-from airflow_provider_sfbulk.client.load.fill import DECISION, GIVEN_UP, NOTHING, OnJob, UploadedPart, tell_nobody
+from airflow_provider_sfbulk.client.load.fill import DECISION, GIVEN_UP, NOTHING, OnJob, UploadedPart, report_nothing
 from airflow_provider_sfbulk.client.models import ColumnDelimiter
 from airflow_provider_sfbulk.client.parts.split import Part, Spool
 from airflow_provider_sfbulk.client.parts.temporary import TemporaryFile
@@ -154,7 +154,7 @@ def load(
     number: int = 0,
     note: Mapping[str, Any] = NOTHING,
     compress: bool = False,
-    on_job: OnJob = tell_nobody,
+    on_job: OnJob = report_nothing,
 ) -> Flow[list[AcceptedBatch]]:
     """Read a round to its end, decide, send every part as a batch, once, and close the jobs.
 
@@ -279,7 +279,7 @@ class _Sending:
             self.sent[each.number] = each
         while (known := (yield ReadEntry(_job_key(self.number, self.jobs_made)))) is not None:
             self.jobs_made += 1
-            yield from self._settle(known["job_id"])
+            yield from self._close_and_find(known["job_id"])
 
     def _send_missing(self, parts: Iterable[Part]) -> Flow[None]:
         read = 0
@@ -334,7 +334,7 @@ class _Sending:
             yield from self._leave(job_id, error)
             raise error
         log.warning("whether job %s has taken a batch is in doubt (%s): closing it", job_id, error)
-        yield from self._settle(job_id)
+        yield from self._close_and_find(job_id)
 
     def _leave(self, job_id: str, error: SfBulkError) -> Flow[None]:
         """Close the job of a load that cannot go on now; if it began with nothing, the next try may begin anew."""
@@ -383,7 +383,7 @@ class _Sending:
             if error.error_code != INVALID_STATE or (yield from self.jobs.get(job_id)).may_grow:
                 raise
 
-    def _settle(self, job_id: str) -> Flow[None]:
+    def _close_and_find(self, job_id: str) -> Flow[None]:
         """Close a job, and record every batch of it that was sent without a reply."""
         yield from self._fence(job_id)
         if self._is_done:

@@ -15,8 +15,7 @@ from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransportError
-from airflow_provider_sfbulk.client.replies.safe_xml import MalformedXmlError, Readable, ends, local_name
-from airflow_provider_sfbulk.client.replies.safe_xml import text_of as xml_text
+from airflow_provider_sfbulk.client.replies.safe_xml import MalformedXmlError, Readable, element_text, ends, local_name
 from airflow_provider_sfbulk.client.values.text import UnfitValueError, text_of
 
 NAMESPACE: Final = "http://www.force.com/2009/06/asyncapi/dataload"
@@ -56,7 +55,7 @@ def _tree(parent: Element) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for child in parent:
         name = local_name(child)
-        value = _tree(child) if len(child) else xml_text(child)
+        value = _tree(child) if len(child) else element_text(child)
         if row.get(name) is None:
             row[name] = value
     return row

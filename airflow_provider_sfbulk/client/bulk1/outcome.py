@@ -159,9 +159,9 @@ class BatchRows:
                 rows, 1, "sf__Created", ["true" if each.created else "false" for each in self._results]
             )
         if self.kind == "failed":
-            rows = insert_column(rows, 1, "sf__Error", [_told(each) for each in self._results])
+            rows = insert_column(rows, 1, "sf__Error", [_error_text(each) for each in self._results])
         yield rows
 
 
-def _told(result: RecordResult) -> str:
+def _error_text(result: RecordResult) -> str:
     return "; ".join(each.text for each in result.errors)

@@ -15,12 +15,12 @@ from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
 from airflow_provider_sfbulk.client.models import BulkError
 from airflow_provider_sfbulk.client.replies import safe_json
-from airflow_provider_sfbulk.client.replies.safe_xml import MalformedXmlError, local_name, parse, text_of, texts_of
+from airflow_provider_sfbulk.client.replies.safe_xml import MalformedXmlError, element_text, local_name, parse, texts_of
 
 COLUMNS: Final = frozenset({"Id", "Success", "Created", "Error"})
 
 
-def read_results(body: bytes, content_type: ContentType, *, records: int | None) -> list[RecordResult]:
+def read_batch_results(body: bytes, content_type: ContentType, *, records: int | None) -> list[RecordResult]:
     """Read the results of a batch.
 
     :param content_type: the job's
@@ -56,7 +56,7 @@ def _of_xml(body: bytes) -> Iterator[RecordResult]:
             BulkError(
                 (parts := texts_of(each)).get("statusCode", ""),
                 parts.get("message", ""),
-                tuple(text for field in each if local_name(field) == "fields" and (text := text_of(field))),
+                tuple(text for field in each if local_name(field) == "fields" and (text := element_text(field))),
             )
             for each in result
             if local_name(each) == "errors"

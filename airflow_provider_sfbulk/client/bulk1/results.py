@@ -28,7 +28,7 @@ from airflow_provider_sfbulk.client.faces.job_calls import Timeout, Waiting
 from airflow_provider_sfbulk.client.faces.rows import rows
 from airflow_provider_sfbulk.client.models import BulkError
 from airflow_provider_sfbulk.client.replies.refusal import is_html
-from airflow_provider_sfbulk.client.results.spool import OnDisk
+from airflow_provider_sfbulk.client.results.spool import DownloadedFile
 from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
 
 NO_RECORDS: Final = b"Records not found for this query"
@@ -269,14 +269,14 @@ def _read_batch(jobs: Bulk1Calls, content_type: ContentType, batch: BatchInfo) -
 
     ids: list[str] = yield jobs.result_ids(batch.job_id, batch.id)
     for result_id in ids:
-        file = ResultFile(content_type)
+        file = Bulk1RowsFile(content_type)
         yield jobs.query_result(batch.job_id, batch.id, result_id, file)
         yield Give(counted(file.rows()))
     if seen != batch.processed:
         raise ProtocolError(f"batch {batch.id} has {batch.processed} rows, {seen} came", job_id=batch.job_id)
 
 
-class ResultFile(OnDisk):
+class Bulk1RowsFile(DownloadedFile):
     """A sink on disk; :meth:`rows` reads it once it is finished.
 
     CSV is proven whole when it ends, XML and JSON while they are read: both have an end of their own.

@@ -23,7 +23,7 @@ def without_bom(name: str) -> str:
     return name.lstrip(BOM)
 
 
-def shown(name: object) -> str:
+def shown_name(name: object) -> str:
     """Give a name for a message: what is not seen in it is named, and a long one is cut."""
     text = str(name)
     cut = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
@@ -34,7 +34,7 @@ def shown(name: object) -> str:
 def listed(names: Sequence[object]) -> str:
     """Give names for a message, the first of them when they are many."""
     more = len(names) - _SHOWN_NAMES
-    return ", ".join(map(shown, names[:_SHOWN_NAMES])) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(shown_name, names[:_SHOWN_NAMES])) + (f" and {more} more" if more > 0 else "")
 
 
 def unseen_in(name: str) -> str:

@@ -28,8 +28,8 @@ from airflow_provider_sfbulk.client.results.schema import (
     ColumnKind,
     ColumnType,
     MisfitError,
-    column_types,
     needed_describes,
+    types_by_describe,
     widen,
 )
 from airflow_provider_sfbulk.client.results.schema_change import type_name
@@ -120,7 +120,7 @@ MakePage: TypeAlias = Callable[[int, tuple[ColumnType, ...]], Sink]
 Retype: TypeAlias = Callable[[tuple[ColumnType, ...]], tuple[ColumnType, ...]]
 
 
-def fetch(
+def fetch_pages(
     jobs: QueryCalls,
     job: JobInfo,
     make_page: MakePage,
@@ -144,7 +144,7 @@ def fetch(
     :raises ProtocolError: when the pages do not add up to the job's own count
     """
     reader = _ByPages(jobs, job, page_records, at_once)
-    return fetch_by(reader, job, make_page, typed=typed, ledger=ledger, retype=retype, fixed=fixed)
+    return fetch_with(reader, job, make_page, typed=typed, ledger=ledger, retype=retype, fixed=fixed)
 
 
 class Reader(Protocol):
@@ -200,7 +200,7 @@ class _ByPages:
         )
 
 
-def fetch_by(
+def fetch_with(
     reader: Reader,
     job: JobInfo,
     make_page: MakePage,
@@ -275,7 +275,7 @@ def describe_types(job: JobInfo, columns: tuple[str, ...], *, api_version: str) 
                 describes[name] = yield from describe(name, api_version=api_version)
             except NotFoundError:
                 describes[name] = {}  # this login may not see it: its columns stay text
-    return tuple(column_types(sobject, columns, describes))
+    return tuple(types_by_describe(sobject, columns, describes))
 
 
 def widen_for(types: Sequence[ColumnType], misfit: MisfitError) -> tuple[ColumnType, ...]:

@@ -18,7 +18,6 @@ from airflow_provider_sfbulk.client.faces.declare import (
     mapped,
 )
 from airflow_provider_sfbulk.client.faces.job_calls import OnProgress, Timeout, Waiting
-from airflow_provider_sfbulk.client.faces.query_result import AsyncBulkQueryResult, BulkQueryResult
 from airflow_provider_sfbulk.client.faces.rows import rows
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.part_end import PartEnd, part_ends
@@ -27,8 +26,6 @@ from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.results.result_files import JobResult
 from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
 from airflow_provider_sfbulk.client.waiting.wait import wait_until_final
-
-__all__ = ["AsyncBulkQueryResult", "AsyncBulkResult", "BulkQueryResult", "BulkResult", "read_results"]
 
 Text = dict[str, str]
 
@@ -150,7 +147,7 @@ class LoadResult:
     def _records(self, kind: ResultKind) -> Stream[Text]:
         for each in self._waited():
             if each.count(kind):
-                yield from read_results(self._jobs, each.job, kind)
+                yield from read_result_file(self._jobs, each.job, kind)
 
     def _by_job(self) -> Stream[Self]:
         """Give a result for each job, as they finish."""
@@ -199,7 +196,7 @@ class Paused:
             pass
 
 
-def read_results(jobs: IngestCalls, job: JobInfo, kind: ResultKind) -> Stream[Text]:
+def read_result_file(jobs: IngestCalls, job: JobInfo, kind: ResultKind) -> Stream[Text]:
     """Read one result file of a job, proven whole against the job's counters before its first row is given."""
     # Of a job that did not complete the counters may lag behind the files, and nothing counts the unprocessed records.
     counted: dict[ResultKind, int] = {}

@@ -27,7 +27,7 @@ def stream_of(records: Any, rules: Rules, *, source_format: str | None = None) -
     :param source_format: of a file whose name does not tell
     :raises SourceError: it is none of these, or cannot be read
     """
-    if is_path(records):
+    if names_a_file(records):
         return from_file(lambda: _opened(records), rules, name=_shown(records), source_format=source_format)
     if is_text(records):
         data = bytes_of(records)
@@ -35,7 +35,7 @@ def stream_of(records: Any, rules: Rules, *, source_format: str | None = None) -
     return from_source(records, rules, name="records")
 
 
-def is_path(given: Any) -> TypeGuard[str | os.PathLike[str]]:
+def names_a_file(given: Any) -> TypeGuard[str | os.PathLike[str]]:
     """Whether it names a file: a path object, or a text of one line, as a CSV with records has at least two."""
     if isinstance(given, str):
         return "\n" not in given and "\r" not in given

@@ -84,7 +84,7 @@ class JobMethods:
         :raises JobTimeoutError: the wait ended; the job goes on
         """
         (job,) = yield from wait_until_final(
-            self._jobs, [job_id], schedule=schedule, timeout=seconds_of(timeout), on_progress=on_progress
+            self._jobs, [job_id], schedule=schedule, timeout=timeout_seconds(timeout), on_progress=on_progress
         )
         return job
 
@@ -102,18 +102,18 @@ class Waiting:
     schedule: Schedule = DEFAULT_SCHEDULE
 
     def __post_init__(self) -> None:
-        seconds_of(self.timeout)  # refused before there is a job to wait for
+        timeout_seconds(self.timeout)  # refused before there is a job to wait for
 
     def options(self) -> dict[str, Any]:
         """Give the arguments of the flows that wait."""
         return {
-            "timeout": seconds_of(self.timeout),
+            "timeout": timeout_seconds(self.timeout),
             "on_progress": self.on_progress,
             "schedule": self.schedule,
         }
 
 
-def seconds_of(timeout: Timeout) -> float | None:
+def timeout_seconds(timeout: Timeout) -> float | None:
     """Give a timeout in seconds; 0 looks once.
 
     :raises SourceError: it is no length of time

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 
 
-class Dialect(TypedDict, total=False):
+class DialectOptions(TypedDict, total=False):
     """How a job's CSV is written."""
 
     column_delimiter: ColumnDelimiter | str
     line_ending: LineEnding | str
 
 
-class JobOptions(Dialect, total=False):
+class JobOptions(DialectOptions, total=False):
     """Of a new ingest job; see ``IngestSpec``."""
 
     external_id_field: str | None
@@ -76,7 +76,7 @@ class HookLoadOptions(LoadOptions, total=False):
     fail_on_failed_jobs: bool
 
 
-class QueryOptions(Dialect, total=False):
+class QueryOptions(DialectOptions, total=False):
     """Of a whole query; see ``client.query.perform``."""
 
     timeout: Seconds | None

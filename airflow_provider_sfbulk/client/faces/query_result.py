@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.extract.pages import Page, check_total, next_page
-from airflow_provider_sfbulk.client.extract.query_job import describe_columns, fetch, widen_for
+from airflow_provider_sfbulk.client.extract.query_job import describe_columns, fetch_pages, widen_for
 from airflow_provider_sfbulk.client.faces.declare import (
     Asynchronous,
     Blocking,
@@ -79,7 +79,7 @@ class QueryResult:
             made[index] = self._page(types)
             return made[index]
 
-        count = yield from fetch(
+        count = yield from fetch_pages(
             self._jobs, self.job, make_page, typed=True, page_records=self._page_records, at_once=AT_ONCE
         )
         pages = [made[index] for index in range(count)]

@@ -88,7 +88,7 @@ class OnJob(Protocol):
         """
 
 
-def tell_nobody(job_id: str, /, *, number: int, records: int) -> None:
+def report_nothing(job_id: str, /, *, number: int, records: int) -> None:
     """Do nothing with a new job."""
 
 
@@ -148,7 +148,7 @@ def load(
     limit: int,
     number: int = 0,
     note: Mapping[str, Any] = NOTHING,
-    on_job: OnJob = tell_nobody,
+    on_job: OnJob = report_nothing,
 ) -> Flow[list[UploadedPart]]:
     """Fill a job for every part of a round, decide, and close them all.
 

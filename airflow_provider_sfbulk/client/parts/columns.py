@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.csv.names import first_of, foreign_name, shown, unseen_in
+from airflow_provider_sfbulk.client.csv.names import first_of, foreign_name, shown_name, unseen_in
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import Operation
 from airflow_provider_sfbulk.client.parts.stream import DELETES, NEEDS_ID, Unfit
@@ -46,7 +46,7 @@ def _by_themselves(
     if len(columns) > limits.RECORD_FIELDS:
         yield f"there are {len(columns)}, a record takes {limits.RECORD_FIELDS}"
     for place, name in enumerate(columns, start=1):
-        label = f"column {place}" if is_csv else shown(name)
+        label = f"column {place}" if is_csv else shown_name(name)
         unseen = unseen_in(name)
         if not name.strip():
             yield f"column {place} has no name" + (", and a header line names every column" if is_csv else "")
@@ -185,7 +185,7 @@ class _Describe:
         :param guess: whether to look for the name that was meant
         """
         if (not self.knows(name) or name.endswith(".attributes")) and (hint := foreign_name(name)):
-            return name, f"there is no field {shown(name)}{hint}"
+            return name, f"there is no field {shown_name(name)}{hint}"
         return self.relationship(name) if "." in name else self.field(name, guess=guess)
 
     def near(self, name: str) -> str:
@@ -197,7 +197,7 @@ class _Describe:
         field = self._fields.get(name.casefold())
         if field is None:
             hint = self._close(name) if guess else ""
-            return name, f"there is no field {shown(name)}, or this login may not see it{hint}"
+            return name, f"there is no field {shown_name(name)}, or this login may not see it{hint}"
         canonical = str(field["name"])
         return canonical, self._field_problem(canonical, field)
 
@@ -230,7 +230,10 @@ class _Describe:
         path, _, leaf = column.partition(".")
         kind, colon, name = path.rpartition(":")
         if "." in leaf or not leaf or not name or (colon and not kind):
-            return column, f"{shown(column)}: one relationship and one field of it, as Owner.Email or Lead:Who.Email"
+            return (
+                column,
+                f"{shown_name(column)}: one relationship and one field of it, as Owner.Email or Lead:Who.Email",
+            )
         if self.operation in DELETES:
             return column, None
         field = self._relationships.get(name.casefold())
@@ -238,7 +241,7 @@ class _Describe:
             near = self._fields.get(name.casefold())
             rel = near.get("relationshipName") if near else None
             hint = f" (the relationship of {name} is {rel})" if rel else self._close(name, self._relationships)
-            return column, f"{shown(column)}: there is no relationship {shown(name)}{hint}"
+            return column, f"{shown_name(column)}: there is no relationship {shown_name(name)}{hint}"
         targets = [str(each) for each in field.get("referenceTo") or ()]
         relationship = str(field["relationshipName"])
         if len(targets) > 1:
@@ -246,7 +249,7 @@ class _Describe:
             if found is None:
                 named = ", ".join(sorted(targets)[:10])
                 return column, (
-                    f"{shown(column)}: {relationship} may point to several objects, so name one of them in front, as "
+                    f"{shown_name(column)}: {relationship} may point to several objects, so name one of them in front, as "
                     f"{sorted(targets)[0]}:{relationship}.{leaf} (of: {named})"
                 )
             canonical = f"{found}:{relationship}.{leaf}"
@@ -254,7 +257,7 @@ class _Describe:
             if kind:
                 return (
                     column,
-                    f"{shown(column)}: {relationship} points to one object only, so no type goes in front of it",
+                    f"{shown_name(column)}: {relationship} points to one object only, so no type goes in front of it",
                 )
             canonical = f"{relationship}.{leaf}"
         return canonical, self._field_problem(relationship, {**field, "type": "reference"})

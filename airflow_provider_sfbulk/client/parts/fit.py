@@ -9,7 +9,7 @@ from airflow_provider_sfbulk.client.parts.columns import check_against_describe
 from airflow_provider_sfbulk.client.parts.stream import RecordStream, Rules
 
 
-def fit(stream: RecordStream, describe: Mapping[str, Any], rules: Rules) -> RecordStream:
+def fit_to_object(stream: RecordStream, describe: Mapping[str, Any], rules: Rules) -> RecordStream:
     """Make a stream for an object.
 
     A relationship's column (``Owner.Email``) has no type: the other object's fields are not known here.

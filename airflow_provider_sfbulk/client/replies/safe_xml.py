@@ -86,7 +86,7 @@ def local_name(element: Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
-def text_of(element: Element) -> str | None:
+def element_text(element: Element) -> str | None:
     """Give an element's text; None when it says null."""
     if element.get(NIL, "").strip() in ("true", "1"):
         return None
@@ -97,7 +97,7 @@ def texts_of(parent: Element) -> dict[str, str]:
     """Give the texts of an element's children by their names, null ones left out. Of a repeated name the first counts."""
     found: dict[str, str] = {}
     for child in parent:
-        text = text_of(child)
+        text = element_text(child)
         if text is not None:
             found.setdefault(local_name(child), text)
     return found

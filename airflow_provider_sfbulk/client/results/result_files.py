@@ -26,7 +26,7 @@ from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.models import FileFormat, ResultKind
 from airflow_provider_sfbulk.client.results.downloads import columns_of
 from airflow_provider_sfbulk.client.results.folder import Output, OutputFile
-from airflow_provider_sfbulk.client.results.spool import Spool
+from airflow_provider_sfbulk.client.results.spool import DownloadedRows
 from airflow_provider_sfbulk.client.results.typed import error_parts, insert_column, read_text, select_columns
 from airflow_provider_sfbulk.client.results.writers import ROW_WRITERS, RowWriter, SpreadsheetRows
 from airflow_provider_sfbulk.client.values.text_arrow import Array
@@ -45,7 +45,7 @@ REQUIRED: Final[Mapping[ResultKind, tuple[str, ...]]] = {
 """Columns by which a result file is recognised."""
 
 
-class JobResult(Spool):
+class JobResult(DownloadedRows):
     """One job's result file.
 
     :param expect_records: records that the file must have by the job's counters; None when they cannot be trusted

@@ -91,7 +91,9 @@ _PARENTS: Final = 10
 """Objects of a polymorphic relationship that are described at most, where *Name* does not know the field."""
 
 
-def column_types(sobject: str, columns: Iterable[str], describes: Mapping[str, Mapping[str, Any]]) -> list[ColumnType]:
+def types_by_describe(
+    sobject: str, columns: Iterable[str], describes: Mapping[str, Mapping[str, Any]]
+) -> list[ColumnType]:
     """Type the columns of a query.
 
     What cannot be resolved is text: an alias, an object without describe, and a field over a polymorphic relationship

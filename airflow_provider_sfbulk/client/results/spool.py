@@ -16,7 +16,7 @@ _MEMORY_BYTES: Final = 1024 * 1024
 _CHUNK_BYTES: Final = 1024 * 1024
 
 
-class OnDisk:
+class DownloadedFile:
     """What a sink writes to a file of its own: without a name, in memory while it is small, gone with the sink."""
 
     _file: TemporaryFile | None = None
@@ -45,7 +45,7 @@ class OnDisk:
         self.discard()
 
 
-class Spool(OnDisk):
+class DownloadedRows(DownloadedFile):
     """A sink on disk; :meth:`rows` reads it once it is finished.
 
     :param dialect: the job's

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet
 
-from airflow_provider_sfbulk.client.csv.names import shown
+from airflow_provider_sfbulk.client.csv.names import shown_name
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.parts.encode import LineBreaks, RecordEncoder, rows_per_batch
 from airflow_provider_sfbulk.client.parts.mapping import ColumnPlan, SourceColumn, plan_columns
@@ -255,7 +255,9 @@ def _checked(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[pa.Record
             except pa.ArrowInvalid:
                 # From None: the error may quote the text.
                 rows = f"rows {row} to {row + batch.num_rows - 1}"
-                raise SourceError(f"{name}: {rows}, column {shown(label)}: not UTF-8, or broken Arrow data") from None
+                raise SourceError(
+                    f"{name}: {rows}, column {shown_name(label)}: not UTF-8, or broken Arrow data"
+                ) from None
         yield batch
         row += batch.num_rows
 

@@ -11,7 +11,7 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
-from airflow_provider_sfbulk.client.csv.names import shown
+from airflow_provider_sfbulk.client.csv.names import shown_name
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.parts.encode import LineBreaks
 from airflow_provider_sfbulk.client.parts.mapping import SourceColumn
@@ -192,11 +192,11 @@ class RowColumns:
 
     def _unknown(self, row: int, extra: str) -> SourceError:
         if self._given is not None:
-            return self._error(row, f"a column {shown(extra)} that columns does not name")
+            return self._error(row, f"a column {shown_name(extra)} that columns does not name")
         return self._error(
             row,
-            f"a column {shown(extra)} that the first {self._seen} rows have not; the header is sent first, so name all "
-            "columns (columns=[…]), or give a list of rows",
+            f"a column {shown_name(extra)} that the first {self._seen} rows have not; the header is sent first, so name "
+            "all columns (columns=[…]), or give a list of rows",
         )
 
     def _error(self, row: int, reason: str) -> SourceError:
@@ -243,10 +243,10 @@ def taken_below(
     for row, value in enumerate(values, start=first_row):
         nested = value if isinstance(value, Mapping) else None
         if nested is None and plain_value(value) is not None:
-            raise SourceError(f"{name}: row {row}: column {shown(column)} is not nested, as it is in other rows")
+            raise SourceError(f"{name}: row {row}: column {shown_name(column)} is not nested, as it is in other rows")
         if nested is not None and (extra := set(nested) - set(keys)):
             label = f"{column}.{min(map(str, extra))}"
-            raise SourceError(f"{name}: row {row}: a column {shown(label)} that the first rows have not")
+            raise SourceError(f"{name}: row {row}: a column {shown_name(label)} that the first rows have not")
         for key, below in zip(keys, taken, strict=True):
             below.append(None if nested is None else nested.get(key, MISSING))
     return taken

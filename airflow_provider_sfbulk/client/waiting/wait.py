@@ -99,7 +99,7 @@ def keep_looking(
             if found is not None:
                 return found
         except SfBulkError as error:
-            if not may_pass(error, troubles + 1):
+            if not may_look_again(error, troubles + 1):
                 raise
             trouble = error
         now: float = yield Now()
@@ -134,7 +134,7 @@ def poll_briefly(
             troubles = 0
         except SfBulkError as error:
             troubles += 1
-            if not may_pass(error, troubles):
+            if not may_look_again(error, troubles):
                 raise
     return None
 
@@ -147,7 +147,7 @@ def poll_once(jobs: WatchedJobs, job_ids: Iterable[str], *, on_poll: OnPoll | No
             yield from polling.look()
             break
         except SfBulkError as error:
-            if not may_pass(error, attempt) or attempt == POLL_TRIES:
+            if not may_look_again(error, attempt) or attempt == POLL_TRIES:
                 raise
             yield Sleep(2.0**attempt, jitter=JITTER)
     return polling.infos
@@ -227,7 +227,7 @@ class _Polling:
         )
 
 
-def may_pass(error: SfBulkError, times: int) -> bool:
+def may_look_again(error: SfBulkError, times: int) -> bool:
     """Whether a look that failed so is worth another one.
 
     A single call is sometimes refused that would be answered a moment later: a permission that is being changed, an edge

@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.bulk2 import csv_in, ingest_work, job_bodies, job_routes, results
 from airflow_provider_sfbulk.local_org.bulk2.ingest_work import OWN_COLUMNS
-from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Job, Kind, State
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Job, JobKind, State
 from airflow_provider_sfbulk.local_org.bulk2.query_work import compiled
 from airflow_provider_sfbulk.local_org.data import ids
 from airflow_provider_sfbulk.local_org.http.incoming import Incoming, parse_json
@@ -36,17 +36,17 @@ async def create(call: Incoming) -> Response:
 
 async def list_jobs(call: Incoming) -> Response:
     """``GET /jobs/ingest``."""
-    return await job_routes.list_jobs(call, Kind.INGEST)
+    return await job_routes.list_jobs(call, JobKind.INGEST)
 
 
 async def get(call: Incoming) -> Response:
     """``GET /jobs/ingest/{id}``."""
-    return await job_routes.show(call, Kind.INGEST)
+    return await job_routes.show(call, JobKind.INGEST)
 
 
 async def upload(call: Incoming) -> Response:
     """``PUT /jobs/ingest/{id}/batches``: 201 and nothing in it; the data are not looked at."""
-    entry = job_routes.find(call, Kind.INGEST)
+    entry = job_routes.find(call, JobKind.INGEST)
     call.require_media_type("text/csv")
     if call.request.headers.get("content-encoding", "identity").lower() != "identity":
         # What a compressed upload does to a real org is not known; nobody should rely on it.
@@ -75,7 +75,7 @@ async def upload(call: Incoming) -> Response:
 
 async def change(call: Incoming) -> Response:
     """``PATCH /jobs/ingest/{id}``: close or abort."""
-    entry = job_routes.find(call, Kind.INGEST)
+    entry = job_routes.find(call, JobKind.INGEST)
     state = job_bodies.requested_state(await call.json({"state"}), (State.UPLOAD_COMPLETE, State.ABORTED))
     if state is State.ABORTED:
         return await job_routes.abort(call, entry)
@@ -96,7 +96,7 @@ async def change(call: Incoming) -> Response:
 
 async def delete(call: Incoming) -> Response:
     """``DELETE /jobs/ingest/{id}``."""
-    return await job_routes.delete(call, job_routes.find(call, Kind.INGEST))
+    return await job_routes.delete(call, job_routes.find(call, JobKind.INGEST))
 
 
 async def successful_results(call: Incoming) -> Response:
@@ -111,7 +111,7 @@ async def failed_results(call: Incoming) -> Response:
 
 async def unprocessed_records(call: Incoming) -> Response:
     """``GET /jobs/ingest/{id}/unprocessedrecords``: header and untouched rows as they were uploaded."""
-    entry = job_routes.find(call, Kind.INGEST)
+    entry = job_routes.find(call, JobKind.INGEST)
     _require_ended(entry)
     return StreamingResponse(_untouched(call, entry.job), media_type=CSV_TYPE)
 
@@ -145,7 +145,7 @@ def _new_job(call: Incoming, body: dict[str, Any], *, state: State = State.OPEN)
     if rule is not None:
         _check_assignment_rule(str(rule), sobject.name)
     return core.jobs.add(
-        kind=Kind.INGEST,
+        kind=JobKind.INGEST,
         operation=operation,
         object=sobject.name,
         created_by_id=core.credentials.user_id,
@@ -234,10 +234,10 @@ def _require_ended(entry: Entry) -> None:
 
 
 def _results(call: Incoming, name: str) -> Response:
-    entry = job_routes.find(call, Kind.INGEST, Kind.QUERY)
+    entry = job_routes.find(call, JobKind.INGEST, JobKind.QUERY)
     job = entry.job
     _require_ended(entry)
-    if job.kind is Kind.QUERY:
+    if job.kind is JobKind.QUERY:
         # A client's log shows a header-only answer for a query job: ids of both kinds live in one table.
         paths = [column.path for column in compiled(call.core, job).columns]
         header = results.row_text([*OWN_COLUMNS[name], *paths], job.dialect)

@@ -12,7 +12,7 @@ from airflow_provider_sfbulk.local_org import clock
 from airflow_provider_sfbulk.local_org.bulk1 import bodies
 from airflow_provider_sfbulk.local_org.bulk1.jobs import JobEntry
 from airflow_provider_sfbulk.local_org.bulk2.csv_in import DELIMITERS, LINE_ENDINGS
-from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Job, Kind, State
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Job, JobKind, State
 from airflow_provider_sfbulk.local_org.http.replies import ApiError
 
 INGEST_OPERATIONS: Final = ("insert", "update", "upsert", "delete", "hardDelete")
@@ -39,7 +39,7 @@ def _head(job: Job, state: State) -> dict[str, Any]:
 
 def _content_url(job: Job, state: State) -> dict[str, str]:
     """Return the upload's address, without a slash in front, while there is one."""
-    if job.kind is not Kind.INGEST or state is not State.OPEN:
+    if job.kind is not JobKind.INGEST or state is not State.OPEN:
         return {}
     return {"contentUrl": f"services/data/v{job.api_version}/jobs/ingest/{job.id}/batches"}
 
@@ -69,7 +69,7 @@ def info(job: Job, state: State) -> dict[str, Any]:
     :param state: the one to show; what would contradict it is left out
     """
     body = listed(job, state)
-    body |= _query_figures(job, state) if job.kind is Kind.QUERY else _ingest_figures(job, state)
+    body |= _query_figures(job, state) if job.kind is JobKind.QUERY else _ingest_figures(job, state)
     if state is State.FAILED and job.error_message is not None:
         body["errorMessage"] = job.error_message
     body["isPkChunkingSupported"] = job.pk_chunking

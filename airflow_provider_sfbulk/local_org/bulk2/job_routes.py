@@ -11,7 +11,7 @@ from starlette.responses import Response
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.bulk1.jobs import JobEntry
 from airflow_provider_sfbulk.local_org.bulk2 import job_bodies
-from airflow_provider_sfbulk.local_org.bulk2.jobs import ABORTABLE, DELETABLE, Entry, Kind, State
+from airflow_provider_sfbulk.local_org.bulk2.jobs import ABORTABLE, DELETABLE, Entry, JobKind, State
 from airflow_provider_sfbulk.local_org.core import Core
 from airflow_provider_sfbulk.local_org.data import ids
 from airflow_provider_sfbulk.local_org.http.incoming import Incoming
@@ -21,13 +21,13 @@ LOCATOR_ID: Final = next(ids.make("01g", 1, 1))
 """Of list pages; the offset follows after a dash."""
 
 JOB_TYPES: Final = {
-    Kind.INGEST: ("BigObjectIngest", "Classic", "V2Ingest"),
-    Kind.QUERY: ("Classic", "V2Query", "V2Ingest"),
+    JobKind.INGEST: ("BigObjectIngest", "Classic", "V2Ingest"),
+    JobKind.QUERY: ("Classic", "V2Query", "V2Ingest"),
 }
 """Values of the ``jobType`` parameter, by list."""
 
 
-def find(call: Incoming, *kinds: Kind) -> Entry:
+def find(call: Incoming, *kinds: JobKind) -> Entry:
     """Return the job that the path names.
 
     :raises NotFoundError: when there is none of these kinds
@@ -38,13 +38,13 @@ def find(call: Incoming, *kinds: Kind) -> Entry:
     return entry
 
 
-async def show(call: Incoming, kind: Kind) -> Response:
+async def show(call: Incoming, kind: JobKind) -> Response:
     """Answer with the job that the path names; the next call may see its next state."""
     entry = find(call, kind)
     return reply(job_bodies.info(entry.job, entry.poll()))
 
 
-async def list_jobs(call: Incoming, kind: Kind) -> Response:
+async def list_jobs(call: Incoming, kind: JobKind) -> Response:
     """Answer one page of a list, oldest job first ("order not defined")."""
     query = call.request.query_params
     wanted = query.get("jobType")
@@ -62,16 +62,16 @@ async def list_jobs(call: Incoming, kind: Kind) -> Response:
         if matched is None:
             raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
         offset = int(matched[2])
-    path = f"/services/data/v{call.version}/jobs/{'ingest' if kind is Kind.INGEST else 'query'}"
+    path = f"/services/data/v{call.version}/jobs/{'ingest' if kind is JobKind.INGEST else 'query'}"
     page = job_bodies.page(entries, path=path, offset=offset, size=limits.LIST_PAGE_JOBS, locator_id=LOCATOR_ID)
     return reply(page)
 
 
-def _wanted(core: Core, kind: Kind, job_type: str | None) -> list[Entry | JobEntry]:
+def _wanted(core: Core, kind: JobKind, job_type: str | None) -> list[Entry | JobEntry]:
     """Return the jobs of a list. Jobs of Bulk API 1.0, ``Classic``, show up in the list of ingest jobs too."""
     entries: list[Entry | JobEntry] = [entry for entry in core.jobs if str(entry.job.kind) == (job_type or kind)]
-    if job_type == "Classic" or (job_type is None and kind is Kind.INGEST):
-        entries += [entry for entry in core.bulk1 if entry.job.is_query or kind is Kind.INGEST]
+    if job_type == "Classic" or (job_type is None and kind is JobKind.INGEST):
+        entries += [entry for entry in core.bulk1 if entry.job.is_query or kind is JobKind.INGEST]
     return sorted(entries, key=lambda entry: entry.job.id)
 
 

@@ -26,7 +26,7 @@ from airflow_provider_sfbulk.local_org.data.store import Store
 from airflow_provider_sfbulk.local_org.jobs import AnyEntry, AnyJob, JobTable
 
 
-class Kind(StrEnum):
+class JobKind(StrEnum):
     """``jobType`` of a job."""
 
     INGEST = "V2Ingest"
@@ -51,7 +51,7 @@ class State(StrEnum):
 
 FINAL: Final = frozenset({State.JOB_COMPLETE, State.FAILED, State.ABORTED})
 ABORTABLE: Final = frozenset({State.OPEN, State.UPLOAD_COMPLETE, State.IN_PROGRESS})
-DELETABLE: Final = {Kind.INGEST: FINAL | {State.UPLOAD_COMPLETE}, Kind.QUERY: FINAL}
+DELETABLE: Final = {JobKind.INGEST: FINAL | {State.UPLOAD_COMPLETE}, JobKind.QUERY: FINAL}
 """"Allowed from UploadComplete, JobComplete, Aborted, Failed" for ingest, from final states for queries."""
 
 
@@ -59,9 +59,9 @@ DELETABLE: Final = {Kind.INGEST: FINAL | {State.UPLOAD_COMPLETE}, Kind.QUERY: FI
 class Job(AnyJob):
     """One job. Durations are whole milliseconds."""
 
-    words: ClassVar = {"kind": Kind, "state": State}
+    words: ClassVar = {"kind": JobKind, "state": State}
 
-    kind: Kind
+    kind: JobKind
     state: State
     column_delimiter: str = "COMMA"
     line_ending: str = "LF"

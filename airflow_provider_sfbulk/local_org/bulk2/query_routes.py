@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.bulk2 import job_bodies, job_routes, query_work
-from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Kind, State
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, JobKind, State
 from airflow_provider_sfbulk.local_org.bulk2.results import QueryResults
 from airflow_provider_sfbulk.local_org.http.incoming import Incoming
 from airflow_provider_sfbulk.local_org.http.replies import CSV_TYPE, ApiError, reply
@@ -49,7 +49,7 @@ async def create(call: Incoming) -> Response:
         message = f"Max bulk v2 query jobs ({core.usage.query_jobs.maximum}) per 24 hrs has been reached (10021)"
         raise ApiError(400, "LIMIT_EXCEEDED", message)
     entry = core.jobs.add(
-        kind=Kind.QUERY,
+        kind=JobKind.QUERY,
         operation=operation,
         object=query.sobject.name,
         created_by_id=core.credentials.user_id,
@@ -66,24 +66,24 @@ async def create(call: Incoming) -> Response:
 
 async def list_jobs(call: Incoming) -> Response:
     """``GET /jobs/query``."""
-    return await job_routes.list_jobs(call, Kind.QUERY)
+    return await job_routes.list_jobs(call, JobKind.QUERY)
 
 
 async def get(call: Incoming) -> Response:
     """``GET /jobs/query/{id}``."""
-    return await job_routes.show(call, Kind.QUERY)
+    return await job_routes.show(call, JobKind.QUERY)
 
 
 async def change(call: Incoming) -> Response:
     """``PATCH /jobs/query/{id}``: abort is all there is."""
-    entry = job_routes.find(call, Kind.QUERY)
+    entry = job_routes.find(call, JobKind.QUERY)
     job_bodies.requested_state(await call.json({"state"}), (State.ABORTED,))
     return await job_routes.abort(call, entry)
 
 
 async def delete(call: Incoming) -> Response:
     """``DELETE /jobs/query/{id}``."""
-    return await job_routes.delete(call, job_routes.find(call, Kind.QUERY))
+    return await job_routes.delete(call, job_routes.find(call, JobKind.QUERY))
 
 
 async def results(call: Incoming) -> Response:
@@ -125,7 +125,7 @@ async def result_pages(call: Incoming) -> Response:
 
 
 def _ended_of_same_version(call: Incoming) -> Entry:
-    entry = job_routes.find(call, Kind.QUERY)
+    entry = job_routes.find(call, JobKind.QUERY)
     if entry.job.api_version != call.version:
         # 409 is documented; the body is not known.
         message = f"The job was created with API version {entry.job.api_version}, use it to read its results"

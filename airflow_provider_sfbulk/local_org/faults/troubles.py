@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Job, Kind
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Job, JobKind
 from airflow_provider_sfbulk.local_org.data.values import RowError
 
 FAILED: Final = "InternalServerError : The job was made to fail"
@@ -31,7 +31,7 @@ class JobTrouble:
     :ivar error_message: jobs fail with this; None: they stick
     """
 
-    kind: Kind | None
+    kind: JobKind | None
     sobject: str | None
     after_batches: int
     jobs: int | None
@@ -158,7 +158,7 @@ def job_trouble(
     :param kind: ``ingest``, ``query`` or None: both
     :raises ValueError: for what makes no sense
     """
-    kinds = {None: None, "ingest": Kind.INGEST, "query": Kind.QUERY}
+    kinds = {None: None, "ingest": JobKind.INGEST, "query": JobKind.QUERY}
     if kind not in kinds:
         raise ValueError("kind is 'ingest', 'query' or None")
     _require_count("after_batches", after_batches, 0)

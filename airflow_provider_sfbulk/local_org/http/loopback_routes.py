@@ -29,14 +29,14 @@ from airflow_provider_sfbulk.local_org.control import Control
 from airflow_provider_sfbulk.local_org.faults.kinds import AskedFault
 from airflow_provider_sfbulk.local_org.http import page
 from airflow_provider_sfbulk.local_org.http.replies import reply
-from airflow_provider_sfbulk.local_org.state import State
+from airflow_provider_sfbulk.local_org.state import OrgState
 
 PREFIX: Final = "/local-org"
 PAGE_PATHS: Final = frozenset({"", "/", PREFIX, f"{PREFIX}/", "/lightning/setup/AsyncApiJobStatus/page"})
 """Where the page is. The last is a job's page in Salesforce Setup, which links in Airflow and the CLI lead to."""
 
 LEVERS: Final = frozenset(
-    name for kind in (Control, State) for name, value in vars(kind).items() if callable(value) and name[0] != "_"
+    name for kind in (Control, OrgState) for name, value in vars(kind).items() if callable(value) and name[0] != "_"
 )
 """Methods that can be called over HTTP."""
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client.errors import LoginError, SfBulkError, SourceError
-from airflow_provider_sfbulk.client.settings import AuthFlow, Settings, read_version, spellings
+from airflow_provider_sfbulk.client.settings import AuthFlow, Settings, checked_version, spellings
 
 APP = {"client_id": "3MVG9", "client_secret": "consumersecret"}
 DOMAIN = {"host": "https://acme.my.salesforce.com"}
@@ -96,7 +96,7 @@ def test_a_value_that_cannot_be_is_refused(given_, message):
 
 @pytest.mark.parametrize("text", ["66.0", "66", "v66.0", "V66", 66, 66.0, " 66.0 "])
 def test_a_version_is_read_in_every_form(text):
-    assert read_version(text) == "66.0"
+    assert checked_version(text) == "66.0"
 
 
 def test_settings_are_completed():

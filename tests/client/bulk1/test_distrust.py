@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from airflow_provider_sfbulk.client import BulkClient, errors
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
 from airflow_provider_sfbulk.client.bulk1.models import ContentType
-from airflow_provider_sfbulk.client.bulk1.result_rows import read_results
+from airflow_provider_sfbulk.client.bulk1.result_rows import read_batch_results
 from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.replies.refusal import read_refusals
 from airflow_provider_sfbulk.client.replies.safe_xml import MOST_LEVELS, MalformedXmlError, ends, parse
@@ -117,7 +117,7 @@ def test_xml_with_a_document_type_or_entities_is_never_read(prolog: str) -> None
         Hand([xml(job_xml(prolog))] * 1).run(Bulk1Calls("66.0").get_once(JOB_ID))
     assert read_refusals(f"{prolog}<error><exceptionCode>A</exceptionCode></error>".encode()) == []
     with pytest.raises(errors.TransportError):
-        read_results(f"{prolog}<results/>".encode(), ContentType.XML, records=None)
+        read_batch_results(f"{prolog}<results/>".encode(), ContentType.XML, records=None)
 
 
 def test_xml_that_is_deep_or_cut_is_refused() -> None:
@@ -203,7 +203,7 @@ def test_a_job_that_is_none_is_refused(reply: Reply, kind: type[Exception]) -> N
 )
 def test_results_that_are_not_whole_are_no_results(body: bytes) -> None:
     with pytest.raises((errors.TransportError, errors.ProtocolError)):
-        read_results(body, ContentType.CSV, records=2)
+        read_batch_results(body, ContentType.CSV, records=2)
 
 
 def test_results_that_come_cut_are_fetched_again(client: BulkClient, org: LocalOrg) -> None:

@@ -29,7 +29,7 @@ from airflow_provider_sfbulk.client.errors import EmptyInputError
 from airflow_provider_sfbulk.client.faces.given import stream_of
 from airflow_provider_sfbulk.client.load.rounds import PartLimits
 from airflow_provider_sfbulk.client.models import Operation
-from airflow_provider_sfbulk.client.parts.fit import fit
+from airflow_provider_sfbulk.client.parts.fit import fit_to_object
 from airflow_provider_sfbulk.client.parts.stream import Rules
 from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
@@ -159,7 +159,7 @@ def checked(client: BulkClient, operation: str, records: Any, **given: Any) -> t
     described = client.describe("Sample__c")
     cut = PartLimits(part_bytes=limits.PART_BYTES, part_records=limits.RECORDS_PER_DAY)
     check = InputCheck(described, rules, cut, listing=listed)
-    report = check.read(fit(stream_of(each, check.rules), described, check.rules) for each in [records])
+    report = check.read(fit_to_object(stream_of(each, check.rules), described, check.rules) for each in [records])
     assert report.failed == len(listed.codes)
     assert report.errors == listed.counts
     return report, listed.codes

@@ -10,8 +10,8 @@ from airflow_provider_sfbulk.client.results.schema import (
     ColumnKind,
     ColumnType,
     MisfitError,
-    column_types,
     needed_describes,
+    types_by_describe,
     widen,
 )
 
@@ -59,11 +59,11 @@ USER = {"fields": [field("CreatedDate", "datetime")]}
     ],
 )
 def test_a_field_is_typed_as_described(described, expected):
-    assert column_types("X", ["F"], {"X": {"fields": [described]}}) == [expected]
+    assert types_by_describe("X", ["F"], {"X": {"fields": [described]}}) == [expected]
 
 
 def test_columns_are_found_in_any_case_and_keep_their_names():
-    assert column_types("Account", ["annualrevenue", "NAME"], {"Account": ACCOUNT}) == [
+    assert types_by_describe("Account", ["annualrevenue", "NAME"], {"Account": ACCOUNT}) == [
         ColumnType("annualrevenue", ColumnKind.INTEGER),
         ColumnType("NAME"),
     ]
@@ -77,7 +77,7 @@ def test_describes_are_asked_for_step_by_step():
         asked.append(missing)
         describes |= {name: {"Contact": CONTACT, "Account": ACCOUNT, "User": USER}[name] for name in missing}
     assert asked == [{"Contact"}, {"Account"}, {"User"}]
-    assert [each.kind for each in column_types("Contact", columns, describes)] == [
+    assert [each.kind for each in types_by_describe("Contact", columns, describes)] == [
         ColumnKind.STRING,
         ColumnKind.INTEGER,
         ColumnKind.DATETIME,
@@ -90,7 +90,7 @@ def test_what_cannot_be_resolved_is_text_and_asks_for_nothing():
     describes = {"Task": task, "Account": {}, "Name": {}}
     columns = ["Who.CreatedDate", "What.AnnualRevenue", "expr0", "Nowhere.Owner.Name", ""]
     assert needed_describes("Task", columns, describes) == set()
-    assert column_types("Task", columns, describes) == [ColumnType(each) for each in columns]
+    assert types_by_describe("Task", columns, describes) == [ColumnType(each) for each in columns]
 
 
 def test_a_field_over_a_polymorphic_relationship_is_typed_as_all_its_objects_have_it():
@@ -104,13 +104,13 @@ def test_a_field_over_a_polymorphic_relationship_is_typed_as_all_its_objects_hav
     # Of what SOQL itself sees no more need be known.
     known = describes | objects({"Name": "date"})
     assert needed_describes("Task", columns, known) == set()
-    assert column_types("Task", columns, known) == [ColumnType(each, ColumnKind.DATE) for each in columns]
+    assert types_by_describe("Task", columns, known) == [ColumnType(each, ColumnKind.DATE) for each in columns]
     # Else the objects are asked, and agree or not.
     describes |= {"Name": {}}
     assert needed_describes("Task", columns, describes) == {"Contact", "Lead", "Group", "User"}
     describes |= objects({"Contact": "date", "Lead": "datetime", "Group": None, "User": "boolean"})
     assert needed_describes("Task", columns, describes) == set()
-    assert column_types("Task", columns, describes) == [
+    assert types_by_describe("Task", columns, describes) == [
         ColumnType("Who.Since"),
         ColumnType("owner.since", ColumnKind.BOOLEAN),
     ]
@@ -122,13 +122,13 @@ def test_a_path_goes_on_behind_a_polymorphic_relationship():
     profile = {"fields": [{"name": "Licensed", "type": "boolean"}]}
     describes = {"Case": case, "Name": user, "Profile": profile}
     assert needed_describes("Case", ["Owner.Profile.Licensed"], describes) == set()
-    assert column_types("Case", ["Owner.Profile.Licensed"], describes) == [
+    assert types_by_describe("Case", ["Owner.Profile.Licensed"], describes) == [
         ColumnType("Owner.Profile.Licensed", ColumnKind.BOOLEAN)
     ]
 
 
 def test_types_are_given_without_any_describe():
-    assert column_types("Task", ["A", "B.C"], {}) == [ColumnType("A"), ColumnType("B.C")]
+    assert types_by_describe("Task", ["A", "B.C"], {}) == [ColumnType("A"), ColumnType("B.C")]
 
 
 def test_a_widened_column_is_a_float_and_the_others_stay():

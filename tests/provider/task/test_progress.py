@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
-from airflow_provider_sfbulk.task.progress import SHOWN_FILES, SHOWN_JOBS, TEXT_LENGTH, Pace, Phase, Progress, by_code
+from airflow_provider_sfbulk.task.progress import (
+    SHOWN_FILES,
+    SHOWN_JOBS,
+    TEXT_LENGTH,
+    Phase,
+    Progress,
+    Throughput,
+    by_code,
+)
 
 ONE, OTHER = "750LO0000000001YAA", "750LO0000000002YAA"
 
@@ -33,7 +41,7 @@ def test_a_rate_is_that_of_the_work_and_not_of_the_queue() -> None:
 
 
 def test_a_rate_is_that_of_the_last_minutes() -> None:
-    pace = Pace()
+    pace = Throughput()
     for minute in range(60):
         pace.mark(60.0 * minute, 60 * minute if minute < 30 else 1800 + 600 * (minute - 30))
     assert pace.per_second == pytest.approx(10.0)

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from airflow_provider_sfbulk.client.models import JobType
 from airflow_provider_sfbulk.client.waiting import polls
 from airflow_provider_sfbulk.local_org import LocalOrg
-from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Kind, State
+from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, JobKind, State
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators import base
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
@@ -29,16 +29,18 @@ from airflow_provider_sfbulk.triggers.watcher import Watcher, watcher_of
 from tests.provider.conftest import FakeTask, first_event
 
 CONN_ID = "salesforce_bulk_default"
-KINDS = {Kind.INGEST: "ingest", Kind.QUERY: "query"}
+KINDS = {JobKind.INGEST: "ingest", JobKind.QUERY: "query"}
 
 
-def add_jobs(org: LocalOrg, number: int, kind: Kind = Kind.INGEST, state: State = State.IN_PROGRESS) -> list[Entry]:
+def add_jobs(
+    org: LocalOrg, number: int, kind: JobKind = JobKind.INGEST, state: State = State.IN_PROGRESS
+) -> list[Entry]:
     """Put jobs into the org, which end when the test says so."""
     now = datetime.now(UTC)
     return [
         org.core.jobs.add(
             kind=kind,
-            operation="insert" if kind is Kind.INGEST else "query",
+            operation="insert" if kind is JobKind.INGEST else "query",
             object="Account",
             created_by_id=org.user_id,
             state=state,
@@ -132,7 +134,7 @@ def test_few_triggers_read_their_jobs_one_by_one_and_tell_progress(org: LocalOrg
 
 
 def test_both_halves_of_the_api_are_watched_at_once(org: LocalOrg) -> None:
-    entries = [*add_jobs(org, 20), *add_jobs(org, 20, Kind.QUERY)]
+    entries = [*add_jobs(org, 20), *add_jobs(org, 20, JobKind.QUERY)]
 
     async def test() -> list[str]:
         waits = start(*(trigger(entry) for entry in entries))
