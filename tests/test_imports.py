@@ -16,6 +16,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -37,7 +38,7 @@ WITH_OTHERS: Final = {"airflow", "fastapi", "fsspec", "starlette", "jinja2", "sq
 
 OPTIONAL: Final = {
     f"{PACKAGE}.task.lineage": {"openlineage"},
-    f"{PACKAGE}.task.lineage_facet": {"openlineage", "attr"},
+    f"{PACKAGE}.task.lineage.facet": {"openlineage", "attr"},
     f"{PACKAGE}.client.sources.compression": {"zstandard"},
     f"{PACKAGE}.client.sources.arrow": {"polars"},
     f"{PACKAGE}.demo.airports": {"airportsdata"},
@@ -232,3 +233,20 @@ def test_what_a_module_imports_is_installed_with_the_package() -> None:
 def test_every_part_that_is_named_exists() -> None:
     named = {*ALLOWED, *(part for parts in ALLOWED.values() for part in parts)}
     assert {part for part in named if not is_module(part)} == set()
+
+
+@pytest.mark.parametrize("tree", [PACKAGE, "tests"])
+def test_no_folder_holds_more_than_twelve_files(tree: str) -> None:
+    held = Counter(path.parent for path in (ROOT / tree).rglob("*.py"))
+    assert {str(folder): files for folder, files in held.items() if files > 12} == {}
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """The local org and the client describe the same things, each in its own words; so do not count the local org."""
+    homes: dict[str, list[str]] = {}
+    for module, path in sources(PACKAGE):
+        if not is_in(module, LOCAL_ORG):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    homes.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}

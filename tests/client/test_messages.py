@@ -18,8 +18,8 @@ CLIENT: Final = sorted((PACKAGE / "client").rglob("*.py"))
 
 AIRFLOW: Final = re.compile(
     r"\b(?:DAGs?|tasks?|retry|retries|XComs?|operators?|hooks?|sensors?|trigger(?:er)?s?|Airflow|connection id|conn_id)\b"
-    # What is cleared is a field of Salesforce, or the argument that says so.
-    r"""|\bclear(?:s|ed|ing)?\b(?!(?: the)? field|["'])""",
+    # Fields are cleared, too.
+    r"|\bclear(?:ing)? (?:it|them)\b",
     re.IGNORECASE,
 )
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from tests.kills.campaign import Campaign, Visit, plan
 from tests.kills.cases import CASES
-from tests.kills.nursery import Nursery
-from tests.kills.steps import Moment, Seen, Strike
+from tests.kills.process.nursery import Nursery
+from tests.kills.wire.steps import Moment, Seen, Strike
 
 
 def main() -> int:

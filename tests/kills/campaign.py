@@ -12,11 +12,11 @@ from typing import Self
 
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.bulk2.jobs import State
-from tests.kills import steps
 from tests.kills.cases import Case
-from tests.kills.nursery import Nursery
+from tests.kills.process.nursery import Nursery
 from tests.kills.scene import Attempt, Scene
-from tests.kills.steps import Moment, Seen, Strike
+from tests.kills.wire import steps
+from tests.kills.wire.steps import Moment, Seen, Strike
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any, Final, Protocol
 
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.bulk2.jobs import State
-from tests.kills import steps
 from tests.kills.scene import Attempt
+from tests.kills.wire import steps
 
 Row = tuple[str, str]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_sfbulk.local_org import LocalOrg
-from tests.kills import spec
-from tests.kills.nursery import Nursery
-from tests.kills.proxy import Proxy
-from tests.kills.spec import Spec
-from tests.kills.states import begin_try
-from tests.kills.steps import WRITE, Counting, Seen, Strike
+from tests.kills.process import spec
+from tests.kills.process.nursery import Nursery
+from tests.kills.process.spec import Spec
+from tests.kills.process.states import begin_try
+from tests.kills.wire.proxy import Proxy
+from tests.kills.wire.steps import WRITE, Counting, Seen, Strike
 
 
 @dataclass(frozen=True)

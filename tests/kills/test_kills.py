@@ -12,11 +12,11 @@ from functools import cache
 
 import pytest
 
-from tests.kills import steps
 from tests.kills.campaign import Campaign, plan
 from tests.kills.cases import CASES
-from tests.kills.nursery import Nursery
-from tests.kills.steps import FREEZING, KILLING, Moment, Seen, Step, Strike
+from tests.kills.process.nursery import Nursery
+from tests.kills.wire import steps
+from tests.kills.wire.steps import FREEZING, KILLING, Moment, Seen, Step, Strike
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_a_ledger_that_forgets_is_noticed(campaign: Begin) -> None:
 
 
 def test_a_step_that_is_not_taken_cannot_be_struck(campaign: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.kills.spec.LINGER_SECONDS", 0.0)
+    monkeypatch.setattr("tests.kills.process.spec.LINGER_SECONDS", 0.0)
     with pytest.raises(AssertionError, match="the process was not killed"):
         campaign("ingest").visit(Strike(Step(steps.UPLOAD, 4), Moment.BEFORE))
     with pytest.raises(AssertionError, match="the process did not come there"):

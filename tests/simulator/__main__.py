@@ -42,8 +42,9 @@ def main() -> int:
 
 
 def _one(arguments: argparse.Namespace) -> int:
-    from tests.simulator import operator_schedule, scheduler  # they import Airflow, which reads its home once
+    from tests.simulator import scheduler  # they import Airflow, which reads its home once
     from tests.simulator.invariants import Violation
+    from tests.simulator.operators import operator_schedule
 
     run = operator_schedule.run if arguments.operator else scheduler.run
     try:
@@ -55,9 +56,10 @@ def _one(arguments: argparse.Namespace) -> int:
 
 
 def _many(arguments: argparse.Namespace) -> int:
-    from tests.simulator import operator_schedule, scheduler
+    from tests.simulator import scheduler
     from tests.simulator.faults import EVERY, OPERATOR_EVERY
     from tests.simulator.invariants import Violation
+    from tests.simulator.operators import operator_schedule
 
     halves: tuple[tuple[str, Run, tuple[tuple[str, str], ...]], ...] = (
         ("flows", scheduler.run, EVERY),

@@ -22,9 +22,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.simulator.model import ERROR_REPLIES
-from tests.simulator.store import GET_FAULTS, SET_FAULTS
+from tests.simulator.salesforce.model import ERROR_REPLIES
 from tests.simulator.task import READ_FAULTS
+from tests.simulator.world.store import GET_FAULTS, SET_FAULTS
 
 _SENDING: Final = (
     *("kill_before", "kill_after", "freeze", "no_connection", "lost", "reply_lost", "late", "delayed", "duplicate"),

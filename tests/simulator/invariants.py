@@ -10,7 +10,7 @@ from airflow_provider_sfbulk.client.errors import (
     NotFoundError,
     SfBulkError,
 )
-from tests.simulator.model import HOST, JOBS, Job, Salesforce
+from tests.simulator.salesforce.model import HOST, JOBS, Job, Salesforce
 
 
 class Violation(AssertionError):

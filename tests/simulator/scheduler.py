@@ -33,9 +33,9 @@ from airflow_provider_sfbulk.client.load import fill as ingest
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE
 from tests.simulator.faults import EVERY, FAULTS
 from tests.simulator.invariants import Violation, Witness, claim, name_of
-from tests.simulator.model import ERROR_REPLIES, HOST, Job, Salesforce
-from tests.simulator.store import Killed, Values
+from tests.simulator.salesforce.model import ERROR_REPLIES, HOST, Job, Salesforce
 from tests.simulator.task import Running, Strand, Task, Try
+from tests.simulator.world.store import Killed, Values
 
 STEPS: Final = 5000
 """Steps after which a schedule has no end: far more than any needs."""

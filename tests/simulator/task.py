@@ -19,7 +19,7 @@ from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.waiting.wait import check_complete, wait_until_final
 from airflow_provider_sfbulk.task.ledger import TaskLedger
 from tests.simulator.invariants import Witness
-from tests.simulator.store import Faults, Killed, Store, Values
+from tests.simulator.world.store import Faults, Killed, Store, Values
 
 READ_FAULTS: Final = ("bad_input", "freeze", "kill_before")
 """What may happen when the next part of the input is read."""

@@ -26,9 +26,9 @@ from airflow_provider_sfbulk.operators.load_input import LoadInput
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.ledger import TaskLedger
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
-from tests.simulator import operator_schedule
 from tests.simulator.faults import OPERATOR_EVERY
 from tests.simulator.invariants import Violation
+from tests.simulator.operators import operator_schedule
 from tests.simulator.test_mutants import MUTANTS, Change
 
 SCHEDULES: Final = 1200

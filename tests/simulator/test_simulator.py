@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from tests.simulator import operator_schedule, scheduler
+from tests.simulator import scheduler
 from tests.simulator.faults import EVERY, OPERATOR_EVERY
+from tests.simulator.operators import operator_schedule
 
 SCHEDULES = 2000
 OPERATOR_SCHEDULES = 300

@@ -16,7 +16,7 @@ LOOKED_AT: Final = 4096
 
 
 @dataclass(frozen=True)
-class Found:
+class OtherFormat:
     """What a file is.
 
     :param what: in words, with its article
@@ -32,25 +32,27 @@ _CONVERT: Final = "write it as CSV, JSON lines or Parquet"
 _EXCEL: Final = "save it as “CSV UTF-8 (comma delimited)” and load that"
 _UTF: Final = "Salesforce takes UTF-8, convert it"
 
-_SIGNATURES: Final[tuple[tuple[bytes, Found], ...]] = (  # longer than the formats' own, where a header may begin so
-    (b"\x1f\x8b", Found("gzip", 'name it so (.{format}.gz), or give source_format="{format}.gz"')),
-    (b"\x28\xb5\x2f\xfd", Found("Zstandard", 'name it so (.{format}.zst), or give source_format="{format}.zst"')),
-    *((b"BZh%d1AY&SY" % level, Found("bzip2", _UNPACK)) for level in range(1, 10)),
-    (b"\xfd7zXZ\0", Found("xz", _UNPACK)),
-    (b"7z\xbc\xaf\x27\x1c", Found("a 7-Zip archive", _UNPACK)),
-    (b"\x04\x22\x4d\x18", Found("LZ4", _UNPACK)),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Found("an Excel workbook (.xls)", _EXCEL)),
-    (b"PAR1\x15", Found("Parquet", 'name it so (.parquet), or give source_format="parquet"')),
-    *((b"ORC" + bytes((byte,)), Found("ORC", _CONVERT)) for byte in (*range(32), *range(128, 256))),
-    (b"Obj\x01", Found("Avro", _CONVERT)),
-    (b"ARROW1\0\0", Found("Arrow IPC (Feather)", _CONVERT)),
-    (b"SQLite format 3\0", Found("a SQLite database", "read it with SQL")),
-    (b"%PDF-", Found("a PDF", _CONVERT)),
+_SIGNATURES: Final[
+    tuple[tuple[bytes, OtherFormat], ...]
+] = (  # longer than the formats' own, where a header may begin so
+    (b"\x1f\x8b", OtherFormat("gzip", 'name it so (.{format}.gz), or give source_format="{format}.gz"')),
+    (b"\x28\xb5\x2f\xfd", OtherFormat("Zstandard", 'name it so (.{format}.zst), or give source_format="{format}.zst"')),
+    *((b"BZh%d1AY&SY" % level, OtherFormat("bzip2", _UNPACK)) for level in range(1, 10)),
+    (b"\xfd7zXZ\0", OtherFormat("xz", _UNPACK)),
+    (b"7z\xbc\xaf\x27\x1c", OtherFormat("a 7-Zip archive", _UNPACK)),
+    (b"\x04\x22\x4d\x18", OtherFormat("LZ4", _UNPACK)),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OtherFormat("an Excel workbook (.xls)", _EXCEL)),
+    (b"PAR1\x15", OtherFormat("Parquet", 'name it so (.parquet), or give source_format="parquet"')),
+    *((b"ORC" + bytes((byte,)), OtherFormat("ORC", _CONVERT)) for byte in (*range(32), *range(128, 256))),
+    (b"Obj\x01", OtherFormat("Avro", _CONVERT)),
+    (b"ARROW1\0\0", OtherFormat("Arrow IPC (Feather)", _CONVERT)),
+    (b"SQLite format 3\0", OtherFormat("a SQLite database", "read it with SQL")),
+    (b"%PDF-", OtherFormat("a PDF", _CONVERT)),
     # UTF-32 first: its mark begins with that of UTF-16.
-    (codecs.BOM_UTF32_LE, Found("UTF-32", _UTF)),
-    (codecs.BOM_UTF32_BE, Found("UTF-32", _UTF)),
-    (codecs.BOM_UTF16_LE, Found("UTF-16", _UTF)),
-    (codecs.BOM_UTF16_BE, Found("UTF-16", _UTF)),
+    (codecs.BOM_UTF32_LE, OtherFormat("UTF-32", _UTF)),
+    (codecs.BOM_UTF32_BE, OtherFormat("UTF-32", _UTF)),
+    (codecs.BOM_UTF16_LE, OtherFormat("UTF-16", _UTF)),
+    (codecs.BOM_UTF16_BE, OtherFormat("UTF-16", _UTF)),
 )
 
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
@@ -95,7 +97,9 @@ def refuse_unpacked(head: bytes, *, compression: str, name: str) -> None:
     found = _found(head[:LOOKED_AT], "")
     if found is None:
         is_text = b"\0" not in head
-        found = Found("not packed at all", "name it without that ending, or give source_format") if is_text else None
+        found = (
+            OtherFormat("not packed at all", "name it without that ending, or give source_format") if is_text else None
+        )
     what = f": this is {found.what}" if found is not None else ""
     advice = f": {found.advice.format(format='csv')}" if found is not None and found.advice else ""
     raise SourceError(f"{name}: the data are not {form}{what}{advice}")
@@ -104,7 +108,7 @@ def refuse_unpacked(head: bytes, *, compression: str, name: str) -> None:
 _NAMES: Final = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet"}
 
 
-def _found(head: bytes, taken_for: str) -> Found | None:
+def _found(head: bytes, taken_for: str) -> OtherFormat | None:
     for signature, found in _SIGNATURES:
         if head.startswith(signature) and not (signature.startswith(b"PAR1") and taken_for == "parquet"):
             return found
@@ -117,16 +121,18 @@ def _found(head: bytes, taken_for: str) -> Found | None:
     return None if found_text is _JSON and taken_for == "jsonl" else found_text
 
 
-_JSON: Final = Found("JSON", 'if it has one object a line, name it .jsonl or give source_format="jsonl"')
+_JSON: Final = OtherFormat("JSON", 'if it has one object a line, name it .jsonl or give source_format="jsonl"')
 _TEXTS: Final = (
     (
         re.compile(rb"<(?:!doctype\s+html|html|head|body|table|script)\b", re.IGNORECASE),
-        Found("an HTML page", "often the page of a login or an error, saved under the file's name: fetch it again"),
+        OtherFormat(
+            "an HTML page", "often the page of a login or an error, saved under the file's name: fetch it again"
+        ),
     ),
-    (re.compile(rb"<\?xml\b"), Found("XML", _CONVERT)),
+    (re.compile(rb"<\?xml\b"), OtherFormat("XML", _CONVERT)),
     (
         re.compile(rb"\[\s*(?:[\[{\"\]]|null\b|true\b|false\b)"),
-        Found("a JSON array", "JSON lines have one object a line (jq -c '.[]' makes them)"),
+        OtherFormat("a JSON array", "JSON lines have one object a line (jq -c '.[]' makes them)"),
     ),
     (re.compile(rb"\{\s*[\"}]"), _JSON),
 )
@@ -134,15 +140,15 @@ _TEXTS: Final = (
 _WIDE_BYTES: Final = 64
 
 
-def _zipped(head: bytes) -> Found:
+def _zipped(head: bytes) -> OtherFormat:
     if b"[Content_Types].xml" in head or b"xl/" in head:
-        return Found("an Excel workbook (.xlsx)", _EXCEL)
+        return OtherFormat("an Excel workbook (.xlsx)", _EXCEL)
     if b"application/vnd.oasis.opendocument" in head:
-        return Found("an OpenDocument spreadsheet", _EXCEL)
-    return Found("a zip archive", _UNPACK)
+        return OtherFormat("an OpenDocument spreadsheet", _EXCEL)
+    return OtherFormat("a zip archive", _UNPACK)
 
 
-def _wide(head: bytes) -> Found | None:
+def _wide(head: bytes) -> OtherFormat | None:
     """Tell UTF-32 and UTF-16 without a mark: of Latin letters every other byte, or three of four, are zero."""
     for width, form in ((4, "UTF-32"), (2, "UTF-16")):
         whole = head[: len(head) // width * width]
@@ -150,5 +156,5 @@ def _wide(head: bytes) -> Found | None:
             letters = whole[place::width]
             zeros = len(whole) - len(letters)
             if letters and b"\0" not in letters and whole.count(b"\0") == zeros:
-                return Found(f"{form} (without a byte order mark)", _UTF)
+                return OtherFormat(f"{form} (without a byte order mark)", _UTF)
     return None

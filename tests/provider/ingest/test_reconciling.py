@@ -14,7 +14,7 @@ from airflow_provider_sfbulk.client.errors import FailedRecordsError, ProtocolEr
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from tests.provider.conftest import FakeTask
-from tests.provider.ingest.test_rounds import children, jobs_made, load, names, parents, rows_of, small_batches, stored
+from tests.provider.rounds.test_rounds import children, jobs_made, load, names, parents, rows_of, small_batches, stored
 
 __all__ = ["parents", "small_batches"]
 

@@ -20,8 +20,8 @@ from random import Random
 from typing import Any
 
 from airflow_provider_sfbulk.client.effects import Reply, Request
-from tests.simulator.queries import Queries
-from tests.simulator.replies import JSON, ok, refused
+from tests.simulator.salesforce.queries import Queries
+from tests.simulator.salesforce.replies import JSON, ok, refused
 
 HOST = "https://acme.my.salesforce.com"
 JOBS = "/services/data/v66.0/jobs/ingest"

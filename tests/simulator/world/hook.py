@@ -6,9 +6,9 @@ from typing import Final
 
 from airflow_provider_sfbulk.client import BulkClient
 from airflow_provider_sfbulk.client.settings import Settings
-from tests.simulator.driver import SimulatedDriver
-from tests.simulator.model import HOST
-from tests.simulator.processes import Process, World
+from tests.simulator.salesforce.model import HOST
+from tests.simulator.world.driver import SimulatedDriver
+from tests.simulator.world.processes import Process, World
 
 API_VERSION: Final = "66.0"
 _SETTINGS: Final = Settings.from_mapping({"access_token": "0", "instance_url": HOST, "api_version": API_VERSION})

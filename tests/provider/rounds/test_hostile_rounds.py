@@ -15,7 +15,7 @@ from airflow_provider_sfbulk.client.errors import FailedRecordsError, SourceErro
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from tests.provider.conftest import FakeTask
-from tests.provider.ingest.test_rounds import children, jobs_made, load, names, parents, rows_of, stored, uploads
+from tests.provider.rounds.test_rounds import children, jobs_made, load, names, parents, rows_of, stored, uploads
 
 __all__ = ["parents"]
 

@@ -7,10 +7,10 @@ import io
 from dataclasses import dataclass
 
 from airflow_provider_sfbulk.client.errors import SourceError
-from tests.simulator import expected
 from tests.simulator.faults import OPERATOR_FAULTS
-from tests.simulator.processes import Process, World
-from tests.simulator.store import Killed
+from tests.simulator.operators import expected
+from tests.simulator.world.processes import Process, World
+from tests.simulator.world.store import Killed
 
 WATCHED = frozenset({"memory://results", "memory://extract"})
 """Where results go: files of their folder have their bare name."""

@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import BinaryIO, Final, Self
 
-from tests.kills.framing import FramingError, Message, read_message
-from tests.kills.steps import Counting, Moment, Seen, Step, Strike, kind_of
+from tests.kills.wire.framing import FramingError, Message, read_message
+from tests.kills.wire.steps import Counting, Moment, Seen, Step, Strike, kind_of
 
 HOST: Final = "127.0.0.1"
 PATIENCE_SECONDS: Final = 30.0

@@ -1,6 +1,6 @@
 """The process that is killed: one try of a task with the real operator.
 
-``python -m tests.kills.task '<a Spec as JSON>'`` runs one; :mod:`tests.kills.nursery` forks many of them.
+``python -m tests.kills.process.task '<a Spec as JSON>'`` runs one; :mod:`tests.kills.process.nursery` forks many of them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from airflow_provider_sfbulk.files.storage import find_sources
 from airflow_provider_sfbulk.operators import base
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
-from tests.kills.spec import Spec
-from tests.kills.states import Halt, States
-from tests.kills.steps import Moment
+from tests.kills.process.spec import Spec
+from tests.kills.process.states import Halt, States
+from tests.kills.wire.steps import Moment
 
 OPERATORS: Final[Mapping[str, type[BaseOperator]]] = {"ingest": BulkIngestOperator, "query": BulkQueryOperator}
 OVERTAKEN: Final = 3

@@ -23,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self, TextIO
 
-from tests.kills.spec import Spec
+from tests.kills.process.spec import Spec
 
 PATIENCE_SECONDS: Final = 60.0
 """Longest wait for a child, or for Airflow's import."""
@@ -37,12 +37,12 @@ class Nursery:
         self._home = tempfile.TemporaryDirectory(prefix="airflow-home-")
         others = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "_AIRFLOW"))}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.kills.nursery"],
+            [sys.executable, "-m", "tests.kills.process.nursery"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env={**others, "AIRFLOW_HOME": self._home.name},
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
         )
         self._living: set[int] = set()
 
@@ -99,7 +99,7 @@ def serve() -> None:
     # The protocol keeps a descriptor of its own: whatever a library prints goes to the errors.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    from tests.kills.task import run, warm_up  # the seconds that are to be spent once
+    from tests.kills.process.task import run, warm_up  # the seconds that are to be spent once
 
     warm_up()
     assert threading.active_count() == 1, "something imported starts a thread: a fork would copy its locks"

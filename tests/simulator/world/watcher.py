@@ -18,7 +18,7 @@ from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from airflow_provider_sfbulk.client.waiting.wait import wait_until_final
 from airflow_provider_sfbulk.triggers.event import WaitOutcome
 from airflow_provider_sfbulk.triggers.watcher import WaitEnd
-from tests.simulator.driver import TriggerersDriver
+from tests.simulator.world.driver import TriggerersDriver
 
 T = TypeVar("T")
 

@@ -97,7 +97,7 @@ def to_openlineage(lineage: Lineage) -> OperatorLineage[Any, Any]:
     from openlineage.client import facet_v2  # noqa: PLC0415
     from openlineage.client.event_v2 import InputDataset, OutputDataset  # noqa: PLC0415
 
-    from airflow_provider_sfbulk.task.lineage_facet import SalesforceBulkRunFacet  # noqa: PLC0415
+    from airflow_provider_sfbulk.task.lineage.facet import SalesforceBulkRunFacet  # noqa: PLC0415
 
     def schema(place: Place) -> dict[str, Any]:
         if not place.columns:

@@ -10,7 +10,7 @@ from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.files.paths import Location
 from airflow_provider_sfbulk.files.task_folder import MANIFEST, TaskFolder, Writer
 from tests.simulator.invariants import claim
-from tests.simulator.storage import Files, Folder
+from tests.simulator.world.storage import Files, Folder
 
 
 class _Undisturbed(Folder):

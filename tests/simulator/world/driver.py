@@ -34,9 +34,9 @@ from airflow_provider_sfbulk.client.http.exchange import Upload
 from airflow_provider_sfbulk.client.http.memory_ledger import MemoryLedger
 from tests.simulator.faults import OPERATOR_FAULTS
 from tests.simulator.invariants import name_of
-from tests.simulator.model import DESCRIBE, ERROR_REPLIES, HOST, JOBS, QUERIES
-from tests.simulator.processes import Process, World
-from tests.simulator.store import Killed
+from tests.simulator.salesforce.model import DESCRIBE, ERROR_REPLIES, HOST, JOBS, QUERIES
+from tests.simulator.world.processes import Process, World
+from tests.simulator.world.store import Killed
 
 _OF_QUERIES: Final = {"POST": "submit", "PATCH": "abort"}
 _PAGES: Final = {"results": "page", "resultPages": "list_pages"}

@@ -29,8 +29,8 @@ from airflow_provider_sfbulk.files.sql_source import SqlQuery, open_cursor
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from tests.provider.conftest import FakeTask
-from tests.provider.files import postgres
 from tests.provider.readings import FIELDS
+from tests.provider.sql import postgres
 
 SECRET = "Xylophone-4711"
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from airflow_provider_sfbulk.client.effects import Reply, Request
-from tests.simulator.replies import ok, refused
+from tests.simulator.salesforce.replies import ok, refused
 
 HEADER = '"Id","Name"\n'
 FINAL = frozenset({"JobComplete", "Failed", "Aborted"})

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Protocol
 from greenlet import getcurrent, greenlet  # type: ignore[import-untyped, unused-ignore]
 
 from airflow_provider_sfbulk.client.effects import Reply, Request
-from tests.simulator.model import Salesforce
-from tests.simulator.store import Faults, Killed
+from tests.simulator.salesforce.model import Salesforce
+from tests.simulator.world.store import Faults, Killed
 
 
 class World(Faults, Protocol):

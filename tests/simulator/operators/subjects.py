@@ -18,14 +18,14 @@ from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.incremental import Incremental
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
-from tests.simulator import expected
 from tests.simulator.faults import OPERATOR_FAULTS
 from tests.simulator.invariants import claim
-from tests.simulator.lake import PATTERN, Lake, LakeFile
-from tests.simulator.model import LOCKED, MISSING, Job, Salesforce
-from tests.simulator.processes import Process, World
-from tests.simulator.storage import Files
-from tests.simulator.store import Killed
+from tests.simulator.operators import expected
+from tests.simulator.salesforce.model import LOCKED, MISSING, Job, Salesforce
+from tests.simulator.world.lake import PATTERN, Lake, LakeFile
+from tests.simulator.world.processes import Process, World
+from tests.simulator.world.storage import Files
+from tests.simulator.world.store import Killed
 
 COLUMNS = ("Name", "Key__c", "Amount__c")
 DEFERRED = frozenset({"defer", "trigger_sleep", "event", "stray_event", "late_triggerer"})

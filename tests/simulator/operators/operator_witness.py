@@ -11,13 +11,13 @@ from typing import Any, Final
 from airflow.sdk.exceptions import AirflowRuntimeError, TaskDeferred
 
 from airflow_provider_sfbulk.client.effects import Request
-from tests.simulator import expected
 from tests.simulator.invariants import claim
-from tests.simulator.model import Job, Salesforce
-from tests.simulator.processes import Process
-from tests.simulator.storage import Files
-from tests.simulator.store import Killed, Values
-from tests.simulator.subjects import Load, Subject, rows_of
+from tests.simulator.operators import expected
+from tests.simulator.operators.subjects import Load, Subject, rows_of
+from tests.simulator.salesforce.model import Job, Salesforce
+from tests.simulator.world.processes import Process
+from tests.simulator.world.storage import Files
+from tests.simulator.world.store import Killed, Values
 
 CELL: Final = re.compile(r"(cell|key)\d")
 """What the cells of all records look like."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from tests.kills.steps import Moment
+from tests.kills.wire.steps import Moment
 
 _CURRENT: Final = "the current try"
 

@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from tests.kills.framing import FramingError, Message, read_message
-from tests.kills.steps import CLOSE, PAGE, kind_of
+from tests.kills.wire.framing import FramingError, Message, read_message
+from tests.kills.wire.steps import CLOSE, PAGE, kind_of
 
 PUT = b"PUT /x HTTP/1.1\r\nContent-Length: 6\r\n\r\nabcdef"
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=1\r\nde\r\n0\r\n\r\n"

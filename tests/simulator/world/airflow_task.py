@@ -25,14 +25,14 @@ from airflow_provider_sfbulk.task import accepted
 from airflow_provider_sfbulk.task.ended_by_person import ENDED_XCOM_KEY
 from airflow_provider_sfbulk.task.progress import PROGRESS_XCOM_KEY
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
-from tests.simulator.driver import SimulatedDriver, TriggerersDriver
 from tests.simulator.faults import OPERATOR_FAULTS
-from tests.simulator.hook import API_VERSION, Hook
-from tests.simulator.processes import Process, World
-from tests.simulator.store import Killed, Store, Values, failed
-from tests.simulator.subjects import Subject
-from tests.simulator.upgrade import to_old
-from tests.simulator.watcher import SimulatedWatcher
+from tests.simulator.operators.subjects import Subject
+from tests.simulator.world.driver import SimulatedDriver, TriggerersDriver
+from tests.simulator.world.hook import API_VERSION, Hook
+from tests.simulator.world.processes import Process, World
+from tests.simulator.world.store import Killed, Store, Values, failed
+from tests.simulator.world.upgrade import to_old
+from tests.simulator.world.watcher import SimulatedWatcher
 
 
 class Runner(World, Protocol):

@@ -28,18 +28,18 @@ from airflow_provider_sfbulk.files.paths import Location
 from airflow_provider_sfbulk.operators import incremental, ingest, load_input, query, task_run
 from airflow_provider_sfbulk.task import reporter as showing
 from airflow_provider_sfbulk.triggers import job as job_trigger
-from tests.simulator import watcher
-from tests.simulator.airflow_task import AirflowTask, TaskInstance, drive
 from tests.simulator.faults import OPERATOR_EVERY, OPERATOR_FAULTS
 from tests.simulator.invariants import Violation, claim
-from tests.simulator.lake import LakeFile
-from tests.simulator.model import HOST, Job, Salesforce
-from tests.simulator.operator_witness import OperatorWitness
-from tests.simulator.processes import Process
-from tests.simulator.storage import Files, Folder, StoredFile
-from tests.simulator.store import Killed, Values
-from tests.simulator.stranger import intrude
-from tests.simulator.subjects import Extract, Load, Subject, copy_of
+from tests.simulator.operators.operator_witness import OperatorWitness
+from tests.simulator.operators.subjects import Extract, Load, Subject, copy_of
+from tests.simulator.salesforce.model import HOST, Job, Salesforce
+from tests.simulator.world import watcher
+from tests.simulator.world.airflow_task import AirflowTask, TaskInstance, drive
+from tests.simulator.world.lake import LakeFile
+from tests.simulator.world.processes import Process
+from tests.simulator.world.storage import Files, Folder, StoredFile
+from tests.simulator.world.store import Killed, Values
+from tests.simulator.world.stranger import intrude
 
 STRANGERS: Final = 0.02
 """How likely another task wants the folder, in each step."""

@@ -1,0 +1,1 @@
+"""The process that is killed, and how it is started."""

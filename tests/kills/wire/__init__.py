@@ -1,0 +1,1 @@
+"""Where a try can be struck: between it and the world."""

@@ -1,0 +1,1 @@
+"""Whole operators under a schedule, and what must hold of them."""

@@ -1,0 +1,1 @@
+"""A model of Salesforce: requests in, replies out."""

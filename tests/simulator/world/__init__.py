@@ -1,0 +1,1 @@
+"""What surrounds a simulated operator: Airflow, its processes, its stores, and other tasks."""
