@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
@@ -30,9 +30,9 @@ from airflow_provider_sfbulk.client.errors import (
 from airflow_provider_sfbulk.client.faces.options import RuleOptions
 from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, Operation
 from airflow_provider_sfbulk.command.explain import explanations
+from airflow_provider_sfbulk.command.files import NewFile, query_file, read_query
 from airflow_provider_sfbulk.command.left import abort_jobs, left_jobs
 from airflow_provider_sfbulk.command.screen import Screen
-from airflow_provider_sfbulk.command.write import write_rows
 
 STATUS: Final[Mapping[type[SfBulkError], int]] = {
     JobTimeoutError: 4,
@@ -95,9 +95,14 @@ class CommandRun:
     def _made(self) -> BulkClient:
         if self._conn_id is None:
             return BulkClient.from_env()
-        from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook  # noqa: PLC0415 - Airflow
+        from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415 - takes seconds
 
-        return SalesforceBulkHook(self._conn_id).get_conn()
+        from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook  # noqa: PLC0415 - likewise
+
+        try:
+            return SalesforceBulkHook(self._conn_id).get_conn()
+        except AirflowNotFoundException as error:
+            raise SourceError(f"there is no connection {self._conn_id!r:.100} in this Airflow") from error
 
 
 @app.command()
@@ -122,7 +127,11 @@ def load(
 ) -> None:
     """Load a file. Nothing is remembered: a load that is started twice loads twice, unless it is an upsert."""
     session: CommandRun = context.obj
-    with session.client() as client, session.screen.progress(f"{operation} {sobject}") as show:
+    with (
+        session.client() as client,
+        session.screen.progress(f"{operation} {sobject}") as show,
+        NewFile(failed, reads=file) if failed is not None else nullcontext() as failed_file,
+    ):
         rules: RuleOptions = {
             "column_mapping": _mapping(column),
             "nulls": "clear" if clear_nulls else "leave",
@@ -138,8 +147,8 @@ def load(
             session.screen.facts({"job_ids": result.job_ids})
             return
         result.wait(timeout=timeout, on_progress=show)
-        if failed is not None and result.failed_count:
-            write_rows(failed, result.failed_records)
+        if failed_file is not None and result.failed_count:
+            failed_file.write(result.failed_records)
         reasons: dict[str, int] = {}
         for error in result.errors:
             reasons[error.status_code] = reasons.get(error.status_code, 0) + 1
@@ -183,17 +192,23 @@ def extract(
 ) -> None:
     """Run a query and write its rows. The file appears when all rows are in it."""
     session: CommandRun = context.obj
-    with session.client() as client, session.screen.progress("query") as show:
+    with (
+        session.client() as client,
+        session.screen.progress("query") as show,
+        NewFile(output, reads=query_file(soql)) if output is not None else nullcontext() as file,
+    ):
         wanted = FileFormat.CSV if output is None else FileFormat(file_format or _format_of(output))
-        text = Path(soql[1:]).read_text(encoding="utf-8") if soql.startswith("@") else soql
-        result = client.query.perform(text, include_deleted=include_deleted, timeout=timeout, on_progress=show)
-        if output is None:
+        result = client.query.perform(
+            read_query(soql), include_deleted=include_deleted, timeout=timeout, on_progress=show
+        )
+        if file is None:
             session.screen.rows(result.records)
             return
         if wanted is FileFormat.CSV:
-            write_rows(output, client.query.results(result.job.id))
+            columns = [] if len(result) else list(result.to_df().columns)
+            file.write(client.query.results(result.job.id), columns=columns)
         else:
-            write_rows(output, result, wanted)
+            file.write(result, wanted)
     session.screen.facts({"job_id": result.job.id, "records": len(result), "file": str(output)})
 
 
@@ -202,7 +217,7 @@ def jobs(
     context: typer.Context,
     job_id: Annotated[str | None, typer.Argument(help="One job in full; without it, the newest ones.")] = None,
     query: Annotated[bool, typer.Option("--query", help="Query jobs instead of loads.")] = False,
-    most: Annotated[int, typer.Option("--most", help="How many to list.")] = 20,
+    most: Annotated[int, typer.Option("--most", min=1, help="How many to list.")] = 20,
     abort: Annotated[bool, typer.Option("--abort", help="Abort the job.")] = False,
     abort_left: Annotated[
         bool, typer.Option("--abort-left", help="Abort this user's loads that were never closed.")

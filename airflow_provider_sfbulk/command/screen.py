@@ -13,6 +13,7 @@ from rich.table import Table
 
 from airflow_provider_sfbulk.client.errors import SfBulkError
 from airflow_provider_sfbulk.client.models import JobInfo
+from airflow_provider_sfbulk.client.replies.safe_text import fit
 
 PIPED_WIDTH: Final = 200
 """Of a table that does not go to a terminal, which knows its own."""
@@ -34,17 +35,17 @@ class Screen:
     def facts(self, known: Mapping[str, Any]) -> None:
         """Print what is known, a line each."""
         if self.is_json:
-            self._out.print(json.dumps(known, default=str))
+            self.rows([known])
             return
         for name, value in known.items():
             if value not in (None, [], {}):
-                shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-                self._out.print(f"{name:20} {shown:,}" if isinstance(shown, int) else f"{name:20} {shown}")
+                shown = f"{value:,}" if isinstance(value, int) else _cell(value)
+                self._out.print(f"{name:20} {shown}")
 
     def lines(self, lines: Iterable[str]) -> None:
         """Print lines of text."""
         for line in lines:
-            self._out.print(line)
+            self._out.print(fit(line))
 
     def table(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
         """Print rows; as JSON one a line."""
@@ -59,9 +60,10 @@ class Screen:
         self._out.print(table)
 
     def rows(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Print rows as JSON, one a line."""
+        """Print rows as JSON, one a line. What a terminal would not show, but do, is escaped."""
         for row in rows:
-            self._out.print(json.dumps(dict(row), default=str, ensure_ascii=False))
+            text = json.dumps(dict(row), default=str, ensure_ascii=False)
+            self._out.print(text if text.isprintable() else json.dumps(dict(row), default=str))
 
     def error(self, error: SfBulkError) -> None:
         """Print an error."""
@@ -76,7 +78,13 @@ class Screen:
     def progress(self, what: str) -> Iterator[Callable[[JobInfo], None]]:
         """Show a bar while jobs are at work. What it gives is called with each job as it is read."""
         seen: dict[str, JobInfo] = {}
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        what = fit(what, 100)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=self._err, transient=True, disable=self.is_json) as bar:
             task = bar.add_task(f"{what}: sending", total=None)
 
@@ -97,4 +105,4 @@ class Screen:
 def _cell(value: Any) -> str:
     if value is None or value == []:
         return ""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return fit(", ".join(map(str, value)) if isinstance(value, list) else str(value))

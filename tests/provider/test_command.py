@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from airflow_provider_sfbulk.client import BulkClient
+from airflow_provider_sfbulk.client.results.folder import LocalFile
 from airflow_provider_sfbulk.command.__main__ import app
 from airflow_provider_sfbulk.command.left import abort_jobs, left_jobs
 from airflow_provider_sfbulk.local_org import LocalOrg
@@ -129,7 +131,7 @@ def test_it_extracts_into_a_file(ending: str, run: Run, accounts: Path, tmp_path
     result = run("--json", "extract", "SELECT Name FROM Account ORDER BY Name", "-o", output)
     assert (result.exit_code, known(result)["records"]) == (0, 2)
     assert _names_in(output) == ["Parasol Works", "Umbrella Stand Co"]
-    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+    assert {each.name for each in tmp_path.iterdir()} == {"accounts.csv", output.name}
 
 
 def _names_in(path: Path) -> list[Any]:
@@ -222,3 +224,95 @@ def test_a_check_ends_as_the_load_would(
 ) -> None:
     (tmp_path / "in.csv").write_text(f"{header}\nDoe\n", encoding="utf-8")
     assert run("load", "Contact", tmp_path / "in.csv", "--check", *options).exit_code == status
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with what a command may trip over."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.csv").write_text("LastName,Email\n,c@d.example\n", encoding="utf-8")
+    (tmp_path / "q.soql").write_text("SELECT Name FROM Account", encoding="utf-8")
+    (tmp_path / "link").symlink_to("in.csv")
+    (tmp_path / "hard").hardlink_to("in.csv")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "latin").write_bytes(b"SELECT Name FROM Account WHERE Name = '\xfc'")
+    (tmp_path / "huge").write_bytes(b"SELECT " + b"x" * 400_000)
+    (tmp_path / "folder.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    return tmp_path
+
+
+QUERY = "SELECT Name FROM Account"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        *(
+            (("load", "Contact", "in.csv", "--failed", each), "is the file that is read")
+            for each in ("in.csv", "./in.csv", "link", "hard", "folder.csv/../in.csv")
+        ),
+        (("load", "Contact", "link", "--failed", "in.csv"), "is the file that is read"),
+        (("load", "Contact", "in.csv", "--failed", "gone/failed.csv"), "cannot be written: No such file"),
+        (("load", "Contact", "in.csv", "--failed", "folder.csv"), "no file that can be replaced"),
+        (("load", "Contact", "in.csv", "--failed", "circle"), "cannot be written"),
+        (("load", "Contact", "pipe.csv"), "no regular file"),
+        (("load", "Contact", "folder.csv"), "Is a directory"),
+        (("extract", "@q.soql", "-o", "q.soql", "--format", "csv"), "is the file that is read"),
+        (("extract", QUERY, "-o", "pipe.csv"), "no file that can be replaced"),
+        (("extract", QUERY, "-o", "/dev/null", "--format", "csv"), "no file that can be replaced"),
+        (("extract", QUERY, "-o", "..", "--format", "csv"), "no file that can be replaced"),
+        (("extract", QUERY, "-o", "gone/out.csv"), "cannot be written: No such file"),
+        (("extract", QUERY, "-o", "x" * 300 + ".csv"), "cannot be written: File name too long"),
+        (("extract", "@gone"), "gone cannot be read: No such file"),
+        (("extract", "@folder.csv"), "no file with a query"),
+        (("extract", "@pipe.csv"), "no file with a query"),
+        (("extract", "@"), "no file with a query"),
+        (("extract", "@latin"), "not UTF-8, at byte 40"),
+        (("extract", "@huge"), "larger than a query can be"),
+        (("--conn-id", "no\x1bpe", "login-test"), "no connection 'no\\x1bpe'"),
+    ],
+    ids=str,
+)
+def test_files_that_cannot_be_used_are_refused_before_anything_is_sent(
+    arguments: tuple[str, ...], said: str, run: Run, here: Path, salesforce_org: LocalOrg
+) -> None:
+    before = {each.name: each.read_bytes() for each in here.iterdir() if each.is_file()}
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, ""), result.exception
+    assert said in result.stderr
+    assert len(result.stderr) < 1_100
+    assert {each.name: each.read_bytes() for each in here.iterdir() if each.is_file()} == before
+    assert salesforce_org.jobs == []
+
+
+def test_a_query_without_rows_makes_a_csv_with_a_header(run: Run, here: Path) -> None:
+    assert run("extract", f"{QUERY} WHERE Name = 'none'", "-o", "out.csv").exit_code == 0
+    assert (here / "out.csv").read_text(encoding="utf-8") == "Name\n"
+
+
+def test_rows_of_others_do_nothing_to_the_terminal(run: Run, here: Path) -> None:
+    name = "\x1b]0;x\x07\u202e\x9b2J"
+    (here / "rows.jsonl").write_text(json.dumps({"Name": name}), encoding="utf-8")
+    run("load", "Account", "rows.jsonl")
+    (line,) = run("extract", QUERY).stdout.splitlines()
+    assert line.isprintable()
+    assert json.loads(line) == {"Name": name}
+
+
+def test_a_file_is_private_until_it_is_whole(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    original = LocalFile.commit
+
+    def commit(self: LocalFile) -> str:
+        seen.append(self._part.stat().st_mode & 0o777)
+        return original(self)
+
+    monkeypatch.setattr(LocalFile, "commit", commit)
+    umask = os.umask(0o027)
+    try:
+        run("load", "Contact", "in.csv", "--failed", "failed.csv")
+    finally:
+        os.umask(umask)
+    assert seen == [0o600]
+    assert (here / "failed.csv").stat().st_mode & 0o777 == 0o640

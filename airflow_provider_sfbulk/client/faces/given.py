@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import re
+import stat
 from collections.abc import AsyncIterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeGuard, cast
@@ -103,6 +104,8 @@ def threaded(records: AsyncIterable[Any], loop: asyncio.AbstractEventLoop) -> It
 
 
 def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+    if isinstance(path, (str, Path)) and _is_device(Path(path)):
+        raise SourceError(f"cannot read {_shown(path)}: it is no regular file, and can be read only once at best")
     try:
         # By its own method where it has one: a path of object storage is no name of this machine's.
         return cast("BinaryIO", (path if hasattr(path, "open") else Path(path)).open("rb"))
@@ -113,6 +116,14 @@ def _opened(path: str | os.PathLike[str]) -> BinaryIO:
             f"cannot read {_shown(path)}: {reason}. A text of one line is the path of a file; a CSV has a header line and "
             "records, and ids are given as a list"
         ) from None
+
+
+def _is_device(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False  # to be said by what opens it
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def _shown(path: str | os.PathLike[str]) -> str:

@@ -1,0 +1,127 @@
+"""Files of the command: a query that is read, and rows that are written. A file appears when all rows are in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError
+from airflow_provider_sfbulk.client.models import FileFormat
+from airflow_provider_sfbulk.client.results.folder import LocalFile
+
+_QUERY_BYTES: Final = 4 * limits.SOQL_CHARACTERS
+
+
+def read_query(text: str) -> str:
+    """Give a query: the text, or what is in the file that ``@FILE`` names.
+
+    :raises SourceError: the file cannot be read, or is none with a query
+    """
+    path = query_file(text)
+    if path is None:
+        return text
+    if path.exists() and not path.is_file():
+        raise SourceError(f"{path} is no file with a query")
+    with _named(path, "read"), path.open("rb") as file:
+        data = file.read(_QUERY_BYTES + 1)
+    if len(data) > _QUERY_BYTES:
+        raise SourceError(f"{path} is larger than a query can be ({limits.SOQL_CHARACTERS} characters)")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # From None: the error quotes the file.
+        raise SourceError(f"{path} is not UTF-8, at byte {error.start + 1}") from None
+
+
+def query_file(text: str) -> Path | None:
+    """Give the file that a query is read from."""
+    return Path(text[1:]) if text.startswith("@") else None
+
+
+class NewFile:
+    """A file that is going to be written: tried before anything is sent, private and under another name until it is whole.
+
+    :param path: replaces a file of that name
+    :param reads: the file that is read, which is not replaced
+    :raises SourceError: it cannot be written, or is the file that is read, or no file at all
+    """
+
+    def __init__(self, path: Path, *, reads: Path | None = None) -> None:
+        self._path = path
+        with _named(path, "written"):
+            target = path.resolve()  # a link stays, and leads to the new rows
+            if target.exists() and not target.is_file():
+                raise SourceError(f"{path} is no file that can be replaced: name one")
+            if reads is not None and target.exists() and reads.exists() and target.samefile(reads):
+                raise SourceError(f"{path} is the file that is read, and would be replaced: write to another one")
+            if not target.name:
+                raise SourceError(f"{path} names no file")
+            self._file = LocalFile(target)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self._file.discard()
+
+    def write(self, rows: Any, kind: FileFormat = FileFormat.CSV, *, columns: Sequence[str] = ()) -> None:
+        """Write rows, and let the file appear.
+
+        :param rows: dicts; for Parquet the result of a query
+        :param columns: of a CSV without rows
+        """
+        with _named(self._path, "written"):
+            if kind is FileFormat.PARQUET:
+                packed = io.BytesIO()
+                rows.to_df().to_parquet(packed)
+                self._file.write(packed.getvalue())
+            elif kind is FileFormat.CSV:
+                self._write_csv(rows, columns)
+            else:
+                self._write_lines(rows)
+            self._file.commit()
+
+    def _write_csv(self, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
+        writer = None
+        for row in rows:
+            if writer is None:
+                writer = self._begun(list(row))
+            writer.writerow(row)
+        if writer is None and columns:
+            self._begun(columns)
+
+    def _begun(self, columns: Sequence[str]) -> csv.DictWriter[str]:
+        writer = csv.DictWriter(_Text(self._file), columns, lineterminator="\n")
+        writer.writeheader()
+        return writer
+
+    def _write_lines(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        for row in rows:
+            self._file.write((json.dumps(row, default=str, ensure_ascii=False) + "\n").encode())
+
+
+class _Text:
+    def __init__(self, file: LocalFile) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        return self._file.write(text.encode())
+
+
+@contextmanager
+def _named(path: Path, done: str) -> Iterator[None]:
+    try:
+        yield
+    except SfBulkError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:  # the last two: no path at all, a circle of links
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is no path"
+        raise SourceError(f"{os.fspath(path)[:200]} cannot be {done}: {reason}") from error
