@@ -387,6 +387,27 @@ _JSON_FIELDS: Final[Mapping[str, tuple[str, Any]]] = {
 }
 
 
+MOST_CODES: Final = 50
+"""Codes of failed records that are counted one by one. A load has some; what has more of them is made up."""
+
+OTHER_CODE: Final = "OTHER"
+_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,79}")
+"""Salesforce's codes are words like ``UNABLE_TO_LOCK_ROW``."""
+
+
+def by_code(errors: Mapping[str, int]) -> dict[str, int]:
+    """Sum failures by code, the most frequent first; all that does not look like a code of Salesforce's is one.
+
+    What stands before the first colon of ``sf__Error`` may be anything, a value of the record too, where the server does
+    as it likes; and this is shown.
+    """
+    summed: dict[str, int] = {}
+    for code, count in sorted(errors.items(), key=lambda item: (-item[1], item[0])):
+        known = code if _CODE.fullmatch(code) and len(summed) < MOST_CODES else OTHER_CODE
+        summed[known] = summed.get(known, 0) + count
+    return dict(sorted(summed.items(), key=lambda item: (-item[1], item[0])))
+
+
 @dataclass(frozen=True)
 class BulkError:
     """Why one record failed: the parts of ``sf__Error``.

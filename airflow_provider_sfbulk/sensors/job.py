@@ -21,14 +21,14 @@ from airflow_provider_sfbulk.client.errors import (
     SfBulkError,
     TransientError,
 )
-from airflow_provider_sfbulk.client.models import JobInfo, JobType
+from airflow_provider_sfbulk.client.models import JobInfo, JobType, by_code
 from airflow_provider_sfbulk.client.waiting.wait import check_complete, poll_once
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.links.job import BulkJobLink
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.failures import fails_for_good
 from airflow_provider_sfbulk.task.metrics import count_api_calls
-from airflow_provider_sfbulk.task.progress import Phase, Progress, by_code
+from airflow_provider_sfbulk.task.progress import Phase, Progress
 from airflow_provider_sfbulk.triggers.event import WaitEvent, WaitOutcome, as_stored
 
 if TYPE_CHECKING:

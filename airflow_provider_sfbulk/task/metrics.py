@@ -12,8 +12,7 @@ from typing import Final
 
 from airflow.sdk.observability.stats import Stats
 
-from airflow_provider_sfbulk.client.models import JobInfo
-from airflow_provider_sfbulk.task.progress import by_code
+from airflow_provider_sfbulk.client.models import JobInfo, by_code
 
 PREFIX: Final = "salesforce_bulk"
 RECORDS: Final = f"{PREFIX}.records"

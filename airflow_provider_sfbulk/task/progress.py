@@ -6,7 +6,6 @@ a record: who may read a DAG run may read this.
 
 from __future__ import annotations
 
-import re
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from airflow_provider_sfbulk.client.models import JobInfo, JobState, JobType
+from airflow_provider_sfbulk.client.models import JobInfo, JobState, JobType, by_code
 from airflow_provider_sfbulk.client.replies.safe_text import guarded
 
 PROGRESS_XCOM_KEY: Final = "salesforce_bulk_progress"
@@ -36,11 +35,6 @@ WINDOW_SECONDS: Final = 600.0
 
 LEAST_SECONDS: Final = 1.0
 """Shortest time that a rate is made of."""
-
-_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,79}")
-"""Salesforce's codes are words like ``UNABLE_TO_LOCK_ROW``."""
-
-OTHER_CODE: Final = "OTHER"
 
 
 class Phase(StrEnum):
@@ -283,15 +277,6 @@ class Progress:
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise ValueError("not a task's progress") from error
         return progress
-
-
-def by_code(errors: Mapping[str, int]) -> dict[str, int]:
-    """Sum failures by code, the most frequent first; all that does not look like a code of Salesforce's is one."""
-    summed: dict[str, int] = {}
-    for code, count in errors.items():
-        known = code if _CODE.fullmatch(code) else OTHER_CODE
-        summed[known] = summed.get(known, 0) + count
-    return dict(sorted(summed.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _of(processed: int, records: int | None, *, noun: str = " records") -> str:

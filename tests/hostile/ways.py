@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import numpy as np
 from airflow.sdk import Connection
 
 from airflow_provider_sfbulk.client.auth.session import Session
@@ -16,11 +18,13 @@ from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.extract.pages import pages, result_pages
 from airflow_provider_sfbulk.client.faces.given import stream_of
 from airflow_provider_sfbulk.client.ingest import IngestApi
-from airflow_provider_sfbulk.client.models import JobInfo
+from airflow_provider_sfbulk.client.models import JobInfo, ResultKind
 from airflow_provider_sfbulk.client.parts.split import split
 from airflow_provider_sfbulk.client.parts.stream import Rules
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.protocol.org import read_limits, versions
+from airflow_provider_sfbulk.client.results.folder import LocalFolder
+from airflow_provider_sfbulk.client.results.result_files import JobResult, ResultFile, error_codes
 from airflow_provider_sfbulk.client.results.spool import DownloadedRows
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.soql import bind
@@ -111,6 +115,21 @@ def reply(call: str, answer: Reply) -> None:
     CALLS[call](Endless(answer))
 
 
+def result_file(kind: ResultKind, answer: Reply) -> None:
+    """A result file of a job to which two records were sent, held against them and written."""
+    sink = JobResult(JOB_ID, Dialect(), kind, expect_records=2)
+    Endless(answer).run(IngestCalls("66.0").results(JOB_ID, kind, sink))
+    sink.check_columns(("Name", "Phone"))
+    if kind == "failed":
+        error_codes(sink)
+    with TemporaryDirectory() as folder:
+        file = ResultFile(LocalFolder(folder), "rows.csv", kind)
+        try:
+            file.add(sink, np.ones(2, np.bool_), np.array([1, 2]))
+        finally:
+            file.discard()
+
+
 def login(flow: str, answer: Reply) -> None:
     """A login that is answered so."""
     settings = Settings.from_mapping({**APP, "auth_flow": flow, "refresh_token": "R3freshToken"})
@@ -148,6 +167,7 @@ def event(data: Any) -> None:
 
 WAYS: Final[Mapping[str, Callable[..., None]]] = {
     "reply": reply,
+    "result file": result_file,
     "login": login,
     "settings": settings,
     "connection": connection,

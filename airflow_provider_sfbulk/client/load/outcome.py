@@ -41,7 +41,7 @@ from airflow_provider_sfbulk.client.load.part_end import PartEnd
 from airflow_provider_sfbulk.client.load.pick import records_at
 from airflow_provider_sfbulk.client.load.resend import NumberedPart, RowsToResend
 from airflow_provider_sfbulk.client.load.rounds import ResendRule, Round, is_refused_input
-from airflow_provider_sfbulk.client.models import RESULT_KINDS, JobInfo, ResultKind
+from airflow_provider_sfbulk.client.models import RESULT_KINDS, JobInfo, ResultKind, by_code
 from airflow_provider_sfbulk.client.parts.split import Part
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.results.result_files import JobResult, ResultFile, error_codes
@@ -393,7 +393,8 @@ class _Pass:
             if kind == "failed":
                 names = codes.dictionary.to_pylist()
                 each = np.bincount(codes.indices.to_numpy()[stays], minlength=len(names)).tolist()
-                self.outcome.errors.update({name: count for name, count in zip(names, each, strict=True) if count})
+                found = Counter({name: count for name, count in zip(names, each, strict=True) if count})
+                self.outcome.errors = Counter(by_code(self.outcome.errors + found))
 
 
 def _rows(part: Part) -> tuple[tuple[str, ...], Iterator[pa.RecordBatch]]:

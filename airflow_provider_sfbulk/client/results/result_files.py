@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.csv.names import listed
@@ -44,6 +45,12 @@ REQUIRED: Final[Mapping[ResultKind, tuple[str, ...]]] = {
 }
 """Columns by which a result file is recognised."""
 
+_OF_OTHERS: Final = frozenset(name for names in REQUIRED.values() for name in names) - {"sf__Id"}
+"""Columns that only one kind has."""
+
+_ID: Final = "^[0-9A-Za-z]{15}([0-9A-Za-z]{3})?$"
+_BOOLEAN: Final = "^(?i:true|false)$"
+
 
 class JobResult(DownloadedRows):
     """One job's result file.
@@ -57,6 +64,21 @@ class JobResult(DownloadedRows):
         what = f"{kind} records of job {job_id}"
         super().__init__(dialect, records=expect_records, required=REQUIRED[kind], what=what, job_id=job_id)
         self.kind = kind
+
+    def finish(self) -> None:
+        """Prove it, and that its columns are those of its kind.
+
+        :raises ProtocolError: a column is there twice, or one of another kind is there
+        """
+        super().finish()
+        if not self._counter.length:
+            return
+        names = [name.casefold() for name in columns_of(self._counter.header_line, self._dialect)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        foreign = sorted(name for name in _OF_OTHERS - {*REQUIRED[self.kind]} if name.casefold() in names)
+        if twice or foreign:
+            why = f"the column {listed(twice or foreign)} is there" + (" more than once" if twice else "")
+            raise ProtocolError(f"the file of the {self._what} cannot be that: {why}", job_id=self.job_id)
 
     def check_columns(self, sent: Sequence[str]) -> None:
         """Hold the columns against those that were uploaded. Names match in any order and case.
@@ -84,10 +106,46 @@ class JobResult(DownloadedRows):
             )
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Read the proven rows, all values text; at least one batch when there is a header."""
-        if self._counter.length:
-            self._opened().seek(0)
-            yield from read_text(self._chunks(), self._dialect)
+        """Read the proven rows, all values text; at least one batch when there is a header.
+
+        :raises ProtocolError: a record that was saved has no id, or one of another object than those before, or it is
+            not said whether it is new
+        """
+        if not self._counter.length:
+            return
+        self._opened().seek(0)
+        prefix: Any = None
+        for batch in read_text(self._chunks(), self._dialect):
+            if self.kind == "successful" and batch.num_rows:
+                prefix = self._check_saved(batch, prefix)
+            yield batch
+
+    def _check_saved(self, batch: pa.RecordBatch, prefix: Any) -> Any:
+        """Check ids, by whose first three characters Salesforce tells objects apart, and what is said of each.
+
+        :param prefix: of the ids before
+        """
+        ids = batch.column(batch.schema.names.index("sf__Id"))
+        created = batch.column(batch.schema.names.index("sf__Created"))
+        why = None
+        if not _all_match(ids, _ID):
+            why = "there is no id in some sf__Id"
+        elif not _all_match(created, _BOOLEAN):
+            why = "some sf__Created is neither true nor false"
+        else:
+            prefixes = {prefix} - {None} | {*pc.unique(pc.utf8_slice_codeunits(ids, 0, 3)).to_pylist()}
+            if len(prefixes) == 1:
+                return prefixes.pop()
+            why = "their ids are those of several objects"
+        raise ProtocolError(
+            f"the {self._what} are not those that were sent: {why}. Look at the job's results in Salesforce; the next try "
+            "reads them once more",
+            job_id=self.job_id,
+        )
+
+
+def _all_match(texts: Any, pattern: str) -> bool:
+    return bool(pc.all(pc.match_substring_regex(texts, pattern), min_count=0).as_py())
 
 
 def error_codes(result: JobResult) -> Array:

@@ -94,3 +94,16 @@ def test_columns_in_another_case_and_order_and_columns_of_salesforces_own_are_fi
     with Path(summary["results"]["successful"][0].removeprefix("file://")).open() as file:
         (row,) = csv.DictReader(file)
     assert row["sf__Row"] == "1"
+
+
+def test_errors_that_are_no_codes_are_counted_and_not_repeated(org: LocalOrg, tmp_path: Path) -> None:
+    org.core.faults.add("ingest.failed", OtherColumns(lambda row: {**row, "sf__Error": f"\x1b{SECRET} is no name: --"}))
+    operator = BulkIngestOperator(
+        task_id="load", sobject="Account", operation="insert",
+        source=[{"Name": SECRET, "NumberOfEmployees": "a dozen"}], results_path=str(tmp_path), max_failed_records=1,
+    )  # fmt: skip
+    task = FakeTask()
+    attempt = task.start()
+    summary = attempt.run(operator)
+    assert summary["errors"] == {"OTHER": 1}
+    assert SECRET not in f"{summary}{attempt.xcoms}{task.states}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.models import JobInfo, JobState, by_code
 from airflow_provider_sfbulk.task.progress import (
     SHOWN_FILES,
     SHOWN_JOBS,
@@ -16,7 +16,6 @@ from airflow_provider_sfbulk.task.progress import (
     Phase,
     Progress,
     Throughput,
-    by_code,
 )
 
 ONE, OTHER = "750LO0000000001YAA", "750LO0000000002YAA"
