@@ -353,6 +353,7 @@ async def _body(request: Request, response: httpx.Response, pace: Pace) -> Async
             begun = time.monotonic()
             async with _keeping(pace):
                 raw = await anext(stream, b"")
+            pace.read(len(raw))
             pace.came(len(raw), time.monotonic() - begun)
             kept += [raw] if raw else []
             size += len(raw)

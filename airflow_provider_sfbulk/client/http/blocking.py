@@ -268,7 +268,7 @@ class BlockingDriver:
             receiver = Receiver(head, sink)
             try:
                 receiver.start()
-                for raw in self._body(request, response):
+                for raw in self._body(request, response, pace):
                     receiver.feed(raw)
                     if receiver.is_full:
                         break
@@ -312,9 +312,11 @@ class BlockingDriver:
         proxy = self._settings.proxy
         return get_environ_proxies(url) if proxy is None else {"http": proxy, "https": proxy}
 
-    def _body(self, request: Request, response: requests.Response) -> Iterator[bytes]:
+    def _body(self, request: Request, response: requests.Response, pace: Pace) -> Iterator[bytes]:
         try:
-            yield from response.raw.stream(RAW_BYTES, decode_content=False)
+            for raw in response.raw.stream(RAW_BYTES, decode_content=False):
+                pace.read(len(raw))
+                yield raw
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise no_reply(request, error, sent=True) from error
 

@@ -13,7 +13,8 @@ the body is whole  seconds of waiting for the network: a disk      bytes that co
                    that takes its time is not the server's fault
 =================  ==============================================  =======================================
 
-And the body has come :data:`BODY_SECONDS` after the head, whatever its rate.
+And the body has come :data:`BODY_SECONDS` after the head, whatever its rate. What comes must be a body: trailers and
+extensions of chunks that never end are no sign of life.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ BODY_SECONDS: Final = float(limits.RESULT_PAGE_SECONDS)
 
 SLOWEST: Final = 16 * 1024
 """Bytes a second below which a connection is not a slow one but a dead one. Ours."""
+
+
+_OVERHEAD: Final = 4 * 1024 * 1024
+_OVERHEAD_TIMES: Final = 16
+"""Bytes that come around a body at most, and for each of its own: what frames chunks of a byte is five times as long."""
 
 
 class TooSlowError(TimeoutError):
@@ -50,6 +56,7 @@ class Pace:
         self._credit = timeout
         self._end: float | None = None
         self._bytes = 0
+        self._body = 0
 
     def left(self) -> float:
         """Give the seconds that are left.
@@ -83,10 +90,19 @@ class Pace:
 
     def came(self, count: int, seconds: float) -> None:
         """Take note of bytes that came after so many seconds of waiting. Those of a head bring nothing back: it has no
-        end of its own."""
+        end of its own.
+
+        :raises TooSlowError: next to nothing of it is the body
+        """
         if self._end is not None:
             self._bytes += count
             self._refill(count, seconds)
+            if self._bytes > _OVERHEAD + _OVERHEAD_TIMES * self._body:
+                raise self.error()
+
+    def read(self, count: int) -> None:
+        """Take note of bytes of the body itself."""
+        self._body += count
 
     def _refill(self, count: int, seconds: float) -> None:
         self._credit = min(self._timeout, self._credit - seconds + count / SLOWEST)

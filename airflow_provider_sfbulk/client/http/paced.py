@@ -10,6 +10,8 @@ from __future__ import annotations
 import io
 import time
 from contextvars import ContextVar
+from email.errors import MultipartInvariantViolationDefect, StartBoundaryNotFoundDefect
+from http.client import HTTPException, HTTPResponse
 from typing import Any, ClassVar, Final, cast
 
 import urllib3
@@ -21,6 +23,10 @@ from airflow_provider_sfbulk.client.http.pace import Pace
 
 PACE: Final[ContextVar[Pace | None]] = ContextVar("sfbulk_pace", default=None)
 """Of the exchange that this thread is at. A connection takes it over when it is given the request."""
+
+
+_OF_A_BODY: Final = (StartBoundaryNotFoundDefect, MultipartInvariantViolationDefect)
+"""What the parser misses in a body, which it is not given."""
 
 
 class _Reading(io.RawIOBase):
@@ -77,6 +83,16 @@ class _PacedSocket:
         return getattr(self.inner, name)
 
 
+class _Response(HTTPResponse):
+    """A reply whose head is whole. The standard library takes one that was cut for a short one, and ``urllib3`` logs what
+    it could not read, whatever that is."""
+
+    def begin(self) -> None:
+        super().begin()
+        if any(not isinstance(each, _OF_A_BODY) for each in self.msg.defects):
+            raise HTTPException("a head that is not whole")
+
+
 class _Paced:
     """Makes a connection's socket keep the pace of the exchange it is used for. Mixed into a connection."""
 
@@ -108,11 +124,11 @@ def _current() -> Pace:
 
 
 class _Connection(_Paced, HTTPConnection):
-    pass
+    response_class = cast("Any", _Response)
 
 
 class _TlsConnection(_Paced, HTTPSConnection):
-    pass
+    response_class = cast("Any", _Response)
 
 
 class _Pool(HTTPConnectionPool):

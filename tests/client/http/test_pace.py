@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import socket
+import struct
 import threading
 import time
 
 import pytest
 
 from airflow_provider_sfbulk.client import errors
+from airflow_provider_sfbulk.client.auth import oauth
 from airflow_provider_sfbulk.client.effects import Body
 from airflow_provider_sfbulk.client.http import gunzip
 from airflow_provider_sfbulk.client.http.exchange import Memory
@@ -80,6 +83,10 @@ DRIPS = {
     "head": (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a"),
     "status line": (b"HTTP", b"/"),
     "100 Continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "extensions of a chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x=y;"),
+    "the next chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n", b"0"),
+    "an empty line": (HEAD + b"Content-Length: 9\r\n", b"X: y\r\n"),
+    "nothing at all": (b"", b""),
     "trailers": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n", b"x"),
 }
 
@@ -115,6 +122,79 @@ def test_100_continue_without_a_pause_ends_too(make):
     try:
         with pytest.raises(errors.TransportError):
             one(driver_of(make, server), call(GET))
+    finally:
+        server.close()
+    assert time.monotonic() - begun < TIMEOUT * LATE
+
+
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+FLOODS = {
+    "trailers": (CHUNKED + b"1\r\na\r\n0\r\n", b"X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n" * 1000),
+    "a trailer": (CHUNKED + b"1\r\na\r\n0\r\nX: ", b"y" * 100_000),
+    "extensions of a chunk": (CHUNKED + b"1;", b"x=y;" * 10_000),
+    "extensions of every chunk": (CHUNKED, (b"1;" + b"x" * 60_000 + b"\r\na\r\n") * 4),
+    "a size": (CHUNKED, b"0" * 100_000),
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1000),
+    "a header": (b"HTTP/1.1 200 OK\r\nX: ", b"y" * 100_000),
+    "a status line": (b"HTTP/1.1 200 ", b"O" * 100_000),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_reply_that_is_never_a_body_is_given_up_however_fast_it_comes(make, kind):
+    server = Drips(*FLOODS[kind], pause=0)
+    begun = time.monotonic()
+    try:
+        with pytest.raises(errors.TransportError):
+            one(driver_of(make, server, timeout=TIMEOUT * 10), fetch(GET, Nothing()))
+    finally:
+        server.close()
+    assert time.monotonic() - begun < TIMEOUT * LATE
+
+
+CUT = {
+    "before the head": b"",
+    "within the status line": b"HTTP/1.",
+    "within the head": b"HTTP/1.1 200 OK\r\nContent-",
+    "within the body": HEAD + b"Content-Length: 9\r\n\r\nabc",
+    "within a chunk": CHUNKED + b"5\r\nab",
+    "after a chunk": CHUNKED + b"2\r\nab\r\n",
+    "within trailers": CHUNKED + b"2\r\nab\r\n0\r\nX: y",
+    "after 100 Continue": b"HTTP/1.1 100 Continue\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("way", ["closed", "reset"])
+@pytest.mark.parametrize("place", CUT)
+def test_a_connection_that_ends_within_a_reply_is_no_reply(make, place, way):
+    class Cuts(RawServer):
+        def _answered(self, connection, asked) -> bool:
+            connection.sendall(CUT[place])
+            if way == "reset":
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return False
+
+    server = Cuts()
+    try:
+        if place == "within trailers" and way == "closed":
+            return  # the body is whole: one library says so, the other does not
+        with pytest.raises(errors.TransportError):
+            one(driver_of(make, server), call(GET))
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("flow", ["client_credentials", "soap_login"])
+def test_a_login_that_drips_is_given_up(make, flow, monkeypatch):
+    monkeypatch.setattr(oauth, "LOGIN_TRIES", 1)
+    server = Drips(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n", b"{", 0.05)
+    given = {"client_credentials": {"client_id": "c", "client_secret": "secret"},
+             "soap_login": {"login": "u", "password": "secret"}}[flow]  # fmt: skip
+    begun = time.monotonic()
+    try:
+        driver = make(Settings.from_mapping({"host": server.url, "auth_flow": flow, "timeout": TIMEOUT, **given}))
+        with pytest.raises(errors.TransportError, match=r"in \d+\.\d s"):
+            one(driver, call(GET))
     finally:
         server.close()
     assert time.monotonic() - begun < TIMEOUT * LATE
