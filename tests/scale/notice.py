@@ -31,10 +31,6 @@ MOST_BYTES: Final = 500_000
 
 LOOK_SECONDS: Final = 0.5
 SETTLE_SECONDS: Final = 30.0
-AWAY_SECONDS: Final = 60.0
-"""How long after the kill a wait may have been nobody's: Airflow's default of 30 s until the other triggerer takes over,
-its look for such waits, and the first calls."""
-
 EMPTY: Final = (
     "airflow.providers.standard.triggers.temporal.DateTimeTrigger",
     {"target_time": "2100-01-01T00:00:00+00:00"},
@@ -44,6 +40,8 @@ SETTINGS: Final = {
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "5",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "30",
     "AIRFLOW__TRIGGERER__CAPACITY": "2000",
+    # 50 by default, each time a triggerer looks for waits that are nobody's.
+    "AIRFLOW__TRIGGERER__MAX_TRIGGER_TO_SELECT_PER_LOOP": "500",
 }
 
 
@@ -52,12 +50,14 @@ class Figures:
     """What was seen of one number of waiting tasks.
 
     :ivar late: seconds from each job's end to the moment at which its task was free to go on
-    :ivar late_around: the same, for jobs that ended around the kill
+    :ivar late_around: the same, where the wait was the killed triggerer's, until the other one had it for a while
+    :ivar taken_seconds: from the kill until the other triggerer had the last of these waits
     :ivar waiting_bytes: of memory for one waiting task; ``empty_bytes`` for one of Airflow's own triggers
     """
 
     late: list[float] = field(default_factory=list)
     late_around: list[float] = field(default_factory=list)
+    taken_seconds: float = 0.0
     calls: int = 0
     most_calls: int = 0
     logins: int = 0
@@ -68,7 +68,8 @@ class Figures:
     def __str__(self) -> str:
         return (
             f"noticed after {_median(self.late):.1f} s (median), {max(self.late, default=0.0):.1f} s (worst), "
-            f"around the kill {max(self.late_around, default=0.0):.1f} s (worst of {len(self.late_around)}); "
+            f"around the kill {max(self.late_around, default=0.0):.1f} s (worst of {len(self.late_around)}, "
+            f"all taken over after {self.taken_seconds:.0f} s); "
             f"{self.calls} calls, at most {self.most_calls} a minute, {self.logins} logins; "
             f"{self.waiting_bytes / 1e6:.2f} MB a task, {self.empty_bytes / 1e6:.2f} MB one of Airflow's own triggers; "
             f"until the kill both triggerers took {self.used}"
@@ -118,6 +119,8 @@ def _let_end(world: World, client: BulkClient, jobs: Sequence[str], seconds: flo
     coming = sorted(((began + chance.random() * seconds, index) for index in range(len(jobs))), reverse=True)
     ends: dict[int, float] = {}
     noticed: dict[int, float] = {}
+    held: dict[int, int] = {}
+    taken: dict[int, float] = {}
     killed = 0.0
     while len(noticed) < len(jobs) and time.monotonic() < began + seconds + 2 * AROUND_THE_KILL_SECONDS:
         while coming and coming[-1][0] <= time.monotonic():
@@ -128,12 +131,17 @@ def _let_end(world: World, client: BulkClient, jobs: Sequence[str], seconds: flo
             figures.used = Usage.of(world.cluster.pids(TRIGGERERS)).since(used)
             world.cluster.kill_component(TRIGGERERS[0])
             killed = time.monotonic()
+            held = _holders(world)
+        for index, holder in _holders(world).items() if killed else ():
+            if holder != held.get(index):
+                taken.setdefault(index, time.monotonic())
         for (index,) in world.query("SELECT map_index FROM task_instance WHERE state = 'scheduled'"):
             noticed.setdefault(index, time.monotonic())
         time.sleep(LOOK_SECONDS)
     for index, at in noticed.items():
-        is_around = killed - WORST_SECONDS <= ends[index] <= killed + AWAY_SECONDS
+        is_around = index in taken and ends[index] < taken[index] + WORST_SECONDS
         (figures.late_around if is_around else figures.late).append(at - ends[index])
+    figures.taken_seconds = max(taken.values(), default=killed) - killed
     calls = [at for at, path in world.org_gate.requests if at >= began and path.startswith(b"/services/data")]
     figures.calls = len(calls)
     figures.most_calls = max((sum(at - 60 < each <= at for each in calls) for at in calls), default=0)
@@ -149,6 +157,16 @@ def _defer(world: World, triggers: Sequence[tuple[str, dict[str, Any]]]) -> None
     taken = "SELECT count(*) FROM trigger WHERE triggerer_id IS NOT NULL"
     world.cluster.wait_for(lambda: world.query(taken)[0][0] == len(triggers), "the triggerers have all waits")
     time.sleep(SETTLE_SECONDS)
+
+
+def _holders(world: World) -> dict[int, int]:
+    """Read which triggerer has which task's wait."""
+    return dict(
+        world.query(
+            "SELECT map_index, triggerer_id FROM task_instance JOIN trigger ON trigger.id = trigger_id "
+            "WHERE triggerer_id IS NOT NULL"
+        )
+    )
 
 
 def _begin_anew(world: World) -> None:
