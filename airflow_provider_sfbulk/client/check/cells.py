@@ -254,8 +254,10 @@ def _prefixes(kind: str, field: Field, describe: Mapping[str, Any]) -> Collectio
 
 def _record_types(describe: Mapping[str, Any]) -> frozenset[str] | None:
     infos: Sequence[Mapping[str, Any]] = describe.get("recordTypeInfos") or ()
-    usable = {str(each.get("recordTypeId")) for each in infos if each.get("available") is not False}
-    return frozenset(usable) or None
+    usable = [
+        str(each["recordTypeId"]) for each in infos if each.get("recordTypeId") and each.get("available") is not False
+    ]
+    return frozenset(normal_form(pa.array(usable, pa.string()), "id").to_pylist()) or None
 
 
 def _texts(name: str, kind: str, field: Field) -> Cells | None:

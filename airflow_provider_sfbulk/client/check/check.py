@@ -9,7 +9,7 @@ whether a record that is named is there, the fields of other objects, dependent 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -26,7 +26,7 @@ from airflow_provider_sfbulk.client.load.fingerprints import key_digests
 from airflow_provider_sfbulk.client.load.normal_forms import normal_form
 from airflow_provider_sfbulk.client.load.rounds import PartLimits
 from airflow_provider_sfbulk.client.models import Operation
-from airflow_provider_sfbulk.client.parts.split import Part, split
+from airflow_provider_sfbulk.client.parts.split import split
 from airflow_provider_sfbulk.client.parts.stream import DELETES, NULL_TEXT, Block, FieldTypes, RecordStream, Rules
 from airflow_provider_sfbulk.client.results.typed import read_text
 from airflow_provider_sfbulk.client.values.text_arrow import Array, compute
@@ -117,16 +117,15 @@ class InputCheck:
         self._lock = Lock()
         self._uniques: dict[str, _Unique] = {}
 
-    def read(self, streams: Iterable[RecordStream], *, on_part: Callable[[Part], None] = lambda _: None) -> CheckReport:
+    def read(self, streams: Iterable[RecordStream]) -> CheckReport:
         """Read the input to its end, or to where it cannot be read.
 
         :param streams: made by :attr:`rules` and fitted to the object; what is wrong when they are made is reported, too
-        :param on_part: is told of each part, before it is looked at
         :raises MissingSourceError: when the input is not there
         :raises EmptyInputError: when there is no record in it
         """
         try:
-            self._read_all(streams, on_part)
+            self._read_all(streams)
         except (MissingSourceError, EmptyInputError):
             raise
         except SourceError as error:
@@ -140,7 +139,7 @@ class InputCheck:
             raise EmptyInputError("the input has no records: there is nothing to load")
         return self.report
 
-    def _read_all(self, streams: Iterable[RecordStream], on_part: Callable[[Part], None]) -> None:
+    def _read_all(self, streams: Iterable[RecordStream]) -> None:
         for stream in streams:
             self._offset = self.report.records
             columns = [self._column(place, name) for place, name in enumerate(stream.columns)]
@@ -148,7 +147,6 @@ class InputCheck:
             whole = _up_to_its_break(stream, broken)
             for part in split(whole, max_bytes=self._cut.part_bytes, max_records=self._cut.part_records):
                 with closing(part):
-                    on_part(part)
                     self.report.parts += 1
                     self.report.bytes += part.length
                     for batch in read_text(part.body.chunks(), part.dialect):
@@ -237,21 +235,22 @@ class InputCheck:
         for column in columns:
             texts = batch.column(column.place)
             is_blank, is_null = compute.equal(texts, ""), compute.equal(texts, NULL_TEXT)
-            there = compute.invert(is_blank)
             for problem, wrong in self._wrong(column, texts, is_blank, is_null):
                 self._note(problem, rows, wrong, texts)
             if column.unique is not None:
                 column.unique.add(texts, rows)
+            if not column.writes:
+                continue
+            there = compute.invert(is_blank)
+            if column.writes in self._required:
+                empty = compute.equal(compute.utf8_trim_whitespace(texts), "")
+                there = compute.and_not(compute.and_not(there, is_null), empty)
             if column.writes in given:
-                both = compute.and_(given[column.writes], there)
                 said = "the lookup is given by id and by external id"
+                both = compute.and_(given[column.writes], there)
                 self._note(Problem("INVALID_FIELD", column.name, said), rows, both, texts)
                 there = compute.or_(given[column.writes], there)
-            if column.writes:
-                given[column.writes] = there
-                if column.writes in self._required:
-                    empty = compute.or_(is_null, compute.equal(compute.utf8_trim_whitespace(texts), ""))
-                    given[column.writes] = compute.and_not(there, empty)
+            given[column.writes] = there
         self._check_required(given, rows)
 
     def _wrong(self, column: _Column, texts: Array, is_blank: Array, is_null: Array) -> Iterator[tuple[Problem, Array]]:

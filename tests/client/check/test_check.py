@@ -324,6 +324,27 @@ def test_a_lookup_that_is_given_twice_and_one_that_stands_for_a_required_field(
     assert found == {1: {"INVALID_FIELD"}}
 
 
+def test_a_required_lookup_may_be_given_either_way_and_a_record_type_must_be_the_object_s_own(org: LocalOrg) -> None:
+    lookup = {"type": "reference", "referenceTo": ["Account"], "relationshipName": "Parent__r", "nillable": False}
+    kind = {
+        "name": "RecordTypeId",
+        "type": "reference",
+        "referenceTo": ["RecordType"],
+        "relationshipName": "RecordType",
+    }
+    org.add_object(name="Child__c", fields=[{"name": "Parent__c", **lookup}, kind])
+    (parent,) = org.put("Account", [{"Name": "Parent", "External_Key__c": "P"}])
+    data = (
+        f"Parent__c,Parent__r.External_Key__c,RecordTypeId\n{parent},,\n,P,012000000000000\n,,\n,#N/A,012LO0000000001\n"
+    )
+    with BulkClient(**login(org)) as client:
+        report = client.ingest.check("Child__c", "insert", data)
+        failed = client.insert("Child__c", data, schedule=QUICK).failed_count
+    found = {each.problem.code: each.first_rows for each in report.problems}
+    assert found == {"REQUIRED_FIELD_MISSING": [3, 4], "INVALID_CROSS_REFERENCE_KEY": [4]}
+    assert failed == report.failed
+
+
 def test_an_input_that_breaks_off_is_checked_up_to_there(client: BulkClient) -> None:
     lines = "".join(f"{'x' * 13 if number == 3 else 'ok'},{'y' * 30}\n" for number in range(1, 90_000))
     report, found = checked(client, "insert", f"Name,Text__c\n{lines}broken,1,2\n")
