@@ -1,4 +1,4 @@
-"""The main job on a real Airflow: every airport loaded and extracted again, both waits in the triggerer."""
+"""The main job on a real Airflow: every airport loaded and extracted again, both waits in the triggerer; a check first."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_sfbulk.demo.airports import KEY, NUMBERS, PLANTED, SOBJECT, airports
+from airflow_provider_sfbulk.operators.ingest import CHECK_XCOM_KEY
 from tests.airflow.conftest import Stage
 
 DAG_ID = "airports"
+CHECKED = "checked_loads"
 XCOM_BYTES = 4096
 LOAD_KEYS = {
     "sobject",
@@ -110,3 +112,28 @@ def _typed(row: dict[str, str]) -> dict[str, Any]:
         typed[field] = float(row[field])
         assert math.isfinite(typed[field])
     return typed
+
+
+def test_a_check_reports_and_another_stops_the_load_in_one_try(stage: Stage) -> None:
+    source = stage.lake / "checked.csv"
+    source.write_text("Name,NumberOfEmployees\nChecked one,12\nChecked two,a dozen\n,7\n", encoding="utf-8")
+    stage.stack.unpause(CHECKED)
+    run_id = stage.stack.start_run(CHECKED, {"source": str(source), "folder": str(stage.lake / "checked")})
+    assert stage.stack.finish_run(CHECKED, run_id) == "failed"
+
+    reported = stage.stack.xcom(CHECKED, run_id, "report")
+    errors = {"INVALID_FIELD": 1, "REQUIRED_FIELD_MISSING": 1}
+    assert (reported["records"], reported["failed"], reported["errors"]) == (3, 2, errors)
+    (listed,) = (Path(uri) for uri in reported["results"]["failed"])
+    with listed.open(newline="", encoding="utf-8") as file:
+        assert {(row["sf__Row"], row["sf__Value"]) for row in csv.DictReader(file)} == {("2", "a dozen"), ("3", "")}
+
+    tasks = {task_id: stage.stack.task(CHECKED, run_id, task_id) for task_id in ("report", "gate", "load")}
+    assert {name: task["state"] for name, task in tasks.items()} == {
+        "report": "success",
+        "gate": "failed",
+        "load": "upstream_failed",
+    }
+    assert tasks["gate"]["try_number"] == 1
+    assert stage.stack.xcom(CHECKED, run_id, "gate", CHECK_XCOM_KEY)["errors"] == errors
+    assert [each for each in stage.org.records("Account") if str(each["Name"]).startswith("Checked")] == []
