@@ -9,7 +9,7 @@ the row. Zeros stand for no digest. In a hundred million rows two different ones
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,18 +88,29 @@ def fingerprint(batches: Iterable[pa.RecordBatch], form: RowForm) -> Fingerprint
     """
     values: list[Digests] = []
     keys: list[Digests] = []
+    for columns in _normal_forms(batches, form, range(len(form.columns))):
+        values.append(_digests(columns))
+        if form.key:
+            keys.append(key_digests([columns[place] for place in form.key]))
+    return Fingerprints(_joined(values), _joined(keys) if form.key else None)
+
+
+def fingerprint_keys(batches: Iterable[pa.RecordBatch], form: RowForm) -> Digests:
+    """Take the fingerprints of rows' keys alone, as those of :func:`fingerprint`."""
+    return _joined([key_digests(columns) for columns in _normal_forms(batches, form, form.key)])
+
+
+def _normal_forms(batches: Iterable[pa.RecordBatch], form: RowForm, wanted: Sequence[int]) -> Iterator[list[Array]]:
+    """Give the normal forms of some columns, for some rows at a time."""
     for batch in batches:
         places = _places(batch.schema.names, form.columns)
+        chosen = [(places[each], form.types[each]) for each in wanted]
         for start in range(0, batch.num_rows, _BATCH_ROWS):
             piece = batch.slice(start, _BATCH_ROWS)
-            columns = [
+            yield [
                 _blank(piece.num_rows) if place is None else normal_form(piece.column(place), kind)
-                for place, kind in zip(places, form.types, strict=True)
+                for place, kind in chosen
             ]
-            values.append(_digests(columns))
-            if form.key:
-                keys.append(key_digests([columns[place] for place in form.key]))
-    return Fingerprints(_joined(values), _joined(keys) if form.key else None)
 
 
 def _joined(pieces: list[Digests]) -> Digests:

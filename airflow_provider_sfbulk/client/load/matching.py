@@ -69,6 +69,27 @@ def match(rows: Fingerprints, results: Mapping[ResultKind, Fingerprints]) -> Mat
     return Matched(dict(zip(kinds, pairs.found, strict=True)), np.flatnonzero(pairs.free))
 
 
+def match_by_key(rows: Digests, results: Mapping[ResultKind, Digests]) -> Mapping[ResultKind, Indexes] | None:
+    """Match by the first rule alone, which takes half the time and memory.
+
+    :param rows: keys of the part's rows, in its order
+    :param results: keys of the result files' rows
+    :return: what :func:`match` gives as rows; None when some result row is left: then the values have to tell
+    """
+    ids = _ids([rows, *results.values()])
+    own, theirs = ids[: len(rows)], ids[len(rows) :]
+    size = int(ids.max(initial=-1)) + 1
+    if (theirs < 0).any() or (np.bincount(theirs, minlength=size) > 1).any():
+        return None
+    keyed = np.flatnonzero(own >= 0)
+    if not (np.bincount(own[keyed], minlength=size) == 1)[theirs].all():
+        return None
+    row_of = np.empty(size, np.int64)
+    row_of[own[keyed]] = keyed
+    cuts = np.cumsum([len(each) for each in results.values()])[:-1]
+    return dict(zip(results, np.split(row_of[theirs], cuts), strict=True))
+
+
 def _keys(part: Fingerprints) -> Digests:
     if part.keys is None:
         raise ValueError("some fingerprints have keys and some have none")

@@ -35,8 +35,8 @@ from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import InputChangedError, ProtocolError, Remedy, SourceError, StorageError
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
-from airflow_provider_sfbulk.client.load.fingerprints import RowForm, fingerprint
-from airflow_provider_sfbulk.client.load.matching import match
+from airflow_provider_sfbulk.client.load.fingerprints import RowForm, fingerprint, fingerprint_keys
+from airflow_provider_sfbulk.client.load.matching import match, match_by_key
 from airflow_provider_sfbulk.client.load.part_end import PartEnd
 from airflow_provider_sfbulk.client.load.pick import records_at
 from airflow_provider_sfbulk.client.load.resend import NumberedPart, RowsToResend
@@ -349,6 +349,12 @@ class _Pass:
         for result in results.values():
             result.check_columns(columns)
         form = self._given.form(columns)
+        if form.key:
+            keys = {kind: fingerprint_keys(result.batches(), form) for kind, result in results.items()}
+            found = match_by_key(fingerprint_keys(batches, form), keys)
+            if found is not None:
+                return found
+            _, batches = _rows(numbered.part)
         rows = fingerprint(batches, form)
         return match(rows, {kind: fingerprint(result.batches(), form) for kind, result in results.items()}).rows
 

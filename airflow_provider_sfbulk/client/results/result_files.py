@@ -20,15 +20,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from airflow_provider_sfbulk.client.csv.decode import BLOCK_BYTES
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.csv.names import listed
 from airflow_provider_sfbulk.client.csv.spreadsheet import MARK
+from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.models import FileFormat, ResultKind
 from airflow_provider_sfbulk.client.results.downloads import columns_of
 from airflow_provider_sfbulk.client.results.folder import Output, OutputFile
+from airflow_provider_sfbulk.client.results.schema import ColumnType
 from airflow_provider_sfbulk.client.results.spool import DownloadedRows
-from airflow_provider_sfbulk.client.results.typed import error_parts, insert_column, read_text, select_columns
+from airflow_provider_sfbulk.client.results.typed import (
+    BlockReader,
+    empty_batch,
+    error_parts,
+    insert_column,
+    select_columns,
+)
 from airflow_provider_sfbulk.client.results.writers import ROW_WRITERS, RowWriter, SpreadsheetRows
 from airflow_provider_sfbulk.client.values.text_arrow import Array
 
@@ -64,6 +73,18 @@ class JobResult(DownloadedRows):
         what = f"{kind} records of job {job_id}"
         super().__init__(dialect, records=expect_records, required=REQUIRED[kind], what=what, job_id=job_id)
         self.kind = kind
+        self._cuts: list[int] = []
+
+    def start(self, reply: Reply) -> None:
+        """Begin anew."""
+        super().start(reply)
+        self._cuts = []
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes, and note where they may be cut to be read again."""
+        super().write(data)
+        if self._counter.whole - (self._cuts[-1] if self._cuts else 0) >= BLOCK_BYTES:
+            self._cuts.append(self._counter.whole)
 
     def finish(self) -> None:
         """Prove it, and that its columns are those of its kind.
@@ -113,12 +134,19 @@ class JobResult(DownloadedRows):
         """
         if not self._counter.length:
             return
-        self._opened().seek(0)
+        names = columns_of(self._counter.header_line, self._dialect)
+        reader = BlockReader([ColumnType(name) for name in names], self._dialect, empty_is_null=False)
+        yield empty_batch(reader.schema)
         prefix: Any = None
-        for batch in read_text(self._chunks(), self._dialect):
-            if self.kind == "successful" and batch.num_rows:
-                prefix = self._check_saved(batch, prefix)
-            yield batch
+        file, place = self._opened(), len(self._counter.header_line)
+        for stop in (*self._cuts, self._counter.length):
+            if stop > place:
+                file.seek(place)
+                batch = reader.read(file.read(stop - place))
+                if self.kind == "successful":
+                    prefix = self._check_saved(batch, prefix)
+                yield batch
+                place = stop
 
     def _check_saved(self, batch: pa.RecordBatch, prefix: Any) -> Any:
         """Check ids, by whose first three characters Salesforce tells objects apart, and what is said of each.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.load.fingerprints import Fingerprints, RowForm
-from airflow_provider_sfbulk.client.load.matching import Matched, match
+from airflow_provider_sfbulk.client.load.matching import Matched, match, match_by_key
 from tests.client.load.match_witness import (
     KINDS,
     echo,
@@ -279,3 +279,25 @@ def test_fingerprints_take_32_bytes_a_row(values: list[int]) -> None:
     assert prints.keys is not None
     assert prints.values.nbytes + prints.keys.nbytes == 32 * len(values) == 32 * len(prints)
     assert Counter(map(bytes, prints.keys)).total() == len(values)
+
+
+@given(loads() | loads(unique=True), st.data())
+def test_keys_alone_tell_the_same_rows_or_nothing(load: Load, data: st.DataObject) -> None:
+    form = load.form(*data.draw(st.lists(st.sampled_from(range(len(load.kinds))), min_size=1, max_size=2, unique=True)))
+    part, results = take(load.columns, load.rows, form), results_of(load, form, data)
+    assert part.keys is not None
+    found = match_by_key(part.keys, {kind: each.keys for kind, each in results.items() if each.keys is not None})
+    if found is not None:
+        whole = match(part, results)
+        assert {kind: rows.tolist() for kind, rows in found.items()} == {
+            kind: rows.tolist() for kind, rows in whole.rows.items()
+        }
+
+
+@given(loads(unique=True), st.data())
+def test_keys_alone_tell_all_rows_whose_keys_are_all_there_once(load: Load, data: st.DataObject) -> None:
+    form = load.form(0)
+    part, results = take(load.columns, load.rows, form), results_of(load, form, data)
+    assert part.keys is not None
+    keys = {kind: each.keys for kind, each in results.items() if each.keys is not None}
+    assert match_by_key(part.keys, keys) is not None
