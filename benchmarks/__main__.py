@@ -21,6 +21,10 @@ from statistics import median
 
 from benchmarks.contenders import BARE, OURS, WORKS
 from benchmarks.data import write_csv, write_parquet
+from benchmarks.picture import draw
+
+PANELS = {"CPU seconds": "cpu", "MiB above idle": "mib", "API calls": "calls"}
+"""What is drawn of each run, and its name in :class:`Measured`."""
 
 
 @dataclass
@@ -40,15 +44,27 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--work", help="only works whose name has this text")
     parser.add_argument("--who", help="only contenders whose name has this text, and the bare script")
+    parser.add_argument(
+        "--picture", type=Path, help="an SVG to draw of our own costs against rows; give several --rows"
+    )
     chosen = parser.parse_args()
+    costs: dict[str, dict[str, dict[int, float]]] = {title: {} for title in PANELS}
     for rows in chosen.rows:
         with tempfile.TemporaryDirectory() as folder, sink(rows) as url:
             write_csv(Path(folder, "rows.csv"), rows)
             write_parquet(Path(folder, "rows.parquet"), rows)
             for work, all_of_them in WORKS.items():
                 names = [n for n in all_of_them if chosen.who is None or n == BARE or chosen.who in n]
-                if chosen.work is None or chosen.work in work:
-                    report(work, rows, compare(work, names, rows, chosen.runs, folder, url))
+                if chosen.work is not None and chosen.work not in work:
+                    continue
+                found = compare(work, names, rows, chosen.runs, folder, url)
+                report(work, rows, found)
+                for title, figure in PANELS.items():
+                    if found.get(OURS):
+                        middle = median(getattr(run, figure) for run in found[OURS])
+                        costs[title].setdefault(work, {})[rows] = middle
+    if chosen.picture is not None:
+        draw(chosen.picture, costs)
 
 
 def compare(work: str, names: list[str], rows: int, runs: int, folder: str, url: str) -> dict[str, list[Measured]]:

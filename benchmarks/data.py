@@ -95,7 +95,7 @@ def write_csv(path: Path, count: int) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for row in rows(count):
-            writer.writerow([_text(value) for value in row.values()])
+            writer.writerow([text(value) for value in row.values()])
 
 
 def write_parquet(path: Path, count: int) -> None:
@@ -108,7 +108,7 @@ def write_parquet(path: Path, count: int) -> None:
 def result_lines(count: int) -> Iterator[bytes]:
     """Give the rows as a query's result page has them: every value quoted, numbers of some size with an exponent."""
     for number, row in enumerate(rows(count)):
-        texts = [_text(value) for value in row.values()]
+        texts = [text(value) for value in row.values()]
         if row["AnnualRevenue"] >= 10**7:
             texts[2] = _with_exponent(row["AnnualRevenue"])
         yield (",".join('"' + text.replace('"', '""') + '"' for text in (_record_id(number), *texts)) + "\n").encode()
@@ -127,7 +127,7 @@ def _with_exponent(value: Decimal) -> str:
     return f"{text[0]}.{text[1:] or '0'}E{len(digits) - 1 + exponent}"
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):

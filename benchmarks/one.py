@@ -19,12 +19,12 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # a million dicts of input are not what is timed
     calls(url)
-    before = _status("VmRSS")
+    before = status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
     cpu, start = time.process_time(), time.perf_counter()
     run()
     seconds, used = time.perf_counter() - start, time.process_time() - cpu
-    mib = (_status("VmHWM") - before) / 1024
+    mib = (status("VmHWM") - before) / 1024
     print(json.dumps({"seconds": seconds, "cpu": used, "mib": mib, "calls": calls(url)}))
 
 
@@ -34,7 +34,7 @@ def calls(url: str) -> int:
         return int(json.load(answer)["calls"])
 
 
-def _status(key: str) -> int:
+def status(key: str) -> int:
     """Read a size of this process, in KiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
