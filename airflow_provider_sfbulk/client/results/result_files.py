@@ -143,7 +143,7 @@ class JobResult(DownloadedRows):
             if stop > place:
                 file.seek(place)
                 batch = reader.read(file.read(stop - place))
-                if self.kind == "successful":
+                if self.kind == "successful" and batch.num_rows:
                     prefix = self._check_saved(batch, prefix)
                 yield batch
                 place = stop
