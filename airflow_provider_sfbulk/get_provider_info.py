@@ -29,8 +29,17 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [_modules("operators.ingest", "operators.query")],
         "sensors": [_modules("sensors.job")],
         "triggers": [_modules("triggers.change", "triggers.job", "triggers.reserve")],
-        # No "plugins": Airflow finds ours by its entry point, and would report it as registered twice (3.3.2).
+        # No "plugins": Airflow finds ours by its entry point, also with [core] lazy_discover_providers, and would report it
+        # as registered twice (3.3.2).
         "extra-links": ["airflow_provider_sfbulk.links.job.BulkJobLink"],
+        "asset-uris": [
+            {
+                "schemes": ["salesforce"],
+                "handler": None,  # any URI is as it should be: a check would break DAGs that name assets so already
+                "factory": "airflow_provider_sfbulk.assets.create_asset",
+                "to_openlineage_converter": "airflow_provider_sfbulk.assets.convert_asset_to_openlineage",
+            }
+        ],
         "connection-types": [
             {
                 "connection-type": "salesforce_bulk",

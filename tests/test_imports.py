@@ -37,6 +37,7 @@ WITH_OTHERS: Final = {"airflow", "fastapi", "fsspec", "starlette", "jinja2", "sq
 """Packages that another one brings and is built on: Airflow, requests."""
 
 OPTIONAL: Final = {
+    f"{PACKAGE}.assets": {"openlineage"},
     f"{PACKAGE}.task.lineage": {"openlineage"},
     f"{PACKAGE}.task.lineage.facet": {"openlineage", "attr"},
     f"{PACKAGE}.client.sources.compression": {"zstandard"},
@@ -54,6 +55,7 @@ METADATA: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="ut
 _AIRFLOW: Final[dict[str, str]] = {
     "limits": "",
     "get_provider_info": "",
+    "assets": "",
     "hooks": "client",
     "links": "",
     "plugin": "task.ended_by_person",

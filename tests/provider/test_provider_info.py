@@ -15,11 +15,14 @@ from typing import Any
 import airflow
 import jsonschema
 import pytest
-from airflow.sdk import BaseHook, BaseOperatorLink
+from airflow.providers.openlineage.utils.utils import translate_airflow_asset
+from airflow.sdk import Asset, BaseHook, BaseOperatorLink
 
+from airflow_provider_sfbulk.assets import create_asset
 from airflow_provider_sfbulk.client.settings import AuthFlow, Settings
 from airflow_provider_sfbulk.get_provider_info import get_provider_info
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
+from airflow_provider_sfbulk.task.lineage import object_place
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -64,6 +67,20 @@ def test_every_module_of_hooks_operators_sensors_and_triggers_with_a_class_for_u
 
 def test_the_links_are_links() -> None:
     assert all(issubclass(loaded(path), BaseOperatorLink) for path in INFO["extra-links"])
+
+
+def test_an_asset_of_an_object_is_the_dataset_that_the_operators_report() -> None:
+    asset = create_asset(host="acme.my.salesforce.com", sobject="Account")
+    assert asset.uri == "salesforce://acme.my.salesforce.com/Account"
+    place = object_place("https://acme.my.salesforce.com", "Account")
+    dataset = translate_airflow_asset(asset, None)
+    assert dataset is not None
+    assert (dataset.namespace, dataset.name) == (place.namespace, place.name)
+
+
+@pytest.mark.parametrize("uri", ["salesforce://acme", "salesforce:///Account", "salesforce://acme/Account/Name"])
+def test_an_asset_that_names_no_object_is_an_asset_without_a_dataset(uri: str) -> None:
+    assert translate_airflow_asset(Asset(uri=uri), None) is None
 
 
 def test_the_connection_type_and_its_hook_agree() -> None:
