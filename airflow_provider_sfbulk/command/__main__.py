@@ -6,14 +6,17 @@ later; 5 anything else.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import BulkClient
@@ -49,7 +52,26 @@ SHOWN_ERRORS: Final = 5
 JOB_FACTS: Final = ("id", "created", "object", "operation", "state")
 FIELD_FACTS: Final = ("name", "type", "length", "createable", "updateable", "nillable", "externalId", "referenceTo")
 
+
+class _Group(TyperGroup):
+    """Takes what all commands have in common behind the command, too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Bring ``--json`` and ``--conn-id`` to the front."""
+        front, rest, ends = [], [], args.index("--") if "--" in args else len(args)
+        left = iter(args[:ends])
+        for each in left:
+            if each == "--json" or each.startswith("--conn-id="):
+                front.append(each)
+            elif each == "--conn-id":
+                front += [each, *islice(left, 1)]
+            else:
+                rest.append(each)
+        return super().parse_args(ctx, [*front, *rest, *args[ends:]])
+
+
 app = typer.Typer(
+    cls=_Group,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -66,6 +88,8 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
 ) -> None:
     """Take what all commands have in common."""
+    # Airflow, which a connection brings along, prints log lines among the results.
+    logging.getLogger("airflow_provider_sfbulk").setLevel(logging.WARNING)
     context.obj = CommandRun(conn_id, Screen(as_json=as_json))
 
 
@@ -90,6 +114,8 @@ class CommandRun:
                 yield client
         except SfBulkError as error:
             self.screen.error(error)
+            if isinstance(error, LoginError) and self._conn_id is None:
+                self.screen.hint("Or sign in with an Airflow connection: sfbulk --conn-id ID")
             raise typer.Exit(next(code for kind, code in STATUS.items() if isinstance(error, kind))) from error
 
     def _made(self) -> BulkClient:

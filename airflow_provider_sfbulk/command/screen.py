@@ -74,6 +74,11 @@ class Screen:
         else:
             self._err.print(f"{type(error).__name__}: {error}")
 
+    def hint(self, text: str) -> None:
+        """Print what people may do about an error."""
+        if not self.is_json:
+            self._err.print(text)
+
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[JobInfo], None]]:
         """Show a bar while jobs are at work. What it gives is called with each job as it is read."""

@@ -183,6 +183,28 @@ def test_what_is_wrong_is_said_on_stderr_with_a_status(
     assert said in result.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("login-test", "--json", "--conn-id", "salesforce_bulk_default"),
+        ("login-test", "--conn-id=salesforce_bulk_default", "--json"),
+    ],
+)
+def test_what_all_commands_take_may_stand_behind_the_command(
+    arguments: tuple[str, ...], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SFBULK_CLIENT_ID")
+    assert known(run(*arguments))["user"]
+
+
+def test_who_has_nothing_to_sign_in_with_hears_of_connections(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [each for each in os.environ if each.startswith("SFBULK_")]:
+        monkeypatch.delenv(name)
+    result = run("login-test")
+    assert result.exit_code == 3
+    assert "sfbulk --conn-id" in result.stderr
+
+
 def test_a_refused_login_ends_with_3(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SFBULK_CLIENT_SECRET", "wrong")
     result = run("--json", "login-test")

@@ -268,7 +268,11 @@ def _fill(
         elif waits:
             replaced.append(known["job_id"])
         log.info(
-            "part %d lies in job %s: %d records, %d bytes", part.number, stands["job_id"], part.records, part.length
+            "part %d is uploaded to job %s: %d records, %d bytes",
+            part.number,
+            stands["job_id"],
+            part.records,
+            part.length,
         )
         return UploadedPart.of(part, stands["job_id"])
     finally:

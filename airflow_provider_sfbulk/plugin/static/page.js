@@ -3,9 +3,13 @@
 
 const KEY = "salesforce_bulk_progress";
 const PAGE_ENTRIES = 50;
+const LIST_ENTRIES = 100; // Airflow gives no more at once unless [api] maximum_page_limit allows it
+const TYPING_PAUSE = 250; // milliseconds
+const FILTERED_ENTRIES = 1000; // the newest ones, which a filter looks through
 const ACTIVE_SECONDS = 4;
 const QUIET_SECONDS = 30;
 const ENDED = new Set(["success", "failed", "skipped", "upstream_failed", "removed"]);
+const STATES = ["failed", "running", "deferred", "up_for_retry", "queued", "scheduled", "success", "skipped", "upstream_failed", "removed"];
 const SOON = { queued: "queued", scheduled: "scheduled", up_for_retry: "waiting for its retry" };
 const PHASES = {
   checking: "checking records", sending: "sending records", waiting: "Salesforce is at work", reading: "reading results",
@@ -303,24 +307,57 @@ async function readEntry(entry) {
   return read;
 }
 
-async function showMany() {
+// Names of tasks that tell of jobs, the newest first, and how many there are.
+async function listEntries(start, most) {
   const [dagId, runId] = view === "run" ? ids : ["~", "~"];
-  const query = new URLSearchParams({ xcom_key: KEY, limit: PAGE_ENTRIES, offset, order_by: "-timestamp" });
-  const found = await get(`dags/${at(dagId)}/dagRuns/${at(runId)}/taskInstances/~/xcomEntries?${query}`);
-  const entries = list(found?.xcom_entries);
-  const all = (await Promise.all(entries.map(readEntry))).filter(({ told }) => told);
+  const entries = [];
+  let total = 0;
+  while (entries.length < most) {
+    const limit = Math.min(LIST_ENTRIES, most - entries.length);
+    const query = new URLSearchParams({ xcom_key: KEY, limit, offset: start + entries.length, order_by: "-timestamp" });
+    const found = await get(`dags/${at(dagId)}/dagRuns/${at(runId)}/taskInstances/~/xcomEntries?${query}`);
+    const page = list(found?.xcom_entries);
+    entries.push(...page);
+    total = count(found?.total_entries) ?? entries.length;
+    if (!page.length || start + entries.length >= total) break;
+  }
+  return { entries, total };
+}
+
+// Some at a time, so that one who types on does not wait for what nobody wants any more.
+async function readEntries(entries, isStale) {
+  const all = [];
+  for (let start = 0; start < entries.length && !isStale(); start += PAGE_ENTRIES) {
+    if (start) say(`Reading ${shown(start)} of ${shown(entries.length)} tasks …`);
+    all.push(...(await Promise.all(entries.slice(start, start + PAGE_ENTRIES).map(readEntry))));
+  }
+  return all.filter(({ told }) => told);
+}
+
+async function showMany(isStale) {
+  const isFiltered = Boolean(filter.words.trim() || filter.state || filter.failedFirst);
+  const { entries, total } = await (isFiltered ? listEntries(0, FILTERED_ENTRIES) : listEntries(offset, PAGE_ENTRIES));
+  const all = await readEntries(entries, isStale);
   const isActive = all.some(({ task }) => !ENDED.has(task?.state));
-  const title = make("div", { class: "head" }, make("h1", {}, view === "run" ? "Salesforce jobs of this run" : "Salesforce jobs"), filters(all));
+  const title = make("div", { class: "head" }, make("h1", {}, view === "run" ? "Salesforce jobs of this run" : "Salesforce jobs"), filters());
   if (!all.length) return { parts: [title, make("p", { class: "quiet" }, "No task with Salesforce jobs yet.")], isActive };
-  const chosen = all.filter(isChosen);
+  let chosen = all.filter(isChosen);
   if (filter.failedFirst) chosen.sort((one, other) => hasFailed(other) - hasFailed(one));
+  const turns = pager(isFiltered ? chosen.length : total);
+  if (isFiltered) {
+    const among = total > entries.length ? ` of the newest ${shown(entries.length)} of ${shown(total)} tasks` : ` of ${shown(total)} tasks`;
+    if (!isStale()) say(`${shown(chosen.length)}${among}`);
+    chosen = chosen.slice(offset, offset + PAGE_ENTRIES);
+  } else if (!isStale()) {
+    say("");
+  }
   const headings = [
     ["Task", "cut"], ...(view === "run" ? [] : [["DAG", "cut"], ["Run", "cut"]]), ["Started"], ["What"], ["State"], ["Progress"],
     ["Rows", "number"], ["Failed", "number"], ["Failures by code", "cut"], ["Time", "number"], ["API calls", "number"], ["Jobs", "number"], ["Files"],
   ];
-  const none = make("p", { class: "quiet" }, "No task here fits the filter.");
+  const none = make("p", { class: "quiet" }, "No task fits the filter.");
   const listed = chosen.length ? rows("Tasks", headings, chosen.map(overviewCells), { isDense: true }) : none;
-  return { parts: [title, listed, pager(count(found.total_entries) ?? all.length)], isActive };
+  return { parts: [title, listed, turns], isActive };
 }
 
 // --- what is shown of many ---
@@ -338,21 +375,31 @@ function isChosen({ entry, task, told }) {
 // The elements stay over a refresh, so that nobody loses the place where they type.
 let filterElement = null;
 
-function filters(all) {
-  const states = [...new Set(all.map(({ task }) => text(task?.state)))].filter(Boolean).sort();
+function say(words) {
+  const { status } = filterElement ?? {};
+  if (status && status.textContent !== words) status.textContent = words;
+}
+
+function filters() {
   if (!filterElement) {
     const words = make("input", { type: "search", placeholder: "DAG, task, object, code", "aria-label": "Show tasks with these words" });
     const state = make("select", { "aria-label": "Show tasks of this state" });
+    state.append(...["", ...STATES].map((each) => make("option", { value: each }, each || "every state")));
     const first = make("input", { type: "checkbox" });
-    words.addEventListener("input", () => { filter.words = words.value; refresh(); });
-    state.addEventListener("change", () => { filter.state = state.value; refresh(); });
-    first.addEventListener("change", () => { filter.failedFirst = first.checked; refresh(); });
-    filterElement = { state, form: make("form", { class: "filter" }, words, state, make("label", {}, first, "failed first")) };
+    const status = make("span", { class: "quiet", role: "status" });
+    const change = (changed, pause = 0) => {
+      Object.assign(filter, changed);
+      offset = 0;
+      newest += 1;
+      clearTimeout(timer);
+      timer = setTimeout(refresh, pause);
+    };
+    words.addEventListener("input", () => change({ words: words.value }, TYPING_PAUSE));
+    state.addEventListener("change", () => change({ state: state.value }));
+    first.addEventListener("change", () => change({ failedFirst: first.checked }));
+    filterElement = { status, form: make("form", { class: "filter" }, status, words, state, make("label", {}, first, "failed first")) };
     filterElement.form.addEventListener("submit", (event) => event.preventDefault());
   }
-  const options = ["", ...new Set([...states, filter.state].filter(Boolean))];
-  filterElement.state.replaceChildren(...options.map((each) => make("option", { value: each }, each || "every state")));
-  filterElement.state.value = filter.state;
   return filterElement.form;
 }
 
@@ -392,19 +439,33 @@ function pager(total) {
 
 let timer = 0;
 
+let newest = 0;
+
 async function refresh() {
   clearTimeout(timer);
+  const mine = ++newest;
+  const isStale = () => mine !== newest;
   let seconds = QUIET_SECONDS;
   try {
-    const { parts, isActive } = await (view === "task" ? showTask() : showMany());
+    const { parts, isActive } = await (view === "task" ? showTask() : showMany(isStale));
+    if (isStale()) return;
     if (isActive) seconds = ACTIVE_SECONDS;
     // Not under the hands of somebody who is marking a path to copy it.
     if (getSelection()?.isCollapsed ?? true) place(parts.filter((part) => part !== null));
     root.dataset.state = "shown";
   } catch (error) {
-    main.replaceChildren(make("p", { class: "message" }, error instanceof Error ? error.message : "Airflow cannot be read."));
-    root.dataset.state = "refused";
-    if (error instanceof Refused) return;
+    if (isStale()) return;
+    const message = make("p", { class: "message", role: "alert" }, error instanceof Error ? error.message : "Airflow cannot be read.");
+    // One call that fails takes nothing away that is shown, and the filter least of all.
+    if (error instanceof Refused || root.dataset.state !== "shown") {
+      main.replaceChildren(message);
+      root.dataset.state = "refused";
+      if (error instanceof Refused) return;
+    } else {
+      main.querySelector("[role=alert]")?.remove();
+      main.prepend(message);
+    }
+    seconds = ACTIVE_SECONDS;
   }
   timer = setTimeout(refresh, 1000 * seconds);
 }

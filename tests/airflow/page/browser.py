@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -147,6 +149,13 @@ class Browser:
     def close_tab(self, target_id: str) -> None:
         """Close a tab."""
         self.send("Target.closeTarget", targetId=target_id)
+
+    @contextmanager
+    def width(self, pixels: int) -> Iterator[None]:
+        """Give the window another width."""
+        self.send("Emulation.setDeviceMetricsOverride", width=pixels, height=HEIGHT, deviceScaleFactor=1, mobile=False)
+        yield
+        self.send("Emulation.clearDeviceMetricsOverride")
 
     def picture(self, path: Path) -> None:
         """Keep what is to be seen as a PNG."""

@@ -10,6 +10,9 @@ from tests.airflow.conftest import ROOT, Stage, set_up
 from tests.airflow.page.browser import Browser, find_chromium
 from tests.airflow.page.shown import look, start, theme
 
+NARROW = 480
+"""Pixels, as of half a screen."""
+
 OTHER_DAGS = ("airports", "soql_to_parquet")
 
 
@@ -41,6 +44,9 @@ def _take(stage: Stage, browser: Browser, folder: Path) -> None:
     with theme(browser, "dark"):
         look(browser, failed.tab, "Failures by code")
         browser.picture(folder / "jobs-dark.png")
+    with browser.width(NARROW):
+        look(browser, another.overview, another.run_id)
+        browser.picture(folder / "jobs-narrow.png")
     another.end()
 
 
