@@ -136,11 +136,12 @@ function bar(processed, failed, records, { large = false, endedBadly = false } =
     return make("div", { class: `${name} endless`, role: "progressbar", "aria-label": `${shown(processed)} rows so far` });
   }
   const share = (value) => (records ? Math.min(100, (100 * value) / records) : 0);
+  const isEmpty = records === 0; // and so all of it is done
   const good = make("span", { class: "good" });
   const bad = make("span", { class: "failed" });
-  good.style.width = `${share(Math.max(0, processed - failed))}%`;
+  good.style.width = `${isEmpty ? 100 : share(Math.max(0, processed - failed))}%`;
   bad.style.width = `${share(failed)}%`;
-  const now = String(Math.round(share(processed)));
+  const now = isEmpty ? "100" : String(Math.round(share(processed)));
   const given = {
     class: name, role: "progressbar", "aria-label": `${shown(processed)} of ${shown(records)} rows, ${shown(failed)} failed`,
     "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": now,
@@ -406,7 +407,9 @@ function filters() {
 function overviewCells({ entry, task, told }) {
   const { processed, failed, records } = figuresOf(told);
   const index = entry.map_index >= 0 ? `/mapped/${entry.map_index}` : "";
-  const address = `${base}dags/${at(entry.dag_id)}/runs/${at(entry.run_id)}/tasks/${at(entry.task_id)}${index}`;
+  const dag = `${base}dags/${at(entry.dag_id)}`;
+  const run = `${dag}/runs/${at(entry.run_id)}`;
+  const address = `${run}/tasks/${at(entry.task_id)}${index}`;
   const label = entry.map_index >= 0 ? `${text(entry.task_id)} [${entry.map_index}]` : text(entry.task_id);
   const codes = errorsOf(told).map(([code, number]) => `${code} ${shown(number)}`);
   const cut = (value, inner = value) => make("span", { title: value }, inner);
@@ -414,13 +417,13 @@ function overviewCells({ entry, task, told }) {
   const where = text(told.manifest) || text(list(table(told.files)[0]?.[1])[0]);
   return [
     cut(label, link(address, label)),
-    ...(view === "run" ? [] : [cut(text(entry.dag_id), link(`${base}dags/${at(entry.dag_id)}`, text(entry.dag_id))), cut(text(entry.run_id))]),
+    ...(view === "run" ? [] : [cut(text(entry.dag_id), link(dag, text(entry.dag_id))), cut(text(entry.run_id), link(run, text(entry.run_id)))]),
     make("span", { title: moment(task?.start_date ?? null) }, moment(task?.start_date ?? null, { isShort: true })),
     titleOf(told), badge(task, told, { short: true }),
     bar(processed, failed, records, { endedBadly: ENDED.has(task?.state) && task.state !== "success" }),
     records === null ? shown(processed) : `${shown(processed)} of ${shown(records)}`,
     failed ? make("span", { class: "bad" }, shown(failed)) : "0",
-    cut(codes.join(", ")), span(secondsOf(task)), shown(count(told.api_calls)), shown(list(told.jobs).length + (count(told.more_jobs) ?? 0)),
+    codes.length ? cut(codes.join(", ")) : "", span(secondsOf(task)), shown(count(told.api_calls)), shown(list(told.jobs).length + (count(told.more_jobs) ?? 0)),
     files.length ? make("span", { class: "line", title: where }, shown(files.length), copyable(where, "path")) : "",
   ];
 }
