@@ -186,8 +186,9 @@ def _advice(codes: Mapping[str, int], where: Sequence[str]) -> str:
         files = f"All are in {', '.join(where)}" if where else "Set results_path to get them as a file"
         return (
             f"Salesforce does not say whether {doubtful} of them ({DOUBT}) were saved: compare these with the org, and "
-            f"load none of them again before that. {files}, with Salesforce's words."
+            f"load none of them again before that. {files}, with Salesforce's reasons."
         )
     if where:
-        return f"They are in {', '.join(where)}, with Salesforce's words: fix them there and load that file in another run."
-    return "Set results_path to get them as a file, with Salesforce's words."
+        files = ", ".join(where)
+        return f"They are in {files}, with Salesforce's reasons: fix them there and load that file in another run."
+    return "Set results_path to get them as a file, with Salesforce's reasons."
