@@ -31,8 +31,6 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [_modules("triggers.change", "triggers.job", "triggers.reserve")],
         # No "plugins": Airflow finds ours by its entry point, also with [core] lazy_discover_providers, and would report it
         # as registered twice (3.3.2).
-        # No "plugins": Airflow finds ours by its entry point, also with [core] lazy_discover_providers, and would report it
-        # as registered twice (3.3.2).
         "extra-links": ["airflow_provider_sfbulk.links.job.BulkJobLink"],
         "asset-uris": [
             {
