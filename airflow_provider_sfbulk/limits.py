@@ -165,7 +165,7 @@ LIST_PAGE_JOBS: Final = 1_000
 """Jobs on one page of the job list."""
 
 API_REQUESTS_PER_DAY: Final = 15_000
-"""REST calls a day in a captured Developer Edition org; other editions have more. ``/limits`` tells the org's own."""
+"""REST calls a day in a captured Developer Edition org; other editions have more. ``/limits`` has the org's own."""
 
 DUPLICATE_UPDATES: Final = 12
 """How often records may be repeated in one chunk of :data:`CHUNK_RECORDS`, all repetitions together ("Maximum number of

@@ -50,7 +50,7 @@ class AsyncBulkClient(ClientMethods, Asynchronous):
 
     @cached_property
     def bulk1(self) -> AsyncBulk1Api:
-        """Bulk API 1.0: serial mode, results in request order, XML, PK chunking by hand."""
+        """Bulk API 1.0: serial mode, results in request order, XML, PK chunking that you set."""
         return AsyncBulk1Api(self)
 
     @property

@@ -66,7 +66,7 @@ class ClientMethods:
     def upsert(
         self, /, sobject: str, records: Any, external_id_field: str, **options: Unpack[LoadOptions]
     ) -> Flow[Any]:
-        """Insert records, or update those whose ``external_id_field`` is there already."""
+        """Insert records, or update those whose ``external_id_field`` exists already."""
         return IngestMethods.perform.function(
             self.ingest, sobject, Operation.UPSERT, records, external_id_field=external_id_field, **options
         )
@@ -163,7 +163,7 @@ class BulkClient(ClientMethods, Blocking):
 
     @cached_property
     def bulk1(self) -> Bulk1Api:
-        """Bulk API 1.0: serial mode, results in request order, XML, PK chunking by hand."""
+        """Bulk API 1.0: serial mode, results in request order, XML, PK chunking that you set."""
         return Bulk1Api(self)
 
     @property

@@ -19,7 +19,7 @@
     │   └── InputChangedError     input or parameters are not those of the load that was begun
     ├── StorageError              a disk is full, object storage does not answer, a file has vanished
     ├── ProtocolError             Salesforce's reply breaks its own rules: report it
-    ├── StoppedError              somebody told the client to stop
+    ├── StoppedError              somebody stopped the client
     └── SourceError               fix the input or the arguments (also a ValueError)
         ├── MissingSourceError    the input is not there, or not now
         └── EmptyInputError       there is no record in the input
@@ -99,7 +99,7 @@ class TransientError(SfBulkError):
 class TransportError(TransientError):
     """No reply, or only a part of one.
 
-    ``sent`` tells whether the request may have reached Salesforce: False only when the connection was never made.
+    ``sent`` says whether the request may have reached Salesforce: False only when the connection was never made.
     After a request that may have been sent nothing is known about its effect.
     """
 
@@ -176,7 +176,7 @@ class ProtocolError(SfBulkError):
 
 
 class StoppedError(SfBulkError):
-    """The client was told to stop (``stop``): nothing more is sent."""
+    """The client was stopped (``stop``): nothing more is sent."""
 
 
 class SourceError(SfBulkError, ValueError):

@@ -198,7 +198,7 @@ class IngestMethods(JobMethods):
 
         :param records: list or iterable of dicts (of ids, to delete), DataFrame, Arrow table; path of a file (a text of
             one line is one), text or bytes of a CSV, or an open one
-        :param source_format: of a file whose name does not tell: ``csv``, ``jsonl`` or ``parquet``
+        :param source_format: of a file whose name does not show it: ``csv``, ``jsonl`` or ``parquet``
         :param wait: False returns once Salesforce has all records; :meth:`BulkResult.wait` waits later
         :param timeout: of the wait, in seconds or as a timedelta; its end raises ``JobTimeoutError``, the jobs go on
         :param on_progress: is given each job as it is read

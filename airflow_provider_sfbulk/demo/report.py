@@ -79,8 +79,8 @@ def check(stack: AirflowStack, dag_id: str, run_id: str, *, records_in_org: int)
 
 
 def _reasons(loaded: dict[str, Any]) -> list[str]:
-    told = [f"{row[KEY]}: {row['sf__Error']}" for row in _failed(loaded)]
-    return [f"    {shorten(each, 110, placeholder=' …')}" for each in told]
+    lines = [f"{row[KEY]}: {row['sf__Error']}" for row in _failed(loaded)]
+    return [f"    {shorten(each, 110, placeholder=' …')}" for each in lines]
 
 
 def _failed(loaded: dict[str, Any]) -> list[dict[str, str]]:

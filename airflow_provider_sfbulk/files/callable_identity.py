@@ -35,10 +35,10 @@ def callable_identity(function: Any) -> str:
         inner = inner.func
     name = getattr(inner, "__qualname__", type(inner).__name__)
     try:
-        told = _written_out(function)
+        written = _written_out(function)
     except RecursionError:
-        told = ""
-    digest = hashlib.sha256(told.encode("utf-8", "backslashreplace"))
+        written = ""
+    digest = hashlib.sha256(written.encode("utf-8", "backslashreplace"))
     return f"<callable {name} {digest.hexdigest()[:32]}>"
 
 
@@ -56,27 +56,27 @@ def _written_out(value: Any, *, in_object: bool = False) -> str:
 
 
 def _made_of(value: Any, in_object: bool) -> str:
-    told: str
+    written: str
     match value:
         case partial():
-            told = _all(("partial", value.func, value.args, value.keywords), in_object)
+            written = _all(("partial", value.func, value.args, value.keywords), in_object)
         case MethodType():
-            told = _all((value.__func__, value.__self__), in_object)
+            written = _all((value.__func__, value.__self__), in_object)
         case FunctionType():
-            told = _of_function(value, in_object)
+            written = _of_function(value, in_object)
         case CodeType():
-            told = _all((value.co_name, value.co_names, value.co_consts), in_object)
+            written = _all((value.co_name, value.co_names, value.co_consts), in_object)
         case Mapping():
-            told = f"{{{','.join(sorted(_all(item, in_object) for item in value.items()))}}}"
+            written = f"{{{','.join(sorted(_all(item, in_object) for item in value.items()))}}}"
         case list() | tuple():
-            told = _all(value, in_object)
+            written = _all(value, in_object)
         case set() | frozenset():
-            told = f"{{{','.join(sorted(_written_out(each, in_object=in_object) for each in value))}}}"
+            written = f"{{{','.join(sorted(_written_out(each, in_object=in_object) for each in value))}}}"
         case _ if in_object:
-            told = _name(type(value))
+            written = _name(type(value))
         case _:
-            told = f"{_name(type(value))}{_all(_state_of(value), True)}"
-    return told
+            written = f"{_name(type(value))}{_all(_state_of(value), True)}"
+    return written
 
 
 def _of_function(function: FunctionType, in_object: bool) -> str:

@@ -163,12 +163,12 @@ class SqlQuery:
             code = f" (SQLSTATE {state})" if state else f" ({name})" if name else ""
             raise MissingSourceError(
                 f"{self.name}: {doing} failed with {type(error).__module__}.{type(error).__name__}{code}. The "
-                "driver's own message may quote values and is not shown: run the statement by hand to see it"
+                "driver's own message may quote values and is not shown: run the statement yourself to see it"
             ) from None
 
 
 def open_cursor(connection: Any) -> Any:
-    """Open the cursor that reads a result as a stream of tuples, on a session that does not write where it can be told.
+    """Open the cursor that reads a result as a stream of tuples, on a read-only session where there is such a thing.
 
     :param connection: a DB API connection without an open transaction
     """

@@ -440,8 +440,8 @@ def _hint(place: Location) -> str:
         there = _kind(decoded) is not None
     except SfBulkError:
         return ""
-    told = f"; there is {decoded.uri}" if there else ""
-    return f" (a name in a {place.protocol}:// URI is taken as it is, %… is not decoded{told})"
+    hint = f"; there is {decoded.uri}" if there else ""
+    return f" (a name in a {place.protocol}:// URI is taken as it is, %… is not decoded{hint})"
 
 
 def _check_writable(folder: Path, argument: str) -> None:

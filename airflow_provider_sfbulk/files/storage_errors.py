@@ -53,8 +53,8 @@ def converted(error: Exception, what: str, place: Location) -> SfBulkError:
     where = f"{place.argument}: could not {what} {place.uri}"
     if place.conn_id:
         where += f" with connection {place.conn_id}"
-    kind, told = _judged(error, code_of(error), place)
-    return kind(f"{where}: {told}")
+    kind, why = _judged(error, code_of(error), place)
+    return kind(f"{where}: {why}")
 
 
 def _judged(error: Exception, code: str, place: Location) -> tuple[type[SfBulkError], str]:
@@ -62,28 +62,28 @@ def _judged(error: Exception, code: str, place: Location) -> tuple[type[SfBulkEr
     number = error.errno if isinstance(error, OSError) else None
     kind: type[SfBulkError] = SourceError
     if isinstance(error, AirflowNotFoundException):
-        told = "the connection is not defined"
+        why = "the connection is not defined"
     elif isinstance(error, (ImportError, AirflowOptionalProviderFeatureException)):
-        told = f"a package that this storage needs is not installed ({getattr(error, 'name', None) or code})"
+        why = f"a package that this storage needs is not installed ({getattr(error, 'name', None) or code})"
     elif number in _FULL:
         kind = StorageError
-        told = f"no room is left there ({code}). Nothing half-written is shown; make room, and a retry goes on"
+        why = f"no room is left there ({code}). Nothing half-written is shown; make room, and a retry goes on"
     elif isinstance(error, PermissionError) or any(each in code for each in _REFUSED):
         whose = (
             "the worker's user on that path" if place.is_local else "the connection: to list, read, write and delete"
         )
-        told = f"that is not allowed ({code}). Check the rights of {whose}"
+        why = f"that is not allowed ({code}). Check the rights of {whose}"
     elif any(each in code for each in _ABSENT) or "bucket does not exist" in str(error):
-        told = f"the bucket is not there ({code}). Check its name and the connection's address"
+        why = f"the bucket is not there ({code}). Check its name and the connection's address"
     elif isinstance(error, FileNotFoundError):
         kind = StorageError
-        told = f"it is not there ({code}). Has another process removed it?"
+        why = f"it is not there ({code}). Has another process removed it?"
     elif number in _LASTING or isinstance(error, ValueError):
-        told = f"{code}. Check the path"
+        why = f"{code}. Check the path"
     else:
         kind = StorageError
-        told = f"{code}. A retry tries again; if it fails for the same reason, check the address and the connection"
-    return kind, told
+        why = f"{code}. A retry tries again; if it fails for the same reason, check the address and the connection"
+    return kind, why
 
 
 def code_of(error: BaseException) -> str:

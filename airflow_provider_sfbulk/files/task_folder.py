@@ -243,7 +243,9 @@ class TaskFolder:
         mapped = (other.dag_id, other.task_id) == (self._writer.dag_id, self._writer.task_id)
         part = "{{ ti.map_index }}" if mapped else self._writer.task_id
         gone = (
-            f"its worker died for good, remove {claim}" if claim else "it is no more, or was renamed, empty the folder"
+            f"its worker died for good, remove {claim}"
+            if claim
+            else "it no longer exists or was renamed, empty the folder"
         )
         raise SourceError(
             f"{self._place.argument}: {self._place.uri} {does} {other}, and {self._writer} would remove its files. One "

@@ -117,7 +117,7 @@ def _from_official(given: Mapping[str, Any]) -> dict[str, Any]:
     if values.get("auth_flow") == AuthFlow.JWT_BEARER:
         values |= _official_jwt(plain)
     if values.get("auth_flow") not in (None, AuthFlow.ACCESS_TOKEN):
-        values.pop("instance_url", None)  # the login tells it
+        values.pop("instance_url", None)  # the login gives it
     if values.get("security_token"):
         values.pop("organization_id", None)
     return values

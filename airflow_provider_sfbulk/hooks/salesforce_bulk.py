@@ -110,7 +110,7 @@ class SalesforceBulkHook(BaseHook):
         external_id_field: str,
         **options: Unpack[HookLoadOptions],
     ) -> BulkResult:
-        """Insert records, or update those whose ``external_id_field`` is there already."""
+        """Insert records, or update those whose ``external_id_field`` exists already."""
         return self._ingest(sobject, Operation.UPSERT, records, external_id_field=external_id_field, **options)
 
     def delete(

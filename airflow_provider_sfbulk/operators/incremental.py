@@ -190,7 +190,7 @@ class Incremental:
         since = self._begin(context)
         now = client.run(server_time())
         if now is None:
-            log.warning("the org does not tell its time: the window ends by this machine's clock")
+            log.warning("the org does not give its time: the window ends by this machine's clock")
             now = datetime.now(UTC)
         if since > now:
             raise SourceError(f"incremental: the window would begin in the future, at {written(since)}: fix `initial`")
@@ -252,7 +252,7 @@ class Incremental:
         if not started_by:
             raise SourceError(
                 f"incremental by asset_event: this run was not started by an event. Runs of a DAG that is scheduled by "
-                f"asset {self._asset.name} are; for runs by hand create an event of it, or go by watermark"
+                f"asset {self._asset.name} are; for manual runs create an event of it, or go by watermark"
             )
         sobject = _root(_without_parentheses(_TEXT.sub("''", soql)))[0]
         payloads = [event.extra.get("payload") for event in started_by.get(self._asset, ())]

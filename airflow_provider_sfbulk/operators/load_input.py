@@ -118,7 +118,7 @@ class LoadInput:
     def streams(self, describe: Mapping[str, Any], rules: Rules | None = None) -> Generator[RecordStream]:
         """Give the records, file by file, made to fit the object. Closing the generator closes what it reads from.
 
-        :param rules: instead of the input's own, to be told of what does not fit
+        :param rules: instead of the input's own, to collect what does not fit
         :raises SourceError: what is wrong with the input, and where
         """
         rules = rules or self.rules

@@ -357,7 +357,7 @@ class BulkQueryOperator(BulkJobOperator):
     def _submitted(self, run: TaskRun) -> Submitted:
         """Give the job to fetch: the user's, an earlier try's, or a new one.
 
-        A retry goes on with its job. A user's clear starts over: reading twice harms nobody, and stale rows might.
+        A retry goes on with its job. A user's clear starts over: reading twice does no harm, stale rows might.
         """
         from airflow_provider_sfbulk.client.extract.query_job import recorded_job
 
@@ -422,7 +422,7 @@ class BulkQueryOperator(BulkJobOperator):
         return extract1.submit(Bulk1Calls(client.api_version), spec, soql, plan=plan)
 
     def _identity_of_params(self, window: Window | None) -> dict[str, str]:
-        """Tell whether the values are others than before, without telling them: what a plan holds can be read."""
+        """Give a digest of the values, which shows a change and not the values: people can read a plan."""
         if self.soql_params is None:
             return {}
         return {"soql_params": hashlib.sha256(self._bound_soql(window).encode("utf-8", "surrogatepass")).hexdigest()}

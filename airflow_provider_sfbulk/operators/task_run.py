@@ -150,7 +150,7 @@ class TaskRun:
     # Running and ending
 
     def run(self, flow: Flow[T]) -> T:
-        """Run a flow with the try's ledger; when the task is told to end meanwhile, abort its jobs if a person did it."""
+        """Run a flow with the try's ledger; when the task is ended meanwhile, abort its jobs if a person ended it."""
         try:
             return self.client.run(flow, ledger=self._ledger)
         except StoppedError:
@@ -168,7 +168,7 @@ class TaskRun:
 
         :param client: instead of the try's own, which may have been stopped
         """
-        # Concurrently: Airflow ends a process for good five seconds after it was told to end.
+        # Concurrently: Airflow kills a process five seconds after it has sent SIGTERM.
         (client or self.client).run(_concurrently(self._abort_one(job_id) for job_id in job_ids))
 
     def _abort_one(self, job_id: str) -> Flow[JobInfo | None]:

@@ -89,14 +89,14 @@ def judge_check(found: CheckReport, *, allowed: float | None, where: Sequence[st
     if not found.failed:
         return
     limit = "any number" if allowed is None else f"{allowed:,}"
-    told = (
+    report = (
         f"{found.failed:,} of {found.records:,} rows would fail ({_by_code(found.errors)}), {limit} allowed by "
         f"max_failed_records. Nothing was sent; the log has the first rows of each kind.{file}"
     )
     if allowed is None or found.failed <= (allowed * found.records if isinstance(allowed, float) else allowed):
-        log.warning("%s", told)
+        log.warning("%s", report)
         return
-    raise FailedCheckError(told)
+    raise FailedCheckError(report)
 
 
 def _may_be_at_work(outcome: Outcome) -> bool:

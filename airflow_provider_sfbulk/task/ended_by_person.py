@@ -1,6 +1,6 @@
 """Whether a person ended a task instance: recorded by Airflow's API server when it happens, read by whoever may abort.
 
-Facts (Airflow 3.3.2, read and run). That a task or its trigger is told to end says nothing of why: a deploy, a lost
+Facts (Airflow 3.3.2, read and run). That a task or its trigger has to end does not say why: a deploy, a lost
 heartbeat, ``dagrun_timeout``, ``fail_fast`` and a person reach a task process as the same signal; and a trigger's
 ``on_kill`` is also called in a triggerer that is late, for triggers that another one has taken over (apache/airflow#73454).
 Nor does the task instance's state: a try whose time is up, or that was taken for lost, is ``failed`` as well.

@@ -257,7 +257,7 @@ class TaskLedger:
             self._find_own()
         if not self._head:
             return []
-        # What this process has recorded or read needs no call: told to end, it has five seconds.
+        # What this process has recorded or read needs no call: a process that must end has five seconds.
         return self._last_jobs(self._head["load"], self._known_highest) or self._last_jobs(
             self._head["load"], self._highest
         )

@@ -160,7 +160,7 @@ class Progress:
         """Note failed records by code. What does not look like one of Salesforce's codes is not repeated."""
         self.errors = by_code(errors)
 
-    # --- what is told ---
+    # --- what is reported ---
 
     @property
     def processed(self) -> int:
@@ -192,22 +192,24 @@ class Progress:
 
     def _line(self, info: JobInfo) -> str:
         job = self.jobs.get(info.id)
-        told = [f"job {info.id} is {info.state}: {_of(info.processed, None if job is None else job.records)} processed"]
+        pieces = [
+            f"job {info.id} is {info.state}: {_of(info.processed, None if job is None else job.records)} processed"
+        ]
         if self._counts_failures:
-            told.append(f"{info.failed:,} failed")
+            pieces.append(f"{info.failed:,} failed")
         if len(self.jobs) > 1:
-            told.append(f"in all {len(self.jobs):,} jobs {_of(self.processed, self.records, noun='')} processed")
-        return ", ".join([*told, *([] if info.is_final else self._pace())])
+            pieces.append(f"in all {len(self.jobs):,} jobs {_of(self.processed, self.records, noun='')} processed")
+        return ", ".join([*pieces, *([] if info.is_final else self._pace())])
 
     def _line_of_all(self) -> str:
         ended = [job for job in self.jobs.values() if JobState(job.state).is_final]
-        told = f"{len(ended):,} of {len(self.jobs):,} jobs have ended"
+        line = f"{len(ended):,} of {len(self.jobs):,} jobs have ended"
         for state in (JobState.FAILED, JobState.ABORTED):
             if number := sum(job.state == state for job in ended):
-                told += f" ({number:,} {state})"
-        told += f": {_of(self.processed, self.records)} processed"
+                line += f" ({number:,} {state})"
+        line += f": {_of(self.processed, self.records)} processed"
         failed = [f"{self.failed:,} failed"] if self._counts_failures else []
-        return ", ".join([told, *failed, *([] if len(ended) == len(self.jobs) else self._pace())])
+        return ", ".join([line, *failed, *([] if len(ended) == len(self.jobs) else self._pace())])
 
     @property
     def _counts_failures(self) -> bool:
@@ -226,7 +228,7 @@ class Progress:
         :param now: seconds since 1970; None: now
         """
         rate, left = self.pace.per_second, self.seconds_left
-        told: dict[str, Any] = {
+        found: dict[str, Any] = {
             "job_type": self.job_type,
             "operation": self.operation,
             "sobject": self.sobject,
@@ -249,7 +251,7 @@ class Progress:
             "manifest": self.manifest,
             "message": self.message,
         }
-        return {name: value for name, value in told.items() if value not in (None, {}, [])}
+        return {name: value for name, value in found.items() if value not in (None, {}, [])}
 
     @classmethod
     def from_dict(cls, data: object) -> Self:

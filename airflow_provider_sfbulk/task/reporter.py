@@ -147,8 +147,8 @@ class Reporter:
         """Show that the try has failed. Only this package's own errors are known to quote no record."""
         with self._lock:
             self.progress.phase = Phase.FAILED
-            told = f": {error}" if isinstance(error, SfBulkError) else ""
-            self.progress.message = f"{type(error).__name__}{told}"[:TEXT_LENGTH]
+            stored = f": {error}" if isinstance(error, SfBulkError) else ""
+            self.progress.message = f"{type(error).__name__}{stored}"[:TEXT_LENGTH]
         self.show()
 
     def show(self) -> None:
@@ -157,8 +157,8 @@ class Reporter:
         with self._lock:
             self._next = now + PUSH_SECONDS
             self.progress.api_calls = self._api_calls()
-            told = self.progress.to_dict(now=now)
-        self.push(PROGRESS_XCOM_KEY, told)
+            stored = self.progress.to_dict(now=now)
+        self.push(PROGRESS_XCOM_KEY, stored)
 
     def push(self, key: str, value: Any) -> None:
         """Write an XCom, unless Airflow did not take the last one."""
@@ -211,14 +211,14 @@ class WaitReporter:
         Until Airflow answers, the log alone reports this wait: only the task knows the number of records and the org's
         address, and an XCom without them would replace its own.
         """
-        told = (
+        stored = (
             None
             if self._ti is None
             else await self._airflow(partial(_xcom().get_one, key=PROGRESS_XCOM_KEY, **self._key))
         )
-        self._is_read = told is not NO_ANSWER
+        self._is_read = stored is not NO_ANSWER
         try:
-            progress = Progress.from_dict(told)
+            progress = Progress.from_dict(stored)
         except ValueError:
             if self._ti is not None:
                 self._progress.try_number = self._ti.try_number

@@ -100,7 +100,7 @@ class SalesforceChangeTrigger(BaseEventTrigger):
         self.api_version: str | None = _checked(optional(text), "api_version", api_version)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give what Airflow stores, and tells one trigger from another by."""
+        """Give what Airflow stores, and by which it distinguishes triggers."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {

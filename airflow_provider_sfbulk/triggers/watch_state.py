@@ -59,7 +59,7 @@ class AssetStates:
         """Take those that Airflow gives a trigger."""
         if given is None:
             return cls()
-        # Its public methods are for a single asset or for one that is named, and a trigger is not told any names.
+        # Its public methods are for a single asset or for one that is named, and a trigger does not know any names.
         return cls([*given._by_name.values(), *given._by_uri.values()])
 
     async def read(self, key: str) -> State | None:

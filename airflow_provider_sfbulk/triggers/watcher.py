@@ -1,7 +1,7 @@
 """One watcher per org: all triggers of a connection in this process share a client, a token and a cycle of polls.
 
 A watcher is made by the first that needs it and ends with the last. It runs as a task of its own, outside the log context
-of any trigger; each trigger waits in its own task and is told there. What is looked at when: ``client/waiting/polls.py``.
+of any trigger; each trigger waits in its own task and gets its news there. What is read when: ``client/waiting/polls.py``.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Session:
         self._token: Token | None = None
         self._failure: SfBulkError | None = None
         self.logins = 0
-        """Logins that came to an end, well or badly."""
+        """Logins that have ended, with or without a token."""
 
     @property
     def settings(self) -> Settings:

@@ -7,7 +7,7 @@ Summer '27            it ends for 31.0 to 64.0, too
 ====================  ==========================================================================================
 
 Sources: Salesforce help, "Platform SOAP API login() Retirement" (005132110); *SOAP API Developer Guide*, "login()",
-"LoginScopeHeader" and "API Fault Element". A fault is HTTP 500, so the status alone tells nothing.
+"LoginScopeHeader" and "API Fault Element". Every fault is HTTP 500, so the status alone says nothing.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ class Bulk1Methods:
         on_progress: OnBulk1Progress | None = None,
         schedule: Schedule = DEFAULT_SCHEDULE,
     ) -> Flow[list[BatchInfo]]:
-        """Wait until all batches of a job are final, well or badly.
+        """Wait until all batches of a job are final, however they end.
 
         :param timeout: in seconds or as a timedelta; None for no end
         :raises JobTimeoutError: the wait ended; the job goes on
@@ -220,7 +220,7 @@ class Bulk1Methods:
 
         :param records: list or iterable of dicts (of ids, to delete), DataFrame, Arrow table; path of a file (a text of
             one line is one), text or bytes of a CSV, or an open one
-        :param source_format: of a file whose name does not tell: ``csv``, ``jsonl`` or ``parquet``
+        :param source_format: of a file whose name does not show it: ``csv``, ``jsonl`` or ``parquet``
         :param concurrency_mode: ``Serial`` for records that lock each other out
         :param compress: send batches gzipped
         :param wait: False returns once Salesforce has all records; :meth:`Bulk1Result.wait` waits later

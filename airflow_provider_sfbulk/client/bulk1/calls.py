@@ -300,7 +300,7 @@ class Bulk1Calls:
         :param records: how many there must be: as many as the batch has
         :raises RequestRefusedError: ``InvalidBatch``: the batch failed as a whole, or is not done
         """
-        # With numpy in its wake, which the waits in a triggerer do without.
+        # This loads numpy, which a wait in a triggerer does not need.
         from airflow_provider_sfbulk.client.bulk1.result_rows import read_batch_results  # noqa: PLC0415
 
         api = ApiCall("GET", self._batch_path(job_id, batch_id, "result"), accept="*/*", job_id=job_id)

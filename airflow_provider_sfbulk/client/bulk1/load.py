@@ -17,7 +17,7 @@ Hence, for a whole round of a load:
 
 What may be in doubt is whether a batch was accepted whose reply is lost: the line dropped, or the task died. Closing its
 job is a *fence*: before it the batch may still arrive, after it never. Behind the fence the list of batches is final, and
-reading back those whose ids are not recorded tells, by their digests, which parts of the round they are. What is found
+reading back those whose ids are not recorded shows, by their digests, which parts of the round they are. What is found
 counts as sent and is recorded; the rest goes into another job.
 
 A new try begins by fencing every recorded job. So it never adds a batch to an older try's job, and neither can an older
@@ -162,7 +162,7 @@ def load(
     :param number: the round's; 0 is the input
     :param note: recorded with the decision
     :param compress: send batches gzipped
-    :param on_job: is told of each job that is made, with the records that it may be sent
+    :param on_job: called with each job that is made, and the records that it may be sent
     :return: what was sent, in the order of the parts; the batches run, or have run
     :raises SourceError: when the input is wrong, and as its ``EmptyInputError`` when it is empty; nothing was sent
     :raises InputChangedError: when the round is decided, and the input gives other records now

@@ -1,6 +1,6 @@
 """What became of the records of one batch of Bulk API 1.0, and the batch itself, read back.
 
-The results of a batch come in the order of the request and without the records, so a row's place tells which record it
+The results of a batch come in the order of the request and without the records, so a row's place says which record it
 is; the records are read back from Salesforce and held against the digest of what was sent. Neither needs the input.
 
 Facts (Bulk API guide, "Interpret Batch State"): "Even if the batch failed, some records could have been completed

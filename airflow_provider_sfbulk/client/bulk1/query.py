@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 def submit(jobs: Bulk1Calls, spec: Bulk1JobSpec, soql: str, *, plan: str = "") -> Flow[Submitted]:
     """Find the query job that an earlier try recorded, or make one and record it.
 
-    :param plan: tells what is asked for from anything else
+    :param plan: a digest of what is asked for
 
     A job that failed, was aborted, is gone or may lack its batch is followed by a new one: reading again changes nothing.
 

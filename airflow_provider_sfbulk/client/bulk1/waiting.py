@@ -1,6 +1,6 @@
 """Waiting for the batches of Bulk API 1.0 jobs, how they ended, and queries whole.
 
-A job's state tells nothing of its batches and its counters lag behind them, so the list of batches decides. While the
+A job's state says nothing about its batches, and its counters lag behind them, so the list of batches decides. While the
 job's counters say that batches wait or run, the list is not read: one call a look.
 """
 

@@ -1,6 +1,6 @@
 """Whether a value can be saved in its field, as far as describe says: what Salesforce would refuse of one cell.
 
-A column is looked at as a whole: a pattern or a length tells which of its texts are surely right. The few that are left are
+A column is checked as a whole: a pattern or a length shows which of its texts are surely right. The few that are left are
 looked at one by one, each distinct text once, and get the code that Salesforce would fail the record with.
 """
 
@@ -41,7 +41,7 @@ class Problem:
 class Cells:
     """What the cells of one column may be.
 
-    :param sure: tells of each text whether it is surely right
+    :param sure: says of each text whether it is surely right
     :param problem: says what is wrong with a text that is not sure; None: nothing
     """
 

@@ -102,7 +102,7 @@ class InputCheck:
         self, describe: Mapping[str, Any], rules: Rules, cut: PartLimits, *, listing: Listing | None = None
     ) -> None:
         self.rules = replace(rules, unfit=self._unfit)
-        """By these the streams are to be made: they tell what a load would refuse."""
+        """By these the streams are to be made: they report what a load would refuse."""
         self.report = CheckReport(str(describe.get("name")), str(rules.operation))
         self._describe = describe
         self._operation = rules.operation

@@ -57,7 +57,7 @@ class RecordCounter:
 
     Memory does not grow with the body. :meth:`finish` is the proof; before it the counts are those of what came so far.
 
-    :param dialect: tells the header's columns apart; either line ending is understood
+    :param dialect: how the header's columns are separated; either line ending is understood
     """
 
     def __init__(self, dialect: Dialect) -> None:

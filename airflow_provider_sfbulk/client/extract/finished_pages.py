@@ -36,7 +36,7 @@ from airflow_provider_sfbulk.client.results.downloads import columns_of
 from airflow_provider_sfbulk.client.results.schema import ColumnType
 
 _SETUP_DIGITS: Final = 8
-"""Hexadecimal digits of a setup: it tells apart the few setups of one task, no more."""
+"""Hexadecimal digits of a setup: enough to distinguish the few setups of one task."""
 
 _LONGEST_GAP: Final = 25
 """So many missing pages in a row are the end. Between finished pages lie only those that were being read at the same
@@ -50,7 +50,7 @@ class PageFiles(Protocol):
         """Tell what to remember of the file of a page that has just been finished, JSON."""
 
     def restore(self, page: Page, kept: Mapping[str, Any], setup: str, /, *, published: bool) -> bool:
-        """Take over an earlier try's file, as :meth:`finished` told it; False when it is no longer there, or not whole.
+        """Take over an earlier try's file, as :meth:`finished` described it; False when it is gone or not whole.
 
         :param published: whether that try may have given it its final name
         """

@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 class Submitted:
     """A query job as the ledger knows it.
 
-    :param generation: how manyth job of the query it is, from 0: a job that failed or is gone is followed by another
+    :param generation: index of the job, from 0: a job that failed or is gone is followed by another
     """
 
     job_id: str
@@ -67,7 +67,7 @@ def submit(
     A job that failed, was aborted or is gone is followed by a new one: reading again changes nothing. So is one that
     was asked for something else, which is aborted.
 
-    :param plan: tells what is asked for from anything else
+    :param plan: a digest of what is asked for
     :raises RequestRefusedError: when Salesforce refuses the SOQL
     """
     for generation in count():

@@ -153,11 +153,11 @@ class LoadResult:
         """Give a result for each job, as they finish."""
         left = {each.job_id: each for each in self._filled}
         ended: list[JobInfo] = [each.job for each in self._ends or ()]
-        tell = self._waits.on_progress
+        on_progress = self._waits.on_progress
 
         def note(job: JobInfo) -> None:
-            if tell is not None:
-                tell(job)
+            if on_progress is not None:
+                on_progress(job)
             if job.is_final:
                 ended.append(job)
 

@@ -25,7 +25,7 @@ _LIKE_A_PATH: Final = re.compile(r"[^\x00-\x1f,;|]{0,240}(?:[/\\][^\x00-\x1f,;|]
 def stream_of(records: Any, rules: Rules, *, source_format: str | None = None) -> RecordStream:
     """Make a stream of records, of the path of a file with them, or of a CSV's text or bytes.
 
-    :param source_format: of a file whose name does not tell
+    :param source_format: of a file whose name does not show it
     :raises SourceError: it is none of these, or cannot be read
     """
     if names_a_file(records):

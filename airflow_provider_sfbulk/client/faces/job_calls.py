@@ -78,7 +78,7 @@ class JobMethods:
         on_progress: OnProgress | None = None,
         schedule: Schedule = DEFAULT_SCHEDULE,
     ) -> Flow[JobInfo]:
-        """Wait until a job is final, well or badly.
+        """Wait until a job is final, however it ends.
 
         :param timeout: in seconds or as a timedelta; None for no end
         :raises JobTimeoutError: the wait ended; the job goes on

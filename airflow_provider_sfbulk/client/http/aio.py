@@ -124,7 +124,7 @@ class AsyncDriver:
         return await self._run(flow, ledger or MemoryLedger(), in_thread=in_thread)
 
     def stop(self, reason: str = "stopped") -> None:
-        """Let every running flow end at its next effect, with ``StoppedError``. What is under way is let finish."""
+        """Let every running flow end at its next effect, with ``StoppedError``. What is under way may finish."""
         self._reason = StoppedError(reason)
 
     async def close(self) -> None:
@@ -284,7 +284,7 @@ class AsyncDriver:
             if self._client is None:
                 context = await asyncio.to_thread(_trusting, self._settings.ca_file)
                 # The connection's proxy or the environment's are used, but not on the way to this machine; httpx reads no
-                # .netrc unless told to. No cookie is kept, no redirect followed and nothing repeated.
+                # .netrc. No cookie is kept, no redirect followed and nothing repeated.
                 self._client = httpx.AsyncClient(
                     verify=context,
                     timeout=httpx.Timeout(None, connect=connect_seconds(self._settings.timeout)),

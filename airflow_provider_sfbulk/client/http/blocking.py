@@ -1,7 +1,7 @@
 """Runs flows with ``requests``, for tasks. It does I/O and decides nothing.
 
-The adapter of ``requests`` is used without its ``Session``: that one would send the credentials of ``~/.netrc`` in
-place of our token, keep cookies, and read the body of a redirect it was told not to follow. What it does for us, the
+The adapter of ``requests`` is used without its ``Session``: that one would send the credentials of ``~/.netrc`` instead
+of our token, keep cookies, and read the body of a redirect that it must not follow. What it does for us, the
 proxies and authorities of the environment, is two lines here. One adapter serves all threads.
 """
 
@@ -82,7 +82,7 @@ def _by_door(door: Door, outside: Outside, act: Callable[[], T], /) -> T:
 
 _CONNECTIONS: Final = 20
 _LOOK_SECONDS: Final = 0.5
-"""How often a thread that waits for another's login looks whether it was told to stop."""
+"""How often a thread that waits for another's login looks whether it has to stop."""
 
 _NEVER_CONNECTED: Final = (
     urllib3.exceptions.NewConnectionError,
@@ -160,7 +160,7 @@ class BlockingDriver:
                 error = raised
 
     def stop(self, reason: str = "stopped") -> None:
-        """Let every running flow end at its next effect, with ``StoppedError``. What is under way is let finish.
+        """Let every running flow end at its next effect, with ``StoppedError``. What is under way may finish.
 
         May be called from a signal handler and from other threads.
         """

@@ -55,7 +55,7 @@ class Door:
         return each
 
     def shut(self) -> None:
-        """Make no more calls. Who waits for one, or asks for one, is told so."""
+        """Refuse further calls. Whoever waits for one, or asks for one, gets an error."""
         with self._lock:
             self._is_shut = True
         while not self._waiting.empty():

@@ -51,7 +51,7 @@ def decoder_for(reply: Reply) -> Decoder:
 
 
 class Plain:
-    """Gives the bytes on. Whether they are all there, only their framing and contents can tell."""
+    """Gives the bytes on. Only their framing and contents show whether all have come."""
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         """Take the next bytes."""

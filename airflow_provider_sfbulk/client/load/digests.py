@@ -1,4 +1,4 @@
-"""Digests of 128 bits of many texts at once, to tell within one process which of them are equal.
+"""Digests of 128 bits of many texts at once, to find within one process which of them are equal.
 
 Theory (Lemire and Kaser, "Strongly universal string hashing is fast", 2014): with random keys ``k`` of 64 bits the upper
 half of ``k₀ + Σ kᵢsᵢ`` modulo 2⁶⁴, over the words ``s`` of 32 bits, is the same for two different texts of one length with

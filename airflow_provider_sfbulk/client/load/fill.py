@@ -78,7 +78,7 @@ log = logging.getLogger(__name__)
 
 
 class OnJob(Protocol):
-    """What is told of a job that was made, before anything is uploaded to it."""
+    """Called with each job that was made, before anything is uploaded to it."""
 
     def __call__(self, job_id: str, /, *, number: int, records: int) -> None:
         """Take note.
@@ -157,7 +157,7 @@ def load(
     :param limit: jobs to fill at the same time
     :param number: the round's; 0 is the input
     :param note: recorded with the decision
-    :param on_job: is told of each job that is made
+    :param on_job: called with each job that is made
     :return: the closed jobs, in the order of the parts
     :raises SourceError: when the input is wrong or, as ``EmptyInputError``, empty; every job made by
         this try is aborted, nothing was processed
@@ -306,7 +306,7 @@ def _is_open(jobs: IngestCalls, job_id: str) -> Flow[bool]:
 
 
 def _upload(jobs: IngestCalls, spec: IngestSpec, part: Part, number: int, on_job: OnJob) -> Flow[str]:
-    """Make a job and upload the part to it, once. What is in doubt is given up: an ``Open`` job harms nobody."""
+    """Make a job and upload the part to it, once. What is in doubt is given up: an ``Open`` job does no harm."""
     dialect = part.dialect
     written = replace(spec, column_delimiter=dialect.column_delimiter, line_ending=dialect.line_ending)
     for attempt in range(1, FILL_TRIES + 1):
@@ -326,7 +326,7 @@ def _upload(jobs: IngestCalls, spec: IngestSpec, part: Part, number: int, on_job
 
 
 def _close(jobs: IngestCalls, job_id: str, *, look_first: bool) -> Flow[JobInfo]:
-    """Close a job that may be closed already; a second close is refused and harms nothing."""
+    """Close a job that may be closed already; a second close is refused and does no harm."""
     if look_first:
         info = yield from jobs.get(job_id)
         if info.state is not JobState.OPEN:

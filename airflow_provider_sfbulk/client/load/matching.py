@@ -11,7 +11,7 @@ Rules, the first that applies:
    is called failed is ours to say: the successful ones are the first of them, the unprocessed ones the last and the
    failed ones just before those. So the same ones are failed whether or not the successful ones are asked for.
 3. One row of the part and one result row that are left with the same key match.
-4. Nothing else can be told.
+4. Other rows stay without a number.
 
 A row of the part is used once at most: when two files claim it, successful goes before failed before unprocessed, since
 a row that was taken must not be sent again. A surplus result row, one whose values are in the part but taken, stays
@@ -43,7 +43,7 @@ class Matched:
     """Rows of a part and their results.
 
     :param rows: by kind, for each row of the result file in its order the index of its row in the part, from 0; -1 when
-        it cannot be told
+        it is unknown
     :param missing: indexes of the part's rows without a result, ascending
     """
 

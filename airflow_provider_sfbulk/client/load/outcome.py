@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 class Input:
     """A way to read the input again.
 
-    :param parts: cuts it once more, as it was cut; closed when no more of it is needed
+    :param parts: cuts it again, as it was cut; closed when the rest is not needed
     :param form: how rows with these columns are compared
     """
 
@@ -342,7 +342,7 @@ class _Pass:
     def _match(
         self, results: Mapping[ResultKind, JobResult], numbered: NumberedPart | None
     ) -> Mapping[ResultKind, NDArray[np.int64]]:
-        """Tell for each row of the results which row of the part it is, from 0; -1 when that cannot be told."""
+        """Give for each row of the results the row of the part that it is, from 0; -1 where that is unknown."""
         if numbered is None or self._given is None or not results:
             return {}
         columns, batches = _rows(numbered.part)
@@ -417,7 +417,7 @@ def _numbers(part: Part) -> NDArray[np.int64]:
 def _input_rows(
     numbered: NumberedPart | None, indexes: NDArray[np.int64] | None, result: JobResult
 ) -> NDArray[np.int64]:
-    """Give the number in the input, from 1, of each row of a result; 0 where it cannot be told."""
+    """Give the number in the input, from 1, of each row of a result; 0 where it is unknown."""
     if numbered is None or indexes is None:
         return np.zeros(result.records, dtype=np.int64)
     return np.where(indexes < 0, 0, numbered.numbers[indexes])

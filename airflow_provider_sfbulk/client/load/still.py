@@ -1,13 +1,13 @@
 """Whether a job of Bulk API 2.0 that ended before all its records were tried has really come to rest.
 
 Facts. An abort stops the batches that have not begun; one at work is finished, and what it saves stays (Bulk API 2.0 guide,
-"Close or Abort a Job"). Until then its records count as unprocessed, and the three result files add up. Bulk API 1.0 tells
-of each batch, see ``waiting.jobs``; 2.0 tells only counters, which move when a batch is done. A batch has 10,000 records
+"Close or Abort a Job"). Until then its records count as unprocessed, and the three result files add up. Bulk API 1.0 lists
+each batch, see ``waiting.jobs``; 2.0 has only counters, which move when a batch is done. A batch has 10,000 records
 at most, and five minutes (``limits``).
 
-Theory. So nothing but time tells. A job that has not changed for as long as its unprocessed records may take as one batch
-is at rest: five minutes for 10,000 and more, some seconds for a handful. The time counts from the job's last change by the
-org's own clock, so that a retry or a clear that comes later waits for nothing.
+Theory. So only time can show it. A job that has not changed for as long as its unprocessed records may take as one batch
+has ended for good: five minutes for 10,000 and more, some seconds for a handful. The time counts from the job's last
+change by the org's own clock, so that a retry or a clear that comes later waits for nothing.
 """
 
 from __future__ import annotations

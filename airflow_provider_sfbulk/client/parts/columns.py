@@ -1,7 +1,7 @@
 """Whether columns can be sent at all: by themselves, and against what describe says of the object.
 
 An unknown column fails the whole job at Salesforce, names only the first one, and does so after the upload. So all
-that can be known before is checked before, and all problems are told at once.
+that can be known before is checked before, and all problems are reported at once.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def check_against_describe(
     :param name: the source's name, for messages
     :param is_csv: whether the names are a file's first line. When none of them is a field's, it may be a record, and
         is not shown
-    :param unfit: is told of each problem instead
+    :param unfit: called with each problem instead
     :return: the columns in describe's spelling, for :meth:`RecordStream.with_columns`
     :raises SourceError: with all that is wrong
     """

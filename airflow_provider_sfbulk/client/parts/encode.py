@@ -170,7 +170,7 @@ class RecordEncoder:
     def _fitting(
         self, column: Array | list[Any], zone: ZoneInfo | None, form: Form, place: int, first_row: int
     ) -> Array:
-        """Write the values that can be sent, null instead of the others, and tell of these."""
+        """Write the values that can be sent, null instead of the others, and report these."""
         unfit: dict[str, list[int]] = {}
         texts = texts_one_by_one(column, zone, form, lambda index, why: unfit.setdefault(why, []).append(index))
         for reason, indexes in unfit.items():
@@ -241,7 +241,7 @@ class RecordEncoder:
         )
 
     def _refuse(self, wrong: Array, column: Array, place: int, first_row: int, reason: str) -> Array:
-        """Refuse values; where somebody is to be told instead, give the column with blanks for them."""
+        """Refuse values; where they are only reported, give the column with blanks for them."""
         index = compute.index(wrong, True).as_py()
         if index < 0:
             return column
@@ -251,7 +251,7 @@ class RecordEncoder:
         return compute.if_else(wrong, "", column)
 
     def _tell(self, rows: Sequence[int], place: int, reason: str) -> None:
-        assert self._plan.unfit is not None, "there is somebody to tell"
+        assert self._plan.unfit is not None, "somebody takes the report"
         self._plan.unfit(rows, self._plan.targets[place], reason)
 
 

@@ -15,7 +15,7 @@ def fit_to_object(stream: RecordStream, describe: Mapping[str, Any], rules: Rule
     A relationship's column (``Owner.Email``) has no type: the other object's fields are not known here.
 
     :param describe: reply of ``GET /sobjects/<object>/describe``
-    :raises SourceError: when the columns do not fit the object, and ``rules.unfit`` is not there to be told
+    :raises SourceError: when the columns do not fit the object, and there is no ``rules.unfit``
     """
     columns = check_against_describe(
         stream.columns,

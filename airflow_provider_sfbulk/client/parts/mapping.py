@@ -50,7 +50,7 @@ class ColumnPlan:
     :param clears: whether an explicit null clears the field
     :param key: place among the kept of the column that no row may leave blank; None when there is none
     :param blank_advice: how they could be left blank all the same, for a message
-    :param unfit: is told of values that cannot be sent; None: they are refused
+    :param unfit: called with values that cannot be sent; None: they are refused
     """
 
     kept: tuple[int, ...]

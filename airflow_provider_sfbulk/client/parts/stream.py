@@ -18,7 +18,7 @@ Nulls: TypeAlias = Literal["leave", "clear"]
 BlankIds: TypeAlias = Literal["refuse", "send"]
 
 Unfit: TypeAlias = Callable[["Sequence[int] | None", str, str], None]
-"""Is told of what cannot be sent: the rows' numbers in their stream, from 1, or None when it concerns all of them; the
+"""Called with what cannot be sent: the rows' numbers in their stream, from 1, or None when it concerns all of them; the
 column; why, without a value."""
 
 FieldTypes: TypeAlias = Sequence["str | None"]
@@ -54,7 +54,7 @@ class Rules:
     :param column_delimiter: delimiter of a CSV source; None = seen in the file
     :param line_ending: line ending of the job; None = seen in the data. Record endings of a CSV are rewritten to it,
         line breaks inside values never are
-    :param unfit: of an input that is only checked: is told of columns and values that cannot be sent, which are blank
+    :param unfit: of an input that is only checked: called with columns and values that cannot be sent, which are blank
         then; a row without its key passes. None: they are refused
     :raises SourceError: for a choice that does not exist
     """
@@ -166,7 +166,7 @@ class Block:
 class RecordStream:
     """Records in the form of Salesforce's columns, encoded as CSV in UTF-8, a block at a time.
 
-    :param columns: target column names, in order; none at all when the source had no row to tell them
+    :param columns: target column names, in order; none at all when the source has no row
     :param dialect: how the CSV is written; the job must be created with it
     :param blocks: gives the encoded records, made for fields of the given types
     :param types: what describe calls each column's type; None: values go by their own types

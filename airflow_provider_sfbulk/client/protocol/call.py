@@ -25,7 +25,7 @@ from airflow_provider_sfbulk.client.replies.safe_text import HIDDEN, without_sen
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
 CLIENT: Final = "airflow_provider_sfbulk"
-"""How calls are told from others' in Salesforce's event logs (``Sforce-Call-Options``)."""
+"""What distinguishes these calls in Salesforce's event logs (``Sforce-Call-Options``)."""
 
 _JSON_BODY: Final = "application/json; charset=UTF-8"
 _ASYNC: Final = "/services/async/"

@@ -60,7 +60,7 @@ def same_id(one: str, other: str) -> bool:
 
 
 def short_id(given: str) -> str:
-    """Give the 15 characters by which ids are told apart. The last three of 18 only repeat what the others say."""
+    """Give the 15 characters that distinguish ids. The last three of 18 are a checksum."""
     return given[:15]
 
 

@@ -246,7 +246,7 @@ class IngestCalls(JobCalls):
         """Close a job after its upload (``UploadComplete``): Salesforce begins to process it.
 
         One PATCH. When its reply is lost, or says that the job is not ``Open``, the state is read instead: the returned
-        job tells what is true. ``Open`` means that the close did not arrive, and may be sent again: from any other
+        job says what is true. ``Open`` means that the close did not arrive, and may be sent again: from any other
         state Salesforce refuses it.
 
         :raises RequestRefusedError: the job cannot be closed; ``INVALIDJOB`` when it got two uploads

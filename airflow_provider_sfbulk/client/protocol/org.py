@@ -1,4 +1,4 @@
-"""What an org tells about itself: objects, allowances, the user, API versions."""
+"""What an org says about itself: objects, allowances, the user, API versions."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ class ResultFile:
         """Take rows of one job.
 
         :param keep: which rows of the result, one value for each of them
-        :param numbers: the rows' numbers in the input, from 1; 0 for one that cannot be told
+        :param numbers: the rows' numbers in the input, from 1; 0 where it is unknown
         :raises ProtocolError: when the job's columns are not those of the jobs before
         """
         first = 0

@@ -96,7 +96,7 @@ def _parquet_file(open_binary: OpenBinary, name: str) -> Iterator[Any]:
         try:
             yield parquet.ParquetFile(file)
         except (pa.ArrowException, OSError) as error:
-            # Arrow tells of broken data as a bare OSError too; one of disk or network has a number or its own type.
+            # Arrow reports broken data as a bare OSError, too; one of disk or network has a number or its own type.
             if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
                 raise
             file.seek(0)

@@ -25,7 +25,7 @@ _COMPARED_RECORDS: Final = 20
 
 @dataclass(frozen=True)
 class CsvHeader:
-    """What the beginning of a CSV tells.
+    """What the beginning of a CSV shows.
 
     :param names: column names as the file has them
     :param raw: the file's bytes up to the first record: BOM, header line, line ending
@@ -44,7 +44,7 @@ def read_header(head: bytes, *, whole: bool, column_delimiter: ColumnDelimiter |
     :param head: the beginning of the file, unpacked
     :param whole: whether that is the whole file
     :param column_delimiter: the file's delimiter, when it is known
-    :raises SourceError: when there is no header line, or its form cannot be told
+    :raises SourceError: when there is no header line, or its form cannot be recognised
     """
     if not head:
         raise SourceError(f"{name}: the file is empty; a CSV has at least a header line")

@@ -373,7 +373,7 @@ def _starts(ends: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _fill(held: bytes, data: Iterator[bytes], wanted: int) -> tuple[bytes, bool]:
-    """Read on until there are ``wanted`` bytes; tell whether there may be more."""
+    """Read on until there are ``wanted`` bytes; say whether there may be more."""
     parts = [held]
     size = len(held)
     while size < wanted:

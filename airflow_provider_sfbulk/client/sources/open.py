@@ -57,7 +57,7 @@ SOURCE_FORMATS: Final[Mapping[str, Callable[[OpenBinary, Rules, str], RecordStre
 
 
 def source_format_of(name: str) -> str:
-    """Tell a file's format by its name: the longest suffix of :data:`SOURCE_FORMATS`, in any case.
+    """Read a file's format from its name: the longest suffix of :data:`SOURCE_FORMATS`, in any case.
 
     :param name: path, URI or file name
     :raises SourceError: when it has none of the suffixes
@@ -67,9 +67,7 @@ def source_format_of(name: str) -> str:
         if lower.endswith(f".{each}"):
             return each
     known = ", ".join(f".{each}" for each in SOURCE_FORMATS)
-    raise SourceError(
-        f"{name}: the format cannot be told by the name (it ends with none of {known}): give source_format"
-    )
+    raise SourceError(f"{name}: the name does not show the format (it ends with none of {known}): give source_format")
 
 
 def from_file(open_binary: OpenBinary, rules: Rules, *, name: str, source_format: str | None = None) -> RecordStream:

@@ -154,7 +154,7 @@ def from_tuples(take: Take, columns: Callable[[], Sequence[str]], rules: Rules, 
     The line ending is chosen by the first ``AHEAD_ROWS`` rows, or fewer where they are long.
 
     :param take: gives the rows
-    :param columns: gives their columns; asked after the first rows were taken, since some databases tell them then
+    :param columns: gives their columns; asked after the first rows were taken, since some databases know them only then
     :raises SourceError: when two columns have one name, or the columns cannot be sent; while reading, for the row that
         cannot
     """

@@ -145,7 +145,7 @@ def texts_one_by_one(
 ) -> Array:
     """Turn values, ``MISSING`` among them or not, into strings one after the other, which is slow.
 
-    :param unfit: is told of each value that has no text, by its place from 0 and why; it becomes null
+    :param unfit: called with each value that has no text, its place from 0 and why; it becomes null
     """
     texts: list[Text] = []
     for index, value in enumerate(_python_values(values) if isinstance(values, pa.Array) else values):
@@ -164,7 +164,7 @@ def _one_by_one(values: Iterable[Any], zone: ZoneInfo | None, form: Form) -> Arr
     write = form.text
     try:
         for value in values:
-            texts.append(write(value, zone))  # not a comprehension: its length tells where an error was
+            texts.append(write(value, zone))  # not a comprehension: its length shows where an error was
     except (ValueError, OverflowError) as error:
         raise UnfitRowError(len(texts), _reason(error)) from error
     return strings(texts)
@@ -266,7 +266,7 @@ def write_timestamp(array: Array, zone: ZoneInfo | None) -> Array:
         ends = compute.min_max(compute.cast(moments, pa.timestamp("us"), safe=False)).as_py()
         if ends["min"] is not None and not _ZONE_RULES_FROM <= ends["min"] <= ends["max"] < _ZONE_RULES_TO:
             raise pa.ArrowInvalid  # the long way
-        # A skipped hour raises, and the long way tells the row; of an hour that is there twice both take the first.
+        # A skipped hour raises, and the slow way names the row; of an hour that comes twice both take the first.
         moments = compute.assume_timezone(moments, zone.key, ambiguous="earliest", nonexistent="raise")
     utc = compute.cast(moments, pa.timestamp(moments.type.unit))
     if utc.type.unit in {"us", "ns"}:

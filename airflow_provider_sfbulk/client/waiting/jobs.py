@@ -1,7 +1,7 @@
 """Jobs as those who wait for them see them, of either generation.
 
 A job of Bulk API 1.0 never becomes "complete": it stays ``Closed`` while its batches run, and its counters lag behind
-them. So what is told of it here is what its batches say, in the words of Bulk API 2.0.
+them. So it is described here by its batches, in the words of Bulk API 2.0.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class WatchedJobs(Protocol):
 
 @dataclass(frozen=True)
 class ClassicJobs:
-    """Jobs of Bulk API 1.0, told of as those of 2.0.
+    """Jobs of Bulk API 1.0, described as those of 2.0.
 
     ==============================  =================================================================================
     ``JobComplete``                 closed, and every batch ``Completed``; of a PK-chunked query all but the original
@@ -75,7 +75,7 @@ class ClassicJobs:
 
 
 def to_job_info(job: Bulk1Job, batches: Sequence[BatchInfo] | None) -> JobInfo:
-    """Tell of a job of Bulk API 1.0.
+    """Describe a job of Bulk API 1.0.
 
     :param batches: all it has; None while they are known to be at work
     """

@@ -2,7 +2,7 @@
 
 The facts (``docs/decisions/0010-one-watcher-per-org.md`` has the sources):
 
-* A read of one job tells its state and counters. A page of the job list tells 1,000 states and no counter.
+* A read of one job gives its state and counters. A page of the job list has 1,000 states and no counter.
 * The list has no filter: it holds a week of everybody's jobs, in no order, so that one look at all who wait costs as many
   calls as it has pages. How many that are is known only after reading them.
 * One call says of five objects whether they have changes (``client/protocol/changes.py``).
@@ -108,7 +108,7 @@ class _Job:
     age: float
     """Of the job when it joined, in seconds."""
     last_tried: float
-    """When it was last looked at, with or without an answer; in the beginning when it joined."""
+    """When it was last looked at, with or without an answer; at first, when it joined."""
     last_seen: float
     """When it was last seen."""
     counters_read: float
@@ -185,7 +185,7 @@ class _Group:
 
 
 class Polls:
-    """The plan. Ask :meth:`next`, do that, and tell how it ended; times are seconds of any monotonic clock.
+    """The plan. Ask :meth:`next`, do that, and report how it ended; times are seconds of any monotonic clock.
 
     :param chance: random number from 0 to 1, for jitter
     """
@@ -193,7 +193,7 @@ class Polls:
     def __init__(self, chance: Callable[[], float]) -> None:
         self._chance = chance
         self._groups = {each: _Group() for each in JobType}
-        # The job list tells of a job of Bulk API 1.0 that it is closed, never that it is done.
+        # The job list shows that a job of Bulk API 1.0 is closed, never that it is done.
         self._groups[JobType.CLASSIC].refused_until = math.inf
         self._sent: deque[float] = deque()
         self._early: deque[float] = deque()
@@ -221,7 +221,7 @@ class Polls:
         group.jobs[short_id(job_id)] = _Job(job_id, job_type, longest, now, age, now, now, now, now)
 
     def discard(self, job_id: str, job_type: JobType) -> None:
-        """Wait for a job no more."""
+        """Stop waiting for a job."""
         self._groups[job_type].jobs.pop(short_id(job_id), None)
 
     def want_usage(self, wanted: bool, *, now: float) -> None:
@@ -243,13 +243,13 @@ class Polls:
             watch.put_off(now)
 
     def unwatch(self, number: int) -> None:
-        """Look for changes of an object no more."""
+        """Stop looking for changes of an object."""
         self._watches.pop(number, None)
 
     # --- what to do ---
 
     def next(self, now: float) -> Poll | Idle:
-        """Give the call to make now, or how long to make none. The call must be told back before the next is asked."""
+        """Give the call to make now, or how long to make none. Its result must be reported before the next is asked for."""
         self._forget(now)
         if now < self._hold:
             return Idle(self._hold - now)
