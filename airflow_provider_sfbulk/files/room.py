@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
-from pathlib import PurePosixPath
+from collections.abc import Callable
 
 from airflow_provider_sfbulk.client.errors import StorageError
 from airflow_provider_sfbulk.client.parts.split import MEMORY_BYTES
 from airflow_provider_sfbulk.client.parts.temporary import folder
-from airflow_provider_sfbulk.files.storage import SourceFile
 
 log = logging.getLogger(__name__)
 
 
-def check_room(part_bytes: int, at_once: int, files: Sequence[SourceFile]) -> None:
+def check_room(part_bytes: int, at_once: int, input_bytes: Callable[[], int | None]) -> None:
     """Check the room for the parts that are uploaded at the same time.
 
     :param part_bytes: of a part at most
     :param at_once: parts that lie in temporary files at the same time
-    :param files: of the input, when it is files; parts of plain CSV are no larger than their files
+    :param input_bytes: gives the size of an input whose parts are no larger together, None when it is not known; called
+        only when the room is short, since asking an object storage costs a call a file
     :raises StorageError: when there is too little room for certain. When the size of the input is not known, that is a
         warning: a load of parts up to 4 MB needs no room at all
     """
@@ -28,8 +27,7 @@ def check_room(part_bytes: int, at_once: int, files: Sequence[SourceFile]) -> No
     free = shutil.disk_usage(place).free
     if part_bytes <= MEMORY_BYTES or free >= needed:
         return
-    # Only now: asking an object storage costs a call a file.
-    size = sum(each.size() for each in files) if files and all(_is_plain(each) for each in files) else None
+    size = input_bytes()
     if size is not None:
         needed = min(needed, size)
         if needed <= MEMORY_BYTES or free >= needed:
@@ -42,10 +40,6 @@ def check_room(part_bytes: int, at_once: int, files: Sequence[SourceFile]) -> No
     if size is not None:
         raise StorageError(text)
     log.warning("%s", text)
-
-
-def _is_plain(file: SourceFile) -> bool:
-    return PurePosixPath(file.name).suffix.casefold() in {".csv", ".tsv", ".txt"}
 
 
 def _megabytes(count: int) -> str:

@@ -141,7 +141,7 @@ class Load:
                 left_behind.remove()
         mode = self._options.mode
         cut = self._cut(mode)
-        check_room(cut.part_bytes, self._options.max_concurrent_jobs, self._input.found())
+        check_room(cut.part_bytes, self._options.max_concurrent_jobs, self._input.csv_bytes)
         staging = self._staging(self._ledger.attempt)
         note = Round.note(cut, attempt=self._ledger.attempt, mode=mode)
         note |= {"plan": dict(plan), "files": self._input.files}

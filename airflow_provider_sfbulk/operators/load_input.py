@@ -12,7 +12,7 @@ from airflow_provider_sfbulk.client.errors import EmptyInputError, LedgerError, 
 from airflow_provider_sfbulk.client.load.rounds import PartLimits
 from airflow_provider_sfbulk.client.parts.fit import fit_to_object
 from airflow_provider_sfbulk.client.parts.split import Part, split
-from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules, from_file, from_source
+from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules, from_file, from_source, source_format_of
 from airflow_provider_sfbulk.files.apart import Target, check_apart, check_files_apart
 from airflow_provider_sfbulk.files.callable_identity import callable_identity
 from airflow_provider_sfbulk.files.paths import AnyPath, is_path, path_text
@@ -159,9 +159,12 @@ class LoadInput:
         another source."""
         return [[number, file.path] for number, file in self._found] if self._is_files else None
 
-    def found(self) -> list[SourceFile]:
-        """Give the files; none for records, a callable or a query."""
-        return self._files() if self._is_files else []
+    def csv_bytes(self) -> int | None:
+        """Give the bytes of an input of plain CSV files; None for any other: packed, or not in files."""
+        files = self._files() if self._is_files else []
+        if not files or any((self._source_format or source_format_of(file.name)) != "csv" for file in files):
+            return None
+        return sum(file.size() for file in files)
 
     def pin(self, files: Sequence[Any] | None) -> None:
         """Read these files from now on, whatever is found where they came from.

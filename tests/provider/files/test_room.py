@@ -45,6 +45,14 @@ def test_a_load_that_cannot_fit_ends_before_its_first_job(large: Path, org: Loca
 
 
 @pytest.mark.usefixtures("little_room")
+def test_the_format_counts_that_the_user_gives_not_the_ending(large: Path, org: LocalOrg, task: FakeTask) -> None:
+    named_so = large.rename(large.with_suffix(".dat"))
+    with pytest.raises(StorageError, match="has 5 MB free, and this load needs 6 MB"):
+        task.start().run(load(str(named_so), source_format="csv"))
+    assert org.jobs == []
+
+
+@pytest.mark.usefixtures("little_room")
 @pytest.mark.parametrize("arguments", [{"part_bytes": 1_000_000}, {"source": [{"Name": ROW}]}])
 def test_what_may_fit_is_loaded(
     arguments: dict[str, object], large: Path, org: LocalOrg, task: FakeTask, caplog: pytest.LogCaptureFixture
