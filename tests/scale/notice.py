@@ -40,8 +40,6 @@ SETTINGS: Final = {
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "5",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "30",
     "AIRFLOW__TRIGGERER__CAPACITY": "2000",
-    # Each time a triggerer looks for waits that are nobody's. 50 by default.
-    "AIRFLOW__TRIGGERER__MAX_TRIGGER_TO_SELECT_PER_LOOP": "100",
 }
 
 
