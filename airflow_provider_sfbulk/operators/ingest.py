@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
     from airflow_provider_sfbulk.operators.load import Load
     from airflow_provider_sfbulk.operators.load_input import LoadInput
+    from airflow_provider_sfbulk.task.ledger import TaskLedger
 
 
 CHECK_XCOM_KEY: Final = "salesforce_bulk_check"
@@ -277,7 +278,7 @@ class BulkIngestOperator(BulkJobOperator):
         source = self._input()
         ledger = self.ledger(context)
         ledger.begin_load()
-        done, decision = ledger.done, ledger.decision
+        done, decision = self._result_before(ledger), ledger.decision
         empty: EmptyInputError | None = None
         if decision is None and done is None:
             try:
@@ -286,19 +287,33 @@ class BulkIngestOperator(BulkJobOperator):
                 empty = error
         elif decision is not None:
             has_verdict = ledger.judged_round is not None
-            check_plan(decision, self._plan(source), has_verdict=has_verdict, is_done=done is not None)
+            check_plan(decision, self._plan(source), has_verdict=has_verdict, is_done=ledger.done is not None)
         with self.results_folder(context["ti"]) or nullcontext() as folder:
             if folder is not None and done is None:
                 folder.claim_for_results(self.results_format)
             with self.run_of(context, ledger, deadline=deadline, api_calls=api_calls) as run:
-                return self._go_on(run, self._load(run, source), self._plan(source), empty)
+                load = self._load(run, source)
+                return (
+                    self._go_on(run, load, self._plan(source), empty)
+                    if done is None
+                    else self._done_before(run, load, done)
+                )
+
+    def _result_before(self, ledger: TaskLedger) -> dict[str, Any] | list[str] | None:
+        """Give the result of a load that is done; None as well when its jobs were only submitted and are waited for now."""
+        done = ledger.done
+        if done is None:
+            return None
+        result: dict[str, Any] | list[str] = done["result"]
+        check_load_result(result)
+        if isinstance(result, list):
+            return None if self.wait_for_completion else result
+        return result if self.wait_for_completion else list(result["job_ids"])
 
     def _go_on(
         self, run: TaskRun, load: Load, plan: Mapping[str, Any], empty: EmptyInputError | None
     ) -> dict[str, Any] | list[str]:
         ledger = run.ledger
-        if (done := ledger.done) is not None:
-            return self._done_before(run, load, done["result"])
         if empty is not None:
             return self._end_empty(run, load, empty)
         if ledger.decision is None:
@@ -324,7 +339,6 @@ class BulkIngestOperator(BulkJobOperator):
             "its very end, or its worker died there. Nothing is sent, and its result is returned. If you have cleared the "
             "task to load everything once more, clear it again when this try has succeeded."
         )
-        check_load_result(result)
         run.ledger.finish(result)
         load.show(load.rounds())
         load.forget_parts()
