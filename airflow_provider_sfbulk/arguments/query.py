@@ -31,7 +31,7 @@ from airflow_provider_sfbulk.client.arguments import (
 )
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.extract.whole_object import ALL
-from airflow_provider_sfbulk.client.models import FileFormat
+from airflow_provider_sfbulk.client.models import Compression, FileFormat
 from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange, read_types
 from airflow_provider_sfbulk.operators.incremental import BOUND, Incremental
 
@@ -173,6 +173,18 @@ _CLASHES: Final[Sequence[Clash]] = (
         "output_format and output_conn_id belong to output_path, which is None: the rows would go to XCom",
     ),
     (
+        lambda it: it.compression is not None and it.output_path is None,
+        "compression is for files: give an output_path",
+    ),
+    (
+        lambda it: it.compression == Compression.SNAPPY and it.output_format != FileFormat.PARQUET,
+        "compression='snappy' is for Parquet files; others have 'gzip' or 'zstd'",
+    ),
+    (
+        lambda it: it.compression not in (None, Compression.NONE) and it.spreadsheet_safe,
+        "spreadsheet_safe is for files that people open, which no spreadsheet does with compressed ones",
+    ),
+    (
         lambda it: it.column_types is not None and (it.output_path is None or it.output_format == FileFormat.CSV),
         "column_types are for files with types: an output_path, and output_format='parquet' or 'jsonl'",
     ),
@@ -215,6 +227,7 @@ ARGUMENTS: Final = Arguments(
         "job_id": optional(job_id),
         "output_path": optional(path),
         "output_format": one_of(FileFormat),
+        "compression": optional(one_of(Compression, also={"gz": "gzip", "zst": "zstd", "zstandard": "zstd"})),
         "output_conn_id": optional(text),
         "column_types": optional(column_types),
         "on_schema_change": one_of(OnSchemaChange),

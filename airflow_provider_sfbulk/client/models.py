@@ -115,6 +115,26 @@ class FileFormat(StrEnum):
     JSONL = "jsonl"
 
 
+class Compression(StrEnum):
+    """Compression of an output file. Parquet compresses inside of the file, the others the file as a whole."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+    SNAPPY = "snappy"
+
+
+COMPRESSED_ENDS: Final = {Compression.GZIP: ".gz", Compression.ZSTD: ".zst"}
+"""What the name of a file ends with that is compressed as a whole."""
+
+
+def file_end(file_format: FileFormat, compression: Compression | None) -> str:
+    """Give the end of a file's name, as ``csv.gz``."""
+    if file_format is FileFormat.PARQUET or compression is None:
+        return str(file_format)
+    return f"{file_format}{COMPRESSED_ENDS.get(compression, '')}"
+
+
 class JobState(StrEnum):
     """State of a job. What may follow what: :data:`TRANSITIONS`."""
 

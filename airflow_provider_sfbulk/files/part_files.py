@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Concurrently, Flow
 from airflow_provider_sfbulk.client.errors import LedgerError, StorageError
-from airflow_provider_sfbulk.client.models import FileFormat
+from airflow_provider_sfbulk.client.models import Compression, FileFormat, file_end
 from airflow_provider_sfbulk.client.results.downloads import (
     CsvPage,
     PageFile,
@@ -49,6 +49,7 @@ class PartFiles:
     """The part files of one job in a folder. A ``extract.finished_pages.PageFiles``.
 
     :param folder: where they are
+    :param compression: of the files, or inside of Parquet; None for the format's own
     :param schema: what columns the files have beyond those of the result
     :param verify: raises when another try has taken over: asked before every step that others see
     """
@@ -61,6 +62,7 @@ class PartFiles:
         *,
         verify: Callable[[], None],
         spreadsheet_safe: bool = False,
+        compression: Compression | None = None,
         schema: SchemaGuard,
     ) -> None:
         self._csv_page = SpreadsheetPage if spreadsheet_safe else CsvPage
@@ -70,6 +72,8 @@ class PartFiles:
         self._verify = verify
         self._job = job
         self._format = file_format
+        self._compression = compression
+        self._end = file_end(file_format, compression)
         self._dialect = dialect_of(job)
         self._setup = ""
         self._there = self._output.sizes()
@@ -82,7 +86,7 @@ class PartFiles:
         name = self._hidden_name(index, setup)
         page: FilePage
         if self._format is FileFormat.CSV:
-            page = self._csv_page(self._folder.hidden, name, self._dialect)
+            page = self._csv_page(self._folder.hidden, name, self._dialect, compression=self._compression)
         else:
             null_columns = self._schema.null_columns
             page = RowsFilePage(
@@ -92,6 +96,7 @@ class PartFiles:
                 self._format,
                 types[: len(types) - len(null_columns)],
                 null_columns=null_columns,
+                compression=self._compression,
             )
         self._restored.pop(index, None)
         self._made[index] = page
@@ -188,16 +193,17 @@ class PartFiles:
         return replace(file, name=name, uri=self._output.uri(name))
 
     def _final_name(self, index: int) -> str:
-        return f"part-{self._job.id}-{self._setup}-{index:05d}.{self._format}"
+        return f"part-{self._job.id}-{self._setup}-{index:05d}.{self._end}"
 
     def _hidden_name(self, index: int, setup: str) -> str:
-        return f"_part-{self._job.id}-{index:05d}.{self._format}.{setup}"
+        return f"_part-{self._job.id}-{index:05d}.{self._end}.{setup}"
 
     def _manifest(self, files: Sequence[PageFile]) -> dict[str, Any]:
         return {
             "job_id": self._job.id,
             "sobject": self._job.object,
             "format": str(self._format),
+            **({} if self._compression is None else {"compression": str(self._compression)}),
             "columns": list(files[0].columns),
             "records": sum(file.records for file in files),
             "files": [

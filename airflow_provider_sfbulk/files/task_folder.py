@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.models import RESULT_KINDS, FileFormat
+from airflow_provider_sfbulk.client.models import COMPRESSED_ENDS, RESULT_KINDS, FileFormat
 from airflow_provider_sfbulk.files.paths import AnyPath, Location, locate
 from airflow_provider_sfbulk.files.storage import open_folder
 
@@ -45,7 +45,10 @@ OLD_PUBLISHING: Final = "_publishing.json"
 FORMAT_VERSION: Final = 1
 """Version of the manifest's form."""
 
-PART: Final = rf"part-[0-9A-Za-z]{{15,18}}(?:-[0-9a-f]+)?-[0-9]{{5,}}\.(?:{'|'.join(FileFormat)})"
+PART: Final = (
+    rf"part-[0-9A-Za-z]{{15,18}}(?:-[0-9a-f]+)?-[0-9]{{5,}}\.(?:{'|'.join(FileFormat)})"
+    rf"(?:{'|'.join(map(re.escape, COMPRESSED_ENDS.values()))})?"
+)
 """Names of an extract's files; earlier versions had no setup in it."""
 
 RESULT_NAMES: Final = frozenset(f"{kind}.{suffix}" for kind in RESULT_KINDS for suffix in FileFormat)

@@ -14,7 +14,7 @@ from airflow_provider_sfbulk.client.bulk1.query import ByFiles
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
 from airflow_provider_sfbulk.client.extract.query_job import MakePage, Retype, fetch_pages, fetch_with
-from airflow_provider_sfbulk.client.models import FileFormat
+from airflow_provider_sfbulk.client.models import Compression, FileFormat
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.results.downloads import RowsPage, too_many
 from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange, SchemaChange, SchemaGuard, with_types
@@ -95,6 +95,7 @@ def extract_to_files(
     named: Sequence[str | None],
     file_format: FileFormat,
     spreadsheet_safe: bool = False,
+    compression: Compression | None = None,
     on_schema_change: OnSchemaChange,
     column_types: Mapping[str, ColumnType] = MappingProxyType({}),
     facts: Mapping[str, object] = MappingProxyType({}),
@@ -107,6 +108,7 @@ def extract_to_files(
     :param generation: the job's, see ``extract.query_job.Submitted``
     :param named: what names the folder: in another one all pages are fetched anew
     :param spreadsheet_safe: of CSV, whether no value is taken for a formula by a spreadsheet
+    :param compression: of the files, or inside of Parquet; None for the format's own
     :param on_schema_change: what to do when the columns differ from those of the extract before
     :param column_types: types that are the user's and not describe's
     :param facts: what else the manifest says, JSON
@@ -121,11 +123,14 @@ def extract_to_files(
         file_format,
         verify=verify,
         spreadsheet_safe=spreadsheet_safe,
+        compression=compression,
         schema=guard,
     )
     setup: dict[str, object] = {"format": str(file_format), "folder": list(named)}
     if spreadsheet_safe:
         setup["spreadsheet_safe"] = True  # not else: an earlier version's pages have no such entry
+    if compression is not None:
+        setup["compression"] = str(compression)
     ledger = PageLedger(job, generation, files, setup=setup)
 
     def make_page(index: int, types: Sequence[ColumnType]) -> FilePage:

@@ -22,6 +22,7 @@ from airflow_provider_sfbulk.client.errors import LedgerError, SfBulkError, Sour
 from airflow_provider_sfbulk.client.extract.whole_object import ALL, FieldList
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
+    Compression,
     FileFormat,
     JobInfo,
     JobType,
@@ -80,6 +81,8 @@ class BulkQueryOperator(BulkJobOperator):
     :param job_id: instead of ``soql``: fetch the rows of a job that was submitted before (templated)
     :param output_path: folder for the part files and the manifest, for one extract at a time (templated)
     :param output_format: ``csv``, ``parquet`` or ``jsonl``; the last two are typed by describe
+    :param compression: ``none``, ``gzip`` or ``zstd``, and of Parquet ``snappy``; None for ``zstd`` inside of Parquet files
+        and none of others. Names of compressed CSV and JSON lines end with ``.gz`` or ``.zst``
     :param output_conn_id: connection of the object storage, when the URI does not name it (templated)
     :param column_types: of Parquet and JSON lines: types by column that are not describe's, as ``{"Amount":
         "decimal(18,4)"}``: ``string``, ``boolean``, ``integer``, ``decimal(digits,decimals)``, ``double``, ``date``,
@@ -149,6 +152,7 @@ class BulkQueryOperator(BulkJobOperator):
         job_id: str | XComArg | None = None,
         output_path: AnyPath | XComArg | None = None,
         output_format: FileFormat | Literal["csv", "parquet", "jsonl"] = "csv",
+        compression: Compression | Literal["none", "gzip", "zstd", "snappy"] | None = None,
         output_conn_id: str | XComArg | None = None,
         column_types: Mapping[str, str] | None = None,
         on_schema_change: OnSchemaChange | Literal["accept", "fail", "widen"] = "accept",
@@ -202,6 +206,7 @@ class BulkQueryOperator(BulkJobOperator):
         self.job_id = cast("str | None", job_id)
         self.output_path = cast("AnyPath | None", output_path)
         self.output_format = output_format
+        self.compression = compression
         self.output_conn_id = cast("str | None", output_conn_id)
         self.column_types = column_types
         self.on_schema_change = on_schema_change
@@ -463,6 +468,7 @@ class BulkQueryOperator(BulkJobOperator):
                 named=[path_text(self.output_path), self.output_conn_id],
                 file_format=FileFormat(self.output_format),
                 spreadsheet_safe=self.spreadsheet_safe,
+                compression=None if self.compression is None else Compression(self.compression),
                 on_schema_change=OnSchemaChange(self.on_schema_change),
                 column_types=read_types(self.column_types or {}),
                 facts=left_out,

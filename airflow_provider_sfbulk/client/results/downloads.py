@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sfbulk.client.csv.decode import Blocks, RecordCounter
@@ -24,11 +25,12 @@ from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.csv.spreadsheet import protected
 from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.errors import ProtocolError, Remedy, SourceError, TransportError
-from airflow_provider_sfbulk.client.models import RECORDS_HEADER, FileFormat, read_count
+from airflow_provider_sfbulk.client.models import RECORDS_HEADER, Compression, FileFormat, read_count
+from airflow_provider_sfbulk.client.results.compressed import CompressedFile
 from airflow_provider_sfbulk.client.results.folder import Output, OutputFile
 from airflow_provider_sfbulk.client.results.schema import ColumnType
 from airflow_provider_sfbulk.client.results.typed import BlockReader, arrow_schema, with_nulls
-from airflow_provider_sfbulk.client.results.writers import ROW_WRITERS, RowWriter
+from airflow_provider_sfbulk.client.results.writers import ROW_WRITERS, ParquetRows, RowWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -151,13 +153,14 @@ class CsvPage(PageWriter):
 
     :param output: the folder
     :param name: the file's name in it
+    :param compression: of the file
     """
 
-    def __init__(self, output: Output, name: str, dialect: Dialect) -> None:
+    def __init__(self, output: Output, name: str, dialect: Dialect, *, compression: Compression | None = None) -> None:
         super().__init__(dialect)
         self.file: PageFile | None = None
         """The file, once finished."""
-        self._out = _OneFile(output, name)
+        self._out = _OneFile(output, name, compression)
 
     def _open(self) -> None:
         self._out.open()
@@ -252,9 +255,9 @@ class TypedPage(PageWriter):
 class RowsFilePage(TypedPage):
     """A page converted into a file. Pages of the same types have the same schema, those without records too.
 
-    :param null_columns: columns that the file has beyond those of the page, all null
-
     :param file_format: of the file: Parquet or JSON Lines
+    :param null_columns: columns that the file has beyond those of the page, all null
+    :param compression: of the file, or inside of Parquet; None for the format's own
     """
 
     def __init__(
@@ -266,12 +269,15 @@ class RowsFilePage(TypedPage):
         types: Sequence[ColumnType] = (),
         *,
         null_columns: Sequence[ColumnType] = (),
+        compression: Compression | None = None,
     ) -> None:
         super().__init__(dialect, types)
         self.file: PageFile | None = None
         """The file, once finished."""
-        self._format = file_format
-        self._out = _OneFile(output, name)
+        self._make_writer = ROW_WRITERS[file_format]
+        if file_format is FileFormat.PARQUET and compression is not None:
+            self._make_writer, compression = partial(ParquetRows, compression=compression), None
+        self._out = _OneFile(output, name, compression)
         self._writer: RowWriter | None = None
         self._null_columns = null_columns
         self._schema: pa.Schema | None = None
@@ -280,7 +286,7 @@ class RowsFilePage(TypedPage):
         self._out.open()
         if self._null_columns:
             schema = self._schema = arrow_schema((*self._types, *self._null_columns))
-        self._writer = ROW_WRITERS[self._format](self._out, schema)
+        self._writer = self._make_writer(self._out, schema)
 
     def _rows(self, batch: pa.RecordBatch) -> None:
         if self._writer is not None:
@@ -354,11 +360,13 @@ class RowsPage(TypedPage):
 
 
 class _OneFile:
-    """One name in a folder, and the file that is being written under it, measured on the way."""
+    """One name in a folder, and the file that is being written under it, measured on the way, as it lies there."""
 
-    def __init__(self, output: Output, name: str) -> None:
+    def __init__(self, output: Output, name: str, compression: Compression | None) -> None:
         self._output = output
         self._name = name
+        self._compression = None if compression is Compression.NONE else compression
+        self._compressed: CompressedFile | None = None
         self._file: OutputFile | None = None
         self._length = 0
         self._digest = hashlib.sha256()
@@ -368,8 +376,13 @@ class _OneFile:
         self._length = 0
         self._digest = hashlib.sha256()
         self._file = self._output.create(self._name)
+        if self._compression is not None:
+            self._compressed = CompressedFile(self._write, self._compression)
 
     def write(self, data: bytes, /) -> int:
+        return self._write(data) if self._compressed is None else self._compressed.write(data)
+
+    def _write(self, data: bytes, /) -> int:
         # Here, not on a thread behind: pages are several anyway, and memory that is held a little longer is taken anew for
         # each piece. It cost half as much again as the digest itself.
         self._digest.update(data)
@@ -377,12 +390,18 @@ class _OneFile:
         return self._opened().write(data)
 
     def commit(self, records: int, columns: tuple[str, ...]) -> PageFile:
+        if self._compressed is not None:
+            self._compressed.close()
+            self._compressed = None
         uri = self._opened().commit()
         self._file = None
         return PageFile(uri, self._name, records, self._length, self._digest.hexdigest(), columns)
 
     def drop(self) -> None:
         file, self._file = self._file, None
+        if self._compressed is not None:
+            self._compressed.discard()
+            self._compressed = None
         if file is not None:
             file.discard()
 

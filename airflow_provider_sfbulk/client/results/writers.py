@@ -17,7 +17,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from airflow_provider_sfbulk.client.csv.spreadsheet import protected
-from airflow_provider_sfbulk.client.models import FileFormat
+from airflow_provider_sfbulk.client.models import Compression, FileFormat
+from airflow_provider_sfbulk.client.results.compressed import ArrowFile
 
 
 class ByteFile(Protocol):
@@ -45,12 +46,12 @@ ROW_GROUP_BYTES: Final = 16 * 1024 * 1024
 
 
 class ParquetRows:
-    """Parquet, compressed with Zstandard: half the size of the usual Snappy for a tenth more time (measured)."""
+    """Parquet, by default compressed with Zstandard: half the size of the usual Snappy for a tenth more time (measured)."""
 
-    def __init__(self, file: ByteFile, schema: pa.Schema) -> None:
+    def __init__(self, file: ByteFile, schema: pa.Schema, compression: Compression = Compression.ZSTD) -> None:
         self._schema = schema
-        self._file = _ArrowFile(file)
-        self._writer = pq.ParquetWriter(pa.PythonFile(self._file, mode="w"), schema, compression="zstd")
+        self._file = ArrowFile(file.write)
+        self._writer = pq.ParquetWriter(pa.PythonFile(self._file, mode="w"), schema, compression=compression.value)
         self._group: list[pa.RecordBatch] = []
 
     def write(self, batch: pa.RecordBatch, /) -> None:
@@ -73,20 +74,6 @@ class ParquetRows:
         if any(each.num_rows for each in self._group):
             self._writer.write_table(pa.Table.from_batches(self._group, self._schema))
         self._group = []
-
-
-class _ArrowFile(io.BufferedIOBase):
-    """A file as Arrow wants it; closing it leaves ours open."""
-
-    def __init__(self, file: ByteFile) -> None:
-        self._out = file
-        self.is_dropped = False
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any, /) -> int:
-        return len(data) if self.is_dropped else self._out.write(bytes(data))
 
 
 class JsonlRows:
