@@ -144,6 +144,17 @@ def test_what_the_load_would_refuse_fails_the_check_whatever_is_allowed() -> Non
 
 
 @pytest.mark.usefixtures("no_change")
+def test_rows_are_counted_through_all_files(tmp_path: Path) -> None:
+    for name, employees in (("a", [1, 2]), ("b", [3, True, 4])):
+        lines = (json.dumps({"Name": "x", "NumberOfEmployees": each}) + "\n" for each in employees)
+        (tmp_path / f"{name}.jsonl").write_text("".join(lines))
+    attempt = FakeTask().start()
+    with pytest.raises(SourceError, match=r"NumberOfEmployees: .*1 row: 4"):
+        attempt.run(check(source=f"{tmp_path}/*.jsonl"))
+    assert attempt.xcoms[CHECK_XCOM_KEY]["records"] == 5
+
+
+@pytest.mark.usefixtures("no_change")
 def test_rows_without_their_key_fail_an_upsert_s_check_unless_they_are_to_be_sent() -> None:
     upsert: dict[str, Any] = {"operation": "upsert", "external_id_field": "External_Key__c"}
     rows = [{"Name": "a", "External_Key__c": " "}, {"Name": "b", "External_Key__c": "B"}]
