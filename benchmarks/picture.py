@@ -11,24 +11,25 @@ from typing import Final
 Costs = Mapping[str, Mapping[int, float]]
 """By work, then by rows."""
 
-_COLOURS: Final = ("#0b6bcb", "#c2410c", "#15803d", "#7e22ce", "#b45309", "#0e7490", "#be123c")
+_COLOURS: Final = ("#0b6bcb", "#c2410c", "#15803d", "#7e22ce", "#525252", "#0e7490", "#be123c")
 _WIDTH: Final = 300
 _HEIGHT: Final = 220
 _LEFT: Final = 50
+_GAP: Final = 35
 _TOP: Final = 30
 
 
 def draw(path: Path, panels: Mapping[str, Costs]) -> None:
     """Write an SVG with a panel for each kind of cost, and one legend."""
     works = list(next(iter(panels.values())))
-    width = len(panels) * (_WIDTH + _LEFT + 10)
+    width = len(panels) * (_WIDTH + _LEFT + _GAP)
     height = _TOP + _HEIGHT + 40 + 18 * math.ceil(len(works) / 3)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
     ]
     for number, (title, costs) in enumerate(panels.items()):
-        parts += _panel(number * (_WIDTH + _LEFT + 10) + _LEFT, title, costs)
+        parts += _panel(number * (_WIDTH + _LEFT + _GAP) + _LEFT, title, costs)
     for number, work in enumerate(works):
         x, y = _LEFT + number % 3 * 330, _TOP + _HEIGHT + 50 + number // 3 * 18
         parts.append(f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{_COLOURS[number % len(_COLOURS)]}"/>')
