@@ -50,6 +50,11 @@ def test_every_page_is_in_the_navigation_once_and_is_there() -> None:
     assert set(listed) == there
 
 
+def test_each_decision_has_a_number_of_its_own() -> None:
+    numbers = [path.name[:4] for path in (ROOT / "docs" / "decisions").glob("0*.md")]
+    assert len(numbers) == len(set(numbers))
+
+
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assemble(tmp_path, "0.0")
     assert "No issues found" in built(tmp_path)
