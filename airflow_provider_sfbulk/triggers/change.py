@@ -173,7 +173,8 @@ class SalesforceChangeTrigger(BaseEventTrigger):
                 )
                 state = await self._surely(partial(states.write, key, State(begin)))
             if state.until is not None:
-                return state
+                # A kill may have kept it from some of the assets, which would go on from its begin with another end.
+                return await self._surely(partial(states.write, key, state))
             until = await watcher.wait_for_change(watch, state.since, soon=soon)
             soon = False
             # Somebody may have set it back meanwhile, or this watch with its old arguments has announced the window.

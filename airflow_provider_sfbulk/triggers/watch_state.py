@@ -46,7 +46,8 @@ class AssetStates:
     """The stores of the assets that a trigger's events go to.
 
     Airflow makes one trigger of equal ones in a DAG file, so there may be several assets, which are kept alike. When a kill
-    has left them different, the one that is behind counts: its next event is one that the others know.
+    has left them different, the one that is behind counts, and of those the one that knows of an event to be announced: it
+    is one that the others know, too.
 
     :param accessors: none outside of a triggerer. Then what was written lasts as long as this object
     """
@@ -66,7 +67,7 @@ class AssetStates:
         """Read how far the watch has come; None before its first step."""
         stored = [await each.aget(key) for each in self.accessors] or [self._memory.get(key)]
         states = [State.from_stored(each, key) for each in stored if each is not None]
-        return min(states, key=lambda state: state.since, default=None)
+        return min(states, key=lambda state: (state.since, state.until is None), default=None)
 
     async def write(self, key: str, state: State) -> State:
         """Keep how far the watch has come, and give it."""

@@ -20,7 +20,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import BaseEventTrigger
 from airflow.triggers.shared_stream import SharedStreamManager
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from starlette.responses import Response
 
@@ -450,6 +450,7 @@ def test_a_watch_that_is_set_back_announces_that_time_again(org: LocalOrg) -> No
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.explicit, Phase.generate],
 )
+@example(deaths=[(1, True), (3, False)], assets=("accounts", "customers"))
 @given(
     deaths=st.lists(st.tuples(st.integers(1, 8), st.booleans()), min_size=1, max_size=3),
     assets=st.sampled_from([("accounts",), ("accounts", "customers")]),
