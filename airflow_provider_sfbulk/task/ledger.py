@@ -257,10 +257,8 @@ class TaskLedger:
             self._find_own()
         if not self._head:
             return []
-        # What this process has recorded or read needs no call: a process that must end has five seconds.
-        return self._last_jobs(self._head["load"], self._known_highest) or self._last_jobs(
-            self._head["load"], self._highest
-        )
+        load = self._head["load"]
+        return self._last_jobs(load, self._known_highest_or_decided) or self._last_jobs(load, self._highest)
 
     def verify(self) -> None:
         """Make sure that this try is still the task's newest, before it shows what only one try may show.
@@ -328,6 +326,12 @@ class TaskLedger:
     def _known_highest(self, first: int, name: str) -> Mapping[str, Any] | None:
         numbers = range(self._try, first - 1, -1)
         return next((self._known[key] for number in numbers if (key := _key(number, name)) in self._known), None)
+
+    def _known_highest_or_decided(self, first: int, name: str) -> Mapping[str, Any] | None:
+        """Find an entry without a call, since a process that must end has five seconds; but look for a decision:
+        early on, not all of them are read, and the jobs at work are the last one's."""
+        found = self._known_highest(first, name)
+        return self._highest(first, name) if found is None and name.startswith("end.") else found
 
     def _read(self, number: int, name: str) -> Any:
         """Read what a try has written."""

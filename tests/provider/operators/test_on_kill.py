@@ -22,7 +22,7 @@ from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
-from tests.provider.conftest import FakeTask, Try
+from tests.provider.conftest import DyingTry, FakeTask, Killed, Try
 
 SOQL = "SELECT Id FROM Account"
 
@@ -144,6 +144,35 @@ def test_jobs_that_are_still_being_filled_are_aborted_too(
     assert first.state == "Aborted"
     assert {job.state for job in others} <= {"Open"}, "a job whose reply came too late never gets a record"
     assert not org.records("Account")
+
+
+def test_told_to_end_before_all_was_read_it_aborts_the_jobs_of_the_last_round(
+    org: LocalOrg, task: FakeTask, ended: Callable[..., None]
+) -> None:
+    """Those of the first have ended; the job that sends a locked row again waits for its close."""
+    task.start().run(made("ingest"))
+    parent, *_ = (record["Id"] for record in org.records("Account"))
+    org.hold(parent, batches=1)
+    rows = [{"LastName": "A", "AccountId": parent}, {"LastName": "B"}]
+    contacts, before = FakeTask(), len(org.jobs)
+
+    def load() -> BulkIngestOperator:
+        return BulkIngestOperator(
+            task_id="t", sobject="Contact", operation="insert", source=[dict(row) for row in rows], deferrable=False
+        )
+
+    with pytest.raises(Killed):
+        DyingTry(contacts, 6, after=True).run(load())  # the second round is decided
+    assert [str(job.state) for job in org.jobs[before:]] == ["JobComplete", "Open"]
+    attempt = contacts.start()
+    ended(attempt)
+    early = load()
+    early.on_kill()
+    with pytest.raises(StoppedError):
+        attempt.run(early)
+    assert [str(job.state) for job in org.jobs[before:]] == ["JobComplete", "Aborted"]
+    assert contacts.start(cleared=True).run(load())["successful"] == 2
+    assert sorted(record["LastName"] for record in org.records("Contact")) == ["A", "B"]
 
 
 def test_a_job_of_somebody_else_is_not_aborted(org: LocalOrg, task: FakeTask, ended: Callable[..., None]) -> None:
