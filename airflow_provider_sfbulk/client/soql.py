@@ -150,7 +150,7 @@ def bind(soql: str, params: Mapping[str, Any]) -> str:
     bound = _TOKEN.sub(written, soql)
     unused = sorted(str(name) for name in set(params) - used)
     if unused:
-        raise SourceError(f"the SOQL does not name {', '.join(unused)}")
+        raise SourceError(f"the SOQL has no {', '.join(f':{name}' for name in unused)}")
     return bound
 
 

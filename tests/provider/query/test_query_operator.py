@@ -653,7 +653,7 @@ def test_the_filter_writes_a_literal_and_undefined_variables_are_errors(readings
     [
         ({"soql": "SELECT Id FROM Reading__c WHERE Name = :name", "soql_params": {}}, ":name"),
         ({"soql": "SELECT Id FROM Reading__c WHERE Name = :name"}, ":name"),
-        ({"soql": "SELECT Id FROM Reading__c", "soql_params": {"name": "s3cr3t"}}, "name, which"),
+        ({"soql": "SELECT Id FROM Reading__c", "soql_params": {"name": "s3cr3t"}}, "has no :name"),
         ({"soql": "SELECT Id FROM Reading__c", "soql_params": ["s3cr3t"]}, "dict"),
     ],
 )
