@@ -131,5 +131,5 @@ def test_a_number_that_is_none_is_told_by_its_name(value: Any) -> None:
 def test_names_and_values_belong_together() -> None:
     with pytest.raises(SourceError, match=":b,"):
         bind("WHERE A = :a AND B = :b", {"a": 1})
-    with pytest.raises(SourceError, match="does not name c"):
+    with pytest.raises(SourceError, match="has no :c"):
         bind("WHERE A = :a", {"a": 1, "c": "s3cr3t"})
