@@ -107,7 +107,8 @@ def find_outcome(
     :param rule: what may be sent again
     :param files: where the rows go, by kind. They are left uncommitted, and are worthless when records are sent again
     :raises ProtocolError: when a job's files do not add up to what was uploaded to it
-    :raises InputChangedError: when records should be sent again, but the input can no longer be read as it was
+    :raises InputChangedError: when records should be sent again, but the input is no longer what it was
+    :raises StorageError: when it cannot be read now
     :raises TransportError: when a file stays cut
     """
     rules = {each.number: each.rule for each in rounds if each.rule is not None}
@@ -171,7 +172,7 @@ class _Pass:
     def _check(self) -> None:
         """Refuse an outcome that loses sight of a record.
 
-        :raises InputChangedError: when it is for want of the input
+        :raises InputChangedError: when it is for want of the input; as StorageError when that cannot be read now
         """
         if self.adds_up:
             return
@@ -236,12 +237,15 @@ class _Pass:
         return numbered
 
     def _cannot_read(self, cause: Exception | None, part: UploadedPart) -> None:
-        why = f"it cannot be read ({cause})" if cause is not None else "it gives other records than were uploaded"
-        self._unreadable = InputChangedError(
-            f"the input is not what it was when it was uploaded: {why}, first in part {part.number} (job {part.job_id}). "
-            "Records that were not saved can be sent again only from the same input: put it back",
-            remedy=Remedy.KEEP_PARTS,
-        )
+        where = f"first in part {part.number} (job {part.job_id})"
+        only = "Records that were not saved can be sent again only from the same input: put it back"
+        if isinstance(cause, (StorageError, OSError)):  # the same input may be there for the next try
+            message = f"{cause}. This was to read the input again, {where}. {only}"
+            self._unreadable = StorageError(message, remedy=Remedy.KEEP_PARTS)
+        else:
+            why = f"it cannot be read ({cause})" if cause is not None else "it gives other records than were uploaded"
+            message = f"the input is not what it was when it was uploaded: {why}, {where}. {only}"
+            self._unreadable = InputChangedError(message, remedy=Remedy.KEEP_PARTS)
         self._unreadable.__cause__ = cause
         log.warning("the rows of the results cannot be numbered: %s", self._unreadable)
 
