@@ -77,7 +77,7 @@ OPERATOR_FAULTS: Final = {
     "event": ("twice", "error", "timeout"),
     "outside": (
         *("fail", "fail_at_work", "expire", "deploy", "mark_failed", "clear", "stray_event", "edit", "retries"),
-        *("late_triggerer", "month", "next_run", "touch", "one_more_file", "source_away", "upgrade"),
+        *("late_triggerer", "month", "next_run", "touch", "one_more_file", "source_away", "upgrade", "api_version"),
     ),
     "success": ("clear", "forgotten"),
 }
@@ -85,12 +85,13 @@ OPERATOR_FAULTS: Final = {
 
 ``outside``: a job fails, perhaps while a batch of it works on, or is deleted at Salesforce; the worker is told to end
 for a ``deploy``; a person marks the task as failed or clears it; a deferred task is woken by the event of an older
-trigger; the DAG file is edited, so that later processes make another operator, or its ``retries`` are; a triggerer is
-late, another takes its trigger over, and Airflow has the late one cancel its own; a month passes before a failed task
-is cleared, and what Airflow and Salesforce keep for less is gone; another run of the task publishes its window; the
-files of the source are touched, one more comes under its pattern, or once the load is decided they are out of reach for
-good; what the first try has written was written by version 0.1.0 (``upgrade``). ``success``: the task is cleared after
-it, and what Airflow's setting ``clear_on_success`` has it forget is gone.
+trigger; the DAG file is edited, so that later processes make another operator, or its ``retries`` are, or the
+``api_version`` of the DAG file or of the connection is raised; a triggerer is late, another takes its trigger over, and
+Airflow has the late one cancel its own; a month passes before a failed task is cleared, and what Airflow and Salesforce
+keep for less is gone; another run of the task publishes its window; the files of the source are touched, one more comes
+under its pattern, or once the load is decided they are out of reach for good; what the first try has written was written
+by version 0.1.0 (``upgrade``). ``success``: the task is cleared after it, and what Airflow's setting
+``clear_on_success`` has it forget is gone.
 """
 
 OPERATOR_EVERY: Final = tuple((effect, kind) for effect, kinds in OPERATOR_FAULTS.items() for kind in kinds)

@@ -10,7 +10,7 @@ from airflow_provider_sfbulk.client.errors import (
     NotFoundError,
     SfBulkError,
 )
-from tests.simulator.salesforce.model import HOST, JOBS, Job, Salesforce
+from tests.simulator.salesforce.model import JOBS, Job, Salesforce, resource_of
 
 
 class Violation(AssertionError):
@@ -48,7 +48,7 @@ class Witness:
         """
         what = name_of(request)
         if request.method == "PUT":
-            job_id = request.url.removeprefix(HOST + JOBS).split("/")[1]
+            job_id = resource_of(request)[1].removeprefix(JOBS).split("/")[1]
             self._uploads[job_id] += 1
             claim(self._uploads[job_id] == 1, f"the client sent two uploads to {job_id}")
         if request.method != "GET" and number in self._fenced:

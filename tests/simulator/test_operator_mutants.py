@@ -8,11 +8,11 @@ from typing import Final
 
 import pytest
 
+from airflow_provider_sfbulk.client.extract import pages, query_job
 from airflow_provider_sfbulk.client.load import fill as ingest
 from airflow_provider_sfbulk.client.load import outcome
 from airflow_provider_sfbulk.client.protocol import distrust
-from airflow_provider_sfbulk.client.results import downloads as pages
-from airflow_provider_sfbulk.client.results import spool
+from airflow_provider_sfbulk.client.results import downloads, spool
 from airflow_provider_sfbulk.files import report
 from airflow_provider_sfbulk.files import task_folder as folder
 from airflow_provider_sfbulk.operators import (
@@ -25,6 +25,7 @@ from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.load_input import LoadInput
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.ledger import TaskLedger
+from airflow_provider_sfbulk.task.old_ledger import OldTry
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from tests.simulator.faults import OPERATOR_EVERY
 from tests.simulator.invariants import Violation
@@ -86,6 +87,9 @@ FAVOURED: Final = {
     "aborts in a triggerer that is late": ("outside", "late_triggerer"),
     "what a load knows expires": ("outside", "month"),
     "does not read what 0.1.0 has written": ("outside", "upgrade"),
+    "forgets the window of 0.1.0": ("outside", "upgrade"),
+    "reads a query with its own API version": ("outside", "api_version"),
+    "reads what became of a load with its own API version": ("outside", "api_version"),
     "tells its files by their time": ("outside", "touch"),
     "looks for its files again": ("outside", "one_more_file"),
     "looks for its files when it is decided": ("outside", "source_away"),
@@ -121,6 +125,14 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "does not read what 0.1.0 has written": (
         Change(TaskLedger, "_old_try", "if number not in self._old", "return None\n    if False"),
+    ),
+    "forgets the window of 0.1.0": (Change(OldTry, "_window", "return {each", "return None and {each"),),
+    "reads a query with its own API version": (
+        Change(query_job._ByPages, "__init__", "jobs.at(job.api_version)", "jobs"),
+        Change(pages, "pages", "jobs = jobs.at(job.api_version)", "jobs = jobs", (query_job,)),
+    ),
+    "reads what became of a load with its own API version": (
+        Change(outcome._Pass, "_part", "self._jobs.at(sent.job.api_version)", "self._jobs"),
     ),
     "tells its files by their time": (
         Change(LoadInput, "identity", "path_text(path) for path in self.paths", "str(f.modified) for f in self._files()"),
@@ -168,7 +180,7 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
         ), UNRECONCILED,
     ),
     "takes a page with fewer rows": (
-        Change(pages.PageWriter, "_prove", "self.records != self._expected", "self.records > self._expected"),
+        Change(downloads.PageWriter, "_prove", "self.records != self._expected", "self.records > self._expected"),
     ),
     "a clear goes on with the query of before": (
         Change(TaskLedger, "begin_query", "before.is_done or before.is_cleared(self._clears, self._max_tries)", "False"),

@@ -383,6 +383,8 @@ class OperatorSchedule:
         elif fault == "edit":
             self._was_edited = True
             self.subject.is_edited = not self.subject.is_edited
+        elif fault == "api_version":
+            self.subject.raise_api_version()
         elif fault == "stray_event":
             self.airflow.stray_event()
 
@@ -397,6 +399,8 @@ class OperatorSchedule:
             return self.airflow.has_watermark
         if accident == "fail_at_work":
             return bool(self.org.breakable)
+        if accident == "api_version":  # while a job of the version before is there
+            return bool(self._at_work)
         if accident in ("mark_failed", "clear"):
             return self.airflow.state in ("running", "deferred")
         if accident == "upgrade":  # what the first try has written is of 0.1.0, or not

@@ -14,6 +14,7 @@ from airflow.sdk import Asset
 
 from airflow_provider_sfbulk.client.effects import Request
 from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.incremental import Incremental
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
@@ -21,15 +22,16 @@ from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from tests.simulator.faults import OPERATOR_FAULTS
 from tests.simulator.invariants import claim
 from tests.simulator.operators import expected
-from tests.simulator.salesforce.model import LOCKED, MISSING, Job, Salesforce
+from tests.simulator.salesforce.model import API_VERSION, LOCKED, MISSING, Job, Salesforce
 from tests.simulator.world.lake import PATTERN, Lake, LakeFile
 from tests.simulator.world.processes import Process, World
 from tests.simulator.world.storage import Files
 from tests.simulator.world.store import Killed
+from tests.simulator.world.upgrade import Asked
 
 COLUMNS = ("Name", "Key__c", "Amount__c")
-DEFERRED = frozenset({"defer", "trigger_sleep", "event", "stray_event", "late_triggerer"})
-"""Effects of a deferral."""
+DEFERRED = frozenset({"defer", "trigger_sleep", "event", "stray_event", "late_triggerer", "upgrade", "api_version"})
+"""Effects of a deferral, and what the process after it may find changed."""
 
 LAKE = frozenset({"touch", "one_more_file", "source_away", "open_source"})
 """What happens to files."""
@@ -41,6 +43,8 @@ SETTLING = frozenset({"download", "page", "list_pages", "create_file", "commit_f
 """Effects after the wait."""
 
 WINDOW = "SystemModstamp >= :since AND SystemModstamp < :until"
+
+ASSET = Asset("accounts")
 
 AMOUNTS = (12, 4500000, 912260031)
 
@@ -60,8 +64,13 @@ class Subject:
         self.retries = rng.choice((0, 1, 3))
         self.was_unreadable = False
         """Whether the input could not be read once."""
-        self.is_old = False
+        chances = copy_of(rng)
+        self.is_old = focus == "upgrade" or chances.random() < 0.15
         """Whether the first try's worker had version 0.1.0."""
+        self.api_version = API_VERSION
+        """What the connection has, or the DAG file."""
+        self._names_version = chances.random() < 0.5
+        """Whether the DAG file has it."""
         self.forgets = focus == "forgotten" or copy_of(rng).random() < 0.15
         """Whether the site's Airflow forgets the task's state with its success."""
         self.is_edited = False
@@ -73,6 +82,20 @@ class Subject:
             "cancel_on_kill": focus in ENDED or rng.random() < 0.8,
             "retries": self.retries,
         }
+
+    @property
+    def _arguments_now(self) -> dict[str, Any]:
+        """What both operators are given."""
+        return {**self._common, **({"api_version": self.api_version} if self._names_version else {})}
+
+    def raise_api_version(self) -> None:
+        """Let the DAG file, or the connection, name the next version."""
+        self.api_version = f"{float(self.api_version) + 1}"
+
+    @property
+    def asked(self) -> Asked | None:
+        """What the DAG file asks for, if it is a query."""
+        return None
 
     @property
     def _folder_is_ours(self) -> bool:
@@ -114,7 +137,7 @@ class Subject:
 class Load(Subject):
     """A ``BulkIngestOperator``."""
 
-    effects = frozenset({"create", "upload", "close", "download", "read", "fail_at_work", "month", "upgrade", *LAKE})
+    effects = frozenset({"create", "upload", "close", "download", "read", "fail_at_work", "month", *LAKE})
 
     def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
         super().__init__(world, org, files, rng, focus)
@@ -127,7 +150,6 @@ class Load(Subject):
         """What each load is to bring, once it is decided; at first the same for all."""
         self.load = 1
         chances = copy_of(rng)
-        self.is_old = focus == "upgrade" or chances.random() < 0.15
         self.lake: Lake | None = None
         """Where the rows come from, if from files."""
         self._listed: dict[int, list[str]] = {}
@@ -173,7 +195,7 @@ class Load(Subject):
             part_records=size,
             timezone="UTC" if self.is_edited else None,
             **self._arguments,
-            **self._common,
+            **self._arguments_now,
         )
 
     def made(self, job: Job) -> None:
@@ -359,14 +381,24 @@ class Extract(Subject):
 
     def operator(self, process: Process) -> BulkQueryOperator:
         """Make the operator."""
-        columns = "Name, Id" if self.is_edited else "Id, Name"
         return BulkQueryOperator(
             task_id="extract",
-            soql=f"SELECT {columns} FROM Account" + (f" WHERE {WINDOW}" if self._is_incremental else ""),
-            incremental=Incremental(asset=Asset("accounts")) if self._is_incremental else None,
+            soql=self._soql(is_edited=self.is_edited),
+            incremental=Incremental(asset=ASSET) if self._is_incremental else None,
             **{**self._arguments, **self._changed(process)},
-            **self._common,
+            **self._arguments_now,
         )
+
+    def _soql(self, *, is_edited: bool) -> str:
+        columns = "Name, Id" if is_edited else "Id, Name"
+        return f"SELECT {columns} FROM Account" + (f" WHERE {WINDOW}" if self._is_incremental else "")
+
+    @property
+    def asked(self) -> Asked:
+        """What the DAG file asks for, or has asked for."""
+        others = {"job_id": None, "operation": "query", "salesforce_conn_id": SalesforceBulkHook.default_conn_name}
+        plans = [{"soql": self._soql(is_edited=is_edited), **others} for is_edited in (False, True)]
+        return Asked(plans, Incremental(asset=ASSET).identity if self._is_incremental else None)
 
     def sends(self, request: Request, what: str) -> None:
         """Hold the window of a new job against that of the run's first."""

@@ -2,8 +2,8 @@
 
 The facts it keeps to (Bulk API 2.0 guide): a job in ``Open`` is never processed; a job takes one PUT, and after a second
 one it cannot be closed; a closed job processes each row once; an abort undoes nothing, and a batch that is at work then
-goes on. Each row of a final job is in one
-of three result files, in no certain order, its numbers written anew (912260031 comes back as 9.12260031E8).
+goes on. Each row of a final job is in one of three result files, in no certain order, its numbers written anew (912260031
+comes back as 9.12260031E8). Results are given to the API version that the job was made with: others get 409.
 
 Query jobs are in ``queries``.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,12 +22,13 @@ from typing import Any
 
 from airflow_provider_sfbulk.client.effects import Reply, Request
 from tests.simulator.salesforce.queries import Queries
-from tests.simulator.salesforce.replies import JSON, ok, refused
+from tests.simulator.salesforce.replies import JSON, ok, other_version, refused
 
 HOST = "https://acme.my.salesforce.com"
-JOBS = "/services/data/v66.0/jobs/ingest"
-QUERIES = "/services/data/v66.0/jobs/query"
-DESCRIBE = "/services/data/v66.0/sobjects/Account/describe"
+API_VERSION = "66.0"
+JOBS = "/jobs/ingest"
+QUERIES = "/jobs/query"
+DESCRIBE = "/sobjects/Account/describe"
 VERSIONS = "/services/data/"
 LOCKED = "UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record:--"
 MISSING = "REQUIRED_FIELD_MISSING:Required fields are missing: [Name]:Name --"
@@ -50,6 +52,7 @@ class Job:
     """
 
     id: str
+    version: str = API_VERSION
     state: str = "Open"
     puts: list[bytes] = field(default_factory=list)
     errors: list[str | None] = field(default_factory=list)
@@ -95,7 +98,8 @@ class Job:
         counted = self._shown if self.counted is None else self._shown[: self.counted]
         failed = sum(error is not None for error in counted)
         counts = {"numberRecordsProcessed": len(counted), "numberRecordsFailed": failed}
-        return {"id": self.id, "state": self.state, "operation": "insert", "object": "Account", **counts}
+        facts = {"id": self.id, "apiVersion": float(self.version), "state": self.state}
+        return {**facts, "operation": "insert", "object": "Account", **counts}
 
     def result(self, kind: str) -> bytes:
         """Write one of its three files.
@@ -156,17 +160,17 @@ class Salesforce:
                 self._process(job)
         if request.headers["Authorization"] != f"Bearer {self.token}":
             return refused(401, "INVALID_SESSION_ID", "Session expired or invalid")
-        path = request.url.removeprefix(HOST)
+        version, path = resource_of(request)
         if path == DESCRIBE:
             return ok(_describe())
         if path == VERSIONS:
             return Reply(200, {**JSON, "date": formatdate(self.clock(), usegmt=True)}, b"[]")
         if path.startswith(QUERIES):
-            return self.queries.handle(request, path.removeprefix(QUERIES))
+            return self.queries.handle(request, version, path.removeprefix(QUERIES))
         path = path.removeprefix(JOBS)
         if request.method == "POST":
             self._made += 1
-            job = Job(f"750{self._made:015d}")
+            job = Job(f"750{self._made:015d}", version)
             self.jobs[job.id] = job
             if request.body is not None and request.body.content_type.startswith("multipart/"):
                 content = b"".join(request.body.chunks()).split(b"\r\n\r\n")[2]
@@ -178,7 +182,7 @@ class Salesforce:
             return refused(404, "NOT_FOUND", "The requested resource does not exist")
         job = self.jobs[job_id]
         if request.method == "GET" and path.count("/") == 2:
-            return self._result(job, path.split("/")[2])
+            return self._result(job, path.split("/")[2]) if version == job.version else other_version(job.version)
         if request.method == "GET":
             return ok(job.to_json())
         assert request.body is not None
@@ -281,6 +285,13 @@ class Salesforce:
             job.was_closed = True
             job.state = state
         return ok(job.to_json())
+
+
+def resource_of(request: Request) -> tuple[str, str]:
+    """Give the API version of a request, and the path below it; the list of versions has none."""
+    path = request.url.removeprefix(HOST)
+    found = re.fullmatch(r"/services/data/v(\d+\.0)(/.+)", path)
+    return ("", path) if found is None else (found[1], found[2])
 
 
 def _quoted(values: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from airflow_provider_sfbulk.client.effects import Reply, Request
-from tests.simulator.salesforce.replies import ok, refused
+from tests.simulator.salesforce.replies import ok, other_version, refused
 
 HEADER = '"Id","Name"\n'
 FINAL = frozenset({"JobComplete", "Failed", "Aborted"})
@@ -24,6 +24,7 @@ class Query:
     """
 
     id: str
+    version: str
     rows: list[list[str]] = field(default_factory=list)
     state: str = "UploadComplete"
     ended_by: str | None = None
@@ -31,7 +32,8 @@ class Query:
     def to_json(self) -> dict[str, Any]:
         """Give the job as Salesforce's replies do."""
         counted = {"numberRecordsProcessed": len(self.rows)} if self.state == "JobComplete" else {}
-        return {"id": self.id, "state": self.state, "operation": "query", "object": "Account", **counted}
+        facts = {"id": self.id, "apiVersion": float(self.version), "state": self.state}
+        return {**facts, "operation": "query", "object": "Account", **counted}
 
 
 class Queries:
@@ -50,15 +52,16 @@ class Queries:
         """Jobs that run."""
         return [job for job in self.jobs.values() if job.state not in FINAL]
 
-    def handle(self, request: Request, path: str) -> Reply:
+    def handle(self, request: Request, version: str, path: str) -> Reply:
         """Answer a request.
 
+        :param version: of the API that it is made with
         :param path: what follows ``/jobs/query``
         """
         if request.method == "POST":
             made = len(self.jobs) + 1
             rows = [[f"001{made:03d}{row:012d}", f"cell{made}x{row}"] for row in range(self._rng.randint(0, 7))]
-            job = self.jobs.setdefault(f"752{made:015d}", Query(f"752{made:015d}", rows))
+            job = self.jobs.setdefault(f"752{made:015d}", Query(f"752{made:015d}", version, rows))
             return ok(job.to_json())
         _, job_id, *rest = path.split("/")
         if job_id not in self.jobs or job_id in self.deleted:
@@ -70,6 +73,8 @@ class Queries:
             return ok(job.to_json())
         if job.state != "JobComplete":
             return refused(400, "INVALIDJOBSTATE", f"The job is {job.state}")
+        if version != job.version:
+            return other_version(job.version)
         query = dict(request.query)
         return self._page(job, query) if rest[0] == "results" else self._list(job, query)
 
@@ -127,11 +132,9 @@ class Queries:
         """Name two pages a list."""
         first = int(query.get("locator", "0"))
         starts = range(first, max(1, len(job.rows)), SERVER_PAGE)
-        pages = [
-            {"resultUrl": f"/services/data/v66.0/jobs/query/{job.id}/results?locator={s}-{min(len(job.rows), s + 2)}"}
-            for s in starts[:2]
-        ]
+        below = f"/services/data/v{job.version}/jobs/query/{job.id}"
+        pages = [{"resultUrl": f"{below}/results?locator={s}-{min(len(job.rows), s + 2)}"} for s in starts[:2]]
         if len(starts) <= 2:
             return ok({"resultPages": pages, "done": True})
-        url = f"/services/data/v66.0/jobs/query/{job.id}/resultPages?locator={starts[2]}"
+        url = f"{below}/resultPages?locator={starts[2]}"
         return ok({"resultPages": pages, "done": False, "nextRecordsUrl": url})

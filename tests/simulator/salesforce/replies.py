@@ -18,3 +18,8 @@ def ok(data: Any) -> Reply:
 def refused(status: int, code: str, message: str = "because") -> Reply:
     """Make an error reply."""
     return Reply(status, JSON, json.dumps([{"errorCode": code, "message": message}]).encode())
+
+
+def other_version(version: str) -> Reply:
+    """Refuse results to another API version than the job's."""
+    return refused(409, "INVALIDVERSION", f"The job is of version {version}")

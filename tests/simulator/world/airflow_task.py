@@ -28,7 +28,7 @@ from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from tests.simulator.faults import OPERATOR_FAULTS
 from tests.simulator.operators.subjects import Subject
 from tests.simulator.world.driver import SimulatedDriver, TriggerersDriver
-from tests.simulator.world.hook import API_VERSION, Hook
+from tests.simulator.world.hook import Hook
 from tests.simulator.world.processes import Process, World
 from tests.simulator.world.store import Killed, Store, Values, failed
 from tests.simulator.world.upgrade import to_old
@@ -150,7 +150,7 @@ class TaskInstance:
 
     def __init__(self, airflow: AirflowTask, process: Process, world: World) -> None:
         self.id = f"ti-{process.number}"
-        self.try_number = process.number
+        self.try_number, self.max_tries = process.number, airflow.max_tries
         self.task: Any = None
         self.state = "running"
         self.context: Any = None
@@ -196,7 +196,7 @@ class AirflowTask:
 
     def __init__(self, runner: Runner, subject: Subject, states: Values) -> None:
         self._runner, self._subject, self._states = runner, subject, states
-        self.max_tries = subject.retries
+        self.max_tries = self._first_max_tries = subject.retries
         self.clears = 0
         self.counts_clears = runner.chance() < 0.7
         """Whether Airflow tells how often the run was cleared. It does not where a clear leaves the run's state alone."""
@@ -228,8 +228,7 @@ class AirflowTask:
         if self._was_cleared:
             self._runner.settle_writes()  # a person's click comes long after whatever was under way
             self._was_cleared = False
-            is_known = self.counts_clears or self._is_taken() or self._is_forgotten
-            self._subject.cleared(is_done=self._is_done(), is_known=is_known)
+            self._subject.cleared(is_done=self._is_done(), is_known=self._is_known())
         else:
             self._subject.retried()
         self._states.current += 1
@@ -246,7 +245,7 @@ class AirflowTask:
     def _run(self, process: Process, method: str, given: dict[str, Any]) -> Any:
         """Do what a worker does."""
         operator = self._subject.operator(process)
-        operator.__dict__["hook"] = Hook(process, self._runner)
+        operator.__dict__["hook"] = Hook(process, self._runner, operator.api_version or self._subject.api_version)
         operator._cached_logger = Log(self._runner)  # type: ignore[assignment]
         process.on_sigterm = operator.on_kill
         store = WatchedStore(self._states, process, self._runner)
@@ -327,7 +326,7 @@ class AirflowTask:
         """Let all that was written so far be written by version 0.1.0, if the first try's worker had that."""
         if self._is_old and self._states.current == 1:
             self._runner.settle_writes()
-            old = to_old(self._states.values)
+            old = to_old(self._states.values, asked=self._subject.asked, max_tries=self._first_max_tries)
             self._states.clear()
             self._states.values.update(old)
             self._runner.met("outside", "upgrade")
@@ -393,6 +392,13 @@ class AirflowTask:
     def _is_taken(self) -> bool:
         """Whether it is recorded how Airflow took the end of the last try that began."""
         return f"sfbulk.try{self._last()}.taken" in self._states.values
+
+    def _is_known(self) -> bool:
+        """Whether the next try can know that the task was cleared. Version 0.1.0 noted ``max_tries`` to know it by."""
+        counts = self.counts_clears
+        if self._last() == 1 and (old := self._states.values.get("sfbulk.t1")) is not None:
+            counts = old["max_tries"] != self.max_tries
+        return counts or self._is_taken() or self._is_forgotten
 
     def _is_done(self) -> bool:
         """Whether it is recorded that Airflow has taken the task's success: then a clear begins a new load."""
@@ -477,7 +483,8 @@ class AirflowTask:
     def _trigger(self, process: Process, deferral: Deferral) -> BulkJobTrigger:
         trigger = BulkJobTrigger(**deferral.arguments)
         trigger._log = Log(self._runner)  # type: ignore[assignment]
-        watcher = SimulatedWatcher(TriggerersDriver(SimulatedDriver(process, self._runner), API_VERSION))
+        version = trigger.api_version or self._subject.api_version
+        watcher = SimulatedWatcher(TriggerersDriver(SimulatedDriver(process, self._runner), version))
         trigger._watcher = lambda: watcher  # type: ignore[method-assign, assignment, return-value]
         return trigger
 

@@ -34,7 +34,7 @@ from airflow_provider_sfbulk.client.http.exchange import Upload
 from airflow_provider_sfbulk.client.http.memory_ledger import MemoryLedger
 from tests.simulator.faults import OPERATOR_FAULTS
 from tests.simulator.invariants import name_of
-from tests.simulator.salesforce.model import DESCRIBE, ERROR_REPLIES, HOST, JOBS, QUERIES
+from tests.simulator.salesforce.model import DESCRIBE, ERROR_REPLIES, HOST, JOBS, QUERIES, resource_of
 from tests.simulator.world.processes import Process, World
 from tests.simulator.world.store import Killed
 
@@ -268,7 +268,7 @@ class _Strand:
 
 def kind_of(request: Request) -> str:
     """Say what a request of an operator is."""
-    path = request.url.removeprefix(HOST)
+    _, path = resource_of(request)
     if path == DESCRIBE:
         return "describe"
     if path.startswith(QUERIES):
