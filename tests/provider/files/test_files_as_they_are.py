@@ -83,7 +83,7 @@ OTHERS: Final[dict[str, tuple[bytes, str]]] = {
     "Parquet": (PARQUET, 'Parquet, not {}: name it so (.parquet), or give source_format="parquet"'),
     "ORC": (written(lambda out: pyarrow.orc.write_table(TABLE, out)), "ORC, not {}: write it as CSV"),
     "Feather": (written(lambda out: pyarrow.feather.write_feather(TABLE, out)), "Arrow IPC (Feather), not {}"),
-    "SQLite": (sqlite_file(), "a SQLite database, not {}: load from it with sql"),
+    "SQLite": (sqlite_file(), "a SQLite database, not {}: read it with SQL"),
     "UTF-16 with a mark": (CSV.encode("utf-16"), "UTF-16, not {}: Salesforce takes UTF-8"),
     "UTF-16": (CSV.encode("utf-16-le"), "UTF-16 (without a byte order mark), not {}"),
     "UTF-16 big-endian": (CSV.encode("utf-16-be"), "UTF-16 (without a byte order mark), not {}"),

@@ -185,7 +185,7 @@ def test_the_log_has_groups_and_figures(org: LocalOrg, task: FakeTask, caplog: p
         task.start().run(load(source=rows(3), part_records=2))
     lines = [record.getMessage() for record in caplog.records]
     sending = lines[lines.index("::group::Sending the input") + 1 :]
-    assert any(line.startswith("part 1 lies in job") for line in sending[: sending.index("::endgroup::")])
+    assert any(line.startswith("part 1 is uploaded to job") for line in sending[: sending.index("::endgroup::")])
     assert "::group::Reading the results" in lines
     assert lines.count("::endgroup::") == 2
     assert NAME not in "\n".join(lines)
