@@ -13,6 +13,7 @@ One job's file is spooled to disk until proven, so a cut download leaves nothing
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -44,6 +45,8 @@ from airflow_provider_sfbulk.client.values.text_arrow import Array
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+log = logging.getLogger(__name__)
+
 _ERROR: Final = "sf__Error"
 _ROW: Final = "sf__Row"
 
@@ -74,6 +77,8 @@ class JobResult(DownloadedRows):
         super().__init__(dialect, records=expect_records, required=REQUIRED[kind], what=what, job_id=job_id)
         self.kind = kind
         self._cuts: list[int] = []
+        self._prefixes: set[str] = set()
+        """What the ids of saved records begin with."""
 
     def start(self, reply: Reply) -> None:
         """Begin anew."""
@@ -129,29 +134,29 @@ class JobResult(DownloadedRows):
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Read the proven rows, all values text; at least one batch when there is a header.
 
-        :raises ProtocolError: a record that was saved has no id, or one of another object than those before, or it is
-            not said whether it is new
+        :raises ProtocolError: a record that was saved has no id, or it is not said whether it is new
         """
         if not self._counter.length:
             return
         names = columns_of(self._counter.header_line, self._dialect)
         reader = BlockReader([ColumnType(name) for name in names], self._dialect, empty_is_null=False)
         yield empty_batch(reader.schema)
-        prefix: Any = None
         file, place = self._opened(), len(self._counter.header_line)
         for stop in (*self._cuts, self._counter.length):
             if stop > place:
                 file.seek(place)
                 batch = reader.read(file.read(stop - place))
                 if self.kind == "successful" and batch.num_rows:
-                    prefix = self._check_saved(batch, prefix)
+                    self._check_saved(batch)
                 yield batch
                 place = stop
 
-    def _check_saved(self, batch: pa.RecordBatch, prefix: Any) -> Any:
-        """Check ids, by whose first three characters Salesforce tells objects apart, and what is said of each.
+    def _check_saved(self, batch: pa.RecordBatch) -> None:
+        """Check ids, and what is said of each.
 
-        :param prefix: of the ids before
+        By their first three characters Salesforce tells objects apart. That an object has only one such prefix is said
+        nowhere ("a key prefix can sometimes be shared by multiple objects", of describe), so several are no error: the
+        records are saved.
         """
         ids = batch.column(batch.schema.names.index("sf__Id"))
         created = batch.column(batch.schema.names.index("sf__Created"))
@@ -160,16 +165,20 @@ class JobResult(DownloadedRows):
             why = "there is no id in some sf__Id"
         elif not _all_match(created, _BOOLEAN):
             why = "some sf__Created is neither true nor false"
-        else:
-            prefixes = {prefix} - {None} | {*pc.unique(pc.utf8_slice_codeunits(ids, 0, 3)).to_pylist()}
-            if len(prefixes) == 1:
-                return prefixes.pop()
-            why = "their ids are those of several objects"
-        raise ProtocolError(
-            f"the {self._what} are not those that were sent: {why}. Look at the job's results in Salesforce; the next try "
-            "reads them once more",
-            job_id=self.job_id,
-        )
+        if why:
+            raise ProtocolError(
+                f"the {self._what} are not those that were sent: {why}. Look at the job's results in Salesforce; the next "
+                "try reads them once more",
+                job_id=self.job_id,
+            )
+        found = self._prefixes.union(map(str, pc.unique(pc.utf8_slice_codeunits(ids, 0, 3)).to_pylist()))
+        if len(self._prefixes) < 2 <= len(found):
+            log.warning(
+                "the ids of the %s begin in different ways, as those of several objects do: %s. They are taken as they are",
+                self._what,
+                listed(sorted(found)),
+            )
+        self._prefixes = found
 
 
 def _all_match(texts: Any, pattern: str) -> bool:

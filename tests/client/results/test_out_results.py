@@ -241,3 +241,12 @@ def test_errors_are_read_a_column_at_a_time_as_they_are_one_by_one(texts):
     assert found.codes.to_pylist() == [each.status_code for each in expected]
     assert found.messages.to_pylist() == [each.message for each in expected]
     assert found.fields.to_pylist() == [" ".join(each.fields) for each in expected]
+
+
+def test_ids_of_several_key_prefixes_are_taken_and_said_once(tmp_path, caplog):
+    other = SUCCESSFUL.replace(b"0038d00000KpQrTAAV", b"0058d00000KpQrTAAV")
+    with fetched("successful", chunks=[other]) as result:
+        assert sum(batch.num_rows for batch in result.batches()) == 2
+        list(result.batches())
+    (said,) = caplog.messages
+    assert "003, 005" in said
