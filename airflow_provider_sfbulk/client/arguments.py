@@ -22,6 +22,7 @@ Check: TypeAlias = Callable[[str, Any], Any]
 Seconds: TypeAlias = float | timedelta
 """A length of time, wherever one is an argument: seconds, or a timedelta."""
 
+_LONG_NUMBER: Final = 10**40
 _API_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,120}")
 _FIELD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*)*")
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -32,6 +33,8 @@ _NAMED_FIELD: Final = re.compile(r"sf__\w+__[cr]", re.IGNORECASE)
 
 def shown(value: object) -> str:
     """Describe a value in a message: what a person wrote into the code, but nothing that may hold records."""
+    if isinstance(value, int) and abs(value) >= _LONG_NUMBER:
+        return "a number of more than 40 digits"  # Python does not write those of more than 4,300
     if value is None or isinstance(value, (str, int, float, timedelta)):
         return f"{value!r:.40}"
     return f"a {type(value).__name__:.40}"
@@ -55,7 +58,11 @@ def one_of(kind: Iterable[str], *, also: Mapping[str, str] | None = None) -> Che
     def check(name: str, value: Any) -> str:
         if isinstance(value, str) and str(value) in words:
             return str(value)
-        hint = f": did you mean {also[value]!r}?" if also and value in also else meant(value, words)
+        hint = (
+            f": did you mean {also[value]!r}?"
+            if also and isinstance(value, str) and value in also
+            else meant(value, words)
+        )
         raise SourceError(f"{name} must be one of {', '.join(words)}, not {shown(value)}{hint}")
 
     return check

@@ -15,7 +15,7 @@ from airflow_provider_sfbulk.client.faces.options import LoadOptions
 from airflow_provider_sfbulk.client.http.blocking import BlockingDriver
 from airflow_provider_sfbulk.client.ingest import IngestApi, IngestMethods
 from airflow_provider_sfbulk.client.models import Operation
-from airflow_provider_sfbulk.client.protocol import org
+from airflow_provider_sfbulk.client.protocol import describe, org
 from airflow_provider_sfbulk.client.protocol.org import Allowance, ApiUsage
 from airflow_provider_sfbulk.client.query import QueryApi
 from airflow_provider_sfbulk.client.settings import Settings
@@ -88,8 +88,9 @@ class ClientMethods:
         """Read what an object and its fields are, as Salesforce's JSON.
 
         :raises NotFoundError: no such object, or this login may not see it
+        :raises ProtocolError: the reply is no describe
         """
-        return org.describe(sobject, api_version=self.api_version)
+        return describe.describe(sobject, api_version=self.api_version)
 
     @call
     def describe_global(self) -> Flow[dict[str, Any]]:

@@ -32,8 +32,8 @@ from airflow_provider_sfbulk.client.load.rounds import PartLimits
 from airflow_provider_sfbulk.client.models import JobInfo, LineEnding, Operation, ResultKind
 from airflow_provider_sfbulk.client.parts.fit import fit_to_object
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, split
+from airflow_provider_sfbulk.client.protocol.describe import describe
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
-from airflow_provider_sfbulk.client.protocol.org import describe
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec, member
 from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules
 from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule

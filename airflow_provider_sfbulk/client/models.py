@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Literal, Self, TypeAlias
 
@@ -372,7 +372,8 @@ def read_version(text: str) -> str:
 
 
 def _time(raw: object) -> datetime:
-    return datetime.fromisoformat(_text(raw))
+    found = datetime.fromisoformat(_text(raw))
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _version(raw: object) -> str:

@@ -278,7 +278,7 @@ def describe(
     """List the fields of an object: what they are, and whether this user may write them."""
     session: CommandRun = context.obj
     with session.client() as client:
-        fields = client.describe(sobject)["fields"]
+        fields = client.describe(sobject).get("fields") or ()
         session.screen.table(FIELD_FACTS, ({name: field.get(name) for name in FIELD_FACTS} for field in fields))
 
 

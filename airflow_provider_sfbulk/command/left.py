@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from airflow_provider_sfbulk.client import BulkClient
-from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.models import JobInfo, JobState, check_id
+from airflow_provider_sfbulk.client.protocol.distrust import short_id
 
 
 def left_jobs(client: BulkClient, older_than: timedelta) -> list[JobInfo]:
@@ -18,14 +19,15 @@ def left_jobs(client: BulkClient, older_than: timedelta) -> list[JobInfo]:
     Only those of the user who is signed in: what others have open is not ours to judge.
 
     :param older_than: least age of a job. A load that is still uploading has open jobs, too
+    :raises ProtocolError: the org does not say who is signed in
     """
-    user_id = str(client.user_info()["user_id"])[:15]
+    user_id = short_id(check_id(client.user_info().get("user_id"), what="user id"))
     latest = datetime.now(UTC) - older_than
     found = [
         job
         for job in client.ingest.list_jobs()
         if job.state is JobState.OPEN
-        and (job.created_by_id or "")[:15] == user_id
+        and short_id(job.created_by_id or "") == user_id
         and job.created_date is not None
         and job.created_date < latest
     ]

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from airflow.sdk import Asset, conf
 from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException
 
-from airflow_provider_sfbulk.client.arguments import Seconds, one_of, seconds
+from airflow_provider_sfbulk.client.arguments import Seconds, one_of
 from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
 from airflow_provider_sfbulk.client.protocol.org import server_time
-from airflow_provider_sfbulk.task.asset_state import asset_key, moment, written
+from airflow_provider_sfbulk.task.asset_state import asset_key, lag_seconds, moment, written
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -121,7 +121,7 @@ class Incremental:
         if self.by == ASSET_EVENT:
             self._check_asset_event()
         if self.lag is not None:
-            object.__setattr__(self, "lag", timedelta(seconds=seconds(zero=True)("Incremental: lag", self.lag)))
+            object.__setattr__(self, "lag", timedelta(seconds=lag_seconds("Incremental: lag", self.lag)))
         if self.initial is not None:
             moment(self.initial, "initial")
 

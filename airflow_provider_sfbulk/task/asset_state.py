@@ -1,4 +1,4 @@
-"""What is kept in Airflow's state store of an asset: the forms of its keys and of points in time."""
+"""What is kept in Airflow's state store of an asset: the forms of its keys, and of the ends of windows."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from airflow_provider_sfbulk.client.arguments import seconds
 from airflow_provider_sfbulk.client.errors import SourceError
 
 KEY_CHARACTERS: Final = 500
 """Of a key in Airflow's asset state store: its column has 512."""
+
+
+LONGEST_LAG_SECONDS: Final = 366 * 24 * 60 * 60.0
 
 
 def asset_key(kind: str, *names: str) -> str:
@@ -32,6 +36,17 @@ def moment(value: Any, name: str) -> datetime:
     except (ValueError, OverflowError):
         pass
     raise SourceError(f"{name} is a point in time with a timezone, as 2026-01-31T00:00:00Z")
+
+
+def lag_seconds(name: str, value: Any) -> float:
+    """Read how long before the org's present a window ends, in seconds.
+
+    :raises SourceError: it is no length of time, or longer than a year
+    """
+    found: float = seconds(zero=True)(name, value)
+    if found > LONGEST_LAG_SECONDS:
+        raise SourceError(f"{name} is a year at most, not {found:g} seconds")
+    return found
 
 
 def written(found: datetime) -> str:

@@ -31,7 +31,7 @@ from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 from airflow_provider_sfbulk.client.arguments import Check, Seconds, api_name, field_name, flag, optional, seconds, text
 from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
-from airflow_provider_sfbulk.task.asset_state import asset_key, moment, written
+from airflow_provider_sfbulk.task.asset_state import asset_key, lag_seconds, moment, written
 from airflow_provider_sfbulk.triggers.watch_state import AssetStates, State
 from airflow_provider_sfbulk.triggers.watcher import Watch, Watcher, watcher_of
 
@@ -68,8 +68,8 @@ class SalesforceChangeTrigger(BaseEventTrigger):
     :param field: a datetime that is set by every change; of objects without ``SystemModstamp`` another one, as
         ``CreatedDate`` of a history object
     :param every: time between two looks, in seconds or as a timedelta, 10 seconds at least
-    :param lag: how long before the org's present a window ends, in seconds or as a timedelta: so long may a transaction
-        take from the stamp to the commit
+    :param lag: how long before the org's present a window ends, in seconds or as a timedelta, a year at most: so long
+        may a transaction take from the stamp to the commit
     :param include_deleted: whether deletions are changes, too, as long as the records are in the recycle bin
     :param initial: where the first window begins, with a timezone; None for when the watch begins
     :param api_version: instead of the connection's, as ``66.0``
@@ -93,7 +93,7 @@ class SalesforceChangeTrigger(BaseEventTrigger):
         self.conn_id: str = _checked(text, "conn_id", conn_id)
         self.field: str = _checked(_own_field, "field", field)
         self.every: float = _checked(_every, "every", every)
-        self.lag: float = _checked(seconds(zero=True), "lag", lag)
+        self.lag: float = _checked(lag_seconds, "lag", lag)
         self.include_deleted: bool = _checked(flag, "include_deleted", include_deleted)
         begin = _checked(lambda name, value: None if value is None else moment(value, name), "initial", initial)
         self.initial: str | None = None if begin is None else written(begin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -13,23 +14,34 @@ from airflow.sdk import Connection
 from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
 from airflow_provider_sfbulk.client.bulk1.models import ContentType
+from airflow_provider_sfbulk.client.check.check import InputCheck
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.effects import Reply
+from airflow_provider_sfbulk.client.errors import SfBulkError
 from airflow_provider_sfbulk.client.extract.pages import pages, result_pages
+from airflow_provider_sfbulk.client.extract.whole_object import ALL, choose_fields
 from airflow_provider_sfbulk.client.faces.given import stream_of
 from airflow_provider_sfbulk.client.ingest import IngestApi
+from airflow_provider_sfbulk.client.load.rounds import PartLimits
 from airflow_provider_sfbulk.client.models import JobInfo, ResultKind
+from airflow_provider_sfbulk.client.parts.fit import fit_to_object
 from airflow_provider_sfbulk.client.parts.split import split
 from airflow_provider_sfbulk.client.parts.stream import Rules
+from airflow_provider_sfbulk.client.protocol.changes import Question, look_for_changes
+from airflow_provider_sfbulk.client.protocol.describe import describe
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.protocol.org import read_limits, versions
+from airflow_provider_sfbulk.client.replies.safe_text import MESSAGE_CHARACTERS
 from airflow_provider_sfbulk.client.results.folder import LocalFolder
 from airflow_provider_sfbulk.client.results.result_files import JobResult, ResultFile, error_codes
+from airflow_provider_sfbulk.client.results.schema import types_by_describe
 from airflow_provider_sfbulk.client.results.spool import DownloadedRows
 from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.soql import bind
 from airflow_provider_sfbulk.client.waiting.wait import check_complete
 from airflow_provider_sfbulk.hooks.connection import connection_session
+from airflow_provider_sfbulk.task.asset_state import LONGEST_LAG_SECONDS, written
+from airflow_provider_sfbulk.triggers.change import SalesforceChangeTrigger
 from airflow_provider_sfbulk.triggers.event import WaitEvent
 from tests.client.protocol.by_hand import Hand
 
@@ -165,6 +177,35 @@ def event(data: Any) -> None:
     WaitEvent.from_dict(data).final_jobs([JOB_ID])
 
 
+def look(answer: Reply) -> None:
+    """A look for changes of two objects."""
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    questions = [Question(each, "SystemModstamp", since, since, False) for each in ("Account", "Contact")]
+    found = Endless(answer).run(look_for_changes(questions, api_version="66.0"))
+    assert found.answers[1] is False, "what is wrong with one answer is no matter of the other"
+    if found.org_time is not None:
+        written(found.org_time - timedelta(seconds=LONGEST_LAG_SECONDS))
+    if isinstance(found.answers[0], SfBulkError):
+        raise found.answers[0]
+
+
+def described(answer: Reply) -> None:
+    """The describe of an object that is read as a whole, and that rows are checked against and loaded into."""
+    found = Endless(answer).run(describe("Account", api_version="66.0"))
+    choose_fields(found, [ALL], [])
+    types_by_describe("Account", ["Id", "Name", "Owner.Name"], {"Account": found})
+    made = Rules(operation="insert")
+    check = InputCheck(found, made, PartLimits(part_bytes=1_000_000, part_records=1_000))
+    rows = stream_of([{"Name": "a", "Size__c": "1.5", "OwnerId": "005000000000001AAA", "Kind__c": "b"}], check.rules)
+    report = check.read([fit_to_object(rows, found, check.rules)])
+    assert all(line.isprintable() and len(line) <= MESSAGE_CHARACTERS for line in report.lines())
+
+
+def watch(arguments: Any) -> None:
+    """The arguments of a watch for changes."""
+    SalesforceChangeTrigger(**{"sobject": "Account", **arguments})
+
+
 WAYS: Final[Mapping[str, Callable[..., None]]] = {
     "reply": reply,
     "result file": result_file,
@@ -174,4 +215,7 @@ WAYS: Final[Mapping[str, Callable[..., None]]] = {
     "rows": rows,
     "params": params,
     "event": event,
+    "describe": described,
+    "look": look,
+    "watch": watch,
 }

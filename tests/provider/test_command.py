@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from airflow_provider_sfbulk.client import BulkClient
+from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.results.folder import LocalFile
 from airflow_provider_sfbulk.command.__main__ import app
 from airflow_provider_sfbulk.command.left import abort_jobs, left_jobs
@@ -116,6 +117,17 @@ def test_a_job_that_is_closed_meanwhile_is_not_aborted(salesforce_org: LocalOrg)
         next(iter(salesforce_org.core.jobs)).job.state = State.IN_PROGRESS
         assert list(abort_jobs(client, found)) == []
         assert client.ingest.get_job(found[0].id).state == "InProgress"
+
+
+@pytest.mark.parametrize("said", [{}, {"user_id": ""}, {"user_id": None}, {"user_id": "005"}])
+def test_when_the_org_does_not_say_who_is_signed_in_no_job_is_this_users(
+    said: dict[str, Any], salesforce_org: LocalOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_job(salesforce_org, hours=13)
+    with BulkClient.from_env() as client:
+        monkeypatch.setattr(client, "user_info", lambda: said)
+        with pytest.raises(ProtocolError, match="user id"):
+            left_jobs(client, timedelta(hours=12))
 
 
 @pytest.mark.parametrize("arguments", [("750R00000012345AAA",), ("--query",), ("--abort",)])

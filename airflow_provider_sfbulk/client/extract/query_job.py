@@ -21,8 +21,8 @@ from airflow_provider_sfbulk.client.errors import (
 from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
 from airflow_provider_sfbulk.client.extract.pages import MakeSink, OtherHeaderError, Page, fetch_page, pages
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobState, LineEnding, QueryOperation
+from airflow_provider_sfbulk.client.protocol.describe import describe
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
-from airflow_provider_sfbulk.client.protocol.org import describe
 from airflow_provider_sfbulk.client.results.downloads import PageWriter
 from airflow_provider_sfbulk.client.results.schema import (
     ColumnKind,

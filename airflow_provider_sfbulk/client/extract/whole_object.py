@@ -19,7 +19,7 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.arguments import meant
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import NotFoundError, ProtocolError, SourceError
-from airflow_provider_sfbulk.client.protocol.org import describe
+from airflow_provider_sfbulk.client.protocol.describe import describe
 
 ALL: Final = "all"
 """Stands for every field of the object itself."""

@@ -116,13 +116,22 @@ def call_json(api: ApiCall) -> Flow[Any]:
     :raises SfBulkError: as :func:`call`
     """
     reply = yield from call(api)
-    facts: dict[str, Any] = {"status": reply.status, "method": api.method, "path": api.path, "job_id": api.job_id}
+    return json_of(reply, api.method, api.path, job_id=api.job_id)
+
+
+def json_of(reply: Reply, method: str, path: str, *, job_id: str | None = None) -> Any:
+    """Read the JSON of a reply.
+
+    :raises ServerBusyError: the reply is a web page
+    :raises TransportError: the reply is no whole JSON
+    """
+    facts: dict[str, Any] = {"status": reply.status, "method": method, "path": path, "job_id": job_id}
     if is_html(reply):
-        raise ServerBusyError(f"{api.method} {api.path}: a web page where JSON is due, as in a maintenance", **facts)
+        raise ServerBusyError(f"{method} {path}: a web page where JSON is due, as in a maintenance", **facts)
     try:
         return parse(reply.body)
     except MalformedJsonError as error:
-        raise TransportError(f"{api.method} {api.path}: the reply is {error}", **facts) from error
+        raise TransportError(f"{method} {path}: the reply is {error}", **facts) from error
 
 
 def call_object(api: ApiCall) -> Flow[dict[str, Any]]:

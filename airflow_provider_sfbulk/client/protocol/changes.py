@@ -13,7 +13,7 @@ The facts:
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -21,15 +21,16 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from airflow_provider_sfbulk.client.effects import Flow, Reply
-from airflow_provider_sfbulk.client.errors import ProtocolError, SfBulkError, TransportError
-from airflow_provider_sfbulk.client.protocol.call import ApiCall, call, data_path, json_body
+from airflow_provider_sfbulk.client.errors import ProtocolError, SfBulkError
+from airflow_provider_sfbulk.client.protocol.call import ApiCall, call, data_path, json_body, json_of
 from airflow_provider_sfbulk.client.protocol.org import date_of
 from airflow_provider_sfbulk.client.replies.refusal import error_for
-from airflow_provider_sfbulk.client.replies.safe_json import MalformedJsonError, parse
 from airflow_provider_sfbulk.client.soql import soql_literal
 
 QUESTIONS_A_CALL: Final = 5
 """Queries among the subrequests of one composite call."""
+
+_STATUSES: Final = range(100, 600)
 
 
 @dataclass(frozen=True)
@@ -79,22 +80,30 @@ def look_for_changes(questions: Sequence[Question], *, api_version: str) -> Flow
         for number, question in enumerate(questions)
     ]
     path = data_path(api_version, "composite")
+    # The reply is read here, for its headers say what time it is.
     reply = yield from call(ApiCall("POST", path, body=json_body({"allOrNone": False, "compositeRequest": asked})))
-    try:
-        entries = parse(reply.body)["compositeResponse"]
-        found = {each["referenceId"]: (int(each["httpStatusCode"]), each["body"]) for each in entries}
-        answers = [
-            _answer(*found[f"q{number}"], path=f"{path} (a query of {each.sobject})")
-            for number, each in enumerate(questions)
-        ]
-    except MalformedJsonError as error:
-        raise TransportError(f"POST {path}: the reply is {error}", status=reply.status, path=path) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise ProtocolError(f"POST {path}: an answer to each subrequest is due", path=path) from error
+    entries = json_of(reply, "POST", path)
+    entries = entries.get("compositeResponse") if isinstance(entries, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+        raise ProtocolError(f"POST {path}: an object with a list of answers is due", path=path)
+    given = [each.get("referenceId") for each in entries]
+    if len(given) != len(asked) or any(each["referenceId"] not in given for each in asked):
+        raise ProtocolError(f"POST {path}: an answer to each subrequest is due, and no other", path=path)
+    answers = [
+        _answer(entries[given.index(each["referenceId"])], path=f"{path} (a query of {question.sobject})")
+        for each, question in zip(asked, questions, strict=True)
+    ]
     return Look(answers, date_of(reply))
 
 
-def _answer(status: int, body: Any, *, path: str) -> bool | SfBulkError:
-    if status == HTTPStatus.OK:
-        return bool(body["records"])
-    return error_for(Reply(status, {}, json.dumps(body).encode()), method="POST", path=path)
+def _answer(entry: Mapping[str, Any], *, path: str) -> bool | SfBulkError:
+    """Read an answer; what is wrong with it is no matter of the other ones."""
+    status, body = entry.get("httpStatusCode"), entry.get("body")
+    if not isinstance(status, int) or status not in _STATUSES:
+        return ProtocolError(f"GET {path}: an HTTP status is due", path=path)
+    if status != HTTPStatus.OK:
+        return error_for(Reply(status, {}, json.dumps(body).encode()), method="GET", path=path)
+    records = body.get("records") if isinstance(body, dict) else None
+    if not isinstance(records, list):
+        return ProtocolError(f"GET {path}: a list of records is due", path=path)
+    return bool(records)

@@ -11,8 +11,11 @@ from typing import Any, Final
 
 from airflow_provider_sfbulk.client.effects import Flow, Reply
 from airflow_provider_sfbulk.client.errors import ProtocolError
-from airflow_provider_sfbulk.client.protocol.call import ApiCall, call, call_json, call_object, check_sobject, data_path
+from airflow_provider_sfbulk.client.protocol.call import ApiCall, call, call_json, call_object, data_path
 from airflow_provider_sfbulk.client.protocol.retry import repeat
+
+_YEARS: Final = range(2000, 3000)
+"""What a clock may show. Beyond it, windows that are counted from it have no ends that Python or Salesforce can write."""
 
 USER_INFO_PATH: Final = "/services/oauth2/userinfo"
 VERSIONS_PATH: Final = "/services/data/"
@@ -40,15 +43,6 @@ class ApiUsage:
     def left(self) -> int:
         """Calls that are left, never below 0: Salesforce lets orgs go somewhat over."""
         return max(0, self.allowed - self.used)
-
-
-def describe(sobject: str, *, api_version: str) -> Flow[dict[str, Any]]:
-    """Read what an object and its fields are, as Salesforce's JSON.
-
-    :raises NotFoundError: no such object, or the user may not see it
-    """
-    path = data_path(api_version, "sobjects", check_sobject(sobject), "describe")
-    return repeat(lambda: call_object(ApiCall("GET", path)))
 
 
 def describe_global(*, api_version: str) -> Flow[dict[str, Any]]:
@@ -100,11 +94,12 @@ def server_time() -> Flow[datetime | None]:
 
 
 def date_of(reply: Reply) -> datetime | None:
-    """Read by a reply what time it is by the org's clock."""
+    """Read by a reply what time it is by the org's clock; None when it does not say, or nothing that can be."""
     try:
-        return parsedate_to_datetime(reply.headers.get("date", "")).astimezone(UTC)
+        said = parsedate_to_datetime(reply.headers.get("date", "")).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return said if said.year in _YEARS else None
 
 
 def read_usage(headers: Mapping[str, str]) -> ApiUsage | None:

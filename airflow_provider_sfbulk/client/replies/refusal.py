@@ -127,7 +127,7 @@ def retry_after(reply: Reply) -> float | None:
     try:
         then, now = parsedate_to_datetime(text), parsedate_to_datetime(reply.headers.get("date", ""))
         return max(0.0, (then - now).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

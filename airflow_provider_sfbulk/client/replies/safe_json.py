@@ -8,6 +8,7 @@ object with 800 fields and long picklists some ten thousand.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Final, NoReturn
 
 MOST_CONTAINERS: Final = 250_000
@@ -26,10 +27,16 @@ def parse(data: bytes) -> Any:
     if data.count(b"[") + data.count(b"{") > MOST_CONTAINERS:
         raise MalformedJsonError(f"JSON of more than {MOST_CONTAINERS} lists and objects")
     try:
-        return json.loads(data, parse_constant=_no_number)
+        return json.loads(data, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError):
         # From None: the error quotes the text. ValueError is also a number of more digits than Python reads.
         raise MalformedJsonError("no whole JSON") from None
+
+
+def _finite(text: str) -> float:
+    """Read a number; ``1e999`` would be infinite, which no code expects of JSON."""
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text[:20])
 
 
 def _no_number(name: str) -> NoReturn:

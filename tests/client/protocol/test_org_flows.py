@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_sfbulk.client import errors
-from airflow_provider_sfbulk.client.protocol import org
+from airflow_provider_sfbulk.client.protocol import describe, org
 from tests.client.protocol.by_hand import Hand, ok
 
 
@@ -45,7 +45,7 @@ def test_versions_are_a_list():
 
 def test_objects_are_described_by_their_api_name_only():
     hand = Hand([ok({"name": "Account"}), ok({"sobjects": []}), ok({"user_id": "005"})])
-    hand.run(org.describe("Account", api_version="66.0"))
+    hand.run(describe.describe("Account", api_version="66.0"))
     hand.run(org.describe_global(api_version="66.0"))
     hand.run(org.user_info())
     assert hand.calls == [
@@ -54,4 +54,4 @@ def test_objects_are_described_by_their_api_name_only():
         "GET /services/oauth2/userinfo",
     ]
     with pytest.raises(errors.SourceError):
-        org.describe("../limits", api_version="66.0")
+        hand.run(describe.describe("../limits", api_version="66.0"))
