@@ -6,20 +6,30 @@ task's ``inlets`` or ``outlets`` and the operator's own report name the same dat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from airflow.sdk import Asset
 
+from airflow_provider_sfbulk.client.arguments import api_name, is_api_name
+from airflow_provider_sfbulk.client.errors import SourceError
+
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import Dataset
+
+_HOST: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*(?::[0-9]{1,5})?")
 
 
 def create_asset(*, host: str, sobject: str, extra: dict[str, Any] | None = None) -> Asset:
     """Give the asset of an object.
 
     :param host: the org's My Domain host
+    :raises SourceError: one of them is not that
     """
+    if not isinstance(host, str) or not _HOST.fullmatch(host):
+        raise SourceError("host must be the org's My Domain host alone, as acme.my.salesforce.com")
+    api_name("sobject", sobject)
     return Asset(uri=f"salesforce://{host}/{sobject}", extra=extra)
 
 
@@ -29,6 +39,6 @@ def convert_asset_to_openlineage(asset: Asset, lineage_context: Any) -> Dataset 
 
     parts = urlsplit(asset.uri)
     sobject = parts.path.strip("/")
-    if not parts.netloc or not sobject or "/" in sobject:
+    if not _HOST.fullmatch(parts.netloc) or not is_api_name(sobject):
         return None
     return Dataset(namespace=f"salesforce://{parts.netloc}", name=sobject)

@@ -55,7 +55,7 @@ METADATA: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="ut
 _AIRFLOW: Final[dict[str, str]] = {
     "limits": "",
     "get_provider_info": "",
-    "assets": "",
+    "assets": "client.arguments client.errors",
     "hooks": "client",
     "links": "",
     "plugin": "task.ended_by_person",

@@ -147,11 +147,16 @@ def column(name: str, value: Any) -> str:
     return value
 
 
+def is_api_name(value: object) -> bool:
+    """Whether a value has the form of an object's API name."""
+    return isinstance(value, str) and _API_NAME.fullmatch(value) is not None
+
+
 def api_name(name: str, value: Any) -> str:
     """Check the API name of an object."""
-    if not isinstance(value, str) or not _API_NAME.fullmatch(value):
+    if not is_api_name(value):
         raise SourceError(f"{name} must be an object's API name, as Account or Invoice__c, not {shown(value)}")
-    return value
+    return str(value)
 
 
 def field_name(name: str, value: Any) -> str:

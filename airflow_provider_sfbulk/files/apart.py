@@ -1,6 +1,7 @@
 """A load's input and what the load writes lie apart: it never replaces what it reads, and no later run reads what it wrote.
 
-Places are compared resolved (links, ``..``, ``file:`` URIs, with or without a connection), and patterns by what they would
+Places are compared resolved (links, ``..``, ``file:`` URIs, with or without a connection; on a disk also folders that are
+mounted twice, and names in another case where case does not count), and patterns by what they would
 match, whether it is there yet or not.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from fsspec.utils import glob_translate
 
@@ -93,8 +95,13 @@ def _check_file(place: Location, target: Target) -> None:
         parent, _, name = each.path.rpartition("/")
         by_name = (*each.at(parent or ("/" if each.path.startswith("/") else ".")).resolved(), name)
         itself = each.resolved()
-        for *where, inside, last in (by_name, (*itself[:2], *_split(itself[2]))):
-            if last in target.names and inside == folder and _is_same_storage((*where, ""), (*storage, "")):
+        for *where, inside, name in (by_name, (*itself[:2], *_split(itself[2]))):
+            if not _is_same_storage((*where, ""), (*storage, "")):
+                continue
+            if inside != folder and not (place.is_local and _is_same_file(inside, folder)):
+                continue
+            last = _written_name(name, inside, target.names) if place.is_local else name
+            if last in target.names:
                 argument = target.place.argument
                 raise SourceError(
                     f"source: {place.uri} is {last} in {argument}, which this load would replace: give another {argument}"
@@ -104,6 +111,20 @@ def _check_file(place: Location, target: Target) -> None:
 def _is_same_storage(one: Sequence[str], other: Sequence[str]) -> bool:
     """Whether two places are in one storage; addresses that are not known may be the same."""
     return one[0] == other[0] and (one[1] == other[1] or not one[1] or not other[1])
+
+
+def _is_same_file(one: str, other: str) -> bool:
+    """Whether two paths lead to one file or folder: a folder may be mounted twice, and case may not count."""
+    try:
+        return Path(one).samefile(other)
+    except OSError:
+        return False
+
+
+def _written_name(name: str, folder: str, written: frozenset[str]) -> str:
+    """Give the name by which a file is written that is there in another case."""
+    alike = (each for each in written if each.casefold() == name.casefold() and each != name)
+    return next((each for each in alike if _is_same_file(f"{folder}/{name}", f"{folder}/{each}")), name)
 
 
 def _split(path: str) -> tuple[str, str]:

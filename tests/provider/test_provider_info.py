@@ -19,6 +19,7 @@ from airflow.providers.openlineage.utils.utils import translate_airflow_asset
 from airflow.sdk import Asset, BaseHook, BaseOperatorLink
 
 from airflow_provider_sfbulk.assets import create_asset
+from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.settings import AuthFlow, Settings
 from airflow_provider_sfbulk.get_provider_info import get_provider_info
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
@@ -78,7 +79,39 @@ def test_an_asset_of_an_object_is_the_dataset_that_the_operators_report() -> Non
     assert (dataset.namespace, dataset.name) == (place.namespace, place.name)
 
 
-@pytest.mark.parametrize("uri", ["salesforce://acme", "salesforce:///Account", "salesforce://acme/Account/Name"])
+@pytest.mark.parametrize(
+    ("host", "sobject"),
+    [
+        (None, "Account"),
+        ("", "Account"),
+        ("acme/x", "Account"),
+        ("user:password@acme", "Account"),
+        ("acme?x", "Account"),
+        ("[x", "Account"),
+        ("a b", "Account"),
+        ("acme", None),
+        ("acme", "Account/Name"),
+        ("acme", "Account?x"),
+        ("acme", ""),
+    ],
+)
+def test_an_asset_of_no_object_or_no_host_is_refused(host: Any, sobject: Any) -> None:
+    with pytest.raises(SourceError, match=r"(host|sobject) must be") as caught:
+        create_asset(host=host, sobject=sobject)
+    assert "password" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "salesforce://acme",
+        "salesforce:///Account",
+        "salesforce://acme/Account/Name",
+        "salesforce://acme/..",
+        "salesforce://acme/\u202eAccount",
+        "salesforce://acme/A%0Ab",
+    ],
+)
 def test_an_asset_that_names_no_object_is_an_asset_without_a_dataset(uri: str) -> None:
     assert translate_airflow_asset(Asset(uri=uri), None) is None
 

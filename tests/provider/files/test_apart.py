@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,29 @@ def test_a_load_never_replaces_its_own_input(spelling: str, results_format: str,
             FakeTask().start().run(load(SPELLINGS[spelling](d), results, results_format=results_format))
     assert {path.name: path.read_bytes() for path in d.iterdir()} == before
     assert len(org.jobs) == jobs
+
+
+@pytest.mark.parametrize("mounted", ["source", "results"])
+def test_a_folder_that_is_mounted_twice_is_one(mounted: str, d: Path, org: LocalOrg, tmp_path: Path) -> None:
+    other = tmp_path / "mounted"
+    other.mkdir()
+    if subprocess.run(["mount", "--bind", str(d), str(other)], check=False, capture_output=True).returncode:
+        pytest.skip("only root may mount a folder")
+    try:
+        before = {path.name: path.read_bytes() for path in d.iterdir()}
+        source, results = (other, d) if mounted == "source" else (d, other)
+        for each in (source / "failed.csv", f"{source}/f*.csv"):
+            with pytest.raises(SourceError, match="results_path"):
+                FakeTask().start().run(load(each, results))
+        assert {path.name: path.read_bytes() for path in d.iterdir()} == before
+    finally:
+        subprocess.run(["umount", "-l", str(other)], check=True)
+
+
+def test_where_case_does_not_count_another_case_is_the_same_file(d: Path, org: LocalOrg) -> None:
+    (d / "Failed.CSV").hardlink_to(d / "failed.csv")  # what such a disk shows
+    with pytest.raises(SourceError, match="results_path"):
+        FakeTask().start().run(load(d / "Failed.CSV", d))
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
+from airflow_provider_sfbulk.client.check.repeated import Keys
 from airflow_provider_sfbulk.client.errors import SfBulkError, StorageError
+from airflow_provider_sfbulk.client.load.fingerprints import key_digests
 from airflow_provider_sfbulk.client.parts import split as parts
 from airflow_provider_sfbulk.client.parts.temporary import TemporaryFile
 from airflow_provider_sfbulk.client.results.folder import LocalFolder
@@ -251,3 +255,61 @@ def test_a_temporary_file_is_nobody_elses(tmp_path: Path) -> None:
     assert stat.S_IMODE(os.fstat(file._file.fileno()).st_mode) == 0o600
     assert list(tmp_path.iterdir()) == []
     file.close()
+
+
+@pytest.mark.parametrize("kind", ["as it is", "by a link", "for a group", "for everybody", "sticky"])
+def test_wherever_temporary_files_lie_they_are_nobody_elses(
+    kind: str, umask: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    folder.chmod({"for a group": 0o770, "for everybody": 0o777, "sticky": 0o1777}.get(kind, 0o700))
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "link" if kind == "by a link" else folder))
+    monkeypatch.setenv("TMPDIR", "is set")
+    keys, spool, part = Keys(), TemporaryFile(10), TemporaryFile()
+    try:
+        keys.add(key_digests([pa.array([str(number) for number in range(1000)])]), np.arange(1000))
+        spool.write(b"x" * 11)
+        found = [os.fstat(each._file.fileno()) for each in (*keys._files.values(), spool, part)]
+        assert {(stat.S_IMODE(each.st_mode), each.st_nlink) for each in found} == {(0o600, 0)}
+        assert list(folder.iterdir()) == []
+    finally:
+        for opened in (keys, spool, part):
+            opened.close()
+
+
+# --- folders that nobody may write into ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def read_only(small: Path) -> Path:
+    """A disk that cannot be written to, by root neither."""
+    subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+    return small
+
+
+@pytest.mark.parametrize("argument", ["output_path", "results_path", "staging_path"])
+def test_a_folder_that_cannot_be_written_to_is_named_before_anything_is_sent(
+    argument: str, read_only: Path, org: LocalOrg, task: FakeTask
+) -> None:
+    out = read_only / "out"
+    operator = {
+        "output_path": lambda: extract(out),
+        "results_path": lambda: load(results_path=out),
+        "staging_path": lambda: load(source=lambda: ROWS, staging_path=out),
+    }[argument]()
+    with pytest.raises(SfBulkError, match=f"{argument}.*{out}"):
+        task.start().run(operator)
+    assert len(org.jobs) == 0
+
+
+def test_temporary_files_that_cannot_be_written_are_named_and_nothing_is_loaded(
+    read_only: Path, org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(read_only))
+    monkeypatch.setenv("TMPDIR", str(read_only))
+    monkeypatch.setattr(parts, "MEMORY_BYTES", 1024)
+    with pytest.raises(StorageError, match=rf"temporary files, {read_only}, cannot be used \(EROFS\).*set TMPDIR"):
+        task.start().run(load())
+    assert org.records("Account") == []
