@@ -82,7 +82,7 @@ _CLIENT: Final[dict[str, str]] = {
     "arguments": "errors",
     "soql": "errors",
     "models": "limits errors replies.safe_text",
-    "settings": "limits errors models replies.safe_text auth.hosts auth.private_key",
+    "settings": "limits arguments errors models replies.safe_text auth.hosts auth.private_key",
     "auth": f"limits {_BASE} settings",
     "http": "limits effects errors replies.safe_text auth settings protocol.org",
     "protocol": f"limits {_BASE} arguments bulk1.models",

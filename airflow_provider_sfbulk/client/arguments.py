@@ -42,8 +42,11 @@ def shown(value: object) -> str:
 
 def meant(value: object, known: Iterable[str]) -> str:
     """Name the known word that a wrong one was meant to be, as the end of a sentence; nothing when none is close."""
+    if not isinstance(value, (str, int, float)):
+        return ""
+    given = value if isinstance(value, str) else shown(value)
     words = {str(each).casefold(): str(each) for each in known}
-    close = get_close_matches(str(value).casefold()[:60], list(words), n=1, cutoff=0.5)
+    close = get_close_matches(given.casefold()[:60], list(words), n=1, cutoff=0.5)
     return f": did you mean {words[close[0]]!r}?" if close else ""
 
 
@@ -228,7 +231,7 @@ def timezone(name: str, value: Any) -> str:
             return value
     except (KeyError, ValueError, OSError):
         pass
-    hint = meant(value, available_timezones()) if isinstance(value, str) else ""
+    hint = meant(value, available_timezones())
     raise SourceError(f"{name} must be the IANA name of a zone, as Europe/Berlin, not {shown(value)}{hint}")
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.arguments import shown
 from airflow_provider_sfbulk.client.auth import hosts, private_key
 from airflow_provider_sfbulk.client.errors import LoginError, SourceError
 from airflow_provider_sfbulk.client.replies.safe_text import fit
@@ -268,9 +269,9 @@ def checked_version(value: object) -> str:
 
     :raises SourceError: when it is no version, or one without Bulk API 2.0
     """
-    match = _VERSION.fullmatch(str(value).strip())
+    match = _VERSION.fullmatch(value.strip() if isinstance(value, str) else shown(value))
     if match is None:
-        raise SourceError(f"api_version must be like {limits.DEFAULT_API_VERSION!r}, not {str(value)[:20]!r}")
+        raise SourceError(f"api_version must be like {limits.DEFAULT_API_VERSION!r}, not {shown(value)}")
     version = f"{match[1]}.0"
     if float(version) < float(limits.OLDEST_API_VERSION):
         raise SourceError(f"api_version {version} has no Bulk API 2.0: it needs {limits.OLDEST_API_VERSION} or later")

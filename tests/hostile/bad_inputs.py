@@ -2828,6 +2828,41 @@ BAD_INPUTS: Final[list[Line]] = [
             ("api_version", "a number", 66.0),
         ]
     ),
+    *(
+        (f"whole object: {name} is a number of 5,000 digits", "whole object", ({name: 10**5_000},), "SourceError")
+        for name in (
+            "sobject",
+            "fields",
+            "exclude",
+            "where",
+            "on_schema_change",
+            "column_types",
+            "compression",
+            "api",
+            "api_version",
+            "output_format",
+            "column_delimiter",
+        )
+    ),
+    *(
+        (f"whole object: {name} is {what}", "whole object", ({name: value},), "SourceError")
+        for name, what, value in [
+            ("sobject", "a query", "Account WHERE Id != null"),
+            ("sobject", "half a character", "\ud800"),
+            ("fields", "a query", ["Id) FROM Account"]),
+            ("fields", "lists", [["Id"]]),
+            ("fields", "bytes", b"all"),
+            ("exclude", "text", "Name"),
+            ("exclude", "null", [None]),
+            ("where", "blank", " "),
+            ("where", "a list", ["Name = 'x'"]),
+            ("on_schema_change", "an escape", "\x1b[2J"),
+            ("column_types", "a list", ["Name"]),
+            ("column_types", "of 5,000 characters", {"a" * 5_000: "b" * 5_000}),
+            ("column_types", "of half a character", {"\ud800": "string"}),
+            ("compression", "a list", ["gzip"]),
+        ]
+    ),
     ("result file: a web page", "result file", ("successful", Answer(200, HTML, "<html></html>")), "ServerBusyError"),
     (
         "result file: a web page called CSV",

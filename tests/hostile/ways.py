@@ -40,6 +40,7 @@ from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.soql import bind
 from airflow_provider_sfbulk.client.waiting.wait import check_complete
 from airflow_provider_sfbulk.hooks.connection import connection_session
+from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from airflow_provider_sfbulk.task.asset_state import LONGEST_LAG_SECONDS, written
 from airflow_provider_sfbulk.triggers.change import SalesforceChangeTrigger
 from airflow_provider_sfbulk.triggers.event import WaitEvent
@@ -201,6 +202,13 @@ def described(answer: Reply) -> None:
     assert all(line.isprintable() and len(line) <= MESSAGE_CHARACTERS for line in report.lines())
 
 
+def whole_object(arguments: Any) -> None:
+    """The arguments of an operator that reads a whole object."""
+    BulkQueryOperator(
+        **{"task_id": "extract", "sobject": "Account", "fields": "all", "output_path": "out", **arguments}
+    )
+
+
 def watch(arguments: Any) -> None:
     """The arguments of a watch for changes."""
     SalesforceChangeTrigger(**{"sobject": "Account", **arguments})
@@ -218,4 +226,5 @@ WAYS: Final[Mapping[str, Callable[..., None]]] = {
     "describe": described,
     "look": look,
     "watch": watch,
+    "whole object": whole_object,
 }

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
+from airflow_provider_sfbulk.client.arguments import shown
 from airflow_provider_sfbulk.client.effects import Authorize, Body, Fetch, Flow, Reply, Request, Send, Sink, Token
 from airflow_provider_sfbulk.client.errors import (
     ProtocolError,
@@ -75,7 +76,7 @@ def check_sobject(name: str) -> str:
     """
     if isinstance(name, str) and _SOBJECT.fullmatch(name):
         return name
-    raise SourceError(f"not an object's API name: {str(name)[:40]!r}; it is like Account or Invoice__c")
+    raise SourceError(f"not an object's API name: {shown(name)}; it is like Account or Invoice__c")
 
 
 def json_body(data: Mapping[str, Any]) -> Body:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
+from airflow_provider_sfbulk.client.arguments import shown
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.protocol.org import ApiUsage
 
@@ -31,7 +32,7 @@ class ApiReserve:
         if not is_count and not is_fraction:
             raise SourceError(
                 f"{name} is a whole number of API calls from 0, or a float from 0.0 to below 1.0 as fraction of the "
-                f"day's, not {value!r:.40}"
+                f"day's, not {shown(value)}"
             )
         return cls(value)  # type: ignore[arg-type] # one of the two kinds that were asked for
 

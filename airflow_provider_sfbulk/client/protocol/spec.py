@@ -9,7 +9,7 @@ from typing import TypeVar
 from uuid import uuid4
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.arguments import meant
+from airflow_provider_sfbulk.client.arguments import meant, shown
 from airflow_provider_sfbulk.client.effects import Body
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding, Operation
@@ -86,4 +86,4 @@ def member(kind: type[E], value: str, name: str) -> E:
         return kind(value)
     except ValueError:
         known = ", ".join(kind)
-        raise SourceError(f"{name} must be one of {known}, not {str(value)[:40]!r}{meant(value, kind)}") from None
+        raise SourceError(f"{name} must be one of {known}, not {shown(value)}{meant(value, kind)}") from None
