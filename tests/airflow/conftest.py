@@ -111,8 +111,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 @contextmanager
-def set_up(home: Path) -> Iterator[Stage]:
-    """Start a local org and Airflow with the example DAGs and those of this folder."""
+def set_up(home: Path, **settings: str) -> Iterator[Stage]:
+    """Start a local org and Airflow with the example DAGs and those of this folder.
+
+    :param settings: further environment variables of Airflow
+    """
     dags = home / "dags"
     for folder in (ROOT / "example_dags", Path(__file__).parent / "dags"):
         shutil.copytree(folder, dags, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -142,6 +145,7 @@ def set_up(home: Path) -> Iterator[Stage]:
             "AIRFLOW__CORE__PARALLELISM": "14",
             # The DAG files stay as they are: reading them again and again takes what the tasks could use.
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+            **settings,
         }
         with AirflowStack(home / "home", dags, environment, roles=ROLES) as stack:
             yield Stage(stack, org, home / "lake", events, metrics)
