@@ -20,6 +20,8 @@ from airflow_provider_sfbulk.local_org.data import seed
 from tests.airflow.conftest import Stage
 from tests.airflow.disturbed.held import Held, HeldExtract, StillAtWork, Withheld, is_gone, send
 
+pytestmark = pytest.mark.long
+
 API_DOWN_SECONDS = 45.0
 """From the API server's end until it is started again, which takes it some 15 s more: a minute in all. Airflow's SDK gives
 up after five attempts, with waits of at most 1, 2, 4 and 8 s between them."""
