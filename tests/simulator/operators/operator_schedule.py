@@ -258,7 +258,10 @@ class OperatorSchedule:
                 self.later("a person clears the task after its success", self.airflow.clear)
             else:
                 self._outcome = "success"
-        elif isinstance(error, InputChangedError) and not (self.subject.was_unreadable and not self._is_disturbed):
+        elif isinstance(error, InputChangedError) and (
+            "timezone changed" in str(error)  # the edit, whatever became of the input before
+            or not (self.subject.was_unreadable and not self._is_disturbed)
+        ):
             claim(self._was_edited or self.subject.was_unreadable, f"nobody has edited the task: {error}")
             self.subject.is_edited = not self.subject.is_edited  # a person puts back what it was
         elif not isinstance(error, TaskDeferred) and not self._is_disturbed:
