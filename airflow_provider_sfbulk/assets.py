@@ -1,6 +1,6 @@
 """Assets that are objects of an org, ``salesforce://acme.my.salesforce.com/Account``, for Airflow and for OpenLineage.
 
-The URI has the parts of the dataset that the operators report to OpenLineage (``task/lineage.py``), so an asset among a
+The URI has the parts of the dataset that the operators report to OpenLineage (``task/lineage``), so an asset among a
 task's ``inlets`` or ``outlets`` and the operator's own report name the same dataset.
 """
 
