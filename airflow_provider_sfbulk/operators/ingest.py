@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.files.report import Report
     from airflow_provider_sfbulk.files.sql_source import SqlQuery
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
-    from airflow_provider_sfbulk.operators.load import Load
-    from airflow_provider_sfbulk.operators.load_input import LoadInput
+    from airflow_provider_sfbulk.operators.load.input import LoadInput
+    from airflow_provider_sfbulk.operators.load.load import Load
     from airflow_provider_sfbulk.task.ledger import TaskLedger
 
 
@@ -451,7 +451,7 @@ class BulkIngestOperator(BulkJobOperator):
         return open_task_folder(self.results_path, ti, conn_id=self.results_conn_id, argument="results_path")
 
     def _load(self, run: TaskRun, source: LoadInput) -> Load:
-        from airflow_provider_sfbulk.operators.load import Load, LoadArguments
+        from airflow_provider_sfbulk.operators.load.load import Load, LoadArguments
 
         return Load(run, LoadArguments.of(self), source, results=lambda: self.results_folder(run.ti))
 
@@ -482,7 +482,7 @@ class BulkIngestOperator(BulkJobOperator):
 
         :raises SourceError: naming the argument
         """
-        from airflow_provider_sfbulk.operators.load_input import LoadInput
+        from airflow_provider_sfbulk.operators.load.input import LoadInput
 
         self.arguments.apply(self, rendered=True)
         if self.results_path is not None:

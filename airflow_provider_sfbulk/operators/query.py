@@ -38,10 +38,10 @@ from airflow_provider_sfbulk.files.paths import AnyPath, path_text
 from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
+from airflow_provider_sfbulk.operators.extract.whole_object import WholeObject, said_left_out
 from airflow_provider_sfbulk.operators.incremental import BEGINNING, Incremental, Window
 from airflow_provider_sfbulk.operators.summary import extract_event, extract_summary
 from airflow_provider_sfbulk.operators.task_run import TaskRun
-from airflow_provider_sfbulk.operators.whole_object import WholeObject, said_left_out
 from airflow_provider_sfbulk.task.failures import fails_for_good
 from airflow_provider_sfbulk.task.lineage import Lineage, Place, file_place, object_place
 from airflow_provider_sfbulk.task.metrics import count_query
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.effects import Flow
     from airflow_provider_sfbulk.client.extract.query_job import Submitted
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
-    from airflow_provider_sfbulk.operators.extract import Extract
+    from airflow_provider_sfbulk.operators.extract.extract import Extract
 
 __all__ = ["BulkQueryOperator", "Incremental"]
 
@@ -440,7 +440,7 @@ class BulkQueryOperator(BulkJobOperator):
         generation: int,
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Fetch the rows of the finished job."""
-        from airflow_provider_sfbulk.operators.extract import PageReader, extract_to_files, extract_to_rows
+        from airflow_provider_sfbulk.operators.extract.extract import PageReader, extract_to_files, extract_to_rows
 
         check_complete(info)
         run.reporter.enter(Phase.READING)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.load.outcome import Outcome
     from airflow_provider_sfbulk.client.models import JobInfo
     from airflow_provider_sfbulk.files.report import Report
-    from airflow_provider_sfbulk.operators.extract import Extract
+    from airflow_provider_sfbulk.operators.extract.extract import Extract
 
 NAMED_JOB_IDS: Final = 100
 """Job ids that a summary names; the manifest has them all."""

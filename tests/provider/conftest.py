@@ -32,9 +32,7 @@ from airflow_provider_sfbulk.client.load import still
 from airflow_provider_sfbulk.client.waiting import polls
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
-from airflow_provider_sfbulk.operators import (
-    base,
-)
+from airflow_provider_sfbulk.operators import base
 from airflow_provider_sfbulk.task import accepted
 from airflow_provider_sfbulk.task.ended_by_person import ENDED_XCOM_KEY
 from airflow_provider_sfbulk.triggers import job as job_trigger

@@ -15,14 +15,12 @@ from airflow_provider_sfbulk.client.protocol import distrust
 from airflow_provider_sfbulk.client.results import downloads, spool
 from airflow_provider_sfbulk.files import report
 from airflow_provider_sfbulk.files import task_folder as folder
-from airflow_provider_sfbulk.operators import (
-    extract,
-    load,
-    verdict,
-)
+from airflow_provider_sfbulk.operators import verdict
+from airflow_provider_sfbulk.operators.extract import extract
 from airflow_provider_sfbulk.operators.incremental import Incremental
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
-from airflow_provider_sfbulk.operators.load_input import LoadInput
+from airflow_provider_sfbulk.operators.load import load
+from airflow_provider_sfbulk.operators.load.input import LoadInput
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.ledger import TaskLedger
 from airflow_provider_sfbulk.task.old_ledger import OldTry

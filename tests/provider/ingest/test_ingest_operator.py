@@ -21,8 +21,8 @@ from airflow_provider_sfbulk.client.errors import (
     SourceError,
 )
 from airflow_provider_sfbulk.local_org import LocalOrg
-from airflow_provider_sfbulk.operators import load_input
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+from airflow_provider_sfbulk.operators.load import input as load_input
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from tests.provider.conftest import FakeTask
 

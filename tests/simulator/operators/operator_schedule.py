@@ -25,7 +25,8 @@ from airflow_provider_sfbulk.client.parts import split as parts
 from airflow_provider_sfbulk.files import apart, staging
 from airflow_provider_sfbulk.files import task_folder as folder
 from airflow_provider_sfbulk.files.paths import Location
-from airflow_provider_sfbulk.operators import incremental, ingest, load_input, query, task_run
+from airflow_provider_sfbulk.operators import incremental, ingest, query, task_run
+from airflow_provider_sfbulk.operators.load import input as load_input
 from airflow_provider_sfbulk.task import reporter as showing
 from airflow_provider_sfbulk.triggers import job as job_trigger
 from tests.simulator.faults import OPERATOR_EVERY, OPERATOR_FAULTS

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.check.report import CheckReport
     from airflow_provider_sfbulk.files.paths import AnyPath
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
-    from airflow_provider_sfbulk.operators.load_input import LoadInput
+    from airflow_provider_sfbulk.operators.load.input import LoadInput
     from airflow_provider_sfbulk.operators.task_run import TaskRun
 
 _COLUMNS: Final = "columns.0"
