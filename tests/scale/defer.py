@@ -1,6 +1,6 @@
 """Run with an Airflow's own settings: defer the tasks of a run as its execution API does, without a worker.
 
-Reads a JSON line: ``[class path, arguments]`` for each task, by map index.
+Reads a JSON line: ``[class path, arguments]`` for each task, beginning with the map index that is given.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from airflow.utils.state import TaskInstanceState
 from sqlalchemy import select
 
 
-def defer(run_id: str, triggers: list[tuple[str, dict[str, object]]]) -> None:
+def defer(run_id: str, first: int, triggers: list[tuple[str, dict[str, object]]]) -> None:
     """Give each task its trigger."""
     with create_session() as session:
-        found = session.scalars(select(TaskInstance).where(TaskInstance.run_id == run_id)).all()
-        for task in found:
-            path, arguments = triggers[task.map_index]
+        theirs = TaskInstance.map_index.in_(range(first, first + len(triggers)))
+        for task in session.scalars(select(TaskInstance).where(TaskInstance.run_id == run_id, theirs)).all():
+            path, arguments = triggers[task.map_index - first]
             session.add(trigger := Trigger(classpath=path, kwargs=arguments))
             session.flush()
             task.trigger_id, task.state, task.next_method = trigger.id, TaskInstanceState.DEFERRED, "execute_complete"
@@ -28,4 +28,4 @@ def defer(run_id: str, triggers: list[tuple[str, dict[str, object]]]) -> None:
 
 
 if __name__ == "__main__":
-    defer(sys.argv[1], json.load(sys.stdin))
+    defer(sys.argv[1], int(sys.argv[2]), json.load(sys.stdin))

@@ -50,7 +50,9 @@ class Figures:
     :ivar late: seconds from each job's end to the moment at which its task was free to go on
     :ivar late_around: the same, where the wait was the killed triggerer's, until the other one had it for a while
     :ivar taken_seconds: from the kill until the other triggerer had the last of these waits
-    :ivar waiting_bytes: of memory for one waiting task; ``empty_bytes`` for one of Airflow's own triggers
+    :ivar waiting_bytes: of memory for one more waiting task; ``empty_bytes`` for one more of Airflow's own triggers
+    :ivar first_bytes: of memory in one triggerer for whatever the first wait brings: the client, and the API server that
+        Airflow begins in each triggerer with the first connection or XCom that a trigger asks for
     """
 
     late: list[float] = field(default_factory=list)
@@ -61,6 +63,7 @@ class Figures:
     logins: int = 0
     waiting_bytes: float = 0.0
     empty_bytes: float = 0.0
+    first_bytes: float = 0.0
     used: str = ""
 
     def __str__(self) -> str:
@@ -69,7 +72,8 @@ class Figures:
             f"around the kill {max(self.late_around, default=0.0):.1f} s (worst of {len(self.late_around)}, "
             f"all taken over after {self.taken_seconds:.0f} s); "
             f"{self.calls} calls, at most {self.most_calls} a minute, {self.logins} logins; "
-            f"{self.waiting_bytes / 1e6:.2f} MB a task, {self.empty_bytes / 1e6:.2f} MB one of Airflow's own triggers; "
+            f"{self.waiting_bytes / 1e6:.2f} MB a task, {self.empty_bytes / 1e6:.2f} MB one of Airflow's own triggers, "
+            f"{self.first_bytes / 1e6:.0f} MB in each triggerer with the first; "
             f"until the kill both triggerers took {self.used}"
         )
 
@@ -98,15 +102,11 @@ def notice(number: int, seconds: float) -> tuple[Figures, list[str]]:
     settings = {**SETTINGS, "SCALE_WAITS": str(number)}
     with running(workers=0, job_seconds=0, settings=settings) as world:
         world.cluster.call("POST", "/api/v2/pools", {"name": "closed", "slots": 0})
-        before = own_bytes(world.cluster.pids(TRIGGERERS))
-        _defer(world, [EMPTY] * number)
-        figures.empty_bytes = (own_bytes(world.cluster.pids(TRIGGERERS)) - before) / number
+        figures.empty_bytes, _ = _defer(world, [EMPTY] * number)
         _begin_anew(world)
-        before = own_bytes(world.cluster.pids(TRIGGERERS))
         with _client(world) as client:
             jobs = [client.ingest.create_job("Account", "insert").id for _ in range(number)]
-            _defer(world, [_trigger(job_id) for job_id in jobs])
-            figures.waiting_bytes = (own_bytes(world.cluster.pids(TRIGGERERS)) - before) / number
+            figures.waiting_bytes, figures.first_bytes = _defer(world, [_trigger(job_id) for job_id in jobs])
             _let_end(world, client, jobs, seconds, figures)
     return figures, figures.differences(number)
 
@@ -146,15 +146,25 @@ def _let_end(world: World, client: BulkClient, jobs: Sequence[str], seconds: flo
     figures.logins = sum(path.endswith(b"/oauth2/token") for _, path in world.org_gate.requests)
 
 
-def _defer(world: World, triggers: Sequence[tuple[str, dict[str, Any]]]) -> None:
-    """Start a run, defer its tasks, and wait until the triggerers have them all."""
+def _defer(world: World, triggers: Sequence[tuple[str, dict[str, Any]]]) -> tuple[float, float]:
+    """Start a run and defer its tasks in two halves, each until the triggerers have all of it.
+
+    :return: bytes of memory for one task of the second half, and beyond those of all tasks, in each triggerer
+    """
     run_id = world.cluster.start_run("scale_waits")
     waiting = "SELECT count(*) FROM task_instance WHERE run_id = %s AND state = 'scheduled'"
     world.cluster.wait_for(lambda: world.query(waiting, run_id)[0][0] == len(triggers), "the tasks are scheduled")
-    world.cluster.script("defer.py", run_id, given=json.dumps(triggers))
     taken = "SELECT count(*) FROM trigger WHERE triggerer_id IS NOT NULL"
-    world.cluster.wait_for(lambda: world.query(taken)[0][0] == len(triggers), "the triggerers have all waits")
-    time.sleep(SETTLE_SECONDS)
+    held = [own_bytes(world.cluster.pids(TRIGGERERS))]
+    half = len(triggers) // 2
+    for first, last in ((0, half), (half, len(triggers))):
+        world.cluster.script("defer.py", run_id, str(first), given=json.dumps(triggers[first:last]))
+        world.cluster.wait_for(lambda upto=last: world.query(taken)[0][0] == upto, "the triggerers have all waits")
+        time.sleep(SETTLE_SECONDS)
+        held.append(own_bytes(world.cluster.pids(TRIGGERERS)))
+    before, between, after = held
+    each = (after - between) / (len(triggers) - half)
+    return each, (after - before - each * len(triggers)) / len(TRIGGERERS)
 
 
 def _holders(world: World) -> dict[int, int]:
