@@ -25,6 +25,11 @@ ResultKind: TypeAlias = Literal["successful", "failed", "unprocessed"]
 RESULT_KINDS: Final[tuple[ResultKind, ...]] = ("successful", "failed", "unprocessed")
 """What becomes of a record of an ingest job."""
 
+COMPOUND_TYPES: Final = frozenset({"address", "location", "complexvalue"})
+"""Describe's types of fields that are read and written only by their parts."""
+BINARY_TYPE: Final = "base64"
+"""Describe's type of fields that Bulk API 2.0 neither reads nor writes."""
+
 _COUNT_DIGITS: Final = 15
 _ID: Final = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
 _WORD: Final = re.compile(r"[0-9A-Za-z_-]{0,40}")

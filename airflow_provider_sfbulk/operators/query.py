@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
@@ -18,7 +17,7 @@ from airflow_provider_sfbulk.arguments.table import Arguments
 from airflow_provider_sfbulk.arguments.templates import is_reference
 from airflow_provider_sfbulk.client.arguments import Seconds
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
-from airflow_provider_sfbulk.client.errors import LedgerError, SfBulkError, SourceError
+from airflow_provider_sfbulk.client.errors import LedgerError
 from airflow_provider_sfbulk.client.extract.whole_object import ALL, FieldList
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
@@ -27,32 +26,27 @@ from airflow_provider_sfbulk.client.models import (
     JobInfo,
     JobType,
     LineEnding,
-    QueryOperation,
 )
-from airflow_provider_sfbulk.client.replies.safe_text import without_values
 from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange, read_types
-from airflow_provider_sfbulk.client.soql import bind
 from airflow_provider_sfbulk.client.waiting.schedule import POLL_INTERVAL_SECONDS
 from airflow_provider_sfbulk.client.waiting.wait import check_complete
 from airflow_provider_sfbulk.files.paths import AnyPath, path_text
 from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
-from airflow_provider_sfbulk.operators.extract.whole_object import WholeObject, said_left_out
-from airflow_provider_sfbulk.operators.incremental import BEGINNING, Incremental, Window
+from airflow_provider_sfbulk.operators.extract.statement import Statement
+from airflow_provider_sfbulk.operators.extract.whole_object import WholeObject
+from airflow_provider_sfbulk.operators.incremental import Incremental
 from airflow_provider_sfbulk.operators.summary import extract_event, extract_summary
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.failures import fails_for_good
 from airflow_provider_sfbulk.task.lineage import Lineage, Place, file_place, object_place
 from airflow_provider_sfbulk.task.metrics import count_query
-from airflow_provider_sfbulk.task.old_ledger import plan_digest
 from airflow_provider_sfbulk.task.progress import Phase
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_sfbulk.client import BulkClient
-    from airflow_provider_sfbulk.client.effects import Flow
     from airflow_provider_sfbulk.client.extract.query_job import Submitted
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
     from airflow_provider_sfbulk.operators.extract.extract import Extract
@@ -230,50 +224,25 @@ class BulkQueryOperator(BulkJobOperator):
         self._soql_params = value if shown else HiddenTemplate(value)
 
     @property
-    def _whole_object(self) -> WholeObject | None:
-        """The whole object that is read, if it is one."""
-        if self.sobject is None:
-            return None
-        window = () if self.incremental is None else self.incremental.conditions
-        return WholeObject(self.sobject, self.fields, self.exclude, self.where, window)
-
-    def _statement(self, selected: FieldList | None = None) -> str | None:
-        """Give the query with names in the places of its values; None when only a job is known.
-
-        :param selected: the fields of a whole object, when they are known
-        """
-        whole = self._whole_object
-        if whole is None:
-            return self.soql
-        return whole.statement() if selected is None else whole.statement(selected.names)
-
-    def _bound_soql(self, window: Window | None, selected: FieldList | None = None) -> str:
-        """Give the query with its values.
-
-        :param window: of an incremental query
-        :param selected: see :meth:`_statement`
-        :raises SourceError: naming a name or a value that has no counterpart, or a value that is none of SOQL's
-        """
-        params = {} if self.soql_params is None else self.soql_params.records
-        if window is not None:
-            params = {**params, "since": window.since, "until": window.until}
-        try:
-            return bind(str(self._statement(selected)), params)
-        except SourceError as error:
-            raise SourceError(f"soql_params: {error}") from error
-
-    def _window(self, run: TaskRun) -> Window | None:
-        """Give the window to read: the one this task instance has read or begun to read before, or a new one."""
-        if self.incremental is None:
-            return None
-        identity = self.incremental.identity
-        kept = run.ledger.window(identity) or self.incremental.window_of_run(run.context)
-        if kept is None:
-            kept = self.incremental.decide(run.context, run.client, str(self._statement())).to_dict()
-            run.ledger.keep_window(identity, kept)
-        window = Window.from_dict(kept)
-        self.log.info("%s from %s before %s", self.incremental.field, *window.to_dict().values())
-        return window
+    def _statement(self) -> Statement:
+        """The query."""
+        whole = None
+        if self.sobject is not None:
+            window = () if self.incremental is None else self.incremental.conditions
+            whole = WholeObject(self.sobject, self.fields, self.exclude, self.where, window)
+        return Statement(
+            soql=self.soql,
+            whole_object=whole,
+            params=None if self.soql_params is None else self.soql_params.records,
+            incremental=self.incremental,
+            job_id=self.job_id,
+            include_deleted=self.include_deleted,
+            salesforce_conn_id=self.salesforce_conn_id,
+            mode=self.mode,
+            pk_chunking=self.pk_chunking,
+            column_delimiter=self.column_delimiter,
+            line_ending=self.line_ending,
+        )
 
     @fails_for_good
     def execute(self, context: Context) -> Any:
@@ -306,26 +275,18 @@ class BulkQueryOperator(BulkJobOperator):
         ledger = self.ledger(context)
         ledger.resume()
         with self._folder(context) or nullcontext(), self.run_of(context, ledger, deadline=deadline) as run:
-            submitted = self._given_job() or run.run(recorded_job())
+            submitted = self._statement.given_job() or run.run(recorded_job())
             if submitted is None:
                 raise LedgerError("no job is recorded for this try of the task, though it was deferred")
             run.job_version = submitted.api_version
-            self._window_kept(run)
+            self._statement.asked_window(run)
             run.show_jobs([submitted.job_id])
             (info,) = self._wait_again(run, event, [submitted.job_id])
             return self._fetch(run, info, generation=submitted.generation)
 
     def _hidden(self, text: str) -> str:
-        """Give what an error says without the values of the query: of a job that failed, Salesforce may quote them."""
-        try:
-            soql = (
-                ""
-                if self.job_id is not None
-                else self._bound_soql(Window(BEGINNING, BEGINNING) if self.incremental else None)
-            )
-        except SfBulkError:
-            return text
-        return without_values(text, soql)
+        """Give what an error says without the values of the query."""
+        return self._statement.hidden(text)
 
     def _folder(self, context: Context) -> TaskFolder | None:
         """Open the folder of the files, if this task writes any."""
@@ -340,22 +301,13 @@ class BulkQueryOperator(BulkJobOperator):
         """A job that was submitted before is its submitter's."""
         return self.job_id is None
 
-    def _given_job(self) -> Submitted | None:
-        """Give the job that the user named. No other ever follows it."""
-        from airflow_provider_sfbulk.client.extract.query_job import Submitted
-
-        return None if self.job_id is None else Submitted(self.job_id, generation=0)
-
     def _check(self) -> None:
         """Check what can be checked without sending anything.
 
         :raises SourceError: naming the argument
         """
         self.arguments.apply(self, rendered=True)
-        if self.incremental is not None:
-            self.incremental.check(str(self._statement()))
-        if self.job_id is None:
-            self._bound_soql(None if self.incremental is None else Window(BEGINNING, BEGINNING))
+        self._statement.check()
         if self.output_path is not None:
             open_output(self.output_path, conn_id=self.output_conn_id)
 
@@ -367,70 +319,13 @@ class BulkQueryOperator(BulkJobOperator):
         from airflow_provider_sfbulk.client.extract.query_job import recorded_job
 
         run.abort(run.ledger.begin_query())
-        operation = QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
-        window = self._window(run)
-        selected = self._select(run)
-        plan = {
-            "soql": self._statement(selected),
-            **self._identity_of_params(window),
-            **({} if window is None else {"window": window.to_dict()}),
-            "job_id": self.job_id,
-            "operation": str(operation),
-            "salesforce_conn_id": self.salesforce_conn_id,
-            # Nothing for 2.0: a query that an earlier version of this package began has no such entry.
-            **({} if self.mode is None else {"api": self.api, "pk_chunking": self.pk_chunking}),
-        }
-        given = self._given_job()
+        submission = self._statement.submission(run)
+        given = self._statement.given_job()
         if given is not None:
             return given
         if self.api_reserve is not None and run.run(recorded_job()) is None:
             self._keep_reserve(run)
-        soql = self._bound_soql(window, selected)
-        submission = self._submission(run.client, operation, soql, plan_digest(plan))
         return run.run(submission)
-
-    def _select(self, run: TaskRun) -> FieldList | None:
-        """List the fields of a whole object: those of the try before, or those of describe."""
-        whole = self._whole_object
-        if whole is None:
-            return None
-        selected = run.run(whole.list_fields(api_version=run.client.api_version))
-        self.log.info("%s: %s fields%s", selected.sobject, f"{len(selected.names):,}", said_left_out(selected))
-        return selected
-
-    def _selected(self, run: TaskRun) -> FieldList | None:
-        """Give the fields of a whole object that this try has asked for.
-
-        :raises SourceError: the DAG was changed while the task was deferred
-        """
-        whole = self._whole_object
-        return None if whole is None else run.run(whole.kept_fields())
-
-    def _submission(self, client: BulkClient, operation: QueryOperation, soql: str, plan: str) -> Flow[Submitted]:
-        from airflow_provider_sfbulk.client.bulk1 import query as extract1
-        from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec, chunking_of, root_object
-        from airflow_provider_sfbulk.client.extract.query_job import submit
-        from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
-
-        if self.mode is None:
-            return submit(
-                QueryCalls(client.api_version),
-                soql,
-                operation=operation,
-                column_delimiter=self.column_delimiter,
-                line_ending=self.line_ending,
-                plan=plan,
-            )
-        spec = Bulk1JobSpec(
-            root_object(soql), operation, concurrency_mode=self.mode, pk_chunking=chunking_of(self.pk_chunking)
-        )
-        return extract1.submit(Bulk1Calls(client.api_version), spec, soql, plan=plan)
-
-    def _identity_of_params(self, window: Window | None) -> dict[str, str]:
-        """Give a digest of the values, which shows a change and not the values: people can read a plan."""
-        if self.soql_params is None:
-            return {}
-        return {"soql_params": hashlib.sha256(self._bound_soql(window).encode("utf-8", "surrogatepass")).hexdigest()}
 
     def _fetch(
         self,
@@ -449,9 +344,10 @@ class BulkQueryOperator(BulkJobOperator):
             is_classic=self.mode is not None,
             page_records=self.page_records,
             at_once=self.max_concurrent_pages,
+            describes=run.describes,
         )
         folder = self._folder(run.context)
-        selected = self._selected(run)
+        selected = self._statement.selected(run)
         if self.output_path is None or folder is None:
             rows = run.run(extract_to_rows(reader, info, max_records=self.max_xcom_records))
             if self.incremental is not None:
@@ -505,7 +401,7 @@ class BulkQueryOperator(BulkJobOperator):
 
         :return: the window, of an incremental query
         """
-        window = self._window_kept(run)
+        window = self._statement.asked_window(run)
         span = None if window is None else window.to_dict()
         self.extend_events(run, extract_event(info, records, extract, conn_id=conn_id, window=span))
         run.note_lineage(lambda: self._lineage(run, info, records, columns, selected, extract, span))
@@ -532,7 +428,7 @@ class BulkQueryOperator(BulkJobOperator):
     ) -> Lineage:
         from airflow_provider_sfbulk.client.extract.query_job import describe_types
 
-        found = run.run(describe_types(info, columns, api_version=run.client.api_version))
+        found = run.run(describe_types(info, columns, api_version=run.client.api_version, describes=run.describes))
         types = [(each.name, str(each.kind)) for each in found]
         outputs: list[Place] = []
         if extract is not None and self.output_path is not None:
@@ -543,16 +439,4 @@ class BulkQueryOperator(BulkJobOperator):
         address = run.client.instance_url
         read = object_place(address, str(info.object), columns=types, records=records)
         facts = {} if window is None else {"window": window}
-        return Lineage(address, [info.id], [read], outputs, statement=self._statement(selected), facts=facts)
-
-    def _window_kept(self, run: TaskRun) -> Window | None:
-        """Give the window that this try has asked for.
-
-        :raises SourceError: the DAG was changed while the task was deferred
-        """
-        if self.incremental is None:
-            return None
-        kept = run.ledger.window(self.incremental.identity) or self.incremental.window_of_run(run.context)
-        if kept is None:
-            raise SourceError("incremental was changed while the task waited; nothing is published. Clear the task")
-        return Window.from_dict(kept)
+        return Lineage(address, [info.id], [read], outputs, statement=self._statement.text(selected), facts=facts)

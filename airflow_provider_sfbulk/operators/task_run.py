@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airflow_provider_sfbulk.client.effects import Concurrently, Flow
 from airflow_provider_sfbulk.client.errors import SfBulkError, StoppedError
@@ -68,6 +68,8 @@ class TaskRun:
         self.earlier_calls = api_calls
         self.job_link: str | None = None
         self.lineage: Lineage | None = None
+        self.describes: dict[str, Mapping[str, Any]] = {}
+        """Describe's answers so far, by object: none is asked for twice."""
         self.reporter = Reporter(progress, log, self.ti.xcom_push, lambda: self.api_calls)
         self.log = log
         self._hook = hook

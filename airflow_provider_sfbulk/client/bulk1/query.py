@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import count
 from typing import Any, Final
 
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec, is_in_doubt
@@ -33,7 +32,7 @@ from airflow_provider_sfbulk.client.errors import (
     TransportError,
 )
 from airflow_provider_sfbulk.client.extract.pages import HeaderRow, MakeSink, Page
-from airflow_provider_sfbulk.client.extract.query_job import USABLE, Submitted
+from airflow_provider_sfbulk.client.extract.query_job import USABLE, Submitted, abort_quietly, find_recorded, job_key
 from airflow_provider_sfbulk.client.protocol.call import CSV
 from airflow_provider_sfbulk.client.protocol.distrust import CsvSink
 from airflow_provider_sfbulk.client.replies.safe_text import without_values
@@ -58,23 +57,23 @@ def submit(jobs: Bulk1Calls, spec: Bulk1JobSpec, soql: str, *, plan: str = "") -
 
     :raises RequestRefusedError: when Salesforce refuses the job
     """
-    for generation in count():
-        known = yield ReadEntry(f"0.{generation}")
-        if known is None:
-            break
+
+    def is_usable(known: Mapping[str, Any], generation: int) -> Flow[bool]:
         batch = known if "batch_id" in known else (yield ReadEntry(_batch_key(generation)))
-        if (yield from _is_usable(jobs, spec, known["job_id"], None if known.get("plan") != plan else batch)):
-            log.info("going on with query job %s of an earlier try", known["job_id"])
-            return Submitted(known["job_id"], generation)
+        return (yield from _is_usable(jobs, spec, known["job_id"], batch))
+
+    found, generation = yield from find_recorded(jobs, plan, is_usable)
+    if found is not None:
+        return found
     last = generation + QUERY_TRIES - 1
     while True:
         job = yield from jobs.create(spec)
-        yield WriteEntry(f"0.{generation}", {"job_id": job.id, "plan": plan})
+        yield WriteEntry(job_key(generation), {"job_id": job.id, "plan": plan})
         try:
             body = Body.of(soql.encode(), spec.rows_in.media_type)
             batch = yield from jobs.add_batch(job.id, body, hide=partial(without_values, soql=soql))
         except (TransientError, ProtocolError) as error:
-            yield from _abort_quietly(jobs, job.id)
+            yield from abort_quietly(jobs, job.id)
             if generation == last or (isinstance(error, TransientError) and not is_in_doubt(error)):
                 raise
             log.warning("whether query job %s has its query is in doubt (%s); making another job", job.id, error)
@@ -92,10 +91,10 @@ def _batch_key(generation: int) -> str:
 def _is_usable(jobs: Bulk1Calls, spec: Bulk1JobSpec, job_id: str, batch: Mapping[str, Any] | None) -> Flow[bool]:
     """Whether an earlier try's job is worth waiting for; if it waits for its close, it is closed.
 
-    :param batch: what is recorded of its batch; of a job that asks for something else, nothing is
+    :param batch: what is recorded of its batch; nothing, when the try ended before that
     """
     if batch is None:
-        yield from _abort_quietly(jobs, job_id)
+        yield from abort_quietly(jobs, job_id)
         return False
     try:
         if (yield from jobs.get(job_id)).state is Bulk1JobState.OPEN:
@@ -112,13 +111,6 @@ def _close(jobs: Bulk1Calls, spec: Bulk1JobSpec, job_id: str, batch_id: str) -> 
     if spec.pk_chunking is not None:
         yield from wait_for_split(jobs, job_id, batch_id)
     yield from jobs.close(job_id)
-
-
-def _abort_quietly(jobs: Bulk1Calls, job_id: str) -> Flow[None]:
-    try:
-        yield from jobs.abort(job_id)
-    except SfBulkError as error:
-        log.warning("query job %s is not needed and could not be aborted (%s)", job_id, error)
 
 
 class ByFiles:

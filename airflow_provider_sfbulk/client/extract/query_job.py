@@ -70,33 +70,64 @@ def submit(
     :param plan: a digest of what is asked for
     :raises RequestRefusedError: when Salesforce refuses the SOQL
     """
-    for generation in count():
-        key = f"0.{generation}"
-        known = yield ReadEntry(key)
-        if known is None:
-            break
-        if known.get("plan") != plan:
-            yield from _abort_quietly(jobs, known["job_id"])
-            continue
+
+    def is_usable(known: Mapping[str, Any], _: int) -> Flow[bool]:
         try:
             info = yield from jobs.at(known.get("api_version")).get(known["job_id"])
         except NotFoundError:
-            continue
-        if info.state in USABLE:
-            log.info("going on with query job %s of an earlier try", info.id)
-            return _submitted(known, generation)
+            return False
+        return info.state in USABLE
+
+    found, generation = yield from find_recorded(jobs, plan, is_usable)
+    if found is not None:
+        return found
     made = yield from jobs.create(soql, operation=operation, column_delimiter=column_delimiter, line_ending=line_ending)
-    stands = yield WriteEntry(key, {"job_id": made.id, "plan": plan, "api_version": jobs.api_version})
+    entry = {"job_id": made.id, "plan": plan, "api_version": jobs.api_version}
+    stands = yield WriteEntry(job_key(generation), entry)
     if stands["job_id"] != made.id:
-        yield from _abort_quietly(jobs, made.id)
+        yield from abort_quietly(jobs, made.id)
     return _submitted(stands, generation)
+
+
+def job_key(generation: int) -> str:
+    """Give the key under which a job is recorded."""
+    return f"0.{generation}"
+
+
+def find_recorded(
+    jobs: Aborts, plan: str, is_usable: Callable[[Mapping[str, Any], int], Flow[bool]]
+) -> Flow[tuple[Submitted | None, int]]:
+    """Find the job that an earlier try recorded and that can be gone on with. What was asked for something else is aborted.
+
+    :param plan: a digest of what is asked for
+    :param is_usable: whether a recorded job, of that generation, is worth waiting for
+    :return: the job, and the generation that a new one would be
+    """
+    for generation in count():
+        known = yield ReadEntry(job_key(generation))
+        if known is None:
+            return None, generation
+        if known.get("plan") != plan:
+            yield from abort_quietly(jobs, known["job_id"])
+        elif (yield from is_usable(known, generation)):
+            log.info("going on with query job %s of an earlier try", known["job_id"])
+            return _submitted(known, generation), generation + 1
+    raise AssertionError("unreachable: the count has no end")
 
 
 def _submitted(known: Mapping[str, Any], generation: int) -> Submitted:
     return Submitted(known["job_id"], generation, known.get("api_version"))
 
 
-def _abort_quietly(jobs: QueryCalls, job_id: str) -> Flow[None]:
+class Aborts(Protocol):
+    """The calls of jobs of one API, of which one aborts."""
+
+    def abort(self, job_id: str, /) -> Flow[object]:
+        """Abort a job."""
+
+
+def abort_quietly(jobs: Aborts, job_id: str) -> Flow[None]:
+    """Abort a job that nobody needs, if that is possible."""
     try:
         yield from jobs.abort(job_id)
     except SfBulkError as error:
@@ -107,7 +138,7 @@ def recorded_job() -> Flow[Submitted | None]:
     """Read the job that was recorded last, whatever became of it: what a task waits for after a deferral."""
     found: Submitted | None = None
     for generation in count():
-        known = yield ReadEntry(f"0.{generation}")
+        known = yield ReadEntry(job_key(generation))
         if known is None:
             return found
         found = _submitted(known, generation)
@@ -131,6 +162,7 @@ def fetch_pages(
     ledger: PageLedger | None = None,
     retype: Retype | None = None,
     fixed: Collection[str] = (),
+    describes: dict[str, Mapping[str, Any]] | None = None,
 ) -> Flow[int]:
     """Fetch all pages of a finished job, and type their columns by describe if wanted.
 
@@ -140,11 +172,14 @@ def fetch_pages(
     :param ledger: remembers finished pages, and knows those of earlier tries: no sink is asked for them
     :param retype: gives the types that the columns shall have, given those of describe; there may be more of them
     :param fixed: columns whose type is the user's: a value that does not fit is an error
+    :param describes: describe's answers so far, by object; more are added
     :return: how many pages there are
     :raises ProtocolError: when the pages do not add up to the job's own count
     """
     reader = _ByPages(jobs, job, page_records, at_once)
-    return fetch_with(reader, job, make_page, typed=typed, ledger=ledger, retype=retype, fixed=fixed)
+    return fetch_with(
+        reader, job, make_page, typed=typed, ledger=ledger, retype=retype, fixed=fixed, describes=describes
+    )
 
 
 class Reader(Protocol):
@@ -209,6 +244,7 @@ def fetch_with(
     ledger: PageLedger | None = None,
     retype: Retype | None = None,
     fixed: Collection[str] = (),
+    describes: dict[str, Mapping[str, Any]] | None = None,
 ) -> Flow[int]:
     """Fetch all pages of a finished job as :func:`fetch`, in a way that is given."""
     if ledger is not None:
@@ -216,7 +252,8 @@ def fetch_with(
     types: tuple[ColumnType, ...] = ()
     if typed:
         columns = ledger.columns if ledger is not None else ()
-        types = yield from describe_types(job, columns or (yield from reader.columns()), api_version=reader.api_version)
+        columns = columns or (yield from reader.columns())
+        types = yield from describe_types(job, columns, api_version=reader.api_version, describes=describes)
         for column in ledger.widened if ledger is not None else ():
             types = tuple(widen(types, column))
         types = types if retype is None else retype(types)
@@ -265,10 +302,19 @@ def header_columns(jobs: QueryCalls, job: JobInfo) -> Flow[tuple[str, ...]]:
     return header.columns
 
 
-def describe_types(job: JobInfo, columns: tuple[str, ...], *, api_version: str) -> Flow[tuple[ColumnType, ...]]:
-    """Type these columns by describe."""
+def describe_types(
+    job: JobInfo,
+    columns: tuple[str, ...],
+    *,
+    api_version: str,
+    describes: dict[str, Mapping[str, Any]] | None = None,
+) -> Flow[tuple[ColumnType, ...]]:
+    """Type these columns by describe.
+
+    :param describes: its answers so far, by object; more are added
+    """
     sobject = str(job.object)
-    describes: dict[str, Mapping[str, Any]] = {}
+    describes = {} if describes is None else describes
     while missing := needed_describes(sobject, columns, describes):
         for name in sorted(missing):
             try:

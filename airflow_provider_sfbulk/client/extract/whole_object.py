@@ -19,18 +19,16 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.arguments import meant
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import NotFoundError, ProtocolError, SourceError
+from airflow_provider_sfbulk.client.models import BINARY_TYPE, COMPOUND_TYPES
 from airflow_provider_sfbulk.client.protocol.describe import describe
 
 ALL: Final = "all"
 """Stands for every field of the object itself."""
 
 _LEFT_OUT: Final[Mapping[str, str]] = {
-    "address": "compound",
-    "location": "compound",
-    "base64": "base64",
-    "complexvalue": "unsupported",
-    "junctionidlist": "unsupported",
-    "junctionidlistnames": "unsupported",
+    **dict.fromkeys(COMPOUND_TYPES, "compound"),
+    BINARY_TYPE: "base64",
+    **dict.fromkeys(("complexvalue", "junctionidlist", "junctionidlistnames"), "unsupported"),
 }
 """Describe's types, in lower case, that a bulk query cannot select, and why."""
 
@@ -50,18 +48,28 @@ class FieldList:
     left_out: Mapping[str, str]
 
 
-def list_fields(sobject: str, fields: Sequence[str], exclude: Sequence[str], *, api_version: str) -> Flow[FieldList]:
+def list_fields(
+    sobject: str,
+    fields: Sequence[str],
+    exclude: Sequence[str],
+    *,
+    api_version: str,
+    describes: dict[str, Mapping[str, Any]],
+) -> Flow[FieldList]:
     """List the fields to select, with one call to the org.
 
     :param fields: names of fields, ``all`` for every field of the object, and paths over relationships (``Owner.Name``)
     :param exclude: names of fields that ``all`` does not stand for
+    :param describes: describe's answers by object, to which this one is added
     :raises SourceError: the object or a field is not there for this login, or cannot be selected by a bulk query
     """
     try:
         described = yield from describe(sobject, api_version=api_version)
     except NotFoundError as error:
         raise SourceError(f"sobject: the org has no object {sobject}, or this login may not read it") from error
-    return choose_fields(described, fields, exclude)
+    selected = choose_fields(described, fields, exclude)
+    describes |= dict.fromkeys((sobject, selected.sobject), described)
+    return selected
 
 
 def choose_fields(described: Mapping[str, Any], fields: Sequence[str], exclude: Sequence[str]) -> FieldList:

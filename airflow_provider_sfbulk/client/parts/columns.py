@@ -13,10 +13,8 @@ from typing import Any, Final
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.csv.names import first_of, foreign_name, shown_name, unseen_in
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.models import Operation
+from airflow_provider_sfbulk.client.models import BINARY_TYPE, COMPOUND_TYPES, Operation
 from airflow_provider_sfbulk.client.parts.stream import DELETES, NEEDS_ID, Unfit
-
-_COMPOUND: Final = frozenset({"address", "location", "complexvalue"})
 
 
 def check_columns(
@@ -207,8 +205,8 @@ class _Describe:
         kind = str(field.get("type", ""))
         createable, updateable = field.get("createable") is not False, field.get("updateable") is not False
         problems = {
-            f"{name} is a compound {kind} field: send its parts{self._parts_of(name)}": kind in _COMPOUND,
-            f"{name} holds binary data, which Bulk API 2.0 does not take": kind == "base64",
+            f"{name} is a compound {kind} field: send its parts{self._parts_of(name)}": kind in COMPOUND_TYPES,
+            f"{name} holds binary data, which Bulk API 2.0 does not take": kind == BINARY_TYPE,
             f"{name} is a formula: it cannot be written": bool(field.get("calculated")),
             f"{name} is an auto number: it cannot be written": bool(field.get("autoNumber")),
             f"{name} is not createable": self.operation is Operation.INSERT and not createable,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import time
 from decimal import Decimal
 from types import MappingProxyType
@@ -52,12 +52,14 @@ class PageReader:
     :param is_classic: by Bulk API 1.0, whose pages are its result files
     :param page_records: records of a page at most, by Bulk API 2.0 in order
     :param at_once: pages to read at the same time
+    :param describes: describe's answers so far, by object; more are added
     """
 
     api_version: str
     is_classic: bool
     page_records: int
     at_once: int
+    describes: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def fetch(
         self,
@@ -70,20 +72,18 @@ class PageReader:
         fixed: Collection[str] = (),
     ) -> Flow[int]:
         """Fetch all pages."""
+        given: dict[str, Any] = {
+            "typed": typed,
+            "ledger": ledger,
+            "retype": retype,
+            "fixed": fixed,
+            "describes": self.describes,
+        }
         if self.is_classic:
             reader = ByFiles(Bulk1Calls(job.api_version or self.api_version), job.id, at_once=self.at_once)
-            return fetch_with(reader, job, make_page, typed=typed, ledger=ledger, retype=retype, fixed=fixed)
-        return fetch_pages(
-            QueryCalls(self.api_version),
-            job,
-            make_page,
-            typed=typed,
-            page_records=self.page_records,
-            at_once=self.at_once,
-            ledger=ledger,
-            retype=retype,
-            fixed=fixed,
-        )
+            return fetch_with(reader, job, make_page, **given)
+        calls = QueryCalls(self.api_version)
+        return fetch_pages(calls, job, make_page, page_records=self.page_records, at_once=self.at_once, **given)
 
 
 def extract_to_files(

@@ -40,16 +40,17 @@ class WholeObject:
         where = () if self.where is None else (self.where.strip() if alone else f"({self.where.strip()})",)
         return select_statement(self.sobject, names, (*where, *self.window))
 
-    def list_fields(self, *, api_version: str) -> Flow[FieldList]:
+    def list_fields(self, *, api_version: str, describes: dict[str, Mapping[str, Any]]) -> Flow[FieldList]:
         """Give the fields that this query selects: those of the try before, or those that describe has now.
 
+        :param describes: describe's answers so far, to which this one is added
         :raises SourceError: see ``client.extract.whole_object.list_fields``
         """
         kept = yield ReadEntry(self._key)
         if kept is not None:
             return _read(kept)
         fields = (self.fields,) if isinstance(self.fields, str) else self.fields
-        found = yield from list_fields(self.sobject, fields, self.exclude, api_version=api_version)
+        found = yield from list_fields(self.sobject, fields, self.exclude, api_version=api_version, describes=describes)
         self.statement(found.names)  # refused before anything is kept
         stands = yield WriteEntry(
             self._key, {"object": found.sobject, "names": list(found.names), "left_out": dict(found.left_out)}

@@ -86,6 +86,7 @@ def test_parquet_files_have_the_types_of_describe(readings: LocalOrg, task: Fake
     summary = task.start().run(operator(output_path=str(out), output_format="parquet", fields=fields))
     schema = pq.read_schema(summary["files"][0])
     assert schema.names == [*described(readings, "Reading__c"), "Station__r.Name"]
+    assert calls(readings, "/Reading__c/describe") == 1
     assert {name: str(schema.field(name).type) for name in ("Count__c", "Day__c", "Station__r.Name")} == {
         "Count__c": "int64",
         "Day__c": "date32[day]",
