@@ -1,29 +1,28 @@
-"""What is moved: rows of eight mixed columns, some 106 bytes each on the way up and 143 on the way down."""
+"""What is moved: rows of eight mixed columns, some 106 bytes each on the way up and 143 on the way down.
+
+With ``BENCHMARK_ROWS=wide`` in the environment they have 500 columns, with ``long`` a text of 131,072 characters.
+"""
 
 from __future__ import annotations
 
 import csv
+import os
 import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+SHAPE = os.environ.get("BENCHMARK_ROWS", "ordinary")
+WIDE_COLUMNS = 500
+LONG_CHARACTERS = 131_072
+
 SOBJECT = "Account"
-COLUMNS = (
-    "External_Key__c",
-    "Name",
-    "AnnualRevenue",
-    "NumberOfEmployees",
-    "Active__c",
-    "Founded__c",
-    "Seen_At__c",
-    "Remark__c",
-)
 FIELDS: list[dict[str, Any]] = [
     {"name": "Id", "type": "id", "length": 18, "idLookup": True},
     {"name": "External_Key__c", "type": "string", "length": 40, "externalId": True, "idLookup": True, "unique": True},
@@ -33,27 +32,33 @@ FIELDS: list[dict[str, Any]] = [
     {"name": "Active__c", "type": "boolean"},
     {"name": "Founded__c", "type": "date"},
     {"name": "Seen_At__c", "type": "datetime"},
-    {"name": "Remark__c", "type": "textarea", "length": 255},
+    {"name": "Remark__c", "type": "textarea", "length": LONG_CHARACTERS if SHAPE == "long" else 255},
 ]
 """What describe says of them."""
 
-SCHEMA = pa.schema([
-    ("External_Key__c", pa.string()),
-    ("Name", pa.string()),
-    ("AnnualRevenue", pa.decimal128(18, 2)),
-    ("NumberOfEmployees", pa.int64()),
-    ("Active__c", pa.bool_()),
-    ("Founded__c", pa.date32()),
-    ("Seen_At__c", pa.timestamp("ms", "UTC")),
-    ("Remark__c", pa.string()),
-])  # fmt: skip
+if SHAPE == "wide":
+    own, more = FIELDS[:2], FIELDS[2:]
+    FIELDS = own + [{**more[n % len(more)], "name": f"Field_{n:03d}__c"} for n in range(WIDE_COLUMNS - 1)]
+
+COLUMNS = tuple(field["name"] for field in FIELDS[1:])
+
+_TYPES = {
+    "currency": pa.decimal128(18, 2),
+    "int": pa.int64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "datetime": pa.timestamp("ms", "UTC"),
+}
+SCHEMA = pa.schema([(field["name"], _TYPES.get(field["type"], pa.string())) for field in FIELDS[1:]])
 
 SOQL = " ".join(("SELECT", ", ".join(("Id", *COLUMNS)), "FROM", SOBJECT))
 
 _NAMES = ("Müller & Söhne", "Umbrella Stand", "Acme, Inc.", "Initech", "Žižka Trans", 'The "Best" Shop', "Globex")
 _REMARKS = ("calls on Mondays", "pays late, is nice", "", "moved to Kraków", "asked for a new offer", "do not call")
+if SHAPE == "long":
+    _REMARKS = tuple((each * LONG_CHARACTERS)[:LONG_CHARACTERS] for each in _REMARKS)
 _PERIOD = 10_000
-_BATCH = 50_000
+_BATCH = {"ordinary": 50_000, "wide": 2000, "long": 200}[SHAPE]
 
 
 def rows(count: int) -> Iterator[dict[str, Any]]:
@@ -73,19 +78,14 @@ def rows(count: int) -> Iterator[dict[str, Any]]:
         for number in range(_PERIOD)
     ]
     for number in range(count):
-        values = period[number % _PERIOD]
+        values = islice(cycle(period[number % _PERIOD]), len(COLUMNS) - 1)
         yield dict(zip(COLUMNS, (f"K-{number:09d}", *values), strict=True))
 
 
 def batches(count: int) -> Iterator[pa.RecordBatch]:
     """Give the rows as Arrow batches."""
-    held: list[dict[str, Any]] = []
-    for row in rows(count):
-        held.append(row)
-        if len(held) == _BATCH:
-            yield pa.RecordBatch.from_pylist(held, SCHEMA)
-            held = []
-    if held:
+    given = rows(count)
+    while held := list(islice(given, _BATCH)):
         yield pa.RecordBatch.from_pylist(held, SCHEMA)
 
 
@@ -108,9 +108,10 @@ def write_parquet(path: Path, count: int) -> None:
 def result_lines(count: int) -> Iterator[bytes]:
     """Give the rows as a query's result page has them: every value quoted, numbers of some size with an exponent."""
     for number, row in enumerate(rows(count)):
-        texts = [text(value) for value in row.values()]
-        if row["AnnualRevenue"] >= 10**7:
-            texts[2] = _with_exponent(row["AnnualRevenue"])
+        texts = [
+            _with_exponent(value) if isinstance(value, Decimal) and value >= 10**7 else text(value)
+            for value in row.values()
+        ]
         yield (",".join('"' + text.replace('"', '""') + '"' for text in (_record_id(number), *texts)) + "\n").encode()
 
 

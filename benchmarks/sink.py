@@ -18,9 +18,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
-from benchmarks.data import COLUMNS, FIELDS, SOBJECT, result_lines
+from benchmarks.data import COLUMNS, FIELDS, SHAPE, SOBJECT, result_lines
 
-_BLOCK_RECORDS = 100_000
+_BLOCK_RECORDS = {"ordinary": 100_000, "wide": 2000, "long": 200}[SHAPE]
 _PAGE_RECORDS = 250_000
 _LF = ord("\n")
 _HEADER = (",".join(f'"{name}"' for name in ("Id", *COLUMNS)) + "\n").encode()

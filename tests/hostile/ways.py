@@ -33,7 +33,8 @@ from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.protocol.org import read_limits, versions
 from airflow_provider_sfbulk.client.replies.safe_text import MESSAGE_CHARACTERS
 from airflow_provider_sfbulk.client.results.folder import LocalFolder
-from airflow_provider_sfbulk.client.results.result_files import JobResult, ResultFile, error_codes
+from airflow_provider_sfbulk.client.results.job_result import JobResult
+from airflow_provider_sfbulk.client.results.result_files import ResultFile
 from airflow_provider_sfbulk.client.results.schema import types_by_describe
 from airflow_provider_sfbulk.client.results.spool import DownloadedRows
 from airflow_provider_sfbulk.client.settings import Settings
@@ -134,7 +135,7 @@ def result_file(kind: ResultKind, answer: Reply) -> None:
     Endless(answer).run(IngestCalls("66.0").results(JOB_ID, kind, sink))
     sink.check_columns(("Name", "Phone"))
     if kind == "failed":
-        error_codes(sink)
+        sink.codes()
     with TemporaryDirectory() as folder:
         file = ResultFile(LocalFolder(folder), "rows.csv", kind)
         try:

@@ -46,14 +46,14 @@ CLOSE_OR_SEND: Final = """\
         self._ledger._head = {**self._ledger._head, "load": self._ledger.attempt}
         return self.fill_first(plan)
 """
-SAVED: Final = """np.zeros(results["successful"].records, dtype=np.int64)"""
+SAVED: Final = """np.zeros(results["successful"].records, dtype=np.int16)"""
 SAVED_TOO: Final = """\
 np.full(
                 results["successful"].records,
                 0
                 if sent.counters_are_final
                 else next((at for at, rule in self._rules.items() if rule.unprocessed and at > number), 0),
-                dtype=np.int64,
+                dtype=np.int16,
             )"""
 MADE: Final = """\
         info = yield from jobs.create(written)
@@ -166,12 +166,12 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "takes a web page for a result file": (
         Change(distrust.CsvSink, "start", NO_PAGE, "    if False:\n"),
-        Change(spool.DownloadedRows, "finish", "if self._counter.length:", "return\n    if self._counter.length:"),
+        Change(spool.DownloadedCsv, "finish", "if self._counter.length:", "return\n    if self._counter.length:"),
         UNRECONCILED,
     ),
     "takes a result file with fewer rows": (
         Change(
-            spool.DownloadedRows,
+            spool.DownloadedCsv,
             "finish",
             "self._expected not in (None, self.records)",
             "self._expected is not None and self.records > self._expected",

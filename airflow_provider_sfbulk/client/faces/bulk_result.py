@@ -23,7 +23,7 @@ from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.part_end import PartEnd, part_ends
 from airflow_provider_sfbulk.client.models import BulkError, JobInfo, JobState, ResultKind
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
-from airflow_provider_sfbulk.client.results.result_files import JobResult
+from airflow_provider_sfbulk.client.results.job_result import JobRows
 from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
 from airflow_provider_sfbulk.client.waiting.wait import wait_until_final
 
@@ -202,7 +202,7 @@ def read_result_file(jobs: IngestCalls, job: JobInfo, kind: ResultKind) -> Strea
     counted: dict[ResultKind, int] = {}
     if job.state is JobState.JOB_COMPLETE:
         counted = {"successful": job.successful, "failed": job.failed}
-    spool = JobResult(job.id, dialect_of(job), kind, expect_records=counted.get(kind))
+    spool = JobRows(job.id, dialect_of(job), kind, expect_records=counted.get(kind))
     yield jobs.at(job.api_version).results(job.id, kind, spool)
     yield Give(spool.rows())
 

@@ -1,4 +1,4 @@
-"""Digests of 128 bits of many texts at once, to find within one process which of them are equal.
+"""Digests of 128 bits of many texts at once, to find within one process which of them are equal, in little memory.
 
 Theory (Lemire and Kaser, "Strongly universal string hashing is fast", 2014): with random keys ``k`` of 64 bits the upper
 half of ``k₀ + Σ kᵢsᵢ`` modulo 2⁶⁴, over the words ``s`` of 32 bits, is the same for two different texts of one length with
@@ -13,6 +13,7 @@ for each of them takes. Long texts have one of that kind: there it is the quicke
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, Final, TypeAlias
 
@@ -20,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from airflow_provider_sfbulk.client.parts.temporary import TemporaryFile
 from airflow_provider_sfbulk.client.values.text_arrow import Array, compute
 
 Digests: TypeAlias = NDArray[np.uint64]
@@ -27,11 +29,29 @@ Digests: TypeAlias = NDArray[np.uint64]
 
 DIGEST_BYTES: Final = 16
 
+Rows: TypeAlias = NDArray[np.int64]
+
+SHARES: Final = 64
+"""Shares of a :class:`DigestFile`: a power of two."""
+
+_SHARE_BITS: Final = np.uint64(64 - SHARES.bit_length() + 1)
+
+_READ_TOGETHER: Final = 65_536
+"""Digests that are looked at together, about: so many stay in the processor's cache."""
+
+_MEMORY_BYTES: Final = 1024 * 1024
+
+_FIELDS: Final = 3
+"""Two halves of a digest, and the row's number."""
+
 _WORD: Final = 8
 """Bytes that are looked at at once: two words of the theory."""
 
 _MOST_WORDS: Final = 64
 """Words of the longest text that is digested by sums."""
+
+_SUM_TOGETHER: Final = 4096
+"""Texts that are digested together: what is computed of them stays in the processor's cache."""
 
 _SECRET: Final = secrets.token_bytes(32)
 _KEYS: Final = np.frombuffer(secrets.token_bytes(4 * (2 * _MOST_WORDS + 2) * _WORD), np.uint64).reshape(-1, 4)
@@ -70,6 +90,16 @@ def _sums(texts: Array, lengths: NDArray[np.int32]) -> Digests:
     """Digest texts none of which is long."""
     data, begins = _words(texts, lengths)
     words = (lengths + (_WORD - 1)) // _WORD
+    found: Digests = np.empty((len(texts), 2), np.uint64)
+    for start in range(0, len(texts), _SUM_TOGETHER):
+        rows = slice(start, start + _SUM_TOGETHER)
+        found[rows] = _sum(data, begins[rows], words[rows], lengths[rows])
+    return found
+
+
+def _sum(
+    data: NDArray[np.uint64], begins: NDArray[np.int64], words: NDArray[np.int32], lengths: NDArray[np.int32]
+) -> Digests:
     all_have = int(words.min(initial=_MOST_WORDS))
     sums = [lengths.astype(np.uint64) * key + constant for key, constant in zip(_KEYS[-2], _KEYS[-1], strict=True)]
     for place in range(int(words.max(initial=0))):
@@ -93,3 +123,97 @@ def _words(texts: Array, lengths: NDArray[np.int32]) -> tuple[NDArray[np.uint64]
     _, offsets, data = filled.buffers()
     places = np.frombuffer(offsets, np.int32, len(texts) + 1).astype(np.int64) // _WORD
     return np.frombuffer(data or b"", np.uint64, places[-1]), places[:-1]
+
+
+class DigestFile:
+    """Digests of rows, in a temporary file when they are many, that are read a share at a time. Equal ones are in one.
+
+    :ivar blank: rows that have no digest
+    """
+
+    def __init__(self) -> None:
+        self.blank = 0
+        self.rows = 0
+        """All rows so far."""
+        self._file = TemporaryFile(_MEMORY_BYTES)
+        self._length = 0
+        self._blocks: list[NDArray[np.int64]] = []
+        """Of each block of entries where its shares begin, and its end."""
+
+    def add(self, digests: Digests, rows: Rows | None = None) -> None:
+        """Take the digests of the next rows; zeros are of rows without one.
+
+        :param rows: their numbers; None: they are counted from 0
+        """
+        if rows is None:
+            rows = np.arange(self.rows, self.rows + len(digests))
+        self.rows += len(digests)
+        there = (digests != 0).any(axis=1)
+        self.blank += len(digests) - int(np.count_nonzero(there))
+        shares = (digests[:, 0] >> _SHARE_BITS).astype(np.uint8)
+        shares[~there] = SHARES
+        order = np.argsort(shares, kind="stable")
+        counts = np.bincount(shares, minlength=SHARES)[:SHARES]
+        begins = self._length + np.concatenate(([0], np.cumsum(counts)))
+        order = order[: int(begins[-1]) - self._length]
+        self._blocks.append(begins)
+        self._length = int(begins[-1])
+        entries = np.empty((len(order), _FIELDS), np.uint64)
+        entries[:, :2], entries[:, 2] = digests[order], rows[order]
+        self._file.write(entries.tobytes())
+
+    def __len__(self) -> int:
+        """How many digests there are."""
+        return self._length
+
+    def read(self, first: int, stop: int) -> tuple[Digests, Rows]:
+        """Give the digests of some shares with the rows' numbers; those of one share in the order of the rows."""
+        size = _FIELDS * np.dtype(np.uint64).itemsize
+        pieces = []
+        for block in self._blocks:
+            begin, end = block[[first, stop]].tolist()
+            self._file.seek(begin * size)
+            pieces.append(self._file.read((end - begin) * size))
+        entries = np.frombuffer(b"".join(pieces), np.uint64).reshape(-1, _FIELDS)
+        return entries[:, :2], entries[:, 2].astype(np.int64)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
+
+    def __del__(self) -> None:
+        # An error came between.
+        self.close()
+
+
+def shares(files: Sequence[DigestFile]) -> Iterator[list[tuple[Digests, Rows]]]:
+    """Read several files together, some shares at a time: equal digests come together."""
+    step = max(1, min(SHARES, SHARES * _READ_TOGETHER // max(1, sum(map(len, files)))))
+    for first in range(0, SHARES, step):
+        yield [each.read(first, min(first + step, SHARES)) for each in files]
+
+
+def runs(digests: Digests) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Sort digests, equal ones in their order; tell for each but the first whether it is equal to the one before it.
+
+    The place of each is put into the lower bits of its first half: to sort numbers is several times quicker than to find
+    the order of numbers. What decides is the whole digest.
+    """
+    low, high = (np.ascontiguousarray(half) for half in (digests[:, 0], digests[:, 1]))
+    bits = np.uint64(max(1, len(low) - 1).bit_length())
+    places = (np.uint64(1) << bits) - np.uint64(1)
+    packed = (low & ~places) | np.arange(len(low), dtype=np.uint64)
+    packed.sort()
+    order = (packed & places).astype(np.intp)
+    same = _same(low, high, order)
+    if ((packed[1:] >> bits == packed[:-1] >> bits) & ~same).any():
+        # Different ones begin alike: rare enough to sort by all bits only then.
+        order = np.lexsort((high, low))
+        same = _same(low, high, order)
+    return order, same
+
+
+def _same(low: NDArray[np.uint64], high: NDArray[np.uint64], order: NDArray[np.intp]) -> NDArray[np.bool_]:
+    same_low, same_high = (half[order[1:]] == half[order[:-1]] for half in (low, high))
+    same: NDArray[np.bool_] = same_low & same_high
+    return same

@@ -21,8 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +35,7 @@ from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import InputChangedError, ProtocolError, Remedy, SourceError, StorageError
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.fingerprints import RowForm, fingerprint, fingerprint_keys
-from airflow_provider_sfbulk.client.load.matching import match, match_by_key
+from airflow_provider_sfbulk.client.load.matching import Indexes, match, match_by_key
 from airflow_provider_sfbulk.client.load.part_end import PartEnd
 from airflow_provider_sfbulk.client.load.pick import records_at
 from airflow_provider_sfbulk.client.load.resend import NumberedPart, RowsToResend
@@ -44,7 +43,8 @@ from airflow_provider_sfbulk.client.load.rounds import ResendRule, Round, is_ref
 from airflow_provider_sfbulk.client.models import RESULT_KINDS, JobInfo, ResultKind, by_code
 from airflow_provider_sfbulk.client.parts.split import Part
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
-from airflow_provider_sfbulk.client.results.result_files import JobResult, ResultFile, error_codes
+from airflow_provider_sfbulk.client.results.job_result import JobResult
+from airflow_provider_sfbulk.client.results.result_files import ResultFile
 from airflow_provider_sfbulk.client.results.typed import read_text
 from airflow_provider_sfbulk.client.values.text_arrow import Array
 
@@ -67,6 +67,15 @@ class Input:
 
 
 Files: TypeAlias = Mapping[ResultKind, ResultFile]
+
+Fetched: TypeAlias = dict[tuple[str, ResultKind], JobResult]
+"""Result files that are proven, by their jobs."""
+
+_KEPT_FILES: Final = 4
+"""Result files that are kept from one pass for the next: so many take no more disk than parts do while they are filled."""
+
+Destinations: TypeAlias = NDArray[np.int16]
+"""For each row of a kind, which later round takes it up; 0 for none."""
 
 
 @dataclass
@@ -114,18 +123,20 @@ def find_outcome(
     rules = {each.number: each.rule for each in rounds if each.rule is not None}
     if rule is not None:
         rules[len(rounds)] = rule
+    fetched: Fetched = {}
     if files is None:
-        counted = yield from _Pass(jobs, rounds, infos, rules, None, None).run()
+        counted = yield from _Pass(jobs, rounds, infos, rules, None, None, fetched).run()
         # Records that could not be told apart were not sent on, whatever the rule says: then these numbers do not add up.
         if not counted.resent and counted.adds_up:
             return counted.outcome
-    passed = yield from _Pass(jobs, rounds, infos, rules, given, files).run()
+    passed = yield from _Pass(jobs, rounds, infos, rules, given, files, fetched).run()
     return passed.outcome
 
 
 class _Pass:
     """One pass.
 
+    :param fetched: result files of an earlier pass, taken up here; without an input some are left here for the next one
     :ivar resent: records of the round that is yet to be sent
     """
 
@@ -137,6 +148,7 @@ class _Pass:
         rules: Mapping[int, ResendRule],
         given: Input | None,
         files: Files | None,
+        fetched: Fetched,
     ) -> None:
         self.outcome = Outcome()
         self.resent = 0
@@ -146,6 +158,7 @@ class _Pass:
         self._rules = rules
         self._given = given
         self._files = files
+        self._fetched = fetched
         self._to_resend: dict[int, RowsToResend] = {number: RowsToResend() for number in rules}
         self._unreadable: Exception | None = None
 
@@ -210,7 +223,7 @@ class _Pass:
             yield None
         elif one.number == 0:
             with closing(self._given.parts()) as parts:
-                yield (NumberedPart(part, _numbers(part)) for part in parts)
+                yield (NumberedPart(part) for part in parts)
         else:
             assert one.rule is not None
             yield self._to_resend[one.number].parts(
@@ -256,15 +269,21 @@ class _Pass:
             expected = sent.expected(kind)
             if expected == 0:
                 return
-            sink = JobResult(sent.job.id, dialect_of(sent.job), kind, expect_records=expected)
-            stack.callback(sink.discard)
-            yield from self._jobs.at(sent.job.api_version).results(sent.job.id, kind, sink)
+            at = (sent.job.id, kind)
+            sink = self._fetched.pop(at, None)
+            if sink is None:
+                sink = JobResult(sent.job.id, dialect_of(sent.job), kind, expect_records=expected)
+                yield from self._jobs.at(sent.job.api_version).results(sent.job.id, kind, sink)
+            if self._given is None and sink.records and len(self._fetched) < _KEPT_FILES:
+                self._fetched[at] = sink
+            else:
+                stack.callback(sink.discard)
             if sink.records:
                 results[kind] = sink
 
         for kind in ("failed", "unprocessed"):
             yield from fetch(kind)
-        codes = error_codes(results["failed"]) if "failed" in results else NO_CODES
+        codes = results["failed"].codes() if "failed" in results else NO_CODES
         next_round = {
             kind: self._destinations(number, sent, kind, result.records, codes) for kind, result in results.items()
         }
@@ -273,7 +292,7 @@ class _Pass:
             yield from fetch("successful")
             self._check_sum(sent, results)
         if "successful" in results:
-            next_round["successful"] = np.zeros(results["successful"].records, dtype=np.int64)
+            next_round["successful"] = np.zeros(results["successful"].records, dtype=np.int16)
         else:
             self.outcome.counts["successful"] += sent.expected("successful") or 0
         indexes = self._match(results, numbered)
@@ -282,7 +301,7 @@ class _Pass:
         self._count(next_round, codes)
         if self._files is not None:
             for kind, result in results.items():
-                self._files[kind].add(result, next_round[kind] == 0, _input_rows(numbered, indexes.get(kind), result))
+                self._files[kind].add(result, next_round[kind] == 0, _InputRows(numbered, indexes.get(kind), result))
 
     def _batch(
         self, number: int, batch: load1.AcceptedBatch, sent: PartEnd, numbered: NumberedPart | None
@@ -296,7 +315,7 @@ class _Pass:
         codes = pa.array(outcome.codes, pa.string()).dictionary_encode()
         indexes = {kind: places for kind in RESULT_KINDS if len(places := outcome.places(kind))}
         next_round = {
-            kind: np.zeros(len(places), dtype=np.int64)
+            kind: np.zeros(len(places), dtype=np.int16)
             if kind == "successful"
             else self._destinations(number, sent, kind, len(places), codes)
             for kind, places in indexes.items()
@@ -305,19 +324,17 @@ class _Pass:
         if self._files is not None or (any_resent and self._given is not None):
             part = yield from read_back(jobs, batch)
             # Of a later round the input's numbers are known from the rounds before, unless these could not be read.
-            known = _numbers(part) if number == 0 else np.zeros(part.records, dtype=np.int64)
+            known = None if number == 0 else np.zeros(part.records, dtype=np.int64)
             read = NumberedPart(part, known if numbered is None else numbered.numbers)
             if any_resent and self._given is not None:
                 self._send_on(sent, read, next_round, indexes)
             if self._files is not None:
                 for kind, places in indexes.items():
                     rows = BatchRows(batch.job_id, kind, part, outcome.results, places)
-                    self._files[kind].add(rows, next_round[kind] == 0, read.numbers[places])
+                    self._files[kind].add(rows, next_round[kind] == 0, read.numbers_at(places))
         self._count(next_round, codes)
 
-    def _destinations(
-        self, number: int, sent: PartEnd, kind: ResultKind, records: int, codes: Array
-    ) -> NDArray[np.int64]:
+    def _destinations(self, number: int, sent: PartEnd, kind: ResultKind, records: int, codes: Array) -> Destinations:
         """Tell for each row of a kind which later round takes it up; 0 for none.
 
         :param codes: of the failed rows
@@ -326,9 +343,9 @@ class _Pass:
         if kind == "unprocessed":
             refused = is_refused_input(sent.job)
             place = next((at for at, rule in later if rule.unprocessed and (rule.refused or not refused)), 0)
-            return np.full(records, place, dtype=np.int64)
+            return np.full(records, place, dtype=np.int16)
         places = [next((at for at, rule in later if rule.takes(code)), 0) for code in codes.dictionary.to_pylist()]
-        found: NDArray[np.int64] = np.array(places, dtype=np.int64)[codes.indices.to_numpy()]
+        found: Destinations = np.array(places, dtype=np.int16)[codes.indices.to_numpy()]
         return found
 
     @staticmethod
@@ -345,29 +362,37 @@ class _Pass:
 
     def _match(
         self, results: Mapping[ResultKind, JobResult], numbered: NumberedPart | None
-    ) -> Mapping[ResultKind, NDArray[np.int64]]:
+    ) -> Mapping[ResultKind, Indexes]:
         """Give for each row of the results the row of the part that it is, from 0; -1 where that is unknown."""
         if numbered is None or self._given is None or not results:
             return {}
-        columns, batches = _rows(numbered.part)
+        columns = _columns(numbered.part)
         for result in results.values():
             result.check_columns(columns)
         form = self._given.form(columns)
-        if form.key:
-            keys = {kind: fingerprint_keys(result.batches(), form) for kind, result in results.items()}
-            found = match_by_key(fingerprint_keys(batches, form), keys)
-            if found is not None:
-                return found
-            _, batches = _rows(numbered.part)
-        rows = fingerprint(batches, form)
-        return match(rows, {kind: fingerprint(result.batches(), form) for kind, result in results.items()}).rows
+        with ExitStack() as held:
+            if form.key:
+                own = fingerprint_keys(_rows(numbered.part, form.key), form)
+                held.callback(own.close)
+                keys = {kind: fingerprint_keys(result.batches(), form) for kind, result in results.items()}
+                for each in keys.values():
+                    held.callback(each.close)
+                found = match_by_key(own, keys)
+                if found is not None:
+                    return found
+            rows = fingerprint(_rows(numbered.part), form)
+            held.callback(rows.close)
+            values = {kind: fingerprint(result.batches(), form) for kind, result in results.items()}
+            for whole in values.values():
+                held.callback(whole.close)
+            return match(rows, values).rows
 
     def _send_on(
         self,
         sent: PartEnd,
         numbered: NumberedPart | None,
-        next_round: dict[ResultKind, NDArray[np.int64]],
-        indexes: Mapping[ResultKind, NDArray[np.int64]],
+        next_round: dict[ResultKind, Destinations],
+        indexes: Mapping[ResultKind, NDArray[np.integer[Any]]],
     ) -> None:
         """Put rows that a later round takes up to its others. Those that cannot be told apart stay where they are."""
         if not any(places.any() for places in next_round.values()):
@@ -389,13 +414,13 @@ class _Pass:
                 sent.job.id,
                 untold,
             )
-        columns, _ = _rows(numbered.part)
+        columns = _columns(numbered.part)
         for place in sorted({int(place) for places in next_round.values() for place in np.unique(places)} - {0}):
             rows = np.sort(np.concatenate([indexes[kind][places == place] for kind, places in next_round.items()]))
             blocks = records_at(numbered.part.body.chunks(), numbered.part.dialect, rows)
-            self._to_resend[place].add(columns, numbered.part.dialect, blocks, numbered.numbers[rows])
+            self._to_resend[place].add(columns, numbered.part.dialect, blocks, numbered.numbers_at(rows))
 
-    def _count(self, next_round: Mapping[ResultKind, NDArray[np.int64]], codes: Array) -> None:
+    def _count(self, next_round: Mapping[ResultKind, Destinations], codes: Array) -> None:
         for kind, places in next_round.items():
             stays = places == 0
             self.outcome.counts[kind] += int(stays.sum())
@@ -407,21 +432,27 @@ class _Pass:
                 self.outcome.errors = Counter(by_code(self.outcome.errors + found))
 
 
-def _rows(part: Part) -> tuple[tuple[str, ...], Iterator[pa.RecordBatch]]:
-    """Read the columns and rows that were uploaded."""
-    batches = read_text(part.body.chunks(), part.dialect)
-    first = next(batches)
-    return tuple(first.schema.names), chain((first,), batches)
+def _columns(part: Part) -> tuple[str, ...]:
+    """Read the columns that were uploaded."""
+    with closing(read_text(part.body.chunks(), part.dialect)) as batches:
+        return tuple(next(batches).schema.names)
 
 
-def _numbers(part: Part) -> NDArray[np.int64]:
-    return np.arange(part.first_row, part.first_row + part.records, dtype=np.int64)
+def _rows(part: Part, only: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+    """Read the rows that were uploaded, or some of their columns."""
+    return read_text(part.body.chunks(), part.dialect, only=only)
 
 
-def _input_rows(
-    numbered: NumberedPart | None, indexes: NDArray[np.int64] | None, result: JobResult
-) -> NDArray[np.int64]:
-    """Give the number in the input, from 1, of each row of a result; 0 where it is unknown."""
-    if numbered is None or indexes is None:
-        return np.zeros(result.records, dtype=np.int64)
-    return np.where(indexes < 0, 0, numbered.numbers[indexes])
+@dataclass(frozen=True)
+class _InputRows:
+    """The numbers in the input of a result's rows."""
+
+    numbered: NumberedPart | None
+    indexes: Indexes | None
+    result: JobResult
+
+    def __getitem__(self, rows: slice, /) -> NDArray[np.int64]:
+        if self.numbered is None or self.indexes is None:
+            return np.zeros(len(range(*rows.indices(self.result.records))), dtype=np.int64)
+        indexes = self.indexes[rows]
+        return np.where(indexes < 0, 0, self.numbered.numbers_at(indexes))

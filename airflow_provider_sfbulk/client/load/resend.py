@@ -10,7 +10,8 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from itertools import pairwise
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -28,13 +29,23 @@ from airflow_provider_sfbulk.client.results.typed import read_text
 _CHUNK_BYTES: Final = 1024 * 1024
 _MEMORY_BYTES: Final = 4 * 1024 * 1024
 
+_LOOKED_UP: Final = 8192
+"""Records whose places are looked up together."""
+
 
 @dataclass(frozen=True)
 class NumberedPart:
-    """A part and the numbers of its rows in the input, from 1."""
+    """A part and the numbers of its rows in the input, from 1.
+
+    :param numbers: None: they are those of the part, one after the other
+    """
 
     part: Part
-    numbers: NDArray[np.int64]
+    numbers: NDArray[np.int64] | None = None
+
+    def numbers_at(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """Give the numbers of some rows, which are counted from 0."""
+        return rows.astype(np.int64) + self.part.first_row if self.numbers is None else self.numbers[rows]
 
 
 class RowsToResend:
@@ -103,8 +114,8 @@ class _Group:
         self.file.seek(self._ends[-1])
         for block in blocks:
             self.file.write(block.data)
-            self._ends.extend((record_ends(block.data) + self._ends[-1]).tolist())
-        self.numbers.extend(numbers.tolist())
+            self._ends.frombytes((record_ends(block.data) + self._ends[-1]).astype(np.int64).tobytes())
+        self.numbers.frombytes(numbers.tobytes())
         if len(self.numbers) != len(self._ends) - 1:
             raise RuntimeError("as many records as numbers are added")
 
@@ -121,18 +132,26 @@ class _Group:
         return np.asarray(pc.sort_indices(values), dtype=np.int64)
 
     def blocks(self, order: NDArray[np.int64], _types: FieldTypes) -> Iterator[Block]:
-        held: list[bytes] = []
-        size = 0
-        for index in order.tolist():
-            start, stop = self._ends[index], self._ends[index + 1]
-            self.file.seek(start)
-            held.append(self.file.read(stop - start))
-            size += stop - start
-            if size >= _CHUNK_BYTES:
-                yield Block(b"".join(held), len(held))
-                held, size = [], 0
-        if held:
-            yield Block(b"".join(held), len(held))
+        for first in range(0, len(order), _LOOKED_UP):
+            indexes = order[first : first + _LOOKED_UP]
+            starts, stops = self._ends_at(indexes), self._ends_at(indexes + 1)
+            full = np.flatnonzero(np.diff(np.cumsum(stops - starts) // _CHUNK_BYTES)) + 1
+            for begin, end in pairwise([0, *full.tolist(), len(indexes)]):
+                # Neighbours are read in one piece.
+                alone = starts[begin + 1 : end] != stops[begin : end - 1]
+                places = zip(
+                    starts[begin:end][np.append(True, alone)].tolist(),
+                    stops[begin:end][np.append(alone, True)].tolist(),
+                    strict=True,
+                )
+                yield Block(b"".join([self._read(start, stop) for start, stop in places]), end - begin)
+
+    def _ends_at(self, indexes: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.frombuffer(self._ends, dtype=np.int64)[indexes]
+
+    def _read(self, start: int, stop: int) -> bytes:
+        self.file.seek(start)
+        return self.file.read(stop - start)
 
     def _with(self, header: bytes) -> Iterator[bytes]:
         yield header

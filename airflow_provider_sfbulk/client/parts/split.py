@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -121,6 +121,22 @@ class Part:
         self.spool.close()
 
 
+class PartFacts(Protocol):
+    """What is known of a part that was cut before."""
+
+    @property
+    def records(self) -> int:
+        """Its records."""
+
+    @property
+    def length(self) -> int:
+        """Its bytes, header included."""
+
+    @property
+    def sha256(self) -> str:
+        """The digest of these, in hexadecimal."""
+
+
 class _Writer:
     """A part that is being filled. Its bytes are hashed and spooled a little behind."""
 
@@ -226,6 +242,59 @@ def split(
             part = writer.finish()
             unfinished.pop_all()
             yield part
+
+
+def split_again(
+    stream: RecordStream, known: Sequence[PartFacts], *, max_bytes: int, max_records: int
+) -> Iterator[Part]:
+    """Cut a stream once more as :func:`split` has cut it before.
+
+    Where the records are sent as the source has them, they are not looked at again: cut by length, they are held against
+    the digests of the parts. From the first part on that is another, all is done as at the first time, which says what
+    is wrong.
+
+    :param known: the parts that were cut from the stream, which others may follow
+    """
+    same = 0
+    if stream.raw is not None:
+        with closing(stream.raw()) as data:
+            rest, row = b"", 1
+            for number, each in enumerate(known):
+                part, rest = _of_length(stream, number, row, each, rest, data)
+                if part.sha256 != each.sha256:
+                    part.close()
+                    break
+                yield part
+                same += 1
+                row += each.records
+                rest = rest or next(data, b"")
+                if not rest:  # the source ends with this part
+                    return
+    for part in split(stream, max_bytes=max_bytes, max_records=max_records):
+        if part.number < same:
+            part.close()
+        else:
+            yield part
+
+
+def _of_length(
+    stream: RecordStream, number: int, row: int, known: PartFacts, rest: bytes, data: Iterator[bytes]
+) -> tuple[Part, bytes]:
+    """Make a part of as many bytes as a known one has, or of all that are left.
+
+    :param rest: bytes before those of ``data``
+    :return: what is left of the last piece, too
+    """
+    with ExitStack() as unfinished:
+        writer = _Writer(number, row, stream, None)
+        unfinished.callback(writer.close)
+        while writer.length < known.length and (rest := rest or next(data, b"")):
+            taken, rest = rest[: known.length - writer.length], rest[known.length - writer.length :]
+            writer.add(taken, 0)
+        writer.records = known.records
+        part = writer.finish()
+        unfinished.pop_all()
+    return part, rest
 
 
 def _cut(block: Block, room_bytes: int, room_records: int) -> tuple[Block, Block]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal, TypeAlias
@@ -172,6 +172,7 @@ class RecordStream:
     :param types: what describe calls each column's type; None: values go by their own types
     :param name: the source's name, for messages
     :param is_csv: whether the columns are the first line of a CSV, which may be no header
+    :param raw: reads all records without a look at them, where they are sent as their source has them; None elsewhere
     :raises SourceError: when the header line is longer than Salesforce takes
     """
 
@@ -184,12 +185,14 @@ class RecordStream:
         name: str,
         types: FieldTypes | None = None,
         is_csv: bool = False,
+        raw: Callable[[], Generator[bytes]] | None = None,
     ) -> None:
         self.columns = tuple(columns)
         self.types = tuple(types or (None,) * len(self.columns))
         self.dialect = dialect
         self.name = name
         self.is_csv = is_csv
+        self.raw = raw
         self.header = header_line(self.columns, dialect)
         self._blocks = blocks
         self._taken = False
@@ -216,7 +219,13 @@ class RecordStream:
             raise RuntimeError(f"the records of {self.name} were taken already: make a new stream to read them again")
         self._taken = True
         return RecordStream(
-            names, self.dialect, self._blocks, name=self.name, types=types or self.types, is_csv=self.is_csv
+            names,
+            self.dialect,
+            self._blocks,
+            name=self.name,
+            types=types or self.types,
+            is_csv=self.is_csv,
+            raw=self.raw,
         )
 
 

@@ -45,8 +45,8 @@ class DownloadedFile:
         self.discard()
 
 
-class DownloadedRows(DownloadedFile):
-    """A sink on disk; :meth:`rows` reads it once it is finished.
+class DownloadedCsv(DownloadedFile):
+    """A sink that proves a CSV; subclasses keep what comes.
 
     :param dialect: the job's
     :param records: records that the file must have; when None, what the reply's ``Sforce-NumberOfRecords`` says, if any
@@ -86,7 +86,6 @@ class DownloadedRows(DownloadedFile):
 
     def write(self, data: bytes) -> None:
         """Take the next bytes."""
-        self._opened().write(data)
         self._counter.feed(data)
 
     def finish(self) -> None:
@@ -102,6 +101,15 @@ class DownloadedRows(DownloadedFile):
             self._dialect = found
         if self._expected not in (None, self.records):
             raise TransportError(f"{self.records} {self._what} came instead of {self._expected}", job_id=self.job_id)
+
+
+class DownloadedRows(DownloadedCsv):
+    """A sink on disk; :meth:`rows` reads it once it is finished."""
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._opened().write(data)
+        super().write(data)
 
     def rows(self) -> Iterator[dict[str, str]]:
         """Read the rows, once: the file goes with them."""

@@ -13,7 +13,7 @@ twice, and memory is that of a block. Looking for a misfit is slow and done once
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import IO, Any, Final, Literal, NamedTuple, cast
 
@@ -38,6 +38,8 @@ _TYPES: Final[Mapping[ColumnKind, pa.DataType]] = {
     ColumnKind.DATETIME: pa.timestamp("ms", "UTC"),
     ColumnKind.TIME: pa.time32("ms"),
 }
+
+ERROR: Final = "sf__Error"
 
 _WIDEST: Final = 38
 """Digits of the widest 128-bit decimal: ``123.0`` needs one more while it is read than afterwards."""
@@ -68,10 +70,19 @@ class BlockReader:
 
     :param types: the columns in the order of the header
     :param empty_is_null: whether ``""`` is null, as in query results, or the empty text, for columns of text
+    :param only: places of the columns that are wanted; None = all
     """
 
-    def __init__(self, types: Sequence[ColumnType], dialect: Dialect, *, empty_is_null: bool = True) -> None:
-        self.schema = arrow_schema(types)
+    def __init__(
+        self,
+        types: Sequence[ColumnType],
+        dialect: Dialect,
+        *,
+        empty_is_null: bool = True,
+        only: Sequence[int] | None = None,
+    ) -> None:
+        self._wanted = list(range(len(types))) if only is None else list(only)
+        self.schema = arrow_schema(types[place] for place in self._wanted)
         self.rows = 0
         """Rows decoded so far."""
         self._types = types
@@ -87,7 +98,7 @@ class BlockReader:
         if b"\0" in block:
             block = block.replace(b"\0", b"")
         try:
-            arrays = self._convert(block, self._types)
+            arrays = self._convert(block, self._types, self._wanted)
         except pa.ArrowInvalid:
             # Not chained: Arrow's message quotes the row.
             raise self._explain(block) from None
@@ -95,14 +106,15 @@ class BlockReader:
         self.rows += batch.num_rows
         return batch
 
-    def _convert(self, block: bytes, types: Sequence[ColumnType]) -> list[pa.Array[Any]]:
-        table = self._parse(block, [_read_type(each) for each in types])
-        return [_finish(table.column(i), each) for i, each in enumerate(types)]
+    def _convert(self, block: bytes, types: Sequence[ColumnType], wanted: Sequence[int]) -> list[pa.Array[Any]]:
+        table = self._parse(block, [_read_type(each) for each in types], wanted)
+        return [_finish(column, types[place]) for place, column in zip(wanted, table.columns, strict=True)]
 
     def _parse(
         self,
         block: bytes,
         types: Sequence[pa.DataType],
+        wanted: Sequence[int],
         *,
         ragged: Callable[[pyarrow.csv.InvalidRow], Literal["error", "skip"]] | None = None,
     ) -> pa.Table:
@@ -119,6 +131,7 @@ class BlockReader:
             ),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict(zip(names, types, strict=True)),
+                include_columns=[names[place] for place in wanted],
                 null_values=[""],
                 true_values=["true"],
                 false_values=["false"],
@@ -135,13 +148,13 @@ class BlockReader:
             found.append(row)
             return "skip"
 
-        table = self._parse(block, [pa.binary()] * len(self._types), ragged=ragged)
+        table = self._parse(block, [pa.binary()] * len(self._types), self._wanted, ragged=ragged)
         if found:
             place = self.rows + (found[0].number or 1)
             return ProtocolError(
                 f"row {place} of the result has {found[0].actual_columns} values, the header {len(self._types)} columns"
             )
-        for column, texts in zip(self._types, table.columns, strict=True):
+        for column, texts in zip([self._types[each] for each in self._wanted], table.columns, strict=True):
             row = _first_misfit(texts, partial(self._reads, column))
             if row is not None:
                 place = self.rows + row + 1
@@ -157,7 +170,7 @@ class BlockReader:
     def _reads(self, column: ColumnType, texts: pa.ChunkedArray[Any]) -> bool:
         block = b"".join(b'"' + (text or b"").replace(b'"', b'""') + b'"\n' for text in texts.to_pylist())
         try:
-            self._convert(block, [column])
+            self._convert(block, [column], [0])
         except pa.ArrowInvalid:
             return False
         return True
@@ -189,11 +202,14 @@ def _first_misfit(texts: pa.ChunkedArray[Any], reads: Any) -> int | None:
     return low
 
 
-def read_text(chunks: Iterable[bytes], dialect: Dialect) -> Iterator[pa.RecordBatch]:
+def read_text(
+    chunks: Iterable[bytes], dialect: Dialect, *, only: Sequence[int] | None = None
+) -> Generator[pa.RecordBatch]:
     """Read a whole result file as batches of text, values as Salesforce sent them.
 
     Gives at least one batch when there is a header, so that the columns are known.
 
+    :param only: places of the columns that are wanted; None = all
     :raises TransportError: when the file is not whole
     :raises ProtocolError: when a row has not as many values as the header, or is not UTF-8
     """
@@ -203,7 +219,8 @@ def read_text(chunks: Iterable[bytes], dialect: Dialect) -> Iterator[pa.RecordBa
     for data in chunks:
         counter.feed(data)
         if reader is None and counter.header is not None:
-            reader = BlockReader([ColumnType(name) for name in counter.header], dialect, empty_is_null=False)
+            types = [ColumnType(name) for name in counter.header]
+            reader = BlockReader(types, dialect, empty_is_null=False, only=only)
             yield empty_batch(reader.schema)
         block = blocks.feed(data)
         if block and reader is not None:
@@ -248,9 +265,18 @@ class ErrorParts(NamedTuple):
     fields: Array
 
 
-def error_parts(batch: pa.RecordBatch, column: str) -> ErrorParts:
+def error_codes(batch: pa.RecordBatch) -> Array:
+    """Read the code of each row's ``sf__Error``."""
+    texts: Array = batch.column(batch.schema.names.index(ERROR))
+    codes, _ = _parted(texts)
+    if not _is_plain(codes):
+        return pa.array([BulkError.parse(text).status_code for text in texts.to_pylist()], pa.string())
+    return compute.utf8_trim(codes, characters=" ")
+
+
+def error_parts(batch: pa.RecordBatch) -> ErrorParts:
     """Read the parts of each row's ``sf__Error``: what ``BulkError.parse`` reads, a column at a time."""
-    texts: Array = batch.column(batch.schema.names.index(column))
+    texts: Array = batch.column(batch.schema.names.index(ERROR))
     codes, rest = _parted(texts)
     rest = compute.fill_null(rest, "")
     ended = compute.ends_with(rest, pattern="--")
@@ -266,6 +292,15 @@ def error_parts(batch: pa.RecordBatch, column: str) -> ErrorParts:
         return ErrorParts(codes, messages, pa.array([" ".join(each.fields) for each in errors], pa.string()))
     words = compute.split_pattern_regex(compute.utf8_trim(fields, characters=" "), " +")
     return ErrorParts(compute.utf8_trim(codes, characters=" "), messages, compute.binary_join(words, " "))
+
+
+def with_error_parts(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Put the parts of ``sf__Error`` behind it, in three more columns."""
+    errors = error_parts(batch)
+    at = batch.schema.names.index(ERROR) + 1
+    batch = insert_column(batch, at, "sf__ErrorCode", errors.codes)
+    batch = insert_column(batch, at + 1, "sf__ErrorMessage", errors.messages)
+    return insert_column(batch, at + 2, "sf__ErrorFields", errors.fields)
 
 
 def _parted(texts: Array, *, reverse: bool = False) -> tuple[Array, Array]:

@@ -40,11 +40,11 @@ class Edit:
         self._file_ending = file_ending
         self._job_ending = job_ending
         self._only_value_missing = only_value_missing
-        self._nothing = not self._dropped and not any(plan.clears) and file_ending is job_ending
+        self.changes_nothing = not self._dropped and not any(plan.clears) and file_ending is job_ending
 
     def apply(self, found: Scan) -> bytes:
         """Give the bytes of the records, changed. Every record has the file's number of columns."""
-        if self._nothing:
+        if self.changes_nothing:
             return found.raw
         # Starts and stops of the values: a row a record, a column a column.
         after = found.separators.reshape(-1, self._columns)

@@ -81,6 +81,9 @@ def from_csv(
         lambda types: records.blocks(pieces(open_binary, compression=compression, name=name), types, rules.zone),
         name=name,
         is_csv=True,
+        raw=(lambda: records.raw(pieces(open_binary, compression=compression, name=name)))
+        if records.pass_through and rules.zone is None
+        else None,
     )
 
 
@@ -128,6 +131,18 @@ class _Records:
         self._edit = Edit(
             len(self.header.names), self.plan, self._file_ending, self.dialect.line_ending, self._only_value_missing
         )
+
+    @property
+    def pass_through(self) -> bool:
+        """Whether the records are sent as the file has them, but for its end and for datetimes."""
+        return self._edit.changes_nothing and not self._is_safe
+
+    def raw(self, data: Generator[bytes, None, None]) -> Generator[bytes]:
+        """Give the records that follow the header as they are."""
+        with closing(data):
+            if rest := self._skip_header(data):
+                yield rest
+            yield from data
 
     def blocks(self, data: Generator[bytes, None, None], types: FieldTypes, zone: ZoneInfo | None) -> Iterator[Block]:
         """Give the records that follow the header.

@@ -11,7 +11,7 @@ from airflow_provider_sfbulk.client.bulk1.commas import with_commas
 from airflow_provider_sfbulk.client.errors import EmptyInputError, LedgerError, SourceError
 from airflow_provider_sfbulk.client.load.rounds import PartLimits
 from airflow_provider_sfbulk.client.parts.fit import fit_to_object
-from airflow_provider_sfbulk.client.parts.split import Part, split
+from airflow_provider_sfbulk.client.parts.split import Part, PartFacts, split_again
 from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules, from_file, from_source, source_format_of
 from airflow_provider_sfbulk.files.apart import Target, check_apart, check_files_apart
 from airflow_provider_sfbulk.files.callable_identity import callable_identity
@@ -99,18 +99,19 @@ class LoadInput:
         """Whether the records themselves were given, which :meth:`identity` does not look at."""
         return isinstance(self._source, HiddenValue)
 
-    def parts(self, describe: Mapping[str, Any], cut: PartLimits) -> Generator[Part]:
+    def parts(self, describe: Mapping[str, Any], cut: PartLimits, known: Sequence[PartFacts] = ()) -> Generator[Part]:
         """Cut the input into parts, numbered through all files. Nothing is read before the first is asked for.
 
         Closing the generator closes what it reads from.
 
         :param describe: of the object, to check the columns by
+        :param known: what is known of all parts, when they are cut once more
         :raises SourceError: what is wrong with the input, and where
         """
         number, row = 0, 1
         with closing(self.streams(describe)) as streams:
             for stream in streams:
-                for part in split(stream, max_bytes=cut.part_bytes, max_records=cut.part_records):
+                for part in split_again(stream, known[number:], max_bytes=cut.part_bytes, max_records=cut.part_records):
                     yield part.renumbered(number, row)
                     number += 1
                     row += part.records

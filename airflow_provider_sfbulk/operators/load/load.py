@@ -492,13 +492,13 @@ class Load:
                 "ran on another worker, let staging_path lead to a place that all workers see",
                 first.attempt,
             )
-        return self._input_again(first.cut) if kept is None else kept
+        return self._input_again(first) if kept is None else kept
 
-    def _input_again(self, cut: PartLimits) -> Generator[Part]:
+    def _input_again(self, first: Round) -> Generator[Part]:
         decision = self._ledger.decision
         assert decision is not None, "a round was decided"
         self._input.pin(decision.get("files"))
-        with closing(self._input.parts(self._describe, cut)) as parts:
+        with closing(self._input.parts(self._describe, first.cut, first.parts)) as parts:
             yield from parts
 
     def _form(self, columns: Sequence[str]) -> RowForm:

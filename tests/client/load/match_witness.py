@@ -12,6 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.load.digests import DigestFile
 from airflow_provider_sfbulk.client.load.fingerprints import Fingerprints, RowForm, fingerprint
 from airflow_provider_sfbulk.client.results.typed import read_text
 from tests.client.results.out_witness import COMMA, encode, java_double, texts
@@ -136,10 +137,19 @@ def take(
 def made(values: Sequence[int], keys: Sequence[int] | None) -> Fingerprints:
     """Fingerprints of rows known by numbers; key 0 is none."""
 
-    def digests(numbers: Sequence[int]) -> Any:
-        return np.array([[number, number * 7] for number in numbers], np.uint64).reshape(-1, 2)
+    def digests(numbers: Sequence[int]) -> DigestFile:
+        # Shares of their own, but for some.
+        return digest_file([[number * 2**59 % 2**64 + number, number * 7] for number in numbers])
 
     return Fingerprints(digests([value + 1 for value in values]), None if keys is None else digests(keys))
+
+
+def digest_file(digests: Sequence[Sequence[int]]) -> DigestFile:
+    """Digests as they lie in a file, in two pieces."""
+    file, half = DigestFile(), len(digests) // 2
+    for piece in (digests[:half], digests[half:]):
+        file.add(np.array(piece, np.uint64).reshape(-1, 2))
+    return file
 
 
 Rows = Sequence[tuple[int, int]]

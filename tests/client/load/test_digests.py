@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_sfbulk.client.load.digests import Digests, digests
+from airflow_provider_sfbulk.client.load.digests import SHARES, DigestFile, Digests, digests, runs, shares
 
 LONG = 512
 """Bytes beyond which a text is digested in another way."""
@@ -48,3 +51,43 @@ def test_each_byte_counts() -> None:
     for size in (LONG, LONG + 1):
         others = [plain[:place] + "b" + plain[place + 1 : size] for place in range(size)]
         assert len(set(_digested([plain[:size], *others]))) == size + 1
+
+
+_few = st.lists(
+    st.sampled_from([(0, 0), (0, 1), (1, 0), (1, 2), (2**63, 1), (2**63 + 1, 1), (2**64 - 1, 2)]), max_size=20
+)
+
+
+@given(st.lists(_few, min_size=1, max_size=3), st.integers(0, 20))
+def test_equal_digests_of_several_files_come_together_with_their_rows(
+    files: list[list[tuple[int, int]]], cut: int
+) -> None:
+    written = []
+    for digested in files:
+        written.append(DigestFile())
+        for piece in (digested[:cut], digested[cut:]):
+            written[-1].add(np.array(piece, np.uint64).reshape(-1, 2))
+    assert [(each.rows, each.blank) for each in written] == [(len(each), each.count((0, 0))) for each in files]
+    found = [
+        [(*digest, row) for digest, row in zip(part.tolist(), rows.tolist(), strict=True)]
+        for part, rows in (each.read(0, SHARES) for each in written)
+    ]
+    for read, digested in zip(found, files, strict=True):
+        assert sorted(read, key=lambda each: each[2]) == [
+            (*each, row) for row, each in enumerate(digested) if any(each)
+        ]
+    homes = {}
+    for number, share in enumerate(shares(written)):
+        for part, _ in share:
+            assert all(homes.setdefault(tuple(each), number) == number for each in part.tolist())
+
+
+@given(_few)
+def test_runs_are_of_equal_digests_in_their_order(digested: list[tuple[int, int]]) -> None:
+    order, same = runs(np.array(digested, np.uint64).reshape(-1, 2))
+    in_order = [digested[place] for place in order.tolist()]
+    assert same.tolist() == [one == other for one, other in pairwise(in_order)]
+    assert [
+        next_ for place, next_, alike in zip(order[:-1], order[1:], same, strict=True) if alike and next_ < place
+    ] == []
+    assert len({*in_order}) == len(in_order) - same.sum()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,13 @@ from hypothesis import strategies as st
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.effects import Body
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
 from airflow_provider_sfbulk.client.parts import split as parts_module
-from airflow_provider_sfbulk.client.parts.split import MEMORY_BYTES, Part, split
-from airflow_provider_sfbulk.client.parts.stream import Block, RecordStream
+from airflow_provider_sfbulk.client.parts.split import MEMORY_BYTES, Part, split, split_again
+from airflow_provider_sfbulk.client.parts.stream import Block, RecordStream, Rules
+from airflow_provider_sfbulk.client.sources.csv_source import from_csv
 from tests.client.sources.witness import parse, write
 
 VALUE = st.text(st.sampled_from('ab,;|"\n\r \u2028é😀'), max_size=8)
@@ -184,3 +188,61 @@ def test_memory_does_not_grow_with_the_part(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 3 * MEMORY_BYTES
+
+
+_cells = st.sampled_from(["a", "", '"b ""c"" d"', '"e,f"', '"g\nh"', "é"])
+_files = st.tuples(st.lists(st.tuples(_cells, _cells), max_size=12), st.sampled_from(["", "\n", "\n\n"]))
+"""Rows, and how the file ends."""
+
+NO_BODY = Body.of(b"", "text/csv")
+
+MAPPINGS: list[dict[str, str | None] | None] = [None, {"A": "B", "B": "A"}, {"B": None}]
+
+
+def csv_of(file: tuple[list[tuple[str, str]], str], mapping: dict[str, str | None] | None) -> RecordStream:
+    rows, end = file
+    data = "\n".join(
+        ["A,B", *(f"k{number}{a},{b}" if a.isalpha() else f"k{number},{b}" for number, (a, b) in enumerate(rows))]
+    )
+    rules = Rules(operation="insert", column_mapping=mapping)
+    return from_csv(lambda: io.BytesIO((data + end).encode()), rules, name="rows", block_bytes=7)
+
+
+def all_of(parts: Iterator[Part]) -> list[tuple[Part, bytes]]:
+    found = []
+    for part in parts:
+        found.append((replace(part, body=NO_BODY), part.data))
+        part.close()
+    return found
+
+
+@given(_files, st.sampled_from(MAPPINGS), st.integers(40, 90), st.integers(1, 5), st.data())
+def test_parts_that_are_cut_again_are_those_of_before(
+    file: tuple[list[tuple[str, str]], str],
+    mapping: dict[str, str | None] | None,
+    max_bytes: int,
+    max_records: int,
+    data: st.DataObject,
+) -> None:
+    limit = {"max_bytes": max_bytes, "max_records": max_records}
+    first = all_of(split(csv_of(file, mapping), **limit))
+    known = [part for part, _ in first]
+    assert all_of(split_again(csv_of(file, mapping), known, **limit)) == first
+    # What is known may be of another file, of fewer parts, or of more.
+    for change in (known[1:], known[:-1], [*known, *known]):
+        assert all_of(split_again(csv_of(file, mapping), change, **limit)) == first
+    rows, end = file
+    other = data.draw(st.sampled_from([(rows[1:], end), (rows[:-1], end), (rows, ""), ([*rows, ("a", "")], end)]))
+    now = all_of(split(csv_of(other, mapping), **limit))
+    found = all_of(split_again(csv_of(other, mapping), known, **limit))
+    assert all(part in (first[number : number + 1] + now[number : number + 1]) for number, part in enumerate(found))
+    assert len(found) == len(now)
+
+
+def test_a_file_that_is_sent_as_it_is_is_not_looked_at_when_it_is_cut_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = ([("a", "b")] * 5, "\n")
+    limit = {"max_bytes": 20, "max_records": 100}
+    first = all_of(split(csv_of(file, None), **limit))
+    monkeypatch.setattr(parts_module, "split", None)
+    assert all_of(split_again(csv_of(file, None), [part for part, _ in first], **limit)) == first
+    assert len(first) > 1

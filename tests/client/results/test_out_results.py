@@ -18,8 +18,9 @@ from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.models import BulkError, ColumnDelimiter, LineEnding
 from airflow_provider_sfbulk.client.results.folder import LocalFolder
-from airflow_provider_sfbulk.client.results.result_files import JobResult, ResultFile, error_codes
-from airflow_provider_sfbulk.client.results.typed import error_parts
+from airflow_provider_sfbulk.client.results.job_result import JobResult
+from airflow_provider_sfbulk.client.results.result_files import ResultFile
+from airflow_provider_sfbulk.client.results.typed import error_codes, error_parts
 from tests.client.results.out_witness import (
     COMMA,
     by_csv,
@@ -223,9 +224,9 @@ def test_codes_are_read_in_the_files_order():
     assert is_refused(result, CSV, FAILED[: FAILED.rindex(b"\n", 0, -1) + 1])
     assert is_refused(result, Reply(204), b"")
     pour(result, CSV, [FAILED])
-    assert error_codes(result).to_pylist() == ["REQUIRED_FIELD_MISSING", "UNABLE_TO_LOCK_ROW", "REQUIRED_FIELD_MISSING"]
+    assert result.codes().to_pylist() == ["REQUIRED_FIELD_MISSING", "UNABLE_TO_LOCK_ROW", "REQUIRED_FIELD_MISSING"]
     with fetched("failed", Reply(204)) as nothing:
-        assert error_codes(nothing).to_pylist() == []
+        assert nothing.codes().to_pylist() == []
 
 
 @given(
@@ -236,7 +237,9 @@ def test_codes_are_read_in_the_files_order():
     )
 )
 def test_errors_are_read_a_column_at_a_time_as_they_are_one_by_one(texts):
-    found = error_parts(pa.record_batch({"sf__Error": pa.array(texts, pa.string())}), "sf__Error")
+    batch = pa.record_batch({"sf__Error": pa.array(texts, pa.string())})
+    found = error_parts(batch)
+    assert error_codes(batch).equals(found.codes)
     expected = [BulkError.parse(text) for text in texts]
     assert found.codes.to_pylist() == [each.status_code for each in expected]
     assert found.messages.to_pylist() == [each.message for each in expected]
@@ -250,3 +253,22 @@ def test_ids_of_several_key_prefixes_are_taken_and_said_once(tmp_path, caplog):
         list(result.batches())
     (said,) = caplog.messages
     assert "003, 005" in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "why"),
+    [
+        ("failed", FAILED.replace(b',"x","y"', b',"x"'), "row 3 of the result has 3 values, the header 4 columns"),
+        ("successful", SUCCESSFUL.replace(b"0038d00000KpQrTAAV", b"0038d00000KpQrTAA"), "no id in some sf__Id"),
+        ("successful", SUCCESSFUL.replace(b"0038d00000KpQrTAAV", "0038d00000KpQrTAé".encode()), "no id in some sf__Id"),
+        ("successful", SUCCESSFUL.replace(b'"false"', b'"no"'), "neither true nor false"),
+        ("unprocessed", b'Name,Key__c\nA "b,1\nB" c,2\n', "1 records that read as 2 rows"),
+    ],
+)
+def test_rows_that_are_wrong_are_no_cut_download_and_come_out_when_they_are_read(kind, body, why):
+    with fetched(kind, chunks=cut(body, [10, 60])) as result:
+        with pytest.raises(ProtocolError, match=why):
+            list(result.batches())
+        right = {"failed": FAILED, "successful": SUCCESSFUL}.get(kind, b"Name\nA\n")
+        pour(result, CSV, [right])
+        assert sum(batch.num_rows for batch in result.batches()) == result.records

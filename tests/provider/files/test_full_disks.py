@@ -271,7 +271,7 @@ def test_wherever_temporary_files_lie_they_are_nobody_elses(
     try:
         keys.add(key_digests([pa.array([str(number) for number in range(1000)])]), np.arange(1000))
         spool.write(b"x" * 11)
-        found = [os.fstat(each._file.fileno()) for each in (*keys._files.values(), spool, part)]
+        found = [os.fstat(each._file.fileno()) for each in (keys._file._file, spool, part)]
         assert {(stat.S_IMODE(each.st_mode), each.st_nlink) for each in found} == {(0o600, 0)}
         assert list(folder.iterdir()) == []
     finally:
