@@ -24,8 +24,8 @@ from airflow_provider_sfbulk.client.sources.row_columns import RowColumns
 AHEAD_ROWS: Final = 10_000
 """Rows of an iterator that are read before the header is decided: all columns must be in one of them."""
 
-FIRST_ROWS: Final = 256
-"""Rows of the first batch; the later ones follow from its size."""
+FIRST_ROWS: Final = 16
+"""Rows of the first batch, two megabytes when their texts are as long as can be; the later ones follow from its size."""
 
 Row: TypeAlias = Sequence[Any]
 Take: TypeAlias = Callable[[int], Sequence[Row]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import LineEnding
+from airflow_provider_sfbulk.client.parts.encode import LineBreaks
 from airflow_provider_sfbulk.client.sources.open import Rules, from_dicts, from_tuples
 
 COLUMNS = ("Name", "A__c", "B__c")
@@ -85,7 +87,7 @@ def test_long_rows_are_not_read_ahead_by_the_thousand() -> None:
         return [("x" * 100_000, None, None)] * size
 
     from_tuples(take, lambda: COLUMNS, Rules(operation="insert"), name="rows")
-    assert sum(taken) == 256
+    assert sum(taken) == 32
 
 
 def test_long_rows_make_small_batches() -> None:
@@ -93,7 +95,19 @@ def test_long_rows_make_small_batches() -> None:
         taker([("x" * 100_000, 1, 2)] * 2_000), lambda: COLUMNS, Rules(operation="insert"), name="rows"
     )
     sizes = [len(block.data) for block in stream.blocks()]
-    assert max(sizes[1:]) <= 2 * 1024 * 1024
+    assert max(sizes) <= 2 * 1024 * 1024
+
+
+def test_long_texts_are_not_joined_all_at_once_to_find_their_line_breaks() -> None:
+    texts, breaks = ["x" * 100_000] * 1_000, LineBreaks()
+    tracemalloc.start()
+    try:
+        breaks.see_texts([*texts, "a\nb"])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (breaks.lf, breaks.crlf) == (True, False)
+    assert peak < 16_000_000
 
 
 def test_the_row_and_the_column_at_fault_are_named_and_the_value_is_not() -> None:
