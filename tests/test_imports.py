@@ -3,7 +3,7 @@
 ::
 
     limits <- errors <- models <- auth, csv, values <- parts <- sources, results <- protocol
-        <- waiting, extract, load, bulk1 <- check <- http <- the public client
+        <- waiting, extract, load, bulk1 <- check, compare <- http <- the public client
         <- hooks <- task, files, triggers, links <- arguments <- operators, sensors
 
 ``client`` and ``local_org`` share ``limits`` and nothing else, so that a mistake of one is seen by the other.
@@ -96,6 +96,7 @@ _CLIENT: Final[dict[str, str]] = {
     "extract": f"limits {_BASE} arguments csv results protocol waiting",
     "load": f"limits {_BASE} values csv parts results protocol waiting bulk1",
     "check": "limits errors models values csv parts results load",
+    "compare": f"limits {_BASE} soql values csv parts results protocol extract load",
     "bulk1": f"limits {_BASE} values csv parts results protocol waiting extract load",
     "bulk1.api": "limits effects errors models arguments ingest parts sources protocol waiting faces bulk1",
     "bulk1.results": f"{_BASE} csv results protocol waiting faces bulk1",

@@ -45,6 +45,7 @@ from airflow_provider_sfbulk.client.models import (
     Operation,
     SourceFormat,
 )
+from airflow_provider_sfbulk.client.parts.stream import COMPARABLE
 from airflow_provider_sfbulk.files.paths import is_path, path_text
 
 SourceFormatName: TypeAlias = Literal["csv", "csv.gz", "csv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"]
@@ -262,6 +263,15 @@ _CLASHES: Final[Sequence[Clash]] = (
         "blank_external_ids is for operation='upsert' only",
     ),
     (
+        lambda it: it.skip_unchanged and it.operation not in COMPARABLE,
+        "skip_unchanged is for operation='update' and 'upsert': other rows are not compared with the org",
+    ),
+    (
+        lambda it: it.skip_unchanged and it.validate_only,
+        "validate_only=True sends nothing, so skip_unchanged has nothing to spare: which rows differ is read when they "
+        "are loaded",
+    ),
+    (
         lambda it: it.staging_path is None and it.staging_conn_id is not None,
         "staging_conn_id belongs to staging_path, which is None",
     ),
@@ -318,6 +328,7 @@ ARGUMENTS: Final = Arguments(
         "sort_by": optional(column),
         "serial_fallback": flag,
         "on_empty": one_of(ON_EMPTY),
+        "skip_unchanged": flag,
         "validate_only": flag,
         **SHARED_CHECKS,
     },

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, Iterator
+from contextlib import ExitStack, closing
 from typing import Any, Final, Unpack
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.arguments import count
 from airflow_provider_sfbulk.client.check.check import InputCheck
 from airflow_provider_sfbulk.client.check.report import CheckReport
+from airflow_provider_sfbulk.client.compare.chosen import ChosenRows
+from airflow_provider_sfbulk.client.compare.input_rows import InputRows
+from airflow_provider_sfbulk.client.compare.org_rows import compare
 from airflow_provider_sfbulk.client.csv.dialect import Dialect, dialect_of
 from airflow_provider_sfbulk.client.effects import Body, Flow
 from airflow_provider_sfbulk.client.errors import SourceError
@@ -28,12 +32,13 @@ from airflow_provider_sfbulk.client.faces.given import (
 from airflow_provider_sfbulk.client.faces.job_calls import JobMethods, OnProgress, Timeout, Waiting
 from airflow_provider_sfbulk.client.faces.options import JobOptions, RuleOptions
 from airflow_provider_sfbulk.client.load import fill as ingest
+from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.rounds import PartLimits
 from airflow_provider_sfbulk.client.models import JobInfo, LineEnding, Operation, ResultKind
 from airflow_provider_sfbulk.client.parts.fit import fit_to_object
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, split
 from airflow_provider_sfbulk.client.protocol.describe import describe
-from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec, member
 from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules
 from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
@@ -192,6 +197,7 @@ class IngestMethods(JobMethods):
         part_bytes: int = limits.PART_BYTES,
         part_records: int = limits.RECORDS_PER_DAY,
         max_concurrent_jobs: int = AT_ONCE,
+        skip_unchanged: bool = False,
         **rules: Unpack[RuleOptions],
     ) -> Flow[Any]:
         """Load records, in as many jobs as they need.
@@ -205,6 +211,8 @@ class IngestMethods(JobMethods):
         :param part_bytes: of one job's CSV, at most
         :param part_records: of one job, at most
         :param max_concurrent_jobs: jobs being filled at the same time
+        :param skip_unchanged: of an update or an upsert, send only the records that differ from the org's, which are read
+            with a bulk query first; there may be none. The timeout is for each of the two waits then
         :param rules: further fields of ``Rules``: ``column_mapping``, ``nulls``, ``timezone``, ``columns``,
             ``blank_external_ids``
         :raises SourceError: when the records cannot be loaded as they are; nothing was processed
@@ -214,11 +222,22 @@ class IngestMethods(JobMethods):
         count(most=100)("max_concurrent_jobs", max_concurrent_jobs)
         made = Rules(operation=member(Operation, operation, "operation"), external_id_field=external_id_field, **rules)
         spec = IngestSpec(sobject, made.operation, external_id_field, assignment_rule_id)
-        parts = yield from self._parts(
-            sobject, records, made, part_bytes=part_bytes, part_records=part_records, source_format=source_format
-        )
-        filled = yield from ingest.load(self._ingest, spec, parts, limit=max_concurrent_jobs)
-        result = self._result(self._client, filled, waiting)
+        found = stream_of(self._given(records), made, source_format=source_format)
+        described = yield from describe(sobject, api_version=self._client.api_version)
+        stream = fit_to_object(found, described, made)
+        with ExitStack() as stack:
+            chosen: ChosenRows | None = None
+            if skip_unchanged:
+                rows = stack.enter_context(closing(InputRows.of(made, described)))
+                rows.read((stream,))
+                yield from compare(QueryCalls(self._client.api_version), described["name"], rows, waiting.on_one)
+                chosen = rows.chosen()
+                (stream,) = chosen.only(rows.streams())
+            filled: list[UploadedPart] = []
+            if chosen is None or chosen.sent or not chosen.unchanged:
+                parts = split(stream, max_bytes=part_bytes, max_records=part_records)
+                filled = yield from ingest.load(self._ingest, spec, parts, limit=max_concurrent_jobs)
+        result = self._result(self._client, filled, waiting, unchanged=0 if chosen is None else chosen.unchanged)
         if wait:
             yield from result.waited()
         return result

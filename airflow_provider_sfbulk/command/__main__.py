@@ -143,6 +143,9 @@ def load(
     ] = None,
     clear_nulls: Annotated[bool, typer.Option(help="Nulls clear the field instead of leaving it.")] = False,
     timezone: Annotated[str | None, typer.Option(help="Of datetimes that name none, as Europe/Berlin.")] = None,
+    skip_unchanged: Annotated[
+        bool, typer.Option("--skip-unchanged", help="Of an update or an upsert, send only the rows that differ.")
+    ] = False,
     check: Annotated[
         bool,
         typer.Option("--check", help="Check the file against the object and send nothing. Ends with 1 for problems."),
@@ -166,11 +169,23 @@ def load(
         if check:
             if failed is not None:
                 raise SourceError("--failed is for the rows that Salesforce has refused, and --check sends none")
+            if skip_unchanged:
+                raise SourceError("--skip-unchanged is for a load, and --check sends nothing")
             found = client.ingest.check(sobject, operation, file, external_id_field=external_id, **rules)
             _show_check(session.screen, found)
-        result = client.ingest.perform(sobject, operation, file, external_id_field=external_id, wait=False, **rules)
+        result = client.ingest.perform(
+            sobject,
+            operation,
+            file,
+            external_id_field=external_id,
+            wait=False,
+            timeout=timeout,
+            skip_unchanged=skip_unchanged,
+            **rules,
+        )
+        unchanged = {"unchanged": result.unchanged_count} if skip_unchanged else {}
         if not wait:
-            session.screen.facts({"job_ids": result.job_ids})
+            session.screen.facts({"job_ids": result.job_ids, **unchanged})
             return
         result.wait(timeout=timeout, on_progress=show)
         if failed_file is not None and result.failed_count:
@@ -184,6 +199,7 @@ def load(
             "successful": result.successful_count,
             "failed": result.failed_count,
             "unprocessed": result.unprocessed_count,
+            **unchanged,
             "errors": reasons,
             "failed_file": str(failed) if failed is not None and result.failed_count else None,
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +47,18 @@ class ReportFiles:
         }
         self._names = {kind: f"{kind}.{results_format}" for kind in RESULT_KINDS}
 
-    def commit(self, outcome: Outcome, *, sobject: str, operation: str, verify: Callable[[], None]) -> Report:
+    def commit(
+        self,
+        outcome: Outcome,
+        *,
+        sobject: str,
+        operation: str,
+        verify: Callable[[], None],
+        facts: Mapping[str, Any],
+    ) -> Report:
         """Make the files visible, the manifest last.
 
+        :param facts: what the manifest says beyond the outcome
         :param verify: raises when another try has taken over: asked before every step, since a try may freeze at any
         :raises SourceError: when another task's files are there, or files that are not this package's
         """
@@ -70,6 +79,7 @@ class ReportFiles:
             "sobject": sobject,
             "operation": operation,
             "counts": {kind: outcome.counts[kind] for kind in RESULT_KINDS},
+            **facts,
             "errors": dict(outcome.errors),
             "files": report.files,
             "jobs": _jobs(outcome.jobs),

@@ -209,10 +209,11 @@ class BulkJobOperator(TypedTemplates):
         """What is known of the jobs before there are any: ``operation`` and ``sobject``."""
         return {}
 
-    def _wait(self, run: TaskRun, job_ids: Sequence[str]) -> list[JobInfo]:
+    def _wait(self, run: TaskRun, job_ids: Sequence[str], *, then: str = "execute_complete") -> list[JobInfo]:
         """Wait until all jobs are final: here for the first seconds, then in the triggerer or here.
 
-        :raises TaskDeferred: to go on in :meth:`execute_complete`
+        :param then: the method in which the task goes on after a deferral
+        :raises TaskDeferred: to go on there
         :raises JobTimeoutError: when the wait ends first; the jobs go on
         """
         run.reporter.enter(Phase.WAITING)
@@ -222,7 +223,7 @@ class BulkJobOperator(TypedTemplates):
             return infos
         timeout = run.time_left
         if self.deferrable:
-            self._defer(run, job_ids)
+            self._defer(run, job_ids, then=then)
         return run.run(
             wait_until_final(
                 run.jobs,
@@ -260,7 +261,7 @@ class BulkJobOperator(TypedTemplates):
             )
         self._defer(run, job_ids)
 
-    def _defer(self, run: TaskRun, job_ids: Sequence[str]) -> NoReturn:
+    def _defer(self, run: TaskRun, job_ids: Sequence[str], *, then: str = "execute_complete") -> NoReturn:
         from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 
         run.reporter.enter(Phase.WAITING)
@@ -276,7 +277,7 @@ class BulkJobOperator(TypedTemplates):
             api_calls=run.api_calls,
             deferred_at=time.time(),
         )
-        raise TaskDeferred(trigger=trigger, method_name="execute_complete", kwargs={"deadline": run.deadline()})
+        raise TaskDeferred(trigger=trigger, method_name=then, kwargs={"deadline": run.deadline()})
 
     @fails_for_good
     def execute_after_reserve(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from airflow.sdk import XComArg, conf
@@ -17,8 +17,16 @@ from airflow_provider_sfbulk.arguments.table import Arguments
 from airflow_provider_sfbulk.arguments.templates import is_reference
 from airflow_provider_sfbulk.client.arguments import Seconds
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
-from airflow_provider_sfbulk.client.errors import EmptyInputError
-from airflow_provider_sfbulk.client.models import ColumnDelimiter, FileFormat, JobInfo, JobType, LineEnding, Operation
+from airflow_provider_sfbulk.client.errors import EmptyInputError, JobTimeoutError, TransientError
+from airflow_provider_sfbulk.client.models import (
+    ColumnDelimiter,
+    FileFormat,
+    JobInfo,
+    JobState,
+    JobType,
+    LineEnding,
+    Operation,
+)
 from airflow_provider_sfbulk.client.parts.stream import BlankIds, Nulls, Rules
 from airflow_provider_sfbulk.client.waiting.schedule import POLL_INTERVAL_SECONDS
 from airflow_provider_sfbulk.files.paths import AnyPath
@@ -29,12 +37,15 @@ from airflow_provider_sfbulk.operators.summary import check_load_result, check_s
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.failures import fails_for_good
 from airflow_provider_sfbulk.task.ledger import check_plan
+from airflow_provider_sfbulk.triggers.event import WaitEvent, WaitOutcome
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from airflow_provider_sfbulk.client.check.report import CheckReport
+    from airflow_provider_sfbulk.client.compare.chosen import ChosenRows
+    from airflow_provider_sfbulk.client.compare.input_rows import InputRows
     from airflow_provider_sfbulk.client.load.rounds import Round
     from airflow_provider_sfbulk.files.apart import Target
     from airflow_provider_sfbulk.files.report import Report
@@ -44,6 +55,9 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.operators.load.load import Load
     from airflow_provider_sfbulk.task.ledger import TaskLedger
 
+
+ASKS: Final = 2
+"""Query jobs that a try makes to compare with, when one is aborted: a late trigger of the try before may do that."""
 
 CHECK_XCOM_KEY: Final = "salesforce_bulk_check"
 """Where a check's result is, also of a task that fails for it."""
@@ -101,6 +115,8 @@ class BulkIngestOperator(BulkJobOperator):
     :param on_empty: what an input without records does to the task: ``fail``, ``skip``, or ``success`` with a summary of
         zeros. Such are a file with a header only, an empty list or DataFrame, a query without rows, a pattern without a
         match, a callable that gives nothing
+    :param skip_unchanged: of an update or an upsert, send only the rows that differ from the org's: their columns are read
+        with one bulk query, and a row that may differ counts as one that does
     :param validate_only: check the whole input against the object's describe and send nothing. The task fails as the
         load would: for columns and values that are refused before the upload, and for more rows with a problem than
         ``max_failed_records``
@@ -120,7 +136,8 @@ class BulkIngestOperator(BulkJobOperator):
     :param concurrency_mode: with ``api="1.0"``: ``Parallel``, or ``Serial`` for batches one after the other
 
     Returns ``{"sobject", "operation", "job_ids", "processed", "successful", "failed", "unprocessed", "errors",
-    "api_calls", "results", "manifest"}``, or the list of job ids with ``wait_for_completion=False``; with
+    "api_calls", "results", "manifest"}``, and with ``skip_unchanged=True`` how many rows were ``"unchanged"``; or the list
+    of job ids with ``wait_for_completion=False``; with
     ``validate_only=True`` ``{"sobject", "operation", "records", "parts", "bytes", "load_api_calls", "failed", "errors",
     "problems", "more_problems", "refused", "complete", "api_calls", "results", "manifest"}``, also as the XCom
     ``salesforce_bulk_check`` of a task that fails.
@@ -184,6 +201,7 @@ class BulkIngestOperator(BulkJobOperator):
         sort_by: str | None = None,
         serial_fallback: bool = False,
         on_empty: Literal["fail", "skip", "success"] = "fail",
+        skip_unchanged: bool = False,
         validate_only: bool = False,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -245,6 +263,7 @@ class BulkIngestOperator(BulkJobOperator):
         self.sort_by = sort_by
         self.serial_fallback = serial_fallback
         self.on_empty = on_empty
+        self.skip_unchanged = skip_unchanged
         self.validate_only = validate_only
         self.arguments.apply(self, rendered=False)
 
@@ -273,7 +292,12 @@ class BulkIngestOperator(BulkJobOperator):
         return self._check(context) if self.validate_only else self._start(context)
 
     def _start(
-        self, context: Context, *, deadline: float | None = None, api_calls: int = 0
+        self,
+        context: Context,
+        *,
+        deadline: float | None = None,
+        api_calls: int = 0,
+        awaited: Collection[str] = (),
     ) -> dict[str, Any] | list[str]:
         source = self._input()
         ledger = self.ledger(context)
@@ -294,7 +318,7 @@ class BulkIngestOperator(BulkJobOperator):
             with self.run_of(context, ledger, deadline=deadline, api_calls=api_calls) as run:
                 load = self._load(run, source)
                 return (
-                    self._go_on(run, load, self._plan(source), empty)
+                    self._go_on(run, load, self._plan(source), empty, awaited)
                     if done is None
                     else self._done_before(run, load, done)
                 )
@@ -311,7 +335,12 @@ class BulkIngestOperator(BulkJobOperator):
         return result if self.wait_for_completion else list(result["job_ids"])
 
     def _go_on(
-        self, run: TaskRun, load: Load, plan: Mapping[str, Any], empty: EmptyInputError | None
+        self,
+        run: TaskRun,
+        load: Load,
+        plan: Mapping[str, Any],
+        empty: EmptyInputError | None,
+        awaited: Collection[str],
     ) -> dict[str, Any] | list[str]:
         ledger = run.ledger
         if empty is not None:
@@ -319,7 +348,13 @@ class BulkIngestOperator(BulkJobOperator):
         if ledger.decision is None:
             self._keep_reserve(run)
             try:
-                rounds = load.fill_first(plan)
+                if not self.skip_unchanged:
+                    rounds = load.fill_first(plan)
+                else:
+                    with closing(self._compared(run, load, awaited)) as rows:
+                        if not (chosen := rows.chosen()).sent:
+                            return self._end_without_jobs(run, load, chosen)
+                        rounds = load.fill_first(plan, rows)
             except EmptyInputError as error:
                 return self._end_empty(run, load, error)
         else:
@@ -331,6 +366,59 @@ class BulkIngestOperator(BulkJobOperator):
             self._add_to_events(run, job_ids)
             return job_ids
         return self._finish(run, load, rounds, self._wait(run, job_ids))
+
+    def _compared(self, run: TaskRun, load: Load, awaited: Collection[str]) -> InputRows:
+        """Read the input, and compare it with the org's rows.
+
+        :param awaited: ids of jobs that this try has waited for
+        :raises TaskDeferred: to go on in :meth:`execute_after_comparison`
+        """
+        rows = load.read_rows()
+        try:
+            if rows.has_keys:
+                self._compare(run, load, rows, awaited)
+        except BaseException:
+            rows.close()
+            raise
+        chosen = rows.chosen()
+        self.log.info(
+            "%s of %s rows differ from the org's, or may, and are sent; %s are unchanged",
+            *(f"{count:,}" for count in (chosen.sent, rows.rows, chosen.unchanged)),
+        )
+        return rows
+
+    def _compare(self, run: TaskRun, load: Load, rows: InputRows, awaited: Collection[str]) -> None:
+        for _ in range(ASKS):
+            asked = load.ask(rows, awaited)
+            self.log.info("comparing %s rows with the org's, which query job %s reads", f"{rows.rows:,}", asked.job_id)
+            with run.reading(asked):
+                job, *_ = self._wait(run, [asked.job_id], then="execute_after_comparison")
+            if job.state is not JobState.ABORTED:
+                break
+        load.meet(asked, job, rows)
+        run.reporter.at(())
+
+    @fails_for_good
+    def execute_after_comparison(
+        self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
+    ) -> dict[str, Any] | list[str]:
+        """Go on after a deferral for the query that the rows are compared with.
+
+        :raises JobTimeoutError: when the time is up
+        :raises TransientError: when the triggerer could not go on asking
+        """
+        ended = WaitEvent.from_dict(event)
+        if ended.outcome is WaitOutcome.TIMEOUT:
+            raise JobTimeoutError(
+                "the task's timeout has passed while it waited for the query that skip_unchanged compares with: nothing "
+                "was sent. A retry asks again"
+            )
+        if ended.outcome is WaitOutcome.ERROR:
+            raise TransientError(
+                "the triggerer could not go on looking at the query that skip_unchanged compares with; its own log says "
+                "why. Nothing was sent, and a retry goes on with the query"
+            )
+        return self._start(context, deadline=deadline, api_calls=ended.api_calls, awaited=ended.job_ids)
 
     def _done_before(self, run: TaskRun, load: Load, result: dict[str, Any] | list[str]) -> dict[str, Any] | list[str]:
         """Return the result of a load that was done by a try whose success is not known to be taken."""
@@ -413,7 +501,16 @@ class BulkIngestOperator(BulkJobOperator):
         :raises AirflowSkipException: as a skip
         """
         self._allow_empty(empty)
-        result: dict[str, Any] | list[str] = load.finish_empty() if self.wait_for_completion else []
+        return self._end_without_jobs(run, load)
+
+    def _end_without_jobs(
+        self, run: TaskRun, load: Load, chosen: ChosenRows | None = None
+    ) -> dict[str, Any] | list[str]:
+        """End a load that has nothing to send.
+
+        :param chosen: of an input of which no row differs; None for one without records
+        """
+        result: dict[str, Any] | list[str] = load.finish_empty(chosen) if self.wait_for_completion else []
         if not self.wait_for_completion:
             run.ledger.finish([])
         self._add_to_events(run, result)
@@ -474,6 +571,7 @@ class BulkIngestOperator(BulkJobOperator):
             # Nothing for the defaults: a load that an earlier version of this package decided has no such entries.
             **({} if self.columns is None else {"columns": list(self.columns)}),
             **({} if self.blank_external_ids == "refuse" else {"blank_external_ids": self.blank_external_ids}),
+            **({"skip_unchanged": True} if self.skip_unchanged else {}),
             **({} if self.mode is None else {"api": self.api, "concurrency_mode": str(self.mode)}),
         }
 

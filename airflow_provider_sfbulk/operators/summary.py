@@ -9,6 +9,7 @@ from airflow_provider_sfbulk.client.errors import LedgerError
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.check.report import CheckReport
+    from airflow_provider_sfbulk.client.compare.chosen import ChosenRows
     from airflow_provider_sfbulk.client.load.outcome import Outcome
     from airflow_provider_sfbulk.client.models import JobInfo
     from airflow_provider_sfbulk.files.report import Report
@@ -17,15 +18,23 @@ if TYPE_CHECKING:
 NAMED_JOB_IDS: Final = 100
 """Job ids that a summary names; the manifest has them all."""
 
-EVENT_FACTS: Final = ("job_ids", "successful", "failed", "unprocessed", "errors", "results", "manifest", "conn_id")
+EVENT_FACTS: Final = (
+    *("job_ids", "successful", "failed", "unprocessed", "unchanged"),
+    *("errors", "results", "manifest", "conn_id"),
+)
 """Of a load's summary, what goes into an asset's event."""
 
 EVENT_FILES: Final = 50
 """Files of an extract that an asset's event names."""
 
 
-def load_summary(outcome: Outcome, report: Report, *, sobject: str, operation: str, api_calls: int) -> dict[str, Any]:
-    """Make the summary of a load: over all jobs and rounds, ``processed`` being the successful and the failed records."""
+def load_summary(
+    outcome: Outcome, report: Report, *, sobject: str, operation: str, unchanged: Mapping[str, int], api_calls: int
+) -> dict[str, Any]:
+    """Make the summary of a load: over all jobs and rounds, ``processed`` being the successful and the failed records.
+
+    :param unchanged: how many rows were not sent, where only those that differ are: see :func:`count_unchanged`
+    """
     counts = outcome.counts
     return {
         "sobject": sobject,
@@ -35,12 +44,18 @@ def load_summary(outcome: Outcome, report: Report, *, sobject: str, operation: s
         "successful": counts["successful"],
         "failed": counts["failed"],
         "unprocessed": counts["unprocessed"],
+        **unchanged,
         "errors": dict(outcome.errors),
         "api_calls": api_calls,
         "results": report.files,
         "manifest": report.manifest,
         **_connection(report.conn_id),
     }
+
+
+def count_unchanged(chosen: ChosenRows | None) -> dict[str, int]:
+    """Say how many rows were not sent since the org has them; nothing for a load that sends all its rows."""
+    return {} if chosen is None else {"unchanged": chosen.unchanged}
 
 
 def check_summary(found: CheckReport, report: Report, *, load_api_calls: int, api_calls: int) -> dict[str, Any]:
@@ -65,7 +80,8 @@ def check_load_result(result: Any) -> None:
     """
     match result:
         case {"job_ids": list(), "errors": dict(), "results": dict(), "manifest": str() | None, **counts}:
-            if all(isinstance(counts.get(kind), int) for kind in ("successful", "failed", "unprocessed")):
+            kinds = ("successful", "failed", "unprocessed", *(("unchanged",) if "unchanged" in counts else ()))
+            if all(isinstance(counts.get(kind), int) for kind in kinds):
                 return
         case list() if all(isinstance(each, str) for each in result):
             return

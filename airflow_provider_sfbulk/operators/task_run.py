@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airflow_provider_sfbulk.client.effects import Concurrently, Flow
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from airflow_provider_sfbulk.client import BulkClient
+    from airflow_provider_sfbulk.client.extract.query_job import Submitted
     from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
     from airflow_provider_sfbulk.task.ledger import TaskLedger
 
@@ -77,6 +79,7 @@ class TaskRun:
         self._limit = limit
         self._deadline = deadline
         self._aborts = aborts
+        self._read: str | None = None
 
     @property
     def ti(self) -> RuntimeTaskInstanceProtocol:
@@ -158,8 +161,18 @@ class TaskRun:
         except StoppedError:
             if self._aborts and self._is_ended_by_person():
                 with self._hook.get_conn() as again:
-                    self.abort(self.ledger.recorded_jobs(), again)
+                    self.abort([self._read] if self._read else self.ledger.recorded_jobs(), again)
             raise
+
+    @contextmanager
+    def reading(self, query: Submitted) -> Iterator[None]:
+        """Wait for a query job, which is what a person's end of the task aborts then, instead of the try's own jobs."""
+        own = self.job_type, self.job_version
+        self.job_type, self.job_version, self._read = JobType.QUERY, query.api_version, query.job_id
+        try:
+            yield
+        finally:
+            (self.job_type, self.job_version), self._read = own, None
 
     def stop(self) -> None:
         """Make what runs stop. Called inside the handler of SIGTERM, so the rest is done where it stops."""

@@ -52,6 +52,7 @@ _FORMS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "max_tries": (int, type(None)),
     "state": str,
     "plan": (Mapping, str),
+    "compared": Mapping,
     "verdict": Mapping,
     "done": Mapping,
     "round": int,

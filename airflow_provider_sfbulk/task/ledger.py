@@ -18,7 +18,8 @@ round. Which try a new one follows, and how, is recorded, never worked out of Ai
 ``claim``   first key of every try
 ``load``    ``load``, the try that began the load; ``cleared``, the try since which a person asks for more than a retry
             does; ``clears``, how often the run was cleared by then
-``end.<r>`` round ``r`` is decided; the first names the ``plan`` and the files, which from now on do not change
+``end.<r>`` round ``r`` is decided; the first names the ``plan``, the files, and which rows differ (``compared``) where only
+            these are sent, which from now on do not change
 ``given_up``  the load ended for good with nothing in the org
 ``verdict`` the load has ended in this round with records that are not in the org
 ``fields.<d>`` the fields of a whole object that the query selects

@@ -42,6 +42,8 @@ class Phase(StrEnum):
 
     CHECKING = "checking"
     """Its input is read and checked, and nothing is sent."""
+    COMPARING = "comparing"
+    """Its input is read, to be compared with the org's rows."""
     SENDING = "sending"
     """Its input is read and uploaded, or its query submitted."""
     WAITING = "waiting"
@@ -107,7 +109,8 @@ class Progress:
     """How far the jobs of one try are.
 
     :param setup_url: the org's address, where its Setup shows the jobs
-    :param counts: what became of the records: ``successful``, ``failed``, ``unprocessed``; a query's ``records``
+    :param counts: what became of the records: ``successful``, ``failed``, ``unprocessed``, and where only those that
+        differ are sent ``unchanged``; a query's ``records``
     :param errors: failed records by Salesforce's code
     :param files: URIs of files by kind
     :param message: why the task failed

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from airflow.sdk.exceptions import AirflowRuntimeError
 
 from airflow_provider_sfbulk.client.errors import SfBulkError
+from airflow_provider_sfbulk.client.models import RESULT_KINDS
 from airflow_provider_sfbulk.task.progress import PROGRESS_XCOM_KEY, TEXT_LENGTH, Phase, Progress
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Reporter:
     ) -> None:
         """Note what became of the records, to be shown with the try's end.
 
-        :param counts: ``successful``, ``failed``, ``unprocessed``; of a query ``records``
+        :param counts: ``successful``, ``failed``, ``unprocessed`` and ``unchanged``; of a query ``records``
         :param errors: failed records by Salesforce's code
         :param files: URIs by kind
         """
@@ -140,7 +141,7 @@ class Reporter:
     def found_before(self, result: object) -> None:
         """Note what became of the records by an earlier try's result."""
         if isinstance(result, dict):
-            counts = {kind: result[kind] for kind in ("successful", "failed", "unprocessed")}
+            counts = {kind: result[kind] for kind in (*RESULT_KINDS, "unchanged") if kind in result}
             self.found(counts, errors=result["errors"], files=result["results"], manifest=result["manifest"])
 
     def fail(self, error: BaseException) -> None:

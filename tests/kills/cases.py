@@ -1,4 +1,4 @@
-"""What is run and killed: a load of three parts, an extract of five pages; and when each of them is right."""
+"""What is run and killed: a load of three parts, one of what differs, an extract of five pages; and when each is right."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ ROWS: Final[list[Row]] = [
     *[("Twin", "7"), ("Gum Boots", "8"), ("Sou'wester", "9")],  # … and in another one
 ]
 """Name and number of employees."""
+
+KEY: Final = "External_Key__c"
+DIFFERING: Final = (1, 3, 8)
+"""The rows that are in the org otherwise."""
 
 PAGES: Final = 5
 PAGE_RECORDS: Final = 2
@@ -136,6 +140,61 @@ class Ingest:
 
 
 @dataclass
+class Differing(Ingest):
+    """Upsert nine rows of which three are in the org otherwise, in three parts."""
+
+    def prepare(self, org: LocalOrg, folder: Path) -> dict[str, Any]:
+        """Fill the org and write the input."""
+        source = folder / "input.csv"
+        with source.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerows([("Name", "NumberOfEmployees", KEY), *((*row, str(n)) for n, row in enumerate(ROWS))])
+        with org.core.store.writing() as connection:
+            for number, (name, count) in enumerate(ROWS):
+                row = (f"001LO{number:010}AAA", "before" if number in DIFFERING else name, int(count), str(number))
+                connection.execute(f"INSERT INTO Account (Id, Name, NumberOfEmployees, {KEY}) VALUES (?, ?, ?, ?)", row)
+        self.results = folder / "results"
+        return {
+            "sobject": "Account",
+            "operation": "upsert",
+            "external_id_field": KEY,
+            "source": str(source),
+            "part_records": 1,
+            "max_concurrent_jobs": 1,
+            "results_path": str(self.results),
+            "skip_unchanged": True,
+        }
+
+    def check_steps(self, seen: Counter[str]) -> None:
+        """One query, and a load."""
+        super().check_steps(seen)
+        assert (seen[steps.QUERY], seen[steps.PAGE]) == (1, 1)
+
+    def check_next(self, killed: Attempt, clean: Attempt) -> None:
+        """A query that was recorded, as it is when it has been looked at, is gone on with; a decided load needs none."""
+        super().check_next(killed, clean)
+        if killed.calls(steps.QUERY_LOOK):
+            assert not clean.calls(steps.QUERY), "the query ran again although its job was recorded"
+        if killed.calls(steps.CLOSE):
+            assert not clean.calls(steps.PAGE), "what was decided was compared again"
+
+    def check_end(self, org: LocalOrg, result: Mapping[str, Any], *, woken: bool = False) -> None:
+        """The org has what the input has, and each row that differed was processed once, and no other."""
+        stored = {row[KEY]: (row["Name"], f"{row['NumberOfEmployees']:.0f}") for row in org.records("Account")}
+        assert stored == {str(number): row for number, row in enumerate(ROWS)}
+        ended = [job for job in org.jobs if job.operation == "upsert" and job.state not in (State.OPEN, State.ABORTED)]
+        assert [job.state for job in ended] == [State.JOB_COMPLETE] * PARTS, "not one closed job for each part"
+        differing = Counter(ROWS[number] for number in DIFFERING)
+        assert read_rows(org.core.jobs.upload_path(job) for job in ended) == differing, (
+            "not each row that differs, once"
+        )
+        counts = {kind: result[kind] for kind in ("processed", "successful", "failed", "unprocessed", "unchanged")}
+        assert counts == {"processed": 3, "successful": 3, "failed": 0, "unprocessed": 0, "unchanged": 6}
+        with (self.results / "successful.csv").open(newline="", encoding="utf-8") as file:
+            assert {row["sf__Row"] for row in csv.DictReader(file)} == {str(number + 1) for number in DIFFERING}
+
+
+@dataclass
 class Query:
     """Read ten records in five pages into files.
 
@@ -217,6 +276,7 @@ class Query:
 
 CASES: Final[Mapping[str, Callable[[], Case]]] = {
     "ingest": Ingest,
+    "ingest of what differs": Differing,
     "query": lambda: Query(slowly=True),
     "query, pages at once": lambda: Query(at_once=4),
 }

@@ -37,6 +37,9 @@ from airflow_provider_sfbulk.client.results.schema_change import type_name
 USABLE: Final = frozenset({JobState.UPLOAD_COMPLETE, JobState.IN_PROGRESS, JobState.JOB_COMPLETE})
 """States in which an earlier try's query job is worth waiting for."""
 
+JOBS: Final = "0"
+"""The ledger's key for the jobs of a task's own query."""
+
 log = logging.getLogger(__name__)
 
 
@@ -61,6 +64,8 @@ def submit(
     column_delimiter: ColumnDelimiter | str,
     line_ending: LineEnding | str,
     plan: str = "",
+    key: str = JOBS,
+    will_do: Callable[[JobInfo], bool] = lambda _: True,
 ) -> Flow[Submitted]:
     """Find the query job that an earlier try recorded, or make one and record it.
 
@@ -68,6 +73,8 @@ def submit(
     was asked for something else, which is aborted.
 
     :param plan: a digest of what is asked for
+    :param key: under which the ledger has the query's jobs
+    :param will_do: whether an earlier try's job that has not failed is good enough
     :raises RequestRefusedError: when Salesforce refuses the SOQL
     """
 
@@ -76,35 +83,36 @@ def submit(
             info = yield from jobs.at(known.get("api_version")).get(known["job_id"])
         except NotFoundError:
             return False
-        return info.state in USABLE
+        return info.state in USABLE and will_do(info)
 
-    found, generation = yield from find_recorded(jobs, plan, is_usable)
+    found, generation = yield from find_recorded(jobs, plan, is_usable, key=key)
     if found is not None:
         return found
     made = yield from jobs.create(soql, operation=operation, column_delimiter=column_delimiter, line_ending=line_ending)
     entry = {"job_id": made.id, "plan": plan, "api_version": jobs.api_version}
-    stands = yield WriteEntry(job_key(generation), entry)
+    stands = yield WriteEntry(job_key(generation, key), entry)
     if stands["job_id"] != made.id:
         yield from abort_quietly(jobs, made.id)
     return _submitted(stands, generation)
 
 
-def job_key(generation: int) -> str:
+def job_key(generation: int, key: str = JOBS) -> str:
     """Give the key under which a job is recorded."""
-    return f"0.{generation}"
+    return f"{key}.{generation}"
 
 
 def find_recorded(
-    jobs: Aborts, plan: str, is_usable: Callable[[Mapping[str, Any], int], Flow[bool]]
+    jobs: Aborts, plan: str, is_usable: Callable[[Mapping[str, Any], int], Flow[bool]], *, key: str = JOBS
 ) -> Flow[tuple[Submitted | None, int]]:
     """Find the job that an earlier try recorded and that can be gone on with. What was asked for something else is aborted.
 
     :param plan: a digest of what is asked for
     :param is_usable: whether a recorded job, of that generation, is worth waiting for
+    :param key: under which the ledger has the query's jobs
     :return: the job, and the generation that a new one would be
     """
     for generation in count():
-        known = yield ReadEntry(job_key(generation))
+        known = yield ReadEntry(job_key(generation, key))
         if known is None:
             return None, generation
         if known.get("plan") != plan:

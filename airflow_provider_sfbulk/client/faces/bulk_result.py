@@ -37,12 +37,22 @@ class LoadResult:
 
     :param filled: the parts and the jobs that hold them
     :param waiting: how to wait when a count is asked for before :meth:`wait` was called
+    :param unchanged: records that were not sent, since the org has them as they are
     """
 
     _client: Any
 
-    def __init__(self, client: Any, filled: Sequence[UploadedPart], waiting: Waiting = Waiting()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        client: Any,
+        filled: Sequence[UploadedPart],
+        waiting: Waiting = Waiting(),  # noqa: B008 - frozen
+        *,
+        unchanged: int = 0,
+    ) -> None:
         self._client = client
+        self.unchanged_count = unchanged
+        """Records that ``skip_unchanged`` has not sent, since the org has them as they are."""
         self._jobs = IngestCalls(client.api_version)
         self._filled = filled
         self._waits = waiting
@@ -101,8 +111,8 @@ class LoadResult:
 
     @property
     def success_rate(self) -> float:
-        """Share of the records that were saved, from 0.0 to 1.0."""
-        return self.successful_count / self.total_count
+        """Share of the records sent that were saved, from 0.0 to 1.0; 1.0 when none was sent."""
+        return self.successful_count / self.total_count if self.total_count else 1.0
 
     @rows
     def successful_records(self) -> tuple[Callable[[], int], Callable[[], Stream[Text]]]:

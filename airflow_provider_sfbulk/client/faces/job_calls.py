@@ -12,6 +12,7 @@ from airflow_provider_sfbulk.client.faces.declare import Give, Stream, call, str
 from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.protocol.distrust import MANY_LIST_PAGES, Trail
 from airflow_provider_sfbulk.client.protocol.jobs import JobCalls
+from airflow_provider_sfbulk.client.waiting.jobs import WatchedJobs
 from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
 from airflow_provider_sfbulk.client.waiting.wait import wait_until_final
 
@@ -103,6 +104,13 @@ class Waiting:
 
     def __post_init__(self) -> None:
         timeout_seconds(self.timeout)  # refused before there is a job to wait for
+
+    def on_one(self, jobs: WatchedJobs, job_id: str) -> Flow[JobInfo]:
+        """Wait for a job that is none of the load's own."""
+        (job,) = yield from wait_until_final(
+            jobs, (job_id,), schedule=self.schedule, timeout=timeout_seconds(self.timeout)
+        )
+        return job
 
     def options(self) -> dict[str, Any]:
         """Give the arguments of the flows that wait."""

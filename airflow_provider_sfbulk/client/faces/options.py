@@ -68,6 +68,7 @@ class LoadOptions(RuleOptions, total=False):
     part_bytes: int
     part_records: int
     max_concurrent_jobs: int
+    skip_unchanged: bool
 
 
 class HookLoadOptions(LoadOptions, total=False):

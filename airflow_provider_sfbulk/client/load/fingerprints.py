@@ -91,7 +91,7 @@ def fingerprint(batches: Iterable[pa.RecordBatch], form: RowForm) -> Fingerprint
     """
     values, keys = DigestFile(), DigestFile() if form.key else None
     for columns in _normal_forms(batches, form, range(len(form.columns))):
-        values.add(_digests(columns))
+        values.add(row_digests(columns))
         if keys is not None:
             keys.add(key_digests([columns[place] for place in form.key]))
     return Fingerprints(values, keys)
@@ -143,13 +143,17 @@ def key_digests(columns: Sequence[Array]) -> Digests:
     :param columns: the normal forms of its values
     :return: zeros for a row of whose key something is blank
     """
-    found = _digests(columns)
+    found = row_digests(columns)
     for column in columns:
         found[compute.equal(column, "").to_numpy(zero_copy_only=False)] = 0
     return found
 
 
-def _digests(columns: Sequence[Array]) -> Digests:
+def row_digests(columns: Sequence[Array]) -> Digests:
+    """Give a digest of each row.
+
+    :param columns: the normal forms of its values
+    """
     if len(columns) == 1:
         return digests(columns[0])
     return digests(compute.binary_join_element_wise(*(_escaped(column) for column in columns), _BETWEEN))

@@ -20,7 +20,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -60,10 +60,16 @@ class Input:
 
     :param parts: cuts it again, as it was cut; closed when the rest is not needed
     :param form: how rows with these columns are compared
+    :param numbers: gives the numbers in the input, from 1, of a part's rows, where the parts have not all of them
     """
 
     parts: Callable[[], Generator[Part]]
     form: Callable[[Sequence[str]], RowForm]
+    numbers: Callable[[Part], NDArray[np.int64]] | None = None
+
+    def numbered(self, part: Part) -> NumberedPart:
+        """Give a part with the numbers of its rows in the input."""
+        return NumberedPart(part, None if self.numbers is None else self.numbers(part))
 
 
 Files: TypeAlias = Mapping[ResultKind, ResultFile]
@@ -223,7 +229,7 @@ class _Pass:
             yield None
         elif one.number == 0:
             with closing(self._given.parts()) as parts:
-                yield (NumberedPart(part) for part in parts)
+                yield (self._given.numbered(part) for part in parts)
         else:
             assert one.rule is not None
             yield self._to_resend[one.number].parts(
@@ -321,12 +327,13 @@ class _Pass:
             for kind, places in indexes.items()
         }
         any_resent = any(places.any() for places in next_round.values())
-        if self._files is not None or (any_resent and self._given is not None):
+        if self._given is not None and (self._files is not None or any_resent):
             part = yield from read_back(jobs, batch)
             # Of a later round the input's numbers are known from the rounds before, unless these could not be read.
-            known = None if number == 0 else np.zeros(part.records, dtype=np.int64)
-            read = NumberedPart(part, known if numbered is None else numbered.numbers)
-            if any_resent and self._given is not None:
+            none = NumberedPart(part, np.zeros(part.records, dtype=np.int64))
+            known = self._given.numbered(part) if number == 0 else none
+            read = known if numbered is None else replace(numbered, part=part)
+            if any_resent:
                 self._send_on(sent, read, next_round, indexes)
             if self._files is not None:
                 for kind, places in indexes.items():

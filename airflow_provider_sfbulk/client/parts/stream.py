@@ -30,6 +30,9 @@ NULL_TEXT: Final = "#N/A"
 NEEDS_ID: Final = frozenset({Operation.UPDATE, Operation.DELETE, Operation.HARD_DELETE})
 """Operations whose records are found by their ``Id``."""
 
+COMPARABLE: Final = frozenset({Operation.UPDATE, Operation.UPSERT})
+"""Operations whose records may be in the org already, as they are."""
+
 DELETES: Final = frozenset({Operation.DELETE, Operation.HARD_DELETE})
 """Operations whose records are an ``Id`` and nothing else."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 from airflow_provider_sfbulk.arguments.hidden import HiddenValue
 from airflow_provider_sfbulk.client.bulk1.commas import with_commas
+from airflow_provider_sfbulk.client.compare.chosen import ChosenRows
 from airflow_provider_sfbulk.client.errors import EmptyInputError, LedgerError, SourceError
 from airflow_provider_sfbulk.client.load.rounds import PartLimits
 from airflow_provider_sfbulk.client.parts.fit import fit_to_object
@@ -99,22 +100,24 @@ class LoadInput:
         """Whether the records themselves were given, which :meth:`identity` does not look at."""
         return isinstance(self._source, HiddenValue)
 
-    def parts(self, describe: Mapping[str, Any], cut: PartLimits, known: Sequence[PartFacts] = ()) -> Generator[Part]:
+    def parts(
+        self,
+        describe: Mapping[str, Any],
+        cut: PartLimits,
+        known: Sequence[PartFacts] = (),
+        chosen: ChosenRows | None = None,
+    ) -> Generator[Part]:
         """Cut the input into parts, numbered through all files. Nothing is read before the first is asked for.
 
         Closing the generator closes what it reads from.
 
         :param describe: of the object, to check the columns by
         :param known: what is known of all parts, when they are cut once more
+        :param chosen: the rows that are sent, by which the parts count their rows; None for all
         :raises SourceError: what is wrong with the input, and where
         """
-        number, row = 0, 1
         with closing(self.streams(describe)) as streams:
-            for stream in streams:
-                for part in split_again(stream, known[number:], max_bytes=cut.part_bytes, max_records=cut.part_records):
-                    yield part.renumbered(number, row)
-                    number += 1
-                    row += part.records
+            yield from parts_of(streams if chosen is None else chosen.only(streams), cut, known)
 
     def streams(self, describe: Mapping[str, Any], rules: Rules | None = None) -> Generator[RecordStream]:
         """Give the records, file by file, made to fit the object. Closing the generator closes what it reads from.
@@ -226,3 +229,16 @@ class LoadInput:
         if records is None:  # only a callable gives that
             return
         yield from_source(records, rules, name=f"the {type(records).__name__} given as source")
+
+
+def parts_of(streams: Iterable[RecordStream], cut: PartLimits, known: Sequence[PartFacts] = ()) -> Generator[Part]:
+    """Cut streams into parts, numbered through all of them.
+
+    :param known: what is known of all parts, when they are cut once more
+    """
+    number, row = 0, 1
+    for stream in streams:
+        for part in split_again(stream, known[number:], max_bytes=cut.part_bytes, max_records=cut.part_records):
+            yield part.renumbered(number, row)
+            number += 1
+            row += part.records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -18,8 +18,11 @@ from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.bulk1.waiting import ends_of
 from airflow_provider_sfbulk.client.check.check import InputCheck
 from airflow_provider_sfbulk.client.check.listing import ProblemFile
+from airflow_provider_sfbulk.client.compare.chosen import ChosenRows
+from airflow_provider_sfbulk.client.compare.input_rows import InputRows
+from airflow_provider_sfbulk.client.compare.org_rows import ask, meet_all
 from airflow_provider_sfbulk.client.effects import Flow
-from airflow_provider_sfbulk.client.errors import InputChangedError, NotFoundError, SourceError
+from airflow_provider_sfbulk.client.errors import EmptyInputError, InputChangedError, NotFoundError, SourceError
 from airflow_provider_sfbulk.client.load import fill as ingest
 from airflow_provider_sfbulk.client.load.fingerprints import RowForm
 from airflow_provider_sfbulk.client.load.outcome import Input, Outcome, find_outcome
@@ -28,14 +31,15 @@ from airflow_provider_sfbulk.client.load.rounds import PartLimits, ResendRule, R
 from airflow_provider_sfbulk.client.load.still import wait_until_still
 from airflow_provider_sfbulk.client.models import RESULT_KINDS, FileFormat, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.parts.split import Part
-from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.waiting.wait import poll_once
 from airflow_provider_sfbulk.files.paths import path_text
 from airflow_provider_sfbulk.files.report import Report, ReportFiles
 from airflow_provider_sfbulk.files.room import check_room
 from airflow_provider_sfbulk.files.staging import Staging
-from airflow_provider_sfbulk.operators.summary import load_summary
+from airflow_provider_sfbulk.operators.load.input import parts_of
+from airflow_provider_sfbulk.operators.summary import count_unchanged, load_summary
 from airflow_provider_sfbulk.operators.verdict import judge
 from airflow_provider_sfbulk.task.ledger import input_changed
 from airflow_provider_sfbulk.task.lineage import Lineage, field_types, file_place, is_wanted, object_place
@@ -45,6 +49,7 @@ from airflow_provider_sfbulk.task.reporter import log_group
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.check.report import CheckReport
+    from airflow_provider_sfbulk.client.extract.query_job import Submitted
     from airflow_provider_sfbulk.files.paths import AnyPath
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
     from airflow_provider_sfbulk.operators.load.input import LoadInput
@@ -131,11 +136,45 @@ class Load:
         self._try.show_jobs(job_ids)
         return job_ids
 
-    def fill_first(self, plan: Mapping[str, Any]) -> list[Round]:
+    def read_rows(self) -> InputRows:
+        """Read the input, to compare it with the org. The rows are the caller's, who closes them.
+
+        :raises EmptyInputError: it has no records
+        :raises SourceError: what is wrong with it, or a column that cannot be compared
+        """
+        self._try.reporter.enter(Phase.COMPARING)
+        rows = InputRows.of(self._input.rules, self._describe)
+        try:
+            with closing(self._input.streams(self._describe)) as streams:
+                rows.read(streams)
+            if not rows.rows:
+                raise EmptyInputError("the input has no records: there is nothing to load")
+        except BaseException:
+            rows.close()
+            raise
+        return rows
+
+    def ask(self, rows: InputRows, awaited: Collection[str]) -> Submitted:
+        """Ask for the org's rows, or find the query of an earlier try.
+
+        :param awaited: ids of jobs that this try has waited for
+        """
+        asking = ask(QueryCalls(self._client.api_version), self._describe["name"], rows, awaited=awaited)
+        return self._try.run(asking)
+
+    def meet(self, asked: Submitted, job: JobInfo, rows: InputRows) -> None:
+        """Compare the rows with those that the query has found."""
+        self._try.reporter.enter(Phase.COMPARING)
+        with log_group(log, "Comparing with the org"):
+            self._try.run(meet_all(QueryCalls(self._client.api_version).at(asked.api_version), job, rows))
+
+    def fill_first(self, plan: Mapping[str, Any], rows: InputRows | None = None) -> list[Round]:
         """Upload the input, decide, and close its jobs; by Bulk API 1.0 read it, decide, and send its batches.
 
         :param plan: what makes the load what it is, recorded with the decision
+        :param rows: of the input, compared with the org: only those that differ are uploaded. None: all are
         """
+        chosen = None if rows is None else rows.chosen()
         for earlier in range(self._ledger.load, self._ledger.attempt):
             if (left_behind := self._staging(earlier)) is not None:
                 left_behind.remove()
@@ -145,10 +184,15 @@ class Load:
         staging = self._staging(self._ledger.attempt)
         note = Round.note(cut, attempt=self._ledger.attempt, mode=mode)
         note |= {"plan": dict(plan), "files": self._input.files}
+        note |= {} if chosen is None else {"compared": chosen.to_dict()}
         if staging is not None:
             staging.begin()
         try:
-            with closing(self._input.parts(self._describe, cut)) as parts:
+            with closing(
+                self._input.parts(self._describe, cut)
+                if rows is None or chosen is None
+                else parts_of(chosen.only(rows.streams()), cut)
+            ) as parts:
                 self._send(0, parts if staging is None else staging.keep(parts), note, mode)
         except SourceError:
             if staging is not None:
@@ -192,7 +236,7 @@ class Load:
 
         :raises InputChangedError: when its rule chooses none now
         """
-        given = Input(parts=lambda: self._parts_again(rounds[0]), form=self._form)
+        given = self._given(rounds[0])
         outcome = self._try.run(find_outcome(self._jobs, rounds, self._ends(rounds, ()), given=given, rule=rule))
         if outcome.again is None:
             raise self._changed()
@@ -204,7 +248,7 @@ class Load:
 
         :raises InputChangedError: when they are others
         """
-        with closing(self._input.parts(self._describe, first.cut)) as parts:
+        with closing(self._input.parts(self._describe, first.cut, chosen=self._chosen)) as parts:
             for part, filled in zip_longest(parts, first.parts):
                 if part is not None:
                     part.close()
@@ -255,6 +299,7 @@ class Load:
                 self._send_again(len(rounds), to_resend, rule, mode)
             return None
         total = sum(part.records for part in rounds[0].parts)
+        chosen = self._chosen
         log.info(
             "%s records sent in %s job(s): %s saved, %s failed, %s not processed",
             *(
@@ -262,8 +307,10 @@ class Load:
                 for count in (total, len(outcome.job_ids), *(outcome.counts[kind] for kind in RESULT_KINDS))
             ),
         )
+        if chosen is not None:
+            log.info("%s of the input's rows were not sent: the org had them as they are", f"{chosen.unchanged:,}")
         self._try.reporter.found(
-            {kind: outcome.counts[kind] for kind in RESULT_KINDS},
+            {**{kind: outcome.counts[kind] for kind in RESULT_KINDS}, **count_unchanged(chosen)},
             errors=outcome.errors,
             files={kind: report.files[kind] for kind in RESULT_KINDS},
             manifest=report.manifest,
@@ -279,35 +326,46 @@ class Load:
             where=report.files["failed"],
             unprocessed_files=report.files["unprocessed"],
         )
-        summary = self._summary(outcome, report)
+        summary = self._summary(outcome, report, chosen)
         self._ledger.finish(summary)
         self.forget_parts(rounds)
         return summary
 
-    def finish_empty(self) -> dict[str, Any]:
-        """Give the result of a load of an input without records, with its manifest."""
+    def finish_empty(self, chosen: ChosenRows | None = None) -> dict[str, Any]:
+        """Give the result of a load that has nothing to send, with its manifest.
+
+        :param chosen: of an input of which no row differs; None for one without records
+        """
         outcome, report = Outcome(), Report()
         files = self._report_files()
         if files is not None:
             try:
-                report = self._commit(files, outcome)
+                report = self._commit(files, outcome, chosen=chosen)
             finally:
                 files.discard()
         self._try.reporter.found(
-            dict.fromkeys(RESULT_KINDS, 0),
+            {**dict.fromkeys(RESULT_KINDS, 0), **count_unchanged(chosen)},
             files={kind: report.files[kind] for kind in RESULT_KINDS},
             manifest=report.manifest,
         )
-        summary = self._summary(outcome, report)
+        summary = self._summary(outcome, report, chosen)
         self._ledger.finish(summary)
         return summary
 
-    def _commit(self, files: ReportFiles, outcome: Outcome, operation: str | None = None) -> Report:
+    def _commit(
+        self,
+        files: ReportFiles,
+        outcome: Outcome,
+        operation: str | None = None,
+        *,
+        chosen: ChosenRows | None = None,
+    ) -> Report:
         return files.commit(
             outcome,
             sobject=self._options.sobject,
             operation=operation or self._options.operation,
             verify=self._ledger.verify,
+            facts=count_unchanged(chosen),
         )
 
     def _lineage(self, outcome: Outcome, total: int) -> Lineage:
@@ -444,7 +502,7 @@ class Load:
         if rule is not None and rule.unprocessed:
             parts = (part for each in rounds if each.mode is None for part in each.parts)
             ends.update(self._try.run(wait_until_still(self._jobs, parts, ends)))
-        given = Input(parts=lambda: self._parts_again(rounds[0]), form=self._form)
+        given = self._given(rounds[0])
         files = self._report_files()
         try:
             flow = find_outcome(
@@ -453,7 +511,7 @@ class Load:
             outcome = self._try.run(flow)
             report = Report()
             if files is not None and outcome.again is None:
-                report = self._commit(files, outcome)
+                report = self._commit(files, outcome, chosen=self._chosen)
         finally:
             if files is not None:
                 files.discard()
@@ -482,6 +540,18 @@ class Load:
             return None
         return ReportFiles(folder, results_format, spreadsheet_safe=self._options.spreadsheet_safe)
 
+    def _given(self, first: Round) -> Input:
+        """Say how the input is read again."""
+        chosen = self._chosen
+        numbers = None if chosen is None else chosen.numbers
+        return Input(parts=lambda: self._parts_again(first), form=self._form, numbers=numbers)
+
+    @property
+    def _chosen(self) -> ChosenRows | None:
+        """The rows that a decided load sends; None when it sends all of them."""
+        compared = (self._ledger.decision or {}).get("compared")
+        return None if compared is None else ChosenRows.from_dict(compared)
+
     def _parts_again(self, first: Round) -> Generator[Part]:
         """Read again what was uploaded: the parts that were kept, or else the input."""
         staging = self._staging(first.attempt)
@@ -498,7 +568,7 @@ class Load:
         decision = self._ledger.decision
         assert decision is not None, "a round was decided"
         self._input.pin(decision.get("files"))
-        with closing(self._input.parts(self._describe, first.cut, first.parts)) as parts:
+        with closing(self._input.parts(self._describe, first.cut, first.parts, self._chosen)) as parts:
             yield from parts
 
     def _form(self, columns: Sequence[str]) -> RowForm:
@@ -529,12 +599,13 @@ class Load:
             return None
         return Staging(path, self._try.ti, attempt, conn_id=self._options.staging_conn_id)
 
-    def _summary(self, outcome: Outcome, report: Report) -> dict[str, Any]:
+    def _summary(self, outcome: Outcome, report: Report, chosen: ChosenRows | None) -> dict[str, Any]:
         return load_summary(
             outcome,
             report,
             sobject=self._options.sobject,
             operation=self._options.operation,
+            unchanged=count_unchanged(chosen),
             api_calls=self._try.api_calls,
         )
 

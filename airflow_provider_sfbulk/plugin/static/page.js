@@ -12,7 +12,7 @@ const ENDED = new Set(["success", "failed", "skipped", "upstream_failed", "remov
 const STATES = ["failed", "running", "deferred", "up_for_retry", "queued", "scheduled", "success", "skipped", "upstream_failed", "removed"];
 const SOON = { queued: "queued", scheduled: "scheduled", up_for_retry: "waiting for its retry" };
 const PHASES = {
-  checking: "checking records", sending: "sending records", waiting: "Salesforce is at work", reading: "reading results",
+  checking: "checking records", comparing: "comparing with the org", sending: "sending records", waiting: "Salesforce is at work", reading: "reading results",
   done: "done", submitted: "submitted", failed: "failed",
 };
 
@@ -166,7 +166,7 @@ function figuresOf(told) {
   const processed = known ? counts.successful + counts.failed : count(counts.records) ?? count(told.processed) ?? 0;
   const failed = known ? counts.failed : count(told.failed) ?? 0;
   const records = known ? processed + counts.unprocessed : count(counts.records) ?? count(told.records);
-  return { processed, failed, records };
+  return { processed, failed, records, unchanged: count(counts.unchanged) };
 }
 
 function badge(task, told, { short = false } = {}) {
@@ -208,17 +208,19 @@ function fileCells(told) {
 
 function noJobs(told, isActive) {
   if (text(told.operation).startsWith("check ")) return "None: the task checks its input, and sends nothing.";
+  if (!isActive && figuresOf(told).unchanged !== null) return "None: no row differs from the org's.";
   return isActive ? "No job yet." : "The task ended before it created a job.";
 }
 
 function taskPage(task, told) {
-  const { processed, failed, records } = figuresOf(told);
+  const { processed, failed, records, unchanged } = figuresOf(told);
   const share = records ? ` (${Math.floor((100 * processed) / records)} %)` : "";
   const isActive = !ENDED.has(task?.state);
   const isOld = isActive && count(told.try_number) !== null && told.try_number < (count(task?.try_number) ?? 0);
   const figures = [
     ["Rows processed", records === null ? shown(processed) : `${shown(processed)} of ${shown(records)}${share}`],
     ["Rows failed", failed ? make("span", { class: "bad" }, shown(failed)) : "0"],
+    ...(unchanged === null ? [] : [["Rows unchanged, not sent", shown(unchanged)]]),
     ["Rows a second", rate(rateOf(task, told, processed))],
     ["Started", moment(task?.start_date ?? null)],
     ["Time", span(secondsOf(task))],

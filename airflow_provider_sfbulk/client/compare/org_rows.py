@@ -1,0 +1,134 @@
+"""Reading the rows of the org that a load's rows are compared with: one query job, found again by every try."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+
+from airflow_provider_sfbulk.client.compare.input_rows import InputRows, Met
+from airflow_provider_sfbulk.client.csv.dialect import dialect_of
+from airflow_provider_sfbulk.client.effects import Flow
+from airflow_provider_sfbulk.client.errors import JobFailedError, ProtocolError, RequestRefusedError
+from airflow_provider_sfbulk.client.extract.query_job import Submitted, fetch_pages, submit
+from airflow_provider_sfbulk.client.extract.whole_object import select_statement
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobState, LineEnding, QueryOperation
+from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
+from airflow_provider_sfbulk.client.results.downloads import TypedPage
+from airflow_provider_sfbulk.client.soql import soql_literal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from airflow_provider_sfbulk.client.results.schema import ColumnType
+
+KEY: Final = "00"
+"""The ledger's key for the query's jobs. It begins with a number: without it the query is made once more."""
+
+PAGES_AT_ONCE: Final = 4
+PAGE_RECORDS: Final = 100_000
+
+RECENT: Final = timedelta(hours=1)
+"""How long ago the query of an earlier try may have ended: the org changes, and a row that differs now is to be sent."""
+
+Wait: TypeAlias = Callable[[QueryCalls, str], Flow[JobInfo]]
+
+log = logging.getLogger(__name__)
+
+
+def ask(jobs: QueryCalls, sobject: str, rows: InputRows, *, awaited: Collection[str] = ()) -> Flow[Submitted]:
+    """Make the query job, or find the one of an earlier try that asked the same a short while ago.
+
+    :param awaited: ids of jobs that will do at any age: this try has waited for them
+    :raises RequestRefusedError: Salesforce refuses the query; its own words, which may quote a key, are left out
+    """
+    columns = rows.columns
+    key = columns[0].name
+    names = rows.names
+    found = f"{key} != null" if names is None else f"{key} IN {soql_literal(list(names))}"
+    soql = select_statement(sobject, [each.name for each in columns], [] if key == "Id" and names is None else [found])
+    try:
+        return (
+            yield from submit(
+                jobs,
+                soql,
+                operation=QueryOperation.QUERY,
+                column_delimiter=ColumnDelimiter.COMMA,
+                line_ending=LineEnding.LF,
+                plan=hashlib.sha256(soql.encode()).hexdigest()[:16],
+                key=KEY,
+                will_do=lambda job: job.id in awaited or _is_recent(job),
+            )
+        )
+    except RequestRefusedError as error:
+        raise RequestRefusedError(
+            f"skip_unchanged: Salesforce refuses to read {', '.join(each.name for each in columns[:50])} of {sobject}, "
+            "with which the rows are compared. Leave out the columns that cannot be queried (column_mapping), or load "
+            "without skip_unchanged",
+            error_code=error.error_code,
+            status=error.status,
+        ) from None
+
+
+def compare(jobs: QueryCalls, sobject: str, rows: InputRows, wait: Wait) -> Flow[None]:
+    """Compare the rows with the org's.
+
+    :param wait: waits for a job
+    """
+    if rows.has_keys:
+        asked = yield from ask(jobs, sobject, rows)
+        job = yield from wait(jobs.at(asked.api_version), asked.job_id)
+        yield from meet_all(jobs, job, rows)
+
+
+def meet_all(jobs: QueryCalls, job: JobInfo, rows: InputRows) -> Flow[None]:
+    """Compare the rows with all that the query has found.
+
+    :raises JobFailedError: the query job did not complete
+    """
+    if job.state is not JobState.JOB_COMPLETE:
+        raise JobFailedError(
+            f"query job {job.id}, which reads the rows that skip_unchanged compares with, is {job.state}. Nothing was sent",
+            job_id=job.id,
+        )
+    dialect = dialect_of(job)
+
+    def page(_: int, types: tuple[ColumnType, ...]) -> _MetPage:
+        return _MetPage(dialect, types, rows=rows)
+
+    yield from fetch_pages(jobs, job, page, typed=False, page_records=PAGE_RECORDS, at_once=PAGES_AT_ONCE)
+
+
+def _is_recent(job: JobInfo) -> bool:
+    ended = job.system_modstamp
+    return not job.is_final or ended is None or datetime.now(UTC) - ended < RECENT
+
+
+class _MetPage(TypedPage):
+    """A page whose rows are compared as they come, and count once the page is proven."""
+
+    def __init__(self, dialect: object, types: tuple[ColumnType, ...], *, rows: InputRows) -> None:
+        super().__init__(dialect, types)  # type: ignore[arg-type]
+        self._input = rows
+        self._found: list[Met] = []
+
+    def _begin_rows(self, schema: pa.Schema) -> None:
+        there = {name.casefold() for name in schema.names}
+        if missing := [each.name for each in self._input.columns if each.name.casefold() not in there]:
+            raise ProtocolError(f"a result page without {', '.join(missing[:50])}, which the query asked for")
+
+    def _rows(self, batch: pa.RecordBatch) -> None:
+        self._found.append(self._input.meet(batch))
+
+    def _end_rows(self) -> None:
+        if self._found:
+            self._input.note(
+                Met(*(np.concatenate([getattr(each, name) for each in self._found]) for name in ("rows", "are_same")))
+            )
+
+    def _drop(self) -> None:
+        self._found = []
