@@ -14,7 +14,6 @@ from airflow_provider_sfbulk.arguments.shared import (
     LINE_ENDING,
     SHARED_CHECKS,
     SHARED_CLASHES,
-    job_id,
     path,
 )
 from airflow_provider_sfbulk.arguments.table import Arguments, Clash
@@ -31,6 +30,7 @@ from airflow_provider_sfbulk.client.arguments import (
 )
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.extract.whole_object import ALL
+from airflow_provider_sfbulk.client.faces.checks import job_id
 from airflow_provider_sfbulk.client.models import Compression, FileFormat
 from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange, read_types
 from airflow_provider_sfbulk.operators.incremental import BOUND, Incremental

@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from airflow_provider_sfbulk.arguments.shared import APIS, job_id, version
+from airflow_provider_sfbulk.arguments.shared import APIS, version
 from airflow_provider_sfbulk.arguments.table import Arguments
 from airflow_provider_sfbulk.client.arguments import allowance, flag, one_of, optional, seconds, shown, text
 from airflow_provider_sfbulk.client.errors import MissingSourceError, SourceError
+from airflow_provider_sfbulk.client.faces.checks import job_id
 from airflow_provider_sfbulk.client.models import JobType
 
 

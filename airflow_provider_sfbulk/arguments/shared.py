@@ -9,8 +9,8 @@ from typing import Any, Final
 from airflow_provider_sfbulk.arguments.table import Clash
 from airflow_provider_sfbulk.client.arguments import Check, flag, one_of, optional, seconds, shown, text
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
-from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
-from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding, check_id
+from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
 from airflow_provider_sfbulk.client.protocol.reserve import ApiReserve
 from airflow_provider_sfbulk.client.settings import checked_version
 from airflow_provider_sfbulk.files.paths import is_path, path_text
@@ -32,14 +32,6 @@ def version(name: str, value: Any) -> str:
     return checked_version(value)
 
 
-def job_id(name: str, value: Any) -> str:
-    """Check the id of a job."""
-    try:
-        return check_id(value)
-    except ProtocolError as error:
-        raise SourceError(f"{name} is {error}") from error
-
-
 def reserve(name: str, value: Any) -> float:
     """Check a number of API calls, or a fraction of the day's."""
     return ApiReserve.of(value, name=name).given
@@ -51,6 +43,8 @@ def path(name: str, value: Any) -> Any:
         raise SourceError(f"{name} must be a path (a text, Path, ObjectStoragePath or UPath), not {shown(value)}")
     if not path_text(value).strip():
         raise SourceError(f"{name} is an empty text: was its template rendered from something empty?")
+    if path_text(value).strip() == "None":
+        raise SourceError(f"{name} is the text None: if it comes from a task before, that task returned nothing")
     if isinstance(value, str) and is_no_path(value):
         raise SourceError(f"{name} is a text of {len(value)} characters that is no path")
     return value

@@ -7,9 +7,9 @@ value than is needed to find it in the code; of a list, a dict or an object only
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any, Final, TypeAlias
@@ -23,6 +23,9 @@ Seconds: TypeAlias = float | timedelta
 """A length of time, wherever one is an argument: seconds, or a timedelta."""
 
 _LONG_NUMBER: Final = 10**40
+LARGEST: Final = 2**53
+"""Largest of the whole numbers that every JSON reader keeps as they are. Nothing that is counted here comes near it."""
+
 _API_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,120}")
 _FIELD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*)*")
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -91,8 +94,7 @@ def count(*, least: int = 1, most: int | None = None) -> Check:
         if (
             isinstance(value, bool)
             or not isinstance(value, int)
-            or value < least
-            or (most is not None and value > most)
+            or not least <= value <= (LARGEST if most is None else most)
         ):
             raise SourceError(f"{name} is a whole number {bounds}, not {shown(value)}{_as_number(value)}")
         return int(value)
@@ -109,24 +111,28 @@ def seconds(*, zero: bool = False) -> Check:
     def check(name: str, value: Any) -> float:
         given = value.total_seconds() if isinstance(value, timedelta) else value
         is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
-        if not is_number or not (given >= 0 if zero else given > 0) or not given < math.inf:
+        if not is_number or not (given >= 0 if zero else given > 0) or not given <= threading.TIMEOUT_MAX:
             raise SourceError(
                 f"{name} is a number of seconds {'from' if zero else 'above'} 0, or a timedelta, "
                 f"not {shown(value)}{_as_number(value)}"
             )
-        try:
-            return float(given)
-        except OverflowError:
-            raise SourceError(f"{name} must be a number of seconds that a clock can count") from None
+        return float(given)
 
     return check
+
+
+def function(name: str, value: Any) -> Any:
+    """Check what is called later on."""
+    if not callable(value):
+        raise SourceError(f"{name} must be a function, not {shown(value)}")
+    return value
 
 
 def allowance(name: str, value: Any) -> float | None:
     """Check a number of records, a float as fraction of all, or None for any number."""
     if value is None or (isinstance(value, float) and 0 <= value <= 1):
         return value
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST:
         raise SourceError(
             f"{name} is a whole number from 0, a float from 0.0 to 1.0 as fraction of all records, or None, "
             f"not {shown(value)}{_as_number(value)}"
@@ -140,6 +146,11 @@ def text(name: str, value: Any) -> str:
         raise SourceError(f"{name} must be a text, not {shown(value)}")
     if not value.strip():
         raise SourceError(f"{name} is an empty text: was it made from something empty? Without one it is None")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        # From None: the error quotes the text.
+        raise SourceError(f"{name} has half of a character in it, at place {error.start + 1}") from None
     return value
 
 
@@ -176,6 +187,19 @@ def names(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) and each.strip() for each in value):
         raise SourceError(f"{name} is a list of names, not {shown(value)}")
     return tuple(value)
+
+
+def column_names(name: str, value: Any) -> tuple[str, ...]:
+    """Check the names of columns, also those of a DataFrame, or the keys of a dict."""
+    is_list = isinstance(value, Collection) and not isinstance(value, (str, bytes, set, frozenset))
+    return names(name, tuple(value) if is_list else value)
+
+
+def word(name: str, value: Any) -> str:
+    """Check one of Salesforce's own words, all of which are not known here."""
+    if not is_api_name(value):
+        raise SourceError(f"{name} must be a word of letters and digits, not {shown(value)}")
+    return str(value)
 
 
 def codes(name: str, value: Any) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from airflow_provider_sfbulk.client.bulk1.api import Bulk1Api
 from airflow_provider_sfbulk.client.effects import Authorize, Flow, Ledger, Token
+from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.faces.bulk_result import AsyncBulkResult, BulkResult
 from airflow_provider_sfbulk.client.faces.declare import Blocking, call, whole
 from airflow_provider_sfbulk.client.faces.options import LoadOptions
@@ -43,6 +44,8 @@ class ClientMethods:
 
         :param driver: to run flows with, as one whose session masks its secrets
         """
+        if not isinstance(settings, Settings):
+            raise SourceError(f"settings are made by Settings.from_mapping, and are no {type(settings).__name__:.40}")
         made = cls.__new__(cls)
         made._setup(settings, driver)
         return made

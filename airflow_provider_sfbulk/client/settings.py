@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.client.arguments import shown
+from airflow_provider_sfbulk.client.arguments import LARGEST, shown
 from airflow_provider_sfbulk.client.auth import hosts, private_key
 from airflow_provider_sfbulk.client.errors import LoginError, SourceError
 from airflow_provider_sfbulk.client.replies.safe_text import fit
@@ -149,9 +149,8 @@ class Settings:
         if isinstance(given.get("timeout"), timedelta):
             given["timeout"] = given["timeout"].total_seconds()
         for key, value in given.items():
-            if key != "allowed_hosts" and (
-                isinstance(value, bool) or not isinstance(value, str | int | float | PurePath)
-            ):
+            is_text = isinstance(value, str | int | float | PurePath) and not isinstance(value, bool)
+            if (key != "allowed_hosts" and not is_text) or (isinstance(value, int) and abs(value) > LARGEST):
                 raise SourceError(f"{title(key)} must be a text, not {type(value).__name__}")
         texts = {key: str(value).strip() for key, value in given.items()}
         for key, text in texts.items():
@@ -188,6 +187,8 @@ class Settings:
         :raises SourceError: as there; also for a variable that begins so and is none of them, as a misspelt one
         :raises LoginError: as there; names the variable that is missing
         """
+        if not isinstance(environ, Mapping) or not all(isinstance(key, str) for key in environ):
+            raise SourceError(f"environ is a mapping as os.environ, with texts as keys, not {shown(environ)}")
         values = {key.removeprefix(ENV_PREFIX).lower(): environ[key] for key in environ if key.startswith(ENV_PREFIX)}
         unknown = sorted(set(values) - {each.name for each in fields(cls)})
         if unknown:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
@@ -341,8 +342,11 @@ def _mapping(columns: list[str] | None) -> dict[str, str | None] | None:
     if not columns:
         return None
     pairs = [each.partition("=") for each in columns]
-    if any(not mark for _, mark, _ in pairs):
+    if any(not mark or not source for source, mark, _ in pairs):
         raise SourceError("--map takes SOURCE=Field__c, or SOURCE= to drop the column")
+    twice = next((source for source, many in Counter(source for source, _, _ in pairs).items() if many > 1), None)
+    if twice is not None:
+        raise SourceError(f"--map says twice what becomes of the column {twice!r:.60}")
     return {source: field or None for source, _, field in pairs}
 
 

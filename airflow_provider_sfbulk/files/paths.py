@@ -220,6 +220,11 @@ def _local_path(text: str, argument: str) -> str:
             f"{argument}: {folded[1]}:/{folded[2].rpartition('@')[2]} has one slash after the colon. A Path folds the "
             "two of a URI: give the URI as text or as ObjectStoragePath"
         )
+    if "://" in text and not os.path.lexists(text):
+        raise SourceError(
+            f"{argument} has :// in it and is no URI, which begins with its scheme, as s3://bucket/key: are there blanks "
+            "before it, or another URI?"
+        )
     return os.path.expanduser(text)  # noqa: PTH111 - it stays as it was given otherwise
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from airflow.providers.common.compat.connection import get_async_connection
 from airflow.sdk import BaseHook
 
+from airflow_provider_sfbulk.client.arguments import flag, text
 from airflow_provider_sfbulk.client.errors import SfBulkError
 from airflow_provider_sfbulk.client.faces.options import HookLoadOptions, QueryOptions
 from airflow_provider_sfbulk.client.models import Operation
@@ -37,7 +38,7 @@ class SalesforceBulkHook(BaseHook):
 
     def __init__(self, salesforce_conn_id: str = default_conn_name, *, api_version: str | None = None) -> None:
         super().__init__()
-        self.salesforce_conn_id = salesforce_conn_id
+        self.salesforce_conn_id = text("salesforce_conn_id", salesforce_conn_id)
         self.api_version = api_version
 
     def get_conn(self) -> BulkClient:
@@ -144,6 +145,7 @@ class SalesforceBulkHook(BaseHook):
         wait: bool = True,
         **options: Any,
     ) -> BulkResult:
+        flag("fail_on_failed_jobs", fail_on_failed_jobs)
         result = self.get_conn().ingest.perform(sobject, operation, records, wait=wait, **options)
         if wait and fail_on_failed_jobs:
             from airflow_provider_sfbulk.client.waiting.wait import check_all_complete

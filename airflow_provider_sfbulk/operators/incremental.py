@@ -78,8 +78,8 @@ class Window:
         :raises LedgerError: when that is no window
         """
         try:
-            since, until = (datetime.fromisoformat(known[each]).astimezone(UTC) for each in BOUND)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            since, until = (moment(known[each], each) for each in BOUND)
+        except (KeyError, TypeError, SourceError) as error:
             raise LedgerError(
                 "the window that is kept for this query is not as this provider writes it: delete the task's entries "
                 "(sfbulk.…) from its state store, and it decides on another one"
@@ -255,9 +255,10 @@ class Incremental:
                 f"asset {self._asset.name} are; for manual runs create an event of it, or go by watermark"
             )
         sobject = _root(_without_parentheses(_TEXT.sub("''", soql)))[0]
-        payloads = [event.extra.get("payload") for event in started_by.get(self._asset, ())]
+        extras = [event.extra for event in started_by.get(self._asset, ())]
+        payloads = [each.get("payload") for each in extras if isinstance(each, Mapping)]
         windows = [
-            Window.from_dict(payload)
+            self._of_payload(payload)
             for payload in payloads
             if isinstance(payload, Mapping)
             and str(payload.get("sobject")).casefold() == sobject.casefold()
@@ -268,6 +269,19 @@ class Incremental:
                 f"none of the events that started this run is one of asset {self._asset.name} for {sobject}.{self.field}"
             )
         return Window(min(each.since for each in windows), max(each.until for each in windows))
+
+    def _of_payload(self, payload: Mapping[str, Any]) -> Window:
+        """Read an event that somebody may have made by hand."""
+        try:
+            found = Window.from_dict(payload)
+        except LedgerError:
+            found = None
+        if found is None or not found.since < found.until:
+            raise SourceError(
+                f"incremental by asset_event: the payload of an event of asset {self._asset.name} has no since and, after "
+                "it, an until, each with a timezone as 2026-01-31T00:00:00Z"
+            ) from None
+        return found
 
 
 def _root(plain: str) -> tuple[str, str]:

@@ -30,6 +30,7 @@ from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
 
 from airflow_provider_sfbulk.client.arguments import Check, Seconds, api_name, field_name, flag, optional, seconds, text
 from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError
+from airflow_provider_sfbulk.client.settings import checked_version
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.task.asset_state import asset_key, lag_seconds, moment, written
 from airflow_provider_sfbulk.triggers.watch_state import AssetStates, State
@@ -97,7 +98,7 @@ class SalesforceChangeTrigger(BaseEventTrigger):
         self.include_deleted: bool = _checked(flag, "include_deleted", include_deleted)
         begin = _checked(lambda name, value: None if value is None else moment(value, name), "initial", initial)
         self.initial: str | None = None if begin is None else written(begin)
-        self.api_version: str | None = _checked(optional(text), "api_version", api_version)
+        self.api_version: str | None = _checked(optional(_version), "api_version", api_version)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give what Airflow stores, and by which it distinguishes triggers."""
@@ -254,6 +255,11 @@ def _own_field(name: str, value: Any) -> str:
     if "." in found:
         raise SourceError(f"{name} is a datetime of the object itself, not {value!r:.40} of another one")
     return found
+
+
+def _version(name: str, value: Any) -> str:
+    checked_version(found := text(name, value))
+    return found  # as it was given: Airflow distinguishes triggers by it
 
 
 def _every(name: str, value: Any) -> float:

@@ -159,7 +159,7 @@ def test_a_job_that_is_done_is_given_while_others_run(org: LocalOrg) -> None:
         result = await client.ingest.perform(
             "Account", "insert", rows("D"), part_records=10, wait=False, schedule=QUICK
         )
-        with pytest.raises(RuntimeError, match="not been waited for"):
+        with pytest.raises(errors.SourceError, match="not been waited for"):
             _ = result.successful_count
         async for one in result:
             given.append(one.job.id)

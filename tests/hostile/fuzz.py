@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
-from typing import Final
+from typing import Any, Final
 
 from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client.effects import Reply
+from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+from airflow_provider_sfbulk.operators.query import BulkQueryOperator, Incremental
+from airflow_provider_sfbulk.sensors.job import BulkJobSensor
+from airflow_provider_sfbulk.triggers.change import SalesforceChangeTrigger
+from tests.hostile.calls import CALLS as ANY_CALL
 from tests.hostile.ways import APP, CALLS, JOB_ID
 
 EXAMPLES: Final = int(os.environ.get("SFBULK_FUZZ_EXAMPLES", "60"))
@@ -83,6 +89,23 @@ sources = rows | st.binary(max_size=200).map(lambda data: b"Name,X__c\n" + data)
 params = st.dictionaries(st.just("n"), values | st.datetimes() | st.decimals() | st.times(), max_size=1) | values
 events = st.dictionaries(st.sampled_from(["outcome", "jobs", "job_ids", "api_calls"]), values) | values
 
+wrong = values | texts | st.binary(max_size=20) | st.dates() | st.timedeltas() | st.decimals() | sources
+
+
+def _wrong(names: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(st.sampled_from(names), wrong, min_size=1, max_size=2)
+
+
+def _of_call(name: str) -> st.SearchStrategy[tuple[str, str, dict[str, Any]]]:
+    needed, more = ANY_CALL[name]
+    return st.tuples(st.just("call"), st.just(name), _wrong((*needed, *more)))
+
+
+def _of_class(way: str, made: type) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
+    own = tuple(each for each in inspect.signature(made).parameters if each not in ("task_id", "kwargs"))
+    return st.tuples(st.just(way), _wrong(own))
+
+
 WAYS_IN: Final = {
     "reply": st.tuples(st.just("reply"), calls, replies),
     "login": st.tuples(st.just("login"), flows, replies),
@@ -90,4 +113,12 @@ WAYS_IN: Final = {
     "rows": st.tuples(st.just("rows"), sources),
     "params": st.tuples(st.just("params"), params),
     "event": st.tuples(st.just("event"), events),
+    "describe": st.tuples(st.just("describe"), replies),
+    "look": st.tuples(st.just("look"), replies),
+    "call": st.sampled_from(sorted(ANY_CALL)).flatmap(_of_call),
+    "ingest task": _of_class("ingest task", BulkIngestOperator),
+    "query task": _of_class("query task", BulkQueryOperator),
+    "sensor": _of_class("sensor", BulkJobSensor),
+    "watch": _of_class("watch", SalesforceChangeTrigger),
+    "window": _of_class("window", Incremental),
 }

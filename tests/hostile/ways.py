@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
-from airflow.sdk import Connection
+from airflow.sdk import Asset, Connection
 
 from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
@@ -41,14 +41,15 @@ from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.soql import bind
 from airflow_provider_sfbulk.client.waiting.wait import check_complete
 from airflow_provider_sfbulk.hooks.connection import connection_session
-from airflow_provider_sfbulk.operators.query import BulkQueryOperator
+from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+from airflow_provider_sfbulk.operators.query import BulkQueryOperator, Incremental
+from airflow_provider_sfbulk.sensors.job import BulkJobSensor
 from airflow_provider_sfbulk.task.asset_state import LONGEST_LAG_SECONDS, written
 from airflow_provider_sfbulk.triggers.change import SalesforceChangeTrigger
 from airflow_provider_sfbulk.triggers.event import WaitEvent
 from tests.client.protocol.by_hand import Hand
+from tests.hostile.calls import BATCH_ID, JOB_ID, called, made
 
-JOB_ID: Final = "7508d000003QaLpAAK"
-BATCH_ID: Final = "7518d000003QaLpAAK"
 MOST_CALLS: Final = 5_000
 """Calls that any one input may cause: a loop without an end has more."""
 
@@ -215,6 +216,33 @@ def watch(arguments: Any) -> None:
     SalesforceChangeTrigger(**{"sobject": "Account", **arguments})
 
 
+def call(name: str, arguments: Mapping[str, Any]) -> None:
+    """A call of the client, with these arguments beside or instead of those that it needs."""
+    called(made(APP), name, arguments)
+
+
+def ingest_task(arguments: Any) -> None:
+    """The arguments of an operator that loads."""
+    BulkIngestOperator(
+        **{"task_id": "load", "sobject": "Account", "operation": "insert", "source": "in.csv", **arguments}
+    )
+
+
+def query_task(arguments: Any) -> None:
+    """The arguments of an operator that extracts."""
+    BulkQueryOperator(**{"task_id": "extract", "soql": "SELECT Id FROM Account", "output_path": "out", **arguments})
+
+
+def sensor(arguments: Any) -> None:
+    """The arguments of a sensor."""
+    BulkJobSensor(**{"task_id": "wait", "job_id": JOB_ID, **arguments})
+
+
+def window(arguments: Any) -> None:
+    """The arguments of a window."""
+    Incremental(**{"asset": Asset("a"), **arguments})
+
+
 WAYS: Final[Mapping[str, Callable[..., None]]] = {
     "reply": reply,
     "result file": result_file,
@@ -228,4 +256,9 @@ WAYS: Final[Mapping[str, Callable[..., None]]] = {
     "look": look,
     "watch": watch,
     "whole object": whole_object,
+    "call": call,
+    "ingest task": ingest_task,
+    "query task": query_task,
+    "sensor": sensor,
+    "window": window,
 }

@@ -278,7 +278,7 @@ class Bulk1Methods:
         if not isinstance(soql, str) or not soql.strip():
             raise SourceError("the SOQL is empty")
         spec = Bulk1JobSpec(
-            sobject or root_object(soql),
+            root_object(soql) if sobject is None else sobject,
             QueryOperation.QUERY_ALL if include_deleted else QueryOperation.QUERY,
             content_type=content_type,
             concurrency_mode=concurrency_mode,

@@ -20,6 +20,7 @@ from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.arguments import count, optional, shown
 from airflow_provider_sfbulk.client.bulk1.models import (
     BatchInfo,
     Bulk1Job,
@@ -77,8 +78,7 @@ class PkChunking:
 
     def __post_init__(self) -> None:
         most = limits.PK_CHUNK_MOST_RECORDS
-        if self.chunk_size is not None and not 1 <= self.chunk_size <= most:
-            raise SourceError(f"pk_chunking: a chunk has 1 to {most} records, not {self.chunk_size}")
+        optional(count(most=most))("pk_chunking: the records of a chunk", self.chunk_size)
         if self.parent is not None:
             check_sobject(self.parent)
         if self.start_row is not None:
@@ -129,7 +129,7 @@ class Bulk1JobSpec:
     def values(self) -> dict[str, str]:
         """Give the fields of the jobInfo, in the order of the guide's samples."""
         if self.operation not in _OPERATIONS:
-            raise SourceError(f"operation must be one of {', '.join(_OPERATIONS)}, not {str(self.operation)[:40]!r}")
+            raise SourceError(f"operation must be one of {', '.join(_OPERATIONS)}, not {shown(self.operation)}")
         if (self.operation == Operation.UPSERT) is not bool(self.external_id_field):
             raise SourceError("external_id_field is for upsert, which needs it")
         if self.operation in tuple(QueryOperation) and self.rows_in.is_zip:

@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
+from airflow_provider_sfbulk.client.arguments import shown
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError, TransportError
 from airflow_provider_sfbulk.client.replies.safe_xml import MalformedXmlError, Readable, element_text, ends, local_name
 from airflow_provider_sfbulk.client.values.text import UnfitValueError, text_of
@@ -137,7 +138,11 @@ def xml_records(records: Iterable[Mapping[str, Any]], *, zone: ZoneInfo | None =
     :raises SourceError: a name that is none, or a value that has no text
     """
     pieces = [f'<?xml version="1.0" encoding="UTF-8"?>\n<sObjects xmlns="{NAMESPACE}" xmlns:xsi="{_XSI}">']
+    if isinstance(records, Mapping) or not isinstance(records, Iterable):
+        raise SourceError(f"the records of an XML batch are a list of dicts, not {shown(records)}")
     for number, record in enumerate(records, 1):
+        if not isinstance(record, Mapping):
+            raise SourceError(f"row {number} of an XML batch is {shown(record)}, and no dict")
         try:
             pieces.append(f"<sObject>{_fields(record, zone)}</sObject>\n")
         except UnfitValueError as error:
@@ -148,7 +153,7 @@ def xml_records(records: Iterable[Mapping[str, Any]], *, zone: ZoneInfo | None =
 def _fields(record: Mapping[str, Any], zone: ZoneInfo | None) -> str:
     pieces = []
     for name, value in record.items():
-        if not name or name[0] not in _NAME_START or not _NAME.issuperset(name):
+        if not isinstance(name, str) or not name or name[0] not in _NAME_START or not _NAME.issuperset(name):
             raise UnfitValueError("a column name that is no field's")
         if isinstance(value, Mapping):
             pieces.append(f"<{name}><sObject>{_fields(value, zone)}</sObject></{name}>")

@@ -14,7 +14,7 @@ from airflow_provider_sfbulk.client.bulk1.waiting import OnBulk1Progress, as_job
 from airflow_provider_sfbulk.client.csv.decode import RecordCounter, find_dialect, read_rows
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.effects import Flow, Reply
-from airflow_provider_sfbulk.client.errors import ProtocolError, ServerBusyError, TransportError
+from airflow_provider_sfbulk.client.errors import ProtocolError, ServerBusyError, SourceError, TransportError
 from airflow_provider_sfbulk.client.faces.declare import (
     Asynchronous,
     Blocking,
@@ -201,7 +201,7 @@ class AsyncBulk1Result(Asynchronous, Bulk1LoadResult):
         return drained_beside(self._client, self._rows())
 
     def _wait_now(self) -> None:
-        raise RuntimeError("the batches have not been waited for: await result.wait() first")
+        raise SourceError("the batches have not been waited for: await result.wait() first")
 
 
 class Bulk1QueryRows:

@@ -267,4 +267,4 @@ class AsyncBulkResult(Asynchronous, LoadResult):
         return drained_beside(self._client, self._by_job())
 
     def _wait_now(self) -> None:
-        raise RuntimeError("the jobs have not been waited for: await result.wait() first")
+        raise SourceError("the jobs have not been waited for: await result.wait() first")

@@ -27,6 +27,7 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeAlias,
 
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.faces.caller import AsyncCaller, Caller
+from airflow_provider_sfbulk.client.faces.checks import checked, positions
 from airflow_provider_sfbulk.client.http.beside import in_thread
 
 T = TypeVar("T")
@@ -71,14 +72,20 @@ class _Declared(Generic[P, T]):
     def __init__(self, function: Callable[Concatenate[Any, P], T]) -> None:
         self.function = function
         self.__doc__ = function.__doc__
+        self._names = positions(function)
 
     def of(self, face: Any, make: Callable[[T], Any]) -> Callable[P, Any]:
-        """Bind the function, and pass on what it gives."""
-        bound = self.function.__get__(face)
+        """Bind the function, check what it is called with, and pass on what it gives."""
+        return self.bound(face, lambda begin: make(begin()))
+
+    def bound(self, face: Any, make: Callable[[Callable[..., T]], Any]) -> Callable[P, Any]:
+        """Bind the function, check what it is called with, and pass on what runs it, which takes further arguments."""
+        bound: Any = self.function.__get__(face)
 
         @functools.wraps(bound)
         def method(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return make(bound(*args, **kwargs))
+            given, named = checked(self._names, args, kwargs)
+            return make(lambda **more: bound(*given, **{**named, **more}))
 
         return method
 
@@ -130,13 +137,7 @@ class Whole(_Declared[P, Flow[Any]], Generic[P, B, A]):
             return self
         if isinstance(face, Blocking):
             return self.of(face, face._client.run)
-        bound = self.function.__get__(face)
-
-        @functools.wraps(bound)
-        def method(*args: P.args, **kwargs: P.kwargs) -> Pending[Any]:
-            return Pending(lambda **more: face._client.run(bound(*args, **{**kwargs, **more})), self._iterating)
-
-        return method
+        return self.bound(face, lambda begin: Pending(lambda **more: face._client.run(begin(**more)), self._iterating))
 
 
 def whole(

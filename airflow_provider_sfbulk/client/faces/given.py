@@ -11,6 +11,7 @@ from collections.abc import AsyncIterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeGuard, cast
 
+from airflow_provider_sfbulk.client.arguments import shown
 from airflow_provider_sfbulk.client.effects import Body
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE
@@ -18,6 +19,7 @@ from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules, fro
 from airflow_provider_sfbulk.client.sources.open import source_format_of as format_of_name
 
 _CHUNK_BYTES: Final = 1024 * 1024
+_TEXTS: Final = (str, bytes, bytearray, memoryview)
 _LIKE_A_PATH: Final = re.compile(r"[^\x00-\x1f,;|]{0,240}(?:[/\\][^\x00-\x1f,;|]{1,100}|\.[A-Za-z]\w{0,9})")
 """A name that may be shown: one with a folder or a suffix. Anything else may be a value."""
 
@@ -44,8 +46,8 @@ def names_a_file(given: Any) -> TypeGuard[str | os.PathLike[str]]:
 
 
 def is_text(given: Any) -> bool:
-    """Whether it is a CSV itself: text, bytes, or an open file of either. Ask :func:`is_path` first."""
-    return isinstance(given, (str, bytes, bytearray, memoryview)) or hasattr(given, "read")
+    """Whether it is a CSV itself: text, bytes, or an open file of either. Ask :func:`names_a_file` first."""
+    return isinstance(given, _TEXTS) or (hasattr(given, "read") and not isinstance(given, type))
 
 
 def is_csv_file(path: str | os.PathLike[str]) -> bool:
@@ -75,11 +77,11 @@ def file_body(path: str | os.PathLike[str]) -> Body:
 def bytes_of(given: Any) -> bytes:
     """Give the bytes of a CSV, see :func:`is_text`.
 
-    :raises SourceError: it cannot be encoded, or the file is closed
+    :raises SourceError: it is none, it cannot be encoded, or the file cannot be read
     """
-    if getattr(given, "closed", False):
-        raise SourceError("the file given as a CSV is closed")
-    text = given.read() if hasattr(given, "read") else given
+    if not is_text(given):
+        raise SourceError(f"a CSV is given as text or bytes, or as an open file of either, not as {shown(given)}")
+    text = given if isinstance(given, _TEXTS) else _read(given)
     if not isinstance(text, str):
         return bytes(text)
     try:
@@ -87,6 +89,19 @@ def bytes_of(given: Any) -> bytes:
     except UnicodeEncodeError:
         # From None: the error quotes the text.
         raise SourceError("the CSV given has half a surrogate pair in it, which is no character") from None
+
+
+def _read(file: Any) -> str | bytes | bytearray | memoryview:
+    if getattr(file, "closed", False):
+        raise SourceError("the file given as a CSV is closed")
+    try:
+        found = file.read()
+    except (OSError, ValueError) as error:
+        # From None: the error may quote what is in the file.
+        raise SourceError(f"the file given as a CSV cannot be read: {type(error).__name__}") from None
+    if not isinstance(found, _TEXTS):
+        raise SourceError(f"the file given as a CSV gives {shown(found)} instead of text or bytes")
+    return found
 
 
 def threaded(records: AsyncIterable[Any], loop: asyncio.AbstractEventLoop) -> Iterator[Any]:

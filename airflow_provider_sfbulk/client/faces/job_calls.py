@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from airflow_provider_sfbulk.client.arguments import Seconds, seconds
 from airflow_provider_sfbulk.client.effects import Flow
+from airflow_provider_sfbulk.client.faces.checks import check
 from airflow_provider_sfbulk.client.faces.declare import Give, Stream, call, stream
 from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.protocol.distrust import MANY_LIST_PAGES, Trail
@@ -103,7 +104,8 @@ class Waiting:
     schedule: Schedule = DEFAULT_SCHEDULE
 
     def __post_init__(self) -> None:
-        timeout_seconds(self.timeout)  # refused before there is a job to wait for
+        for name in ("timeout", "on_progress", "schedule"):  # refused before there is a job to wait for
+            check(name, getattr(self, name))
 
     def on_one(self, jobs: WatchedJobs, job_id: str) -> Flow[JobInfo]:
         """Wait for a job that is none of the load's own."""

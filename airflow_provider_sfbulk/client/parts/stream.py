@@ -149,10 +149,9 @@ def _set(rules: Rules, name: str, value: object) -> None:
 
 
 def _choice(kind: type[Operation | ColumnDelimiter | LineEnding], value: object, what: str) -> object:
-    try:
-        return kind(str(value))
-    except ValueError:
-        raise SourceError(f"{what}: choose one of {', '.join(kind)}") from None
+    if not isinstance(value, str) or value not in list(kind):
+        raise SourceError(f"{what}: choose one of {', '.join(kind)}")
+    return kind(value)
 
 
 @dataclass(frozen=True)

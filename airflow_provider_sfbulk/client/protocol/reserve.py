@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
-from airflow_provider_sfbulk.client.arguments import shown
+from airflow_provider_sfbulk.client.arguments import LARGEST, shown
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.protocol.org import ApiUsage
 
@@ -27,7 +27,7 @@ class ApiReserve:
         :param name: what the user calls it
         :raises SourceError: it is neither a whole number from 0 nor a fraction
         """
-        is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
         is_fraction = isinstance(value, float) and math.isfinite(value) and 0.0 <= value < 1.0
         if not is_count and not is_fraction:
             raise SourceError(

@@ -82,8 +82,7 @@ def member(kind: type[E], value: str, name: str) -> E:
     :param name: of the argument, for the message
     :raises SourceError: there is none
     """
-    try:
-        return kind(value)
-    except ValueError:
-        known = ", ".join(kind)
-        raise SourceError(f"{name} must be one of {known}, not {shown(value)}{meant(value, kind)}") from None
+    found = next((each for each in kind if each == value), None) if isinstance(value, str) else None
+    if found is None:
+        raise SourceError(f"{name} must be one of {', '.join(kind)}, not {shown(value)}{meant(value, kind)}")
+    return found

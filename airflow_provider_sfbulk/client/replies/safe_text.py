@@ -19,6 +19,13 @@ _CUT: Final = " […] "
 _SHORTEST: Final = 3
 """Characters of a value that is looked for anywhere; shorter ones are found only where a part of the query is quoted."""
 
+_READ_CHARACTERS: Final = 4_000
+"""Characters of a text in which values of a query are looked for, half of them at its end. A text of 100 kB would be looked
+through for minutes, since it may have every piece in common with the query."""
+
+_WORDS_CHARACTERS: Final = 1_500
+"""The same for words of rows, each of which is looked for in all of the 100 MB that were sent."""
+
 _WINDOW: Final = 6
 """Characters that a text must have in common with a query, at least, to count as a quotation of it."""
 
@@ -63,6 +70,7 @@ def without_values(text: str, soql: str) -> str:
     """
     if not text or not soql:
         return text
+    text = _ends(text, _READ_CHARACTERS)
     is_value = bytearray(len(soql))
     values: set[str] = set()
     for match in _LITERAL.finditer(soql):
@@ -83,6 +91,7 @@ def without_sent(text: str, chunks: Iterable[bytes]) -> str:
 
     :param chunks: the body, in pieces; read once, and only after a refusal
     """
+    text = _ends(text, _WORDS_CHARACTERS)
     words = {word.encode("utf-8", "replace"): word for word in _WORD.findall(text)}
     found: set[str] = set()
     kept = b""
@@ -117,6 +126,12 @@ def _guard(match: re.Match[str]) -> str:
     return match[0] if _CUSTOM.fullmatch(quoted) else f"{match[0][0]}{HIDDEN}{match[0][0]}"
 
 
+def _ends(text: str, most: int) -> str:
+    """Give the beginning and the end of a text that is too long to look for values in it."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]}{_CUT}{text[-half:]}"
+
+
 def _mark_quoted(text: str, soql: str, is_value: bytearray, hidden: bytearray) -> None:
     at = 0
     while at + _WINDOW <= len(text):
@@ -127,11 +142,12 @@ def _mark_quoted(text: str, soql: str, is_value: bytearray, hidden: bytearray) -
         while at + length < len(text) and text[at : at + length + 1] in soql:
             length += 1
         piece = text[at : at + length]
+        found = int.from_bytes(hidden[at : at + length])
         place = soql.find(piece)
         while place >= 0:  # it may stand in the query more than once: a value in any of the places is one
-            for step in range(length):
-                hidden[at + step] |= is_value[place + step]
+            found |= int.from_bytes(is_value[place : place + length])
             place = soql.find(piece, place + 1)
+        hidden[at : at + length] = found.to_bytes(length)
         at += length - _WINDOW + 1 if length > _WINDOW else 1
 
 

@@ -15,7 +15,11 @@ READ_BYTES: Final = 1024 * 1024
 """Bytes of one piece, about."""
 
 _PACKED_BYTES: Final = 64 * 1024
-"""Packed bytes that are unpacked at a time: a bound of what a well packed file becomes in memory."""
+"""Packed bytes that are read at a time, and unpacked at a time of gzip: a bound of what a well packed file becomes in
+memory, since gzip packs to a thousandth."""
+
+_ZSTD_BYTES: Final = 1024
+"""The same of Zstandard, four bytes of which may stand for 128 KiB."""
 
 
 def pieces(open_binary: OpenBinary, *, compression: str | None, name: str) -> Generator[bytes, None, None]:
@@ -27,14 +31,16 @@ def pieces(open_binary: OpenBinary, *, compression: str | None, name: str) -> Ge
     with open_binary() as file:
         if compression == "gz":
             # 16: with gzip's header and trailer, so that length and CRC of every member are checked.
-            yield from _unpacked(file, lambda: zlib.decompressobj(16 + zlib.MAX_WBITS), zlib.error, "gz", "gzip", name)
+            yield from _unpacked(
+                file, lambda: zlib.decompressobj(16 + zlib.MAX_WBITS), zlib.error, "gz", "gzip", name, _PACKED_BYTES
+            )
         elif compression == "zst":
             try:
                 import zstandard  # noqa: PLC0415 - optional
             except ImportError as error:
                 raise SourceError(f"{name}: to read .zst files install the package zstandard") from error
             start = zstandard.ZstdDecompressor().decompressobj
-            yield from _unpacked(file, start, zstandard.ZstdError, "zst", "zstd", name)
+            yield from _unpacked(file, start, zstandard.ZstdError, "zst", "zstd", name, _ZSTD_BYTES)
         else:
             yield from _read(file, READ_BYTES)
 
@@ -44,26 +50,55 @@ def _read(file: BinaryIO, size: int) -> Iterator[bytes]:
         yield piece
 
 
+class _Held:
+    """Gathers small pieces."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._length = 0
+
+    def add(self, piece: bytes) -> Iterator[bytes]:
+        """Take a piece; give all when that is enough."""
+        self._pieces.append(piece)
+        self._length += len(piece)
+        if self._length >= READ_BYTES:
+            yield from self.rest()
+
+    def rest(self) -> Iterator[bytes]:
+        """Give all that there is."""
+        if self._length:
+            yield b"".join(self._pieces)
+        self._pieces, self._length = [], 0
+
+
 def _unpacked(
-    file: BinaryIO, start: Callable[[], Any], broken: type[Exception], compression: str, form: str, name: str
+    file: BinaryIO,
+    start: Callable[[], Any],
+    broken: type[Exception],
+    compression: str,
+    form: str,
+    name: str,
+    at_once: int,
 ) -> Iterator[bytes]:
     """Unpack gzip members or zstd frames, one after the other: both may be put together by ``cat``."""
     member: Any = None
     whole = False
     head, read = beginning(_read(file, _PACKED_BYTES))
     refuse_unpacked(head, compression=compression, name=name)
+    held = _Held()
     try:
         for packed in read:
-            rest = packed
-            while rest:
-                if member is None:
-                    if whole and not rest.strip(b"\0"):
-                        break  # padding with zeros, which gzip lets be
-                    member = start()
-                if piece := member.decompress(rest):
-                    yield piece
-                whole = member.eof
-                rest, member = (member.unused_data, None) if whole else (b"", member)
+            for place in range(0, len(packed), at_once):
+                rest = packed[place : place + at_once]
+                while rest:
+                    if member is None:
+                        if whole and not rest.strip(b"\0"):
+                            break  # padding with zeros, which gzip lets be
+                        member = start()
+                    yield from held.add(member.decompress(rest))
+                    whole = member.eof
+                    rest, member = (member.unused_data, None) if whole else (b"", member)
+            yield from held.rest()
     except broken as error:
         raise SourceError(f"{name}: the {form} data are broken: copy the file again") from error
     if not whole:

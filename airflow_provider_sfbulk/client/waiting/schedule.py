@@ -16,11 +16,12 @@ Two are elsewhere, beside the facts that they follow from: the pauses between th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
-from airflow_provider_sfbulk.client.arguments import seconds
-from airflow_provider_sfbulk.client.errors import RequestLimitError, SfBulkError
+from airflow_provider_sfbulk.client.arguments import seconds, shown
+from airflow_provider_sfbulk.client.errors import RequestLimitError, SfBulkError, SourceError
 from airflow_provider_sfbulk.client.protocol.retry import retry_after_of
 
 # --- any wait ---
@@ -43,6 +44,12 @@ class Schedule:
     def __post_init__(self) -> None:
         object.__setattr__(self, "first", seconds()("first", self.first))
         object.__setattr__(self, "longest", seconds()("longest", self.longest))
+        if (
+            isinstance(self.growth, bool)
+            or not isinstance(self.growth, (int, float))
+            or not 0 <= self.growth < math.inf
+        ):
+            raise SourceError(f"growth is a number from 0, not {shown(self.growth)}")
 
     def pause(self, age: float) -> float:
         """Give the seconds to pause after a wait of ``age`` seconds."""

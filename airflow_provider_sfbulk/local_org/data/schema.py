@@ -137,8 +137,8 @@ class SObject:
 
     def by_relationship(self, name: str) -> Field | None:
         """Return the lookup field whose relationship has that name (``Owner``, ``Parent__r``), in any case."""
-        lowered = name.lower()
-        return next((f for f in self.fields.values() if (f.relationship_name or "").lower() == lowered), None)
+        known = ((each, each.relationship_name) for each in self.fields.values())
+        return next((each for each, its_name in known if its_name and its_name.lower() == name.lower()), None)
 
 
 class Schema:
