@@ -15,7 +15,8 @@ from airflow_provider_sfbulk.operators.query import BulkQueryOperator, Increment
 from airflow_provider_sfbulk.sensors.job import BulkJobSensor
 from airflow_provider_sfbulk.triggers.change import SalesforceChangeTrigger
 from tests.hostile.calls import CALLS as ANY_CALL
-from tests.hostile.ways import APP, CALLS, JOB_ID
+from tests.hostile.calls import JOB_ID
+from tests.hostile.ways import APP, CALLS
 
 EXAMPLES: Final = int(os.environ.get("SFBULK_FUZZ_EXAMPLES", "60"))
 """Examples of each property; a campaign asks for more."""
