@@ -2,7 +2,8 @@
 
 Places are compared resolved (links, ``..``, ``file:`` URIs, with or without a connection; on a disk also folders that are
 mounted twice, and names in another case where case does not count), and patterns by what they would
-match, whether it is there yet or not.
+match, whether it is there yet or not. Object storage may have more addresses than a connection tells: there the mark that a
+load leaves in its folder shows whether a file lies in it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from fsspec.utils import glob_translate
 
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.files.paths import AnyPath, Location, locate
-from airflow_provider_sfbulk.files.storage import SourceFile, resolved_pattern
+from airflow_provider_sfbulk.files.storage import SourceFile, is_there, resolved_pattern
 from airflow_provider_sfbulk.files.storage_errors import named
 from airflow_provider_sfbulk.files.task_folder import MANIFEST, OLD_MANIFEST, RESULT_NAMES
 
@@ -71,6 +72,20 @@ def check_files_apart(files: Iterable[SourceFile], targets: Sequence[Target]) ->
                 _check_file(file.place, target)
 
 
+def check_not_beside(files: Iterable[SourceFile], target: Target, mark: str) -> None:
+    """Check files that are named as what is written, and of which no address says where they are: a storage may have
+    several, and a bucket several names. What has just been written into the folder lies beside such a file, or it does not.
+
+    :param mark: name of the file that was written
+    :raises SourceError: naming the file
+    """
+    for file in files:
+        folder, name = _split(file.place.resolved()[2])
+        beside = file.place.at(f"{folder.lstrip('/')}/{mark}")
+        if not file.place.is_local and name in target.names and is_there(beside):
+            raise _replaced(file.place, name, target)
+
+
 def _check_path(place: Location, target: Target) -> None:
     _check_file(place, target)
     pattern = resolved_pattern(place)
@@ -102,10 +117,14 @@ def _check_file(place: Location, target: Target) -> None:
                 continue
             last = _written_name(name, inside, target.names) if place.is_local else name
             if last in target.names:
-                argument = target.place.argument
-                raise SourceError(
-                    f"source: {place.uri} is {last} in {argument}, which this load would replace: give another {argument}"
-                )
+                raise _replaced(place, last, target)
+
+
+def _replaced(place: Location, name: str, target: Target) -> SourceError:
+    argument = target.place.argument
+    return SourceError(
+        f"source: {place.uri} is {name} in {argument}, which this load would replace: give another {argument}"
+    )
 
 
 def _is_same_storage(one: Sequence[str], other: Sequence[str]) -> bool:

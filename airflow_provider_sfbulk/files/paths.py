@@ -43,6 +43,9 @@ _SAME_STORAGE: Final[Mapping[str, str]] = {
 _ADDRESSES: Final = ("endpoint_url", "endpoint", "host", "account_name", "account_host", "base_url")
 """Options that distinguish two storages of one kind."""
 
+_VERSION: Final = "?versionId="
+"""Behind a key, says which version of the object is meant."""
+
 _PACKAGES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("s3", "s3a", "s3n"), "apache-airflow-providers-amazon[s3fs]"),
     **dict.fromkeys(("gs", "gcs"), "apache-airflow-providers-google[gcsfs]"),
@@ -131,7 +134,8 @@ class Location:
         if self.is_local:
             return "file", "", os.path.realpath(self.path)
         storage = _SAME_STORAGE.get(self.protocol, self.protocol)
-        return storage, _address(self.fs), posixpath.normpath(f"/{self.path.lstrip('/')}")
+        path = self.path.partition(_VERSION)[0]
+        return storage, _address(self.fs), posixpath.normpath(f"/{path.lstrip('/')}")
 
 
 def locate(path: AnyPath, *, conn_id: str | None = None, argument: str = "source") -> Location:

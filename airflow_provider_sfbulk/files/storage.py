@@ -102,6 +102,14 @@ def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str =
     return [SourceFile(place)]
 
 
+def is_there(place: Location) -> bool:
+    """Whether something is there, as far as the storage says so."""
+    try:
+        return _kind(place) is not None
+    except SfBulkError:
+        return False
+
+
 def named_source(source: AnyPath, path: str, *, conn_id: str | None = None) -> SourceFile:
     """Give a file of a source by its path, whether it is there or not.
 

@@ -110,6 +110,7 @@ class TaskFolder:
     :param place: where it is
     :param writer: the task instance
     :param attempt: number of the try
+    :ivar mark: name of the file that says who is at work here
     """
 
     def __init__(self, output: Output, hidden: Output, place: Location, writer: Writer, attempt: int) -> None:
@@ -123,7 +124,7 @@ class TaskFolder:
         self._place = place
         self._writer = writer
         digest = hashlib.sha256("\0".join(map(str, asdict(writer).values())).encode()).hexdigest()[:16]
-        self._own = f"_writing-{digest}-{attempt}.json"
+        self.mark = f"_writing-{digest}-{attempt}.json"
         self._of_task: set[str] = set()
         self._has_old_manifest = False
 
@@ -133,11 +134,11 @@ class TaskFolder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if error is not None and isinstance(error, Exception) and not isinstance(error, TaskDeferred):
             try:
-                if not names_in(_read(self.output.read(self._own)) or {}):  # else somebody has to finish that
-                    self.output.remove(self._own)
+                if not names_in(_read(self.output.read(self.mark)) or {}):  # else somebody has to finish that
+                    self.output.remove(self.mark)
                 self.output.remove_if_empty()
             except Exception as trouble:  # it must not replace what went wrong first
-                log.warning("%s stays in %s (%s)", self._own, self._place.uri, type(trouble).__name__)
+                log.warning("%s stays in %s (%s)", self.mark, self._place.uri, type(trouble).__name__)
 
     def claim(self, *, may_show: Iterable[str] = (), shows: Iterable[str] = ()) -> None:
         """Say that this try is at work here, after looking whether it may be; tries that the folder can be written to.
@@ -153,11 +154,11 @@ class TaskFolder:
                 "names it: it would be replaced. Move it away, or write to another folder"
             )
         files = sorted({*shows} | self.stray | (self.before if shows else set()))
-        self._write(self._own, {"files": files})
+        self._write(self.mark, {"files": files})
         try:
             self._check_others(self.output.sizes())
         except SourceError:
-            self.output.remove(self._own)
+            self.output.remove(self.mark)
             raise
         self.output.remove(OLD_PUBLISHING)  # its names are in our own now; and it shows that removing is allowed
 
@@ -193,7 +194,7 @@ class TaskFolder:
             self.output.remove(name)
         for name in filter(_LEFTOVER.fullmatch, self.output.sizes()):
             self.output.remove(name)
-        self.output.remove(self._own)
+        self.output.remove(self.mark)
 
     def _remove_old_manifest(self) -> None:
         if self._has_old_manifest:
@@ -234,7 +235,7 @@ class TaskFolder:
         files: set[str] = set()
         for name in filter(_WRITING.fullmatch, there):
             found = _read(self.output.read(name)) or {}
-            if name != self._own:
+            if name != self.mark:
                 self._check_writer(Writer.read(found.get("writer")), "is being written to by", name)
                 self._of_task.add(name)
             files |= names_in(found)

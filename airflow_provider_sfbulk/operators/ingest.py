@@ -315,6 +315,7 @@ class BulkIngestOperator(BulkJobOperator):
         with self.results_folder(context["ti"]) or nullcontext() as folder:
             if folder is not None and done is None:
                 folder.claim_for_results(self.results_format)
+                source.check_not_beside(self._targets()[0], folder.mark)
             with self.run_of(context, ledger, deadline=deadline, api_calls=api_calls) as run:
                 load = self._load(run, source)
                 return (
@@ -473,6 +474,8 @@ class BulkIngestOperator(BulkJobOperator):
             with self.run_of(context, ledger) as run:
                 try:
                     source.find(self._targets())
+                    if folder is not None:
+                        source.check_not_beside(self._targets()[0], folder.mark)
                     found, report = self._load(run, source).check(self._subject["operation"])
                 except EmptyInputError as empty:
                     self._allow_empty(empty)

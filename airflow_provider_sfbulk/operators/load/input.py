@@ -14,7 +14,7 @@ from airflow_provider_sfbulk.client.load.rounds import PartLimits
 from airflow_provider_sfbulk.client.parts.fit import fit_to_object
 from airflow_provider_sfbulk.client.parts.split import Part, PartFacts, split_again
 from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules, from_file, from_source, source_format_of
-from airflow_provider_sfbulk.files.apart import Target, check_apart, check_files_apart
+from airflow_provider_sfbulk.files.apart import Target, check_apart, check_files_apart, check_not_beside
 from airflow_provider_sfbulk.files.callable_identity import callable_identity
 from airflow_provider_sfbulk.files.paths import AnyPath, is_path, path_text
 from airflow_provider_sfbulk.files.sql_source import SqlQuery
@@ -75,6 +75,14 @@ class LoadInput:
             check_files_apart(self._files(), targets)
         if isinstance(self._source, SqlQuery):
             self._source.hook()
+
+    def check_not_beside(self, target: Target, mark: str) -> None:
+        """Check that no file of the input lies where the load writes; to be asked when it has left its mark there.
+
+        :raises SourceError: when one does
+        """
+        if self._is_files:
+            check_not_beside([file for _, file in self._found], target, mark)
 
     def target(self, name: str) -> str:
         """Give the target column of a source column; a target column's own name stays."""

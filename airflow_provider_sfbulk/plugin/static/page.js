@@ -20,7 +20,15 @@ const root = document.documentElement;
 const main = document.querySelector("main");
 const { view, up } = root.dataset;
 const base = new URL(`${up}../`, location.href).pathname; // of Airflow, with a slash at its end
-const ids = location.pathname.split("/").slice(view === "task" ? -4 : view === "run" ? -2 : Infinity).map(decodeURIComponent);
+const ids = location.pathname.split("/").slice(view === "task" ? -4 : view === "run" ? -2 : Infinity).map(decoded);
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // Airflow knows no such id, and says so
+  }
+}
 
 // --- values ---
 
@@ -29,6 +37,8 @@ const count = (value) => (typeof value === "number" && Number.isFinite(value) &&
 const list = (value) => (Array.isArray(value) ? value : []);
 const table = (value) => (value && typeof value === "object" && !Array.isArray(value) ? Object.entries(value) : []);
 const numbers = new Intl.NumberFormat("en");
+// What every object has is no word of ours.
+const wordFor = (words, key) => (Object.hasOwn(words, key) ? words[key] : undefined);
 // A slow task is not one that stands still.
 const rate = (value) => (value === null ? "–" : value > 0 && value < 1 ? "under 1" : shown(value));
 const shown = (value) => (value === null ? "–" : numbers.format(Math.round(value)));
@@ -171,13 +181,13 @@ function figuresOf(told) {
 
 function badge(task, told, { short = false } = {}) {
   const state = text(task?.state) || "none";
-  const phase = PHASES[text(told?.phase)] ?? "";
+  const phase = wordFor(PHASES, text(told?.phase)) ?? "";
   const words = {
     running: phase || "running",
     deferred: told?.phase === "waiting" && !short ? "Salesforce is at work (deferred)" : "deferred",
     ...SOON,
   };
-  return make("span", { class: `badge ${/^[a-z_]+$/.test(state) ? state : ""}` }, words[state] ?? state);
+  return make("span", { class: `badge ${/^[a-z_]+$/.test(state) ? state : ""}` }, wordFor(words, state) ?? state);
 }
 
 const titleOf = (told) => [text(told.operation), text(told.sobject)].filter(Boolean).join(" ") || "Salesforce jobs";

@@ -254,9 +254,10 @@ def test_the_run_s_page_shows_its_tasks(chromium: Browser, seen: Seen) -> None:
     assert f"{FAILED}" in text
 
 
-def test_a_task_without_jobs_has_a_quiet_page(chromium: Browser, seen: Seen) -> None:
+@pytest.mark.parametrize("name", ["no_such_task", "no%zztask"])
+def test_a_task_without_jobs_has_a_quiet_page(name: str, chromium: Browser, seen: Seen) -> None:
     shown = seen.shown
-    chromium.open(f"{shown.stage.stack.url}{shown.frame.replace(TASK_ID, 'no_such_task')}")
+    chromium.open(f"{shown.stage.stack.url}{shown.frame.replace(TASK_ID, name)}")
     chromium.wait_for("document.body?.innerText.includes('No Salesforce jobs.')")
 
 

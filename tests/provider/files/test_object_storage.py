@@ -369,3 +369,45 @@ def test_objects_of_one_name_in_two_storages_are_two(s3: Any, folder: str, monke
     same = Target.results(f"s3://{BUCKET}/{folder}", "csv", conn_id="minio")
     with pytest.raises(SourceError, match="would replace"):
         check_apart([f"s3://minio@{BUCKET}/{folder}/failed.csv"], [same], conn_id=None)
+
+
+ALIASES = {
+    "another address": "s3://alias@{}/{}/d/failed.csv",
+    "a pattern by another address": "s3://alias@{}/{}/d/f*.csv",
+    "another address, and slashes": "s3://alias@{}/{}/d/../d/failed.csv",
+    "a version of it": "s3://minio@{}/{}/d/failed.csv?versionId=null",
+}
+
+
+@pytest.mark.parametrize("validate_only", [False, True])
+@pytest.mark.parametrize("source", ALIASES.values(), ids=ALIASES)
+def test_results_that_are_fed_back_by_another_address_are_not_replaced(
+    source: str, validate_only: bool, s3: Any, folder: str, org: LocalOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {"region_name": "us-east-1", "endpoint_url": s3.meta.endpoint_url.replace("127.0.0.1", "localhost")}
+    connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": keys}
+    monkeypatch.setenv("AIRFLOW_CONN_ALIAS", json.dumps(connection))
+    results = f"s3://minio@{BUCKET}/{folder}/d"
+    with pytest.raises(FailedRecordsError):
+        FakeTask().start().run(load(source=[{"Name": "One"}, {"Phone": "2"}], results_path=results))
+    before = {name: read(s3, f"{BUCKET}/{folder}/d/{name}") for name in names(s3, f"{folder}/d")}
+    jobs = len(org.jobs)
+    with pytest.raises(SourceError, match=r"failed\.csv"):
+        FakeTask().start().run(
+            load(source=source.format(BUCKET, folder), results_path=results, validate_only=validate_only)
+        )
+    assert {name: read(s3, f"{BUCKET}/{folder}/d/{name}") for name in names(s3, f"{folder}/d")} == before
+    assert len(org.jobs) == jobs
+
+
+def test_a_file_of_that_name_in_another_storage_is_loaded(
+    s3: Any, folder: str, org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {"region_name": "us-east-1", "endpoint_url": s3.meta.endpoint_url.replace("127.0.0.1", "localhost")}
+    connection = {"conn_type": "aws", "login": "key", "password": "secret", "extra": keys}
+    monkeypatch.setenv("AIRFLOW_CONN_ALIAS", json.dumps(connection))
+    s3.put_object(Bucket=BUCKET, Key=f"{folder}/in/failed.csv", Body=b"Name\nOne\n")
+    task.start().run(
+        load(source=f"s3://alias@{BUCKET}/{folder}/in/failed.csv", results_path=f"s3://minio@{BUCKET}/{folder}/out")
+    )
+    assert [row["Name"] for row in org.records("Account")] == ["One"]
