@@ -97,7 +97,7 @@ _CLIENT: Final[dict[str, str]] = {
     "load": f"limits {_BASE} values csv parts results protocol waiting bulk1",
     "check": "limits errors models values csv parts results load",
     "compare": f"limits {_BASE} soql values csv parts results protocol extract load",
-    "bulk1": f"limits {_BASE} values csv parts results protocol waiting extract load",
+    "bulk1": f"limits {_BASE} arguments values csv parts results protocol waiting extract load",
     "bulk1.api": "limits effects errors models arguments ingest parts sources protocol waiting faces bulk1",
     "bulk1.results": f"{_BASE} csv results protocol waiting faces bulk1",
 }
