@@ -201,6 +201,7 @@ DESCRIBES: Final = [
     ("a relationship that is a query", _described("OwnerId", relationshipName="a.b, c"), "ProtocolError: GET"),
     ("a lookup to a number", _described("OwnerId", referenceTo=7), "ProtocolError: GET"),
     ("a lookup to numbers", _described("OwnerId", referenceTo=[7]), "ProtocolError: GET"),
+    ("a lookup to 100,000 objects", _described("OwnerId", referenceTo=["User"] * 100_000), "ProtocolError: GET"),
     ("a picklist of texts", _described("Kind__c", picklistValues=["a"]), "ProtocolError: GET"),
     (
         "a picklist of half a character",

@@ -18,7 +18,7 @@ from typing import Final
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.effects import Flow, Now, Sleep
-from airflow_provider_sfbulk.client.errors import SfBulkError
+from airflow_provider_sfbulk.client.errors import ProtocolError, SfBulkError
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.rounds import is_refused_input
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
@@ -28,6 +28,8 @@ from airflow_provider_sfbulk.client.protocol.org import server_time
 BATCH_SECONDS: Final = float(limits.BATCH_SECONDS)
 LEAST_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 10.0
+MOST_SECONDS: Final = 24 * 60 * 60.0
+"""A job that has ended has one batch at work at most: one that goes on changing for so long tells no truth."""
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ def wait_until_still(
     :param parts: what was sent to each job
     :param ends: how they ended, by their ids
     :return: those that had to be asked again
+    :raises ProtocolError: one of them never comes to rest
     """
     found: dict[str, JobInfo] = {}
     for part in parts:
@@ -56,7 +59,8 @@ def may_be_at_work(job: JobInfo, part: UploadedPart) -> bool:
 
 
 def _still(jobs: IngestCalls, job: JobInfo, part: UploadedPart) -> Flow[JobInfo]:
-    known: float = yield Now()
+    begun: float = yield Now()
+    known = begun
     # What is known of the job's rest before this process looked at it.
     rest = yield from _age(job)
     while True:
@@ -64,6 +68,8 @@ def _still(jobs: IngestCalls, job: JobInfo, part: UploadedPart) -> Flow[JobInfo]
         left = still_seconds(part.records - job.processed) - rest - (now - known)
         if left <= 0:
             return job
+        if now - begun > MOST_SECONDS:
+            raise ProtocolError(f"job {job.id} ended {job.state} and still changes a day later", job_id=job.id)
         log.info(
             "job %s ended %s with %d records that were not tried: for %.0f s a batch of it may still be at work",
             *(job.id, job.state, part.records - job.processed, left),

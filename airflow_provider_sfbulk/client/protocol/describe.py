@@ -18,6 +18,8 @@ from airflow_provider_sfbulk.client.protocol.call import ApiCall, call_object, c
 from airflow_provider_sfbulk.client.protocol.retry import repeat
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,254}")
+_MOST_TARGETS: Final = 5_000
+"""Objects of one lookup: an org has some 3,000 of its own at most, and each may be described for the type of a column."""
 
 
 def describe(sobject: str, *, api_version: str) -> Flow[dict[str, Any]]:
@@ -58,7 +60,9 @@ def _is_name(value: Any) -> bool:
 
 
 def _are_texts(value: Any) -> bool:
-    return value is None or (isinstance(value, list) and all(isinstance(each, str) for each in value))
+    return value is None or (
+        isinstance(value, list) and len(value) <= _MOST_TARGETS and all(isinstance(each, str) for each in value)
+    )
 
 
 def _are_objects(value: Any) -> bool:

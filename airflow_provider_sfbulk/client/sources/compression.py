@@ -18,7 +18,7 @@ _PACKED_BYTES: Final = 64 * 1024
 """Packed bytes that are read at a time, and unpacked at a time of gzip: a bound of what a well packed file becomes in
 memory, since gzip packs to a thousandth."""
 
-_ZSTD_BYTES: Final = 1024
+_ZSTD_BYTES: Final = 512
 """The same of Zstandard, four bytes of which may stand for 128 KiB."""
 
 

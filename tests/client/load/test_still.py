@@ -8,8 +8,15 @@ from email.utils import format_datetime
 import pytest
 
 from airflow_provider_sfbulk.client.effects import Reply
+from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
-from airflow_provider_sfbulk.client.load.still import BATCH_SECONDS, LEAST_SECONDS, still_seconds, wait_until_still
+from airflow_provider_sfbulk.client.load.still import (
+    BATCH_SECONDS,
+    LEAST_SECONDS,
+    MOST_SECONDS,
+    still_seconds,
+    wait_until_still,
+)
 from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from tests.client.protocol.by_hand import JOB_ID, JSON, Hand, job, ok
@@ -72,3 +79,11 @@ def test_without_the_org_s_time_the_whole_time_is_waited(reply: Reply) -> None:
     hand = Hand([reply, *[ok(ended(ago=1e6))] * 60])
     wait(hand, ended(ago=1e6), 40)
     assert hand.now == pytest.approx(LEAST_SECONDS)
+
+
+def test_a_job_that_never_stops_changing_is_not_waited_for_without_end() -> None:
+    first = ended(ago=-1.0)
+    hand = Hand([clock(), *(ok(ended(ago=-float(number))) for number in range(2, 10_000))])
+    with pytest.raises(ProtocolError, match="still changes a day later"):
+        wait(hand, first, 40)
+    assert hand.now <= MOST_SECONDS + BATCH_SECONDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import sys
+import tracemalloc
 from collections.abc import Mapping
 
 import numpy as np
@@ -320,6 +321,19 @@ def test_a_packed_file_is_read_whole_or_refused(form: str) -> None:
             encoded(from_file(opened((one + two)[:cut], (7,)), INSERT, name=f"a.{form}"))
     with pytest.raises(SourceError, match=r"the data are not .*: this is not packed at all"):
         encoded(from_file(opened(data), INSERT, name=f"a.{form}"))
+
+
+def test_a_bomb_of_zstandard_is_refused_before_it_fills_the_memory() -> None:
+    block = (128 * 1024) << 3 | 0b010  # a block of one byte, so many times; not the last
+    bomb = b"\x28\xb5\x2f\xfd\x00\x58" + 4_000 * (block.to_bytes(3, "little") + b"a")
+    packed = zstandard.compress(b"Name\n") + bomb  # of half a gigabyte in 16 kB
+    tracemalloc.start()
+    try:
+        with pytest.raises(SourceError):
+            encoded(from_file(opened(packed), INSERT, name="a.csv.zst"))
+        assert tracemalloc.get_traced_memory()[1] < 200_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_zstd_needs_a_package_that_the_error_names(monkeypatch: pytest.MonkeyPatch) -> None:

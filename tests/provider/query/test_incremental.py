@@ -556,6 +556,27 @@ def test_a_run_that_no_event_started_is_refused_and_one_of_another_asset_s_skips
     assert not any("/jobs/query" in call.path for call in org.calls)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        window("05", "03"),
+        window("03", "03"),
+        {**window("03", "04"), "since": "2026-01-03T00:00:00"},
+        {**window("03", "04"), "until": 7},
+        {**window("03", "04"), "until": "2026-01-04T00:00:00Z OR Id != null"},
+    ],
+)
+def test_an_event_that_was_made_by_hand_needs_a_window(wrong: Any, tmp_path: Path, org: LocalOrg) -> None:
+    with pytest.raises(SourceError, match="has no since and, after it, an until"):
+        read_of(started_by(window("01", "02"), wrong), tmp_path / "out", org)
+
+
+def test_an_event_without_extra_is_none_of_ours(tmp_path: Path, org: LocalOrg) -> None:
+    run = started_by(window("03", "04"))
+    run["triggering_asset_events"][ACCOUNTS].append(SimpleNamespace(extra=None))
+    assert read_of(run, tmp_path / "out", org)["until"].startswith("2026-01-04")
+
+
 def test_by_asset_event_needs_its_asset_and_nothing_that_the_trigger_says() -> None:
     with pytest.raises(SourceError, match="needs the asset"):
         Incremental(by="asset_event")
