@@ -323,7 +323,7 @@ WRONG_CALLS: Final[list[tuple[str, str, str, Any]]] = [
         ("nothing", None), ("a number", 7), ("numbers", [1, 2]), ("a file that gives numbers", _Numbers()),
     )),
     *(("insert", name, what, value) for name, what, value in (
-        ("wait", "text", "False"), ("wait", "nothing", None), ("wait", "a number", 1),
+        ("skip_unchanged", "text", "False"), ("wait", "text", "False"), ("wait", "nothing", None), ("wait", "a number", 1),
         ("timeout", "text", "5"), ("timeout", "not a number", float("nan")), ("timeout", "huge", HUGE),
         ("timeout", "a thousand years", timedelta(days=365_250)), ("timeout", "negative", timedelta(seconds=-1)),
         ("on_progress", "a number", 7), ("on_progress", "text", "print"), ("schedule", "seconds", 7),

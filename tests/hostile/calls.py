@@ -134,8 +134,8 @@ _OPTIONS: Final = (
     "line_ending",
 )
 _WAITING: Final = ("timeout", "on_progress", "schedule")
-_LOADS: Final = (*_OPTIONS, *_WAITING, "wait", "source_format", "assignment_rule_id", "part_bytes", "part_records",
-                 "max_concurrent_jobs")  # fmt: skip
+_LOADS: Final = (*_OPTIONS, *_WAITING, "wait", "skip_unchanged", "source_format", "assignment_rule_id", "part_bytes",
+                 "part_records", "max_concurrent_jobs")  # fmt: skip
 
 CALLS: Final[Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]]] = {
     # what each call needs, and which further arguments it has

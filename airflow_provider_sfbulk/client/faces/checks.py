@@ -56,6 +56,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "assignment_rule_id": optional(text),
     "include_deleted": flag,
     "wait": flag,
+    "skip_unchanged": flag,
     "compress": flag,
     "batch_retry": flag,
     "is_pk_chunking_enabled": optional(flag),
