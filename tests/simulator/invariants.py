@@ -29,6 +29,7 @@ class Witness:
         self._rows = Counter(rows)
         self._uploads: Counter[str] = Counter()
         self._fenced: set[int] = set()
+        self._sent: Counter[str] | None = None
         self.decided = False
         self.doubled_uploads: set[str] = set()
 
@@ -68,9 +69,15 @@ class Witness:
         """Hold what the org has committed against the input."""
         claim(self._org.committed <= self._rows, f"rows twice, or not ours: {self._org.committed - self._rows}")
 
+    def sent_only(self, rows: list[str]) -> None:
+        """Note which rows a try takes for those that are sent, since only they differ."""
+        self._sent = Counter(rows)
+
     def succeeded(self) -> None:
-        """Hold what the org has committed against the input of a load that says it succeeded."""
-        claim(self._org.committed == self._rows, f"success without {sorted(self._rows - self._org.committed)}")
+        """Hold what the org has committed against the rows of a load that says it succeeded."""
+        wanted = self._rows if self._sent is None else self._sent
+        claim(self._org.committed <= wanted, f"sent beside what differs: {sorted(self._org.committed - wanted)}")
+        claim(self._org.committed == wanted, f"success without {sorted(wanted - self._org.committed)}")
 
     def ended(self, number: int, open_parts: int) -> None:
         """Look at what a try leaves in its process."""

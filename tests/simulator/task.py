@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
+import numpy as np
+
+from airflow_provider_sfbulk.client.compare.chosen import ChosenRows
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
-from airflow_provider_sfbulk.client.effects import Body, Flow
+from airflow_provider_sfbulk.client.effects import Body, Flow, ReadEntry
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.load import fill as ingest
 from airflow_provider_sfbulk.client.load.part_end import part_ends
@@ -18,7 +21,7 @@ from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.waiting.wait import check_complete, wait_until_final
 from airflow_provider_sfbulk.task.ledger import TaskLedger
-from tests.simulator.invariants import Witness
+from tests.simulator.invariants import Witness, claim
 from tests.simulator.world.store import Faults, Killed, Store, Values
 
 READ_FAULTS: Final = ("bad_input", "freeze", "kill_before")
@@ -64,6 +67,10 @@ class Try:
     ledger: TaskLedger | None = None
 
 
+def _of(rows: list[str], chosen: ChosenRows) -> list[str]:
+    return [row for row, is_sent in zip(rows, chosen.is_sent, strict=True) if is_sent]
+
+
 class Task:
     """One task of one run, over all its tries.
 
@@ -75,6 +82,11 @@ class Task:
     def __init__(self, rows: list[str], states: Values, faults: Faults, witness: Witness, rng: Random) -> None:
         self._rows, self._states, self._faults, self._witness, self._rng = rows, states, faults, witness, rng
         self._part_records = rng.randint(1, 3)
+        # By numbers of its own: a seed gives the schedule that it gave before there was this.
+        self._chances = Random()
+        self._chances.setstate(rng.getstate())
+        self._differs = self._chances.random() < 0.3
+        self._usual = [self._chances.random() < 0.5 for _ in rows]
 
     def run(self, one: Try) -> Flow[None]:
         """What the operator does, deferral included."""
@@ -86,12 +98,23 @@ class Task:
         if (done := ledger.done) is not None:
             ledger.finish(done["result"])
             return
-        parts = self._parts(one)
-        filled = yield from ingest.load(jobs, IngestSpec("Account", "insert"), parts, limit=self._rng.randint(1, 3))
+        note: dict[str, Any] = {}
+        rows = list(self._rows)
+        if self._differs:
+            chosen = self._compared()
+            note = {"compared": chosen.to_dict()}
+            rows = _of(rows, chosen)
+        parts = self._parts(one, rows)
+        spec, limit = IngestSpec("Account", "insert"), self._rng.randint(1, 3)
+        filled = yield from ingest.load(jobs, spec, parts, limit=limit, note=note)
         if self._rng.random() < 0.3:  # deferred, and taken up by another process
             ledger = self._ledger(one)
             ledger.resume()
             filled = yield from ingest.recorded()
+        if self._differs:
+            decided = yield ReadEntry(f"{ingest.DECISION}0")
+            claim(decided is not None, "nothing says which rows a decided load sends")
+            self._witness.sent_only(_of(self._rows, ChosenRows.from_dict(decided["compared"])))
         infos = yield from wait_until_final(jobs, [each.job_id for each in filled])
         part_ends(filled, infos)
         for info in infos:
@@ -103,9 +126,16 @@ class Task:
         one.ledger = TaskLedger(store, try_number=one.number, clears=0)
         return one.ledger
 
-    def _parts(self, one: Try) -> Iterator[Part]:
+    def _compared(self) -> ChosenRows:
+        """Compare the rows with the org's, which may be others than for the try before: some row differs in any case."""
+        rows = len(self._rows)
+        usual = self._chances.random() < 0.5
+        is_sent = self._usual if usual else [self._chances.random() < 0.5 for _ in range(rows)]
+        return ChosenRows(np.array(is_sent if any(is_sent) else [True] * rows))
+
+    def _parts(self, one: Try, rows: list[str]) -> Iterator[Part]:
         """Cut the input, sometimes otherwise than another try did: the same rows in another order or other sizes."""
-        rows, size = list(self._rows), self._part_records
+        size = self._part_records
         if not one.is_clean and self._rng.random() < 0.3:
             self._rng.shuffle(rows)
             size = self._rng.randint(1, 3)

@@ -84,6 +84,12 @@ ANEW = """
         raise
 """
 
+APART = Change(ingest, "load", DECIDE, DECIDE + '        yield WriteEntry("compared", note)\n')
+READ_APART = Change(
+    task.Task, "run", 'decided = yield ReadEntry(f"{ingest.DECISION}0")', 'decided = yield ReadEntry("compared")'
+)
+COMPARED_AGAIN = Change(task.Task, "run", 'ChosenRows.from_dict(decided["compared"])', "self._compared()")
+
 RECALL = 'decided = yield ReadEntry(f"{DECISION}{number}")'
 
 MUTANTS: dict[str, tuple[Change, ...]] = {
@@ -130,6 +136,8 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
                '        if waits:\n            yield from _abort_quietly(jobs, known["job_id"])\n'
                "        job_id = yield from _upload"),
     ),
+    "which rows differ is recorded apart, after the decision": (APART, READ_APART),
+    "which rows differ is compared again after the decision": (COMPARED_AGAIN,),
     "was: a retry after the success loads everything again": (
         Change(TaskLedger, "begin_load", "over = before.taken == SUCCESS or", "over = True or"),
     ),
