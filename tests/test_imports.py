@@ -93,11 +93,11 @@ _CLIENT: Final[dict[str, str]] = {
     "parts": "limits effects errors models values csv",
     "sources": "limits errors models values csv parts",
     "results": "effects errors models csv values parts",
-    "extract": f"limits {_BASE} arguments csv results protocol waiting",
+    "extract": f"limits {_BASE} arguments csv results protocol waiting values",
     "load": f"limits {_BASE} values csv parts results protocol waiting bulk1",
     "check": "limits errors models values csv parts results load",
     "compare": f"limits {_BASE} soql values csv parts results protocol extract load",
-    "bulk1": f"limits {_BASE} arguments values csv parts results protocol waiting extract load",
+    "bulk1": f"limits {_BASE} arguments soql values csv parts results protocol waiting extract load",
     "bulk1.api": "limits effects errors models arguments ingest parts sources protocol waiting faces bulk1",
     "bulk1.results": f"{_BASE} csv results protocol waiting faces bulk1",
 }

@@ -29,6 +29,7 @@ from airflow_provider_sfbulk.client.arguments import (
     text,
 )
 from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.extract.layout import Layout, Partition
 from airflow_provider_sfbulk.client.extract.whole_object import ALL
 from airflow_provider_sfbulk.client.faces.checks import job_id
 from airflow_provider_sfbulk.client.models import Compression, FileFormat
@@ -116,12 +117,32 @@ def column_types(name: str, value: Any) -> Mapping[str, str]:
     return value
 
 
+def partition_by(name: str, value: Any) -> tuple[str, ...]:
+    """Check columns, or parts of them, to name folders by."""
+    given = names(name, [value] if isinstance(value, str) else value)
+    try:
+        found = [Partition.read(each).name.lower() for each in given]
+    except SourceError as error:
+        raise SourceError(f"{name}: {error}") from None
+    if len(set(found)) != len(found):
+        raise SourceError(f"{name} names a column twice")
+    return tuple(given)
+
+
 def pk_chunking(name: str, value: Any) -> bool | int:
     """Check whether to chunk, or by how many records."""
     if value is None or isinstance(value, bool):
         return bool(value)
     size: int = count(most=limits.PK_CHUNK_MOST_RECORDS)(f"{name}, unless True or False,", value)
     return size
+
+
+DELETIONS_WAYS: Final = ("inline", "files")
+
+
+def _needed(it: Any) -> tuple[str, ...]:
+    layout = Layout(tuple(map(Partition.read, it.partition_by)), deletions_apart=it.deletions == DELETIONS_WAYS[1])
+    return layout.needed
 
 
 _CLASHES: Final[Sequence[Clash]] = (
@@ -185,6 +206,25 @@ _CLASHES: Final[Sequence[Clash]] = (
         "spreadsheet_safe is for files that people open, which no spreadsheet does with compressed ones",
     ),
     (
+        lambda it: (
+            it.output_path is None
+            and (it.rows_per_file is not None or bool(it.partition_by) or it.deletions != DELETIONS_WAYS[0])
+        ),
+        "rows_per_file, partition_by and deletions are for files: give an output_path",
+    ),
+    (
+        lambda it: it.deletions == DELETIONS_WAYS[1] and not it.include_deleted,
+        "deletions='files' needs include_deleted=True: without it no deleted record is read",
+    ),
+    (
+        lambda it: (
+            (it.deletions == DELETIONS_WAYS[1] or bool(it.partition_by))
+            and isinstance(it.exclude, (list, tuple))
+            and bool({str(each).lower() for each in it.exclude} & {each.lower() for each in _needed(it)})
+        ),
+        "exclude names a field that partition_by or deletions='files' needs",
+    ),
+    (
         lambda it: it.column_types is not None and (it.output_path is None or it.output_format == FileFormat.CSV),
         "column_types are for files with types: an output_path, and output_format='parquet' or 'jsonl'",
     ),
@@ -229,6 +269,9 @@ ARGUMENTS: Final = Arguments(
         "output_format": one_of(FileFormat),
         "compression": optional(one_of(Compression, also={"gz": "gzip", "zst": "zstd", "zstandard": "zstd"})),
         "output_conn_id": optional(text),
+        "rows_per_file": optional(count()),
+        "partition_by": partition_by,
+        "deletions": one_of(DELETIONS_WAYS),
         "column_types": optional(column_types),
         "on_schema_change": one_of(OnSchemaChange),
         "spreadsheet_safe": flag,

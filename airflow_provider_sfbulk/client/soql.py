@@ -30,6 +30,9 @@ _INT_DIGITS: Final = sys.float_info.max_10_exp
 _IDENTIFIER: Final = re.compile(r"[A-Za-z]\w*(?:\.[A-Za-z]\w*)*", re.ASCII)
 """API names: letters, digits and underscores, first a letter; with dots for parents (``Owner.Name``)."""
 
+_SELECTED: Final = re.compile(r"\s*SELECT\s+(.*?)\s+FROM\s", re.IGNORECASE | re.DOTALL)
+_FIELD: Final = re.compile(r"[A-Za-z][\w.]*")
+
 _TOKEN: Final = re.compile(
     r"(?P<text>'(?:[^'\\]|\\.)*')"
     r"|\b(?P<counted>(?:LAST|NEXT)_N_[A-Z_]+|N_[A-Z_]+_AGO)\s*:\s*(?P<count>[A-Za-z_]\w*)"
@@ -120,6 +123,14 @@ def _moment(value: datetime | time) -> str:
     elif value.utcoffset():
         raise SourceError("is a time with an offset: give it in UTC")
     return f"{value.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def selected_fields(soql: str) -> tuple[str, ...]:
+    """Give the fields that a query selects, as it writes them; of a function the field inside. None when they cannot be
+    seen."""
+    found = _SELECTED.match(soql)
+    names = [_FIELD.findall(item) for item in found[1].split(",")] if found is not None else []
+    return tuple(each[-1] for each in names) if all(names) else ()
 
 
 def bind(soql: str, params: Mapping[str, Any]) -> str:

@@ -14,13 +14,13 @@ two forms, never replace each other, so a manifest is true as long as it stands.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Concurrently, Flow
-from airflow_provider_sfbulk.client.errors import LedgerError, StorageError
+from airflow_provider_sfbulk.client.errors import LedgerError, SourceError, StorageError
 from airflow_provider_sfbulk.client.models import Compression, FileFormat, file_end
 from airflow_provider_sfbulk.client.results.downloads import (
     CsvPage,
@@ -40,13 +40,43 @@ if TYPE_CHECKING:
 
 FilePage: TypeAlias = CsvPage | RowsFilePage
 
-_LEFTOVER: Final = re.compile(rf"_{PART}\.[0-9a-f]+(?:\.[0-9]+\.part)?")
+
+@dataclass(frozen=True)
+class PartFile:
+    """A file that is finished, and waits to be shown.
+
+    :param file: as it lies there
+    :param name: that it gets, relative to the folder
+    :param is_of_deletions: whether its records are deleted ones, apart from the others
+    """
+
+    file: PageFile
+    name: str
+    is_of_deletions: bool = False
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is shown of an extract.
+
+    :param files: in the order of the rows
+    :param deletions: files of deleted records, when they have files of their own
+    :param manifest: its URI
+    """
+
+    files: list[PageFile]
+    deletions: list[PageFile]
+    manifest: str
+
+
+_PAGE: Final = r"page-[0-9A-Za-z]{15,18}-[0-9]{5,}\.arrow"
+_LEFTOVER: Final = re.compile(rf"_(?:{PART}|{_PAGE})\.[0-9a-f]+(?:\.[0-9]+\.part)?")
 """What may lie in the folder when an extract is finished and belongs to none: pages of jobs that were given up, and pages
 that killed processes were writing."""
 
 
 class PartFiles:
-    """The part files of one job in a folder. A ``extract.finished_pages.PageFiles``.
+    """The part files of one job in a folder, each of them a page. A ``extract.finished_pages.PageFiles``.
 
     :param folder: where they are
     :param compression: of the files, or inside of Parquet; None for the format's own
@@ -65,7 +95,7 @@ class PartFiles:
         compression: Compression | None = None,
         schema: SchemaGuard,
     ) -> None:
-        self._csv_page = SpreadsheetPage if spreadsheet_safe else CsvPage
+        self._is_spreadsheet_safe = spreadsheet_safe
         self._folder = folder
         self._schema = schema
         self._output = folder.output
@@ -83,21 +113,7 @@ class PartFiles:
     def page(self, index: int, types: Sequence[ColumnType], setup: str) -> FilePage:
         """Make the sink of a page, for columns of these types (none for CSV)."""
         self._setup = setup
-        name = self._hidden_name(index, setup)
-        page: FilePage
-        if self._format is FileFormat.CSV:
-            page = self._csv_page(self._folder.hidden, name, self._dialect, compression=self._compression)
-        else:
-            null_columns = self._schema.null_columns
-            page = RowsFilePage(
-                self._folder.hidden,
-                name,
-                self._dialect,
-                self._format,
-                types[: len(types) - len(null_columns)],
-                null_columns=null_columns,
-                compression=self._compression,
-            )
+        page = self._new_page(self._hidden_name(index), types)
         self._restored.pop(index, None)
         self._made[index] = page
         return page
@@ -115,7 +131,7 @@ class PartFiles:
         if not isinstance(kept.get("bytes"), int) or not isinstance(kept.get("sha256"), str):
             raise LedgerError(f"what the task state store says of the file of page {page.index} cannot be read")
         self._setup = setup
-        final, hidden = self._final_name(page.index), self._hidden_name(page.index, setup)
+        final, hidden = self._final_name(page.index), self._hidden_name(page.index)
         if self._there.get(hidden) == kept["bytes"]:
             name = hidden
         elif published and self._there.get(final) == kept["bytes"]:
@@ -132,10 +148,10 @@ class PartFiles:
         return True
 
     def columns(self) -> tuple[str, ...]:
-        """Give the columns of the files, once a page is finished."""
+        """Give the columns of the rows, once a page is finished."""
         return self._file(0).columns
 
-    def publish(self, pages: int, *, at_once: int, facts: Mapping[str, Any]) -> Flow[tuple[list[PageFile], str]]:
+    def publish(self, pages: int, *, at_once: int, facts: Mapping[str, Any]) -> Flow[Published]:
         """Give the files their final names, write the manifest, and remove what the manifest before named.
 
         A publishing that was killed is done again by the next one into this folder, this job's or another's.
@@ -143,38 +159,73 @@ class PartFiles:
         :param pages: how many there are; all are finished
         :param at_once: files to rename at the same time: object storage copies
         :param facts: what else the manifest says, JSON
-        :return: the files in the order of the rows, and the manifest's URI
         :raises FencedError: another try has taken over
         :raises StorageError: another run of this task has meanwhile replaced what this one was about to show
         """
-        files = [self._file(index) for index in range(pages)]
-        shown = [self._shown(index, file) for index, file in enumerate(files)]
-        names = {file.name for file in shown}
+        parts = yield from self._parts([self._file(index) for index in range(pages)])
+        names = {part.name for part in parts}
         self._verify()
         self._folder.claim(shows=names)
+        self._check_case(names)
         before = self._folder.before
         for name in self._folder.stray - names:
             self._output.remove(name)
-        moves = [(old.name, new.name) for old, new in zip(files, shown, strict=True) if old.name != new.name]
+        moves = [(part.file.name, part.name) for part in parts if part.file.name != part.name]
         yield Concurrently((self._rename(*move) for move in moves), at_once)
-        self._check_all_there(shown)
+        self._check_all_there(parts)
         self._verify()
-        manifest = self._folder.finish({**self._manifest(shown), **facts})
+        shown, deletions = [self._shown(parts, is_of_deletions=each) for each in (False, True)]
+        manifest = self._folder.finish({**self._manifest(shown, deletions), **facts})
         self._verify()  # what is old to this try may be new to its successor
         for name in before - names:
             self._output.remove(name)
         for name in filter(_LEFTOVER.fullmatch, self._output.sizes()):
             self._output.remove(name)
         self._folder.leave()
-        return shown, manifest
+        return Published(shown, deletions, manifest)
 
-    def _check_all_there(self, shown: Sequence[PageFile]) -> None:
-        there = self._output.sizes()
-        if missing := [file.name for file in shown if there.get(file.name) != file.length]:
+    def _new_page(self, name: str, types: Sequence[ColumnType]) -> FilePage:
+        """Make the sink of a page into a hidden file."""
+        if self._format is FileFormat.CSV:
+            make = SpreadsheetPage if self._is_spreadsheet_safe else CsvPage
+            return make(self._folder.hidden, name, self._dialect, compression=self._compression)
+        null_columns = self._schema.null_columns
+        return RowsFilePage(
+            self._folder.hidden,
+            name,
+            self._dialect,
+            self._format,
+            types[: len(types) - len(null_columns)],
+            null_columns=null_columns,
+            compression=self._compression,
+        )
+
+    def _parts(self, pages: Sequence[PageFile]) -> Flow[list[PartFile]]:
+        """Make the files that are to be shown of the pages' files."""
+        yield from ()  # a flow: it may take long
+        return [PartFile(page, self._final_name(index)) for index, page in enumerate(pages)]
+
+    def _check_all_there(self, parts: Sequence[PartFile]) -> None:
+        folders = {part.name.rpartition("/")[0] for part in parts}
+        there = {
+            f"{folder}/{name}".lstrip("/"): length
+            for folder in folders
+            for name, length in self._output.sizes(folder).items()
+        }
+        missing = [part.name for part in parts if there.get(part.name) != part.file.length]
+        if missing:
             raise StorageError(
                 f"{self._output.uri(missing[0])} has been removed or replaced while the extract was being published: does "
                 "another run of the task write into the same folder? Put {{ run_id }} into output_path, or set "
                 "max_active_runs=1. A retry reads what is missing again"
+            )
+
+    def _check_case(self, names: Iterable[str]) -> None:
+        folders = {name.rpartition("/")[0] for name in names}
+        if len({each.casefold() for each in folders}) < len(folders) and self._folder.ignores_case():
+            raise SourceError(
+                "partition_by: there are values that differ in upper and lower case only, and the file system of "
+                f"{self._output.uri('')} takes their folders for one. Write to another one, or to object storage"
             )
 
     def _rename(self, name: str, new: str) -> Flow[None]:
@@ -188,32 +239,44 @@ class PartFiles:
             raise RuntimeError("a page's file is asked for when the page is finished")
         return file
 
-    def _shown(self, index: int, file: PageFile) -> PageFile:
-        name = self._final_name(index)
-        return replace(file, name=name, uri=self._output.uri(name))
+    def _shown(self, parts: Sequence[PartFile], *, is_of_deletions: bool) -> list[PageFile]:
+        return [
+            replace(part.file, name=part.name, uri=self._output.uri(part.name))
+            for part in parts
+            if part.is_of_deletions is is_of_deletions
+        ]
 
     def _final_name(self, index: int) -> str:
         return f"part-{self._job.id}-{self._setup}-{index:05d}.{self._end}"
 
-    def _hidden_name(self, index: int, setup: str) -> str:
-        return f"_part-{self._job.id}-{index:05d}.{self._end}.{setup}"
+    def _hidden_name(self, index: int) -> str:
+        return f"_part-{self._job.id}-{index:05d}.{self._end}.{self._setup}"
 
-    def _manifest(self, files: Sequence[PageFile]) -> dict[str, Any]:
+    def _manifest(self, files: Sequence[PageFile], deletions: Sequence[PageFile]) -> dict[str, Any]:
         return {
             "job_id": self._job.id,
             "sobject": self._job.object,
             "format": str(self._format),
             **({} if self._compression is None else {"compression": str(self._compression)}),
-            "columns": list(files[0].columns),
-            "records": sum(file.records for file in files),
-            "files": [
-                {
-                    "name": file.name,
-                    "uri": file.uri,
-                    "records": file.records,
-                    "bytes": file.length,
-                    "sha256": file.sha256,
-                }
-                for file in files
-            ],
+            "columns": list(self.columns()),
+            "records": sum(file.records for file in (*files, *deletions)),
+            "files": _listed(files),
+            **(
+                {"deletions": {"records": sum(file.records for file in deletions), "files": _listed(deletions)}}
+                if deletions
+                else {}
+            ),
         }
+
+
+def _listed(files: Sequence[PageFile]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": file.name,
+            "uri": file.uri,
+            "records": file.records,
+            "bytes": file.length,
+            "sha256": file.sha256,
+        }
+        for file in files
+    ]

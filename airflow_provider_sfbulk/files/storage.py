@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import IO, Any, BinaryIO, Final, cast
 from urllib.parse import unquote
 
 from airflow_provider_sfbulk.client.errors import (
@@ -191,10 +191,16 @@ class NamedOutput:
         with named("remove", self._place.child(name)):
             self._output.remove(name)
 
-    def sizes(self) -> dict[str, int]:
-        """List the files that lie in the folder itself, with their bytes; none when there is no folder."""
+    def open(self, name: str, /) -> IO[bytes]:
+        """Open a file for reading."""
+        place = self._place.child(name)
+        with named("read", place):
+            return cast("IO[bytes]", _Reading(self._output.open(name), place))
+
+    def sizes(self, inside: str = "", /) -> dict[str, int]:
+        """List the files that lie in the folder itself, or in one in it, with their bytes; none when there is no folder."""
         with named("list", self._place):
-            return self._output.sizes()
+            return self._output.sizes(inside)
 
     def rename(self, name: str, new: str, /) -> None:
         """Give a file another name, replacing one of that name."""
@@ -280,8 +286,7 @@ class ObjectFolder:
     def create(self, name: str, /) -> OutputFile:
         """Begin an object."""
         place = self._folder.child(name)
-        if place.protocol not in _WITHOUT_FOLDERS:
-            place.fs.makedirs(place.path.rpartition("/")[0], exist_ok=True)
+        self._make_folder_of(place)
         return MemoryFile(place) if place.protocol == "memory" else ObjectFile(place)
 
     def read(self, name: str, /) -> bytes | None:
@@ -297,12 +302,19 @@ class ObjectFolder:
         with suppress(FileNotFoundError):
             self._folder.fs.rm_file(self._folder.child(name).path)
 
-    def sizes(self) -> dict[str, int]:
-        """List the objects of the folder itself, with their bytes."""
-        fs = self._folder.fs
+    def open(self, name: str, /) -> IO[bytes]:
+        """Open an object for reading."""
+        place = self._folder.child(name)
+        file: IO[bytes] = place.fs.open(place.path, "rb", block_size=READ_BLOCK_BYTES)
+        return file
+
+    def sizes(self, inside: str = "", /) -> dict[str, int]:
+        """List the objects of the folder itself, or of one in it, with their bytes."""
+        folder = self._folder.child(inside) if inside else self._folder
+        fs = folder.fs
         fs.invalidate_cache()  # what another process wrote meanwhile counts
         try:
-            found: list[Mapping[str, Any]] = fs.ls(self._folder.path, detail=True)
+            found: list[Mapping[str, Any]] = fs.ls(folder.path, detail=True)
         except FileNotFoundError:
             return {}
         finally:
@@ -316,8 +328,9 @@ class ObjectFolder:
         """
         source, target = self._folder.child(name), self._folder.child(new)
         fs = source.fs
+        self._make_folder_of(target)
         fs.cp_file(source.path, target.path)
-        fs.invalidate_cache(self._folder.path)
+        fs.invalidate_cache(target.path.rpartition("/")[0])
         there, due = fs.info(target.path)["size"], fs.info(source.path)["size"]
         if there != due:
             raise StorageError(f"{target.uri}: a copy of {there} bytes of an object of {due}; a retry copies again")
@@ -329,6 +342,11 @@ class ObjectFolder:
     def uri(self, name: str, /) -> str:
         """Give the URI of an object of that name."""
         return self._folder.child(name).uri
+
+    @staticmethod
+    def _make_folder_of(place: Location) -> None:
+        if place.protocol not in _WITHOUT_FOLDERS:
+            place.fs.makedirs(place.path.rpartition("/")[0], exist_ok=True)
 
 
 class ObjectFile:

@@ -54,7 +54,10 @@ PART: Final = (
 RESULT_NAMES: Final = frozenset(f"{kind}.{suffix}" for kind in RESULT_KINDS for suffix in FileFormat)
 """Names of result files."""
 
-_SHOWN: Final = re.compile(rf"{PART}|{'|'.join(map(re.escape, sorted(RESULT_NAMES)))}")
+_FOLDERS: Final = r"(?:(?:records|deletions)/)?(?:[^/=]+=[^/]*/)*"
+"""In which folders they may lie, below the task's: none of them leads out of it."""
+
+_SHOWN: Final = re.compile(rf"{_FOLDERS}{PART}|{'|'.join(map(re.escape, sorted(RESULT_NAMES)))}")
 _WRITING: Final = re.compile(r"_writing-[0-9a-f]{16}-[0-9]+\.json")
 _LEFTOVER: Final = re.compile(
     rf"(?:{'|'.join(map(re.escape, (MANIFEST, OLD_MANIFEST, OLD_PUBLISHING)))}|{_WRITING.pattern})\.[0-9]+\.part"
@@ -170,6 +173,10 @@ class TaskFolder:
                 return manifest
         return None
 
+    def ignores_case(self) -> bool:
+        """Whether the storage takes names for one that differ in upper and lower case only, once this try is at work."""
+        return self.output.read(self.mark.upper()) is not None
+
     def claim_for_results(self, results_format: str) -> None:
         """Say that this try will write result files; see :meth:`claim`."""
         self.claim(may_show={f"{kind}.{results_format}" for kind in RESULT_KINDS})
@@ -280,7 +287,9 @@ def open_task_folder(
 
 def names_in(manifest: Mapping[str, Any]) -> set[str]:
     """Read the names of the files that a manifest names; those alone that have a form of this package's."""
-    files = manifest.get("files")
+    files, deletions = manifest.get("files"), manifest.get("deletions")
+    if isinstance(deletions, dict) and isinstance(files, list) and isinstance(deletions.get("files"), list):
+        files = [*files, *deletions["files"]]
     named: list[Any] = []
     if isinstance(files, list):
         named = [each.get("name") if isinstance(each, dict) else each for each in files]

@@ -12,12 +12,13 @@ from airflow.sdk.definitions.asset import AssetNameRef
 
 from airflow_provider_sfbulk.arguments.hidden import HiddenTemplate, HiddenValue
 from airflow_provider_sfbulk.arguments.ingest import DelimiterName
-from airflow_provider_sfbulk.arguments.query import ARGUMENTS
+from airflow_provider_sfbulk.arguments.query import ARGUMENTS, DELETIONS_WAYS
 from airflow_provider_sfbulk.arguments.table import Arguments
 from airflow_provider_sfbulk.arguments.templates import is_reference
 from airflow_provider_sfbulk.client.arguments import Seconds
 from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import LedgerError
+from airflow_provider_sfbulk.client.extract.layout import Layout, Partition
 from airflow_provider_sfbulk.client.extract.whole_object import ALL, FieldList
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
@@ -78,6 +79,13 @@ class BulkQueryOperator(BulkJobOperator):
     :param compression: ``none``, ``gzip`` or ``zstd``, and of Parquet ``snappy``; None for ``zstd`` inside of Parquet files
         and none of others. Names of compressed CSV and JSON lines end with ``.gz`` or ``.zst``
     :param output_conn_id: connection of the object storage, when the URI does not name it (templated)
+    :param rows_per_file: records of a file at most, whatever pages they come in; None for a file a page, or a partition
+    :param partition_by: columns by whose values the files lie in folders, as ``["Region__c", "day(CreatedDate)"]``, with
+        ``year``, ``month``, ``day`` and ``hour`` in UTC: ``Region__c=EMEA/CreatedDate_day=2026-11-30/part-….parquet``. A
+        column whose value names a folder is not in the files
+    :param deletions: with ``include_deleted``: ``inline`` for deleted records among the others, or ``files`` for files of
+        their own, in the folder ``deletions`` beside ``records``; ``Id`` and ``IsDeleted`` have to be selected, which a
+        whole object's query does by itself
     :param column_types: of Parquet and JSON lines: types by column that are not describe's, as ``{"Amount":
         "decimal(18,4)"}``: ``string``, ``boolean``, ``integer``, ``decimal(digits,decimals)``, ``double``, ``date``,
         ``datetime`` or ``time``. A value that does not fit fails the task
@@ -88,8 +96,8 @@ class BulkQueryOperator(BulkJobOperator):
     :param max_xcom_records: without ``output_path`` the rows go to XCom, up to this many
     :param column_delimiter: of the CSV, Salesforce's name
     :param line_ending: of the CSV, ``LF`` or ``CRLF``
-    :param page_records: records of one page, that is of one part file, at most; when pages are read at the same time,
-        Salesforce chooses
+    :param page_records: records of one page, which is one part file without ``rows_per_file`` and ``partition_by``, at
+        most; when pages are read at the same time, Salesforce chooses
     :param max_concurrent_pages: pages being read at the same time, when there are more than ``page_records`` records;
         with ``api="1.0"`` result files
     :param pk_chunking: with ``api="1.0"``: cut the query by ranges of ids; True, or records of a range. (Bulk API 2.0
@@ -110,8 +118,9 @@ class BulkQueryOperator(BulkJobOperator):
     :param concurrency_mode: with ``api="1.0"``: ``Parallel``, or ``Serial`` for batches one after the other
 
     Returns ``{"job_id", "records", "files", "manifest", "columns", "api_calls"}``, with ``incremental`` also ``"window":
-    {"since", "until"}``, with ``sobject`` also ``"left_out": {field: why}``, and when columns differ from the extract
-    before ``"schema_changes": {"added", "removed", "retyped"}``; without ``output_path`` the rows as a list of dicts; with
+    {"since", "until"}``, with ``sobject`` also ``"left_out": {field: why}``, with ``deletions="files"`` also ``"deletions":
+    {"records", "files"}`` (of all ``records`` the deleted ones), and when columns differ from the extract before
+    ``"schema_changes": {"added", "removed", "retyped"}``; without ``output_path`` the rows as a list of dicts; with
     ``wait_for_completion=False`` the job id.
     """
 
@@ -148,6 +157,9 @@ class BulkQueryOperator(BulkJobOperator):
         output_format: FileFormat | Literal["csv", "parquet", "jsonl"] = "csv",
         compression: Compression | Literal["none", "gzip", "zstd", "snappy"] | None = None,
         output_conn_id: str | XComArg | None = None,
+        rows_per_file: int | None = None,
+        partition_by: str | Sequence[str] = (),
+        deletions: Literal["inline", "files"] = "inline",
         column_types: Mapping[str, str] | None = None,
         on_schema_change: OnSchemaChange | Literal["accept", "fail", "widen"] = "accept",
         spreadsheet_safe: bool = False,
@@ -202,6 +214,9 @@ class BulkQueryOperator(BulkJobOperator):
         self.output_format = output_format
         self.compression = compression
         self.output_conn_id = cast("str | None", output_conn_id)
+        self.rows_per_file = rows_per_file
+        self.partition_by = partition_by
+        self.deletions = deletions
         self.column_types = column_types
         self.on_schema_change = on_schema_change
         self.spreadsheet_safe = spreadsheet_safe
@@ -229,7 +244,8 @@ class BulkQueryOperator(BulkJobOperator):
         whole = None
         if self.sobject is not None:
             window = () if self.incremental is None else self.incremental.conditions
-            whole = WholeObject(self.sobject, self.fields, self.exclude, self.where, window)
+            needed = self._layout.needed
+            whole = WholeObject(self.sobject, self.fields, self.exclude, self.where, window, needed)
         return Statement(
             soql=self.soql,
             whole_object=whole,
@@ -242,6 +258,14 @@ class BulkQueryOperator(BulkJobOperator):
             pk_chunking=self.pk_chunking,
             column_delimiter=self.column_delimiter,
             line_ending=self.line_ending,
+            needed=self._layout.needed,
+        )
+
+    @property
+    def _layout(self) -> Layout:
+        """How the rows are laid out in files."""
+        return Layout(
+            tuple(map(Partition.read, self.partition_by)), self.rows_per_file, self.deletions == DELETIONS_WAYS[1]
         )
 
     @fails_for_good
@@ -365,6 +389,7 @@ class BulkQueryOperator(BulkJobOperator):
                 file_format=FileFormat(self.output_format),
                 spreadsheet_safe=self.spreadsheet_safe,
                 compression=None if self.compression is None else Compression(self.compression),
+                layout=self._layout,
                 on_schema_change=OnSchemaChange(self.on_schema_change),
                 column_types=read_types(self.column_types or {}),
                 facts=left_out,
@@ -412,7 +437,10 @@ class BulkQueryOperator(BulkJobOperator):
             run.reporter.found({"records": records})
         else:
             self.log.info("job %s: %s records in %s file(s)", info.id, f"{records:,}", f"{len(extract.files):,}")
-            run.reporter.found({"records": records}, files={"records": extract.files}, manifest=extract.manifest)
+            files = {"records": extract.files}
+            if extract.deletions is not None:
+                files["deletions"] = extract.deletions["files"]
+            run.reporter.found({"records": records}, files=files, manifest=extract.manifest)
         count_query(records, info, tags=self.metric_tags)
         return span
 

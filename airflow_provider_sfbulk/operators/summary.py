@@ -123,6 +123,7 @@ def extract_summary(
         "manifest": extract.manifest,
         "columns": list(extract.columns),
         "api_calls": api_calls,
+        **({} if extract.deletions is None else {"deletions": dict(extract.deletions)}),
         **_connection(conn_id),
         **({} if window is None else {"window": window}),
         **facts,
@@ -141,8 +142,15 @@ def extract_event(
     if extract is not None:
         files = extract.files
         event |= {"manifest": extract.manifest, **_connection(conn_id), **_changes(extract)}
-        event["files"] = list(files) if len(files) <= EVENT_FILES else len(files)  # the manifest names all
+        event["files"] = _named(files)
+        if extract.deletions is not None:
+            event["deletions"] = {**extract.deletions, "files": _named(extract.deletions["files"])}
     return event if window is None else {**event, "window": window}
+
+
+def _named(files: list[str]) -> list[str] | int:
+    """Name files, or say how many they are: the manifest names all."""
+    return list(files) if len(files) <= EVENT_FILES else len(files)
 
 
 def _changes(extract: Extract) -> dict[str, Any]:

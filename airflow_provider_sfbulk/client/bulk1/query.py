@@ -11,7 +11,6 @@ Facts (Bulk API guide, "Using Bulk Query" and "PK Chunking Header"):
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -37,13 +36,11 @@ from airflow_provider_sfbulk.client.protocol.call import CSV
 from airflow_provider_sfbulk.client.protocol.distrust import CsvSink
 from airflow_provider_sfbulk.client.replies.safe_text import without_values
 from airflow_provider_sfbulk.client.results.downloads import columns_of
+from airflow_provider_sfbulk.client.soql import selected_fields
 from airflow_provider_sfbulk.client.waiting.jobs import ClassicJobs
 
 GONE: Final = "InvalidJob"
 """Salesforce's code for a job that is not there."""
-
-_SELECTED: Final = re.compile(r"\s*SELECT\s+(.*?)\s+FROM\s", re.IGNORECASE | re.DOTALL)
-_FIELD: Final = re.compile(r"[A-Za-z][\w.]*")
 
 log = logging.getLogger(__name__)
 
@@ -216,20 +213,10 @@ class ByFiles:
     def _selected(self) -> Flow[tuple[str, ...]]:
         """Read from the query itself which fields it selects."""
         (batch, *_) = yield from self._jobs.list_batches(self._job_id)
-        soql = (yield from self._jobs.request(self._job_id, batch.id)).decode()
-        return selected_fields(soql)
-
-
-def selected_fields(soql: str) -> tuple[str, ...]:
-    """Give the fields that a query selects, as it writes them; of a function the field inside.
-
-    :raises ProtocolError: none can be seen
-    """
-    found = _SELECTED.match(soql)
-    names = [_FIELD.findall(item) for item in found[1].split(",")] if found is not None else []
-    if not names or not all(names):
-        raise ProtocolError("a query without rows, whose fields cannot be read from it")
-    return tuple(each[-1] for each in names)
+        names = selected_fields((yield from self._jobs.request(self._job_id, batch.id)).decode())
+        if not names:
+            raise ProtocolError("a query without rows, whose fields cannot be read from it")
+        return names
 
 
 class _HeaderSeenError(SfBulkError):

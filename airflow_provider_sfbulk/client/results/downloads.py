@@ -160,7 +160,7 @@ class CsvPage(PageWriter):
         super().__init__(dialect)
         self.file: PageFile | None = None
         """The file, once finished."""
-        self._out = _OneFile(output, name, compression)
+        self._out = OneFile(output, name, compression)
 
     def _open(self) -> None:
         self._out.open()
@@ -277,7 +277,7 @@ class RowsFilePage(TypedPage):
         self._make_writer = ROW_WRITERS[file_format]
         if file_format is FileFormat.PARQUET and compression is not None:
             self._make_writer, compression = partial(ParquetRows, compression=compression), None
-        self._out = _OneFile(output, name, compression)
+        self._out = OneFile(output, name, compression)
         self._writer: RowWriter | None = None
         self._null_columns = null_columns
         self._schema: pa.Schema | None = None
@@ -359,8 +359,11 @@ class RowsPage(TypedPage):
         self.rows = []
 
 
-class _OneFile:
-    """One name in a folder, and the file that is being written under it, measured on the way, as it lies there."""
+class OneFile:
+    """One name in a folder, and the file that is being written under it, measured on the way, as it lies there.
+
+    :param compression: of the file as a whole
+    """
 
     def __init__(self, output: Output, name: str, compression: Compression | None) -> None:
         self._output = output
@@ -372,6 +375,7 @@ class _OneFile:
         self._digest = hashlib.sha256()
 
     def open(self) -> None:
+        """Begin anew."""
         self.drop()
         self._length = 0
         self._digest = hashlib.sha256()
@@ -380,6 +384,7 @@ class _OneFile:
             self._compressed = CompressedFile(self._write, self._compression)
 
     def write(self, data: bytes, /) -> int:
+        """Take the next bytes."""
         return self._write(data) if self._compressed is None else self._compressed.write(data)
 
     def _write(self, data: bytes, /) -> int:
@@ -390,6 +395,7 @@ class _OneFile:
         return self._opened().write(data)
 
     def commit(self, records: int, columns: tuple[str, ...]) -> PageFile:
+        """Make the file visible under its name."""
         if self._compressed is not None:
             self._compressed.close()
             self._compressed = None
@@ -398,6 +404,7 @@ class _OneFile:
         return PageFile(uri, self._name, records, self._length, self._digest.hexdigest(), columns)
 
     def drop(self) -> None:
+        """Leave nothing behind."""
         file, self._file = self._file, None
         if self._compressed is not None:
             self._compressed.discard()

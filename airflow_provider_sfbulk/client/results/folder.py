@@ -43,11 +43,21 @@ class Output(Protocol):
     def remove(self, name: str, /) -> None:
         """Remove a file; it need not be there."""
 
-    def sizes(self) -> dict[str, int]:
-        """List the files that lie in the folder itself, with their bytes; none when there is no folder."""
+    def open(self, name: str, /) -> IO[bytes]:
+        """Open a file for reading from its beginning.
+
+        :raises OSError: it is not there
+        """
+
+    def sizes(self, inside: str = "", /) -> dict[str, int]:
+        """List the files that lie in the folder itself, with their bytes; none when there is no folder.
+
+        :param inside: of a folder in it, by its relative path
+        """
 
     def rename(self, name: str, new: str, /) -> None:
-        """Give a file another name, replacing one of that name. Object storage copies, and removes the first.
+        """Give a file another name, which may be in a folder in this one, replacing one of that name. Object storage
+        copies, and removes the first.
 
         :raises OSError: when it could not be done; the file is still there under its old name, if it was
         """
@@ -76,10 +86,7 @@ class LocalFolder:
     def create(self, name: str, /) -> LocalFile:
         """Begin a file."""
         path = self._folder / name
-        missing = [each for each in (path.parent, *path.parent.parents) if not each.exists()]
-        self._made += missing
-        for folder in reversed(missing):
-            folder.mkdir(0o700 if self._private else 0o777, exist_ok=True)
+        self._make_folder(path.parent)
         _remove_leftovers(path)
         return LocalFile(path, private=self._private)
 
@@ -91,21 +98,30 @@ class LocalFolder:
             return None
 
     def remove(self, name: str, /) -> None:
-        """Remove a file; it need not be there."""
+        """Remove a file; it need not be there. Folders in this one that are empty then go with it."""
+        path = self._folder / name
         with suppress(FileNotFoundError):
-            (self._folder / name).unlink()
+            path.unlink()
+        with suppress(OSError):
+            for folder in path.relative_to(self._folder).parents[:-1]:
+                (self._folder / folder).rmdir()
 
-    def sizes(self) -> dict[str, int]:
-        """List the files of the folder itself, with their bytes."""
+    def open(self, name: str, /) -> IO[bytes]:
+        """Open a file for reading."""
+        return (self._folder / name).open("rb")
+
+    def sizes(self, inside: str = "", /) -> dict[str, int]:
+        """List the files of the folder itself, or of one in it, with their bytes."""
         try:
-            with os.scandir(self._folder) as entries:
+            with os.scandir(self._folder / inside) as entries:
                 return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
 
     def rename(self, name: str, new: str, /) -> None:
         """Give a file another name."""
         _set_mode(self._folder / name, private=self._private)
+        self._make_folder((self._folder / new).parent)
         (self._folder / name).replace(self._folder / new)
 
     def remove_if_empty(self) -> None:
@@ -117,6 +133,12 @@ class LocalFolder:
     def uri(self, name: str, /) -> str:
         """Give the path of a file of that name."""
         return str(self._folder / name)
+
+    def _make_folder(self, path: Path) -> None:
+        missing = [each for each in (path, *path.parents) if not each.exists()]
+        self._made += missing
+        for folder in reversed(missing):
+            folder.mkdir(0o700 if self._private else 0o777, exist_ok=True)
 
 
 class LocalFile:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import time
 from decimal import Decimal
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,16 @@ from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
 from airflow_provider_sfbulk.client.bulk1.query import ByFiles
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
+from airflow_provider_sfbulk.client.extract.folders import Folders
+from airflow_provider_sfbulk.client.extract.layout import Layout
 from airflow_provider_sfbulk.client.extract.query_job import MakePage, Retype, fetch_pages, fetch_with
 from airflow_provider_sfbulk.client.models import Compression, FileFormat
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.results.downloads import RowsPage, too_many
 from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange, SchemaChange, SchemaGuard, with_types
+from airflow_provider_sfbulk.client.results.typed import arrow_schema
 from airflow_provider_sfbulk.files.part_files import FilePage, PartFiles
+from airflow_provider_sfbulk.operators.extract.laid_out_files import LaidOutFiles
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.effects import Flow
@@ -33,8 +38,10 @@ class Extract:
 
     :param files: URIs of the part files, in the order of the rows
     :param manifest: URI of the manifest
-    :param length: bytes of all part files
+    :param records: of all files, deleted ones included
+    :param length: bytes of all files
     :param change: how the columns differ from those of the extract before
+    :param deletions: of deleted records that have files of their own ``{"records", "files"}``
     """
 
     files: list[str]
@@ -43,6 +50,7 @@ class Extract:
     length: int
     columns: tuple[str, ...]
     change: SchemaChange
+    deletions: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -96,12 +104,14 @@ def extract_to_files(
     file_format: FileFormat,
     spreadsheet_safe: bool = False,
     compression: Compression | None = None,
+    layout: Layout,
     on_schema_change: OnSchemaChange,
     column_types: Mapping[str, ColumnType] = MappingProxyType({}),
     facts: Mapping[str, object] = MappingProxyType({}),
     verify: Callable[[], None],
 ) -> Flow[Extract]:
-    """Write every page into a file of its own that is hidden, and show them all when all are proven; see ``part_files``.
+    """Write every page into a file of its own that is hidden, and show them all when all are proven, or the files that are
+    made of them; see ``part_files`` and ``laid_out_files``.
 
     Every finished page is remembered, and pages of an earlier try are taken over where they are.
 
@@ -109,6 +119,7 @@ def extract_to_files(
     :param named: what names the folder: in another one all pages are fetched anew
     :param spreadsheet_safe: of CSV, whether no value is taken for a formula by a spreadsheet
     :param compression: of the files, or inside of Parquet; None for the format's own
+    :param layout: how the rows are laid out in files, where a file is not just a page
     :param on_schema_change: what to do when the columns differ from those of the extract before
     :param column_types: types that are the user's and not describe's
     :param facts: what else the manifest says, JSON
@@ -117,7 +128,8 @@ def extract_to_files(
     :raises SourceError: the columns differ, and the task shall fail then
     """
     guard = SchemaGuard(folder.last_manifest(), on_schema_change, job_id=job.id)
-    files = PartFiles(
+    make_files = partial(LaidOutFiles, layout=layout) if layout else PartFiles
+    files = make_files(
         folder,
         job,
         file_format,
@@ -131,13 +143,19 @@ def extract_to_files(
         setup["spreadsheet_safe"] = True  # not else: an earlier version's pages have no such entry
     if compression is not None:
         setup["compression"] = str(compression)
+    if layout:
+        # Pages hold rows, whatever file they go into.
+        setup = {"folder": list(named), "rows": layout.folders}
     ledger = PageLedger(job, generation, files, setup=setup)
 
     def make_page(index: int, types: Sequence[ColumnType]) -> FilePage:
         return files.page(index, types, ledger.setup)
 
     def retype(types: tuple[ColumnType, ...]) -> tuple[ColumnType, ...]:
-        return guard.retype(with_types(types, column_types))
+        types = guard.retype(with_types(types, column_types))
+        if layout:
+            Folders(layout, arrow_schema(types))  # says what does not go together before a page is read
+        return types
 
     typed = file_format is not FileFormat.CSV
     pages = yield from reader.fetch(
@@ -145,14 +163,19 @@ def extract_to_files(
     )
     facts = {**facts, **guard.facts(files.columns(), ledger.types)}
     yield from ledger.publish()
-    shown, manifest = yield from files.publish(pages, at_once=reader.at_once, facts=facts)
+    if layout.partition_by:
+        facts["partition_columns"] = layout.partition_columns(files.columns())
+    shown = yield from files.publish(pages, at_once=reader.at_once, facts=facts)
+    together = [*shown.files, *shown.deletions]
+    deleted = sum(file.records for file in shown.deletions)
     return Extract(
-        files=[file.uri for file in shown],
-        manifest=manifest,
-        records=sum(file.records for file in shown),
-        length=sum(file.length for file in shown),
-        columns=shown[0].columns,
+        files=[file.uri for file in shown.files],
+        manifest=shown.manifest,
+        records=sum(file.records for file in together),
+        length=sum(file.length for file in together),
+        columns=files.columns(),
         change=SchemaChange.from_dict(facts.get("schema_changes")),
+        deletions={"records": deleted, "files": [file.uri for file in shown.deletions]} if shown.deletions else None,
     )
 
 

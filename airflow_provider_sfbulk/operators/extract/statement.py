@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError
 from airflow_provider_sfbulk.client.extract.whole_object import FieldList
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding, QueryOperation
 from airflow_provider_sfbulk.client.replies.safe_text import without_values
-from airflow_provider_sfbulk.client.soql import bind
+from airflow_provider_sfbulk.client.soql import bind, selected_fields
 from airflow_provider_sfbulk.operators.extract.whole_object import WholeObject, said_left_out
 from airflow_provider_sfbulk.operators.incremental import BEGINNING, Incremental, Window
 from airflow_provider_sfbulk.task.old_ledger import plan_digest
@@ -35,6 +35,7 @@ class Statement:
     :param params: values of its names; not of the window
     :param job_id: that job; nothing is asked then
     :param mode: of Bulk API 1.0; None for 2.0
+    :param needed: fields that the query has to select; a whole object's query does by itself
     """
 
     soql: str | None
@@ -48,6 +49,7 @@ class Statement:
     pk_chunking: bool | int
     column_delimiter: ColumnDelimiter | str
     line_ending: LineEnding | str
+    needed: Sequence[str] = ()
 
     @property
     def operation(self) -> QueryOperation:
@@ -86,7 +88,7 @@ class Statement:
         if self.incremental is not None:
             self.incremental.check(str(self.text()))
         if self.job_id is None:
-            self.bound(self._any_window)
+            self._check_selected(self.bound(self._any_window))
 
     def hidden(self, text: str) -> str:
         """Give what an error says without the values of the query: of a job that failed, Salesforce may quote them."""
@@ -124,6 +126,19 @@ class Statement:
         if kept is None:
             raise SourceError("incremental was changed while the task waited; nothing is published. Clear the task")
         return Window.from_dict(kept)
+
+    def _check_selected(self, soql: str) -> None:
+        """Check that a query of the user's selects what the files need."""
+        if self.whole_object is not None:
+            return
+        # With an alias of the object before it, or without.
+        named = [f".{each.lower()}" for each in selected_fields(soql)]
+        missing = [each for each in self.needed if not any(name.endswith(f".{each.lower()}") for name in named)]
+        if missing:
+            raise SourceError(
+                f"the SOQL does not select {', '.join(missing)}, which the files are laid out by (partition_by, "
+                "deletions='files'): add it to the SELECT"
+            )
 
     @property
     def _any_window(self) -> Window | None:

@@ -23,6 +23,7 @@ class WholeObject:
     :param fields: as the user wrote them
     :param where: a condition, with ``:name`` for values that are bound
     :param window: conditions of an incremental query
+    :param needed: fields that are selected whether the user names them or not
     """
 
     sobject: str
@@ -30,6 +31,7 @@ class WholeObject:
     exclude: Sequence[str]
     where: str | None
     window: Sequence[str]
+    needed: Sequence[str] = ()
 
     def statement(self, names: Sequence[str] = ("Id",)) -> str:
         """Write the query, its values not bound yet.
@@ -49,7 +51,7 @@ class WholeObject:
         kept = yield ReadEntry(self._key)
         if kept is not None:
             return _read(kept)
-        fields = (self.fields,) if isinstance(self.fields, str) else self.fields
+        fields = (*self._named, *self.needed)
         found = yield from list_fields(self.sobject, fields, self.exclude, api_version=api_version, describes=describes)
         self.statement(found.names)  # refused before anything is kept
         stands = yield WriteEntry(
@@ -70,8 +72,13 @@ class WholeObject:
         return _read(kept)
 
     @property
+    def _named(self) -> Sequence[str]:
+        return (self.fields,) if isinstance(self.fields, str) else self.fields
+
+    @property
     def _key(self) -> str:
-        return f"fields.{plan_digest({'sobject': self.sobject, 'fields': self.fields, 'exclude': self.exclude})}"
+        plan = {"sobject": self.sobject, "fields": self.fields, "exclude": self.exclude}
+        return f"fields.{plan_digest({**plan, 'needed': list(self.needed)} if self.needed else plan)}"
 
 
 def said_left_out(selected: FieldList) -> str:

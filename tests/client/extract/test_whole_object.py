@@ -48,6 +48,11 @@ def test_all_are_those_that_a_bulk_query_can_select_and_the_others_are_named() -
     }
 
 
+def test_an_object_without_deletions_is_refused_when_they_are_wanted() -> None:
+    with pytest.raises(SourceError, match="Place__c has no field IsDeleted"):
+        choose_fields(PLACE, ["all", "Id", "IsDeleted"], [])
+
+
 def test_what_is_excluded_is_neither_read_nor_named() -> None:
     found = choose_fields(PLACE, ["all"], ["body", "NAME", "Meta", "Spot__Latitude__s", "Spot__Longitude__s"])
     assert found.names == ("Id", "OwnerId")

@@ -372,12 +372,15 @@ class Extract(Subject):
         """The one that the run's first job was for."""
         self._is_retried = False
         """Whether the first try after the last clear has failed."""
+        self._layout = copy_of(rng)
         form = rng.choice(("csv", "csv", "jsonl"))
         self._arguments: dict[str, Any] = {
             **({"output_path": "memory://extract", "output_format": form} if self._to_files else {}),
             "page_records": rng.randint(1, 4) if focus != "list_pages" else 1,
             "max_concurrent_pages": rng.choice((1, 1, 3)) if focus != "list_pages" else 3,
         }
+        if self._to_files and self._layout.random() < 0.4:
+            self._arguments["rows_per_file"] = self._layout.randint(1, 5)
 
     def operator(self, process: Process) -> BulkQueryOperator:
         """Make the operator."""
@@ -412,7 +415,8 @@ class Extract(Subject):
         """Give what another version of the DAG file says in this try."""
         if process.is_clean or self._sizes.random() < 0.7:
             return {}
-        return {"page_records": self._sizes.randint(1, 4)}
+        changed = {"page_records": self._sizes.randint(1, 4)}
+        return {**changed, "rows_per_file": self._layout.randint(1, 5)} if self._to_files else changed
 
     def cleared(self, *, is_done: bool, is_known: bool) -> None:
         """A clear starts over, where it can be told from a retry."""

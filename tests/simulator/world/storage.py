@@ -81,10 +81,16 @@ class Folder:
         if fault == "kill_after":
             raise Killed
 
-    def sizes(self) -> dict[str, int]:
-        """List the files of this folder."""
+    def open(self, name: str, /) -> io.BytesIO:
+        """Open a file for reading."""
         self.meet("read_file")
-        there = ((name.removeprefix(self._prefix), data) for name, data in self._files.whole.items())
+        return io.BytesIO(self._files.whole[self._prefix + name])
+
+    def sizes(self, inside: str = "", /) -> dict[str, int]:
+        """List the files of this folder, or of one in it."""
+        self.meet("read_file")
+        prefix = f"{self._prefix}{inside}/" if inside else self._prefix
+        there = ((name[len(prefix) :], data) for name, data in self._files.whole.items() if name.startswith(prefix))
         return {name: len(data) for name, data in there if "/" not in name}
 
     def rename(self, name: str, new: str, /) -> None:

@@ -1,0 +1,290 @@
+"""Files of an extract that are not just its pages: of a number of rows, in folders by value, deleted records apart.
+
+========================================  ==========================================================================
+``_page-<job>-<index>.arrow.<setup>``     a finished page: it waits for the others, or for a retry
+``_part-<job>-<index>.<format>.<form>``   a file that is made of the pages, and waits for the other files
+``<folder>/part-<job>-<form>-<index>.…``  a part file
+========================================  ==========================================================================
+
+Pages stay the unit of proof and of resumption. When all are proven, their rows are read once more, from the pages' files,
+and written into the files that were asked for. A try that is killed meanwhile has lost nothing but that: the next one makes
+the same files of the same pages. The pages go when the manifest stands.
+
+Rows are in the order of the pages, and folders in the order of their names, so the same pages give the same files. At most
+``OPEN_FILES`` folders are written at the same time; more of them cost another reading of the pages' files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from airflow_provider_sfbulk.client.effects import Flow, Now
+from airflow_provider_sfbulk.client.errors import SourceError, StorageError
+from airflow_provider_sfbulk.client.extract.folders import MOST_FOLDERS, Folders, too_many_folders
+from airflow_provider_sfbulk.client.extract.layout import DELETIONS, Layout
+from airflow_provider_sfbulk.client.extract.placed_pages import PlacedPage, PlacedRows, counted
+from airflow_provider_sfbulk.client.models import Compression, FileFormat
+from airflow_provider_sfbulk.client.results.downloads import OneFile
+from airflow_provider_sfbulk.client.results.writers import (
+    ROW_GROUP_BYTES,
+    ByteFile,
+    JsonlRows,
+    ParquetRows,
+    QueryRows,
+    RowWriter,
+    SpreadsheetQueryRows,
+)
+from airflow_provider_sfbulk.files.part_files import PartFile, PartFiles
+
+if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.results.downloads import PageFile
+    from airflow_provider_sfbulk.client.results.schema import ColumnType
+    from airflow_provider_sfbulk.client.values.text_arrow import Array
+
+OPEN_FILES: Final = 32
+"""Folders written at the same time: each has a file open, with rows of a row group or bytes of an upload in memory."""
+
+_HELD_BYTES: Final = 256 * 1024 * 1024
+"""Bytes of rows that Parquet files which are written at the same time hold together. Ours."""
+
+MOST_FILES: Final = 10_000
+"""Files of one extract at most: the manifest and the task's result name each."""
+
+
+class LaidOutFiles(PartFiles):
+    """The files of one job, laid out as asked for. See :class:`PartFiles`.
+
+    :param layout: what was asked for
+    """
+
+    def __init__(self, *given: Any, layout: Layout, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._layout = layout
+
+    def _new_page(self, name: str, types: Sequence[ColumnType]) -> PlacedPage:
+        null_columns = self._schema.null_columns
+        types = types[: len(types) - len(null_columns)]
+        return PlacedPage(
+            self._folder.hidden, name, self._dialect, types, layout=self._layout, null_columns=null_columns
+        )
+
+    def _hidden_name(self, index: int) -> str:
+        return f"_page-{self._job.id}-{index:05d}.arrow.{self._setup}"
+
+    def _final_name(self, index: int) -> str:
+        return self._hidden_name(index)  # a page is never shown
+
+    def _parts(self, pages: Sequence[PageFile]) -> Flow[list[PartFile]]:
+        counts: Counter[str] = Counter()
+        for index, page in enumerate(pages):
+            counts += yield from self._count(index, page)
+        writers = self._plan(counts, pages)
+        for start in range(0, len(writers), OPEN_FILES):
+            yield from self._write(writers[start : start + OPEN_FILES], pages)
+        parts = [each for writer in writers for each in writer.parts]
+        if sum(each.file.records for each in parts) != sum(page.records for page in pages):
+            raise StorageError("the files have not the rows of the pages they were made of. A retry makes them again")
+        return parts
+
+    def _count(self, index: int, page: PageFile) -> Flow[Counter[str]]:
+        """Count the rows of a page by folder; of a page of an earlier try they are read."""
+        made = self._made.get(index)
+        if isinstance(made, PlacedPage):
+            return made.counts
+        counts: Counter[str] = Counter()
+        for folders, _ in self._rows(page):
+            yield Now()  # where a task that is to end stops
+            counts += counted(folders)
+        return counts
+
+    def _rows(self, page: PageFile) -> Iterator[tuple[Array, pa.RecordBatch]]:
+        rows = PlacedRows(self._output.open(page.name), page.uri)
+        try:
+            yield from rows
+        finally:
+            rows.close()
+
+    def _plan(self, counts: Counter[str], pages: Sequence[PageFile]) -> list[_FolderFiles]:
+        """Say which files there will be.
+
+        :raises SourceError: too many
+        """
+        rows = PlacedRows(self._output.open(pages[0].name), pages[0].uri)
+        rows.close()
+        folders = Folders(self._layout, rows.schema)
+        has_records = any(each != DELETIONS for each in counts)
+        needed = {each for each in folders.empty if each == DELETIONS or not has_records}
+        planned = {each: counts[each] for each in sorted({*counts, *needed})}
+        if len(planned) > MOST_FOLDERS:
+            raise too_many_folders()
+        most = self._layout.rows_per_file
+        numbers_of = {each: max(1, -(-records // (most or max(1, records)))) for each, records in planned.items()}
+        if (files := sum(numbers_of.values())) > MOST_FILES:
+            raise SourceError(
+                f"rows_per_file={most} makes {files:,} files of this extract, and at most {MOST_FILES:,} are written: "
+                "give a larger number"
+            )
+        open_files = min(len(planned), OPEN_FILES)
+        form = self._form()
+        numbers = count()
+        writers = []
+        for folder in planned:
+            kept = [i for i in range(len(rows.schema)) if folder == DELETIONS or i not in folders.dropped]
+            schema = pa.schema([rows.schema.field(i) for i in kept])
+            writers.append(
+                _FolderFiles(
+                    folder,
+                    kept,
+                    most,
+                    numbers=[next(numbers) for _ in range(numbers_of[folder])],
+                    make=partial(self._new_file, form),
+                    name=partial(self._part_name, folder, form),
+                    make_rows=partial(self._new_rows, schema=schema, group_bytes=_HELD_BYTES // open_files),
+                )
+            )
+        return writers
+
+    def _write(self, writers: Sequence[_FolderFiles], pages: Sequence[PageFile]) -> Flow[None]:
+        by_folder = {each.folder: each for each in writers}
+        try:
+            for page in pages:
+                for folders, rows in self._rows(page):
+                    yield Now()
+                    for folder, part in _split(folders, rows, by_folder):
+                        by_folder[folder].write(part)
+            for writer in writers:
+                writer.finish()
+        except BaseException:
+            for writer in writers:
+                writer.discard()
+            raise
+
+    def _form(self) -> str:
+        """Give what the bytes of the files depend on beyond the rows, as a short hash for their names."""
+        form = [
+            self._setup,
+            str(self._format),
+            str(self._compression),
+            self._layout.rows_per_file,
+            self._is_spreadsheet_safe,
+        ]
+        return hashlib.sha256(json.dumps(form).encode()).hexdigest()[: len(self._setup)]
+
+    def _new_file(self, form: str, number: int) -> OneFile:
+        compression = None if self._format is FileFormat.PARQUET else self._compression
+        return OneFile(self._folder.hidden, f"_part-{self._job.id}-{number:05d}.{self._end}.{form}", compression)
+
+    def _part_name(self, folder: str, form: str, number: int) -> str:
+        return f"{folder}/part-{self._job.id}-{form}-{number:05d}.{self._end}".lstrip("/")
+
+    def _new_rows(self, file: ByteFile, *, schema: pa.Schema, group_bytes: int) -> RowWriter:
+        if self._format is FileFormat.PARQUET:
+            compression = self._compression or Compression.ZSTD
+            return ParquetRows(file, schema, compression, group_bytes=min(group_bytes, ROW_GROUP_BYTES))
+        if self._format is FileFormat.JSONL:
+            return JsonlRows(file, schema)
+        return (SpreadsheetQueryRows if self._is_spreadsheet_safe else QueryRows)(file, schema, self._dialect)
+
+
+class _FolderFiles:
+    """The files of one folder, one after the other.
+
+    :param kept: columns of the rows that are in the files, by number
+    :param most: records of a file at most; None for all
+    :param numbers: of the files, in the extract
+    :param make: makes the file of a number, hidden
+    :param name: gives its name when it is shown
+    :param make_rows: makes what writes rows into it
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        kept: Sequence[int],
+        most: int | None,
+        *,
+        numbers: Sequence[int],
+        make: Callable[[int], OneFile],
+        name: Callable[[int], str],
+        make_rows: Callable[[ByteFile], RowWriter],
+    ) -> None:
+        self.folder = folder
+        self.parts: list[PartFile] = []
+        """The files that are finished."""
+        self._kept = list(kept)
+        self._most = most
+        self._numbers = numbers
+        self._make = make
+        self._name = name
+        self._make_rows = make_rows
+        self._file: OneFile | None = None
+        self._writer: RowWriter | None = None
+        self._records = 0
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        """Write rows, into as many files as they need."""
+        rows = rows.select(self._kept)
+        while rows.num_rows:
+            if self._records == self._most:
+                self._end()
+            writer = self._begin()
+            here = rows if self._most is None else rows.slice(0, self._most - self._records)
+            writer.write(here)
+            self._records += here.num_rows
+            rows = rows.slice(here.num_rows)
+
+    def finish(self) -> None:
+        """End the last file. There is one, also for no rows."""
+        if self._writer is None and not self.parts:
+            self._begin()
+        self._end()
+
+    def discard(self) -> None:
+        """Leave nothing behind of a file that is not finished."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.discard()
+        if self._file is not None:
+            self._file.drop()
+
+    def _begin(self) -> RowWriter:
+        if self._writer is None:
+            self._file = self._make(self._numbers[len(self.parts)])
+            self._file.open()
+            self._writer = self._make_rows(self._file)
+            self._records = 0
+        return self._writer
+
+    def _end(self) -> None:
+        if self._writer is None or self._file is None:
+            return
+        self._writer.close()
+        self._writer = None
+        file = self._file.commit(self._records, ())
+        self.parts.append(PartFile(file, self._name(self._numbers[len(self.parts)]), self.folder == DELETIONS))
+
+
+def _split(folders: Array, rows: pa.RecordBatch, wanted: Mapping[str, object]) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Give the rows of each folder that is wanted. They hold on to no others: some wait long for their row group."""
+    values = folders.dictionary_encode()
+    names = values.dictionary.to_pylist()
+    if len(names) == 1:
+        if names[0] in wanted:
+            yield names[0], rows
+        return
+    codes = values.indices.to_numpy()
+    order = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(codes, minlength=len(names)))
+    for code, name in enumerate(names):
+        if name in wanted:
+            start = int(ends[code - 1]) if code else 0
+            yield name, rows.take(order[start : int(ends[code])])
