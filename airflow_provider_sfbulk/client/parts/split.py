@@ -250,8 +250,8 @@ def split_again(
     """Cut a stream once more as :func:`split` has cut it before.
 
     Where the records are sent as the source has them, they are not looked at again: cut by length, they are held against
-    the digests of the parts. From the first part on that is another, all is done as at the first time, which says what
-    is wrong.
+    the digests of the parts. From the first part that differs, or the last one if more follows it, all is done as at the
+    first time, which says what is wrong.
 
     :param known: the parts that were cut from the stream, which others may follow
     """
@@ -261,13 +261,14 @@ def split_again(
             rest, row = b"", 1
             for number, each in enumerate(known):
                 part, rest = _of_length(stream, number, row, each, rest, data)
-                if part.sha256 != each.sha256:
+                rest = rest or next(data, b"")
+                # Whether what follows the last known part belongs to it, only its records tell.
+                if part.sha256 != each.sha256 or (rest and number == len(known) - 1):
                     part.close()
                     break
                 yield part
                 same += 1
                 row += each.records
-                rest = rest or next(data, b"")
                 if not rest:  # the source ends with this part
                     return
     for part in split(stream, max_bytes=max_bytes, max_records=max_records):
