@@ -1,7 +1,7 @@
 """Apache Airflow provider for the Salesforce Bulk API.
 
-The names below are the public ones, each imported when it is first used: a DAG file pays for what it uses, and the client
-comes without Airflow. The modules that they come from keep their paths; everything else in this package is private.
+The names below are public. Each is imported when it is first used: a DAG file pays only for what it uses, and the client
+comes without Airflow. The modules that define them keep their paths; everything else in this package is private.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _HOMES: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is asked for."""
+    """Import a public name on first use."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
@@ -50,5 +50,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Name what is public, also before it is imported."""
+    """List the public names, imported or not."""
     return sorted({*globals(), *__all__})

@@ -61,7 +61,7 @@ def get_provider_info() -> dict[str, Any]:
 
 
 def _fields() -> dict[str, Any]:
-    """Describe the fields of the form that are kept in the extra: by way of login, in the order of use."""
+    """Describe the form's fields that are stored in the extra: by login method, in the order of use."""
     app, jwt, credentials = "App in Salesforce", "JWT bearer", "Client credentials"
     refresh, password = "Refresh token", "Password, SOAP login"
     token, network = "Access token", "API and network"
@@ -112,10 +112,12 @@ def _fields() -> dict[str, Any]:
         "instance_url": _text(
             token, "Instance URL", "The host of that session: https://acme.my.salesforce.com (Setup > My Domain)."
         ),
-        "api_version": _text(network, "API version", "As 66.0. Empty: this package's default.", pattern=r"^\d\d\.0$"),
+        "api_version": _text(
+            network, "API version", "For example 66.0. Empty: this package's default.", pattern=r"^\d\d\.0$"
+        ),
         "timeout": {
             "label": "Timeout",
-            "description": "Seconds that one call may take, and stay silent. Empty: 120.",
+            "description": "Seconds of silence that one call may take. Empty: 120.",
             "schema": {"type": ["number", "null"], "minimum": 1, "section": network},
         },
         "proxy": _text(

@@ -1,6 +1,6 @@
-"""Every number that Salesforce sets, with its unit and where it comes from.
+"""Every number that Salesforce sets, with its unit and source.
 
-No other file holds such a number. ``client`` and ``local_org`` both read this one, and nothing else of each other.
+No other file has such numbers. ``client`` and ``local_org`` both read this file, and share nothing else.
 
 Sources, unless a line says otherwise: *Bulk API 2.0 and Bulk API Developer Guide*, Spring '26 edition (API 66.0), and
 *Salesforce Developer Limits and Allocations Quick Reference*, Bulk API and Bulk API 2.0 page.
@@ -13,7 +13,7 @@ from typing import Final
 # --- API versions -------------------------------------------------------------------------------------------------
 
 DEFAULT_API_VERSION: Final = "66.0"
-"""Version of a connection that names none: Spring '26."""
+"""Default version of a connection: Spring '26."""
 
 OLDEST_API_VERSION: Final = "41.0"
 """Bulk API 2.0 ingest exists since this version ("Bulk API 2.0 … API version 41.0 and later")."""
@@ -25,10 +25,10 @@ OLDEST_RESULT_PAGES_API_VERSION: Final = "58.0"
 """``resultPages`` (parallel download) exists since this version."""
 
 OLDEST_LIVE_API_VERSION: Final = "31.0"
-"""Oldest version that answers at all: 21.0 to 30.0 were retired with Summer '25 ("API End-of-Life Policy")."""
+"""Oldest version that works: 21.0 to 30.0 were retired with Summer '25 ("API End-of-Life Policy")."""
 
 NEWEST_API_VERSION: Final = "67.0"
-"""Newest version seen to answer, Summer '26. The local org refuses newer ones; the client does not."""
+"""Newest version seen to work, Summer '26. The local org refuses newer ones; the client does not."""
 
 # --- Ingest -------------------------------------------------------------------------------------------------------
 
@@ -61,8 +61,8 @@ BATCH_RECORDS: Final = 10_000
 """Records of one internal batch. Each counts against :data:`BATCHES_PER_DAY`."""
 
 BATCH_SECONDS: Final = 5 * 60
-"""How long a batch of Bulk API 2.0 may be processed at a time. Source: Bulk API 2.0 limits, "Maximum time ... to process a
-batch"; Bulk API 1.0 has ten minutes for its own."""
+"""Seconds that a batch of Bulk API 2.0 may be processed at a time. Source: Bulk API 2.0 limits, "Maximum time ... to
+process a batch"; for Bulk API 1.0 it is ten minutes."""
 
 CHUNK_RECORDS: Final = 200
 """Records that are saved in one transaction inside a batch."""
@@ -88,10 +88,10 @@ QUERY_RESULT_MEGABYTES_PER_DAY: Final = 976_562
 """Megabytes of query results in a rolling 24 hours, as ``/limits`` spells 1 TB."""
 
 RESULT_PAGE_URLS: Final = 5
-"""Entries of one ``resultPages`` answer at most."""
+"""Maximum entries of one ``resultPages`` answer."""
 
 RESULT_PAGE_SECONDS: Final = 20 * 60
-"""Seconds in which one result page must have been read."""
+"""Seconds in which one result page must be read."""
 
 RELATIONSHIP_LEVELS: Final = 5
 """Levels of child-to-parent relationships in one path of a query (SOQL reference, "Understanding Relationship Query
@@ -128,14 +128,14 @@ LAST_YEAR: Final = 4000
 # --- Bulk API 1.0 -------------------------------------------------------------------------------------------------
 
 BATCH_CHARACTERS: Final = 10_000_000
-"""Bytes, and so characters too, of one batch of Bulk API 1.0 at most. The guide says 10 MB and 10,000,000 characters;
+"""Maximum bytes, and so characters, of one batch of Bulk API 1.0. The guide says 10 MB and 10,000,000 characters;
 the server says ``Exceeded max size limit of 10000000`` (jsforce/jsforce#31)."""
 
 PK_CHUNK_RECORDS: Final = 100_000
-"""Records of one PK chunk when the header does not say ("PK Chunking Header")."""
+"""Default records of one PK chunk ("PK Chunking Header")."""
 
 PK_CHUNK_MOST_RECORDS: Final = 250_000
-"""Records of one PK chunk at most."""
+"""Maximum records of one PK chunk."""
 
 BATCH_LOCK_FAILURES: Final = 100
 """Rows of a batch that may fail for a lock before the whole batch goes back to the queue ("General Guidelines for Data

@@ -85,7 +85,7 @@ _CLIENT: Final[dict[str, str]] = {
     "settings": "limits arguments errors models replies.safe_text auth.hosts auth.private_key",
     "auth": f"limits {_BASE} settings",
     "http": "limits effects errors replies.safe_text auth settings protocol.org",
-    "protocol": f"limits {_BASE} arguments bulk1.models",
+    "protocol": f"limits {_BASE} arguments",
     "protocol.changes": f"{_BASE} protocol soql",
     "waiting": f"{_BASE} arguments protocol bulk1.models bulk1.calls",
     "values": "",

@@ -38,9 +38,9 @@ from airflow_provider_sfbulk.client.arguments import (
     text,
     timezone,
 )
-from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import (
+    ConcurrencyMode,
     FileFormat,
     Operation,
     SourceFormat,
@@ -86,7 +86,7 @@ def source(name: str, value: Any) -> Any:
 
 
 def shown_source(value: Any) -> Any:
-    """Give a source as the operator keeps it: paths as they are, records inside an :class:`HiddenValue`.
+    """Return a source as the operator keeps it: paths as they are, records inside an :class:`HiddenValue`.
 
     What mapped tasks give is one list: of their paths, or of their records.
     """
@@ -131,7 +131,7 @@ def _check_path(name: str, value: Any) -> None:
             "that task returned nothing"
         )
     if isinstance(value, str) and is_no_path(value):
-        raise SourceError(f"{name} is a text of {len(value)} characters that is no path. For records {INSTEAD}")
+        raise SourceError(f"{name} is a text of {len(value)} characters that is not a path. For records {INSTEAD}")
 
 
 def _check_records(name: str, records: Any) -> None:
@@ -154,7 +154,7 @@ def _check_records(name: str, records: Any) -> None:
         isinstance(records, Iterable) or library in ("pandas", "polars", "pyarrow")
     ):
         raise SourceError(
-            f"{name} is a {type(records).__name__:.40}, which is no source of records; give a path, a list of dicts, a "
+            f"{name} is a {type(records).__name__:.40}, which is not a source of records; pass a path, a list of dicts, a "
             "DataFrame, an Arrow table, or a callable that returns one of these"
         )
 

@@ -45,7 +45,7 @@ def soql_params(name: str, value: Any) -> Any:
     for each in given:
         if not isinstance(each, str) or not each.isidentifier():
             raise SourceError(
-                f"{name}: {shown(each)} is no name as the SOQL has after a colon; write it without the colon"
+                f"{name}: {shown(each)} is not a name as the SOQL has after a colon; write it without the colon"
             )
     return value
 

@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from airflow_provider_sfbulk.arguments.table import Clash
 from airflow_provider_sfbulk.client.arguments import Check, flag, one_of, optional, seconds, shown, text
-from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, ConcurrencyMode, LineEnding
 from airflow_provider_sfbulk.client.protocol.reserve import ApiReserve
 from airflow_provider_sfbulk.client.settings import checked_version
 from airflow_provider_sfbulk.files.paths import is_path, path_text
@@ -26,7 +25,7 @@ _RECORDS: Final = re.compile(r"""\s*(?:[\[({]\s*(?:['"\[({]|[\])}]|\w+\()|<\S+ .
 
 
 def version(name: str, value: Any) -> str:
-    """Check a version of the API, as ``66.0``."""
+    """Check a version of the API, such as ``66.0``."""
     if isinstance(value, bool):
         raise SourceError(f"{name} must be like '66.0', not {value}")
     return checked_version(value)
@@ -46,7 +45,7 @@ def path(name: str, value: Any) -> Any:
     if path_text(value).strip() == "None":
         raise SourceError(f"{name} is the text None: if it comes from a task before, that task returned nothing")
     if isinstance(value, str) and is_no_path(value):
-        raise SourceError(f"{name} is a text of {len(value)} characters that is no path")
+        raise SourceError(f"{name} is a text of {len(value)} characters that is not a path")
     return value
 
 

@@ -2,8 +2,8 @@
 
 The table is read twice. In the constructor, for everything that is known when the DAG is parsed: a mistake is an import
 error, seen in CI. And when the task begins, for what was a template or the output of another task until then, before
-anything is sent. A mapped operator is constructed in the worker: there both are the same moment, and ``partial`` looks at
-its own arguments when the DAG is parsed.
+anything is sent. A mapped operator is constructed in the worker: there both are the same moment, and ``partial`` looks
+at its own arguments when the DAG is parsed.
 """
 
 from __future__ import annotations
@@ -81,11 +81,13 @@ class Arguments:
         if name not in template_fields:
             if is_reference(value):
                 raise SourceError(
-                    f"{name} does not take the output of another task: it is no template field. Give its value, or map the "
+                    f"{name} is not a template field, so it cannot take another task's output. Pass its value, or map the "
                     f"task over it with .expand({name}=…)"
                 )
             if isinstance(value, str) and any(mark in value for mark in MARKS):
-                raise SourceError(f"{name} is no template field, so {value!r:.40} would stay as it is: give its value")
+                raise SourceError(
+                    f"{name} is not a template field, so {value!r:.40} would stay as it is: pass its value"
+                )
         return check(name, value)
 
 

@@ -147,7 +147,7 @@ def to_datetime(value: Any) -> datetime:
     except (TypeError, ValueError):
         moment = None
     if moment is None or moment.utcoffset() is None:
-        raise SourceError("to_datetime takes a point in time with an offset, as 2026-01-31T00:00:00Z")
+        raise SourceError("to_datetime takes a point in time with an offset, such as 2026-01-31T00:00:00Z")
     return moment
 
 
@@ -156,7 +156,7 @@ FILTERS: Final[Mapping[str, Any]] = {"soql_literal": soql_literal, "to_date": to
 
 
 def _strict(env: jinja2.Environment) -> jinja2.Environment:
-    """Give the DAG's environment with our filters, where a name that nobody has defined is an error."""
+    """Return the DAG's environment with our filters, where a name that nobody has defined is an error."""
     from jinja2 import StrictUndefined
 
     strict = env.overlay(undefined=StrictUndefined)
@@ -165,7 +165,7 @@ def _strict(env: jinja2.Environment) -> jinja2.Environment:
 
 
 def _exact(env: jinja2.Environment) -> jinja2.Environment:
-    """Give it once more, compiling templates to the values of their expressions, which nothing takes for literals."""
+    """Return it once more, compiling templates to the values of their expressions, which nothing takes for literals."""
     from jinja2.nativetypes import NativeCodeGenerator
 
     exact = _strict(env)
@@ -188,7 +188,7 @@ def _rendered(template: jinja2.Template, context: Context, *, typed: bool) -> An
 
 
 def _defined(value: Any) -> Any:
-    """Give a value that an expression had. One that is not defined raises only when it becomes a text."""
+    """Return a value that an expression had. One that is not defined raises only when it becomes a text."""
     from jinja2 import Undefined
 
     return str(value) if isinstance(value, Undefined) else value

@@ -1,8 +1,8 @@
-"""What callers may give as arguments: refused at the door, by a message that names the argument and says what it may be.
+"""Checks of arguments, with messages that name the argument and say what it may be.
 
-A check takes the argument's name and its value, and returns the value as it is used from then on: durations as seconds,
-choices as Salesforce spells them. Every check raises ``SourceError``, which is a ``ValueError``, and shows no more of a
-value than is needed to find it in the code; of a list, a dict or an object only its type.
+A check takes the argument's name and value, and returns the value in the form that is used from then on: durations in
+seconds, choices as Salesforce spells them. Every check raises ``SourceError``, which is a ``ValueError``, and shows no more
+of a value than is needed to find it in the code; for a list, a dict or an object, only its type.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NAMED_FIELD: Final = re.compile(r"sf__\w+__[cr]", re.IGNORECASE)
 
 
 def shown(value: object) -> str:
-    """Describe a value in a message: what a person wrote into the code, but nothing that may hold records."""
+    """Describe a value for a message: what a person wrote into the code, but nothing that may contain records."""
     if isinstance(value, int) and abs(value) >= _LONG_NUMBER:
         return "a number of more than 40 digits"  # Python does not write those of more than 4,300
     if value is None or isinstance(value, (str, int, float, timedelta)):
@@ -44,7 +44,7 @@ def shown(value: object) -> str:
 
 
 def meant(value: object, known: Iterable[str]) -> str:
-    """Name the known word that a wrong one was meant to be, as the end of a sentence; nothing when none is close."""
+    """Suggest the known word that a wrong one may have meant, as the end of a sentence; empty when none is close."""
     if not isinstance(value, (str, int, float)):
         return ""
     given = value if isinstance(value, str) else shown(value)
@@ -57,7 +57,7 @@ def one_of(kind: Iterable[str], *, also: Mapping[str, str] | None = None) -> Che
     """Check a choice.
 
     :param kind: an enumeration or the words themselves
-    :param also: what people write for one of them
+    :param also: other words that people write for one of them
     """
     words = [str(each) for each in kind]
 
@@ -80,7 +80,7 @@ def optional(check: Check) -> Check:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Check a switch. A text would always be true."""
+    """Check a boolean. A text would always be true."""
     if not isinstance(value, bool):
         raise SourceError(f"{name} must be True or False, not {shown(value)}")
     return value
@@ -103,9 +103,9 @@ def count(*, least: int = 1, most: int | None = None) -> Check:
 
 
 def seconds(*, zero: bool = False) -> Check:
-    """Check a length of time, and give it in seconds.
+    """Check a length of time, and return it in seconds.
 
-    :param zero: whether no time at all makes sense
+    :param zero: whether 0 is allowed
     """
 
     def check(name: str, value: Any) -> float:
@@ -129,7 +129,7 @@ def function(name: str, value: Any) -> Any:
 
 
 def allowance(name: str, value: Any) -> float | None:
-    """Check a number of records, a float as fraction of all, or None for any number."""
+    """Check a number of records, a float as a fraction of all, or None for any number."""
     if value is None or (isinstance(value, float) and 0 <= value <= 1):
         return value
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST:
@@ -141,11 +141,11 @@ def allowance(name: str, value: Any) -> float | None:
 
 
 def text(name: str, value: Any) -> str:
-    """Check a text that says something."""
+    """Check a text, which must not be blank."""
     if not isinstance(value, str):
         raise SourceError(f"{name} must be a text, not {shown(value)}")
     if not value.strip():
-        raise SourceError(f"{name} is an empty text: was it made from something empty? Without one it is None")
+        raise SourceError(f"{name} is an empty text: was it made from something empty? Use None for no value")
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -169,14 +169,14 @@ def is_api_name(value: object) -> bool:
 def api_name(name: str, value: Any) -> str:
     """Check the API name of an object."""
     if not is_api_name(value):
-        raise SourceError(f"{name} must be an object's API name, as Account or Invoice__c, not {shown(value)}")
+        raise SourceError(f"{name} must be an object's API name, such as Account or Invoice__c, not {shown(value)}")
     return str(value)
 
 
 def field_name(name: str, value: Any) -> str:
     """Check the API name of a field."""
     if not isinstance(value, str) or not _FIELD.fullmatch(value):
-        raise SourceError(f"{name} must be a field's API name, as External_Key__c, not {shown(value)}")
+        raise SourceError(f"{name} must be a field's API name, such as External_Key__c, not {shown(value)}")
     return value
 
 
@@ -208,7 +208,7 @@ def codes(name: str, value: Any) -> tuple[str, ...]:
         if not _CODE.fullmatch(each):
             upper = each.strip().upper().replace(" ", "_").replace("-", "_")
             hint = f": did you mean {upper!r}?" if _CODE.fullmatch(upper) else ""
-            raise SourceError(f"{name}: {each!r:.40} is no code of Salesforce, as UNABLE_TO_LOCK_ROW{hint}")
+            raise SourceError(f"{name}: {each!r:.40} is not a code of Salesforce, such as UNABLE_TO_LOCK_ROW{hint}")
     return given
 
 
@@ -256,11 +256,11 @@ def timezone(name: str, value: Any) -> str:
     except (KeyError, ValueError, OSError):
         pass
     hint = meant(value, available_timezones())
-    raise SourceError(f"{name} must be the IANA name of a zone, as Europe/Berlin, not {shown(value)}{hint}")
+    raise SourceError(f"{name} must be the IANA name of a zone, such as Europe/Berlin, not {shown(value)}{hint}")
 
 
 def _as_number(value: object) -> str:
-    """Advise on a number that was given as text."""
+    """Give advice about a number that was passed as text."""
     if not isinstance(value, str):
         return ""
     try:

@@ -19,14 +19,14 @@ T = TypeVar("T")
 
 
 class AsyncBulkClient(ClientMethods, Asynchronous):
-    """An asynchronous client of the Salesforce Bulk API: the names of ``BulkClient``, to be awaited.
+    """An asynchronous client of the Salesforce Bulk API, with the methods of ``BulkClient``, to be awaited.
 
-    It belongs to one event loop, whose tasks may share it; records are read, encoded and decoded beside it, in threads.
-    Whole loads and queries are awaited for their result, or iterated over at once:
+    It belongs to one event loop, whose tasks may share it; records are read, encoded and decoded in threads. Whole loads
+    and queries are awaited for their result, or iterated over directly:
     ``async for row in client.query.perform(soql)``.
 
     :param settings: the connection's keys by name: ``host``, ``login``, ``client_id``, …
-    :raises LoginError: when what the way of login needs is missing
+    :raises LoginError: when what the login method needs is missing
     """
 
     driver: AsyncDriver
@@ -59,9 +59,9 @@ class AsyncBulkClient(ClientMethods, Asynchronous):
         return (await self.run(token_flow())).instance_url
 
     async def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
-        """Run a flow, its own work in threads.
+        """Run a flow, with its own code in threads.
 
-        :param ledger: where a load records its jobs; by default one that is forgotten with the run
+        :param ledger: where a load records its jobs; by default one that lasts for this run only
         :raises SfBulkError: what the flow raises
         """
         self.loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""The public client: one line per call, on the flows of ``load`` and ``extract``. Its twin: ``async_bulk.py``."""
+"""The public client: one line per call. Its asynchronous twin: ``async_bulk.py``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class ClientMethods:
-    """What both clients have in common: made of settings, and the calls that are neither of jobs nor of batches."""
+    """What both clients have in common: their construction, whole loads, and the calls about the org."""
 
     settings: Settings
     ingest: Any
@@ -35,14 +35,14 @@ class ClientMethods:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Make a client of ``SFBULK_<KEY>`` variables: ``SFBULK_HOST``, ``SFBULK_CLIENT_ID``, …"""
+        """Make a client from ``SFBULK_<KEY>`` variables: ``SFBULK_HOST``, ``SFBULK_CLIENT_ID``, …"""
         return cls.from_settings(Settings.from_env(environ))
 
     @classmethod
     def from_settings(cls, settings: Settings, driver: Any = None) -> Self:
-        """Make a client of settings that are already read.
+        """Make a client from settings.
 
-        :param driver: to run flows with, as one whose session masks its secrets
+        :param driver: runs the flows; for example one whose session masks its secrets
         """
         if not isinstance(settings, Settings):
             raise SourceError(f"settings are made by Settings.from_mapping, and are no {type(settings).__name__:.40}")
@@ -91,7 +91,7 @@ class ClientMethods:
         """Read what an object and its fields are, as Salesforce's JSON.
 
         :raises NotFoundError: no such object, or this login may not see it
-        :raises ProtocolError: the reply is no describe
+        :raises ProtocolError: the reply is not a describe
         """
         return describe.describe(sobject, api_version=self.api_version)
 
@@ -107,12 +107,12 @@ class ClientMethods:
 
     @call
     def versions(self) -> Flow[list[str]]:
-        """Read which API versions the org speaks, oldest first."""
+        """Read which API versions the org supports, oldest first."""
         return org.versions()
 
     @call
     def limits(self) -> Flow[dict[str, Allowance]]:
-        """Read the org's allowances by name, ``DailyApiRequests`` and others."""
+        """Read the org's limits by name, ``DailyApiRequests`` and others."""
         return org.read_limits(api_version=self.api_version)
 
     # --- the client itself ---
@@ -121,7 +121,7 @@ class ClientMethods:
 
     @property
     def api_version(self) -> str:
-        """The version of all calls, as ``"66.0"``."""
+        """The version of all calls, such as ``"66.0"``."""
         return self.settings.api_version
 
     @property
@@ -132,12 +132,12 @@ class ClientMethods:
 
     @property
     def api_usage(self) -> ApiUsage | None:
-        """What Salesforce last said of the org's API calls."""
+        """What Salesforce last reported about the org's API calls."""
         usage: ApiUsage | None = self.driver.usage
         return usage
 
     def stop(self, reason: str) -> None:
-        """Let whatever runs end at its next step, with ``StoppedError``. May be called from a signal handler."""
+        """End whatever runs at its next step, with ``StoppedError``. May be called from a signal handler."""
         self.driver.stop(reason)
 
 
@@ -145,7 +145,7 @@ class BulkClient(ClientMethods, Blocking):
     """A client of the Salesforce Bulk API, without Airflow. It signs in with its first call; threads may share it.
 
     :param settings: the connection's keys by name: ``host``, ``login``, ``client_id``, …
-    :raises LoginError: when what the way of login needs is missing
+    :raises LoginError: when what the login method needs is missing
     """
 
     driver: BlockingDriver
@@ -178,7 +178,7 @@ class BulkClient(ClientMethods, Blocking):
     def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow.
 
-        :param ledger: where a load records its jobs; by default one that is forgotten with the run
+        :param ledger: where a load records its jobs; by default one that lasts for this run only
         :raises SfBulkError: what the flow raises
         """
         return self.driver.run(flow, ledger=ledger)
@@ -195,6 +195,6 @@ class BulkClient(ClientMethods, Blocking):
 
 
 def token_flow() -> Flow[Token]:
-    """Ask for the session's token."""
+    """Request the session's token."""
     token: Token = yield Authorize()
     return token

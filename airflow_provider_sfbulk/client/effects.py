@@ -1,9 +1,9 @@
-"""What flows ask for and what they are sent back.
+"""What flows request, and what they are sent back.
 
-A *flow* is a generator that decides and does no I/O: it yields effects and is sent their results. A *driver*
-(``http/``) performs the effects, blocking or asynchronously; a failed effect is raised inside the flow, at the
-yield. So there is one copy of every decision, it can be tested with no socket and no clock, and a simulator can stop it
-at every effect.
+A *flow* is a generator that makes decisions and does no I/O: it yields effects and is sent their results. A *driver*
+(``http/``) performs the effects, blocking or asynchronously; the error of a failed effect is raised inside the flow, at the
+yield. So every decision is written once, can be tested without a socket or a clock, and a simulator can stop it at every
+effect.
 
 ==================  ============================================  ==================================================
 effect              result                                        raised at the yield
@@ -14,7 +14,7 @@ effect              result                                        raised at the 
 ``Sleep``           None
 ``Now``             seconds of a monotonic clock
 ``ReadEntry``       the recorded value, or None                   ``LedgerError``
-``WriteEntry``      the value that stands, verified               ``LedgerError``
+``WriteEntry``      the recorded value, verified                  ``LedgerError``
 ``Aside``           None                                          what the call raises
 ``Concurrently``    list of the flows' results, in their order    the first error, once the others have stopped
 ==================  ============================================  ==================================================
@@ -29,14 +29,14 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar
 T = TypeVar("T")
 
 REPLY_BYTES: Final = 16 * 1024 * 1024
-"""Bytes that a driver reads of a reply it must hold in memory, at most: a job list page is some 600 kB, the describe
-of an object with 800 fields some 2 MB. More is refused as a ``ProtocolError``: a reply is distrusted until proven."""
+"""Maximum bytes of a reply that is held in memory: a job list page has some 600 kB, the describe of an object with 800
+fields some 2 MB. More is refused with a ``ProtocolError``: a reply is not trusted until it is checked."""
 
 ERROR_BYTES: Final = 128 * 1024
-"""Bytes that are read of a refusal: Salesforce's are some hundred bytes, a maintenance page some ten thousand."""
+"""Maximum bytes that are read of a refusal: Salesforce's have some hundred bytes, a maintenance page some ten thousand."""
 
 FETCH_BYTES: Final = 10_000_000_000
-"""Bytes, decompressed, of one download. Salesforce's largest result files are 1 GB (``limits.RESULT_FILE_BYTES``)."""
+"""Maximum bytes of a download, decompressed. Salesforce's largest result files have 1 GB (``limits.RESULT_FILE_BYTES``)."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Token:
 class Body:
     """A body to upload: a way to open it, since it may have to be sent again after a new login.
 
-    :param chunks: called for each sending; gives the body's bytes in pieces
+    :param chunks: called each time it is sent; returns the body's bytes in pieces
     :param length: bytes of all pieces together
     :param content_type: value of the ``Content-Type`` header
     """
@@ -66,7 +66,7 @@ class Body:
 
     @classmethod
     def of(cls, data: bytes, content_type: str) -> Body:
-        """Make a body of bytes that lie in memory."""
+        """Make a body from bytes in memory."""
         return cls(chunks=lambda: (data,), length=len(data), content_type=content_type)
 
 
@@ -97,12 +97,12 @@ class Sink(Protocol):
     """Where a downloaded body goes. For each try a driver calls ``start``, ``write``…, then ``finish``; and ``discard``
     when the download or one of these has failed.
 
-    ``finish`` is the place for proof: it raises ``TransportError`` when what came is not whole, and the flow may fetch
-    again from the beginning.
+    ``finish`` checks the body: it raises ``TransportError`` when the body is not whole, and the flow may fetch again from
+    the beginning.
     """
 
     def start(self, reply: Reply) -> None:
-        """Begin anew: forget what an earlier try wrote. ``reply`` has status and headers, no body."""
+        """Start over: forget what an earlier try wrote. ``reply`` has status and headers, no body."""
 
     def write(self, data: bytes) -> None:
         """Take the next bytes, already decompressed."""
@@ -116,7 +116,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Authorize:
-    """Ask for a token: the shared one, or a new one when the shared one is ``stale``."""
+    """Request a token: the shared one, or a new one when the shared one is ``stale``."""
 
     stale: Token | None = None
 
@@ -138,7 +138,7 @@ class Fetch:
 
 @dataclass(frozen=True)
 class Sleep:
-    """Wait. The driver takes off up to ``jitter`` (a fraction) at random, so that many waiters do not march in step."""
+    """Wait. The driver takes off up to ``jitter`` (a fraction) at random, so that many waits do not run in step."""
 
     seconds: float
     jitter: float = 0.0
@@ -158,10 +158,9 @@ class ReadEntry:
 
 @dataclass(frozen=True)
 class WriteEntry:
-    """Write ``value`` (JSON) durably under ``key``, read it back, and return the value that stands.
+    """Write ``value`` (JSON) durably under ``key``, read it back, and return the recorded value.
 
-    The value that stands may be another one: an earlier writer's. ``FencedError`` means that this task may no longer
-    send.
+    The recorded value may be that of an earlier writer. ``FencedError`` means that this task may no longer send.
     """
 
     key: str
@@ -170,28 +169,28 @@ class WriteEntry:
 
 @dataclass(frozen=True)
 class Aside:
-    """Make a call, as to show a new job: where the ledger is used, so never two of them at the same time."""
+    """Make a call, for example to show a new job, in the thread that uses the ledger: never two at the same time."""
 
     act: Callable[[], None]
 
 
 class Ledger(Protocol):
-    """What performs ``ReadEntry`` and ``WriteEntry``: one at a time, from one thread."""
+    """Performs ``ReadEntry`` and ``WriteEntry``: one at a time, from one thread."""
 
     def recall(self, key: str, /) -> Mapping[str, Any] | None:
         """Read what is recorded under ``key``."""
 
     def record(self, key: str, value: Mapping[str, Any], /) -> Mapping[str, Any]:
-        """Write, verify, and return the value that stands."""
+        """Write, verify, and return the recorded value."""
 
 
 @dataclass(frozen=True)
 class Concurrently:
     """Run flows at the same time, at most ``limit`` of them.
 
-    ``flows`` is pulled one by one, in the order given and by one thread, as places become free: a generator may build
-    its next flow from data that is read only then. After the first error no further flow is started, the ones that run
-    are allowed to finish, and the error is raised.
+    ``flows`` is iterated over by one thread as places become free: a generator may build its next flow from data that is
+    read only then. After the first error no further flow is started, running ones are allowed to finish, and the error is
+    raised.
     """
 
     flows: Iterable[Flow[Any]]

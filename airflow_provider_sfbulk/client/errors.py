@@ -14,7 +14,7 @@
     │   ├── JobFailedError        it ended Failed or Aborted
     │   ├── JobTimeoutError       the wait ended; the job goes on (also a TimeoutError)
     │   └── FailedRecordsError    more records failed than allowed
-    ├── LedgerError               what is durably recorded of a load or a query
+    ├── LedgerError               the durable record of a load or a query
     │   ├── FencedError           a newer try has taken over: send nothing more
     │   └── InputChangedError     input or parameters are not those of the load that was begun
     ├── StorageError              a disk is full, object storage does not answer, a file has vanished
@@ -24,13 +24,13 @@
         ├── MissingSourceError    the input is not there, or not now
         └── EmptyInputError       there is no record in the input
 
-A message says what was tried, on what, what came back and what to do next. It never carries a token, a password, a key
-or a record's contents; what cannot be seen is shown, and it has ``safe_text.MESSAGE_CHARACTERS`` at most. All of them
-survive pickling: the keyword facts are optional and live in ``__dict__``. What passes by itself and what does not:
-``error_table``.
+A message says what was tried, on what, what came back and what to do next. It never contains a token, a password, a key
+or a record's contents; invisible characters are shown, and it has at most ``safe_text.MESSAGE_CHARACTERS``. All errors
+survive pickling: the keyword arguments are optional and live in ``__dict__``. ``error_table`` says which errors pass by
+themselves.
 
-This client knows no Airflow. Where the next step depends on who uses it, an error carries a :class:`Remedy`, and the
-operators say what that is for a task (``task/failures.py``).
+The client does not know Airflow. Where the next step depends on its user, an error carries a :class:`Remedy`, and the
+operators say what it means for a task (``task/failures.py``).
 """
 
 from __future__ import annotations
@@ -42,24 +42,24 @@ from airflow_provider_sfbulk.client.replies.safe_text import fit
 
 
 class Remedy(StrEnum):
-    """What helps after an error, where the words for it are the user's."""
+    """What helps after an error; the client's user knows how to say it."""
 
     GO_ON = auto()
-    """Begin the same load or query again with the same ledger: it goes on with what is done."""
+    """Start the same load or query again with the same ledger: it continues with what is done."""
     BEGIN_ANEW = auto()
-    """Begin the query again with an empty ledger."""
+    """Start the query again with an empty ledger."""
     FORGET_LOAD = auto()
-    """Look at the org, and then begin the load again with an empty ledger."""
+    """Check the org, and then start the load again with an empty ledger."""
     KEEP_PARTS = auto()
     """Keep the parts of a load until it is done."""
     ACCEPT_COLUMNS = auto()
-    """Say that the columns may change."""
+    """Allow the columns to change."""
     WRITE_FILES = auto()
-    """Write the rows into files."""
+    """Write the rows to files."""
 
 
 class SfBulkError(Exception):
-    """Anything this package raises on purpose.
+    """Base class of all errors of this package.
 
     :param message: for people
     :param error_code: Salesforce's code (``INVALIDJOB``, ``invalid_grant``, …), if it gave one
@@ -67,7 +67,7 @@ class SfBulkError(Exception):
     :param method: HTTP method of the call
     :param path: path of the call, without host and query
     :param job_id: the job concerned
-    :param remedy: what helps, if the message does not say it
+    :param remedy: what helps, if the message does not say so
     """
 
     remedy: Remedy | None = None
@@ -99,30 +99,30 @@ class TransientError(SfBulkError):
 class TransportError(TransientError):
     """No reply, or only a part of one.
 
-    ``sent`` says whether the request may have reached Salesforce: False only when the connection was never made.
-    After a request that may have been sent nothing is known about its effect.
+    ``sent`` says whether the request may have reached Salesforce: False only when the connection was never made. The effect
+    of a request that may have been sent is unknown.
     """
 
     sent: bool = True
 
 
 class ServerBusyError(TransientError):
-    """Salesforce answered that it cannot now: 5xx, 420, 429, 406, or one of the codes that pass by themselves."""
+    """Salesforce cannot answer now: 5xx, 420, 429, 406, or one of the codes that pass by themselves."""
 
     retry_after: float | None = None
-    """Seconds that the reply asked to wait, if it did."""
+    """Seconds that the reply asked to wait, if any."""
 
 
 class RequestLimitError(TransientError):
-    """An allowance is used up: API calls (``REQUEST_LIMIT_EXCEEDED``, of the day or too many at once), query jobs or
-    results of the day (``LIMIT_EXCEEDED``, ``EXCEEDEDQUOTA``)."""
+    """A limit is reached: API calls (``REQUEST_LIMIT_EXCEEDED``, of the day or too many at once), query jobs or results of
+    the day (``LIMIT_EXCEEDED``, ``EXCEEDEDQUOTA``)."""
 
     daily: bool = False
-    """Whether it is the allowance of the rolling 24 hours, which no short wait brings back."""
+    """Whether it is a limit of the rolling 24 hours, which no short wait resets."""
 
 
 class LoginError(SfBulkError):
-    """Salesforce refused the login, or the connection lacks what its way of login needs."""
+    """Salesforce refused the login, or the connection lacks what its login method needs."""
 
 
 class RequestRefusedError(SfBulkError):
@@ -140,14 +140,14 @@ class JobError(SfBulkError):
 class JobFailedError(JobError):
     """The job ended ``Failed`` or ``Aborted``. Records that were committed before stay committed.
 
-    ``jobs`` are the jobs that did, when several were waited for.
+    When several jobs were waited for, ``jobs`` has those that did.
     """
 
     jobs: tuple[Any, ...] = ()
 
 
 class JobTimeoutError(JobError, TimeoutError):
-    """The wait ended before the job did. The job goes on at Salesforce."""
+    """The wait ended before the job did. The job continues at Salesforce."""
 
 
 class FailedRecordsError(JobError):
@@ -155,11 +155,11 @@ class FailedRecordsError(JobError):
 
 
 class LedgerError(SfBulkError):
-    """What is durably recorded of a load or a query could not be read, written or reconciled."""
+    """The durable record of a load or a query could not be read, written or reconciled."""
 
 
 class FencedError(LedgerError):
-    """A newer try of the same load has taken over, or may have: this one must not send anything more."""
+    """A newer try of the same load has taken over, or may have: this one must send nothing more."""
 
 
 class InputChangedError(LedgerError):
@@ -167,12 +167,12 @@ class InputChangedError(LedgerError):
 
 
 class StorageError(SfBulkError):
-    """A disk is full, object storage does not answer, a file has vanished. Nothing half-written is shown, and the same may
-    work later. No ``OSError``: HTTP libraries would take that for the network's."""
+    """A disk is full, object storage does not answer, a file has vanished. Nothing half-written is visible, and the same
+    may work later. Not an ``OSError``, which HTTP libraries would take for an error of the network."""
 
 
 class ProtocolError(SfBulkError):
-    """A reply that Salesforce's own documentation excludes."""
+    """A reply that contradicts Salesforce's own documentation."""
 
 
 class StoppedError(SfBulkError):
@@ -184,8 +184,8 @@ class SourceError(SfBulkError, ValueError):
 
 
 class MissingSourceError(SourceError):
-    """The input is not there, or what holds it does not give it: it may come later."""
+    """The input is missing or unavailable; it may come later."""
 
 
 class EmptyInputError(SourceError):
-    """The input is right and has no record, so that there is nothing to load."""
+    """The input is valid but has no record, so there is nothing to load."""

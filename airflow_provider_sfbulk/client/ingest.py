@@ -1,4 +1,4 @@
-"""Ingest jobs for Python callers: the single calls, and a whole load with one call."""
+"""Ingest jobs for Python callers: single calls, and a whole load with one call."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules
 from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
 
 AT_ONCE: Final = 4
-"""Jobs being filled at the same time, by default."""
+"""Default number of jobs that are filled at the same time."""
 
 
 class IngestMethods(JobMethods):
@@ -66,20 +66,20 @@ class IngestMethods(JobMethods):
     def create_job_with_data(
         self, /, sobject: str, operation: Operation | str, data: bytes | str, **options: Unpack[JobOptions]
     ) -> Flow[JobInfo]:
-        """Create a job with its data and close it, in one request. Not for loads that must arrive once: a lost reply
-        leaves records loading under an id that nobody knows."""
+        """Create a job with its data and close it, in one request. Not for loads that must arrive exactly once: after a
+        lost reply, records are loaded under an unknown id."""
         return self._ingest.create_with_data(IngestSpec(sobject, operation, **options), bytes_of(data))
 
     @call
     def upload(self, job_id: str, data: bytes | str | os.PathLike[str] | Part | Body | Any) -> Flow[None]:
         """Upload a job's CSV with its one and only PUT.
 
-        Bytes, text and CSV files are sent as they are. Records are encoded as the job wants them, their columns checked
+        Bytes, text and CSV files are sent unchanged. Records are encoded as the job expects them, and their columns checked
         against describe.
 
         :param data: the CSV as bytes or text; a part; the path of a file (a text of one line is one); dicts, ids, a
             DataFrame, an Arrow table
-        :raises SourceError: records that cannot be loaded, do not fit into one job, or are not written as it says
+        :raises SourceError: records that cannot be loaded, do not fit into one job, or are not in the job's CSV format
         """
         if isinstance(data, Part):
             self._check_dialect((yield from self._ingest.get(job_id)), data.dialect)
@@ -108,7 +108,7 @@ class IngestMethods(JobMethods):
             if (more := next(parts, None)) is not None:
                 more.close()
                 raise SourceError(
-                    "the records do not fit into one job: use perform, or serialize and a job for each part"
+                    "the records do not fit into one job: use perform, or serialize them and create a job for each part"
                 )
             self._check_dialect(job, part.dialect)
             yield from self._ingest.upload(job_id, part.body)
@@ -119,14 +119,14 @@ class IngestMethods(JobMethods):
     def _check_dialect(job: JobInfo, dialect: Dialect) -> None:
         if (wanted := dialect_of(job)) != dialect:
             raise SourceError(
-                f"job {job.id} is of {wanted.column_delimiter} and {wanted.line_ending}, the records are written with "
+                f"job {job.id} expects {wanted.column_delimiter} and {wanted.line_ending}, but the records have "
                 f"{dialect.column_delimiter} and {dialect.line_ending}: create the job with that column_delimiter and "
                 "line_ending"
             )
 
     @call
     def close(self, job_id: str) -> Flow[JobInfo]:
-        """Close a job: Salesforce begins to process it."""
+        """Close a job, so that Salesforce begins to process it."""
         return self._ingest.close(job_id)
 
     @stream
@@ -161,13 +161,13 @@ class IngestMethods(JobMethods):
         part_records: int = limits.RECORDS_PER_DAY,
         **rules: Unpack[RuleOptions],
     ) -> Stream[Part]:
-        """Encode records as CSV and cut them into parts for a job each, as :meth:`perform` does. Nothing is sent.
+        """Encode records as CSV and cut them into parts, one for each job, as :meth:`perform` does. Nothing is sent.
 
-        A part has its ``data`` (bytes), ``records``, ``first_row`` and ``dialect``. It is the caller's, to be closed
-        when it is no longer needed, as a large one lies in a temporary file.
+        A part has ``data`` (bytes), ``records``, ``first_row`` and ``dialect``. The caller must close it when it is no
+        longer needed, since a large one is in a temporary file.
 
-        :param records: as of :meth:`perform`
-        :param sobject: checks the columns against the object's describe, which costs one call
+        :param records: as in :meth:`perform`
+        :param sobject: if given, the columns are checked against the object's describe, which costs one call
         :param rules: further fields of ``Rules``
         :raises SourceError: when the records cannot be loaded as they are
         """
@@ -203,8 +203,8 @@ class IngestMethods(JobMethods):
         """Load records, in as many jobs as they need.
 
         :param records: list or iterable of dicts (of ids, to delete), DataFrame, Arrow table; path of a file (a text of
-            one line is one), text or bytes of a CSV, or an open one
-        :param source_format: of a file whose name does not show it: ``csv``, ``jsonl`` or ``parquet``
+            one line is taken for one), text or bytes of a CSV, or an open CSV file
+        :param source_format: format of a file whose name does not show it: ``csv``, ``jsonl`` or ``parquet``
         :param wait: False returns once Salesforce has all records; :meth:`BulkResult.wait` waits later
         :param timeout: of the wait, in seconds or as a timedelta; its end raises ``JobTimeoutError``, the jobs go on
         :param on_progress: is given each job as it is read
@@ -256,16 +256,16 @@ class IngestMethods(JobMethods):
         part_records: int = limits.RECORDS_PER_DAY,
         **rules: Unpack[RuleOptions],
     ) -> Flow[CheckReport]:
-        """Read all records as :meth:`perform` does and hold them against the object's describe. Nothing is sent: it costs
+        """Read all records as :meth:`perform` does and check them against the object's describe. Nothing is sent: it costs
         one call, and changes nothing in the org.
 
-        What describe does not say is not known: validation rules, triggers, what is in the org already.
+        What describe does not contain is not checked: validation rules, triggers, existing records.
 
-        :param records: as of :meth:`perform`
-        :param rules: as of :meth:`perform`
-        :return: how many rows, parts and bytes a load would have, and per kind of problem how many rows and the first of
-            them. What a load would refuse as a whole is in there, too
-        :raises EmptyInputError: when there is no record
+        :param records: as in :meth:`perform`
+        :param rules: as in :meth:`perform`
+        :return: how many rows, parts and bytes a load would have, and for each kind of problem the number of rows and the
+            first of them; also why a load would be refused as a whole
+        :raises EmptyInputError: there is no record
         """
         _check_cut(part_bytes, part_records)
         made = Rules(operation=member(Operation, operation, "operation"), external_id_field=external_id_field, **rules)
@@ -317,7 +317,7 @@ def fitted_stream(
 ) -> Flow[RecordStream]:
     """Make a stream of records whose columns are checked against the object's describe.
 
-    :raises SourceError: when the records cannot be loaded as they are
+    :raises SourceError: the records cannot be loaded as they are
     """
     found = stream_of(records, rules, source_format=source_format)
     return fit_to_object(found, (yield from describe(sobject, api_version=client.api_version)), rules)

@@ -1,6 +1,6 @@
-"""The typed job model: what Salesforce says about a job, in its own words.
+"""The typed job model: what Salesforce says about a job, in its own terms.
 
-Enum values are the wire's spelling. Source of the fields: Bulk API 2.0 guide, "Get Job Info" and "Get Information
+Enum values are spelled as on the wire. Source of the fields: Bulk API 2.0 guide, "Get Job Info" and "Get Information
 About a Query Job".
 """
 
@@ -19,11 +19,11 @@ from airflow_provider_sfbulk.client.replies.safe_text import fit
 _API_VERSION: Final = re.compile(r"([0-9]{1,3})(?:\.[0-9])?")
 RECORDS_HEADER: Final = "sforce-numberofrecords"
 MOST: Final = 2**63 - 1
-"""Records or milliseconds at most: Salesforce's own counters are no wider."""
+"""Maximum of a counter, of records or milliseconds: Salesforce's own counters are no wider."""
 
 ResultKind: TypeAlias = Literal["successful", "failed", "unprocessed"]
 RESULT_KINDS: Final[tuple[ResultKind, ...]] = ("successful", "failed", "unprocessed")
-"""What becomes of a record of an ingest job."""
+"""What can become of a record of an ingest job."""
 
 COMPOUND_TYPES: Final = frozenset({"address", "location", "complexvalue"})
 """Describe's types of fields that are read and written only by their parts."""
@@ -37,13 +37,20 @@ _LOCATOR: Final = re.compile(r"[0-9A-Za-z+/=_.~-]{1,512}")
 
 
 class Operation(StrEnum):
-    """What an ingest job does to its records. Salesforce minds the case."""
+    """What an ingest job does to its records. Case matters to Salesforce."""
 
     INSERT = "insert"
     UPDATE = "update"
     UPSERT = "upsert"
     DELETE = "delete"
     HARD_DELETE = "hardDelete"
+
+
+class ConcurrencyMode(StrEnum):
+    """Whether a job's batches run at the same time or one after the other: serial mode is for loads with lock conflicts."""
+
+    PARALLEL = "Parallel"
+    SERIAL = "Serial"
 
 
 class QueryOperation(StrEnum):
@@ -134,7 +141,7 @@ COMPRESSED_ENDS: Final = {Compression.GZIP: ".gz", Compression.ZSTD: ".zst"}
 
 
 def file_end(file_format: FileFormat, compression: Compression | None) -> str:
-    """Give the end of a file's name, as ``csv.gz``."""
+    """Return the end of a file's name, such as ``csv.gz``."""
     if file_format is FileFormat.PARQUET or compression is None:
         return str(file_format)
     return f"{file_format}{COMPRESSED_ENDS.get(compression, '')}"
@@ -166,15 +173,15 @@ TRANSITIONS: Final[Mapping[JobState, frozenset[JobState]]] = {
     JobState.FAILED: frozenset(),
     JobState.ABORTED: frozenset(),
 }
-"""What may follow what. A final state has no successor."""
+"""The states that may follow each state. A final state has no successor."""
 
 
 def check_id(text: object, *, what: str = "job id") -> str:
-    """Return ``text`` when it has the form of a Salesforce id: 15 or 18 letters and digits.
+    """Return ``text`` if it has the form of a Salesforce id: 15 or 18 letters and digits.
 
-    Ids from replies, arguments and stored state pass through here before they are put into a path.
+    Ids from replies, arguments and stored state are checked here before they are put into a path.
 
-    :raises ProtocolError: when it has not
+    :raises ProtocolError: it does not
     """
     if isinstance(text, str) and _ID.fullmatch(text):
         return text
@@ -182,11 +189,11 @@ def check_id(text: object, *, what: str = "job id") -> str:
 
 
 def check_locator(text: object) -> str:
-    """Return ``text`` when it has the form of a page locator.
+    """Return ``text`` if it has the form of a page locator.
 
-    Locators are opaque; those seen are base64 or an id with an offset. Nothing that could change a URL is let through.
+    Locators are opaque; those seen are base64 or an id with an offset. Anything that could change a URL is refused.
 
-    :raises ProtocolError: when it has not
+    :raises ProtocolError: it does not
     """
     if isinstance(text, str) and _LOCATOR.fullmatch(text):
         return text
@@ -196,21 +203,21 @@ def check_locator(text: object) -> str:
 def check_counters(what: str, processed: int, failed: int) -> None:
     """Check that no more records failed than were tried.
 
-    :param what: has the counters, for the message
-    :raises ProtocolError: more did
+    :param what: owner of the counters, for the message
+    :raises ProtocolError: more failed
     """
     if failed > processed:
         raise ProtocolError(f"{what} counts {failed} failed records of {processed} that were tried")
 
 
 def read_count(text: str) -> int | None:
-    """Read a number of records in a header; None when it is none. Nothing that a reply can count has more digits."""
+    """Read a number of records in a header; None when it is not a number, or too long for one."""
     text = text.strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _COUNT_DIGITS else None
 
 
 def _shown(text: object) -> str:
-    """Quote what may be a misspelt name; describe what may be anything else, a value or a token."""
+    """Quote what may be a misspelt name; describe anything else, which may be a value or a token."""
     if isinstance(text, str):
         return repr(text) if _WORD.fullmatch(text) else f"a text of {len(text)} characters"
     return type(text).__name__
@@ -285,8 +292,7 @@ class JobInfo:
 
         Unknown keys are ignored: Salesforce adds some with new versions.
 
-        :raises ProtocolError: when id or state are missing, a value has not the form it must have, or more records failed
-            than were tried
+        :raises ProtocolError: when id or state are missing, a value cannot be read, or more records failed than were tried
         """
         if not isinstance(data, Mapping):
             raise ProtocolError(f"a job is a JSON object, not {type(data).__name__}")
@@ -309,20 +315,14 @@ class JobInfo:
         return job
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain JSON values, without what Salesforce did not say. For XCom and trigger events."""
-        out: dict[str, Any] = {}
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if value is not None:
-                out[each.name] = value.isoformat() if isinstance(value, datetime) else value
-        out["state"] = str(self.state)
-        return out
+        """Return plain JSON values, without what Salesforce did not say. For XCom and trigger events."""
+        return known_values(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what :meth:`to_dict` gave.
+        """Read what :meth:`to_dict` returned.
 
-        :raises SourceError: when it is not that
+        :raises SourceError: it is something else
         """
         known = {each.name for each in fields(cls)}
         values = dict(data)
@@ -337,20 +337,38 @@ class JobInfo:
             for name, (_, read) in _JSON_FIELDS.items():
                 if name in values and name not in _TIMES:
                     values[name] = read(values[name])
-            values["operation"] = _text(values["operation"])
+            values["operation"] = as_text(values["operation"])
         except (ValueError, TypeError, ProtocolError) as error:
-            raise SourceError("not a job info: a value has not the form it must have") from error
+            raise SourceError("not a job info: a value cannot be read") from error
         return cls(**values)
 
 
-def _text(raw: object) -> str:
+def known_values(info: Any) -> dict[str, Any]:
+    """Return what Salesforce said of a job or a batch as plain JSON values.
+
+    :param info: of one of the dataclasses
+    """
+    values = {each.name: getattr(info, each.name) for each in fields(info)}
+    known = {name: value for name, value in values.items() if value is not None} | {"state": str(values["state"])}
+    return {name: each.isoformat() if isinstance(each, datetime) else each for name, each in known.items()}
+
+
+def as_text(raw: object) -> str:
+    """Take a value that must be text.
+
+    :raises TypeError: it is not
+    """
     if not isinstance(raw, str):
         raise TypeError
     return raw
 
 
-def _message(raw: object) -> str:
-    return fit(_text(raw))
+def as_message(raw: object) -> str:
+    """Take a message, shortened to what an error can show.
+
+    :raises TypeError: it is not text
+    """
+    return fit(as_text(raw))
 
 
 def _count(raw: object) -> int:
@@ -365,56 +383,58 @@ def _flag(raw: object) -> bool:
     return raw
 
 
-def read_version(text: str) -> str:
-    """Read an API version as the wire has it, as ``"66.0"``.
+def as_time(raw: object) -> datetime:
+    """Read a point in time; without a zone it is UTC. JSON writes ``+0000``, XML ``Z``.
 
-    :raises ValueError: it is none
+    :raises ValueError: it is not a time
+    :raises TypeError: it is not text
     """
-    match = _API_VERSION.fullmatch(text)
+    found = datetime.fromisoformat(as_text(raw))
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def as_version(raw: object) -> str:
+    """Read an API version as ``"66.0"``: a number in every captured JSON body, text in XML and in the reference table.
+
+    :raises ValueError: it is not a version
+    :raises TypeError: it is neither text nor a number
+    """
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        raise TypeError
+    match = _API_VERSION.fullmatch(str(raw).strip())
     if match is None:
         raise ValueError
     return f"{match[1]}.0"
 
 
-def _time(raw: object) -> datetime:
-    found = datetime.fromisoformat(_text(raw))
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _version(raw: object) -> str:
-    # A JSON number in every captured body, a string in the reference table: read either.
-    text = _text(raw) if not isinstance(raw, (int, float)) or isinstance(raw, bool) else str(raw)
-    return read_version(text)
-
-
 _TIMES: Final = ("created_date", "system_modstamp")
 _JSON_FIELDS: Final[Mapping[str, tuple[str, Any]]] = {
-    "object": ("object", _text),
-    "created_by_id": ("createdById", _text),
-    "created_date": ("createdDate", _time),
-    "system_modstamp": ("systemModstamp", _time),
-    "external_id_field_name": ("externalIdFieldName", _text),
-    "assignment_rule_id": ("assignmentRuleId", _text),
-    "concurrency_mode": ("concurrencyMode", _text),
-    "content_type": ("contentType", _text),
-    "api_version": ("apiVersion", _version),
-    "job_type": ("jobType", _text),
-    "content_url": ("contentUrl", _text),
-    "line_ending": ("lineEnding", _text),
-    "column_delimiter": ("columnDelimiter", _text),
+    "object": ("object", as_text),
+    "created_by_id": ("createdById", as_text),
+    "created_date": ("createdDate", as_time),
+    "system_modstamp": ("systemModstamp", as_time),
+    "external_id_field_name": ("externalIdFieldName", as_text),
+    "assignment_rule_id": ("assignmentRuleId", as_text),
+    "concurrency_mode": ("concurrencyMode", as_text),
+    "content_type": ("contentType", as_text),
+    "api_version": ("apiVersion", as_version),
+    "job_type": ("jobType", as_text),
+    "content_url": ("contentUrl", as_text),
+    "line_ending": ("lineEnding", as_text),
+    "column_delimiter": ("columnDelimiter", as_text),
     "number_records_processed": ("numberRecordsProcessed", _count),
     "number_records_failed": ("numberRecordsFailed", _count),
     "retries": ("retries", _count),
     "total_processing_time": ("totalProcessingTime", _count),
     "api_active_processing_time": ("apiActiveProcessingTime", _count),
     "apex_processing_time": ("apexProcessingTime", _count),
-    "error_message": ("errorMessage", _message),
+    "error_message": ("errorMessage", as_message),
     "is_pk_chunking_supported": ("isPkChunkingSupported", _flag),
 }
 
 
 MOST_CODES: Final = 50
-"""Codes of failed records that are counted one by one. A load has some; what has more of them is made up."""
+"""Maximum number of codes that are counted separately. A load has a few; more are not Salesforce's."""
 
 OTHER_CODE: Final = "OTHER"
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,79}")
@@ -422,10 +442,10 @@ _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,79}")
 
 
 def by_code(errors: Mapping[str, int]) -> dict[str, int]:
-    """Sum failures by code, the most frequent first; all that does not look like a code of Salesforce's is one.
+    """Sum failures by code, the most frequent first; everything that does not look like a code is counted together.
 
-    What stands before the first colon of ``sf__Error`` may be anything, a value of the record too, where the server does
-    as it likes; and this is shown.
+    The text before the first colon of ``sf__Error`` is shown, but it may be anything that the server sends, even a value of
+    the record.
     """
     summed: dict[str, int] = {}
     for code, count in sorted(errors.items(), key=lambda item: (-item[1], item[0])):
@@ -438,8 +458,8 @@ def by_code(errors: Mapping[str, int]) -> dict[str, int]:
 class BulkError:
     """Why one record failed: the parts of ``sf__Error``.
 
-    :param status_code: Salesforce's code, as ``REQUIRED_FIELD_MISSING``
-    :param message: its text; it may quote the record's values, so it goes to result files and never into a log
+    :param status_code: Salesforce's code, such as ``REQUIRED_FIELD_MISSING``
+    :param message: its text; it may quote the record's values, so it is written to result files but never to a log
     :param fields: names of the fields concerned
     """
 
@@ -451,7 +471,7 @@ class BulkError:
     def parse(cls, text: str) -> Self:
         """Read ``CODE:message:field1 field2 --``, or ``CODE:message:--`` with no fields.
 
-        The message may itself hold colons: the code ends at the first one, the fields begin after the last.
+        The message may contain colons: the code ends at the first one, the fields begin after the last.
         """
         code, _, rest = text.partition(":")
         body = rest.removesuffix("--")

@@ -1,4 +1,4 @@
-"""Query jobs for Python callers: the single calls, and a whole query with one call."""
+"""Query jobs for Python callers: single calls, and a whole query with one call."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class QueryMethods(JobMethods):
     ) -> Stream[dict[str, str]]:
         """Read a finished job's records, or those of one page, all text as Salesforce sent it.
 
-        Page after page is downloaded and proven before its records are given; a page lies on disk, not in memory.
+        Each page is downloaded and checked before its records are given; it is kept on disk, not in memory.
 
-        :param locator: of the one page to read
-        :param max_records: records of a page at most
+        :param locator: to read only this page
+        :param max_records: maximum records of a page
         :raises ProtocolError: at the end, when the pages do not add up to the job's records
         """
         job: JobInfo = yield self._query.get(job_id)
@@ -87,7 +87,8 @@ class QueryMethods(JobMethods):
         """Run a query and wait for it; the rows stream from the result.
 
         :param include_deleted: also deleted and archived records
-        :param timeout: of the wait, in seconds or as a timedelta; its end raises ``JobTimeoutError``, the job goes on
+        :param timeout: limit of the wait, in seconds or as a timedelta; after it ``JobTimeoutError`` is raised, and the job
+            continues
         :param options: ``column_delimiter``, ``line_ending``
         :raises RequestRefusedError: Salesforce refuses the SOQL
         :raises JobFailedError: the job ended ``Failed`` or ``Aborted``

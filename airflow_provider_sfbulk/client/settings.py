@@ -25,14 +25,14 @@ from airflow_provider_sfbulk.client.replies.safe_text import fit
 
 ENV_PREFIX: Final = "SFBULK_"
 TIMEOUT_SECONDS: Final = 120.0
-"""Seconds until a reply has begun and of silence at most, unless the connection says otherwise (``http/pace``)."""
+"""Default of the connection's ``timeout``, in seconds (see ``http/pace``)."""
 
 MOST_TIMEOUT: Final = 24 * 60 * 60
 MASK_CHARACTERS: Final = 5
-"""Shorter texts are not masked: Airflow's masker skips them, and they would black out ordinary words."""
+"""Shorter texts are not masked: Airflow's masker skips them, and they would hide ordinary words."""
 
 BASE64_CHARACTERS: Final = 8
-"""Shorter pieces of base64 are not masked: they stand in other texts by chance."""
+"""Shorter pieces of base64 are not masked: they occur in other texts by chance."""
 
 _URL_SAFE: Final = str.maketrans("+/", "-_")
 _VERSION: Final = re.compile(r"v?([0-9]{2,3})(?:\.0)?", re.IGNORECASE)
@@ -42,7 +42,7 @@ _ARMOUR: Final = "-----"
 
 
 class AuthFlow(StrEnum):
-    """Ways to log in; one file each in ``client/auth``."""
+    """Login methods; see ``client/auth``."""
 
     JWT_BEARER = "jwt_bearer"
     CLIENT_CREDENTIALS = "client_credentials"
@@ -60,7 +60,7 @@ _NEEDS: Final[Mapping[AuthFlow, tuple[tuple[str, ...], ...]]] = {
     AuthFlow.SOAP_LOGIN: (("login",), ("password",)),
     AuthFlow.ACCESS_TOKEN: (("access_token",), ("instance_url",)),
 }
-"""What each way needs: of each group at least one."""
+"""What each method needs: at least one of each group."""
 
 _INFERRED: Final[tuple[tuple[tuple[str, ...], AuthFlow], ...]] = (
     (("private_key",), AuthFlow.JWT_BEARER),
@@ -72,17 +72,17 @@ _INFERRED: Final[tuple[tuple[tuple[str, ...], AuthFlow], ...]] = (
     (("password",), AuthFlow.SOAP_LOGIN),
     (("client_secret",), AuthFlow.CLIENT_CREDENTIALS),
 )
-"""The first row whose fields are all filled decides. OAuth stands before SOAP, which ends."""
+"""The first row whose fields are all filled decides. OAuth precedes SOAP, which will be retired."""
 
 _VISIBLE: Final = re.compile(r"[!-~]+")
 
 _SECRET: Final = frozenset(
     {"password", "client_secret", "private_key", "refresh_token", "security_token", "access_token", "proxy"}
 )
-"""Fields whose value is never shown, whatever is wrong with it."""
+"""Fields whose value is never shown."""
 
 _ENOUGH: Final = ("private_key", "private_key_file", "client_secret", "refresh_token", "password", "access_token")
-"""Fields of which every way to log in has one."""
+"""Fields of which every login method needs one."""
 
 
 def _title(name: str) -> str:
@@ -103,14 +103,14 @@ class Settings:
     :param private_key: RSA key in PEM, for ``jwt_bearer``
     :param private_key_file: path of that key instead
     :param audience: ``aud`` of the JWT; by default the login or test host, by ``host``
-    :param security_token: is glued to the password when given
-    :param organization_id: of the org in whose scope ``soap_login`` looks for the user; for portal users
+    :param security_token: appended to the password
+    :param organization_id: org in which ``soap_login`` looks for the user; for portal users
     :param access_token: a ready-made session, with ``instance_url``; it cannot be renewed
     :param api_version: ``"66.0"``
     :param allowed_hosts: hosts besides Salesforce's own, see :mod:`~airflow_provider_sfbulk.client.auth.hosts`
-    :param ca_file: path of the certificate authorities to trust, instead of the usual ones
-    :param proxy: URL of the proxy to every host but this machine, instead of the environment's
-    :param timeout: seconds in which a reply must have begun, and of silence at most
+    :param ca_file: path of the certificate authorities to trust, instead of the default ones
+    :param proxy: URL of the proxy to all hosts except this machine, instead of the environment's
+    :param timeout: maximum seconds until a reply begins, and of silence
     """
 
     host: str = hosts.LOGIN_HOST
@@ -137,9 +137,9 @@ class Settings:
     def from_mapping(cls, values: Mapping[str, Any], *, title: Callable[[str], str] = _title) -> Self:
         """Read, complete and check settings. Keys without a value (None, blank) count as absent.
 
-        :param title: what a key is called where the values are from, for errors
+        :param title: returns the name of a key in the source of the values, for errors
         :raises SourceError: an unknown key, or a value that cannot be understood
-        :raises LoginError: something that the way of login needs is missing, or a host is not allowed
+        :raises LoginError: something that the login method needs is missing, or a host is not allowed
         """
         known = [each.name for each in fields(cls)]
         unknown = sorted(set(values) - set(known))
@@ -177,14 +177,14 @@ class Settings:
         if "proxy" in texts:
             checked["proxy"] = _proxy(texts["proxy"])
         if "password" in given:
-            checked["password"] = str(given["password"])  # blanks at its ends may be meant
+            checked["password"] = str(given["password"])  # blanks at its ends may be part of it
         return cls(**checked)._checked(title)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read ``SFBULK_HOST``, ``SFBULK_LOGIN``, ``SFBULK_CLIENT_ID`` … as :meth:`from_mapping` does.
 
-        :raises SourceError: as there; also for a variable that begins so and is none of them, as a misspelt one
+        :raises SourceError: as there; also for an unknown variable with this prefix, such as a misspelt one
         :raises LoginError: as there; names the variable that is missing
         """
         if not isinstance(environ, Mapping) or not all(isinstance(key, str) for key in environ):
@@ -210,11 +210,11 @@ class Settings:
 
     @property
     def full_password(self) -> str:
-        """Password and security token, glued together as Salesforce wants them."""
+        """Password and security token in one string, as Salesforce expects them."""
         return f"{self.password or ''}{self.security_token or ''}"
 
     def with_private_key(self) -> Self:
-        """Read ``private_key_file``, and bring a PEM that was squeezed into one line back into its form.
+        """Read ``private_key_file``, and restore a PEM that was squeezed into one line.
 
         :raises LoginError: the file cannot be read
         """
@@ -224,7 +224,7 @@ class Settings:
         return self if text is None else replace(self, private_key=private_key.unfolded(text))
 
     def secrets(self) -> frozenset[str]:
-        """Give every spelling in which a secret of this connection may turn up in a log.
+        """Return every spelling in which a secret of this connection may appear in a log.
 
         A masker that compares texts misses a secret's ``repr``, JSON, XML and URL forms, and a key that is logged line
         by line (measured on Airflow 3.3.2), so each is listed. Texts under ``MASK_CHARACTERS`` are not.
@@ -237,10 +237,10 @@ class Settings:
 
 
 def spellings(*secrets: str) -> frozenset[str]:
-    """Give each secret as it is and as ``repr``, JSON, XML, a URL, base64 and a CRLF file would show it.
+    """Return each secret itself and in the form that ``repr``, JSON, XML, a URL, base64 and a CRLF file give it.
 
-    In base64 a text looks different at each of three places; what is before and behind it changes its first and last
-    characters, so those are left out.
+    In base64 a text looks different at each of three offsets; its neighbours change its first and last characters, so
+    those are left out.
     """
     found: set[str] = set()
     for written in {*secrets, *(secret.strip() for secret in secrets)}:
@@ -266,9 +266,9 @@ def _in_base64(text: str) -> Iterator[str]:
 
 
 def checked_version(value: object) -> str:
-    """Bring ``"v66.0"``, ``"66"``, ``66`` or ``66.0`` into the form ``"66.0"``.
+    """Convert ``"v66.0"``, ``"66"``, ``66`` or ``66.0`` to ``"66.0"``.
 
-    :raises SourceError: when it is no version, or one without Bulk API 2.0
+    :raises SourceError: when it is not a version, or one without Bulk API 2.0
     """
     match = _VERSION.fullmatch(value.strip() if isinstance(value, str) else shown(value))
     if match is None:
@@ -280,9 +280,9 @@ def checked_version(value: object) -> str:
 
 
 def check_token(token: object, *, what: str) -> str:
-    """Return ``token`` when it can stand in an HTTP header: HTTP libraries quote those that cannot in their errors.
+    """Return ``token`` if it is valid in an HTTP header: HTTP libraries quote invalid ones in their errors.
 
-    :raises LoginError: when it cannot
+    :raises LoginError: it is not
     """
     if isinstance(token, str) and _TOKEN.fullmatch(token):
         return token
@@ -290,9 +290,9 @@ def check_token(token: object, *, what: str) -> str:
 
 
 def check_authorities(path: str, *, what: str) -> None:
-    """Check that a file of certificate authorities, or a folder of them, is there and has some.
+    """Check that a file of certificate authorities, or a folder of them, exists and contains some.
 
-    :raises LoginError: it has not: no certificate could be trusted
+    :raises LoginError: it does not: no certificate could be trusted
     """
     place = Path(path)
     try:
@@ -300,12 +300,12 @@ def check_authorities(path: str, *, what: str) -> None:
         if stat.S_ISDIR(status.st_mode):
             return
         if not stat.S_ISREG(status.st_mode):
-            raise LoginError(f"{what} {path!r:.200} is no regular file")
+            raise LoginError(f"{what} {path!r:.200} is not a regular file")
         ssl.create_default_context(cafile=path)
     except ssl.SSLError:
         raise LoginError(f"{what} {path!r:.200} has no certificate in PEM that can be read") from None
     except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "it is no path"
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is not a path"
         raise LoginError(f"{what} {path!r:.200} cannot be read: {reason}") from error
 
 
@@ -327,7 +327,7 @@ def _check_characters(text: str, *, is_shown: bool, what: str) -> None:
     if is_shown and not text.isprintable():
         raise SourceError(f"{what} has a character that cannot be seen: {fit(text, 100)}")
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise SourceError(f"{what} has half a surrogate pair in it, which is no character")
+        raise SourceError(f"{what} has half a surrogate pair in it, which is not a character")
 
 
 def _proxy_passwords(proxy: str | None) -> tuple[str, ...]:
@@ -343,7 +343,7 @@ def _proxy(text: str) -> str:
     except ValueError:
         good = False
     if not good:
-        raise SourceError("proxy must be a URL as http://proxy.example:3128")
+        raise SourceError("proxy must be a URL such as http://proxy.example:3128")
     return parts.geturl()
 
 

@@ -1,10 +1,10 @@
-"""Values bound into SOQL: ``:name`` in the text, written as the literal that the value is.
+"""Binds values into SOQL: each ``:name`` in the text becomes the literal of its value.
 
-The facts, from the SOQL and SOSL Reference, "Quoted String Escape Sequences", "Date Formats and Date Literals":
+Facts, from the SOQL and SOSL Reference, "Quoted String Escape Sequences", "Date Formats and Date Literals":
 
-* A text stands in single quotes; backslash and quote are escaped by a backslash, line ends and tabs have escapes.
-* Numbers, dates, times, booleans and ``null`` stand bare. A datetime carries its offset; it is written in UTC here.
-* ``LAST_N_DAYS:30`` holds a colon that binds nothing, and so does every time of day.
+* A text is in single quotes; backslash and quote are escaped by a backslash, line ends and tabs have escapes.
+* Numbers, dates, times, booleans and ``null`` are not quoted. A datetime has an offset; it is written in UTC here.
+* ``LAST_N_DAYS:30`` contains a colon that binds nothing, and so does every time of day.
 
 Errors name the parameter and never show its value.
 """
@@ -39,11 +39,11 @@ _TOKEN: Final = re.compile(
     r"|:\s*(?P<name>[A-Za-z_]\w*)",
     re.ASCII | re.DOTALL | re.IGNORECASE,
 )
-"""What may hold a colon before a name. A name never begins with a digit, so no time of day is taken for one."""
+"""Where a colon may precede a name. A name never begins with a digit, so no time of day is taken for one."""
 
 
 class Identifier:
-    """Names of objects or fields for a place where SOQL takes no value: ``Identifier("Id", "Owner.Name")``.
+    """Names of objects or fields, for places where SOQL takes no value: ``Identifier("Id", "Owner.Name")``.
 
     :raises SourceError: when one is not an API name
     """
@@ -65,8 +65,8 @@ class Identifier:
 def soql_literal(value: Any) -> str:
     """Write a value as SOQL: str, int, float, Decimal, bool, None, date, aware datetime, aware time, or a list of these.
 
-    Fractions of a second are cut to milliseconds, the finest that Salesforce keeps. A list, tuple or set is in
-    parentheses, for ``IN``.
+    Fractions of a second are cut to milliseconds, Salesforce's precision. A list, tuple or set is put in parentheses, for
+    ``IN``.
 
     :raises SourceError: for anything else; the message does not show the value
     """
@@ -74,7 +74,7 @@ def soql_literal(value: Any) -> str:
         return str(value)
     if isinstance(value, (list, tuple, set, frozenset)):
         if not value:
-            raise SourceError("is an empty list, and SOQL knows no empty IN ()")
+            raise SourceError("is an empty list, and SOQL has no empty IN ()")
         if any(isinstance(each, (list, tuple, set, frozenset, Identifier)) for each in value):
             raise SourceError("is a list that holds more than single values")
         literals = [_single(each) for each in value]
@@ -90,7 +90,7 @@ def _single(value: Any) -> str:  # noqa: PLR0911 - one line a type
     if isinstance(value, str):
         if str.__contains__(value, "\0"):
             raise SourceError("is a text with a NUL character, which Salesforce cannot hold")
-        # str() of a subclass may say something else than what it holds; translate() does not ask it.
+        # str() of a subclass may differ from its contents; translate() does not use it.
         return f"'{str.translate(value, _ESCAPES)}'"
     if isinstance(value, int):
         if not -(10**_INT_DIGITS) < value < 10**_INT_DIGITS:
@@ -107,12 +107,12 @@ def _single(value: Any) -> str:  # noqa: PLR0911 - one line a type
         return _moment(value)
     if isinstance(value, date):
         return value.isoformat()
-    raise SourceError(f"is a {type(value).__name__:.40}, which is no value of SOQL")
+    raise SourceError(f"is a {type(value).__name__:.40}, which is not a value of SOQL")
 
 
 def _moment(value: datetime | time) -> str:
     if value != value:  # noqa: PLR0124 - pandas' NaT is a datetime, and unequal to itself
-        raise SourceError("is no point in time (NaT)")
+        raise SourceError("is not a point in time (NaT)")
     if value.utcoffset() is None:
         raise SourceError(f"is a {type(value).__name__} without a timezone: Salesforce's are in UTC")
     if isinstance(value, datetime):
@@ -134,11 +134,11 @@ def selected_fields(soql: str) -> tuple[str, ...]:
 
 
 def bind(soql: str, params: Mapping[str, Any]) -> str:
-    """Write the values into the query, each ``:name`` as its literal; texts in quotes are left alone.
+    """Write the values into the query, each ``:name`` as its literal; texts in quotes are left unchanged.
 
-    ``LAST_N_DAYS:name`` and its likes take a whole number.
+    ``LAST_N_DAYS:name`` and similar literals take a whole number.
 
-    :raises SourceError: naming a name without a value, a value without a name, or a value that is none of SOQL's
+    :raises SourceError: a name without a value, a value without a name, or a value that SOQL cannot express
     """
     if not isinstance(params, Mapping):
         raise SourceError(f"the values are a dict by name, not {type(params).__name__}")
@@ -149,7 +149,7 @@ def bind(soql: str, params: Mapping[str, Any]) -> str:
             return match[0]
         name = match["count"] or match["name"]
         if name not in params:
-            raise SourceError(f"the SOQL names :{name}, and there is no value for it")
+            raise SourceError(f"the SOQL names :{name}, but there is no value for it")
         used.add(name)
         value = params[name]
         if match["count"] is None:

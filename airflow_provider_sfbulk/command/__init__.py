@@ -1,1 +1,1 @@
-"""The command ``sfbulk``: what a data engineer types to try a file, or to look at a job."""
+"""The command ``sfbulk``: try a file or look at a job from the shell."""

@@ -55,10 +55,10 @@ FIELD_FACTS: Final = ("name", "type", "length", "createable", "updateable", "nil
 
 
 class _Group(TyperGroup):
-    """Takes what all commands have in common behind the command, too."""
+    """Accepts common options after the command, too."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Bring ``--json`` and ``--conn-id`` to the front."""
+        """Move ``--json`` and ``--conn-id`` to the front."""
         front, rest, ends = [], [], args.index("--") if "--" in args else len(args)
         left = iter(args[:ends])
         for each in left:
@@ -88,8 +88,8 @@ def main(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
 ) -> None:
-    """Take what all commands have in common."""
-    # Airflow, which a connection brings along, prints log lines among the results.
+    """Read the options that all commands have in common."""
+    # Airflow, which is imported for a connection, would print log lines among the results.
     logging.getLogger("airflow_provider_sfbulk").setLevel(logging.WARNING)
     context.obj = CommandRun(conn_id, Screen(as_json=as_json))
 
@@ -106,7 +106,7 @@ class CommandRun:
 
     @contextmanager
     def client(self) -> Iterator[BulkClient]:
-        """Give the client; an error becomes its message and its exit status.
+        """Yield the client; print an error's message, and end with its exit status.
 
         :raises typer.Exit: with the status
         """
@@ -135,7 +135,7 @@ class CommandRun:
 @app.command()
 def load(
     context: typer.Context,
-    sobject: Annotated[str, typer.Argument(help="API name of the object, as Account.")],
+    sobject: Annotated[str, typer.Argument(help="API name of the object, such as Account.")],
     file: Annotated[Path, typer.Argument(help="CSV, JSON lines or Parquet, also gzipped.")],
     operation: Annotated[Operation, typer.Option(help="What to do with the records.")] = Operation.INSERT,
     external_id: Annotated[str | None, typer.Option(help="The field that an upsert matches by.")] = None,
@@ -152,10 +152,10 @@ def load(
         typer.Option("--check", help="Check the file against the object and send nothing. Ends with 1 for problems."),
     ] = False,
     failed: Annotated[Path | None, typer.Option(help="Write the failed rows into this CSV file.")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds to wait; the jobs go on after it.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait; the jobs continue after that.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait until Salesforce is done.")] = True,
 ) -> None:
-    """Load a file. Nothing is remembered: a load that is started twice loads twice, unless it is an upsert."""
+    """Load a file. Nothing is remembered: the same load started twice loads twice, unless it is an upsert."""
     session: CommandRun = context.obj
     with (
         session.client() as client,
@@ -231,7 +231,7 @@ def extract(
         FileFormat | None, typer.Option("--format", help="By default, by the file's ending.")
     ] = None,
     include_deleted: Annotated[bool, typer.Option(help="Also deleted and archived records.")] = False,
-    timeout: Annotated[float | None, typer.Option(help="Seconds to wait; the job goes on after it.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait; the job continues after that.")] = None,
 ) -> None:
     """Run a query and write its rows. The file appears when all rows are in it."""
     session: CommandRun = context.obj
@@ -267,7 +267,11 @@ def jobs(
     ] = False,
     older_than: Annotated[
         float,
-        typer.Option(min=1, max=limits.JOB_OPEN_HOURS, help="Hours, for --abort-left: loads at work are open, too."),
+        typer.Option(
+            min=1,
+            max=limits.JOB_OPEN_HOURS,
+            help="Minimum age in hours, for --abort-left: running loads are open, too.",
+        ),
     ] = 12,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask, for --abort-left.")] = False,
 ) -> None:
@@ -290,9 +294,9 @@ def jobs(
 
 @app.command()
 def describe(
-    context: typer.Context, sobject: Annotated[str, typer.Argument(help="API name of the object, as Account.")]
+    context: typer.Context, sobject: Annotated[str, typer.Argument(help="API name of the object, such as Account.")]
 ) -> None:
-    """List the fields of an object: what they are, and whether this user may write them."""
+    """List the fields of an object: type, length, and whether this user may write them."""
     session: CommandRun = context.obj
     with session.client() as client:
         fields = client.describe(sobject).get("fields") or ()
@@ -318,7 +322,8 @@ def login_test(context: typer.Context) -> None:
 
 @app.command()
 def explain(
-    context: typer.Context, code: Annotated[str, typer.Argument(help="Of Salesforce or of this package, in any case.")]
+    context: typer.Context,
+    code: Annotated[str, typer.Argument(help="A code of Salesforce or a class of this package, in any case.")],
 ) -> None:
     """Say what an error's code or class means, and what to do."""
     session: CommandRun = context.obj

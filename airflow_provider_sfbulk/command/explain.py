@@ -1,7 +1,7 @@
-"""What a code or a class of errors means.
+"""Explains a code or a class of errors.
 
-From the table that decides what an error is, from the classes, and from the page of the documentation about the errors of
-records.
+The explanations come from the table that classifies errors, from the classes, and from the documentation page about errors
+of records.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LINK: Final = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
 
 def explanations(code: str) -> list[dict[str, str]]:
-    """Give what is known of a code or a class, one entry for each case; none when it is unknown.
+    """Return what is known about a code or a class, an entry for each case; empty when it is unknown.
 
     :param code: in any case
     """

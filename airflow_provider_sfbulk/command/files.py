@@ -1,4 +1,4 @@
-"""Files of the command: a query that is read, and rows that are written. A file appears when all rows are in it."""
+"""Files of the command: queries that are read, and rows that are written. A file appears once all rows are in it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _QUERY_BYTES: Final = 4 * limits.SOQL_CHARACTERS
 
 
 def read_query(text: str) -> str:
-    """Give a query: the text, or what is in the file that ``@FILE`` names.
+    """Return a query: the text itself, or the contents of the file that ``@FILE`` names.
 
-    :raises SourceError: the file cannot be read, or is none with a query
+    :raises SourceError: the file cannot be read, or does not contain a query
     """
     path = query_file(text)
     if path is None:
         return text
     if path.exists() and not path.is_file():
-        raise SourceError(f"{path} is no file with a query")
+        raise SourceError(f"{path} is not a file with a query")
     with _named(path, "read"), path.open("rb") as file:
         data = file.read(_QUERY_BYTES + 1)
     if len(data) > _QUERY_BYTES:
@@ -42,16 +42,16 @@ def read_query(text: str) -> str:
 
 
 def query_file(text: str) -> Path | None:
-    """Give the file that a query is read from."""
+    """Return the file that a query is read from."""
     return Path(text[1:]) if text.startswith("@") else None
 
 
 class NewFile:
-    """A file that is going to be written: tried before anything is sent, private and under another name until it is whole.
+    """A file to be written: opened before anything is sent, private and under another name until it is complete.
 
     :param path: replaces a file of that name
-    :param reads: the file that is read, which is not replaced
-    :raises SourceError: it cannot be written, or is the file that is read, or no file at all
+    :param reads: the input file, which must not be replaced
+    :raises SourceError: it cannot be written, is the input file, or is not a file
     """
 
     def __init__(self, path: Path, *, reads: Path | None = None) -> None:
@@ -59,7 +59,7 @@ class NewFile:
         with _named(path, "written"):
             target = path.resolve()  # a link stays, and leads to the new rows
             if target.exists() and not target.is_file():
-                raise SourceError(f"{path} is no file that can be replaced: name one")
+                raise SourceError(f"{path} is not a file that can be replaced: name one")
             if reads is not None and target.exists() and reads.exists() and target.samefile(reads):
                 raise SourceError(f"{path} is the file that is read, and would be replaced: write to another one")
             if not target.name:
@@ -73,10 +73,10 @@ class NewFile:
         self._file.discard()
 
     def write(self, rows: Any, kind: FileFormat = FileFormat.CSV, *, columns: Sequence[str] = ()) -> None:
-        """Write rows, and let the file appear.
+        """Write rows, and make the file visible.
 
-        :param rows: dicts; for Parquet the result of a query
-        :param columns: of a CSV without rows
+        :param rows: dicts; for Parquet, the result of a query
+        :param columns: columns of a CSV without rows
         """
         with _named(self._path, "written"):
             if kind is FileFormat.PARQUET:
@@ -123,5 +123,5 @@ def _named(path: Path, done: str) -> Iterator[None]:
     except SfBulkError:
         raise
     except (OSError, ValueError, RuntimeError) as error:  # the last two: no path at all, a circle of links
-        reason = (error.strerror if isinstance(error, OSError) else None) or "it is no path"
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is not a path"
         raise SourceError(f"{os.fspath(path)[:200]} cannot be {done}: {reason}") from error

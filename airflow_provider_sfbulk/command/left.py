@@ -1,6 +1,7 @@
-"""Jobs that nobody will close: a load was killed between the request that created them and the reply with their id.
+"""Jobs that will never be closed, since their load was killed between the request that created them and the reply with
+their id.
 
-Salesforce ends an open job after 24 hours (``limits.JOB_OPEN_HOURS``); who minds it until then aborts it.
+Salesforce ends an open job after 24 hours (``limits.JOB_OPEN_HOURS``); this aborts it earlier.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from airflow_provider_sfbulk.client.protocol.distrust import short_id
 def left_jobs(client: BulkClient, older_than: timedelta) -> list[JobInfo]:
     """Find loads of Bulk API 2.0 that are still open, oldest first.
 
-    Only those of the user who is signed in: what others have open is not ours to judge.
+    Only those of the signed-in user: open jobs of others are left alone.
 
-    :param older_than: least age of a job. A load that is still uploading has open jobs, too
+    :param older_than: minimum age of a job. A load that is still uploading has open jobs, too
     :raises ProtocolError: the org does not say who is signed in
     """
     user_id = short_id(check_id(client.user_info().get("user_id"), what="user id"))
@@ -35,7 +36,7 @@ def left_jobs(client: BulkClient, older_than: timedelta) -> list[JobInfo]:
 
 
 def abort_jobs(client: BulkClient, jobs: list[JobInfo]) -> Iterator[JobInfo]:
-    """Abort jobs that are still open, and give them. One that was closed meanwhile is at work and stays."""
+    """Abort jobs that are still open, and return them. A job that was closed meanwhile is running, and stays."""
     for job in jobs:
         if client.ingest.get_job(job.id).state is JobState.OPEN:
             yield client.ingest.abort(job.id)

@@ -33,7 +33,7 @@ class Screen:
         self._err = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
 
     def facts(self, known: Mapping[str, Any]) -> None:
-        """Print what is known, a line each."""
+        """Print facts, one line each."""
         if self.is_json:
             self.rows([known])
             return
@@ -60,7 +60,7 @@ class Screen:
         self._out.print(table)
 
     def rows(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Print rows as JSON, one a line. What a terminal would not show, but do, is escaped."""
+        """Print rows as JSON, one a line. Control characters, which a terminal would obey, are escaped."""
         for row in rows:
             text = json.dumps(dict(row), default=str, ensure_ascii=False)
             self._out.print(text if text.isprintable() else json.dumps(dict(row), default=str))
@@ -75,13 +75,13 @@ class Screen:
             self._err.print(f"{type(error).__name__}: {error}")
 
     def hint(self, text: str) -> None:
-        """Print what people may do about an error."""
+        """Print what to do about an error."""
         if not self.is_json:
             self._err.print(text)
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[JobInfo], None]]:
-        """Show a bar while jobs are at work. What it gives is called with each job as it is read."""
+        """Show a progress bar while jobs are running. Yields a function to be called with each job as it is read."""
         seen: dict[str, JobInfo] = {}
         what = fit(what, 100)
         columns = (

@@ -45,7 +45,7 @@ PLANTED: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 def airports() -> Iterator[dict[str, str]]:
-    """Give every airport as a row of text, sorted by its ICAO code; a missing value is the empty text."""
+    """Yield every airport as a row of text, sorted by its ICAO code; a missing value is the empty text."""
     import airportsdata  # noqa: PLC0415 - of the extra "demo"
 
     known: Mapping[str, Mapping[str, Any]] = airportsdata.load("ICAO")

@@ -261,7 +261,7 @@ class AirflowStack:
     # --- its REST API ---
 
     def sign_in(self, name: str) -> str:
-        """Give a user's token, which is the cookie ``_token`` of the UI too."""
+        """Return a user's token, which is the cookie ``_token`` of the UI too."""
         body = json.dumps({"username": name, "password": self._password}).encode() if self._roles else None
         headers = {"Content-Type": "application/json"}
         request = Request(f"{self.url}/auth/token", data=body, headers=headers)  # noqa: S310 - our own loopback URL

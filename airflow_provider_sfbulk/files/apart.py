@@ -1,4 +1,4 @@
-"""A load's input and what the load writes lie apart: it never replaces what it reads, and no later run reads what it wrote.
+"""Keeps a load's input and output apart: a load never replaces what it reads, and no later run reads what it wrote.
 
 Places are compared resolved (links, ``..``, ``file:`` URIs, with or without a connection; on a disk also folders that are
 mounted twice, and names in another case where case does not count), and patterns by what they would
@@ -27,8 +27,8 @@ class Target:
     """A folder that a load writes into.
 
     :param place: the folder
-    :param names: what it writes there, or may find there of an earlier run and replace
-    :param reread: of these, what a pattern of the source must not match
+    :param names: files that it writes there, or may find there from an earlier run and replace
+    :param reread: those that a pattern of the source must not match
     """
 
     place: Location
@@ -44,13 +44,13 @@ class Target:
 
     @classmethod
     def staging(cls, path: AnyPath, *, conn_id: str | None) -> Target:
-        """The folder of the parts that are kept for a retry: each try has a folder of its own in it."""
+        """The folder of the parts that are kept for a retry: each try has its own subfolder."""
         place = locate(path, conn_id=conn_id, argument="staging_path")
         return cls(place, frozenset(), frozenset({"dag.task.run.-1.1/part-00000.csv", "dag.task.run.-1.1/parts.json"}))
 
 
 def check_apart(sources: Iterable[AnyPath], targets: Sequence[Target], *, conn_id: str | None) -> None:
-    """Check paths and patterns, whatever is there now.
+    """Check paths and patterns, whatever exists now.
 
     :raises SourceError: naming the file that would be replaced or read again, and the argument
     """
@@ -62,7 +62,7 @@ def check_apart(sources: Iterable[AnyPath], targets: Sequence[Target], *, conn_i
 
 
 def check_files_apart(files: Iterable[SourceFile], targets: Sequence[Target]) -> None:
-    """Check files that are there, whose own names may be links to what is written.
+    """Check existing files, whose names may be links to what is written.
 
     :raises SourceError: naming the file
     """
@@ -99,8 +99,8 @@ def _check_path(place: Location, target: Target) -> None:
             what = written.uri if target.names else f"files in {target.place.uri}"
             argument = target.place.argument
             raise SourceError(
-                f"source: the pattern {place.uri} matches {what}, too, which this load writes because of {argument}: a "
-                f"later run would load it again. Give a {argument} that the pattern does not cover"
+                f"source: the pattern {place.uri} also matches {what}, which this load writes because of {argument}: a "
+                f"later run would load it again. Choose a {argument} that the pattern does not cover"
             )
 
 
@@ -128,7 +128,7 @@ def _replaced(place: Location, name: str, target: Target) -> SourceError:
 
 
 def _is_same_storage(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether two places are in one storage; addresses that are not known may be the same."""
+    """Whether two places are in the same storage; unknown addresses may be the same."""
     return one[0] == other[0] and (one[1] == other[1] or not one[1] or not other[1])
 
 
@@ -141,7 +141,7 @@ def _is_same_file(one: str, other: str) -> bool:
 
 
 def _written_name(name: str, folder: str, written: frozenset[str]) -> str:
-    """Give the name by which a file is written that is there in another case."""
+    """Return the name under which a file is written that exists in another case."""
     alike = (each for each in written if each.casefold() == name.casefold() and each != name)
     return next((each for each in alike if _is_same_file(f"{folder}/{name}", f"{folder}/{each}")), name)
 

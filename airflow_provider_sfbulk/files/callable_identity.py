@@ -1,4 +1,4 @@
-"""Tells one callable with its arguments from another, alike in every process and without a value of theirs."""
+"""Identifies a callable with its arguments: the same in every process, and without revealing a value."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from uuid import UUID
 PLAIN: Final = (
     type(None), bool, int, float, complex, str, bytes, Decimal, date, time, timedelta, tzinfo, UUID, range,
 )  # fmt: skip
-"""Values whose ``repr`` is all of them, and has nothing that changes from process to process."""
+"""Types whose ``repr`` is complete and the same in every process."""
 
 OWN: Final = "airflow."
-"""Objects of Airflow itself, and loggers, have a state of their own that has nothing to do with what they read."""
+"""Objects of Airflow itself, and loggers, have internal state that does not matter for what they read."""
 
 
 def callable_identity(function: Any) -> str:
-    """Give the name of a callable and a digest of what it was given: a partial's arguments, a method's object, a lambda's
-    constants and what it has taken from around it, the attributes of an object that can be called.
+    """Return the name of a callable and a digest of its data: a partial's arguments, a method's object, a lambda's
+    constants and closure, the attributes of a callable object.
 
-    A function's own code is not looked at: correcting it makes no other input. Nor are objects within objects, such as a
-    client in a reader: what they hold changes as they work.
+    A function's code is not included: correcting it does not change the input. Nor are objects within objects, such as a
+    client in a reader, since their state changes as they work.
     """
     inner = function
     while isinstance(inner, partial):
@@ -43,7 +43,7 @@ def callable_identity(function: Any) -> str:
 
 
 def _written_out(value: Any, *, in_object: bool = False) -> str:
-    """Write what a value is made of. Never shown: only its digest is."""
+    """Write out a value's data. It is never shown, only its digest."""
     if isinstance(value, Enum):
         return f"{_name(type(value))}.{value.name}"
     if isinstance(value, PLAIN):

@@ -1,14 +1,14 @@
-"""The part files of an extract: hidden until all of them are proven, then shown together, the manifest last.
+"""The part files of an extract: hidden until all of them are complete, then shown together, the manifest last.
 
 =========================================  ===========================================================================
-``_part-<job>-<index>.<format>.<setup>``   a finished page of an extract that is not finished: it waits for a retry
+``_part-<job>-<index>.<format>.<setup>``   a finished page of an unfinished extract: it waits for a retry
 ``part-<job>-<setup>-<index>.<format>``    a part file
 ``_manifest.json``, ``_writing-….json``    see ``folder``
 =========================================  ===========================================================================
 
 Readers of whole folders (Spark, Hive, Athena, Arrow) skip names that begin with ``_``, and patterns such as ``*.parquet``
-or ``part-*`` do not match the hidden ones. A part file's name says which bytes it has: those of two jobs, or of one job in
-two forms, never replace each other, so a manifest is true as long as it stands.
+or ``part-*`` do not match the hidden ones. A part file's name identifies its bytes: files of two jobs, or of one job in two
+forms, never replace each other, so a manifest stays true as long as it exists.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class PartFiles:
 
     :param folder: where they are
     :param compression: of the files, or inside of Parquet; None for the format's own
-    :param schema: what columns the files have beyond those of the result
-    :param verify: raises when another try has taken over: asked before every step that others see
+    :param schema: columns that the files have beyond those of the result
+    :param verify: raises when another try has taken over; called before every step that others can see
     """
 
     def __init__(
@@ -119,17 +119,17 @@ class PartFiles:
         return page
 
     def finished(self, index: int, /) -> Mapping[str, Any]:
-        """Tell what to remember of a page's file."""
+        """Return what to remember about a page's file."""
         file = self._file(index)
         return {"name": self._final_name(index), "bytes": file.length, "sha256": file.sha256}
 
     def restore(self, page: Page, kept: Mapping[str, Any], setup: str, /, *, published: bool) -> bool:
-        """Take over a finished page when its file has the bytes it had: hidden, or under its final name already.
+        """Take over a finished page if its file still has the same bytes, hidden or under its final name.
 
-        :raises LedgerError: when what is kept of it is nothing of :meth:`finished`
+        :raises LedgerError: when what was remembered does not have the form of :meth:`finished`
         """
         if not isinstance(kept.get("bytes"), int) or not isinstance(kept.get("sha256"), str):
-            raise LedgerError(f"what the task state store says of the file of page {page.index} cannot be read")
+            raise LedgerError(f"the record of the file of page {page.index} in the task state store cannot be read")
         self._setup = setup
         final, hidden = self._final_name(page.index), self._hidden_name(page.index)
         if self._there.get(hidden) == kept["bytes"]:
@@ -154,7 +154,7 @@ class PartFiles:
     def publish(self, pages: int, *, at_once: int, facts: Mapping[str, Any]) -> Flow[Published]:
         """Give the files their final names, write the manifest, and remove what the manifest before named.
 
-        A publishing that was killed is done again by the next one into this folder, this job's or another's.
+        If this is killed, the next publication into this folder, of this job or another one, repeats it.
 
         :param pages: how many there are; all are finished
         :param at_once: files to rename at the same time: object storage copies
@@ -215,7 +215,7 @@ class PartFiles:
         missing = [part.name for part in parts if there.get(part.name) != part.file.length]
         if missing:
             raise StorageError(
-                f"{self._output.uri(missing[0])} has been removed or replaced while the extract was being published: does "
+                f"{self._output.uri(missing[0])} was removed or replaced while the extract was being published: does "
                 "another run of the task write into the same folder? Put {{ run_id }} into output_path, or set "
                 "max_active_runs=1. A retry reads what is missing again"
             )

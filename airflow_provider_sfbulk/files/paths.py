@@ -1,8 +1,8 @@
-"""Paths of every kind through one door: text, ``Path``, ``ObjectStoragePath`` and ``UPath``, on a disk or in a storage.
+"""Reads paths of every kind: text, ``Path``, ``ObjectStoragePath`` and ``UPath``, on a disk or in object storage.
 
-A text is a local path or a URI. ``file:`` URIs are percent-encoded, as ``Path.as_uri()`` writes them, so a name that is not
-there as written is decoded; object storage takes the names in URIs as they are (as s3fs and the AWS command line do). The
-connection is the one in the URI (``s3://conn_id@bucket/key``), in the object, or named beside it.
+A text is a local path or a URI. ``file:`` URIs are percent-encoded, as ``Path.as_uri()`` writes them, so a name that does
+not exist as written is decoded; object storage takes the names in URIs literally (like s3fs and the AWS command line). The
+connection is given in the URI (``s3://conn_id@bucket/key``), by the object, or separately.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KINDS: Final = (str, os.PathLike, UPath)
 
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _FOLDED: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/([^/].*)", re.DOTALL)
-"""What pathlib makes of a URI: it folds slashes."""
+"""A URI after pathlib has folded its slashes."""
 
 _SAME_STORAGE: Final[Mapping[str, str]] = {
     **dict.fromkeys(("s3a", "s3n"), "s3"),
@@ -66,7 +66,7 @@ def path_text(path: AnyPath) -> str:
 
 
 def rendered(path: AnyPath, text: str) -> AnyPath:
-    """Make a path of the same kind of another text. Airflow itself renders texts and ``ObjectStoragePath`` only."""
+    """Make a path of the same kind from another text. Airflow itself renders only texts and ``ObjectStoragePath``."""
     kind: Any = type(path)
     options = path.storage_options if isinstance(path, UPath) else {}
     made: AnyPath = kind(text, **options)
@@ -96,12 +96,12 @@ class Location:
 
     @property
     def fs(self) -> Any:
-        """The file system, by way of Airflow's connection.
+        """The file system, made from Airflow's connection.
 
         :raises Exception: of the storage's own kind; see ``storage_errors``
         """
         if self.given_fs is None and self.is_local:
-            # What Airflow gives, too, but first it imports the file systems of all installed providers: half a second.
+            # Airflow returns the same, but first it imports the file systems of all installed providers: half a second.
             return LocalFileSystem()
         return self.given_fs or attach(self.protocol, self.conn_id).fs
 
@@ -112,7 +112,7 @@ class Location:
 
     @property
     def uri(self) -> str:
-        """The path on this machine, or a URI that others than Airflow open, too: without the connection."""
+        """The path on this machine, or a URI that programs other than Airflow can open: without the connection."""
         return self.path if self.is_local else f"{self.protocol}://{self.path.lstrip('/')}"
 
     @property
@@ -139,21 +139,21 @@ class Location:
 
 
 def locate(path: AnyPath, *, conn_id: str | None = None, argument: str = "source") -> Location:
-    """Say where a path leads.
+    """Find the place that a path names.
 
-    :param conn_id: the connection beside the path
+    :param conn_id: the connection given beside the path
     :param argument: of the operator, for messages
-    :raises SourceError: for what is no path, or one that leads nowhere
+    :raises SourceError: it is not a path, or leads nowhere
     """
     if not is_path(path):
-        raise SourceError(f"{argument} is a path or URI, not a {type(path).__name__}")
+        raise SourceError(f"{argument} must be a path or URI, not a {type(path).__name__}")
     if isinstance(path, UPath) and str(path.protocol) not in LOCAL:
         found = _of_object(path, argument)
     else:
         found = _of_text(path_text(path), argument)
     if conn_id and found.conn_id and conn_id != found.conn_id:
         raise SourceError(
-            f"{argument}: the URI {found.uri} names the connection {found.conn_id}, and the connection beside it is "
+            f"{argument}: the URI {found.uri} names the connection {found.conn_id}, but the connection given beside it is "
             f"{conn_id}: leave one of them out"
         )
     if conn_id and not found.is_local:
@@ -162,17 +162,15 @@ def locate(path: AnyPath, *, conn_id: str | None = None, argument: str = "source
 
 
 def check_connection(place: Location) -> None:
-    """Make sure that the connection is there: some storages go on without it, as nobody.
+    """Make sure that the connection exists: some storages would continue without it, anonymously.
 
-    :raises SourceError: when it is not
+    :raises SourceError: it does not
     """
     if place.conn_id:
         try:
             BaseHook.get_connection(place.conn_id)
         except AirflowNotFoundException as error:
-            raise SourceError(
-                f"{place.argument}: there is no connection {place.conn_id}, which is to lead to {place.uri}"
-            ) from error
+            raise SourceError(f"{place.argument}: there is no connection {place.conn_id} for {place.uri}") from error
 
 
 def _of_object(path: UPath, argument: str) -> Location:
@@ -198,7 +196,7 @@ def _of_text(text: str, argument: str) -> Location:
     if not text.strip():
         raise SourceError(f"{argument} is an empty text: was its template rendered from something empty?")
     if "\0" in text:
-        raise SourceError(f"{argument}: a path has no NUL character")
+        raise SourceError(f"{argument}: a path cannot contain a NUL character")
     matched = _SCHEME.fullmatch(text)
     if matched is None:
         return Location("file", _local_path(text, argument), None, argument)
@@ -221,8 +219,8 @@ def _local_path(text: str, argument: str) -> str:
     folded = _FOLDED.fullmatch(text)
     if folded is not None and not Path(f"{folded[1]}:").exists():
         raise SourceError(
-            f"{argument}: {folded[1]}:/{folded[2].rpartition('@')[2]} has one slash after the colon. A Path folds the "
-            "two of a URI: give the URI as text or as ObjectStoragePath"
+            f"{argument}: {folded[1]}:/{folded[2].rpartition('@')[2]} has one slash after the colon. Path folds the two "
+            "of a URI: pass the URI as text or as ObjectStoragePath"
         )
     if "://" in text and not os.path.lexists(text):
         raise SourceError(
@@ -237,13 +235,13 @@ def _path_of_file_uri(rest: str, argument: str) -> str:
     if host.lower() not in ("", "localhost") or not slash:
         raise SourceError(
             f"{argument}: file://{rest.rpartition('@')[2]} names a host; a path on this machine is file:///… with three "
-            "slashes, or the path alone"
+            "slashes, or just the path"
         )
     return _decoded(f"/{path}")
 
 
 def _decoded(path: str) -> str:
-    """Decode the path of a ``file:`` URI, unless it is there, or its folder is, as it is written."""
+    """Decode the path of a ``file:`` URI, unless it, or its folder, exists as written."""
     decoded = unquote(path)
     if decoded == path or "\0" in decoded or os.path.lexists(path):
         return path
@@ -258,8 +256,8 @@ def _has_written_folder(path: str) -> bool:
 def _check_user(user: str | None, protocol: str, argument: str) -> None:
     if user and ":" in user:
         raise SourceError(
-            f"{argument}: the {protocol}:// URI holds a user and a password. Keep them in an Airflow connection, and name "
-            f"it in the URI ({protocol}://conn_id@bucket/…) or beside it"
+            f"{argument}: the {protocol}:// URI contains a user and a password. Keep them in an Airflow connection, and "
+            f"name it in the URI ({protocol}://conn_id@bucket/…) or beside it"
         )
 
 
@@ -277,7 +275,7 @@ def _no_storage(protocol: str, argument: str) -> SourceError:
 
 
 def _address(fs: Any) -> str:
-    """Read the address that a file system was set up with, where it has one of its own."""
+    """Read the address that a file system was configured with, if it has one."""
     options: dict[str, Any] = dict(getattr(fs, "storage_options", None) or {})
     options |= getattr(fs, "client_kwargs", None) or {}
     options |= options.get("client_kwargs") or {}

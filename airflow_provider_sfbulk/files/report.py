@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Report:
-    """Where the files of results are.
+    """The places of the result files.
 
     :param files: URIs by kind
     :param manifest: URI of the manifest; None without files
@@ -31,10 +31,10 @@ class Report:
 
 
 class ReportFiles:
-    """The files of results while they are written: one of each kind that has rows, over all jobs, and the manifest.
+    """The result files while they are written: one for each kind that has rows, over all jobs, and the manifest.
 
-    They have fixed names, so that a repeated run replaces them; those of an earlier run that this one has no rows for, or
-    writes in another format, are removed. Nothing is visible before :meth:`commit`.
+    They have fixed names, so that a repeated run replaces them; files of an earlier run for which this one has no rows, or
+    another format, are removed. Nothing is visible before :meth:`commit`.
     """
 
     def __init__(self, folder: TaskFolder, results_format: FileFormat, *, spreadsheet_safe: bool = False) -> None:
@@ -90,7 +90,7 @@ class ReportFiles:
         return report
 
     def discard(self) -> None:
-        """Leave nothing behind. Does nothing after :meth:`commit`."""
+        """Remove unfinished files. Does nothing after :meth:`commit`."""
         for file in self.by_kind.values():
             file.discard()
 

@@ -1,4 +1,4 @@
-"""Whether the disk for temporary files has room for a load, before it begins."""
+"""Checks before a load whether the disk for temporary files has enough space."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ log = logging.getLogger(__name__)
 
 
 def check_room(part_bytes: int, at_once: int, input_bytes: Callable[[], int | None]) -> None:
-    """Check the room for the parts that are uploaded at the same time.
+    """Check the space for the parts that are uploaded at the same time.
 
-    :param part_bytes: of a part at most
-    :param at_once: parts that lie in temporary files at the same time
-    :param input_bytes: gives the size of an input whose parts are no larger together, None when it is not known; called
-        only when the room is short, since asking an object storage costs a call a file
-    :raises StorageError: when there is too little room for certain. When the size of the input is not known, that is a
-        warning: a load of parts up to 4 MB needs no room at all
+    :param part_bytes: maximum bytes of a part
+    :param at_once: parts that are in temporary files at the same time
+    :param input_bytes: returns the size of an input whose parts are together no larger, None when unknown; called only
+        when space is short, since object storage needs a call for each file
+    :raises StorageError: when there is certainly too little space. When the size of the input is unknown, this is only a
+        warning: a load of parts up to 4 MB needs no space at all
     """
     needed, place = part_bytes * at_once, folder()
     free = shutil.disk_usage(place).free
@@ -35,7 +35,7 @@ def check_room(part_bytes: int, at_once: int, input_bytes: Callable[[], int | No
     text = (
         f"the folder for temporary files, {place}, has {_megabytes(free)} free, and this load needs "
         f"{'up to ' if size is None else ''}{_megabytes(needed)}: {at_once} parts of {_megabytes(part_bytes)} at most at "
-        "the same time. Make room there, set TMPDIR to a folder with more, or lower max_concurrent_jobs or part_bytes"
+        "the same time. Free space there, set TMPDIR to a folder with more, or lower max_concurrent_jobs or part_bytes"
     )
     if size is not None:
         raise StorageError(text)

@@ -1,25 +1,24 @@
 """The result of a SQL statement as a source of records, from any connection whose hook is a ``DbApiHook``.
 
-How a result is read without being held, and how the session is kept from writing, is not part of PEP 249; it differs
-by driver:
+PEP 249 does not say how a result is streamed and how the session is kept from writing; it differs by driver:
 
 ==================  ==============================================  ==================================================
 driver              cursor                                          session
 ==================  ==============================================  ==================================================
 psycopg, psycopg2   a named one, which PostgreSQL keeps: a plain    ``read_only`` (psycopg), ``readonly`` (psycopg2)
                     one fetches everything on ``execute``
-PyMySQL,            ``SSCursor``: a plain one fetches everything    as it is
+PyMySQL,            ``SSCursor``: a plain one fetches everything    unchanged
 mysqlclient
 sqlite3             plain                                           ``PRAGMA query_only``
-any other           plain, with ``fetchmany``                       as it is
+any other           plain, with ``fetchmany``                       unchanged
 ==================  ==============================================  ==================================================
 
 Nothing is ever committed: the connection is closed with its transaction open. "Closing a connection without committing
 the changes first will cause an implicit rollback to be performed" (PEP 249). The connection is closed before the
 cursor, since some cursors read their result to its end on ``close`` while the connection is there (``SSCursor``).
 
-What a driver says may quote a value, or the statement with the parameters filled in. So an error names only the class
-of the driver's error and its SQLSTATE, and does not carry the driver's own along.
+A driver's message may quote a value, or the statement with the parameters filled in. So an error names only the class of
+the driver's error and its SQLSTATE, and does not chain the driver's error.
 """
 
 from __future__ import annotations
@@ -41,17 +40,17 @@ if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 FETCH_ROWS: Final = 1_000
-"""``arraysize`` of cursors: rows of one round trip where the driver decides that on ``execute``, as Oracle's does."""
+"""``arraysize`` of cursors: rows of one round trip, for drivers that decide this on ``execute``, like Oracle's."""
 
 _CURSOR_NAME: Final = "sfbulk"
-"""Of the named cursor. Names are the session's, and the session has no other."""
+"""Name of the named cursor. Names belong to the session, which has no other cursor."""
 
 
 @dataclass(frozen=True)
 class SqlQuery:
     """A statement, its parameters and the connection to run it on.
 
-    :param statement: one SQL statement that gives rows
+    :param statement: one SQL statement that returns rows
     :param parameters: a sequence or a mapping, in the driver's own style (``%s``, ``?``, ``:name``, …); None = none
     :param conn_id: Airflow connection
     """
@@ -62,7 +61,7 @@ class SqlQuery:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return f"the SQL result of connection {self.conn_id}"
 
     def check(self) -> None:
@@ -71,17 +70,17 @@ class SqlQuery:
         :raises SourceError: naming the argument
         """
         if not isinstance(self.statement, str) or not self.statement.strip():
-            raise SourceError("sql is the text of one statement, and it is empty or no text")
+            raise SourceError("sql must be the text of one statement, and not empty")
         if not self.conn_id:
             raise SourceError("sql needs sql_conn_id: the Airflow connection to run it on")
         # A text would be taken for the sequence of its letters.
         if isinstance(self.parameters, (str, bytes)) or not isinstance(
             self.parameters, (Sequence, Mapping, type(None))
         ):
-            raise SourceError(f"sql_parameters is a list or a dict, not a {type(self.parameters).__name__}")
+            raise SourceError(f"sql_parameters must be a list or a dict, not a {type(self.parameters).__name__}")
 
     def identity(self) -> str:
-        """Tell this query from another, alike in every process and without its text or a parameter's value."""
+        """Identity of this query: the same in every process, and without its text or a parameter's value."""
         digest = hashlib.sha256(repr((self.statement, _stable(self.parameters))).encode("utf-8", "backslashreplace"))
         return f"<sql of {self.conn_id} {digest.hexdigest()}>"
 
@@ -104,13 +103,13 @@ class SqlQuery:
         if not isinstance(hook, DbApiHook):
             raise SourceError(
                 f"sql_conn_id {self.conn_id}: a connection of the type {connection.conn_type} does not run SQL (its "
-                f"hook, {type(hook).__name__}, is no DbApiHook)"
+                f"hook, {type(hook).__name__}, is not a DbApiHook)"
             )
         return hook
 
     @contextmanager
     def stream(self, rules: Rules) -> Iterator[RecordStream]:
-        """Run the statement and give its rows, read while they are asked for.
+        """Run the statement and stream its rows on demand.
 
         :raises SourceError: when it cannot be run or gives no rows, as :func:`from_tuples`, and while reading
         """
@@ -131,14 +130,14 @@ class SqlQuery:
                 lambda size: self._fetch(cursor, size), lambda: self._columns(cursor), rules, name=self.name
             )
         finally:
-            # What was read is read: an error here changes nothing, and may not take the place of the first one.
+            # The rows are read: an error here changes nothing, and must not replace the first one.
             for each in opened:
                 with suppress(Exception):
                     each.close()
 
     def _fetch(self, cursor: Any, size: int) -> Sequence[Sequence[Any]]:
         if cursor.description is None and not _is_named(cursor):
-            raise SourceError(f"{self.name}: the statement gives no rows; sql is one SELECT")
+            raise SourceError(f"{self.name}: the statement returns no rows; sql must be one SELECT")
         with self._without_values("reading the rows"):
             rows: Sequence[Sequence[Any]] = cursor.fetchmany(size)
         if rows and isinstance(rows[0], Mapping):
@@ -148,7 +147,7 @@ class SqlQuery:
     def _columns(self, cursor: Any) -> list[str]:
         columns = [str(column[0]) for column in cursor.description or ()]
         if not columns:
-            raise SourceError(f"{self.name}: the statement gives no columns")
+            raise SourceError(f"{self.name}: the statement returns no columns")
         return columns
 
     @contextmanager
@@ -168,7 +167,7 @@ class SqlQuery:
 
 
 def open_cursor(connection: Any) -> Any:
-    """Open the cursor that reads a result as a stream of tuples, on a read-only session where there is such a thing.
+    """Open the cursor that streams a result as tuples, in a read-only session if the driver has one.
 
     :param connection: a DB API connection without an open transaction
     """
@@ -193,7 +192,7 @@ def _is_named(cursor: Any) -> bool:
 
 
 def _stable(parameters: Any) -> Any:
-    """Give parameters a form whose ``repr`` is the same in every process."""
+    """Convert parameters to a form whose ``repr`` is the same in every process."""
     match parameters:
         case Mapping():
             return [
@@ -206,5 +205,5 @@ def _stable(parameters: Any) -> Any:
             return sorted(map(repr, parameters))
         case _:
             text = repr(parameters)
-            # What has no repr of its own shows its address, which is another one in every process.
+            # The default repr shows an address, which differs in every process.
             return f"<{type(parameters).__qualname__}>" if text == object.__repr__(parameters) else text

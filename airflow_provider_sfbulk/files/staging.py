@@ -1,4 +1,4 @@
-"""Parts kept in object storage while their load is not done, for a source that cannot be read again alike."""
+"""Parts kept in object storage until their load is done, for sources that cannot be read again identically."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
 INDEX: Final = "parts.json"
-"""Names the parts that are there so far. That they are all is the ledger's to say."""
+"""Name of the list of parts so far. The ledger knows whether these are all."""
 
 _POD: Final = "AIRFLOW_IS_K8S_EXECUTOR_POD"
-"""Set by KubernetesExecutor in the pods it makes: each try has one of its own. (Airflow's pod generator.)"""
+"""Set by KubernetesExecutor in its pods: each try has its own pod. (Airflow's pod generator.)"""
 
 _OWN_TO_A_CONTAINER: Final = frozenset({"overlay", "tmpfs", "ramfs"})
-"""Types of file systems that no other pod sees. Of others a pod cannot know."""
+"""Types of file systems that no other pod sees. For other types a pod cannot know."""
 
 _LONGEST_NAME: Final = 200
-"""Bytes of a folder's name that stays as it is. Most file systems take 255."""
+"""Longest folder name, in bytes, that is not shortened. Most file systems allow 255."""
 
 _CHUNK_BYTES: Final = 1024 * 1024
 
@@ -39,9 +39,9 @@ _CHUNK_BYTES: Final = 1024 * 1024
 class Staging:
     """The folder of the parts that one try has uploaded.
 
-    A replaced try that wakes up writes into its own.
+    A replaced try that wakes up writes into its own folder.
 
-    :param path: ``staging_path``; each try has a folder of its own in it
+    :param path: ``staging_path``; each try has its own subfolder
     :param attempt: number of the try
     """
 
@@ -59,19 +59,19 @@ class Staging:
         self._output = open_folder(self._folder, private=True)
 
     def begin(self) -> None:
-        """Try, before anything is read, that parts can be kept here.
+        """Check that parts can be kept here, before anything is read.
 
         :raises SourceError: they would be gone when a retry looks for them
         """
         if os.environ.get(_POD) and self._root.is_local and mount_type(self._root.path) in _OWN_TO_A_CONTAINER:
             raise SourceError(
-                f"staging_path: {self._root.uri} lies in this pod alone, and a retry runs in another one. Name a folder in "
-                "object storage, or one in a volume that all pods mount"
+                f"staging_path: {self._root.uri} is visible only in this pod, and a retry runs in another one. Use a "
+                "folder in object storage, or in a volume that all pods mount"
             )
         self._write(INDEX, (b"[]",))
 
     def keep(self, parts: Iterator[Part]) -> Iterator[Part]:
-        """Pass parts on, each once it is kept whole."""
+        """Pass parts on, each after it is stored completely."""
         index: list[dict[str, Any]] = []
         for part in parts:
             try:
@@ -84,7 +84,7 @@ class Staging:
             yield part
 
     def read(self) -> Generator[Part] | None:
-        """Give the parts that are kept; None when there are none."""
+        """Return the parts that are kept; None when there are none."""
         index = self._index()
         return None if index is None else (self._part(number, entry) for number, entry in enumerate(index))
 
@@ -92,7 +92,7 @@ class Staging:
         """Remove what is kept."""
         index = self._index() or []
         self._output.remove(INDEX)
-        for number in range(len(index) + 1):  # one may have been written and not named any more
+        for number in range(len(index) + 1):  # one may have been written but not named
             self._output.remove(_name(number))
         self._output.remove_if_empty()
 
@@ -140,7 +140,7 @@ def _entry(part: Part) -> dict[str, Any]:
 
 
 def _folder_name(name: str) -> str:
-    """Shorten a name that file systems do not take."""
+    """Shorten a name that is too long for file systems."""
     return name if len(name) <= _LONGEST_NAME else f"{name[:150]}.{hashlib.sha256(name.encode()).hexdigest()[:40]}"
 
 

@@ -1,7 +1,7 @@
-"""Files on local disks and in object storage: what is read, and what appears whole or not at all.
+"""Files on local disks and in object storage: for reading, and for writing files that appear whole or not at all.
 
-Any storage works whose Airflow provider is installed (``s3``, ``gs``, ``abfs``, …), and any that a ``UPath`` brings along.
-Whatever goes wrong there comes out as this package's own error, naming the place and the argument.
+Any storage works whose Airflow provider is installed (``s3``, ``gs``, ``abfs``, …), and any that a ``UPath`` provides.
+Every error there becomes one of this package's errors, which names the place and the argument.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from airflow_provider_sfbulk.files.paths import AnyPath, Location, check_connect
 from airflow_provider_sfbulk.files.storage_errors import converted, named
 
 READ_BLOCK_BYTES: Final = 4 * 1024 * 1024
-"""Bytes asked of object storage at a time."""
+"""Bytes requested from object storage at a time."""
 
 WRITE_BLOCK_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of one piece of a multipart upload. S3 takes 10,000 pieces, so an object may grow to 160 GB; two pieces of this
-size lie in memory."""
+"""Bytes of one piece of a multipart upload. S3 takes 10,000 pieces, so an object can have up to 160 GB; two pieces of this
+size are held in memory."""
 
 WILDCARDS: Final = frozenset("*?[")
 
 _WITHOUT_FOLDERS: Final = frozenset({"s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "adl", "memory"})
-"""Storages in which a folder is but a part of a name, and need not be made."""
+"""Storages in which a folder is only a part of a name, and need not be created."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class SourceFile:
         return cast("BinaryIO", _Reading(file, self.place))
 
     def size(self) -> int:
-        """Ask for its bytes."""
+        """Read its size in bytes."""
         with named("read", self.place):
             if self.place.is_local:
                 return Path(self.place.path).stat().st_size
@@ -76,7 +76,7 @@ class SourceFile:
 def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str = "source") -> list[SourceFile]:
     """Find the file of that path or URI, or all files of a pattern (``*``, ``?``, ``[…]``), in the order of their names.
 
-    What is there under the very name wins: a file whose own name has such characters is that file, a folder that folder.
+    An exact name takes precedence: a file or folder whose own name contains such characters is that file or folder.
 
     :param conn_id: connection of the object storage, when the URI does not name it
     :param argument: of the operator, for messages
@@ -111,16 +111,16 @@ def is_there(place: Location) -> bool:
 
 
 def named_source(source: AnyPath, path: str, *, conn_id: str | None = None) -> SourceFile:
-    """Give a file of a source by its path, whether it is there or not.
+    """Return a file of a source by its path, whether it exists or not.
 
     :param source: where it was found
-    :param path: as :attr:`SourceFile.path` has given it
+    :param path: from :attr:`SourceFile.path`
     """
     return SourceFile(locate(source, conn_id=conn_id, argument="source").at(path))
 
 
 def pattern_of(place: Location) -> str:
-    """Give the path with those wildcards taken literally that folders have in their names, as a pattern of ``glob``."""
+    """Return the path as a ``glob`` pattern in which wildcards that are part of folder names are taken literally."""
     parts = place.path.split("/")
     for number, part in enumerate(parts[:-1]):
         if not WILDCARDS & set(part):
@@ -132,7 +132,7 @@ def pattern_of(place: Location) -> str:
 
 
 def resolved_pattern(place: Location) -> tuple[str, str, str] | None:
-    """Resolve what stands before the first wildcard, as ``Location.resolved`` does; None for what is no pattern."""
+    """Resolve the part before the first wildcard, as ``Location.resolved`` does; None when it is not a pattern."""
     parts, escaped = place.path.split("/"), pattern_of(place).split("/")
     first = next((i for i, part in enumerate(escaped) if part == parts[i] and WILDCARDS & set(part)), None)
     if first is None:
@@ -143,10 +143,10 @@ def resolved_pattern(place: Location) -> tuple[str, str, str] | None:
 
 
 def open_output(folder: AnyPath, *, conn_id: str | None = None, argument: str = "output_path") -> Output:
-    """Open a folder for writing; it need not be there yet, and is not made before there is something to write.
+    """Open a folder for writing. It need not exist, and is not created before there is something to write.
 
     :param argument: of the operator, for messages
-    :raises SourceError: when that is no folder, or one on a local disk that could not be made or written to
+    :raises SourceError: it is not a folder, or a folder on a local disk that cannot be created or written to
     """
     return open_folder(locate(folder, conn_id=conn_id, argument=argument))
 
@@ -154,7 +154,7 @@ def open_output(folder: AnyPath, *, conn_id: str | None = None, argument: str = 
 def open_folder(place: Location, *, private: bool = False) -> Output:
     """Open a folder as :func:`open_output` does.
 
-    :param private: on a disk, whether its files, and folders that are made, are for this user alone
+    :param private: on a disk, whether its files, and created folders, are for this user only
     """
     check_connection(place)
     if not place.is_local:
@@ -182,12 +182,12 @@ class NamedOutput:
             return _NamedFile(self._output.create(name), place)
 
     def read(self, name: str, /) -> bytes | None:
-        """Read a small file whole; None when it is not there."""
+        """Read a small file completely; None when it does not exist."""
         with named("read", self._place.child(name)):
             return self._output.read(name)
 
     def remove(self, name: str, /) -> None:
-        """Remove a file; it need not be there."""
+        """Remove a file, if it exists."""
         with named("remove", self._place.child(name)):
             self._output.remove(name)
 
@@ -203,17 +203,17 @@ class NamedOutput:
             return self._output.sizes(inside)
 
     def rename(self, name: str, new: str, /) -> None:
-        """Give a file another name, replacing one of that name."""
+        """Rename a file, replacing one of that name."""
         with named(f"rename to {new}", self._place.child(name)):
             self._output.rename(name, new)
 
     def remove_if_empty(self) -> None:
-        """Remove the folder if it was made here and nothing is in it."""
+        """Remove the folder if it was created here and is empty."""
         with named("remove", self._place):
             self._output.remove_if_empty()
 
     def uri(self, name: str, /) -> str:
-        """Give the URI of a file of that name, whether it is there or not."""
+        """Return the URI of a file of that name, whether it exists or not."""
         return self._output.uri(name)
 
 
@@ -258,7 +258,7 @@ class _Reading:
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Go to another place."""
+        """Move to another position."""
         with named("read", self._place):
             place: int = self._file.seek(offset, whence)
         return place
@@ -290,7 +290,7 @@ class ObjectFolder:
         return MemoryFile(place) if place.protocol == "memory" else ObjectFile(place)
 
     def read(self, name: str, /) -> bytes | None:
-        """Read a small object whole; None when it is not there."""
+        """Read a small object completely; None when it does not exist."""
         try:
             data: bytes = self._folder.fs.cat_file(self._folder.child(name).path)
         except FileNotFoundError:
@@ -298,7 +298,7 @@ class ObjectFolder:
         return data
 
     def remove(self, name: str, /) -> None:
-        """Remove an object; it need not be there."""
+        """Remove an object, if it exists."""
         with suppress(FileNotFoundError):
             self._folder.fs.rm_file(self._folder.child(name).path)
 
@@ -318,13 +318,13 @@ class ObjectFolder:
         except FileNotFoundError:
             return {}
         finally:
-            fs.invalidate_cache()  # of a folder that is not there, the one above is listed, and remembered
+            fs.invalidate_cache()  # for a missing folder, its parent is listed, and cached
         return {each["name"].rpartition("/")[2]: int(each["size"]) for each in found if each["type"] == "file"}
 
     def rename(self, name: str, new: str, /) -> None:
-        """Copy an object within the storage, and remove it under its old name when the copy is whole.
+        """Copy an object within the storage, and remove it under its old name once the copy is complete.
 
-        :raises StorageError: when it is not, as where copying goes on behind the storage's answer; both stay
+        :raises StorageError: it is not, for example when the storage answers before it has copied; both stay
         """
         source, target = self._folder.child(name), self._folder.child(new)
         fs = source.fs
@@ -337,10 +337,10 @@ class ObjectFolder:
         fs.rm_file(source.path)
 
     def remove_if_empty(self) -> None:
-        """There are no folders."""
+        """Do nothing: there are no folders."""
 
     def uri(self, name: str, /) -> str:
-        """Give the URI of an object of that name."""
+        """Return the URI of an object of that name."""
         return self._folder.child(name).uri
 
     @staticmethod
@@ -352,8 +352,8 @@ class ObjectFolder:
 class ObjectFile:
     """An object that does not exist before :meth:`commit`.
 
-    Leaving ``with path.open("wb")`` by an exception would publish a truncated object that looks whole, so the upload is
-    begun without ``autocommit``: fsspec's own way to complete or abort a multipart upload.
+    Leaving ``with path.open("wb")`` with an exception would publish a truncated object that looks complete. So the upload
+    is started without ``autocommit``, fsspec's way to complete or abort a multipart upload.
     """
 
     def __init__(self, place: Location) -> None:
@@ -382,7 +382,7 @@ class ObjectFile:
 
 
 class MemoryFile(io.BytesIO):
-    """The same in ``memory://``, where fsspec ignores ``autocommit``: the bytes wait here."""
+    """The same in ``memory://``, where fsspec ignores ``autocommit``: the bytes are kept here until the commit."""
 
     def __init__(self, place: Location) -> None:
         super().__init__()
@@ -399,9 +399,9 @@ class MemoryFile(io.BytesIO):
 
 
 def _kind(place: Location) -> str | None:
-    """Tell what is there: ``file``, ``directory``, something else, or None.
+    """Return the type of what is there: ``file``, ``directory``, something else, or None.
 
-    By ``info``: ``isfile`` and ``exists`` of fsspec take a refusal for "not there".
+    It uses ``info``, since ``isfile`` and ``exists`` of fsspec take a refusal for "does not exist".
     """
     with named("look for", place):
         try:
@@ -420,7 +420,7 @@ def _matching(place: Location) -> list[Location]:
     """
     pattern = pattern_of(place)
     if place.is_local and ".." in pattern.split("/") and (resolved := resolved_pattern(place)) is not None:
-        pattern = resolved[2]  # fsspec finds nothing behind it
+        pattern = resolved[2]  # fsspec finds nothing after it
     with named("list", place):
         fs = place.fs
         found: Mapping[str, Mapping[str, Any]] = fs.glob(pattern, detail=True)
@@ -428,7 +428,7 @@ def _matching(place: Location) -> list[Location]:
         if not files:
             literal = place.path[: min(place.path.index(each) for each in WILDCARDS if each in place.path)]
             with suppress(FileNotFoundError, NotADirectoryError):
-                fs.ls(literal.rpartition("/")[0] or "/")  # fsspec takes a refusal for "nothing there"
+                fs.ls(literal.rpartition("/")[0] or "/")  # fsspec takes a refusal for "does not exist"
     if not files:
         _check_bucket(place)
         raise EmptyInputError(
@@ -438,19 +438,19 @@ def _matching(place: Location) -> list[Location]:
 
 
 def _is_file(place: Location, kind: str) -> bool:
-    """Whether something that was listed is a file: in listings of a disk fsspec says of no link where it leads."""
+    """Whether a listed entry is a file: in listings of a disk, fsspec does not say where links lead."""
     return (_kind(place) if kind not in ("file", "directory") else kind) == "file"
 
 
 def _check_bucket(place: Location) -> None:
-    """Say so when not the file is missing but its bucket."""
+    """Raise an error when it is the bucket that is missing, not the file."""
     bucket, _, key = place.path.lstrip("/").partition("/")
     if place.is_local or not key or WILDCARDS & set(bucket):
         return
     try:
         there = _kind(place.at(bucket)) is not None
     except SfBulkError:
-        return  # a login may read in a bucket and not see it
+        return  # a login may be allowed to read in a bucket but not to see it
     if not there:
         raise SourceError(
             f"{place.argument}: there is no bucket {bucket} for {place.uri}. Check its name and connection."
@@ -458,7 +458,7 @@ def _check_bucket(place: Location) -> None:
 
 
 def _hint(place: Location) -> str:
-    """Say what may be meant by a name that is not there."""
+    """Suggest what a missing name may have meant."""
     decoded = place.at(unquote(place.path))
     if place.is_local or decoded.path == place.path:
         return ""
@@ -473,6 +473,6 @@ def _hint(place: Location) -> str:
 def _check_writable(folder: Path, argument: str) -> None:
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not there.is_dir():
-        raise SourceError(f"{argument}: {folder}: {there} is a file; a folder is needed, to write files into")
+        raise SourceError(f"{argument}: {folder}: {there} is a file; a folder to write into is needed")
     if not os.access(there, os.W_OK | os.X_OK):
         raise SourceError(f"{argument}: {folder}: this worker may not write to {there}")

@@ -1,4 +1,4 @@
-"""The errors of disks and object storage, in this package's words: what was tried, on what, by which argument."""
+"""Converts errors of disks and object storage into this package's errors: what was tried, where, for which argument."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _REFUSED: Final = (
     "Credential",
     "AccessKey",
 )
-"""In the code or class of a storage's error: the login or its rights are wrong."""
+"""Parts of the code or class of a storage's error that mean: the login or its permissions are wrong."""
 
 _ABSENT: Final = ("NoSuchBucket", "BucketNotFound", "ContainerNotFound", "InvalidBucketName", "ParamValidation")
 
 
 @contextmanager
 def named(what: str, place: Location) -> Iterator[None]:
-    """Convert what a storage raises.
+    """Convert the errors of a storage.
 
-    :param what: what is tried, as "read" or "write to"
-    :raises SourceError: when it cannot succeed before somebody changes something
-    :raises StorageError: when the same may work later
+    :param what: what is tried, such as "read" or "write to"
+    :raises SourceError: it cannot succeed before somebody changes something
+    :raises StorageError: the same may work later
     """
     try:
         yield
@@ -49,7 +49,7 @@ def named(what: str, place: Location) -> Iterator[None]:
 
 
 def converted(error: Exception, what: str, place: Location) -> SfBulkError:
-    """Give the error to raise; see :func:`named`."""
+    """Return the error to raise; see :func:`named`."""
     where = f"{place.argument}: could not {what} {place.uri}"
     if place.conn_id:
         where += f" with connection {place.conn_id}"
@@ -67,17 +67,17 @@ def _judged(error: Exception, code: str, place: Location) -> tuple[type[SfBulkEr
         why = f"a package that this storage needs is not installed ({getattr(error, 'name', None) or code})"
     elif number in _FULL:
         kind = StorageError
-        why = f"no room is left there ({code}). Nothing half-written is shown; make room, and a retry goes on"
+        why = f"no space is left there ({code}). Nothing half-written is visible; free space, and a retry continues"
     elif isinstance(error, PermissionError) or any(each in code for each in _REFUSED):
         whose = (
             "the worker's user on that path" if place.is_local else "the connection: to list, read, write and delete"
         )
-        why = f"that is not allowed ({code}). Check the rights of {whose}"
+        why = f"permission denied ({code}). Check the permissions of {whose}"
     elif any(each in code for each in _ABSENT) or "bucket does not exist" in str(error):
-        why = f"the bucket is not there ({code}). Check its name and the connection's address"
+        why = f"the bucket does not exist ({code}). Check its name and the connection's address"
     elif isinstance(error, FileNotFoundError):
         kind = StorageError
-        why = f"it is not there ({code}). Has another process removed it?"
+        why = f"it does not exist ({code}). Has another process removed it?"
     elif number in _LASTING or isinstance(error, ValueError):
         why = f"{code}. Check the path"
     else:
@@ -87,7 +87,7 @@ def _judged(error: Exception, code: str, place: Location) -> tuple[type[SfBulkEr
 
 
 def code_of(error: BaseException) -> str:
-    """Name an error without its words, which may quote what they were given: its class and the code it carries."""
+    """Name an error by its class and code, without its message, which may quote its input."""
     kind = type(error).__name__
     response = getattr(error, "response", None)
     if isinstance(response, dict) and isinstance(response.get("Error"), dict):  # botocore's ClientError

@@ -1,18 +1,18 @@
-"""The folder that a task writes into: whose it is, and what in it may be replaced or removed.
+"""The folder that a task writes into: who owns it, and what in it may be replaced or removed.
 
 ==========================  =======================================================================================
 ``_manifest.json``          names its writer and the files; what it does not name belongs to no extract and no load
-``_writing-<…>-<try>.json``  a try that is at work here, and the files that it is about to show or to remove
-``manifest.json``           what ``_manifest.json`` was called by earlier versions; it names no writer
+``_writing-<…>-<try>.json``  a try that is writing here, and the files that it is about to show or to remove
+``manifest.json``           name of ``_manifest.json`` in earlier versions; it names no writer
 ``_publishing.json``        the files that an earlier version was about to show
 ==========================  =======================================================================================
 
-One folder is for one task. Another task is refused, and so is another map index of the same run: they would remove each
-other's files, and both be green. A later run of the task replaces what is there. Storages have no lock, so each writes its
-own ``_writing-…`` and then looks for those of others: of two that begin at the same time at least one sees the other.
+A folder belongs to one task. Another task is refused, and so is another map index of the same run: they would remove each
+other's files, and both succeed. A later run of the task replaces what is there. Storages have no locks, so each try writes
+its own ``_writing-…`` and then looks for those of others: of two that start at the same time, at least one sees the other.
 
-Nothing is replaced or removed but what a manifest or a ``_writing-…`` of this package names, by names of this package's
-form. Names that begin with ``_`` are passed over by those who read whole folders.
+Only files that a manifest or a ``_writing-…`` of this package names, with names in this package's form, are replaced or
+removed. Readers of whole folders ignore names that begin with ``_``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ PART: Final = (
     rf"part-[0-9A-Za-z]{{15,18}}(?:-[0-9a-f]+)?-[0-9]{{5,}}\.(?:{'|'.join(FileFormat)})"
     rf"(?:{'|'.join(map(re.escape, COMPRESSED_ENDS.values()))})?"
 )
-"""Names of an extract's files; earlier versions had no setup in it."""
+"""Names of an extract's files; in earlier versions they had no setup."""
 
 RESULT_NAMES: Final = frozenset(f"{kind}.{suffix}" for kind in RESULT_KINDS for suffix in FileFormat)
 """Names of result files."""
@@ -62,7 +62,7 @@ _WRITING: Final = re.compile(r"_writing-[0-9a-f]{16}-[0-9]+\.json")
 _LEFTOVER: Final = re.compile(
     rf"(?:{'|'.join(map(re.escape, (MANIFEST, OLD_MANIFEST, OLD_PUBLISHING)))}|{_WRITING.pattern})\.[0-9]+\.part"
 )
-"""What processes that were killed were writing."""
+"""Files that killed processes were writing."""
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ class TaskFolder:
     files were being shown: then the next try, or the next run of the task, finishes that.
 
     :param output: the folder
-    :param hidden: the same for files that are not to be seen yet: private, where there is such a thing
+    :param hidden: the same for files that are not visible yet; private, where the storage has permissions
     :param place: where it is
     :param writer: the task instance
     :param attempt: number of the try
@@ -121,9 +121,9 @@ class TaskFolder:
         self.hidden = hidden
         self.conn_id = place.conn_id
         self.before: set[str] = set()
-        """Files that the manifest names which is there."""
+        """Files that the present manifest names."""
         self.stray: set[str] = set()
-        """Files that a try of this task was about to show or remove, and perhaps did not."""
+        """Files that a try of this task was about to show or remove, but perhaps did not."""
         self._place = place
         self._writer = writer
         digest = hashlib.sha256("\0".join(map(str, asdict(writer).values())).encode()).hexdigest()[:16]
@@ -144,11 +144,11 @@ class TaskFolder:
                 log.warning("%s stays in %s (%s)", self.mark, self._place.uri, type(trouble).__name__)
 
     def claim(self, *, may_show: Iterable[str] = (), shows: Iterable[str] = ()) -> None:
-        """Say that this try is at work here, after looking whether it may be; tries that the folder can be written to.
+        """Claim the folder for this try, after checking that it may; this also tests that the folder can be written to.
 
         :param may_show: names of files that may be replaced later
         :param shows: names of files that appear, or are replaced, from now on
-        :raises SourceError: when another task's files are here, or files that are not this package's
+        :raises SourceError: when the folder has another task's files, or files that this package did not write
         """
         there = self._look()
         if foreign := sorted({*may_show} & there.keys() - self.before - self.stray):
@@ -166,7 +166,7 @@ class TaskFolder:
         self.output.remove(OLD_PUBLISHING)  # its names are in our own now; and it shows that removing is allowed
 
     def last_manifest(self) -> Mapping[str, Any] | None:
-        """Read the manifest of what is here, an earlier version's too; None when nothing is."""
+        """Read the present manifest, also of an earlier version; None when there is none."""
         for name in (MANIFEST, OLD_MANIFEST):
             manifest = _read(self.output.read(name))
             if manifest is not None:
@@ -178,7 +178,7 @@ class TaskFolder:
         return self.output.read(self.mark.upper()) is not None
 
     def claim_for_results(self, results_format: str) -> None:
-        """Say that this try will write result files; see :meth:`claim`."""
+        """Claim the folder for result files; see :meth:`claim`."""
         self.claim(may_show={f"{kind}.{results_format}" for kind in RESULT_KINDS})
 
     def finish(self, manifest: Mapping[str, Any]) -> str:
@@ -195,7 +195,7 @@ class TaskFolder:
         self._remove_old_manifest()
 
     def leave(self) -> None:
-        """Give the folder free: the manifest stands, and what it replaces is gone."""
+        """Release the folder: the manifest is written, and what it replaces is gone."""
         self._remove_old_manifest()
         for name in self._of_task:
             self.output.remove(name)
@@ -209,9 +209,9 @@ class TaskFolder:
             self._has_old_manifest = False
 
     def _look(self) -> dict[str, int]:
-        """Read what is here, and whose.
+        """Read what is in the folder, and who wrote it.
 
-        :raises SourceError: when it is another's
+        :raises SourceError: somebody else did
         """
         there = self.output.sizes()
         self.before, self.stray = set(), set()
@@ -235,7 +235,7 @@ class TaskFolder:
         return there
 
     def _check_others(self, there: Iterable[str]) -> set[str]:
-        """Read who else is at work here, and give the files that tries of this task were about to show.
+        """Read who else is writing here, and return the files that tries of this task were about to show.
 
         :raises SourceError: when it is another task
         """

@@ -1,4 +1,4 @@
-"""From an Airflow connection to the client's settings, and its secrets to Airflow's masker."""
+"""Reads the client's settings from an Airflow connection, and passes its secrets to Airflow's masker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.settings import AuthFlow, Settings
 
 OFFICIAL_TYPE: Final = "salesforce"
-"""Connection type of the official Salesforce provider. Its connections work here as they are."""
+"""Connection type of the official Salesforce provider. Its connections work here unchanged."""
 
 _OFFICIAL_PREFIX: Final = "extra__salesforce__"
 
@@ -31,9 +31,9 @@ _OFFICIAL_KEYS: Final[Mapping[str, str]] = {
     "version": "api_version",
     "auth_flow": "auth_flow",
 }
-"""Extras of the official type, and the settings they are here. Its ``client_id`` is not among them: there it is the name
-sent in ``Sforce-Call-Options``, and the OAuth client is ``consumer_key``. ``session_id`` and ``auth_flow`` are ours: there
-the first is an argument of the hook."""
+"""Extras of the official type, and the corresponding settings. Its ``client_id`` is missing: there it is the name sent in
+``Sforce-Call-Options``, and the OAuth client is ``consumer_key``. ``session_id`` and ``auth_flow`` are our additions: in
+the official hook the first is an argument."""
 
 _OFFICIAL_NAMES: Final = (*_OFFICIAL_KEYS, "domain", "instance", "proxies")
 
@@ -46,17 +46,17 @@ _OFFICIAL_FLOWS: Final[tuple[tuple[tuple[str, ...], AuthFlow], ...]] = (
     (("login", "client_id", "private_key"), AuthFlow.JWT_BEARER),
     (("client_id", "client_secret"), AuthFlow.CLIENT_CREDENTIALS),
 )
-"""How simple-salesforce, which the official hook hands all of it to, decides: the first row that is filled."""
+"""The order in which simple-salesforce, which the official hook uses, decides: the first row that is filled."""
 
 
 def connection_session(connection: Connection, *, api_version: str | None = None) -> Session:
     """Read the settings from a connection of this provider's type or the official one, and mask its secrets.
 
-    New secrets, as the token of a login, are masked by the session before they are used.
+    The session masks new secrets, such as the token of a login, before they are used.
 
     :param api_version: instead of the connection's
-    :raises SourceError: when a value has not the form it must have
-    :raises LoginError: when what its way of login needs is missing
+    :raises SourceError: when a value is malformed
+    :raises LoginError: when what its login method needs is missing
     """
     values: dict[str, Any] = {
         **_extra(connection),
@@ -77,7 +77,7 @@ def connection_session(connection: Connection, *, api_version: str | None = None
 def _extra(connection: Connection) -> dict[str, Any]:
     """Read the extra fields.
 
-    :raises SourceError: they are no JSON object
+    :raises SourceError: they are not a JSON object
     """
     if not connection.extra or not connection.extra.strip():
         return {}
@@ -85,7 +85,7 @@ def _extra(connection: Connection) -> dict[str, Any]:
         found = json.loads(connection.extra)
     except (ValueError, RecursionError):
         # From None: the text may hold secrets.
-        raise SourceError(f"the extra of connection {connection.conn_id!r:.100} is no JSON") from None
+        raise SourceError(f"the extra of connection {connection.conn_id!r:.100} is not JSON") from None
     if not isinstance(found, dict):
         kind = type(found).__name__
         raise SourceError(
@@ -124,7 +124,7 @@ def _from_official(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _official_jwt(plain: Mapping[str, Any]) -> dict[str, str]:
-    """With a JWT, ``domain`` is the audience, and ``instance_url`` the host of the login, written as a domain is."""
+    """With a JWT, ``domain`` is the audience, and ``instance_url`` the login host, in the form of a domain."""
     values = {}
     if plain["domain"]:
         values["audience"] = f"https://{plain['domain']}.salesforce.com"

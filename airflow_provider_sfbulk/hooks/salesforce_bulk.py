@@ -1,4 +1,4 @@
-"""The hook: from a connection to a client, and one call for a whole job."""
+"""The hook: makes a client from a connection, and runs a whole job with one call."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SalesforceBulkHook(BaseHook):
     """Talks to the Salesforce Bulk API with an Airflow connection.
 
     :param salesforce_conn_id: a connection of type ``salesforce_bulk``, or of the official type ``salesforce``
-    :param api_version: instead of the connection's, as ``66.0``
+    :param api_version: instead of the connection's, such as ``66.0``
     """
 
     conn_name_attr = "salesforce_conn_id"
@@ -42,9 +42,9 @@ class SalesforceBulkHook(BaseHook):
         self.api_version = api_version
 
     def get_conn(self) -> BulkClient:
-        """Give the Airflow-free client. It signs in with its first call; close it, or use it in a ``with``.
+        """Return the Airflow-free client. It signs in with its first call. Close it, or use it in a ``with`` block.
 
-        :raises LoginError: when what the connection's way of login needs is missing
+        :raises LoginError: when what the connection's login method needs is missing
         """
         from airflow_provider_sfbulk.client import BulkClient
         from airflow_provider_sfbulk.client.http.blocking import BlockingDriver
@@ -54,7 +54,7 @@ class SalesforceBulkHook(BaseHook):
         return BulkClient.from_settings(session.settings, BlockingDriver(session.settings, session=session))
 
     async def get_async_conn(self) -> AsyncBulkClient:
-        """Give the asynchronous client, for triggers of your own; use it in an ``async with``."""
+        """Return the asynchronous client, for your own triggers. Use it in an ``async with`` block."""
         from airflow_provider_sfbulk.client import AsyncBulkClient
         from airflow_provider_sfbulk.client.http.aio import AsyncDriver
 
@@ -62,7 +62,7 @@ class SalesforceBulkHook(BaseHook):
         return AsyncBulkClient.from_settings(session.settings, AsyncDriver(session.settings, session=session))
 
     async def get_async_driver(self) -> AsyncDriver:
-        """Give the driver that runs flows in an event loop, as the triggerer's."""
+        """Return the driver that runs flows in an event loop, such as the triggerer's."""
         from airflow_provider_sfbulk.client.http.aio import AsyncDriver
 
         session = await self._async_session()
@@ -76,7 +76,7 @@ class SalesforceBulkHook(BaseHook):
         return await asyncio.to_thread(connection_session, connection, api_version=self.api_version)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Sign in and read the org's limits: proves the login, the API permission and the version."""
+        """Sign in and read the org's limits, which tests the login, the API permission and the version."""
         try:
             with self.get_conn() as client:
                 limits = client.limits()
@@ -92,9 +92,9 @@ class SalesforceBulkHook(BaseHook):
     ) -> BulkResult:
         """Insert records; see :meth:`BulkClient.ingest.perform` for the options and the result.
 
-        :param options: also ``fail_on_failed_jobs=False``: jobs that failed as a whole are then found in ``result.jobs``
-            only. Failed *records* never raise here: see ``result.failed_count``
-        :raises JobFailedError: a job failed as a whole or was aborted; its ``jobs`` are those that did
+        :param options: also ``fail_on_failed_jobs=False``: jobs that failed as a whole then appear only in
+            ``result.jobs``. Failed *records* never raise here: see ``result.failed_count``
+        :raises JobFailedError: a job failed as a whole or was aborted; ``jobs`` has all of these
         """
         return self._ingest(sobject, Operation.INSERT, records, **options)
 
@@ -127,11 +127,11 @@ class SalesforceBulkHook(BaseHook):
         return self._ingest(sobject, Operation.HARD_DELETE, ids_or_records, **options)
 
     def query(self, soql: str, *, include_deleted: bool = False, **options: Unpack[QueryOptions]) -> BulkQueryResult:
-        """Run a query; the rows stream, and ``len()`` of the result is known."""
+        """Run a query; the rows stream, and the result's ``len()`` is known."""
         return self.get_conn().query.perform(soql, include_deleted=include_deleted, **options)
 
     def get_df(self, soql: str, *, include_deleted: bool = False, **options: Unpack[QueryOptions]) -> pd.DataFrame:
-        """Run a query and give its rows as a DataFrame, typed by describe."""
+        """Run a query and return its rows as a DataFrame, typed by describe."""
         with self.get_conn() as client:
             return client.query.perform(soql, include_deleted=include_deleted, **options).to_df()
 

@@ -16,7 +16,7 @@ LINK_XCOM_KEY: Final = "salesforce_bulk_job_link"
 
 
 def job_url(instance_url: str, job_ids: Sequence[str]) -> str:
-    """Address of the job's page in Setup; of the list of all jobs when there are several.
+    """Return the URL of the job's page in Setup, or of the list of all jobs when there are several.
 
     Source: the official Salesforce CLI builds the same address (salesforcecli/plugin-data, bulkIngestStages.ts).
     """
@@ -31,9 +31,9 @@ class BulkJobLink(BaseOperatorLink):
 
     @property
     def xcom_key(self) -> str:
-        """Key of the XCom with the address: all that the API server reads."""
+        """Key of the XCom with the URL: all that the API server reads."""
         return LINK_XCOM_KEY
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
-        """Give the address again: Airflow writes what this returns over the XCom at the end of each run of the task."""
+        """Return the URL again: at the end of each run, Airflow overwrites the XCom with the result."""
         return getattr(operator, "job_link", None) or ""

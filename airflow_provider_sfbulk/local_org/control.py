@@ -36,12 +36,12 @@ class Control(OrgState):
     def fault(self, route: str, kind: Kind, *, call: int = 1, times: int | None = 1, **options: Any) -> AskedFault:
         """Break calls of a route.
 
-        :param route: its name, as ``ingest.upload`` or ``query.results``; ``ingest.*`` and ``*`` mean several
+        :param route: its name, such as ``ingest.upload`` or ``query.results``; ``ingest.*`` and ``*`` mean several
         :param kind: what to do, see :mod:`~.faults.kinds`: ``status``, ``html``, ``drop``, ``slow``, ``cut``,
             ``expired_session``, ``request_limit``, ``same_locator``
         :param call: the first call to break, counted from now: 1 is the next one
         :param times: how many calls in a row; None is all
-        :param options: of the kind, as ``status=502``, ``retry_after=3``, ``when="after"``
+        :param options: of the kind, such as ``status=502``, ``retry_after=3``, ``when="after"``
         :return: the fault, whose ``struck`` says how many calls it has broken
         :raises ValueError: for a route, kind or option that does not exist
         """

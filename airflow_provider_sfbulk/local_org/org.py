@@ -81,7 +81,7 @@ class LocalOrg(Control):
         """Start the org; it answers when this returns.
 
         :raises SeedError: when the seed folder cannot be loaded
-        :raises ValueError: for a document that is no schema
+        :raises ValueError: for a document that is not a schema
         """
         self._folder = Path(tempfile.mkdtemp(prefix="local-org-"))
         try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def salesforce_org(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalOrg]:
-    """Give a running local org with the standard objects; jobs take no time.
+    """Yield a running local org with the standard objects; jobs take no time.
 
     It is the Airflow connection ``salesforce_bulk_default`` and that of ``BulkClient.from_env`` while the test runs.
     """
@@ -30,7 +30,7 @@ def salesforce_org(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalOrg]:
 
 @pytest.fixture(scope="session")
 def salesforce_session_org() -> Iterator[LocalOrg]:
-    """Give one running local org for all tests. What a test changes in it the next one sees: call ``org.reset()``, or
+    """Yield one running local org for all tests. What a test changes in it the next one sees: call ``org.reset()``, or
     ``org.snapshot()`` once and ``org.restore()`` in each test."""
     from airflow_provider_sfbulk.local_org import LocalOrg as Org  # noqa: PLC0415 - see the module
 

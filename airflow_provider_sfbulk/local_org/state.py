@@ -141,7 +141,7 @@ class OrgState(ABC):
         """Keep a copy of all records under a name, for :meth:`restore`.
 
         :return: the name
-        :raises ValueError: for one that is no file's name
+        :raises ValueError: for one that is not a file's name
         """
         with self.core.saving:
             store.take_snapshot(self.core.store, self._snapshot_path(name))
@@ -192,7 +192,7 @@ class OrgState(ABC):
     def freeze(self, at: str | datetime | None = None) -> None:
         """Stop the org's clock.
 
-        :param at: the moment at which it stands, with its offset from UTC, as ``2026-03-04T05:06:07Z``; None: now
+        :param at: the moment at which it stands, with its offset from UTC, such as ``2026-03-04T05:06:07Z``; None: now
         :raises ValueError: for what is no such moment
         """
         moment = datetime.fromisoformat(at) if isinstance(at, str) else at

@@ -1,4 +1,4 @@
-"""What both operators share: common arguments, the wait for jobs, the reserve of API calls, and Airflow's callbacks."""
+"""The base of both operators: common arguments, the wait for jobs, the reserve of API calls, and Airflow's callbacks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from airflow_provider_sfbulk.arguments.shared import APIS
 from airflow_provider_sfbulk.arguments.table import Arguments, check_known
 from airflow_provider_sfbulk.arguments.templates import TypedTemplates
 from airflow_provider_sfbulk.client.arguments import Seconds
-from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import (
     JobError,
     JobTimeoutError,
@@ -25,7 +24,7 @@ from airflow_provider_sfbulk.client.errors import (
     SourceError,
     TransientError,
 )
-from airflow_provider_sfbulk.client.models import JobInfo, JobType
+from airflow_provider_sfbulk.client.models import ConcurrencyMode, JobInfo, JobType
 from airflow_provider_sfbulk.client.protocol.org import read_api_usage
 from airflow_provider_sfbulk.client.protocol.reserve import ApiReserve
 from airflow_provider_sfbulk.client.waiting.schedule import FIRST_POLLS, TASK_GROWTH, Schedule
@@ -51,7 +50,7 @@ T = TypeVar("T")
 
 
 class BulkJobOperator(TypedTemplates):
-    """A task that owns jobs at Salesforce and waits for them. What its arguments mean is said where users give them."""
+    """A task that owns jobs at Salesforce and waits for them. Its subclasses document the arguments."""
 
     job_type: ClassVar[JobType]
     ledger_retention: ClassVar[Any] = RETENTION
@@ -95,7 +94,7 @@ class BulkJobOperator(TypedTemplates):
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
-        """Make a mapped operator. Its own arguments are checked here, what it is mapped over in the worker."""
+        """Make a mapped operator. Its own arguments are checked here; those it is mapped over, in the worker."""
         cls.arguments.check_partial(kwargs, cls.template_fields, cls.template_ext)
         return super().partial(**kwargs)
 
@@ -106,23 +105,23 @@ class BulkJobOperator(TypedTemplates):
 
     @property
     def mode(self) -> ConcurrencyMode | None:
-        """The mode of jobs of Bulk API 1.0; None when the task goes by 2.0."""
+        """The mode of jobs of Bulk API 1.0; None when the task uses 2.0."""
         return None if self.api == APIS[0] else ConcurrencyMode(self.concurrency_mode)
 
     @property
     def job_link(self) -> str | None:
-        """Address of the jobs of this process's try."""
+        """URL of the jobs of this process's try."""
         return None if self._run is None else self._run.job_link
 
     def ledger(self, context: Context) -> TaskLedger:
-        """Give the ledger of a try."""
+        """Return the ledger of a try."""
         return open_ledger(context, self.ledger_retention)
 
     @contextmanager
     def run_of(
         self, context: Context, ledger: TaskLedger, *, deadline: float | None = None, api_calls: int = 0
     ) -> Iterator[TaskRun]:
-        """Sign in for a try, and show how far it is, from here to its end or its deferral.
+        """Sign in for a try, and show its progress, from here to its end or its deferral.
 
         :param deadline: of the wait before a deferral
         :param api_calls: made before a deferral
@@ -180,11 +179,11 @@ class BulkJobOperator(TypedTemplates):
         return min((span for span in (self.timeout, limit) if span is not None), default=None)
 
     def _hidden(self, text: str) -> str:
-        """Give what an error says without what this task has sent."""
+        """Return an error's message without what this task has sent."""
         return text
 
     def extend_events(self, run: TaskRun, facts: Mapping[str, Any]) -> None:
-        """Add to the events of the task's assets what is new in them."""
+        """Add what is new to the events of the task's assets."""
         for outlet in self.outlets:
             if isinstance(outlet, (Asset, AssetRef)):
                 event = run.context["outlet_events"][outlet]
@@ -196,7 +195,7 @@ class BulkJobOperator(TypedTemplates):
         return None if lineage is None else to_openlineage(lineage)
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any] | None:
-        """Tell what a task has moved that failed for its failed records."""
+        """Report what was moved by a task that failed because of failed records."""
         return self.get_openlineage_facets_on_complete(task_instance)
 
     @property
@@ -206,7 +205,7 @@ class BulkJobOperator(TypedTemplates):
 
     @property
     def _subject(self) -> dict[str, str]:
-        """What is known of the jobs before there are any: ``operation`` and ``sobject``."""
+        """What is known about the jobs before they exist: ``operation`` and ``sobject``."""
         return {}
 
     def _wait(self, run: TaskRun, job_ids: Sequence[str], *, then: str = "execute_complete") -> list[JobInfo]:
@@ -235,11 +234,11 @@ class BulkJobOperator(TypedTemplates):
         )
 
     def _wait_again(self, run: TaskRun, event: Mapping[str, Any] | None, job_ids: Sequence[str]) -> list[JobInfo]:
-        """Go on after a deferral. The event is a hint: unless it has the final state of every job, they are read again.
+        """Continue after a deferral. The event is a hint: unless it has the final state of every job, they are read again.
 
-        :raises TaskDeferred: when the event was an old trigger's and the jobs still run
-        :raises JobTimeoutError: when the time is up; the jobs go on
-        :raises TransientError: when the triggerer could not go on asking
+        :raises TaskDeferred: when the event was from an old trigger and the jobs still run
+        :raises JobTimeoutError: when the time is up; the jobs continue
+        :raises TransientError: when the triggerer could not go on polling
         """
         ended = WaitEvent.from_dict(event)
         run.earlier_calls = ended.api_calls
@@ -283,7 +282,7 @@ class BulkJobOperator(TypedTemplates):
     def execute_after_reserve(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:
-        """Begin after a deferral for API calls to spare.
+        """Start after a deferral for spare API calls.
 
         :raises RequestLimitError: when the time is up
         """
@@ -293,7 +292,7 @@ class BulkJobOperator(TypedTemplates):
         return self._start(context, deadline=deadline, api_calls=ended.api_calls)
 
     def _start(self, context: Context, *, deadline: float | None = None, api_calls: int = 0) -> Any:
-        """Do the task's work from its beginning.
+        """Do the task's work from the beginning.
 
         :param deadline: of the wait for API calls before
         :param api_calls: made before
@@ -301,12 +300,12 @@ class BulkJobOperator(TypedTemplates):
         raise NotImplementedError
 
     def _keep_reserve(self, run: TaskRun) -> None:
-        """Make sure, before anything is begun, that the org has more calls left than are to be left.
+        """Make sure, before anything is started, that the org has more calls left than the reserve.
 
-        Salesforce says so with every reply; where there was none yet, it is asked.
+        Every reply of Salesforce has the number; without a reply so far, it is requested.
 
-        :raises TaskDeferred: to go on in :meth:`execute_after_reserve`
-        :raises RequestLimitError: when it has not, and the task shall fail
+        :raises TaskDeferred: to continue in :meth:`execute_after_reserve`
+        :raises RequestLimitError: it has not, and the task is to fail
         """
         if self.api_reserve is None:
             return
@@ -347,14 +346,14 @@ class BulkJobOperator(TypedTemplates):
         raise TaskDeferred(trigger=trigger, method_name="execute_after_reserve", kwargs={"deadline": run.deadline()})
 
     def on_kill(self) -> None:
-        """Make what runs stop."""
+        """Stop what is running."""
         self._is_told_to_end = True
         if self._run is not None:
             self._run.stop()
 
     @property
     def _owns_jobs(self) -> bool:
-        """Whether the jobs that are waited for are this task's, to be aborted with it."""
+        """Whether the jobs belong to this task, and are aborted with it."""
         return True
 
 

@@ -1,16 +1,16 @@
-"""Extracts that go on where the one before ended.
+"""Extracts that continue where the previous one ended.
 
-A window is half open: from ``since``, before ``until``. Windows that follow each other share their border and no record.
+A window is half open: from ``since``, before ``until``. Consecutive windows share their border but no record.
 
-* By *watermark* the border is kept in Airflow's state store of the asset, and is moved on only after an extract is
-  published. The store has no compare-and-set: of two runs at once each begins at a published border, so their windows may
-  overlap and never leave a gap.
-* A task instance keeps its window over retries and clears, for as long as Airflow keeps the task instance: what is run
-  again reads the same time again. A later run may have moved the watermark on; it never goes back.
-* ``until`` lies ``lag`` before the org's present, by the org's own clock: Salesforce stamps a record when its transaction
-  begins to save it and shows it when the transaction is through, some minutes later in a large load.
-* By *asset event* the windows are those of the events that a run was started by (``triggers/change.py``), which follow each
-  other, too: a run reads from where its first one begins to where its last one ends.
+* With a *watermark*, the border is kept in Airflow's state store of the asset, and is advanced only after an extract is
+  published. The store has no compare-and-set: each of two concurrent runs begins at a published border, so their windows
+  may overlap but never leave a gap.
+* A task instance keeps its window over retries and clears, for as long as Airflow keeps the task instance: a repeated run
+  reads the same window. A later run may have advanced the watermark; it never goes back.
+* ``until`` is ``lag`` before the org's present, by the org's own clock: Salesforce stamps a record when its transaction
+  begins to save it, and shows it when the transaction is committed, some minutes later in a large load.
+* By *asset event*, the windows are those of the events that started a run (``triggers/change.py``), which are consecutive,
+  too: a run reads from the start of its first window to the end of its last.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ASSET_EVENT: Final = "asset_event"
 WAYS: Final = (WATERMARK, DATA_INTERVAL, ASSET_EVENT)
 
 LAG: Final = timedelta(minutes=5)
-"""As long as Salesforce's own limit of a batch's work."""
+"""Salesforce's own limit for the processing of a batch."""
 
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Before every record of every org."""
@@ -53,7 +53,7 @@ _TEXT: Final = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _INNERMOST: Final = re.compile(r"\([^()]*\)")
 _ROOT: Final = re.compile(r"\bFROM\s+(\w+)(?:\s+(?:AS\s+)?(?!WHERE\b|USING\b|WITH\b)(\w+))?", re.IGNORECASE)
 _CUTTING: Final = re.compile(r"\b(?:LIMIT|OFFSET|OR)\b", re.IGNORECASE)
-"""Outside of parentheses: what takes rows from the window, or adds others to it."""
+"""Clauses that, outside of parentheses, remove rows from the window or add others to it."""
 
 _FIELD: Final = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
@@ -62,20 +62,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Window:
-    """A span of time, ``since`` inside and ``until`` outside of it."""
+    """A span of time that includes ``since`` and excludes ``until``."""
 
     since: datetime
     until: datetime
 
     def to_dict(self) -> dict[str, str]:
-        """Give what is stored and shown."""
+        """Return what is stored and shown."""
         return {"since": written(self.since), "until": written(self.until)}
 
     @classmethod
     def from_dict(cls, known: Mapping[str, str]) -> Self:
         """Read what was stored.
 
-        :raises LedgerError: when that is no window
+        :raises LedgerError: when that is not a window
         """
         try:
             since, until = (moment(known[each], each) for each in BOUND)
@@ -89,19 +89,19 @@ class Window:
 
 @dataclass(frozen=True)
 class Incremental:
-    """Which records a run of a query is to read: those whose ``field`` lies in the run's window.
+    """Which records a run of a query reads: those whose ``field`` is in the run's window.
 
     The SOQL names the window: ``WHERE SystemModstamp >= :since AND SystemModstamp < :until``.
 
-    :param field: a datetime of the object. ``SystemModstamp`` is set by every change, also by Salesforce's own
-    :param asset: in whose state store the watermark lies; it becomes one of the task's outlets. By asset event the one
-        whose watcher has started the run. By data interval not needed
-    :param initial: where the first window begins, with a timezone; None for all records there are
-    :param lag: how long before the org's present a window ends; by data interval how much earlier than the interval it
-        lies. In seconds or as a timedelta; by default five minutes
+    :param field: a datetime of the object. ``SystemModstamp`` is set by every change, including Salesforce's own
+    :param asset: asset whose state store has the watermark; it becomes one of the task's outlets. By asset event, the asset
+        whose watcher started the run. By data interval it is not needed
+    :param initial: where the first window begins, with a timezone; None for all records
+    :param lag: how long before the org's present a window ends; by data interval, how much earlier than the interval it
+        is. In seconds or as a timedelta; by default five minutes
     :param by: ``watermark``; ``data_interval`` for the run's own, or ``asset_event`` for the window of the events of a
         :class:`~airflow_provider_sfbulk.triggers.change.SalesforceChangeTrigger` that started it, which move no watermark
-    :raises SourceError: one of them is not so
+    :raises SourceError: an argument is wrong
     """
 
     field: str = "SystemModstamp"
@@ -112,7 +112,7 @@ class Incremental:
 
     def __post_init__(self) -> None:
         if not isinstance(self.field, str) or not _FIELD.fullmatch(self.field):
-            raise SourceError("Incremental: field is the API name of a datetime field, as SystemModstamp")
+            raise SourceError("Incremental: field is the API name of a datetime field, such as SystemModstamp")
         one_of(WAYS)("Incremental: by", self.by)
         if self.asset is not None and not isinstance(self.asset, Asset):
             raise SourceError(f"Incremental: asset is an Asset, not a {type(self.asset).__name__:.40}")
@@ -136,25 +136,25 @@ class Incremental:
 
     @property
     def outlet(self) -> Asset | None:
-        """The asset that a run changes: with an event that the run itself was started by, one would start the next."""
+        """The asset that a run changes; None by asset event, since each run would start the next."""
         return None if self.by == ASSET_EVENT else self.asset
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What makes a window another one: with another of these it is decided anew. A changed lag or begin is for runs to
-        come."""
+        """What distinguishes windows: if it changes, a new window is decided. A changed ``lag`` or ``initial`` applies to
+        later runs."""
         return {"field": self.field, "asset": None if self.asset is None else self.asset.name, "by": self.by}
 
     @property
     def conditions(self) -> tuple[str, str]:
-        """The window as two conditions of SOQL, its ends named as :meth:`check` wants them."""
+        """The window as two conditions of SOQL, with the names that :meth:`check` requires."""
         since, until = BOUND
         return f"{self.field} >= :{since}", f"{self.field} < :{until}"
 
     def check(self, soql: str) -> None:
-        """Check that a query reads its whole window, the begin of it and not its end.
+        """Check that a query reads its whole window, including its start and excluding its end.
 
-        :raises SourceError: it does not, or it cannot be seen
+        :raises SourceError: it does not, or this cannot be determined
         """
         plain = _without_parentheses(_TEXT.sub("''", soql))
         owners = "|".join(filter(None, _root(plain)))
@@ -177,7 +177,7 @@ class Incremental:
             )
 
     def decide(self, context: Context, client: BulkClient, soql: str) -> Window:
-        """Say which window a task instance reads that has none yet.
+        """Decide on the window of a task instance that has none yet.
 
         :raises SourceError: the run has no data interval, no event, or its window would begin in the future
         :raises AirflowSkipException: none of the run's events is of this object
@@ -194,11 +194,11 @@ class Incremental:
             now = datetime.now(UTC)
         if since > now:
             raise SourceError(f"incremental: the window would begin in the future, at {written(since)}: fix `initial`")
-        # An empty window is read like every other: whoever comes next finds an extract, without rows.
+        # An empty window is read like every other one: downstream tasks find an extract without rows.
         return Window(since, max(since, now - self._lag))
 
     def window_of_run(self, context: Context) -> Mapping[str, Any] | None:
-        """Give the window that this run has published before its task instance was made to forget it; see :meth:`advance`.
+        """Return the window that this run published before its task instance was made to forget it; see :meth:`advance`.
 
         :raises LedgerError: it cannot be read
         """
@@ -298,7 +298,7 @@ def _without_parentheses(soql: str) -> str:
 
 
 def watermark_key(context: Context) -> str:
-    """Give the name of a task's watermark in its asset's state store. Tasks that share an asset have one each."""
+    """Return the name of a task's watermark in its asset's state store. Tasks that share an asset have one each."""
     ti = context["ti"]
     if ti.map_index is not None and ti.map_index >= 0:
         raise SourceError(

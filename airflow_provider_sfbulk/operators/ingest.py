@@ -16,10 +16,10 @@ from airflow_provider_sfbulk.arguments.ingest import ARGUMENTS, DelimiterName, S
 from airflow_provider_sfbulk.arguments.table import Arguments
 from airflow_provider_sfbulk.arguments.templates import is_reference
 from airflow_provider_sfbulk.client.arguments import Seconds
-from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import EmptyInputError, JobTimeoutError, TransientError
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
+    ConcurrencyMode,
     FileFormat,
     JobInfo,
     JobState,

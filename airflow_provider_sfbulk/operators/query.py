@@ -16,13 +16,13 @@ from airflow_provider_sfbulk.arguments.query import ARGUMENTS, DELETIONS_WAYS
 from airflow_provider_sfbulk.arguments.table import Arguments
 from airflow_provider_sfbulk.arguments.templates import is_reference
 from airflow_provider_sfbulk.client.arguments import Seconds
-from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import LedgerError
 from airflow_provider_sfbulk.client.extract.layout import Layout, Partition
 from airflow_provider_sfbulk.client.extract.whole_object import ALL, FieldList
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
     Compression,
+    ConcurrencyMode,
     FileFormat,
     JobInfo,
     JobType,

@@ -89,7 +89,7 @@ def check_load_result(result: Any) -> None:
 
 
 def load_event(result: Mapping[str, Any] | Sequence[str], *, sobject: str, operation: str) -> dict[str, Any]:
-    """Give what an asset's event says of a load.
+    """Return what an asset's event says of a load.
 
     :param result: its summary; or the job ids, of a load that is not waited for
     """
@@ -134,7 +134,7 @@ def extract_summary(
 def extract_event(
     job: JobInfo, records: int, extract: Extract | None, *, conn_id: str | None, window: Mapping[str, str] | None
 ) -> dict[str, Any]:
-    """Give what an asset's event says of an extract.
+    """Return what an asset's event says of an extract.
 
     :param extract: its files; None for rows in XCom
     """

@@ -1,7 +1,8 @@
-"""The page in Airflow's UI: how far the jobs of a task, of a run, and of all runs are; and what the API server records.
+"""The page in Airflow's UI with the progress of the jobs of a task, of a run, and of all runs, and the API server's
+listeners.
 
-Airflow imports this in each of its processes, tasks included, so it imports next to nothing; the app is built where it is
-served, in the API server.
+Airflow imports this in each of its processes, including tasks, so it imports almost nothing; the app is built only where
+it is served, in the API server.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ PREFIX: Final = "salesforce-bulk"
 
 
 class Built:
-    """A list that is made when it is first read. Reading it costs two seconds of imports."""
+    """A list that is made when it is first read, which costs two seconds of imports."""
 
     def __init__(self, build: Callable[[], list[dict[str, Any]]]) -> None:
         self._build = build
@@ -57,8 +58,8 @@ VIEWS: Final[list[Any]] = [
         "category": "browse",
     },
 ]
-"""The places in Airflow's UI. An address has no leading slash, so that it holds behind a base path like ``/airflow``.
-Airflow leaves ``{MAP_INDEX}`` as it is for a task that is not mapped."""
+"""The places in Airflow's UI. The URLs have no leading slash, so that they work behind a base path like ``/airflow``.
+Airflow leaves ``{MAP_INDEX}`` unchanged for a task that is not mapped."""
 
 
 class SalesforceBulkPlugin(AirflowPlugin):

@@ -1,8 +1,8 @@
 """The page as Airflow's API server serves it: a shell without data, a script and a style sheet.
 
-The script reads Airflow's public REST API with the user's own session, so Airflow itself decides, with each read, what the
-user may see. The shell is guarded all the same: a tab that can show nothing says so at once. What of Airflow is not public
-API (the guards) is imported here and nowhere else.
+The script reads Airflow's public REST API with the user's own session, so Airflow decides with each read what the user may
+see. The shell is guarded, too, so that a tab that can show nothing says so at once. Only this module imports parts of
+Airflow that are not public API (the guards).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ VIEWS: Final = {
     "run": "/run/{dag_id}/{run_id}",
     "jobs": "/jobs",
 }
-"""Paths by view. The script reads its ids from the address; the shell repeats nothing of it."""
+"""Paths by view. The script reads its ids from the URL; the shell repeats nothing of it."""
 
 FILES: Final = {"page.css": "text/css", "page.js": "text/javascript"}
 

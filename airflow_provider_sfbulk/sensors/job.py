@@ -1,4 +1,4 @@
-"""Waiting for jobs that somebody else submitted."""
+"""The sensor that waits for jobs submitted elsewhere."""
 
 from __future__ import annotations
 
@@ -40,38 +40,38 @@ if TYPE_CHECKING:
 
 CODED_JOBS: Final = 3
 CODED_RECORDS: Final = 10_000
-"""Failed records beyond which their codes are not counted: some 10 MB of results."""
+"""Number of failed records up to which their codes are counted: some 10 MB of results."""
 
 
 class EndedJobError(JobFailedError, AirflowFailException):
-    """A job ended ``Failed`` or ``Aborted``: for good, so Airflow makes no retry."""
+    """A job ended ``Failed`` or ``Aborted``. That is final, so Airflow does not retry."""
 
 
 class TooManyFailedRecordsError(FailedRecordsError, AirflowFailException):
-    """More records failed than allowed: for good, so Airflow makes no retry."""
+    """More records failed than allowed. That is final, so Airflow does not retry."""
 
 
 class BulkJobSensor(TypedTemplates, BaseSensorOperator):
-    """Wait until jobs are final; succeed when every one of them is ``JobComplete`` and no more records failed than allowed.
+    """Wait until jobs are final; succeed when all of them are ``JobComplete`` and no more records failed than allowed.
 
-    It never aborts a job: it does not own it. What failed for good is not retried: looking again makes nothing better.
-    With ``soft_fail`` it skips then, and when its ``timeout`` is over; with ``never_fail`` whatever goes wrong. Both hold
-    in each mode, and when deferred.
+    It never aborts a job, since it does not own it. Final failures are not retried: another poll would not change them.
+    With ``soft_fail`` the task is skipped in these cases and when its ``timeout`` is over; with ``never_fail``, whatever
+    goes wrong. Both apply in each mode, and when deferred.
 
     :param job_id: one job (templated)
     :param job_ids: or several (templated), as :class:`BulkIngestOperator` returns with ``wait_for_completion=False``
     :param job_type: ``ingest`` or ``query``
-    :param api: ``2.0``; or ``1.0``, whose jobs have one kind for both: ``job_type`` says nothing then
-    :param max_failed_records: failed records that are allowed, over all jobs: a number, or a float as fraction of the
+    :param api: ``2.0``; or ``1.0``, which does not distinguish the two kinds: ``job_type`` is ignored then
+    :param max_failed_records: failed records that are allowed over all jobs: a number, or a float as a fraction of the
         processed ones; None: any number
     :param deferrable: wait in the triggerer, without holding a worker
-    :param poke_interval: time between two looks at the jobs, in seconds or as a timedelta
-    :param timeout: of the whole wait, in seconds or as a timedelta, over all looks and deferrals of one try; a week
-        unless ``[sensors] default_timeout`` says otherwise. Its end leaves the jobs alone
+    :param poke_interval: time between two polls, in seconds or as a timedelta
+    :param timeout: limit of the whole wait, in seconds or as a timedelta, over all polls and deferrals of one try; a week
+        unless ``[sensors] default_timeout`` says otherwise. The jobs continue after it
     :param salesforce_conn_id: the connection (templated)
-    :param api_version: instead of the connection's, as ``66.0``
+    :param api_version: instead of the connection's, such as ``66.0``
 
-    Returns the final job infos, a list of dicts; an empty one when the task before has submitted no job.
+    Returns the final job infos, a list of dicts; an empty list when the upstream task has submitted no job.
     """
 
     arguments: ClassVar[Arguments] = ARGUMENTS
@@ -99,7 +99,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         ARGUMENTS.check_partial({"poke_interval": poke_interval, "timeout": timeout})
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.job_id = cast("str | None", job_id)
-        # Rendering puts the ids in the XComArg's place before anything reads them.
+        # Rendering replaces the XComArg with the ids before anything reads them.
         self.job_ids = cast("Sequence[str] | None", job_ids)
         self.job_type = job_type
         self.api = api
@@ -114,24 +114,24 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
-        """Make a mapped sensor. Its own arguments are checked here, what it is mapped over in the worker."""
+        """Make a mapped sensor. Its own arguments are checked here; those it is mapped over, in the worker."""
         cls.arguments.check_partial(kwargs, cls.template_fields)
         return super().partial(**kwargs)
 
     @fails_for_good
     def execute(self, context: Context) -> Any:
-        """Look once; then wait, deferred or by poking."""
+        """Poll once, then wait, deferred or by poking."""
         self.is_parsed = False
         self.arguments.apply(self, rendered=True)
         if not self._ids():
-            self.log.info("the task before has submitted no job: there is nothing to wait for")
+            self.log.info("the upstream task has submitted no job: there is nothing to wait for")
             return []
         if self.deferrable:
             return self._go_on(context, None, None)
         try:
             return super().execute(context)
         except AirflowSensorTimeout as error:
-            if self.never_fail:  # which Airflow asks in the deferred half only
+            if self.never_fail:  # which Airflow checks only after a deferral
                 raise AirflowSkipException(f"skipped instead of failed: {error}") from error
             raise
 
@@ -139,16 +139,16 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None = None, deadline: float | None = None
     ) -> Any:
-        """Look again after the deferral; the event is a hint.
+        """Poll again after the deferral; the event is only a hint.
 
-        :raises AirflowSensorTimeout: when the time is up; the jobs go on
+        :raises AirflowSensorTimeout: when the time is up; the jobs continue
         """
         ended = WaitEvent.from_dict(event)
         count_api_calls(ended.api_calls, tags=self._metric_tags)
         return self._go_on(context, ended, deadline)
 
     def _go_on(self, context: Context, ended: WaitEvent | None, deadline: float | None) -> Any:
-        """Look, and defer unless every job is final: with the same rules for failures as when poking."""
+        """Poll, and defer unless every job is final, with the same rules for failures as when poking."""
         try:
             done = self.poke(context)
             if done.is_done:
@@ -166,22 +166,22 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
                 raise AirflowSkipException(f"skipped instead of failed: {error}") from error
             if not self.silent_fail:
                 raise
-            self.log.exception("this look failed; the wait goes on, since silent_fail is set")
+            self.log.exception("this poll failed; the wait continues, since silent_fail is set")
         # Airflow does not enforce execution_timeout while a task is deferred.
         limit = self.timeout if self.execution_timeout is None else self.execution_timeout.total_seconds()
         self._defer(deadline or time.time() + min(self.timeout, limit))
 
     def _check_event(self, ended: WaitEvent) -> None:
-        """Take the reason why the triggerer ended the wait, while jobs are still at work."""
+        """Raise the error for a wait that the triggerer ended while jobs are still running."""
         if not ended.is_about(self._ids()):  # an old trigger's
             return
         if ended.outcome is WaitOutcome.TIMEOUT:
             raise AirflowSensorTimeout(
                 f"the sensor's time is over (timeout={self.timeout:g}, execution_timeout={self.execution_timeout}); these "
-                f"jobs go on: {self._waiting}"
+                f"jobs continue: {self._waiting}"
             )
         if ended.outcome is WaitOutcome.ERROR:
-            raise TransientError(f"the triggerer could not go on looking at {self._waiting}; its own log says why")
+            raise TransientError(f"the triggerer could not go on polling {self._waiting}; its log says why")
 
     @fails_for_good
     def poke(self, context: Context) -> PokeReturnValue:
@@ -200,11 +200,11 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
 
     @property
     def job_link(self) -> str | None:
-        """Address of the jobs, once they were looked at."""
+        """URL of the jobs, once they were polled."""
         return None if self._run is None else self._run.job_link
 
     def _ids(self) -> list[str]:
-        """Give the ids of the jobs."""
+        """Return the ids of the jobs."""
         return [self.job_id] if self.job_id is not None else list(self.job_ids or ())
 
     @property
@@ -226,7 +226,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         return {"dag_id": self.dag_id, "task_id": self.task_id, "job_type": self.job_type}
 
     def _result(self, client: BulkClient, infos: Sequence[JobInfo]) -> list[dict[str, Any]]:
-        """Give the jobs, or fail for good: looking at them again makes nothing better.
+        """Return the jobs, or fail without retries, since another poll would not change the result.
 
         :raises EndedJobError: one ended ``Failed`` or ``Aborted``
         :raises TooManyFailedRecordsError: more records failed than allowed
@@ -257,7 +257,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         return "bulk1.results(job_id, batch_id)" if self._type is JobType.CLASSIC else "ingest.failed_results(job_id)"
 
     def _codes(self, client: BulkClient, infos: Sequence[JobInfo]) -> dict[str, int]:
-        """Count failed records by code, where that costs few calls and little time."""
+        """Count failed records by code, if that costs few calls and little time."""
         with_failures = [info for info in infos if info.failed]
         if (
             self._type is not JobType.INGEST
@@ -273,7 +273,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
                 rows = client.ingest.failed_results(info.id)
                 codes.update(BulkError.parse(row["sf__Error"]).status_code for row in rows)
         except SfBulkError as error:
-            self.log.warning("why records failed cannot be read: %s", error)
+            self.log.warning("cannot read why records failed: %s", error)
             return {}
         return by_code(codes)
 

@@ -1,10 +1,10 @@
-"""Records how Airflow took the end of a try: the fact that distinguishes a retry from what a person asked for.
+"""Records how Airflow took the end of a try, which distinguishes a retry from what a person asked for.
 
-A task cannot know it before it ends: its success is taken when the API server has taken it, and only then does Airflow call
-the listeners, in the same process. The task state store may still be written then. When the process dies in between, or
-Airflow did not take the success, nothing is recorded, and the next try says so.
+A task cannot know this before it ends: its success counts when the API server has accepted it, and only then does Airflow
+call the listeners, in the same process. The task state store can still be written then. When the process dies in between,
+or Airflow did not accept the success, nothing is recorded, and the next try says so.
 
-The listener is added by the operators themselves, when a try begins: it needs no plugin.
+The operators add the listener themselves when a try begins, so it needs no plugin.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _retentions: dict[Any, Any] = {}
-"""How long the entries of this process's tries are kept, by the id of the task instance. It need not be the instance of the
-operator that has written them: an operator may be run by the code of another task."""
+"""How long the entries of this process's tries are kept, by the id of the task instance. The entries may have been written
+by another operator: one operator can be run within the code of another task."""
 
 
 def open_ledger(context: Context, retention: Any) -> TaskLedger:
-    """Open the ledger of a try, and have the end of the try recorded in it.
+    """Open the ledger of a try, and arrange that the end of the try is recorded in it.
 
     :param retention: how long the entries are kept: a timedelta or ``NEVER_EXPIRE``
     """
@@ -58,13 +58,13 @@ def states_of(ti: Any) -> list[str]:
 
 @hookimpl
 def on_task_instance_success(task_instance: Any) -> None:
-    """Take note, if it is so: Airflow calls this also when its API server has refused the success."""
+    """Record the success after checking it: Airflow also calls this when its API server has refused the success."""
     _note(task_instance, SUCCESS)
 
 
 @hookimpl
 def on_task_instance_failed(task_instance: Any) -> None:
-    """Take note of a failure that is final. One that is to be tried again is reported here, too."""
+    """Record a final failure. A failure that will be retried is reported here, too."""
     if task_instance.state == FAILED:
         _note(task_instance, FAILED)
 
@@ -75,8 +75,8 @@ def _note(ti: Any, state: str) -> None:
         return
     try:
         if state == SUCCESS and states_of(ti) != [SUCCESS]:
-            log.warning("Airflow has not taken the success of this try: the next one returns the same result")
+            log.warning("Airflow has not accepted the success of this try: the next one returns the same result")
             return
         _ledger(ti.get_template_context(), retention).take(state)
     except Exception as error:
-        log.warning("that Airflow has taken this try as %s could not be recorded (%s)", state, type(error).__name__)
+        log.warning("could not record that this try ended as %s (%s)", state, type(error).__name__)

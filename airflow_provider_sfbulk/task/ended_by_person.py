@@ -1,4 +1,4 @@
-"""Whether a person ended a task instance: recorded by Airflow's API server when it happens, read by whoever may abort.
+"""Whether a person ended a task instance: recorded by Airflow's API server when it happens, read before jobs are aborted.
 
 Facts (Airflow 3.3.2, read and run). That a task or its trigger has to end does not say why: a deploy, a lost
 heartbeat, ``dagrun_timeout``, ``fail_fast`` and a person reach a task process as the same signal; and a trigger's
@@ -55,7 +55,7 @@ def _record(previous_state: Any, task_instance: Any, state: str) -> None:
     is_ours = session.query(XComModel.key).filter_by(key=PROGRESS_XCOM_KEY, **key).first() is not None
     if is_ours:
         fact = {"ti_id": str(task_instance.id), "state": state}
-        with session.begin_nested():  # whatever goes wrong here must not undo what the person did
+        with session.begin_nested():  # an error here must not undo what the person did
             XComModel.set(key=ENDED_XCOM_KEY, value=fact, serialize=False, session=session, **key)
 
 
@@ -67,7 +67,7 @@ def is_ended_by_person(task_instance: Any) -> bool:
     """
     from airflow.sdk.bases.xcom import BaseXCom  # noqa: PLC0415 - the API server needs none of it
 
-    # By the class itself: a backend of the site's own has not written it.
+    # By the class itself: a custom XCom backend has not written it.
     fact = BaseXCom.get_one(
         key=ENDED_XCOM_KEY,
         dag_id=task_instance.dag_id,

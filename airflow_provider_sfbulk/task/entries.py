@@ -15,12 +15,12 @@ from airflow_provider_sfbulk.client.errors import LedgerError
 class Entry(dict[str, Any]):
     """An entry as it was read.
 
-    :raises LedgerError: what it has is not in the form it is written in; or when something is asked for that it lacks
+    :raises LedgerError: a value does not have the form it is written in, or a requested value is missing
     """
 
     def __init__(self, key: str, values: Any) -> None:
         if not isinstance(values, Mapping):
-            raise spoilt(key, f"it is no object but {type(values).__name__}")
+            raise spoilt(key, f"it is not an object but {type(values).__name__}")
         super().__init__(values)
         self._key = key
         for name, kinds in _FORMS.items():
@@ -37,10 +37,10 @@ class Entry(dict[str, Any]):
 
 
 def spoilt(key: str, why: str) -> LedgerError:
-    """Make the error for an entry that this provider has not written so."""
+    """Make the error for an entry that does not have the form in which this provider writes it."""
     return LedgerError(
-        f"the entry {key} in the task's state store is not as this provider writes it ({why}): put back what it was. To "
-        "begin anew, which would bring records in twice that were loaded, delete the task's entries (sfbulk.…)"
+        f"the entry {key} in the task's state store does not have this provider's form ({why}): restore it. To "
+        "start over, which loads records again that are in the org already, delete the task's entries (sfbulk.…)"
     )
 
 
@@ -82,11 +82,11 @@ _FORMS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "unknown": list,
     "api_version": (str, type(None)),
 }
-"""Forms of what entries hold, by name: the same name means the same in all of them."""
+"""Forms of the values in entries, by name: a name means the same in all entries."""
 
 _WORDS: Final = {
     "job_id": re.compile("[0-9A-Za-z]{1,18}"),
     "batch_id": re.compile("[0-9A-Za-z]{1,18}"),
     "api_version": re.compile(r"[0-9]{2,3}\.0"),
 }
-"""Forms of what goes into the path of a request."""
+"""Forms of values that become part of a request's path."""

@@ -1,11 +1,11 @@
 """What an error of the client means for a task: what to do in Airflow, and whether a retry can help.
 
-The client speaks of Salesforce and of files only; what to do in Airflow is added here, from one table.
+The client knows only Salesforce and files; advice about Airflow is added here, from one table.
 
-A wrong password five times locks a user out, and refused SOQL is refused again: errors that a retry would only repeat are
-Airflow's ``AirflowFailException`` too, which no retry follows. They keep their own class, message and traceback, and the
-ledger keeps what it has: a person who has put the cause right clears the task, and it goes on where it was. Which errors
-these are: ``client/replies/error_table.is_lasting``.
+Five wrong passwords lock a user out, and refused SOQL is refused again. So errors that a retry would only repeat are also
+Airflow's ``AirflowFailException``, which is not retried. They keep their own class, message and traceback, and the ledger
+is unchanged: once the cause is fixed, somebody clears the task, and it continues where it was. For these errors see
+``client/replies/error_table.is_lasting``.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 ADVICE: Final[Mapping[Remedy, str]] = {
-    Remedy.GO_ON: "A retry, or clearing the task, goes on with what is done.",
-    Remedy.BEGIN_ANEW: "Clear the task to begin anew.",
+    Remedy.GO_ON: "A retry, or clearing the task, continues with what is done.",
+    Remedy.BEGIN_ANEW: "Clear the task to start over.",
     Remedy.FORGET_LOAD: (
-        "Check it in the org; to load everything anew, delete the task's entries (sfbulk.…) from its state store."
+        "Check it in the org; to load everything again, delete the task's entries (sfbulk.…) from its state store."
     ),
     Remedy.KEEP_PARTS: "With staging_path the parts of a load are kept until it is done.",
     Remedy.ACCEPT_COLUMNS: (
-        "To take them over, clear the task with on_schema_change='accept' (or, for Parquet, 'widen'), or write to another "
+        "To accept them, clear the task with on_schema_change='accept' (or, for Parquet, 'widen'), or write to another "
         "folder."
     ),
     Remedy.WRITE_FILES: "Set output_path, or raise max_xcom_records.",
@@ -39,20 +39,21 @@ ADVICE: Final[Mapping[Remedy, str]] = {
 
 
 def advise(error: SfBulkError) -> None:
-    """Add to an error's message what helps in Airflow, once."""
+    """Add advice about Airflow to an error's message, once."""
     if error.remedy is not None:
         error.args = (fit(f"{str(error).removesuffix('.')}. {ADVICE[error.remedy]}"),)
         error.remedy = None
 
 
 def fails_for_good(method: Callable[P, R]) -> Callable[P, R]:
-    """Let a task method's lasting errors end the task without retries."""
+    """Make a task method's errors say what to do in Airflow, and its lasting errors end the task without retries."""
 
     @functools.wraps(method)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return method(*args, **kwargs)
         except SfBulkError as error:
+            advise(error)
             if not is_lasting(error) or isinstance(error, AirflowFailException):
                 raise
             lasting = _without_retry(error)
@@ -62,7 +63,7 @@ def fails_for_good(method: Callable[P, R]) -> Callable[P, R]:
 
 
 def _without_retry(error: SfBulkError) -> SfBulkError:
-    """Give an error again as one that no retry follows."""
+    """Return the same error as one that is not retried."""
     own: Any = type(error)
     kind = _lasting_kind(own)
     lasting = kind.__new__(kind, *error.args)
@@ -75,7 +76,7 @@ def _without_retry(error: SfBulkError) -> SfBulkError:
 
 @functools.cache
 def _lasting_kind(kind: Any) -> type[SfBulkError]:
-    """Make the class of errors of a kind that no retry follows. It is shown, and pickled, as the kind itself."""
+    """Make a subclass of an error's class that is not retried. It is shown, and pickled, as the class itself."""
 
     def reduced(self: SfBulkError) -> Any:
         return kind, self.args, vars(self)

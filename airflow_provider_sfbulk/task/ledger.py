@@ -1,18 +1,18 @@
-"""What a task durably knows about its jobs, in Airflow's task state store.
+"""What a task durably records about its jobs, in Airflow's task state store.
 
-The facts it is built on (Airflow 3.3.2):
+Facts (Airflow 3.3.2):
 
 * The store outlives a killed worker, a retry and a user's clear. It is last-writer-wins and has no compare-and-set, and a
   write whose reply is late is sent again by the task SDK: it may land long after others.
 * A new try of a task gets a new task instance id. From then on the old try's ``set`` is refused with 404 ("not found"),
   but its ``get`` silently answers None, as it does for any other 404 on the way.
 
-So each try writes only keys of its own, each **once**: whatever lands late or twice lands as it was. It reads back what it
-wrote before it acts on it. It claims its number first, and believes that something is absent only between two proofs that
-the claim stands. What tries before it have written it reads from the highest down, where the highest entry stands.
+So each try writes only keys of its own, each **once**: a write that lands late or twice changes nothing. It reads back what
+it wrote before it acts on it. It claims its number first, and believes that something is absent only between two proofs
+that the claim still holds. It reads the entries of earlier tries from the highest number down; the highest counts.
 
-A *load* is what one run of the task is to bring into Salesforce, over all its tries; a *query* the same the other way
-round. Which try a new one follows, and how, is recorded, never worked out of Airflow's numbers:
+A *load* is what one run of the task brings into Salesforce, over all its tries; a *query* is the same in the other
+direction. Which try a new one follows, and how, is recorded, never derived from Airflow's numbers:
 
 ==========  ===========================================================================================================
 ``claim``   first key of every try
@@ -24,10 +24,10 @@ round. Which try a new one follows, and how, is recorded, never worked out of Ai
 ``verdict`` the load has ended in this round with records that are not in the org
 ``fields.<d>`` the fields of a whole object that the query selects
 ``done``    the work is done, and this is its ``result``
-``taken``   Airflow has taken the end of the try, as ``success`` or as ``failed``: see ``task/accepted.py``
+``taken``   Airflow has accepted the end of the try, as ``success`` or as ``failed``: see ``task/accepted.py``
 ==========  ===========================================================================================================
 
-All lie under ``sfbulk.try<n>.``. Keys that begin with a number are entries of parts and jobs: their absence costs work and
+All are under ``sfbulk.try<n>.``. Keys that begin with a number are entries of parts and jobs: their absence costs work but
 decides nothing. Entries of earlier versions (``sfbulk.t<n>``) are read by ``old_ledger.py``.
 """
 
@@ -52,17 +52,18 @@ RETENTION: Final = timedelta(days=30)
 an incremental query, are kept for as long as Airflow keeps the run: without them rows would be sent twice."""
 
 PIECE: Final = 48 * 1024
-"""Characters of one value: of values over 64 KiB Airflow warns, and its REST API takes none."""
+"""Maximum characters of one value: Airflow warns about values over 64 KiB, and its REST API refuses them."""
 
 GAP: Final = 25
-"""So many missing parts in a row are the end: between recorded ones lie only those that were under way together."""
+"""Number of missing parts in a row that marks the end: between recorded parts only those can be missing that were under
+way together."""
 
 SUCCESS: Final = "success"
 FAILED: Final = "failed"
 
 
 Find: TypeAlias = Callable[[int, str], Mapping[str, Any] | None]
-"""Finds an entry by its name, in the highest of the tries from one on."""
+"""Finds an entry by its name, in the highest of the tries from a given one on."""
 
 
 class StateStore(Protocol):
@@ -80,7 +81,7 @@ class Before:
     """The newest try before this one that has begun.
 
     :param head: its ``load`` entry
-    :param taken: how Airflow took its end, ``success`` or ``failed``; None: it is to be tried again, or nobody knows
+    :param taken: how Airflow took its end, ``success`` or ``failed``; None: it will be retried, or this is unknown
     """
 
     head: Mapping[str, Any]
@@ -89,10 +90,10 @@ class Before:
     taken: str | None
 
     def is_cleared(self, clears: int | None, max_tries: int | None) -> bool:
-        """Whether a person has cleared the task since, as far as that is known.
+        """Whether a person has cleared the task since, as far as known.
 
-        A try that Airflow took for good is followed by no other without a person. Nor does the run's number of clears rise
-        without one; it counts those of other tasks, too, so what only a clear does must harm nobody when a retry does it.
+        After a final try only a person starts another one, and only a person raises the run's number of clears. This
+        number includes clears of other tasks, so whatever a clear does must be harmless when a retry does it.
         """
         known = ((self.head.get("clears"), clears), (self.head.get("max_tries"), max_tries))
         return self.taken is not None or any(
@@ -105,7 +106,7 @@ class TaskLedger:
 
     :param store: ``context["task_state_store"]``
     :param try_number: this try's number, from 1
-    :param clears: how often the run was cleared, as Airflow counts it; None when it does not say
+    :param clears: how often the run was cleared, as Airflow counts it; None when unknown
     :param max_tries: number of the last try, which a clear raises: compared with what version 0.1.0 noted
     :param retention: how long entries are kept
     """
@@ -127,7 +128,7 @@ class TaskLedger:
         self._head: Mapping[str, Any] = {}
         self._proof: tuple[str, Any] = (_key(try_number, "claim"), {"try": try_number})
         self._known: dict[str, Any] = {}
-        """Values that stand, by key: none of them ever changes."""
+        """Values by key: none of them ever changes."""
         self._old: dict[int, OldTry | None] = {}
         self._is_new = False
         """Whether all that this try has written was written by this process."""
@@ -135,8 +136,8 @@ class TaskLedger:
     # Beginning
 
     def begin_load(self) -> None:
-        """Find the load that this try goes on with, or begin one. It goes on until Airflow has taken its success; one
-        without records, which nothing was decided for, until it is done.
+        """Find the load that this try continues, or begin one. A load lasts until Airflow has accepted its success; a load
+        without records, for which nothing was decided, until it is done.
 
         :raises FencedError: when a newer try has taken over
         :raises SourceError: when this try has done a load or a query already
@@ -152,9 +153,9 @@ class TaskLedger:
             self._enter({} if over else {"load": before.head["load"], "cleared": cleared})
 
     def begin_query(self) -> list[str]:
-        """Find the query that this try goes on with, or begin one. Reading anew is always right, so what is in doubt does.
+        """Find the query that this try continues, or begin one. Reading again is always right, so doubtful cases do that.
 
-        :return: job ids of an unfinished query that a clear gives up; to be aborted
+        :return: job ids of an unfinished query that a clear gives up, which are to be aborted
         :raises FencedError: when a newer try has taken over
         :raises SourceError: when this try has done a load already
         """
@@ -187,7 +188,7 @@ class TaskLedger:
         return None
 
     def _own_done(self) -> Mapping[str, Any] | None:
-        """What this same try has done: it began more than once, since operators were run within a task's own code."""
+        """What this same try has done: it begins more than once when operators are run within a task's own code."""
         found: Mapping[str, Any] | None = None if self._is_new else self._read(self._try, "done")
         return found
 
@@ -196,7 +197,7 @@ class TaskLedger:
         self._put("load", dict(self._head))
 
     def resume(self) -> None:
-        """Go on with the load that this same try began before it was deferred.
+        """Continue the load that this same try began before it was deferred.
 
         :raises LedgerError: when this try began none
         """
@@ -212,7 +213,7 @@ class TaskLedger:
                 self._head = self._read(self._try, "load")
                 return
 
-    # What is known
+    # Reading
 
     @property
     def attempt(self) -> int:
@@ -227,12 +228,12 @@ class TaskLedger:
 
     @property
     def decision(self) -> Mapping[str, Any] | None:
-        """What an earlier try, or an earlier half of this one, has recorded when it decided the load; None before that."""
+        """What an earlier try, or an earlier half of this one, recorded when it decided the load; None before that."""
         return self.recall("end.0")
 
     @property
     def done(self) -> Mapping[str, Any] | None:
-        """What was noted when all work was done, by a try whose success Airflow has not taken: its ``result``."""
+        """What a try whose success Airflow has not accepted noted when all work was done: its ``result``."""
         return self.recall("done")
 
     @property
@@ -242,18 +243,18 @@ class TaskLedger:
         return None if verdict is None else int(verdict["round"])
 
     def asks_for_all(self, last_round: int) -> bool:
-        """Whether a person has cleared the task since its load ended in this round, and nothing was sent since."""
+        """Whether a person has cleared the task since its load ended in this round, with nothing sent since."""
         verdict, cleared = self.recall("verdict"), self._head.get("cleared")
         if verdict is None or cleared is None:
             return False
         return bool(verdict["round"] == last_round and verdict.get("try", 0) < cleared)
 
     def recall(self, key: str, /) -> Mapping[str, Any] | None:
-        """Read an entry of the load: this try's, or else that of the highest earlier one."""
+        """Read an entry of the load: that of this try, or else of the highest earlier one."""
         return self._highest(self._head["load"], key)
 
     def recorded_jobs(self) -> list[str]:
-        """Read the ids of the jobs that this try's load has recorded in its last round, this try's and earlier tries'."""
+        """Read the ids of the jobs that the load has recorded in its last round, by this try and earlier ones."""
         if not self._head:
             self._find_own()
         if not self._head:
@@ -273,9 +274,9 @@ class TaskLedger:
     # Writing
 
     def record(self, key: str, value: Mapping[str, Any], /) -> Mapping[str, Any]:
-        """Write an entry under this try's own key and verify it. From then on it stands instead of earlier tries' ones.
+        """Write an entry under this try's own key and verify it. From then on it replaces entries of earlier tries.
 
-        :return: the entry that stands: ``value``
+        :return: the entry: ``value``
         :raises FencedError: when a newer try has taken over: this one must send nothing more
         """
         self._put(key, value)
@@ -286,14 +287,14 @@ class TaskLedger:
         self._put("verdict", {"round": last_round, "try": self._try})
 
     def finish(self, result: Any = None) -> None:
-        """Note that all work is done. It is the end of the load once Airflow has taken the success.
+        """Note that all work is done. The load ends once Airflow has accepted the success.
 
-        :param result: what the task returns, JSON: a try after this one returns it once more, if Airflow has not
+        :param result: what the task returns, JSON: if Airflow does not accept it, the next try returns it again
         """
         self._put("done", {"result": result})
 
     def take(self, state: str) -> None:
-        """Note that Airflow has taken the end of this try; of one that has begun nothing there is nothing to note.
+        """Note that Airflow has accepted the end of this try, unless the try has begun nothing.
 
         :param state: ``success`` or ``failed``
         """
@@ -302,9 +303,9 @@ class TaskLedger:
             self._put("taken", {"state": state})
 
     def window(self, of: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Read the window that was kept last, in whichever query of this task.
+        """Read the window that was kept last, in any query of this task.
 
-        :param of: what makes a window another one
+        :param of: what distinguishes windows
         """
         return self._highest(1, f"window.{plan_digest(of)}")
 
@@ -329,8 +330,8 @@ class TaskLedger:
         return next((self._known[key] for number in numbers if (key := _key(number, name)) in self._known), None)
 
     def _known_highest_or_decided(self, first: int, name: str) -> Mapping[str, Any] | None:
-        """Find an entry without a call, since a process that must end has five seconds; but look for a decision:
-        early on, not all of them are read, and the jobs at work are the last one's."""
+        """Find an entry without a call, since a process that must end has five seconds; but look for a decision: early
+        on, not all of them are read, and the running jobs belong to the last one."""
         found = self._known_highest(first, name)
         return self._highest(first, name) if found is None and name.startswith("end.") else found
 
@@ -344,13 +345,13 @@ class TaskLedger:
             if value is not None:
                 entry = Entry(key, value)
                 if name == "load" and not 1 <= entry["load"] <= number:
-                    raise spoilt(key, "load is no earlier try")
+                    raise spoilt(key, "load is not an earlier try")
                 self._known[key] = entry
         return self._known.get(key)
 
     def _get_surely(self, key: str, *, decides: bool) -> Any:
-        """Read a value. That it is absent, a 404, is believed of what decides something only when it is found twice, and
-        this try was still the newest in between.
+        """Read a value. For a key that decides something, absence (a 404) counts only when it is found twice, with this
+        try still the newest in between.
 
         :raises FencedError: when a newer try has taken over
         """
@@ -368,7 +369,7 @@ class TaskLedger:
         return self._old[number]
 
     def _last_jobs(self, load: int, find: Find) -> list[str]:
-        """Give the job ids of the last round that has any; a query's jobs are all in its first."""
+        """Return the job ids of the last round that has any; all jobs of a query are in its first."""
         jobs: list[str] = []
         for number in count():
             decided = find(load, f"end.{number}")
@@ -393,7 +394,7 @@ class TaskLedger:
         try:
             return json.loads("".join(self._store.get(f"{key}~{at}")["piece"] for at in range(pieces)))
         except (TypeError, KeyError, ValueError, RecursionError) as error:
-            raise spoilt(key, "its pieces do not make a whole") from error
+            raise spoilt(key, "its pieces do not fit together") from error
 
     def _put(self, name: str, value: Mapping[str, Any], *, retention: Any = None) -> None:
         key = _key(self._try, name)
@@ -441,7 +442,7 @@ def _of_old(old: OldTry, number: int, name: str) -> Any:
     try:
         return old.get(name)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise spoilt(_old_key(number), "it is none of version 0.1.0") from error
+        raise spoilt(_old_key(number), "it does not have the form of version 0.1.0") from error
 
 
 def _key(number: int, name: str) -> str:
@@ -454,8 +455,8 @@ def _old_key(number: int) -> str:
 
 def _not_alone() -> SourceError:
     return SourceError(
-        "this try of the task has done another load or query already, and what is known of them is known by task: nothing "
-        "of this one was sent. Give each operator a task of its own"
+        "this try of the task has done another load or query already, and the ledger is kept by task: nothing of this one "
+        "was sent. Give each operator its own task"
     )
 
 
@@ -464,30 +465,30 @@ def check_plan(
 ) -> None:
     """Make sure that a decided load is still the one that its task describes.
 
-    :param is_done: whether it is done, by a try whose success is not known to be taken
+    :param is_done: whether it is done, by a try whose success is not known to be accepted
     :raises InputChangedError: naming the parameters that changed
     """
     then = decision["plan"]
     if not isinstance(then, Mapping):
-        raise spoilt("end.0", "its plan is none")
+        raise spoilt("end.0", "its plan is not an object")
     changed = {name for name in {*then, *plan} if then.get(name) != plan.get(name)}
     if changed := {name for name in changed if name not in decision.get("unknown", ())}:
         raise input_changed(sorted(changed), has_verdict=has_verdict, is_done=is_done)
 
 
 def input_changed(changed: Sequence[str], *, has_verdict: bool, is_done: bool = False) -> InputChangedError:
-    """Make the error for a decided load whose input or parameters are others now.
+    """Make the error for a decided load whose input or parameters have changed.
 
     :param changed: names of the parameters
     :param has_verdict: whether it ended with failed records
-    :param is_done: whether it is done, by a try whose success is not known to be taken
+    :param is_done: whether it is done, by a try whose success is not known to be accepted
     """
     if is_done:
         return InputChangedError(
-            "an earlier try has done all of its load, but it is not recorded that Airflow took its success; since then "
-            f"{', '.join(changed)} changed, and nothing of what the task describes now was sent. Put back what it was and "
-            "clear the task: it succeeds with that load's result. Then make the change again and clear the task once more. "
-            "Or load what changed in another run."
+            "an earlier try has finished its load, but it is not recorded that Airflow accepted its success; since then "
+            f"{', '.join(changed)} changed, and nothing of what the task describes now was sent. Undo the change and clear "
+            "the task: it succeeds with that load's result. Then make the change again and clear the task once more. Or "
+            "load what changed in another run."
         )
     how = (
         "ended with failed records, the others are in the org"
@@ -495,14 +496,14 @@ def input_changed(changed: Sequence[str], *, has_verdict: bool, is_done: bool = 
         else "is not finished, and some of its records may be in the org"
     )
     advice = (
-        "To load the failed records once they are corrected, give their file to another run as its source; to send them "
-        "again as they are, put back what changed and clear the task"
+        "To load the failed records once they are corrected, use their file as the source of another run; to send them "
+        "again unchanged, undo the change and clear the task"
         if has_verdict
-        else "Put back what it was and clear the task again, so that the load can be finished"
+        else "Undo the change and clear the task again, so that the load can be finished"
     )
     return InputChangedError(
-        f"the load that an earlier try began {how}; since then {', '.join(changed)} changed. {advice}. To begin anew "
-        "although that would bring records in twice, delete the task's entries (sfbulk.…) from its state store."
+        f"the load that an earlier try began {how}; since then {', '.join(changed)} changed. {advice}. To start over, "
+        "although that loads records twice, delete the task's entries (sfbulk.…) from its state store."
     )
 
 

@@ -1,7 +1,7 @@
-"""What tasks count, for the place where Airflow sends its own metrics (StatsD, Datadog, OpenTelemetry).
+"""The metrics of tasks, which go where Airflow sends its own metrics (StatsD, Datadog, OpenTelemetry).
 
-Only tasks count: in the triggerer's process for triggers Airflow has set up no metrics for the SDK (3.3.2), so what a
-trigger has done is counted by the task that it wakes. Plain StatsD drops tags, so a code is part of a name.
+Only tasks count: Airflow sets up no metrics for the SDK in the triggerer's process (3.3.2), so the task that a trigger
+wakes counts what the trigger has done. Plain StatsD drops tags, so a code is part of a name.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from airflow_provider_sfbulk.client.models import JobInfo, by_code
 
 PREFIX: Final = "salesforce_bulk"
 RECORDS: Final = f"{PREFIX}.records"
-"""With ``.successful``, ``.failed``, ``.unprocessed`` of a load, ``.read`` of a query."""
+"""Followed by ``.successful``, ``.failed``, ``.unprocessed`` for a load, by ``.read`` for a query."""
 FAILURES: Final = f"{PREFIX}.failures"
-"""With Salesforce's code behind it."""
+"""Followed by Salesforce's code."""
 API_CALLS: Final = f"{PREFIX}.api_calls"
 JOB_TIME: Final = f"{PREFIX}.job_time"
-"""How long Salesforce says that it was at a job."""
+"""How long Salesforce says that it worked on a job."""
 
 
 def count_load(
     counts: Mapping[str, int], errors: Mapping[str, int], jobs: Iterable[JobInfo], *, tags: Mapping[str, str]
 ) -> None:
-    """Count what became of records.
+    """Count the results of a load.
 
     :param counts: ``successful``, ``failed`` and ``unprocessed``
     :param errors: failed records by Salesforce's code
@@ -41,13 +41,13 @@ def count_load(
 
 
 def count_query(records: int, job: JobInfo, *, tags: Mapping[str, str]) -> None:
-    """Count the records of a query that was fetched to its end."""
+    """Count the records of a query that was fetched completely."""
     _count(f"{RECORDS}.read", records, tags)
     _time([job], tags)
 
 
 def count_api_calls(calls: int, *, tags: Mapping[str, str]) -> None:
-    """Count the API calls of a try that has ended, its triggers' too."""
+    """Count the API calls of a try that has ended, including those of its triggers."""
     _count(API_CALLS, calls, tags)
 
 

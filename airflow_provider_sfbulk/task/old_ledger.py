@@ -1,5 +1,5 @@
-"""Reads what a try wrote with version 0.1.0 of this package: one value for all that was known of the load, rewritten with
-each step, and blocks of a hundred entries.
+"""Reads what a try wrote with version 0.1.0 of this package: one value with everything about the load, rewritten at each
+step, and blocks of a hundred entries.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class OldTry:
         self._read = read
 
     def get(self, name: str) -> Any:
-        """Give what is known under a name of this version's ledger. How Airflow took the try's end was not noted."""
+        """Return what is known under a name of the present ledger. How Airflow took the try's end was not recorded."""
         group, _, number = name.partition(".")
         if name == "load":
             return {each: self._head[each] for each in ("load", "max_tries") if each in self._head}
@@ -51,7 +51,7 @@ class OldTry:
         return {each: kept[each] for each in ("since", "until")}
 
     def _decided(self, name: str, number: str) -> dict[str, Any]:
-        """Give a decision with the jobs that it is about; of Bulk API 1.0 they are entries now as then."""
+        """Return a decision with its jobs; those of Bulk API 1.0 are separate entries in both versions."""
         decided: dict[str, Any] = self._head[name]
         jobs: dict[str, Any] = {}
         if "mode" not in decided:
@@ -68,7 +68,7 @@ class OldTry:
         return (self._read(f"sfbulk.t{attempt}.{group}.{int(number) // BLOCK_ENTRIES}") or {}).get(name)
 
     def _plan(self) -> dict[str, Any]:
-        """Give the plan. It compared files by size and time, and callables without their arguments: that is left out."""
+        """Return the plan, without what compared files by size and time, and callables without their arguments."""
         plan = dict(self._head["plan"])
         source = plan.pop("source")
         if isinstance(source, str) and source.startswith("<") and not source.startswith("<callable"):
@@ -78,11 +78,11 @@ class OldTry:
 
 
 def _path_of(name: str) -> str:
-    """Give a file's path; its name was a URI where it was in object storage, perhaps with the connection in it."""
+    """Return a file's path; the name of an object was a URI, perhaps with the connection in it."""
     scheme, _, rest = name.rpartition("://")
     return rest.rpartition("@")[2] if scheme else rest
 
 
 def plan_digest(plan: Mapping[str, Any]) -> str:
-    """Tell a plan from another without its words."""
+    """Return a digest that distinguishes plans."""
     return hashlib.sha256(json.dumps(plan, sort_keys=True, default=str).encode()).hexdigest()[:16]

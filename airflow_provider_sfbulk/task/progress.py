@@ -1,7 +1,7 @@
-"""How far a task's jobs are: what log lines, and the page in Airflow's UI, are made of.
+"""The progress of a task's jobs, which log lines and the page in Airflow's UI show.
 
-It crosses processes, from the task to the triggerer and back, as an XCom. Ids, counts and codes only, and never a value of
-a record: who may read a DAG run may read this.
+It crosses processes as an XCom, from the task to the triggerer and back. It has only ids, counts and codes, never a value
+of a record: whoever may read a DAG run may read this.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from airflow_provider_sfbulk.client.replies.safe_text import guarded
 PROGRESS_XCOM_KEY: Final = "salesforce_bulk_progress"
 
 SHOWN_JOBS: Final = 500
-"""Jobs that are listed, some 120 bytes each; of more only their number is given."""
+"""Jobs that are listed, some 120 bytes each; beyond that only their number is given."""
 
 LINED_JOBS: Final = 3
-"""Jobs that have a line each in the log at each look; more of them share one."""
+"""Up to this many jobs have their own log line at each poll; more share one."""
 
 SHOWN_FILES: Final = 20
-"""Files of a kind that are listed; the manifest names all."""
+"""Files of a kind that are listed; the manifest has all."""
 
 TEXT_LENGTH: Final = 500
 """Longest text of an error, in characters."""
 
 WINDOW_SECONDS: Final = 600.0
-"""How far back a rate reaches."""
+"""Seconds over which a rate is computed."""
 
 LEAST_SECONDS: Final = 1.0
-"""Shortest time that a rate is made of."""
+"""Shortest time in seconds that gives a rate."""
 
 
 class Phase(StrEnum):
-    """What the task is at."""
+    """What the task is doing."""
 
     CHECKING = "checking"
     """Its input is read and checked, and nothing is sent."""
@@ -47,7 +47,7 @@ class Phase(StrEnum):
     SENDING = "sending"
     """Its input is read and uploaded, or its query submitted."""
     WAITING = "waiting"
-    """Salesforce is at work."""
+    """Salesforce processes the jobs."""
     READING = "reading"
     """Results are fetched."""
     DONE = "done"
@@ -72,7 +72,7 @@ class JobCount:
     error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain JSON values."""
+        """Return plain JSON values."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
@@ -83,7 +83,7 @@ class Throughput:
         self._marks: deque[tuple[float, int]] = deque([] if start is None else [start])
 
     def mark(self, now: float, processed: int) -> None:
-        """Note how many records are processed now. As long as none are, the time does not count: the job is queued."""
+        """Note how many records are processed now. While there are none, the job is queued and the time does not count."""
         if len(self._marks) == 1 and self._marks[0][1] >= processed:
             self._marks.clear()
         self._marks.append((now, processed))
@@ -97,7 +97,7 @@ class Throughput:
 
     @property
     def per_second(self) -> float | None:
-        """The rate; None when nothing is known of it yet."""
+        """The rate; None while unknown."""
         if len(self._marks) < 2:
             return None
         (first, before), (last, now) = self._marks[0], self._marks[-1]
@@ -106,7 +106,7 @@ class Throughput:
 
 @dataclass
 class Progress:
-    """How far the jobs of one try are.
+    """The progress of the jobs of one try.
 
     :param setup_url: the org's address, where its Setup shows the jobs
     :param counts: what became of the records: ``successful``, ``failed``, ``unprocessed``, and where only those that
@@ -131,10 +131,10 @@ class Progress:
     message: str | None = None
     pace: Throughput = field(default_factory=Throughput)
 
-    # --- what happens ---
+    # --- events ---
 
     def add(self, job_id: str, *, number: int = 0, records: int | None = None) -> JobCount:
-        """Take a job into account, once.
+        """Add a job, once.
 
         :param number: its round
         """
@@ -143,12 +143,12 @@ class Progress:
         return self.jobs[job_id]
 
     def keep(self, job_ids: Iterable[str]) -> None:
-        """Forget all other jobs: those whose upload failed and was made once more."""
+        """Drop all other jobs: those whose upload failed and was repeated."""
         kept = set(job_ids)
         self.jobs = {job_id: job for job_id, job in self.jobs.items() if job_id in kept}
 
     def take(self, info: JobInfo, *, now: float | None = None) -> None:
-        """Note what Salesforce says of a job.
+        """Note what Salesforce says about a job.
 
         :param now: seconds since 1970; None: now
         """
@@ -160,10 +160,10 @@ class Progress:
         self.pace.mark(time.time() if now is None else now, self.processed)
 
     def fail_with(self, errors: Mapping[str, int]) -> None:
-        """Note failed records by code. What does not look like one of Salesforce's codes is not repeated."""
+        """Note failed records by code. Anything that does not look like one of Salesforce's codes is left out."""
         self.errors = by_code(errors)
 
-    # --- what is reported ---
+    # --- reports ---
 
     @property
     def processed(self) -> int:
@@ -177,18 +177,18 @@ class Progress:
 
     @property
     def records(self) -> int | None:
-        """Records sent, over all jobs; None when that is not known of each."""
+        """Records sent, over all jobs; None unless known for each."""
         counts = [job.records for job in self.jobs.values()]
         return None if not counts or None in counts else sum(count or 0 for count in counts)
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it takes at this pace; None when that cannot be said."""
+        """How long it still takes at this rate, in seconds; None when unknown."""
         rate, records = self.pace.per_second, self.records
         return None if rate is None or records is None else max(0, records - self.processed) / rate
 
     def lines(self, infos: Sequence[JobInfo]) -> list[str]:
-        """Give lines for the log about jobs that were looked at: one for each, or one for all when they are many."""
+        """Return log lines about jobs that were polled: one for each, or one for all when there are many."""
         if len(self.jobs) > LINED_JOBS:
             return [self._line_of_all()]
         return [self._line(info) for info in infos]
@@ -226,7 +226,7 @@ class Progress:
         return [f"{self.pace.per_second:,.0f} a second", *left]
 
     def to_dict(self, *, now: float | None = None) -> dict[str, Any]:
-        """Give plain JSON values.
+        """Return plain JSON values.
 
         :param now: seconds since 1970; None: now
         """
@@ -258,9 +258,9 @@ class Progress:
 
     @classmethod
     def from_dict(cls, data: object) -> Self:
-        """Read what a task reported before it was deferred: enough to go on from.
+        """Read what a task reported before it was deferred, to continue from there.
 
-        :raises ValueError: when it is not that
+        :raises ValueError: when it is something else
         """
         try:
             given: dict[str, Any] = dict(data)  # type: ignore[call-overload]
@@ -280,7 +280,7 @@ class Progress:
                 job = JobCount(**each)
                 progress.jobs[job.id] = job
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            raise ValueError("not a task's progress") from error
+            raise ValueError("not the progress of a task") from error
         return progress
 
 

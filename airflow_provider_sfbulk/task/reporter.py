@@ -1,6 +1,6 @@
-"""What a task reports while it runs or waits: lines in its log, and the XCom that the page in Airflow's UI is made of.
+"""What a task reports while it runs or waits: lines in its log, and the XCom that the page in Airflow's UI shows.
 
-Reporting never fails a task: when Airflow does not take an XCom, the next one is tried a minute later.
+Reporting never fails a task: when Airflow does not accept an XCom, the next one is written a minute later.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ PUSH_SECONDS: Final = 3.0
 """Shortest time between two XComs about the same phase."""
 
 TROUBLE_SECONDS: Final = 60.0
-"""How long nothing is shown after Airflow did not take it: its API server may be away."""
+"""Pause of reporting after Airflow did not accept an XCom: its API server may be down."""
 
 XCOM_SECONDS: Final = 10.0
-"""How long Airflow may take for an XCom of a trigger, whose wait stands still meanwhile."""
+"""How long Airflow may take for an XCom of a trigger, whose wait pauses meanwhile."""
 
-NOT_TAKEN: Final = "Airflow did not take what its page is to show (%s)"
+NOT_TAKEN: Final = "Airflow did not accept what its page is to show (%s)"
 
 
 NO_ANSWER: Final = object()
@@ -49,7 +49,7 @@ class Log(Protocol):
 
 
 class Reporter:
-    """How far one try is. Its methods may be called from several threads.
+    """Reports the progress of one try. Its methods may be called from several threads.
 
     :param push: writes an XCom
     :param api_calls: counts the calls of this try so far
@@ -72,7 +72,7 @@ class Reporter:
         self.show()
 
     def made(self, job_id: str, *, number: int, records: int | None, setup_url: str) -> None:
-        """Show a job that was made just now.
+        """Show a job that was just created.
 
         :param number: its round
         :param setup_url: the org's address
@@ -93,7 +93,7 @@ class Reporter:
                 self.progress.add(job_id)
 
     def at(self, rounds: Sequence[Round]) -> None:
-        """Take over the rounds that are decided: their jobs, and no others."""
+        """Take over the decided rounds: their jobs, and no others."""
         with self._lock:
             sent: dict[str, int] = {}
             for each in rounds:
@@ -113,7 +113,7 @@ class Reporter:
         self._show_sometimes()
 
     def see(self, infos: Iterable[JobInfo]) -> None:
-        """Note what Salesforce says of jobs, without a word."""
+        """Note what Salesforce says about jobs, without a log line."""
         with self._lock:
             for info in infos:
                 self.progress.take(info)
@@ -139,13 +139,13 @@ class Reporter:
             self.progress.manifest = manifest
 
     def found_before(self, result: object) -> None:
-        """Note what became of the records by an earlier try's result."""
+        """Note what became of the records, from an earlier try's result."""
         if isinstance(result, dict):
             counts = {kind: result[kind] for kind in (*RESULT_KINDS, "unchanged") if kind in result}
             self.found(counts, errors=result["errors"], files=result["results"], manifest=result["manifest"])
 
     def fail(self, error: BaseException) -> None:
-        """Show that the try has failed. Only this package's own errors are known to quote no record."""
+        """Show that the try has failed. Only this package's own errors are known not to quote records."""
         with self._lock:
             self.progress.phase = Phase.FAILED
             stored = f": {error}" if isinstance(error, SfBulkError) else ""
@@ -153,7 +153,7 @@ class Reporter:
         self.show()
 
     def show(self) -> None:
-        """Write the XCom, unless Airflow did not take the last one."""
+        """Write the progress, unless Airflow did not accept the last XCom."""
         now = time.time()
         with self._lock:
             self._next = now + PUSH_SECONDS
@@ -162,7 +162,7 @@ class Reporter:
         self.push(PROGRESS_XCOM_KEY, stored)
 
     def push(self, key: str, value: Any) -> None:
-        """Write an XCom, unless Airflow did not take the last one."""
+        """Write an XCom, unless Airflow did not accept the last one."""
         now = time.time()
         if now < self._trouble_until:
             return
@@ -180,10 +180,10 @@ class Reporter:
 class WaitReporter:
     """The same for the jobs that one trigger waits for.
 
-    A trigger cannot read the task's state store (Airflow 3.3.2), but its XComs: it goes on with what the
+    A trigger cannot read the task's state store (Airflow 3.3.2), but it can read its XComs: it continues from what the
     task reported last.
 
-    :param task_instance: whose XCom it is; None under ``dag.test()``, where nothing but the log shows it
+    :param task_instance: owner of the XCom; None under ``dag.test()``, where only the log shows the progress
     """
 
     def __init__(self, task_instance: Any, log: Log, job_ids: Sequence[str], job_type: str) -> None:
@@ -207,9 +207,9 @@ class WaitReporter:
             await self._airflow(partial(_xcom().set, PROGRESS_XCOM_KEY, self._progress.to_dict(), **self._key))
 
     async def _read(self) -> None:
-        """Take up what the task reported.
+        """Continue from what the task reported.
 
-        Until Airflow answers, the log alone reports this wait: only the task knows the number of records and the org's
+        Until Airflow answers, only the log reports this wait: only the task knows the number of records and the org's
         address, and an XCom without them would replace its own.
         """
         stored = (
@@ -235,9 +235,9 @@ class WaitReporter:
         return {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
 
     async def _airflow(self, call: partial[Any]) -> Any:
-        """Call Airflow; ``NO_ANSWER`` when it does not answer well, since showing never ends a wait.
+        """Call Airflow; return ``NO_ANSWER`` after an error, since reporting never ends a wait.
 
-        On a thread: an XCom backend of the site's own may keep values elsewhere, and block.
+        In a thread: a custom XCom backend may keep values elsewhere, and block.
         """
         if time.monotonic() < self._trouble_until:
             return NO_ANSWER
@@ -258,7 +258,7 @@ def _xcom() -> Any:
 
 @contextmanager
 def log_group(log: Log, title: str) -> Iterator[None]:
-    """Fold the lines of a part of the work in Airflow's log view. It takes the marks as lines of their own."""
+    """Fold the lines of a step in Airflow's log view, which expects the marks as separate lines."""
     log.info("::group::%s", title)
     try:
         yield

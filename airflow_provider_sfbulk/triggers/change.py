@@ -1,19 +1,19 @@
-"""Starting DAGs when an object of Salesforce has changed: the trigger of an asset's watcher.
+"""Starts DAGs when a Salesforce object has changed: the trigger of an asset's watcher.
 
 The theory:
 
-* A *window* is half open, as an extract's: records stamped at ``since`` or later, and before ``until``. Windows follow each
-  other, and an event is fired for one in which there is at least one record. A window without any is not over: it goes on
-  until there is something in it, so that a record that becomes visible late is still found.
-* ``until`` lies ``lag`` before the org's present by the org's clock, for the reason that ``operators/incremental.py`` has.
-* The asset's state store keeps where the next window begins, and, from before a window's event is fired until Airflow has
-  stored that event, where it ends. So whatever dies in between, no window is lost, and an event that is fired again is the
-  same event.
-* That an event is stored, only a shared stream of Airflow's in ack mode says (``airflow.triggers.shared_stream``). Each
-  trigger has a stream of its own: what the triggers of an org share is the watcher (``triggers/watcher.py``).
+* A *window* is half open, like that of an extract: records stamped at ``since`` or later, and before ``until``. Windows
+  follow each other, and an event is fired for each with at least one record. A window without records stays open until it
+  has some, so that a record that becomes visible late is still found.
+* ``until`` is ``lag`` before the present by the org's clock, for the reason given in ``operators/incremental.py``.
+* The asset's state store keeps where the next window begins and, from before a window's event is fired until Airflow has
+  stored that event, where it ends. So no window is lost, whatever dies in between, and an event that is fired again is
+  the same event.
+* Only a shared stream of Airflow's in ack mode tells that an event is stored (``airflow.triggers.shared_stream``). Each
+  trigger has its own stream; the triggers of an org share the watcher (``triggers/watcher.py``).
 
-Airflow makes triggers anew from what it has stored of them, and of errors in that only a ``TypeError`` is no end for the
-triggerer (seen with 3.3.2). So that is what a wrong argument is, besides a ``SourceError``.
+Airflow recreates triggers from their stored arguments, and the triggerer survives only a ``TypeError`` while it does so
+(seen with 3.3.2). So a wrong argument raises an error that is a ``TypeError`` as well as a ``SourceError``.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from airflow_provider_sfbulk.triggers.watcher import Watch, Watcher, watcher_of
 T = TypeVar("T")
 
 SHORTEST_SECONDS: Final = 10.0
-"""Between two looks at an object."""
+"""Seconds between two checks of an object."""
 
 PAUSE_SECONDS: Final = 60.0
 LONGEST_PAUSE_SECONDS: Final = 60 * 60.0
-"""Pauses after an error that does not pass by itself: a login that is refused, an object that is not there. They grow from
-the one to the other, since a few wrong passwords lock a user out."""
+"""First and longest pause after an error that does not pass by itself: a refused login, a missing object. The pauses grow,
+since a few wrong passwords lock a user out."""
 
 STORE_PAUSE_SECONDS: Final = 10.0
 """Pause after an error of Airflow's state store."""
@@ -55,26 +55,26 @@ class TriggerArgumentError(SourceError, TypeError):
 
 
 class SalesforceChangeTrigger(BaseEventTrigger):
-    """Fires when an object has new changes, again and again: the trigger of an ``AssetWatcher``.
+    """Fires each time an object has new changes: the trigger of an ``AssetWatcher``.
 
-    An event's payload is ``{"sobject", "field", "since", "until", "include_deleted"}``, two points in time in UTC as
-    ``2026-01-31T00:00:00.000Z``: there are records whose ``field`` lies at ``since`` or later, and before ``until``. The
-    windows of a watch follow each other. An event that is fired twice, since the triggerer was killed while Airflow stored
-    it, is the same both times. ``Incremental(by="asset_event")`` reads exactly the windows of a run's events.
+    An event's payload is ``{"sobject", "field", "since", "until", "include_deleted"}`` with two points in time in UTC, such
+    as ``2026-01-31T00:00:00.000Z``: there are records whose ``field`` is at ``since`` or later, and before ``until``. The
+    windows of a watch follow each other. An event that is fired twice, because the triggerer was killed while Airflow
+    stored it, is the same both times. ``Incremental(by="asset_event")`` reads exactly the windows of a run's events.
 
-    Up to five objects of a connection that are due together are looked at with one API call.
+    Up to five objects of a connection that are due together are checked with one API call.
 
     :param sobject: the object, by its API name
     :param conn_id: the connection to sign in with
-    :param field: a datetime that is set by every change; of objects without ``SystemModstamp`` another one, as
+    :param field: a datetime that every change sets; for objects without ``SystemModstamp`` another one, such as
         ``CreatedDate`` of a history object
-    :param every: time between two looks, in seconds or as a timedelta, 10 seconds at least
-    :param lag: how long before the org's present a window ends, in seconds or as a timedelta, a year at most: so long
-        may a transaction take from the stamp to the commit
+    :param every: time between two checks, in seconds or as a timedelta, at least 10 seconds
+    :param lag: how long before the org's present a window ends, in seconds or as a timedelta, at most a year: the longest
+        time that a transaction may take from the stamp to the commit
     :param include_deleted: whether deletions are changes, too, as long as the records are in the recycle bin
-    :param initial: where the first window begins, with a timezone; None for when the watch begins
-    :param api_version: instead of the connection's, as ``66.0``
-    :raises SourceError: one of them is not so
+    :param initial: where the first window begins, with a timezone; None for the start of the watch
+    :param api_version: instead of the connection's, such as ``66.0``
+    :raises SourceError: an argument is wrong
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class SalesforceChangeTrigger(BaseEventTrigger):
         self.api_version: str | None = _checked(optional(_version), "api_version", api_version)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give what Airflow stores, and by which it distinguishes triggers."""
+        """Return what Airflow stores and distinguishes triggers by."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -119,16 +119,16 @@ class SalesforceChangeTrigger(BaseEventTrigger):
     # --- how Airflow runs it ---
 
     def shared_stream_key(self) -> Hashable | None:
-        """Have a stream of its own, for what streams say of the events that came from them."""
+        """Give each trigger its own stream, since only streams report what became of their events."""
         return type(self).__qualname__, id(self) if self.trigger_id is None else self.trigger_id
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> SharedStreamProducer:
-        """Make what watches, and hears which events are stored."""
+        """Make the stream, which watches and is told which events are stored."""
         return Announcements(cls(**kwargs))
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
-        """Fire an event for each window. What makes them gets the asset's state store, which only a trigger is given."""
+        """Fire an event for each window. The stream gets the asset's state store, which Airflow gives only to triggers."""
         async for raw in shared_stream:
             if isinstance(raw, Announcements):
                 raw.states.set_result(AssetStates.of(self.asset_state_store))
@@ -136,7 +136,7 @@ class SalesforceChangeTrigger(BaseEventTrigger):
                 yield TriggerEvent(raw)  # type: ignore[no-untyped-call]
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Fire an event for each window, where there are no shared streams: what is handed over counts as stored."""
+        """Fire an event for each window without shared streams: an event counts as stored once it is handed over."""
         async with aclosing(self.windows(AssetStates.of(self.asset_state_store))) as windows:
             async for window in windows:
                 yield TriggerEvent(window)  # type: ignore[no-untyped-call]
@@ -144,7 +144,7 @@ class SalesforceChangeTrigger(BaseEventTrigger):
     # --- the watch ---
 
     async def windows(self, states: AssetStates) -> AsyncGenerator[dict[str, Any], None]:
-        """Give the payload of one window after the other. To go on means that the last one's event is stored."""
+        """Yield the payload of one window after the other. Resuming it means that the last event is stored."""
         key = self._key
         pause = PAUSE_SECONDS
         while True:
@@ -164,7 +164,7 @@ class SalesforceChangeTrigger(BaseEventTrigger):
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _next(self, states: AssetStates, key: str, watcher: Watcher, *, soon: bool) -> State:
-        """Find the next window that is to be announced, and keep it."""
+        """Find the next window to announce, and store it."""
         watch = Watch(self.sobject, self.field, self.include_deleted, self.every, timedelta(seconds=self.lag))
         while True:
             state = await self._surely(partial(states.read, key))
@@ -174,16 +174,16 @@ class SalesforceChangeTrigger(BaseEventTrigger):
                 )
                 state = await self._surely(partial(states.write, key, State(begin)))
             if state.until is not None:
-                # A kill may have kept it from some of the assets, which would go on from its begin with another end.
+                # A kill may have kept it from some of the assets, which would resume from its start with another end.
                 return await self._surely(partial(states.write, key, state))
             until = await watcher.wait_for_change(watch, state.since, soon=soon)
             soon = False
-            # Somebody may have set it back meanwhile, or this watch with its old arguments has announced the window.
+            # Meanwhile somebody may have set it back, or this watch with its old arguments has announced the window.
             if await self._surely(partial(states.read, key)) == state:
                 return await self._surely(partial(states.write, key, State(state.since, until)))
 
     async def _surely(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Use Airflow's state store, which may be away for a while: without it nothing may be announced."""
+        """Use Airflow's state store, which may be unavailable for a while: nothing may be announced without it."""
         while True:
             try:
                 return await attempt()
@@ -209,9 +209,9 @@ class SalesforceChangeTrigger(BaseEventTrigger):
 
 
 class Announcements(SharedStreamProducer):
-    """The windows of one watch as a stream, which goes on when Airflow has stored a window's event.
+    """The windows of one watch as a stream, which continues when Airflow has stored a window's event.
 
-    Its first element is itself: whoever reads it sets ``states``.
+    Its first element is the stream itself: the reader sets ``states``.
     """
 
     def __init__(self, trigger: SalesforceChangeTrigger) -> None:
@@ -220,27 +220,27 @@ class Announcements(SharedStreamProducer):
         self._stored: asyncio.Future[bool] | None = None
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
-        """Give the windows, each with word that it is one."""
+        """Yield the windows, each marked as one."""
         yield self, False
         async with aclosing(self._trigger.windows(await self.states)) as windows:
             async for window in windows:
                 self._stored = asyncio.get_running_loop().create_future()
                 yield window, True
                 if not await self._stored:
-                    # The stream ends with it, and Airflow begins another one, which fires the same event again.
+                    # The stream ends with this error, and Airflow starts another one, which fires the same event again.
                     raise EventNotStoredError(
                         f"Airflow has not stored the event of a change of {self._trigger.sobject}"
                     )
 
     async def advance(self, batch: Sequence[AdvanceItem]) -> None:
-        """Hear what became of the events."""
+        """Receive what became of the events."""
         for is_window, outcome in batch:
             if is_window and self._stored is not None and not self._stored.done():
                 self._stored.set_result(outcome.is_clean)
 
 
 class EventNotStoredError(RuntimeError):
-    """Airflow has not stored an event in time."""
+    """Airflow did not store an event in time."""
 
 
 def _checked(check: Check, name: str, value: Any) -> Any:
@@ -265,5 +265,7 @@ def _version(name: str, value: Any) -> str:
 def _every(name: str, value: Any) -> float:
     found: float = seconds()(name, value)
     if found < SHORTEST_SECONDS:
-        raise SourceError(f"{name} is {SHORTEST_SECONDS:g} seconds or more, not {found:g}: each look is an API call")
+        raise SourceError(
+            f"{name} must be {SHORTEST_SECONDS:g} seconds or more, not {found:g}: each check is an API call"
+        )
     return found

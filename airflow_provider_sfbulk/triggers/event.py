@@ -19,15 +19,15 @@ class WaitOutcome(StrEnum):
     """Why a wait in the triggerer is over."""
 
     FINAL = "final"
-    """Every job is final; or the org has API calls to spare."""
+    """Every job is final; or the org has spare API calls."""
     TIMEOUT = "timeout"
-    """The deadline has passed; the jobs go on."""
+    """The deadline has passed; the jobs continue."""
     ERROR = "error"
-    """The triggerer could not go on asking. The task asks for itself, and meets the error with its type."""
+    """The triggerer could not go on polling. The task polls itself, and gets the error with its type."""
 
 
 def as_stored(job: JobInfo) -> dict[str, Any]:
-    """Give a job as Airflow may log and store it: Salesforce's message may quote a row."""
+    """Return a job in a form that Airflow may log and store: Salesforce's message may quote a row."""
     return replace(job, error_message=job.error_message and guarded(job.error_message)).to_dict()
 
 
@@ -35,11 +35,11 @@ def as_stored(job: JobInfo) -> dict[str, Any]:
 class WaitEvent:
     """Why a wait in the triggerer is over: a hint for the task, which reads its jobs again.
 
-    What it says of a job that has ended is final, and saves the task a call.
+    What it says about a job that has ended is final, and saves the task a call.
 
-    :param job_ids: the jobs that were waited for; none when it was for API calls to spare
+    :param job_ids: the jobs that were waited for; none when the wait was for spare API calls
     :param api_calls: calls made so far, by the task before it was deferred and by the trigger
-    :param jobs: those that were read after their ends, unless they are many
+    :param jobs: those that were read after they ended, unless there are many
     """
 
     outcome: WaitOutcome
@@ -48,14 +48,14 @@ class WaitEvent:
     jobs: tuple[JobInfo, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the event's payload."""
+        """Return the event's payload."""
         payload = {"outcome": str(self.outcome), "job_ids": list(self.job_ids), "api_calls": self.api_calls}
         ended = [as_stored(job) for job in self.jobs if job.is_final][:CARRIED_JOBS]
         return {**payload, "jobs": ended} if ended else payload
 
     @classmethod
     def from_dict(cls, event: Mapping[str, Any] | None) -> Self:
-        """Read a payload. It crossed processes, and perhaps versions of this package, so it is distrusted.
+        """Read a payload. It crossed processes, and perhaps versions of this package, so it is not trusted.
 
         :raises ProtocolError: when it is not one
         """
@@ -73,15 +73,15 @@ class WaitEvent:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError(
-                "the deferred task was woken by an event that is not one of BulkJobTrigger's; the jobs go on, and a retry "
+                "the deferred task was woken by an event that is not from BulkJobTrigger; the jobs continue, and a retry "
                 "adopts them"
             ) from error
 
     def final_jobs(self, job_ids: Sequence[str]) -> list[JobInfo] | None:
-        """Give what it says of these jobs, in their order; None unless it says of each how it ended."""
+        """Return what it says about these jobs, in order; None unless it says how each of them ended."""
         known = {job.id: job for job in self.jobs if job.is_final}
         return [known[job_id] for job_id in job_ids] if known.keys() >= set(job_ids) else None
 
     def is_about(self, job_ids: Sequence[str]) -> bool:
-        """Whether it speaks of these jobs. After a clear an old trigger's event may reach the new try."""
+        """Whether it is about these jobs. After a clear, an old trigger's event may reach the new try."""
         return set(self.job_ids) == set(job_ids)

@@ -1,4 +1,4 @@
-"""Waiting for jobs in the triggerer: all triggers of a connection share one watcher (``triggers/watcher.py``)."""
+"""The trigger that waits for jobs. All triggers of a connection share one watcher (``triggers/watcher.py``)."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.http.aio import AsyncDriver
 
 SHORTEST_DEFERRAL_SECONDS: Final = 8.0
-"""A trigger never fires sooner: the scheduler may take the end of the task's first half for its failure when the
-deferral is shorter (apache/airflow#72716, seen with 3.3.2)."""
+"""A trigger never fires sooner: after a shorter deferral, the scheduler may take the end of the task's first half for a
+failure (apache/airflow#72716, seen with 3.3.2)."""
 
 TAKEN_OVER_SECONDS: Final = 60.0
-"""A trigger that was deferred so long ago begins anew after another triggerer was lost, and need not wait for that: its
-job may have ended while nobody looked. Far above what the clocks of two machines differ by."""
+"""A trigger that was deferred this long ago was restarted after another triggerer was lost, and need not wait: its job may
+have ended unseen. Far more than the difference between the clocks of two machines."""
 
 ASKING_SECONDS: Final = 120.0
 """How long Airflow may take to say whether a person ended the task. The first such call in a triggerer takes 5 s on an idle
@@ -40,7 +40,7 @@ machine, and a minute on a busy one (seen with 3.3.2)."""
 ASKING_PAUSES: Final = (0.0, 2.0, 10.0)
 
 _aborting: Final[set[asyncio.Task[None]]] = set()
-"""Aborts under way: an event loop by itself does not keep a task from being collected."""
+"""Aborts under way: the event loop does not protect a task from garbage collection."""
 
 
 class BulkJobTrigger(BaseTrigger):
@@ -52,11 +52,11 @@ class BulkJobTrigger(BaseTrigger):
     :param job_type: ``ingest`` or ``query``; ``classic`` for Bulk API 1.0
     :param salesforce_conn_id: the connection to sign in with
     :param api_version: instead of the connection's
-    :param poll_interval: longest time between two looks at a job, in seconds, as far as the budget of calls allows
-    :param deadline: when the wait ends, in seconds since 1970; None for no end
+    :param poll_interval: longest time between two polls of a job, in seconds, as far as the budget of calls allows
+    :param deadline: when the wait ends, in seconds since 1970; None for never
     :param cancel_on_kill: whether a person's mark (failed, success, skipped) aborts the jobs
     :param api_calls: calls the task has made before, to be added to the event's own
-    :param deferred_at: when the task was deferred, in seconds since 1970; None where that is not known
+    :param deferred_at: when the task was deferred, in seconds since 1970; None when unknown
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class BulkJobTrigger(BaseTrigger):
         self.deferred_at = moment_of(deferred_at)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give what Airflow stores."""
+        """Return what Airflow stores."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -101,7 +101,7 @@ class BulkJobTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait. The event says that the wait is over and why; what became of the jobs the task reads for itself."""
+        """Wait. The event says that the wait is over, and why; the task itself reads what became of the jobs."""
         is_taken_over = self.deferred_at is not None and time.time() - self.deferred_at > TAKEN_OVER_SECONDS
         await asyncio.sleep(0 if is_taken_over else SHORTEST_DEFERRAL_SECONDS)
         reporter = WaitReporter(self.task_instance, self.log, self.job_ids, self.job_type)
@@ -116,8 +116,8 @@ class BulkJobTrigger(BaseTrigger):
                     on_progress=reporter.take,
                 )
         except Exception as error:
-            # An exception would fail the task without its having looked at its jobs itself.
-            self.log.exception("the wait in the triggerer broke")
+            # An exception would fail the task before it has polled its jobs itself.
+            self.log.exception("the wait in the triggerer failed")
             end = WaitEnd(WaitOutcome.ERROR, 0, error=StoppedError(type(error).__name__))
         if end.outcome is WaitOutcome.ERROR:
             self.log.warning("the wait in the triggerer ended with an error: %s", end.error)
@@ -132,8 +132,8 @@ class BulkJobTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Abort the jobs if a person ended the task. A clear, a restart or a late triggerer does not.
 
-        Until a killed trigger has ended, the triggerer cancels it again each second, and with it this method, without a
-        word in any log (seen with Airflow 3.3.2). A login and an abort may take longer, so they have a task of their own.
+        Until a killed trigger has ended, the triggerer cancels it again each second, and with it this method, without
+        any log line (seen with Airflow 3.3.2). A login and an abort may take longer, so they have their own task.
         """
         if not self.cancel_on_kill or self.task_instance is None:
             return
@@ -148,10 +148,10 @@ class BulkJobTrigger(BaseTrigger):
         if await self._is_ended_by_person():
             await self._abort()
         else:
-            self.log.info("the wait ends here, but no person has ended the task: the jobs go on")
+            self.log.info("the wait ends here, but no person has ended the task: the jobs continue")
 
     async def _is_ended_by_person(self) -> bool:
-        """Ask Airflow; when it does not say, the jobs are left alone."""
+        """Ask Airflow; without an answer, the jobs are left alone."""
         for pause in ASKING_PAUSES:
             await asyncio.sleep(pause)
             try:

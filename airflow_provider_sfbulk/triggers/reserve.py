@@ -1,4 +1,4 @@
-"""Waiting in the triggerer for API calls to spare."""
+"""The trigger that waits for spare API calls."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from airflow_provider_sfbulk.triggers.watcher import WaitEnd, watcher_of
 
 
 class ApiReserveTrigger(BaseTrigger):
-    """Fires once, when the org has as many API calls left as are to be left, or the deadline has passed.
+    """Fires once, when the org has at least the reserved number of API calls left, or the deadline has passed.
 
-    The watcher of the connection reads the org's allowances every few minutes, once for all who wait for them, and not
-    at all while other replies have them.
+    The watcher of the connection reads the org's limits every few minutes, once for all waiting triggers, and not at all
+    while other replies report them.
 
     :param api_reserve: calls to leave in the org, or a fraction of the day's
     :param salesforce_conn_id: the connection to sign in with
     :param api_version: instead of the connection's
-    :param deadline: when the wait ends, in seconds since 1970; None for no end
+    :param deadline: when the wait ends, in seconds since 1970; None for never
     :param api_calls: calls the task has made before, to be added to the event's own
     """
 
@@ -46,7 +46,7 @@ class ApiReserveTrigger(BaseTrigger):
         self.api_calls = count_of(api_calls)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give what Airflow stores."""
+        """Return what Airflow stores."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -59,13 +59,13 @@ class ApiReserveTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait. The task asks again before it sends anything."""
+        """Wait. The task checks again before it sends anything."""
         await asyncio.sleep(job.SHORTEST_DEFERRAL_SECONDS)
         try:
             async with watcher_of(self.salesforce_conn_id, self.api_version) as watcher:
                 end = await watcher.wait_for_reserve(ApiReserve.of(self.api_reserve), deadline=self.deadline)
         except Exception as error:
-            self.log.exception("the wait for API calls broke")
+            self.log.exception("the wait for API calls failed")
             end = WaitEnd(WaitOutcome.ERROR, 0, error=StoppedError(type(error).__name__))
         if end.outcome is WaitOutcome.ERROR:
             self.log.warning("the wait for API calls ended with an error: %s", end.error)

@@ -1,7 +1,7 @@
-"""What a trigger was stored with, read without trust.
+"""Reads the stored arguments of a trigger without trusting them.
 
-It may be years old, of an earlier version of this package, or made by somebody else's code; and the triggerer holds a
-thousand other triggers, which nothing in it may disturb. So nothing here raises.
+They may be years old, from an earlier version of this package, or from other code; and the triggerer runs a thousand other
+triggers, which must not be disturbed. So nothing here raises.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ D = TypeVar("D", float, None)
 def seconds_of(value: object, otherwise: D) -> float | D:
     """Read a length of time in seconds, above 0 and finite.
 
-    :param otherwise: for what is none
+    :param otherwise: returned for anything else
     """
     number = _number(value.total_seconds() if isinstance(value, timedelta) else value)
     return number if number is not None and 0 < number < math.inf else otherwise
 
 
 def moment_of(value: object) -> float | None:
-    """Read a moment, in seconds since 1970; None for what is none, and for what never comes."""
+    """Read a point in time, in seconds since 1970; None for anything else, and for one that never comes."""
     try:
         number = _number(value.timestamp() if isinstance(value, datetime) else value)
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""How far a watch has come, in the state store of its assets."""
+"""The progress of a watch, in the state store of its assets."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class State:
-    """Where the next window begins; and where it ends, once it is to be announced and until that is stored."""
+    """Where the next window begins; and where it ends, from its announcement until that is stored."""
 
     since: datetime
     until: datetime | None = None
 
     def to_dict(self) -> dict[str, str]:
-        """Give what is stored."""
+        """Return what is stored."""
         ends = {} if self.until is None else {"until": written(self.until)}
         return {"since": written(self.since), **ends}
 
@@ -34,7 +34,7 @@ class State:
         """
         if not isinstance(value, Mapping) or "since" not in value:
             raise SourceError(
-                f"the asset's state {key} is no window of a watch: correct it, or delete it to begin anew"
+                f"the asset's state {key} is not a window of a watch: correct it, or delete it to start over"
             )
         until = value.get("until")
         since = moment(value["since"], f"{key}: since")
@@ -45,11 +45,11 @@ class State:
 class AssetStates:
     """The stores of the assets that a trigger's events go to.
 
-    Airflow makes one trigger of equal ones in a DAG file, so there may be several assets, which are kept alike. When a kill
-    has left them different, the one that is behind counts, and of those the one that knows of an event to be announced: it
-    is one that the others know, too.
+    Airflow merges equal triggers in a DAG file into one, so there may be several assets, whose states are kept equal. When
+    a kill has left them different, the earliest counts, and among those one with an event to be announced, which the
+    others know, too.
 
-    :param accessors: none outside of a triggerer. Then what was written lasts as long as this object
+    :param accessors: empty outside of a triggerer; then what is written lasts as long as this object
     """
 
     accessors: Sequence[AssetStateStoreAccessor] = ()
@@ -57,20 +57,20 @@ class AssetStates:
 
     @classmethod
     def of(cls, given: AssetStateStoreAccessors | None) -> AssetStates:
-        """Take those that Airflow gives a trigger."""
+        """Use the stores that Airflow gives a trigger."""
         if given is None:
             return cls()
-        # Its public methods are for a single asset or for one that is named, and a trigger does not know any names.
+        # Its public methods are for a single asset or a named one, and a trigger knows no names (Airflow 3.3).
         return cls([*given._by_name.values(), *given._by_uri.values()])
 
     async def read(self, key: str) -> State | None:
-        """Read how far the watch has come; None before its first step."""
+        """Read the progress of the watch; None before its first step."""
         stored = [await each.aget(key) for each in self.accessors] or [self._memory.get(key)]
         states = [State.from_stored(each, key) for each in stored if each is not None]
         return min(states, key=lambda state: (state.since, state.until is None), default=None)
 
     async def write(self, key: str, state: State) -> State:
-        """Keep how far the watch has come, and give it."""
+        """Store the progress of the watch, and return it."""
         self._memory[key] = state.to_dict()
         for each in self.accessors:
             await each.aset(key, state.to_dict())  # type: ignore[arg-type]

@@ -1,7 +1,8 @@
 """One watcher per org: all triggers of a connection in this process share a client, a token and a cycle of polls.
 
-A watcher is made by the first that needs it and ends with the last. It runs as a task of its own, outside the log context
-of any trigger; each trigger waits in its own task and gets its news there. What is read when: ``client/waiting/polls.py``.
+A watcher is made by the first trigger that needs it and ends with the last. It runs as its own task, outside the log
+context of any trigger; each trigger waits in its own task and gets its news there. For what is read when, see
+``client/waiting/polls.py``.
 """
 
 from __future__ import annotations
@@ -64,9 +65,9 @@ log = logging.getLogger(__name__)
 class WaitEnd:
     """How a wait ended.
 
-    :param api_calls: calls that were made for it. A call for many is counted for one of them, in turn
-    :param jobs: those that were read after their ends
-    :param error: what went wrong, for an outcome that says so
+    :param api_calls: calls that were made for it. A call for many waits is counted for one of them, in turn
+    :param jobs: those that were read after they ended
+    :param error: the error, if the wait ended with one
     """
 
     outcome: WaitOutcome
@@ -77,12 +78,12 @@ class WaitEnd:
 
 @dataclass(frozen=True)
 class Watch:
-    """An object whose changes somebody waits for.
+    """An object that is watched for changes.
 
-    :param field: the datetime of it that says when a record changed
+    :param field: its datetime field that says when a record changed
     :param include_deleted: whether deletions are changes
-    :param every: seconds between two looks
-    :param lag: how long before the org's present a look ends
+    :param every: seconds between two checks
+    :param lag: how long before the org's present the window of a check ends
     """
 
     sobject: str
@@ -100,7 +101,7 @@ class _Change:
     watch: Watch
     since: datetime
     until: datetime
-    """Where the last look ended, or the one that is under way."""
+    """Where the window of the last or current check ends."""
 
     def question(self, org_time: datetime) -> Question:
         self.until = org_time - self.watch.lag
@@ -110,7 +111,7 @@ class _Change:
 
 @dataclass(eq=False)
 class _Wait:
-    """What one trigger waits for: jobs, API calls to spare, or a change."""
+    """What one trigger waits for: jobs, spare API calls, or a change."""
 
     left: dict[str, str] = field(default_factory=dict)
     """Jobs that are not final, by their short ids."""
@@ -119,7 +120,7 @@ class _Wait:
     change: _Change | None = None
     calls: int = 0
     is_seen: bool = False
-    """Whether there was a look since the wait began."""
+    """Whether there was a poll since the wait began."""
     news: dict[str, JobInfo] = field(default_factory=dict)
     ended: list[JobInfo] = field(default_factory=list)
     outcome: WaitOutcome | None = None
@@ -127,7 +128,7 @@ class _Wait:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def end(self, outcome: WaitOutcome, error: SfBulkError | None = None) -> None:
-        """End the wait; the first end stands."""
+        """End the wait; only the first end counts."""
         if self.outcome is None:
             self.outcome, self.error = outcome, error
         self.changed.set()
@@ -141,7 +142,7 @@ async def _say_nothing(_: Sequence[JobInfo]) -> None:
 
 
 class Watcher:
-    """Looks at the jobs of one connection for all who wait. Get one from :func:`watcher_of`.
+    """Polls the jobs of one connection for all waiting triggers. Get one from :func:`watcher_of`.
 
     :param salesforce_conn_id: the connection
     :param api_version: instead of the connection's
@@ -157,7 +158,7 @@ class Watcher:
         self._opening = asyncio.Lock()
         self._is_proven = False
         self._refusals: Counter[Poll | type[LoginError]] = Counter()
-        """How often in a row each poll failed, and any for its login."""
+        """How often in a row each poll failed, and any poll failed at the login."""
         self._changed = asyncio.Event()
         self._numbers = itertools.count()
         self._org_time: tuple[datetime, float] | None = None
@@ -166,11 +167,11 @@ class Watcher:
         self._failure: SfBulkError | None = None
         self._task: asyncio.Task[None] | None = None
         self.members = 0
-        """Who holds it, see :func:`watcher_of`."""
+        """Number of its users, see :func:`watcher_of`."""
 
     @property
     def is_broken(self) -> bool:
-        """Whether it has ended with an error: who comes now needs another."""
+        """Whether it has ended with an error: new triggers need another one."""
         return self._failure is not None
 
     async def wait_for_jobs(
@@ -185,10 +186,10 @@ class Watcher:
     ) -> WaitEnd:
         """Wait until every job is final.
 
-        :param longest: seconds between two looks at a job at most, as far as the budget of calls allows
-        :param age: seconds that the jobs are old, as far as is known
+        :param longest: maximum seconds between two polls of a job, as far as the budget of calls allows
+        :param age: age of the jobs in seconds, as far as known
         :param deadline: when to give up, in seconds since 1970
-        :param on_progress: is given jobs whose counters were read, in the caller's own task
+        :param on_progress: called with jobs whose counters were read, in the caller's own task
         """
         wait = _Wait(left={short_id(job_id): job_id for job_id in job_ids}, job_type=job_type)
         if not wait.left:
@@ -200,7 +201,7 @@ class Watcher:
             return await self._end_of(wait, deadline, on_progress)
 
     async def wait_for_reserve(self, reserve: ApiReserve, *, deadline: float | None = None) -> WaitEnd:
-        """Wait until the org has as many API calls left.
+        """Wait until the org has this many API calls left.
 
         :param deadline: when to give up, in seconds since 1970
         """
@@ -209,11 +210,11 @@ class Watcher:
             return await self._end_of(wait, deadline, _say_nothing)
 
     async def wait_for_change(self, watch: Watch, since: datetime, *, soon: bool) -> datetime:
-        """Wait until records of an object were stamped at ``since`` or later, and before the end of a look.
+        """Wait until there are records that were stamped at ``since`` or later, and before the end of a check's window.
 
-        :param soon: whether the first look is at once, instead of when the next one is due
-        :returns: where that look ended, which belongs to the next one
-        :raises SfBulkError: Salesforce refuses the question, or the login
+        :param soon: whether to check at once, instead of when the next check is due
+        :returns: the end of that window, which belongs to the next one
+        :raises SfBulkError: Salesforce refuses the query or the login
         """
         change = _Change(next(self._numbers), watch, since, since)
         wait = _Wait(change=change)
@@ -225,7 +226,7 @@ class Watcher:
         return change.until
 
     async def org_time(self) -> datetime:
-        """Give the time by the org's clock, to the second, asking the org unless a reply has said it before.
+        """Return the time by the org's clock, in whole seconds; asks the org unless an earlier reply had it.
 
         :raises SfBulkError: the org does not answer
         """
@@ -248,13 +249,13 @@ class Watcher:
         return await driver.run(flow(driver))
 
     async def close(self) -> None:
-        """End. Goes on by itself when its caller is cancelled."""
+        """End. This continues when its caller is cancelled."""
         ending = asyncio.create_task(self._close(), context=contextvars.Context())
         _ending.add(ending)
         ending.add_done_callback(_ending.discard)
         await asyncio.shield(ending)
 
-    # --- those who wait ---
+    # --- waits ---
 
     @contextmanager
     def _waiting(self, wait: _Wait) -> Iterator[None]:
@@ -262,7 +263,7 @@ class Watcher:
         if self._failure is not None:
             wait.end(WaitOutcome.ERROR, self._failure)
         elif self._task is None:
-            # In no trigger's log context, which its logs would otherwise be written to as long as it lives.
+            # Outside any trigger's log context, to which its log lines would otherwise go as long as it runs.
             self._task = asyncio.create_task(self._watch(), context=contextvars.Context())
         self._changed.set()
         try:
@@ -295,14 +296,14 @@ class Watcher:
                 try:
                     await on_progress(news)
                 except Exception:
-                    log.exception("what is known of %s is not shown any more", news[0].id)
+                    log.exception("the progress of %s is not shown any more", news[0].id)
                     on_progress = _say_nothing
         return WaitEnd(wait.outcome, wait.calls, tuple(wait.ended), wait.error)
 
     # --- the watch ---
 
     async def _watch(self) -> None:
-        """Poll until nobody is left. What goes wrong with one job, or in this code, is no end for those who wait."""
+        """Poll until nobody waits. An error with one job, or in this code, does not end the other waits."""
         pause = BROKEN_SECONDS
         while self._failure is None:
             try:
@@ -323,8 +324,8 @@ class Watcher:
         self._give_up_blind()
 
     def _begin_anew(self, error: Exception) -> None:
-        """Begin with a new plan, since the old one may be what is broken."""
-        log.error("the watch of connection %s broke, and begins anew", self._hook.salesforce_conn_id, exc_info=error)
+        """Start with a new plan, since the old one may be the cause of the error."""
+        log.error("the watch of connection %s failed, and starts again", self._hook.salesforce_conn_id, exc_info=error)
         self._polls = Polls(random.random)
         for wait in self._waits:
             for job_id in wait.left.values():
@@ -341,7 +342,7 @@ class Watcher:
     async def _rest(self, seconds: float) -> None:
         self._changed.clear()
         with suppress(TimeoutError):
-            # Beyond a day there is nothing to wait for but a change.
+            # Longer than a day only changes are waited for.
             async with asyncio.timeout(min(seconds, BLIND_SECONDS)):
                 await self._changed.wait()
 
@@ -362,9 +363,9 @@ class Watcher:
         except SfBulkError as error:
             self._take(poll, error)
         except Exception as error:
-            # A mistake of this package's that one job brought to light; the others are not to suffer for it.
+            # A mistake in this package that one job has revealed; the other jobs must not suffer from it.
             log.exception("%s could not be done", poll)
-            self._refused(poll, StoppedError(f"the watch in the triggerer broke ({type(error).__name__})"))
+            self._refused(poll, StoppedError(f"the watch in the triggerer failed ({type(error).__name__})"))
         finally:
             if driver is not None:
                 made = driver.calls - calls
@@ -372,7 +373,7 @@ class Watcher:
                 self._charge(concerned, made)
 
     def _take(self, poll: Poll, error: SfBulkError) -> None:
-        """Take an error: one that passes, one of a login, one of a job's, or the list's."""
+        """Handle an error: a transient one, or one of a login, of a job, or of the list."""
         if isinstance(error, LoginError) and not is_of_a_call(error):
             # Somebody may have corrected the connection since it was read.
             if not self._is_proven:
@@ -382,11 +383,11 @@ class Watcher:
             return
         key = LoginError if isinstance(error, LoginError) else poll
         self._refusals[key] += 1
-        # A list that is refused is not worth another call: jobs are read one by one.
+        # A refused list is not worth another call: jobs are read one by one.
         is_worth_another = isinstance(poll, ReadJob) or isinstance(error, (LoginError, TransientError))
         if is_worth_another and may_look_again(error, self._refusals[key]):
             log.warning(
-                "a look at the jobs of %s failed, and will be repeated: %s", self._hook.salesforce_conn_id, error
+                "a poll of the jobs of %s failed, and will be repeated: %s", self._hook.salesforce_conn_id, error
             )
             self._polls.troubled(poll, error, now=time.monotonic())
         else:
@@ -417,7 +418,7 @@ class Watcher:
                 self._polls.looked(poll, now=time.monotonic())
 
     async def _look(self, waits: Sequence[_Wait], driver: AsyncDriver) -> None:
-        """Look for changes. What is wrong with one question is an end for those who asked it, and for nobody else."""
+        """Check for changes. An error of one query ends only the waits for that query."""
         org_time = await self.org_time()
         changes = [(wait, wait.change.question(org_time)) for wait in waits if wait.change is not None]
         asked = [(wait, question) for wait, question in changes if question.since < question.until]
@@ -427,7 +428,7 @@ class Watcher:
         self._note_time(look.org_time)
         for (wait, _), answer in zip(asked, look.answers, strict=True):
             if isinstance(answer, TransientError):
-                log.warning("a look for changes failed, and will be repeated: %s", answer)
+                log.warning("a check for changes failed, and will be repeated: %s", answer)
             elif isinstance(answer, SfBulkError):
                 wait.end(WaitOutcome.ERROR, answer)
             elif answer:
@@ -443,7 +444,7 @@ class Watcher:
         wait.changed.set()
 
     def _hear(self, usage: ApiUsage | None) -> None:
-        """Take what Salesforce says of the org's API calls, with this reply or asked for it."""
+        """Use what Salesforce says about the org's API calls, in any reply or on request."""
         if usage is not None:
             self._polls.read_usage(now=time.monotonic())
         for wait in self._waits:
@@ -451,10 +452,10 @@ class Watcher:
                 if wait.reserve.is_kept(usage):
                     wait.end(WaitOutcome.FINAL)
                 elif wait.reserve.is_out_of_reach(usage):
-                    wait.end(WaitOutcome.ERROR, SourceError("the org has no more API calls than are to be left"))
+                    wait.end(WaitOutcome.ERROR, SourceError("the org has no more API calls than the reserve"))
 
     def _refused(self, poll: Poll, error: SfBulkError) -> None:
-        """Take an error that will not pass: it is one job's, or the list's."""
+        """Handle a lasting error, of one job or of the list."""
         match poll:
             case ReadJob(job_id, job_type):
                 for wait in self._concerned(poll):
@@ -479,7 +480,7 @@ class Watcher:
                 return [each for each in self._waits if each.change is not None and each.change.number in watches]
 
     def _charge(self, concerned: Sequence[_Wait], calls: int) -> None:
-        """Count calls for one of those they were made for, so that the sum over all is the number of calls."""
+        """Count calls for one of the waits they were made for, so that the sum over all waits is the number of calls."""
         if concerned:
             self._turn += 1
             concerned[self._turn % len(concerned)].calls += calls
@@ -501,7 +502,7 @@ class Watcher:
                 except AirflowNotFoundException as error:
                     raise SourceError(f"Airflow has no connection {self._hook.salesforce_conn_id!r}") from error
                 except Exception as error:
-                    # Airflow's API server may be away, or a secrets backend.
+                    # Airflow's API server, or a secrets backend, may be down.
                     raise TransientError(
                         f"the connection {self._hook.salesforce_conn_id!r} cannot be read ({type(error).__name__})"
                     ) from error
@@ -516,15 +517,15 @@ class Watcher:
 
 
 _watchers: Final[dict[tuple[asyncio.AbstractEventLoop, str, str | None], Watcher]] = {}
-"""The watchers at work. Each goes with its last member."""
+"""The running watchers. Each ends with its last user."""
 
 _ending: Final[set[asyncio.Task[None]]] = set()
-"""Ends under way: an event loop by itself does not keep a task from being collected."""
+"""Watchers that are ending: the event loop does not protect a task from garbage collection."""
 
 
 @asynccontextmanager
 async def watcher_of(salesforce_conn_id: str, api_version: str | None) -> AsyncIterator[Watcher]:
-    """Join the watcher of a connection in this event loop, or make it; the last who leaves ends it."""
+    """Join the watcher of a connection in this event loop, or create it; the last user ends it."""
     key = (asyncio.get_running_loop(), salesforce_conn_id, api_version)
     watcher = _watchers.get(key)
     if watcher is None or watcher.is_broken:

@@ -332,7 +332,7 @@ def test_calls_are_counted(client, org):
 def test_a_wait_ends_at_its_timeout_and_the_job_goes_on():
     with LocalOrg(job_seconds=3600) as org, BulkClient(**settings(org)) as client:
         job_id = load(client, 3, "T")
-        with pytest.raises(errors.JobTimeoutError, match="going on"):
+        with pytest.raises(errors.JobTimeoutError, match="where they continue"):
             client.ingest.wait(job_id, timeout=timedelta(seconds=0.1), schedule=QUICK)
         assert client.ingest.get_job(job_id).state is not JobState.ABORTED
         org.advance(4000)

@@ -157,8 +157,8 @@ def test_what_a_job_does_not_take_is_refused_before_its_upload(client: BulkClien
     (part,) = client.ingest.serialize(rows())
     org.calls.clear()
     for data, message in (
-        (part, "is of TAB and CRLF, the records are written with COMMA and LF"),
-        (rows(), "is of TAB and CRLF"),
+        (part, "expects TAB and CRLF, but the records have COMMA and LF"),
+        (rows(), "expects TAB and CRLF"),
         ([{"Nmae": SECRET}], "no field Nmae"),
         ([], "no records"),
     ):

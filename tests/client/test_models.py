@@ -7,16 +7,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_sfbulk.client.bulk1.models import (
-    BatchInfo,
-    BatchState,
-    Bulk1Job,
-    Bulk1JobState,
-    ConcurrencyMode,
-    ContentType,
-)
+from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, Bulk1Job, Bulk1JobState, ContentType
 from airflow_provider_sfbulk.client.errors import ProtocolError
-from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.models import ConcurrencyMode, JobInfo, JobState
 
 JOB_ID, BATCH_ID, USER_ID = "7508d000003QaLpAAK", "7518d000003aBcDAAU", "0058d000003PqRsAAK"
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

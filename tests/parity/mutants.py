@@ -71,7 +71,7 @@ MUTANTS: Final = (
         "while not pages or pages[-1].next_locator is not None:",
         "while not pages:",
     ),
-    _m("queries have a locator", "K5.4", "client.faces.query_result", "locator: None = None", 'locator: Any = "more"'),
+    _m("queries have a locator", "K5.4", "client.faces.whole_results", "locator: None = None", 'locator: Any = "more"'),
     _m("errors without fields", "K6.1", "client.models", "message, tuple(names.split()))", "message)"),
     _m(
         "progress is not told",
@@ -83,7 +83,7 @@ MUTANTS: Final = (
     _m(
         "rates in percent",
         "K10.2",
-        "client.faces.bulk_result",
+        "client.faces.whole_results",
         "self.successful_count / self.total_count",
         "100 * self.successful_count",
     ),
@@ -115,7 +115,7 @@ MUTANTS: Final = (
         '"Sforce-Call-Options": f"client={CLIENT}", ',
         "",
     ),
-    _m("line endings are not read", "I1.14", "client.models", '"lineEnding", _text', '"lineending", _text'),
+    _m("line endings are not read", "I1.14", "client.models", '"lineEnding", as_text', '"lineending", as_text'),
     _m("no result by job", "I2.1 A2.1 I4.10", "client.faces.bulk_result", "yield Give([one])", "yield Give([])"),
     _m(
         "no assignment rule",

@@ -76,7 +76,7 @@ PAGES: Final = """\
     shown, manifest = yield from files.publish"""
 NO_PAGE: Final = """\
     if is_html(reply):
-        raise ServerBusyError("a web page where CSV is due, as in a maintenance", status=reply.status)
+        raise ServerBusyError("a web page instead of CSV, as during maintenance", status=reply.status)
     if kind != CSV:
 """
 

@@ -1,6 +1,6 @@
-"""Secrets that a server repeats, found in its text however they are spelled.
+"""Finds secrets that a server repeats in its text, however they are spelled.
 
-A host that is asked to log in was given the secrets, and its refusal is shown. It may repeat them in capitals, in hex, with
+The login host is given the secrets, and its refusal is shown. It may repeat them in capitals, in hex, with
 blanks between, over two lines, cut off, percent-encoded twice. No list of spellings is complete, so both sides are
 *folded*: escapes are decoded, compatibility forms become plain ones, case and everything but letters and digits goes. What
 a secret and a text then have in common is hidden where it stands in the text. Hiding too much of a refusal is the lesser
@@ -28,15 +28,15 @@ _ESCAPE: Final = re.compile(
 )
 _BYTE: Final = re.compile(r"%|\\x", re.IGNORECASE)
 _LEVELS: Final = 3
-"""Times that escapes are decoded, 0 to 2: a percent sign may itself be encoded."""
+"""How often escapes are decoded, 0 to 2: a percent sign may itself be encoded."""
 
 _NO_LETTER: Final = re.compile(r"[\W_]+")
 _LETTER: Final = re.compile(r"\w")
 _WORD: Final = 12
-"""Letters, or digits, of a secret that are too many for a word that a text has by chance."""
+"""Letters, or digits, in a row of a secret from which on a match cannot be chance."""
 
 _PIECE: Final = 8
-"""Letters and digits that a text must share with a secret at least, if it has not all of it."""
+"""Letters and digits that a text must share with a secret, unless it contains all of it."""
 
 _LONGEST: Final = 8192
 """Characters of a text in which the places of secrets are found."""
@@ -46,7 +46,7 @@ _LONGEST_IN_PIECES: Final = 256
 
 
 class Echoes:
-    """Finds secrets in texts of others.
+    """Finds secrets in text from elsewhere.
 
     :param spellings: of the secrets, see ``settings.spellings``
     """
@@ -59,10 +59,10 @@ class Echoes:
         self._words = frozenset(_fold(text) for text in self._verbatim if _is_word(text))
 
     def hidden(self, text: str) -> str:
-        """Give a text without secrets."""
+        """Return a text without secrets."""
         if not self._repeats(text):
             return text
-        if len(text) > _LONGEST:  # nobody is shown so much, and to find the places takes its time
+        if len(text) > _LONGEST:  # so much is never shown, and finding the places takes time
             return HIDDEN
         levels = [_Level(text, [(at, at + 1) for at in range(len(text))])]
         while len(levels) < _LEVELS:
@@ -79,7 +79,7 @@ class Echoes:
         return starred(text, marks)
 
     def _repeats(self, text: str) -> bool:
-        """Whether there is anything to hide: as a rule there is not, and this is fast."""
+        """Whether there is anything to hide. Usually there is not, and this is fast."""
         if any(secret in text for secret in self._verbatim):
             return True
         for _ in range(_LEVELS):
@@ -93,7 +93,7 @@ class Echoes:
         return False
 
     def hidden_in(self, data: bytes) -> bytes:
-        """Give a body without secrets."""
+        """Return a body without secrets."""
         text = data.decode("utf-8", "surrogateescape")
         hidden = self.hidden(text)
         return data if hidden == text else hidden.encode("utf-8", "surrogateescape")
@@ -165,7 +165,7 @@ def _fold(text: str) -> str:
 
 
 def _needles(secret: str) -> Iterator[str]:
-    """Give what a folded text has when it repeats a secret: itself, its bytes as numbers, and pieces of it."""
+    """Yield what a folded text has when it repeats a secret: itself, its bytes as numbers, and pieces of it."""
     whole = _fold(secret)
     yield whole
     yield _fold(secret[::-1])

@@ -1,7 +1,7 @@
 """Which hosts a password or a token may be sent to.
 
 A session is worth as much as its user's password, and Salesforce's replies name the host to send it to. So every such
-host, the one of the login and the one in a login's reply, passes through :func:`check_url`.
+host, that of the login and that in the login's reply, is checked by :func:`check_url`.
 
 ====================  =============================================================================================
 allowed by default    because
@@ -36,7 +36,7 @@ _BROWSED: Final = re.compile(
     r"\.(?:lightning\.force\.com|my\.salesforce-setup\.com)(?=[:/]|$)",
     re.IGNORECASE,
 )
-"""Hosts that a browser shows instead of an org's My Domain, where alone tokens are given ("My Domain URL Formats")."""
+"""Hosts that a browser shows instead of an org's My Domain, the only one that issues tokens ("My Domain URL Formats")."""
 
 _SITE: Final = re.compile(r"([a-z0-9-]+(?:\.[a-z]+)?)\.my\.site\.com")
 _NAME: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*")
@@ -45,7 +45,7 @@ _PORT: Final = re.compile(r"[0-9]{1,5}")
 
 
 def complete(host: str) -> str:
-    """Make a URL of what people write as host: ``login``, ``test``, a bare host name, or a URL."""
+    """Complete what people write as host to a URL: ``login``, ``test``, a bare host name, or a URL."""
     text = host.strip().rstrip("/")
     if not text:
         return LOGIN_HOST
@@ -64,7 +64,7 @@ def is_loopback(name: str) -> bool:
 
 
 def is_sandbox(url: str) -> bool:
-    """Whether a login there is one of a sandbox or scratch org, whose JWT audience is the test host.
+    """Whether the host is that of a sandbox or scratch org, whose JWT audience is the test host.
 
     Source: auth fact "Hosts": sandboxes and scratch orgs log in at ``test.salesforce.com``, their My Domains hold
     ``.sandbox.my.`` or ``.scratch.my.``; before enhanced domains a sandbox was ``<name>--<sandbox>.my.``.
@@ -80,16 +80,16 @@ def check_url(url: object, allowed_hosts: Iterable[str] = (), *, loopback: bool 
     :param allowed_hosts: further hosts, each ``name`` or ``*.name``, with ``:port`` when it is not 443
     :param loopback: whether this machine is allowed; it is not when Salesforce itself names it
     :param what: what the URL is, for the message
-    :raises LoginError: when it is not https (or http on loopback), names a user, has a path, or is no allowed host
+    :raises LoginError: when it is not https (or http on loopback), names a user, has a path, or is not an allowed host
     """
     if not isinstance(url, str):
-        raise LoginError(f"{what} is no URL but {type(url).__name__}")
+        raise LoginError(f"{what} is not a URL but {type(url).__name__}")
     parts, port = _split(url, what)
     name = (parts.hostname or "").lower()
     if parts.username is not None or parts.password is not None:
         raise LoginError(f"{what} must not hold a user name or password")
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise LoginError(f"{what} must be scheme and host only, as https://name.my.salesforce.com")
+        raise LoginError(f"{what} must be scheme and host only, such as https://name.my.salesforce.com")
     if loopback and is_loopback(name) and parts.scheme in ("http", "https"):
         return _joined(parts.scheme, name, port)
     if parts.scheme != "https":
@@ -122,17 +122,17 @@ def _matches(name: str, port: int | None, pattern: str) -> bool:
 
 
 def _refusal(what: str, name: str, port: int | None) -> str:
-    """Say what to write instead of a host that is not allowed."""
+    """Make the message for a host that is not allowed: what to write instead."""
     site = _SITE.fullmatch(name)
     if site is not None:
         return (
-            f"{what} {_shown(name)} is an Experience Cloud site, not where tokens are given: write "
+            f"{what} {_shown(name)} is an Experience Cloud site, which does not issue tokens: write "
             f"https://{site[1]}.my.salesforce.com (or add the site to allowed_hosts)"
         )
     if port not in (None, _HTTPS_PORT) and any(name.endswith(f".{domain}") for domain in SALESFORCE_DOMAINS):
         return f"{what} {_shown(name)}:{port}: Salesforce answers at port {_HTTPS_PORT} only; write https://{name}"
     port_shown = f":{port}" if port else ""
-    return f"{what} {_shown(name)}{port_shown} is no Salesforce host; if it is one of yours, add it to allowed_hosts"
+    return f"{what} {_shown(name)}{port_shown} is not a Salesforce host; if it is one of yours, add it to allowed_hosts"
 
 
 def _joined(scheme: str, name: str, port: int | None) -> str:

@@ -1,7 +1,7 @@
-"""The OAuth logins, and the ready-made session: what each sends to the token endpoint, and a reply that is distrusted.
+"""The OAuth logins, and the ready-made session: what each sends to the token endpoint, and how the reply is checked.
 
 =======================  =============================================================================================
-``jwt_bearer``           a signed claim instead of a password: no secret travels and no person is needed. ``iss`` is the
+``jwt_bearer``           a signed claim instead of a password: no secret is sent and no person is needed. ``iss`` is the
                          client id, ``sub`` the username, ``aud`` the login or test host, ``exp`` at most a few minutes
                          ahead; RS256 is the only algorithm ("OAuth 2.0 JWT Bearer Flow for Server-to-Server Integration")
 ``client_credentials``   the app logs in as the user that its settings in Salesforce name, at the org's My Domain only;
@@ -43,12 +43,12 @@ from airflow_provider_sfbulk.client.settings import AuthFlow, Settings, check_to
 
 PATH: Final = "/services/oauth2/token"
 LOGIN_TRIES: Final = 5
-"""Tries of one login while Salesforce does not answer properly. A refusal is never tried again: it could lock a user
+"""Tries of one login while Salesforce does not answer properly. A refusal is never repeated: that could lock the user
 out."""
 
 GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 LIFE_SECONDS: Final = 3 * 60
-"""How far ahead a claim's ``exp`` lies: the guide's "within 3 minutes"; other clients send 3 or 5."""
+"""How far in the future a claim's ``exp`` is: the guide says "within 3 minutes"; other clients send 3 or 5."""
 
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,79}")
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -56,17 +56,17 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True)
 class Grant:
-    """What a login gives: a session, and a new refresh token when Salesforce rotates them."""
+    """The result of a login: a session, and a new refresh token when Salesforce rotates them."""
 
     token: Token
     refresh_token: str | None = field(default=None, repr=False)
 
 
 def login(settings: Settings, clock: Callable[[], float]) -> Flow[Grant]:
-    """Exchange what the connection has for a session.
+    """Exchange the connection's credentials for a session.
 
     :param settings: with the key's text, see ``Settings.with_private_key``
-    :param clock: seconds since 1970: the claim of a JWT is the one decision of the client that needs it
+    :param clock: seconds since 1970; only the claim of a JWT needs it
     :raises LoginError: Salesforce refuses; trying again cannot help
     :raises TransientError: no proper answer in ``LOGIN_TRIES`` tries
     """
@@ -76,7 +76,7 @@ def login(settings: Settings, clock: Callable[[], float]) -> Flow[Grant]:
 
 
 def _form(settings: Settings, clock: Callable[[], float]) -> Mapping[str, str]:
-    """Give the fields to send, anew for each try: an assertion ages."""
+    """Return the fields to send, made again for each try, since an assertion expires."""
     app = {"client_id": settings.client_id or "", "client_secret": settings.client_secret or ""}
     match settings.auth_flow:
         case AuthFlow.JWT_BEARER:
@@ -89,7 +89,7 @@ def _form(settings: Settings, clock: Callable[[], float]) -> Mapping[str, str]:
         case AuthFlow.PASSWORD:
             user = {"username": settings.login or "", "password": settings.full_password}
             return {"grant_type": "password", **app, **user}
-    raise AssertionError(f"{settings.auth_flow} is no login of OAuth")
+    raise AssertionError(f"{settings.auth_flow} is not a login of OAuth")
 
 
 def sign(settings: Settings, *, now: float) -> str:
@@ -97,7 +97,7 @@ def sign(settings: Settings, *, now: float) -> str:
 
     :raises LoginError: the key cannot be used
     """
-    # Imported here: only this way of login needs the package, and it takes a tenth of a second.
+    # Imported here: only this login method needs the package, and it takes a tenth of a second.
     import jwt  # noqa: PLC0415
 
     key = private_key.load(settings.private_key or "")
@@ -139,7 +139,7 @@ def _attempt(settings: Settings, form: Mapping[str, str]) -> Flow[Grant]:
         sent = Echoes(settings.secrets() | spellings(form.get("assertion", "")))
         raise refusal_of(reply, _text(data, "error", sent), _text(data, "error_description", sent), settings, PATH)
     if data is None:
-        raise TransportError("the login's reply is no JSON", status=reply.status, method="POST", path=PATH)
+        raise TransportError("the login's reply is not JSON", status=reply.status, method="POST", path=PATH)
     return _grant(data, settings)
 
 
@@ -190,19 +190,19 @@ def _grant(data: Mapping[str, Any], settings: Settings) -> Grant:
 
 
 def check_instance(url: object, settings: Settings, *, what: str) -> str:
-    """Return the scheme and host that a login's reply names, when the session may be sent there.
+    """Return the scheme and host that a login's reply names, if the session may be sent there.
 
-    :raises LoginError: when it may not: only a login on this machine may name this machine
+    :raises LoginError: it may not: only a login on this machine may name this machine
     """
     name = settings.host.partition("://")[2]
     try:
         return check_url(url, settings.allowed_hosts, loopback=is_loopback(name.rpartition(":")[0] or name), what=what)
     except LoginError as error:
-        # From None: the name is of the host's choosing, and a secret is one, too.
+        # From None: the host chose the name, and it may be a secret.
         raise LoginError(Echoes(settings.secrets()).hidden(str(error))) from None
 
 
 def _text(data: Mapping[str, Any] | None, key: str, sent: Echoes) -> str:
-    """Give a short, one-line text of a refusal. The host wrote it, so no secret is let through."""
+    """Return the short, one-line text of a refusal. The host wrote it, so secrets are removed."""
     value = data.get(key) if data is not None else None
     return one_line(sent.hidden(value), 200) if isinstance(value, str) else ""

@@ -1,8 +1,8 @@
-"""The RSA key that signs a JWT: read from wherever people put it, and refused with a reason when it cannot sign.
+"""The RSA key that signs a JWT: read in every form that people give it, and refused with a reason when it cannot sign.
 
-Forms, environment variables and secret stores do things to a PEM: its lines become ``\\n`` (once or twice), blanks or
-nothing, it is put into quotes or base64. All of that is undone: what is between ``BEGIN`` and ``END`` is base64, in which
-white space has no meaning. (RFC 7468.)
+Forms, environment variables and secret stores alter a PEM: its line ends become ``\\n`` (once or twice), blanks or
+nothing, or it is put into quotes or base64. All of that is undone: between ``BEGIN`` and ``END`` is base64, in which
+white space has no meaning (RFC 7468).
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ FILE_BYTES: Final = 64 * 1024
 """Bytes of a key file at most. Ours: a key of 4,096 bits has 3 kB."""
 
 KEY_BITS: Final = 2048
-"""Bits of an RSA key at least: RFC 7518, 3.3, and the smallest that Salesforce makes certificates for."""
+"""Minimum bits of an RSA key: RFC 7518, 3.3, and the smallest that Salesforce makes certificates for."""
 
 _PEM: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----(.*?)-----END \1-----", re.DOTALL)
 _ESCAPES: Final = re.compile(r"\\+[nrt]")
 _LINE: Final = 64
 _SEQUENCE: Final = b"\x30"
-"""Whatever is in DER begins so; what it is, the parser says."""
+"""DER begins with this; the parser says what it contains."""
 
 _NEEDED: Final = "private_key must be an RSA key in PEM without a passphrase, from -----BEGIN to -----END"
 _HINTS: Final[tuple[tuple[str, str], ...]] = (
     ("PUBLIC KEY", "it is a public key, the private one is needed"),
     ("CERTIFICATE", "it is a certificate, its private key is needed"),
-    ("ENCRYPTED", "it has a passphrase; take it off: openssl pkey -in key.pem -out plain.pem"),
+    ("ENCRYPTED", "it has a passphrase; remove it: openssl pkey -in key.pem -out plain.pem"),
     ("OPENSSH", "it is in OpenSSH's format; convert a copy: ssh-keygen -p -m PEM -f copy"),
     ("EC PRIVATE", "it is an elliptic curve key; Salesforce takes RS256, so RSA keys, only"),
     ("DSA PRIVATE", "it is a DSA key; Salesforce takes RS256, so RSA keys, only"),
@@ -44,19 +44,19 @@ _HINTS: Final[tuple[tuple[str, str], ...]] = (
 
 
 def read_key_file(path: str) -> str:
-    """Read a key file. It is opened without waiting, since it may be a pipe, and read to ``FILE_BYTES`` at most.
+    """Read a key file. It is opened without blocking, since it may be a pipe, and at most ``FILE_BYTES`` are read.
 
-    :raises LoginError: it cannot be read, or is no key's file
+    :raises LoginError: it cannot be read, or is not a key's file
     """
     try:
         number = os.open(Path(path).expanduser(), os.O_RDONLY | os.O_NONBLOCK)
         with open(number, "rb") as file:  # noqa: PTH123 - of a number
             status = os.fstat(number)
             if not stat.S_ISREG(status.st_mode):
-                raise LoginError(f"cannot read private_key_file {path!r:.200}: it is no regular file")
+                raise LoginError(f"cannot read private_key_file {path!r:.200}: it is not a regular file")
             data = file.read(FILE_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "it is no path"
+        reason = (error.strerror if isinstance(error, OSError) else None) or "it is not a path"
         raise LoginError(f"cannot read private_key_file {path!r:.200}: {reason}") from error
     if len(data) > FILE_BYTES:
         raise LoginError(f"cannot read private_key_file {path!r:.200}: it has more than {FILE_BYTES} bytes")
@@ -71,7 +71,7 @@ def read_key_file(path: str) -> str:
 
 
 def unfolded(text: str) -> str:
-    """Bring a key back into the form of a PEM. What is no key is given back as it is."""
+    """Restore a key to the form of a PEM. Anything else is returned unchanged."""
     plain = _ESCAPES.sub("\n", text.strip().strip("\"'").strip())
     found = _PEM.search(plain) or _PEM.search(_from_base64(plain))
     if found is None:
@@ -88,12 +88,12 @@ def unfolded(text: str) -> str:
 
 
 def load(text: str) -> Any:
-    """Give the key to sign with.
+    """Return the key to sign with.
 
     :param text: as :func:`unfolded` gives it
     :raises LoginError: it cannot sign; says why
     """
-    # Imported here: only this way of login needs the package, and it takes a tenth of a second.
+    # Imported here: only this login method needs the package, and it takes a tenth of a second.
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
@@ -107,7 +107,7 @@ def load(text: str) -> Any:
         # From None: what a parser says of a key may quote the key.
         raise LoginError(f"private_key cannot sign: {hint or _NEEDED}") from None
     if not isinstance(key, RSAPrivateKey):
-        raise LoginError("private_key cannot sign: it is no RSA key; Salesforce takes RS256 only")
+        raise LoginError("private_key cannot sign: it is not an RSA key; Salesforce takes RS256 only")
     if key.key_size < KEY_BITS:
         raise LoginError(
             f"private_key has {key.key_size} bits: RS256 needs {KEY_BITS} or more (RFC 7518). Make a new one and give "
@@ -117,7 +117,7 @@ def load(text: str) -> Any:
 
 
 def _from_base64(text: str) -> str:
-    """Read a PEM or DER that was put into base64; empty when it is none."""
+    """Read a PEM or DER that was put into base64; empty when it is something else."""
     packed = "".join(text.split())
     try:
         data = base64.b64decode(packed, altchars=b"-_" if {"-", "_"} & set(packed) else None, validate=True)
@@ -142,7 +142,7 @@ def _named_by_content(der: bytes) -> str:
         return pem.decode("ascii")
     except TypeError:
         kind = "ENCRYPTED PRIVATE KEY"
-    except Exception:  # whatever it is, it is no private key: perhaps a public one
+    except Exception:  # whatever it is, it is not a private key: perhaps a public one
         try:
             serialization.load_der_public_key(der)
             kind = "PUBLIC KEY"

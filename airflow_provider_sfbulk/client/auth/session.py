@@ -1,8 +1,8 @@
 """The shared token: who logs in, who waits for it, and what the others get when the login fails.
 
-Many threads or coroutines use one session, and Salesforce answers all of them 401 at once when it ends. One of them
-logs in while the others wait, and they share what comes of it, a failure too: eight wrong passwords in a row lock a
-user out. The waiting itself (a lock) is the driver's; the decisions are here.
+Many threads or coroutines use one session, and Salesforce answers all of them with 401 when it expires. One of them
+logs in while the others wait, and all share the result, a failure too: eight wrong passwords in a row would lock the
+user out. The driver does the waiting (a lock); the decisions are here.
 
 Use, by a driver::
 
@@ -42,7 +42,7 @@ class Session:
     """A token and the way to get the next one.
 
     :param settings: of the connection
-    :param on_secrets: is given each new secret, in all its spellings, before it is used: a log's masker
+    :param on_secrets: called with each new secret, in all its spellings, before it is used: masks it in logs
     :param clock: seconds since 1970
     """
 
@@ -65,7 +65,7 @@ class Session:
 
     @property
     def settings(self) -> Settings:
-        """The connection's settings, with the refresh token that is valid now."""
+        """The connection's settings, with the current refresh token."""
         return self._settings
 
     def _on_secrets(self, secrets: frozenset[str]) -> None:
@@ -75,7 +75,7 @@ class Session:
         self._tell(secrets)
 
     def unsaid(self, reply: Reply) -> Reply:
-        """Give a reply without what it repeats of this login's secrets: headers and the text of a refusal are shown."""
+        """Return a reply without this login's secrets: headers and the text of a refusal may repeat them, and are shown."""
         headers = {name: self._echoes.hidden(reply.headers[name]) for name in _SHOWN if name in reply.headers}
         body = self._echoes.hidden_in(reply.body) if reply.status >= 300 else reply.body
         return replace(reply, headers={**reply.headers, **headers}, body=body)
@@ -111,8 +111,8 @@ class Session:
     def _login(self, stale: Token | None) -> Flow[Token]:
         if stale is not None and self._settings.auth_flow is AuthFlow.ACCESS_TOKEN:
             raise LoginError(
-                "the session of the connection's access_token is over and cannot be renewed: put a new access_token "
-                "into the connection, or use a way of login that renews itself (jwt_bearer, client_credentials)",
+                "the session of the connection's access_token has expired and cannot be renewed: put a new access_token "
+                "into the connection, or use a login method that renews itself (jwt_bearer, client_credentials)",
                 status=401,
             )
         if self.logins == 0 and self._settings.auth_flow is AuthFlow.SOAP_LOGIN:
@@ -128,6 +128,6 @@ class Session:
             self._settings = replace(self._settings, refresh_token=grant.refresh_token)
             log.warning(
                 "Salesforce replaced the refresh token of this login. This process uses the new one; the connection "
-                "still holds the old one, which may be dead: switch rotation off for this app, or use jwt_bearer."
+                "still has the old one, which may be invalid: switch rotation off for this app, or use jwt_bearer."
             )
         return grant.token

@@ -1,9 +1,9 @@
-"""SOAP ``login()``: username, password and security token, and no app in Salesforce. A legacy, soon to end.
+"""SOAP ``login()``: username, password and security token, without an app in Salesforce. It will be retired soon.
 
 ====================  ==========================================================================================
-API 65.0 and later    do not have it, so it is called in :data:`VERSION` at most; the session is good for every version
-new orgs              have it switched off until Setup allows it
-Summer '27            it ends for 31.0 to 64.0, too
+API 65.0 and later    do not have it, so it is called in :data:`VERSION` at most; the session works in every version
+new orgs              have it disabled until it is allowed in Setup
+Summer '27            it is retired for 31.0 to 64.0, too
 ====================  ==========================================================================================
 
 Sources: Salesforce help, "Platform SOAP API login() Retirement" (005132110); *SOAP API Developer Guide*, "login()",
@@ -35,14 +35,14 @@ DEPRECATION: Final = (
 )
 
 REPLY_BYTES: Final = 256 * 1024
-"""Bytes of a reply at most; ours. One is 2 to 3 kB."""
+"""Maximum bytes of a reply; our limit. Replies have 2 to 3 kB."""
 
 _ENVELOPE: Final = "http://schemas.xmlsoap.org/soap/envelope/"
 _PARTNER: Final = "urn:partner.soap.sforce.com"
 _CONTENT_TYPE: Final = "text/xml; charset=UTF-8"
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _OLD_API_HOST: Final = re.compile(r"([a-z0-9]+)-api\.salesforce\.com")
-"""Instances once had a second name for SOAP, as ``na1-api.salesforce.com``; REST is at the first."""
+"""Instances once had a second host name for SOAP, such as ``na1-api.salesforce.com``; REST uses the first."""
 
 
 def login(settings: Settings) -> Flow[Grant]:
@@ -82,7 +82,7 @@ def _attempt(settings: Settings, message: bytes) -> Flow[Grant]:
         raise refusal_of(reply, *_fault(root, settings), settings, path)
     found = _find(root, "result")
     if found is None:
-        raise TransportError("the login's reply is no SOAP reply", status=reply.status, method="POST", path=path)
+        raise TransportError("the login's reply is not a SOAP reply", status=reply.status, method="POST", path=path)
     return _grant(safe_xml.texts_of(found), settings)
 
 
@@ -114,7 +114,7 @@ def _grant(result: dict[str, str], settings: Settings) -> Grant:
 
 
 def _instance(server_url: str | None) -> str | None:
-    """Give scheme and host of ``serverUrl``: the rest is the address of the SOAP API."""
+    """Return scheme and host of ``serverUrl``; the rest is the path of the SOAP API."""
     if server_url is None:
         return None
     try:
@@ -127,7 +127,7 @@ def _instance(server_url: str | None) -> str | None:
 
 
 def _fault(root: Element | None, settings: Settings) -> tuple[str, str]:
-    """Read code and one-line text of a fault; empty when it is none. The host wrote them, so no secret is let through."""
+    """Read code and one-line text of a fault; empty when it is none. The host wrote them, so secrets are removed."""
     fault = _find(root, "Fault")
     if fault is None:
         return "", ""

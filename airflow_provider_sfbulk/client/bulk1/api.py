@@ -1,4 +1,4 @@
-"""Bulk API 1.0 for Python callers: the single calls, and whole loads and queries with one call each."""
+"""Bulk API 1.0 for Python callers: single calls, and whole loads and queries with one call each."""
 
 from __future__ import annotations
 
@@ -11,14 +11,7 @@ from airflow_provider_sfbulk.client.arguments import count
 from airflow_provider_sfbulk.client.bulk1 import load as load1
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec, PkChunking, chunking_of, root_object
 from airflow_provider_sfbulk.client.bulk1.commas import with_commas
-from airflow_provider_sfbulk.client.bulk1.models import (
-    BatchInfo,
-    BatchState,
-    Bulk1Job,
-    ConcurrencyMode,
-    ContentType,
-    RecordResult,
-)
+from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, Bulk1Job, ContentType, RecordResult
 from airflow_provider_sfbulk.client.bulk1.object_rows import xml_records
 from airflow_provider_sfbulk.client.bulk1.results import (
     AsyncBulk1QueryResult,
@@ -41,7 +34,7 @@ from airflow_provider_sfbulk.client.faces.given import bytes_of, file_body, is_t
 from airflow_provider_sfbulk.client.faces.job_calls import Timeout, Waiting, timeout_seconds
 from airflow_provider_sfbulk.client.faces.options import Bulk1JobOptions, RuleOptions
 from airflow_provider_sfbulk.client.ingest import fitted_stream
-from airflow_provider_sfbulk.client.models import Operation, QueryOperation
+from airflow_provider_sfbulk.client.models import ConcurrencyMode, Operation, QueryOperation
 from airflow_provider_sfbulk.client.parts.split import split
 from airflow_provider_sfbulk.client.protocol.spec import member
 from airflow_provider_sfbulk.client.sources.open import Rules
@@ -65,7 +58,7 @@ class Bulk1Methods:
     def create_job(
         self, /, sobject: str, operation: Operation | QueryOperation | str, **options: Unpack[Bulk1JobOptions]
     ) -> Flow[Bulk1Job]:
-        """Create a job, ``Open`` for batches. Options: the fields of ``Bulk1JobSpec``, as ``content_type``."""
+        """Create a job, ``Open`` for batches. Options: the fields of ``Bulk1JobSpec``, such as ``content_type``."""
         return self._jobs.create(Bulk1JobSpec(sobject, operation, **options))
 
     @call
@@ -80,7 +73,7 @@ class Bulk1Methods:
 
     @call
     def abort(self, job_id: str) -> Flow[Bulk1Job]:
-        """Abort a job: batches that have not begun never do. What is saved stays."""
+        """Abort a job: batches that have not begun never run. What is saved stays."""
         return self._jobs.abort(job_id)
 
     # --- batches ---
@@ -94,14 +87,14 @@ class Bulk1Methods:
         content_type: ContentType | str | None = None,
         compress: bool = False,
     ) -> Flow[BatchInfo]:
-        """Add a batch, which runs from now on: a lost reply leaves open whether it does.
+        """Add a batch, which runs at once. After a lost reply it is unknown whether it does.
 
-        :param data: bytes or text in the job's content type, an archive too; SOQL of a query job; the path object of a
-            file with one of these; or records for a CSV or XML job. In XML a parent is a mapping: ``{"LastName": "Doe",
-            "Account": {"Key__c": "7"}}``
-        :param content_type: the job's; None = it is asked for
+        :param data: bytes or text in the job's content type, including archives; the SOQL of a query job; the path object
+            of a file with one of these; or records for a CSV or XML job. In XML a parent is a mapping:
+            ``{"LastName": "Doe", "Account": {"Key__c": "7"}}``
+        :param content_type: the job's; None = read it from the job
         :param compress: send it gzipped
-        :raises SourceError: it is more than a batch may be
+        :raises SourceError: it is larger than a batch may be
         """
         kind = member(ContentType, content_type, "content_type") if content_type is not None else None
         if kind is None:
@@ -114,14 +107,14 @@ class Bulk1Methods:
         return (yield from self._jobs.add_batch(job_id, body, compress=compress))
 
     def _bytes(self, job_id: str, data: Any, kind: ContentType) -> Flow[bytes]:
-        if names_a_file(data) and not isinstance(data, str):  # a text of one line is SOQL, say
+        if names_a_file(data) and not isinstance(data, str):  # a text of one line may be SOQL
             return b"".join(file_body(data).chunks())
         if is_text(data):
             return bytes_of(data)
         if kind is ContentType.XML:
             return xml_records(data)
         if kind is not ContentType.CSV:
-            raise SourceError(f"records are for CSV and XML jobs; of a {kind} job the data is bytes, text or a file")
+            raise SourceError(f"records are for CSV and XML jobs; for a {kind} job pass bytes, text or a file")
         job = yield from self._jobs.get(job_id)
         rules = Rules(operation=Operation(job.operation), external_id_field=job.external_id_field_name)
         found = yield from fitted_stream(self._client, job.object or "", self._given(data), rules)
@@ -157,8 +150,8 @@ class Bulk1Methods:
     ) -> Flow[list[BatchInfo]]:
         """Wait until all batches of a job are final, however they end.
 
-        :param timeout: in seconds or as a timedelta; None for no end
-        :raises JobTimeoutError: the wait ended; the job goes on
+        :param timeout: in seconds or as a timedelta; None for no limit
+        :raises JobTimeoutError: the wait ended; the job continues
         """
         return wait_for_batches(
             self._jobs, job_id, schedule=schedule, timeout=timeout_seconds(timeout), on_progress=on_progress
@@ -214,14 +207,14 @@ class Bulk1Methods:
         batch_records: int = limits.BATCH_RECORDS,
         **rules: Unpack[RuleOptions],
     ) -> Flow[Any]:
-        """Load records; iterate over what comes back for the result of each, in their order.
+        """Load records; iterate over the result for the result of each record, in order.
 
-        They are read to their end before the first is sent, which takes as much room on disk as their CSV.
+        All records are read before the first is sent, which takes as much disk space as their CSV.
 
         :param records: list or iterable of dicts (of ids, to delete), DataFrame, Arrow table; path of a file (a text of
-            one line is one), text or bytes of a CSV, or an open one
-        :param source_format: of a file whose name does not show it: ``csv``, ``jsonl`` or ``parquet``
-        :param concurrency_mode: ``Serial`` for records that lock each other out
+            one line is taken for one), text or bytes of a CSV, or an open CSV file
+        :param source_format: format of a file whose name does not show it: ``csv``, ``jsonl`` or ``parquet``
+        :param concurrency_mode: ``Serial`` for records with lock conflicts
         :param compress: send batches gzipped
         :param wait: False returns once Salesforce has all records; :meth:`Bulk1Result.wait` waits later
         :param rules: further fields of ``Rules``: ``column_mapping``, ``nulls``, ``timezone``
@@ -272,7 +265,7 @@ class Bulk1Methods:
 
         :param sobject: the root object; None = the name after FROM
         :param include_deleted: also deleted and archived records
-        :param pk_chunking: True, records of a chunk, or all that can be said of it
+        :param pk_chunking: True, the records of a chunk, or a ``PkChunking``
         :raises JobFailedError: Salesforce refuses the SOQL, or the job was aborted
         """
         if not isinstance(soql, str) or not soql.strip():

@@ -1,10 +1,10 @@
 """Every call of Bulk API 1.0, as a flow.
 
-The session goes in ``X-SFDC-Session``, changes of state are POSTs, an ended session is a 400 (see ``protocol/call.py``,
+The session goes in ``X-SFDC-Session``, changes of state are POSTs, an expired session is a 400 (see ``protocol/call.py``,
 ``replies/refusal.py``), and a batch runs as soon as it is accepted, whether its job is closed or not.
 
 A job's infos come in XML or in JSON: in the format of its content type (XML for CSV), or in that of the body that created
-it. So nothing is expected and the reply's own ``Content-Type`` is believed, as all clients do.
+it. So the reply's own ``Content-Type`` decides, as in all clients.
 
 Source: Bulk API guide, "Quick Reference"; bodies recorded by other clients.
 """
@@ -21,14 +21,7 @@ from xml.sax.saxutils import escape
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.arguments import count, optional, shown
-from airflow_provider_sfbulk.client.bulk1.models import (
-    BatchInfo,
-    Bulk1Job,
-    Bulk1JobState,
-    ConcurrencyMode,
-    ContentType,
-    RecordResult,
-)
+from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, Bulk1Job, Bulk1JobState, ContentType, RecordResult
 from airflow_provider_sfbulk.client.bulk1.object_rows import NAMESPACE
 from airflow_provider_sfbulk.client.effects import Body, Flow, Reply, Sink
 from airflow_provider_sfbulk.client.errors import (
@@ -39,7 +32,7 @@ from airflow_provider_sfbulk.client.errors import (
     TransientError,
     TransportError,
 )
-from airflow_provider_sfbulk.client.models import LineEnding, Operation, QueryOperation, check_id
+from airflow_provider_sfbulk.client.models import ConcurrencyMode, LineEnding, Operation, QueryOperation, check_id
 from airflow_provider_sfbulk.client.protocol.call import ApiCall, async_path, call, check_sobject, fetch, json_body
 from airflow_provider_sfbulk.client.protocol.distrust import same_id
 from airflow_provider_sfbulk.client.protocol.retry import CREATE, DOWNLOAD, ONCE, repeat
@@ -52,12 +45,12 @@ from airflow_provider_sfbulk.client.replies.safe_xml import MalformedXmlError, e
 INVALID_STATE: Final = "InvalidJobState"
 
 ANY: Final = "application/xml, application/json"
-"""What infos may come in."""
+"""Formats in which infos may come."""
 
 _XML_BODY: Final = "application/xml; charset=UTF-8"
 
 _WORDS: Final = re.compile(r"'(?:[^'\\]|\\.)*'|[()]|\bFROM\s+(?P<object>[A-Za-z]\w*)", re.IGNORECASE | re.DOTALL)
-"""What says where a query's own FROM is: texts, which may hold the word, and the parentheses of nested queries."""
+"""What tells where a query's own FROM is: strings, which may contain the word, and the parentheses of nested queries."""
 
 _OPERATIONS: Final = (*Operation, *QueryOperation)
 
@@ -85,7 +78,7 @@ class PkChunking:
             try:
                 check_id(self.start_row)
             except ProtocolError as error:
-                raise SourceError("pk_chunking: start_row is no id") from error
+                raise SourceError("pk_chunking: start_row is not an id") from error
 
     @property
     def header(self) -> str:
@@ -123,15 +116,15 @@ class Bulk1JobSpec:
 
     @property
     def rows_in(self) -> ContentType:
-        """What the batches are made of."""
+        """The format of the batches."""
         return member(ContentType, self.content_type, "content_type")
 
     def values(self) -> dict[str, str]:
-        """Give the fields of the jobInfo, in the order of the guide's samples."""
+        """Return the fields of the jobInfo, in the order of the guide's samples."""
         if self.operation not in _OPERATIONS:
             raise SourceError(f"operation must be one of {', '.join(_OPERATIONS)}, not {shown(self.operation)}")
         if (self.operation == Operation.UPSERT) is not bool(self.external_id_field):
-            raise SourceError("external_id_field is for upsert, which needs it")
+            raise SourceError("external_id_field is required for upsert, and only for upsert")
         if self.operation in tuple(QueryOperation) and self.rows_in.is_zip:
             raise SourceError(f"content_type {self.rows_in} is for batches with attachments, not for queries")
         fields = {
@@ -145,7 +138,7 @@ class Bulk1JobSpec:
         return {name: value for name, value in fields.items() if value}
 
     def headers(self) -> dict[str, str]:
-        """Give the headers of the create call."""
+        """Return the headers of the create call."""
         found = {}
         if self.pk_chunking is not None:
             if self.operation not in tuple(QueryOperation):
@@ -176,7 +169,7 @@ class Bulk1Calls:
     def create(self, spec: Bulk1JobSpec) -> Flow[Bulk1Job]:
         """Create a job, ``Open`` for batches.
 
-        After a lost reply it is created again; the lost one has no batch, and Salesforce clears it away.
+        After a lost reply it is created again. The lost job has no batch, and Salesforce removes it.
 
         :raises RequestRefusedError: no such object or field, or no permission
         """
@@ -192,20 +185,20 @@ class Bulk1Calls:
         return repeat(lambda: self.get_once(job_id))
 
     def get_once(self, job_id: str) -> Flow[Bulk1Job]:
-        """Read a job with one call: for those who wait, and look again anyway."""
+        """Read a job with one call, not repeated: for callers that poll."""
         return self._job(ApiCall("GET", self.path(check_id(job_id)), accept=ANY, job_id=job_id))
 
     def close(self, job_id: str) -> Flow[Bulk1Job]:
-        """Close a job: no batch can be added from now on; those there are go on. Closing a closed job is no error.
+        """Close a job: no batch can be added any more; existing ones continue. Closing a closed job is not an error.
 
         :raises RequestRefusedError: the job was aborted
         """
         return self._change(job_id, Bulk1JobState.CLOSED)
 
     def abort(self, job_id: str) -> Flow[Bulk1Job]:
-        """Abort a job: batches that have not begun never do; what is saved stays. Aborting twice is no error.
+        """Abort a job: batches that have not begun never run; what is saved stays. Aborting twice is not an error.
 
-        :raises RequestRefusedError: everything of the job is done
+        :raises RequestRefusedError: the job's batches have all ended
         """
         return self._change(job_id, Bulk1JobState.ABORTED)
 
@@ -233,12 +226,12 @@ class Bulk1Calls:
     def add_batch(
         self, job_id: str, body: Body, *, compress: bool = False, hide: Callable[[str], str] | None = None
     ) -> Flow[BatchInfo]:
-        """Add a batch, which runs from now on.
+        """Add a batch, which runs at once.
 
-        Repeated only while no connection can be made, and after an ended session, which refuses the batch. After another
-        error that may pass nobody knows whether the batch runs: close the job, and look (``bulk1/load.py``).
+        Repeated only while no connection can be made, and after an expired session, which refuses the batch. After any
+        other transient error it is unknown whether the batch runs: close the job and check (``bulk1/load.py``).
 
-        :param body: in the job's content type; of a query job the SOQL
+        :param body: in the job's content type; for a query job, the SOQL
         :param compress: send it gzipped; not for archives
         """
         headers = {}
@@ -262,11 +255,11 @@ class Bulk1Calls:
         return repeat(lambda: self.list_batches_once(job_id))
 
     def list_batches_once(self, job_id: str) -> Flow[list[BatchInfo]]:
-        """Read all batches of a job: for those who wait, and look again anyway."""
+        """Read all batches of a job, not repeated: for callers that poll."""
         api = ApiCall("GET", self.path(check_id(job_id), "batch"), accept=ANY, job_id=job_id)
         batches = [BatchInfo.of(values) for values in (yield from call_infos(api))]
         if not all(same_id(each.job_id, job_id) for each in batches):
-            raise ProtocolError(f"GET {api.path}: the list has batches of another job", job_id=job_id)
+            raise ProtocolError(f"GET {api.path}: the list contains batches of another job", job_id=job_id)
         if len({each.id[:15] for each in batches}) < len(batches):
             raise ProtocolError(f"GET {api.path}: the list names a batch twice", job_id=job_id)
         return batches
@@ -314,7 +307,7 @@ class Bulk1Calls:
         return repeat(attempt, DOWNLOAD)
 
     def result_ids(self, job_id: str, batch_id: str) -> Flow[list[str]]:
-        """Read the ids of the result files of a query batch; no rows may be no file."""
+        """Read the ids of the result files of a query batch; an empty result may have no file."""
         api = ApiCall("GET", self._batch_path(job_id, batch_id, "result"), accept=ANY, job_id=job_id)
 
         def attempt() -> Flow[list[str]]:
@@ -328,7 +321,7 @@ class Bulk1Calls:
         return repeat(attempt)
 
     def query_result(self, job_id: str, batch_id: str, result_id: str, sink: Sink) -> Flow[Reply]:
-        """Fetch one result file of a query into ``sink``, from its beginning at each try."""
+        """Fetch one result file of a query into ``sink``; each try starts from the beginning."""
         path = self._batch_path(job_id, batch_id, "result", check_id(result_id, what="result id"))
         api = ApiCall("GET", path, accept="*/*", job_id=job_id)
         return repeat(lambda: fetch(api, sink), DOWNLOAD)
@@ -338,7 +331,7 @@ class Bulk1Calls:
 
 
 def chunking_of(given: bool | int | PkChunking) -> PkChunking | None:
-    """Give the PK chunking that an argument asks for."""
+    """Return the PK chunking that an argument asks for."""
     if isinstance(given, PkChunking):
         return given
     if isinstance(given, bool):
@@ -360,7 +353,7 @@ def root_object(soql: str) -> str:
 
 
 def is_in_doubt(error: TransientError) -> bool:
-    """Whether a request that failed so may have had its effect."""
+    """Whether a request that failed with this error may have taken effect."""
     if isinstance(error, TransportError):
         return error.sent
     return isinstance(error, ServerBusyError)
@@ -379,7 +372,7 @@ def job_body(values: Mapping[str, str], content_type: ContentType) -> Body:
 
 
 def call_info(api: ApiCall, name: str) -> Flow[dict[str, Any]]:
-    """Make a call and give the values of the info in its reply.
+    """Make a call and return the values of the info in its reply.
 
     :param name: ``jobInfo`` or ``batchInfo``
     :raises ProtocolError: the reply is something else
@@ -394,7 +387,7 @@ def call_info(api: ApiCall, name: str) -> Flow[dict[str, Any]]:
 
 
 def call_infos(api: ApiCall) -> Flow[list[Mapping[str, Any]]]:
-    """Make a call and give the values of each batch in its reply's list; an empty list is an empty element."""
+    """Make a call and return the values of each batch in the reply's list; an empty list is an empty element."""
     found = _document(api, (yield from call(api)))
     if isinstance(found, Element):
         return [texts_of(_named(api, each, "batchInfo")) for each in _named(api, found, "batchInfoList")]
@@ -405,7 +398,7 @@ def call_infos(api: ApiCall) -> Flow[list[Mapping[str, Any]]]:
 
 
 def call_result_ids(api: ApiCall) -> Flow[list[str]]:
-    """Make a call and give the texts of its reply's list of results."""
+    """Make a call and return the texts of the reply's list of results."""
     found = _document(api, (yield from call(api)))
     if isinstance(found, Element):
         return [element_text(each) or "" for each in _named(api, found, "result-list")]
@@ -415,7 +408,7 @@ def call_result_ids(api: ApiCall) -> Flow[list[str]]:
 
 
 def _document(api: ApiCall, reply: Reply) -> Any:
-    """Read a reply: an element, or what JSON says."""
+    """Read a reply: an XML element, or JSON values."""
     facts: dict[str, Any] = {"status": reply.status, "method": api.method, "path": api.path, "job_id": api.job_id}
     if is_html(reply):
         raise ServerBusyError(f"{api.method} {api.path}: a web page, as in a maintenance", **facts)
@@ -427,7 +420,7 @@ def _document(api: ApiCall, reply: Reply) -> Any:
             return safe_json.parse(reply.body)
     except (MalformedXmlError, safe_json.MalformedJsonError) as error:
         raise TransportError(f"{api.method} {api.path}: {error}", **facts) from error
-    raise ProtocolError(f"{api.method} {api.path}: a reply of type {kind[:40]!r} where XML or JSON is due", **facts)
+    raise ProtocolError(f"{api.method} {api.path}: a reply of type {kind[:40]!r} instead of XML or JSON", **facts)
 
 
 def _named(api: ApiCall, element: Element, name: str) -> Element:
@@ -437,4 +430,4 @@ def _named(api: ApiCall, element: Element, name: str) -> Element:
 
 
 def _other(api: ApiCall, name: str) -> ProtocolError:
-    return ProtocolError(f"{api.method} {api.path}: the reply is no {name}", path=api.path, job_id=api.job_id)
+    return ProtocolError(f"{api.method} {api.path}: the reply is not a {name}", path=api.path, job_id=api.job_id)

@@ -1,6 +1,6 @@
-"""CSV with another delimiter, made into CSV with commas: the only delimiter of Bulk API 1.0.
+"""Converts CSV with another delimiter to CSV with commas, the only delimiter of Bulk API 1.0.
 
-A value keeps its bytes. One that has a comma in it and no quotes around it gets quotes.
+Values keep their bytes. An unquoted value that contains a comma gets quotes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _COMMA = ord(",")
 
 
 def with_commas(stream: RecordStream) -> RecordStream:
-    """Give the same records with commas between their values, the stream itself when it has them."""
+    """Return the same records with commas between their values; the stream itself when it has commas already."""
     if stream.dialect.column_delimiter is ColumnDelimiter.COMMA:
         return stream
     delimiter = ord(stream.dialect.delimiter)

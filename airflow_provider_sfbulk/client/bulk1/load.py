@@ -1,31 +1,31 @@
 """How records get into Salesforce by Bulk API 1.0: every row once, as far as that API allows.
 
-The facts (Bulk API guide):
+Facts (Bulk API guide):
 
-* A batch is live when it is accepted: it runs although its job is ``Open``. So, unlike in Bulk API 2.0, nothing that was
-  sent can be thrown away, and nothing may be sent before it is durably known what is.
+* A batch is live once it is accepted: it runs although its job is ``Open``. So, unlike in Bulk API 2.0, nothing that
+  was sent can be taken back, and nothing may be sent before the ledger says what will be.
 * "Closed: no more batches can be added." A request that comes later is refused (``InvalidJobState``).
 * What was sent as a batch can be read back (``/request``), and a job's batches can be listed.
 
 Hence, for a whole round of a load:
 
-1. *Read* the input to its end, cut it into batches and keep them on disk. A mistake in its last row is found with no job
-   made.
+1. *Read* the input to its end, cut it into batches and keep them on disk. A mistake in the last row is found before any
+   job exists.
 2. *Decide*: record the digest of every batch, then the decision. From now on neither input nor parameters may change.
 3. *Send*: create a job and record its id before its first batch. Each batch is sent by one POST and its id is recorded.
 4. *Close* the job.
 
-What may be in doubt is whether a batch was accepted whose reply is lost: the line dropped, or the task died. Closing its
-job is a *fence*: before it the batch may still arrive, after it never. Behind the fence the list of batches is final, and
-reading back those whose ids are not recorded shows, by their digests, which parts of the round they are. What is found
-counts as sent and is recorded; the rest goes into another job.
+If a reply is lost (the line dropped, or the task died), it is not known whether the batch was accepted. Closing its
+job is a *fence*: before it the batch may still arrive, after it never. Behind the fence the list of batches is final,
+and reading back those whose ids are not recorded shows, by their digests, which parts of the round they are. What is
+found counts as sent and is recorded; the rest goes into another job.
 
-A new try begins by fencing every recorded job. So it never adds a batch to an older try's job, and neither can an older
-try that wakes up again: its job is closed, and another one the ledger refuses to record.
+A new try begins by fencing every recorded job. So it never adds a batch to an older try's job; nor can an older try
+that wakes up again: its job is closed, and the ledger refuses to record another one.
 
-What is left open: Salesforce must not accept a batch after it has answered that the job is closed, the list must be whole
-by then, and what is read back must be what was sent. A batch that the network itself sends twice is live twice; that is
-found before the load counts as settled (``bulk1/waiting.py``), and cannot be undone.
+This relies on Salesforce: it must not accept a batch after it has answered that the job is closed, the list must be
+complete by then, and what is read back must be what was sent. A batch that the network itself sends twice runs twice;
+that is found before the load counts as settled (``bulk1/waiting.py``), and cannot be undone.
 """
 
 from __future__ import annotations
@@ -93,23 +93,23 @@ class PlannedBatch:
 
     @classmethod
     def of(cls, part: Part) -> Self:
-        """Say what a part is."""
+        """Describe a part."""
         return cls(**{each.name: getattr(part, each.name) for each in fields(cls)})
 
     def to_list(self) -> list[Any]:
-        """Give what is recorded."""
+        """Return what is recorded."""
         return [self.first_row, self.records, self.length, self.sha256]
 
     @classmethod
     def from_list(cls, number: int, known: Sequence[Any]) -> Self:
         """Read what was recorded.
 
-        :raises LedgerError: when that is nothing
+        :raises LedgerError: when it has another form
         """
         match known:
             case [int(first_row), int(records), int(length), str(sha256)] if first_row > 0 < records and length > 0:
                 return cls(number=number, first_row=first_row, records=records, length=length, sha256=sha256)
-        raise LedgerError(f"what is recorded about part {number} of the load is not as this provider writes it")
+        raise LedgerError(f"the record of part {number} of the load does not have the form that this provider writes")
 
     def is_part(self, part: Part) -> bool:
         """Whether a part that was read again is this one."""
@@ -125,7 +125,7 @@ class AcceptedBatch(UploadedPart):
 
     @classmethod
     def as_batch(cls, part: PlannedBatch, known: Mapping[str, Any]) -> Self:
-        """Say which batch a part is."""
+        """Describe the batch that a part was sent as."""
         return cls(
             number=part.number,
             job_id=known["job_id"],
@@ -142,7 +142,7 @@ class AcceptedBatch(UploadedPart):
         return self.batch_id[:15]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what is recorded under the part's key; the rest is recorded with the plan."""
+        """Return what is recorded under the part's key; the rest is recorded with the plan."""
         return {"job_id": self.job_id, "batch_id": self.batch_id}
 
 
@@ -208,19 +208,21 @@ def planned(number: int = 0) -> Flow[list[PlannedBatch] | None]:
         return None
     plan: list[PlannedBatch] = []
     if not isinstance(decided["parts"], int):
-        raise LedgerError("the number of the load's parts is none")
+        raise LedgerError("the load's number of parts is not a number")
     while len(plan) < decided["parts"]:
         known = yield ReadEntry(_plan_key(number, len(plan)))
         if known is None or not known["parts"]:
             raise LedgerError(f"the load has {decided['parts']} parts, but nothing is recorded about part {len(plan)}")
         if not isinstance(known["parts"], list):
-            raise LedgerError(f"the load has {decided['parts']} parts, but part {len(plan)} is recorded as none")
+            raise LedgerError(
+                f"the load has {decided['parts']} parts, but the record of part {len(plan)} is not a list"
+            )
         plan += [PlannedBatch.from_list(len(plan) + at, each) for at, each in enumerate(known["parts"])]
     return plan
 
 
 def recorded(number: int = 0) -> Flow[list[AcceptedBatch]]:
-    """Read from the ledger what of a decided round was sent, in the order of its parts; not all, when a try was killed."""
+    """Read from the ledger which parts of a decided round were sent, in order; not all of them, when a try was killed."""
     sent: list[AcceptedBatch] = []
     for part in (yield from planned(number)) or ():
         known = yield ReadEntry(_part_key(number, part.number))
@@ -320,9 +322,9 @@ class _Sending:
                 return
 
     def _look_after(self, job_id: str, error: SfBulkError) -> Flow[None]:
-        """Find out what became of a batch that was not answered as it must be; raise what no other job would help with."""
+        """Find out what became of a batch without a proper answer; raise the error when another job would not help."""
         if isinstance(error, RequestRefusedError) and error.error_code == INVALID_STATE:
-            # It stood open for a day, or somebody has ended it.
+            # It was open for a day, or somebody has ended it.
             if (yield from self.jobs.get(job_id)).state is not Bulk1JobState.CLOSED:
                 raise JobFailedError(
                     f"job {job_id} was ended while it was being filled: {len(self.sent)} of {len(self.plan)} batches were "
@@ -337,16 +339,16 @@ class _Sending:
         yield from self._close_and_find(job_id)
 
     def _leave(self, job_id: str, error: SfBulkError) -> Flow[None]:
-        """Close the job of a load that cannot go on now; if it began with nothing, the next try may begin anew."""
+        """Close the job of a load that cannot go on now; if nothing was sent, the next try may start over."""
         if isinstance(error, RequestRefusedError) and not self.sent and self.number == 0:
             yield WriteEntry(GIVEN_UP, {})
         try:
             yield from self._fence(job_id)
         except SfBulkError as trouble:
-            log.warning("job %s stays Open (%s) until the load goes on", job_id, trouble)
+            log.warning("job %s stays Open (%s) until the load continues", job_id, trouble)
 
     def _job(self) -> Flow[str]:
-        """Give the job that takes batches; make and record one if there is none."""
+        """Return the job that takes batches; create and record one if there is none."""
         if self.open_job is None:
             try:
                 job = yield from self.jobs.create(self.spec)
@@ -373,13 +375,13 @@ class _Sending:
         self.sent[part.number] = sent
 
     def _fence(self, job_id: str) -> Flow[None]:
-        """See to it that the job takes no batch any more."""
+        """Make sure that the job takes no more batches."""
         if self.open_job == job_id:
             self.open_job = None
         try:
             yield from self.jobs.close(job_id)
         except RequestRefusedError as error:
-            # Somebody has aborted it, or it failed: that is a fence as well.
+            # Somebody has aborted it, or it failed: that is a fence, too.
             if error.error_code != INVALID_STATE or (yield from self.jobs.get(job_id)).may_grow:
                 raise
 
@@ -410,7 +412,7 @@ class _Sending:
 
 
 def unpacked(data: bytes) -> bytes:
-    """Unpack what was read back: whether a batch that was sent gzipped comes back so is not documented."""
+    """Unpack what was read back: it is not documented whether a gzipped batch comes back gzipped."""
     if data.startswith(_GZIP):
         with suppress(zlib.error):
             return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(data, limits.BATCH_CHARACTERS)
@@ -418,9 +420,9 @@ def unpacked(data: bytes) -> bytes:
 
 
 class KeptParts:
-    """Parts in one temporary file without a name: it is gone with the process, also one that is killed.
+    """Parts in one temporary file without a name, which is gone when the process ends, also when it is killed.
 
-    Takes as much room as the CSV of all of them, whatever their number: one file is open.
+    Takes as much space as the CSV of all parts, in one open file.
     """
 
     def __init__(self) -> None:
@@ -435,7 +437,7 @@ class KeptParts:
         self.close()
 
     def keep(self, part: Part) -> None:
-        """Take a part's bytes. The part itself stays the caller's, who closes it."""
+        """Copy a part's bytes. The caller still closes the part."""
         start = self._length
         for chunk in part.body.chunks():
             self._file.write(chunk)
@@ -459,7 +461,7 @@ class KeptParts:
         return iter(self._parts)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self._file.close()
 
     def _chunks(self, start: int, stop: int) -> Iterator[bytes]:

@@ -1,26 +1,36 @@
 """The typed model of Bulk API 1.0: jobs, batches, and what became of one record.
 
-Enum values are the wire's spelling. XML has every value as text, JSON has numbers, booleans and nulls; both are read by
-the same tables. Source: Bulk API guide, "JobInfo" and "BatchInfo"; bodies recorded by other clients.
+Enum values are spelled as on the wire. In XML every value is text, JSON has numbers, booleans and nulls; the same tables
+read both. Source: Bulk API guide, "JobInfo" and "BatchInfo"; bodies recorded by other clients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Self, TypeVar
 
 from airflow_provider_sfbulk.client.errors import ProtocolError
-from airflow_provider_sfbulk.client.models import MOST, BulkError, check_counters, check_id, read_version
-from airflow_provider_sfbulk.client.replies.safe_text import fit
+from airflow_provider_sfbulk.client.models import (
+    MOST,
+    BulkError,
+    ConcurrencyMode,
+    as_message,
+    as_text,
+    as_time,
+    as_version,
+    check_counters,
+    check_id,
+    known_values,
+)
 
 I = TypeVar("I", bound="_Info")  # noqa: E741 - a type
 
 
 class ContentType(StrEnum):
-    """What a job's batches are made of. Salesforce minds the case."""
+    """The format of a job's batches. Case matters to Salesforce."""
 
     CSV = "CSV"
     XML = "XML"
@@ -36,7 +46,7 @@ class ContentType(StrEnum):
 
     @property
     def rows(self) -> ContentType:
-        """In what the results come: a ZIP's like those of what is inside."""
+        """The format of the results: for a ZIP, that of its contents."""
         return ContentType(self.removeprefix("ZIP_"))
 
     @property
@@ -55,15 +65,8 @@ _MEDIA_TYPES: Final[Mapping[ContentType, str]] = {
 }
 
 
-class ConcurrencyMode(StrEnum):
-    """Whether a job's batches run beside or after each other: serial mode is for loads that lock each other out."""
-
-    PARALLEL = "Parallel"
-    SERIAL = "Serial"
-
-
 class Bulk1JobState(StrEnum):
-    """State of a job. It says whether batches may be added, not whether they are done: ``Closed`` is not "done"."""
+    """State of a job. It says whether batches may be added, not whether they have ended: ``Closed`` does not mean done."""
 
     OPEN = "Open"
     CLOSED = "Closed"
@@ -76,7 +79,7 @@ class Bulk1JobState(StrEnum):
 
 
 class BatchState(StrEnum):
-    """State of a batch. ``NotProcessed``: its job was aborted, or PK chunking put others in its place."""
+    """State of a batch. ``NotProcessed``: its job was aborted, or PK chunking replaced it with others."""
 
     QUEUED = "Queued"
     IN_PROGRESS = "InProgress"
@@ -91,9 +94,9 @@ class BatchState(StrEnum):
 
     @classmethod
     def read(cls, text: str) -> BatchState:
-        """Read a state. The last one is also printed as ``Not Processed`` and ``NOT_PROCESSED``.
+        """Read a state. The last one also occurs as ``Not Processed`` and ``NOT_PROCESSED``.
 
-        :raises ValueError: it is none
+        :raises ValueError: there is no such state
         """
         if text.replace(" ", "").replace("_", "").casefold() == cls.NOT_PROCESSED.casefold():
             return cls.NOT_PROCESSED
@@ -133,13 +136,8 @@ class _Info:
         return self.processed - self.failed
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain JSON values, without what Salesforce did not say."""
-        out: dict[str, Any] = {}
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if value is not None:
-                out[each.name] = value.isoformat() if isinstance(value, datetime) else value
-        return out | {"state": str(out["state"])}
+        """Return plain JSON values, without what Salesforce did not say."""
+        return known_values(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,9 +167,9 @@ class Bulk1Job(_Info):
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """Read a job of a reply's values.
+        """Read a job from a reply's values.
 
-        :raises ProtocolError: when id or state are missing, or a value has not the form it must have
+        :raises ProtocolError: when id or state are missing, or a value cannot be read
         """
         job_id = check_id(values.get("id"))
         return _read(cls, values, _JOB_FIELDS, {"id": job_id}, f"job {job_id}")
@@ -197,9 +195,9 @@ class BatchInfo(_Info):
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """Read a batch of a reply's values.
+        """Read a batch from a reply's values.
 
-        :raises ProtocolError: when an id or the state is missing, or a value has not the form it must have
+        :raises ProtocolError: when an id or the state is missing, or a value cannot be read
         """
         batch_id = check_id(values.get("id"), what="batch id")
         known = {"id": batch_id, "job_id": check_id(values.get("jobId"))}
@@ -240,22 +238,12 @@ def _read(
             try:
                 made[name] = read(raw)
             except (TypeError, ValueError):
-                # From None: the text may be anything.
+                # From None: the text may be anything, secrets included.
                 raise ProtocolError(f"{what} has an unreadable {key}") from None
     missing = {"state", "operation"} & table.keys() - made.keys()
     if missing:
-        raise ProtocolError(f"{what} comes without {' and '.join(sorted(missing))}")
+        raise ProtocolError(f"{what} has no {' and '.join(sorted(missing))}")
     return kind(**made)
-
-
-def _text(raw: object) -> str:
-    if not isinstance(raw, str):
-        raise TypeError
-    return raw
-
-
-def _message(raw: object) -> str:
-    return fit(_text(raw))
 
 
 def _count(raw: object) -> int:
@@ -269,20 +257,9 @@ def _count(raw: object) -> int:
     return number
 
 
-def _time(raw: object) -> datetime:
-    # JSON writes +0000, XML Z.
-    return datetime.fromisoformat(_text(raw))
-
-
-def _version(raw: object) -> str:
-    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise TypeError
-    return read_version(str(raw).strip())
-
-
 _COUNTERS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
-    "created_date": ("createdDate", _time),
-    "system_modstamp": ("systemModstamp", _time),
+    "created_date": ("createdDate", as_time),
+    "system_modstamp": ("systemModstamp", as_time),
     "number_records_processed": ("numberRecordsProcessed", _count),
     "number_records_failed": ("numberRecordsFailed", _count),
     "total_processing_time": ("totalProcessingTime", _count),
@@ -292,14 +269,14 @@ _COUNTERS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
 _JOB_FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     **_COUNTERS,
     "state": ("state", Bulk1JobState),
-    "operation": ("operation", _text),
-    "object": ("object", _text),
+    "operation": ("operation", as_text),
+    "object": ("object", as_text),
     "content_type": ("contentType", ContentType),
     "concurrency_mode": ("concurrencyMode", ConcurrencyMode),
-    "created_by_id": ("createdById", _text),
-    "external_id_field_name": ("externalIdFieldName", _text),
-    "assignment_rule_id": ("assignmentRuleId", _text),
-    "api_version": ("apiVersion", _version),
+    "created_by_id": ("createdById", as_text),
+    "external_id_field_name": ("externalIdFieldName", as_text),
+    "assignment_rule_id": ("assignmentRuleId", as_text),
+    "api_version": ("apiVersion", as_version),
     "number_batches_queued": ("numberBatchesQueued", _count),
     "number_batches_in_progress": ("numberBatchesInProgress", _count),
     "number_batches_completed": ("numberBatchesCompleted", _count),
@@ -310,5 +287,5 @@ _JOB_FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
 _BATCH_FIELDS: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = {
     **_COUNTERS,
     "state": ("state", BatchState.read),
-    "state_message": ("stateMessage", _message),
+    "state_message": ("stateMessage", as_message),
 }

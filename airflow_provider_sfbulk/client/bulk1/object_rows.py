@@ -37,7 +37,7 @@ def xml_rows(file: Readable) -> Iterator[dict[str, Any]]:
     taken. ``type`` is the row's object.
 
     :raises TransportError: the file is not whole
-    :raises ProtocolError: it is no query result
+    :raises ProtocolError: it is not a query result
     """
     try:
         name = ""
@@ -47,9 +47,9 @@ def xml_rows(file: Readable) -> Iterator[dict[str, Any]]:
                 yield _tree(element)
                 element.clear()
     except MalformedXmlError as error:
-        raise TransportError(f"a query result that is no whole XML: {error}") from error
+        raise TransportError(f"a query result that is not a whole XML: {error}") from error
     if name != "queryResult":
-        raise ProtocolError("XML that is no query result")
+        raise ProtocolError("XML that is not a query result")
 
 
 def _tree(parent: Element) -> dict[str, Any]:
@@ -66,23 +66,23 @@ def json_rows(file: Readable) -> Iterator[dict[str, Any]]:
     """Read the rows of a JSON query result, as they are: ``attributes``, datetimes in milliseconds since 1970.
 
     :raises TransportError: the file is not whole
-    :raises ProtocolError: it is no list of objects
+    :raises ProtocolError: it is not a list of objects
     """
     decoder, text = json.JSONDecoder(), _Text(file)
     if text.next_sign() != "[":
-        raise ProtocolError("JSON that is no query result")
+        raise ProtocolError("JSON that is not a query result")
     first = True
     while (sign := text.next_sign()) != "]":
         if not first:
             if sign != ",":
-                raise ProtocolError("JSON that is no list of rows")
+                raise ProtocolError("JSON that is not a list of rows")
             sign = text.next_sign()
         first = False
         if sign != "{":
             raise (
-                TransportError("a query result that is no whole JSON")
+                TransportError("a query result that is not a whole JSON")
                 if not sign
-                else ProtocolError("JSON that is no list of rows")
+                else ProtocolError("JSON that is not a list of rows")
             )
         yield text.take_object(decoder)
 
@@ -97,7 +97,7 @@ class _Text:
         self._place = 0
 
     def next_sign(self) -> str:
-        """Take the next character that is no blank; nothing at the end."""
+        """Take the next character that is not a blank; nothing at the end."""
         while True:
             while self._place < len(self._held) and self._held[self._place] in _BLANK:
                 self._place += 1
@@ -115,7 +115,7 @@ class _Text:
             except (json.JSONDecodeError, RecursionError):
                 if not self._more():
                     # From None: the error holds the text.
-                    raise TransportError("a query result that is no whole JSON") from None
+                    raise TransportError("a query result that is not a whole JSON") from None
             else:
                 return row  # type: ignore[no-any-return] # what begins with a brace is an object
 

@@ -1,13 +1,13 @@
-"""What became of the records of one batch of Bulk API 1.0, and the batch itself, read back.
+"""What became of the records of one batch of Bulk API 1.0, and the batch itself as it is read back.
 
-The results of a batch come in the order of the request and without the records, so a row's place says which record it
-is; the records are read back from Salesforce and held against the digest of what was sent. Neither needs the input.
+The results of a batch come in the order of the request and without the records, so a row's position says which record
+it is. The records are read back from Salesforce and compared with the digest of what was sent. Neither needs the input.
 
 Facts (Bulk API guide, "Interpret Batch State"): "Even if the batch failed, some records could have been completed
-successfully. The numberRecordsProcessed field tells you how many records were processed." Then "get the batch results to
-see which". Salesforce's own Data Loader reads results that end early as those of the first records, and the records after
-them as never tried. Some failed batches have no results at all (``InvalidBatch``: "Records not processed"): then nobody can
-say which of their records were saved.
+successfully. The numberRecordsProcessed field tells you how many records were processed." Then "get the batch results
+to see which". Salesforce's own Data Loader reads results that end early as those of the first records, and the records
+after them as never tried. Some failed batches have no results at all (``InvalidBatch``: "Records not processed"): then
+it is unknown which of their records were saved.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class BatchOutcome:
     results: Sequence[RecordResult]
 
     def places(self, kind: ResultKind) -> NDArray[np.int64]:
-        """Give the places, from 0, of the records of that kind."""
+        """Return the places, from 0, of the records of that kind."""
         return np.flatnonzero([_kind(each) == kind for each in self.results]).astype(np.int64)
 
     @property
@@ -63,9 +63,9 @@ def _kind(result: RecordResult) -> ResultKind:
 
 
 def read_outcome(jobs: Bulk1Calls, batch: AcceptedBatch, end: JobInfo) -> Flow[BatchOutcome]:
-    """Read what became of a batch's records. Those of which nobody knows failed with the code ``DOUBT``.
+    """Read what became of a batch's records. Those whose fate is unknown count as failed, with the code ``DOUBT``.
 
-    :param end: of the batch, see ``bulk1.waiting.as_job``
+    :param end: of the batch, see ``waiting.jobs.batch_end``
     """
     if end.state is JobState.JOB_COMPLETE:
         return BatchOutcome(
@@ -83,9 +83,9 @@ def read_outcome(jobs: Bulk1Calls, batch: AcceptedBatch, end: JobInfo) -> Flow[B
 
 
 def _fill_up(found: list[RecordResult], records: int, end: JobInfo) -> list[RecordResult]:
-    """Say of each record of a failed batch what is certain.
+    """Say for each record of a failed batch what is certain.
 
-    :param found: results of its first records, as far as Salesforce gives any
+    :param found: results of its first records, as far as there are any
     """
     why = " ".join((end.error_message or f"the batch ended {end.state}").split())[:200]
     untried = RecordResult(None, False, False, (BulkError(WHOLE_BATCH, why),), processed=False)
@@ -108,12 +108,12 @@ def _fill_up(found: list[RecordResult], records: int, end: JobInfo) -> list[Reco
 def read_back(jobs: Bulk1Calls, batch: AcceptedBatch) -> Flow[Part]:
     """Read back what was sent as a batch.
 
-    :raises ProtocolError: it is not that
+    :raises ProtocolError: it is something else
     """
     data = unpacked((yield from jobs.request(batch.job_id, batch.batch_id)))
     if hashlib.sha256(data).hexdigest() != batch.sha256:
         raise ProtocolError(
-            f"batch {batch.batch_id} of job {batch.job_id} is read back with other records than were sent",
+            f"batch {batch.batch_id} of job {batch.job_id} was read back with other records than were sent",
             job_id=batch.job_id,
         )
     ending = LineEnding.CRLF if data.partition(b"\n")[0].endswith(b"\r") else LineEnding.LF
@@ -130,7 +130,7 @@ def read_back(jobs: Bulk1Calls, batch: AcceptedBatch) -> Flow[Part]:
 
 
 class BatchRows:
-    """The rows of one kind, in the order of the batch: a ``KindRows``. A batch is small enough to be held.
+    """The rows of one kind, in the order of the batch: a ``KindRows``. A batch is small enough for memory.
 
     :param part: what was sent
     :param results: of all its records, in their order
@@ -147,7 +147,7 @@ class BatchRows:
         self._places = places
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Give the rows, all values text."""
+        """Yield the rows, all values text."""
         if not len(self._places):
             return
         table = pa.Table.from_batches(list(read_text(self._part.body.chunks(), self._part.dialect)))

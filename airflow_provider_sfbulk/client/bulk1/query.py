@@ -1,11 +1,11 @@
-"""A query by Bulk API 1.0 from its job to its last result file.
+"""A query with Bulk API 1.0, from its job to its last result file.
 
 Facts (Bulk API guide, "Using Bulk Query" and "PK Chunking Header"):
 
-* A query is a job with one batch, the SOQL; its rows come in result files, each a CSV with the header row.
-* Under PK chunking the batch that was sent ends ``NotProcessed`` and others hold the rows. They are all there once it has
+* A query is a job with one batch, the SOQL. Its rows come in result files, each a CSV with a header row.
+* Under PK chunking the batch that was sent ends ``NotProcessed`` and others hold the rows. They all exist once it has
   left the queue; a job that is closed before may lack some.
-* Of no rows the CSV is one line of prose, without a header.
+* The CSV of a query without rows is one line of prose, without a header.
 """
 
 from __future__ import annotations
@@ -40,18 +40,17 @@ from airflow_provider_sfbulk.client.soql import selected_fields
 from airflow_provider_sfbulk.client.waiting.jobs import ClassicJobs
 
 GONE: Final = "InvalidJob"
-"""Salesforce's code for a job that is not there."""
+"""Salesforce's code for a job that does not exist."""
 
 log = logging.getLogger(__name__)
 
 
 def submit(jobs: Bulk1Calls, spec: Bulk1JobSpec, soql: str, *, plan: str = "") -> Flow[Submitted]:
-    """Find the query job that an earlier try recorded, or make one and record it.
-
-    :param plan: a digest of what is asked for
+    """Find the query job that an earlier try recorded, or create one and record it.
 
     A job that failed, was aborted, is gone or may lack its batch is followed by a new one: reading again changes nothing.
 
+    :param plan: a digest of what is asked for
     :raises RequestRefusedError: when Salesforce refuses the job
     """
 
@@ -86,9 +85,9 @@ def _batch_key(generation: int) -> str:
 
 
 def _is_usable(jobs: Bulk1Calls, spec: Bulk1JobSpec, job_id: str, batch: Mapping[str, Any] | None) -> Flow[bool]:
-    """Whether an earlier try's job is worth waiting for; if it waits for its close, it is closed.
+    """Whether an earlier try's job is worth waiting for. A job that is still open is closed first.
 
-    :param batch: what is recorded of its batch; nothing, when the try ended before that
+    :param batch: what is recorded about its batch; None when the try ended before that
     """
     if batch is None:
         yield from abort_quietly(jobs, job_id)
@@ -111,7 +110,7 @@ def _close(jobs: Bulk1Calls, spec: Bulk1JobSpec, job_id: str, batch_id: str) -> 
 
 
 class ByFiles:
-    """The result files of a finished query job, a page each: a ``extract.query_job.Reader``.
+    """The result files of a finished query job, each as a page: a ``extract.query_job.Reader``.
 
     :param at_once: files to read at the same time
     """
@@ -125,7 +124,7 @@ class ByFiles:
         self._found: list[tuple[BatchInfo, str]] | None = None
 
     def columns(self) -> Flow[tuple[str, ...]]:
-        """Read the header row of the first file; of a result without rows, what the SOQL selects."""
+        """Read the header row of the first file; for a result without rows, the fields that the SOQL selects."""
         for batch, result_id in (yield from self._files()):
             start = _Start()
             with suppress(_HeaderSeenError):
@@ -138,7 +137,7 @@ class ByFiles:
     ) -> Flow[list[Page]]:
         """Read all files but those of ``done``.
 
-        :raises ProtocolError: the files of a batch have not as many rows as it says
+        :raises ProtocolError: the files of a batch do not have as many rows as it says
         """
         places = list(enumerate((yield from self._files())))
         if not places:
@@ -197,7 +196,7 @@ class ByFiles:
     def _nothing(
         self, done: Sequence[Page], make_sink: MakeSink, on_page: Callable[[Page], Flow[None]] | None
     ) -> Flow[Page]:
-        """Make the page of a result without rows: Salesforce sends none, not even a header."""
+        """Make the page of a result without rows: Salesforce sends nothing, not even a header."""
         if done:
             return done[0]
         header = ",".join(f'"{name}"' for name in (yield from self._selected())).encode()
@@ -211,7 +210,7 @@ class ByFiles:
         return page
 
     def _selected(self) -> Flow[tuple[str, ...]]:
-        """Read from the query itself which fields it selects."""
+        """Read the selected fields from the query itself."""
         (batch, *_) = yield from self._jobs.list_batches(self._job_id)
         names = selected_fields((yield from self._jobs.request(self._job_id, batch.id)).decode())
         if not names:
@@ -224,7 +223,7 @@ class _HeaderSeenError(SfBulkError):
 
 
 class _FileSink(CsvSink):
-    """A sink that lets only a whole result file through, with the header row of the others."""
+    """A sink that passes on only a whole result file with the same header row as the others."""
 
     def __init__(self, inner: Sink, row: HeaderRow) -> None:
         super().__init__(inner)
@@ -252,10 +251,10 @@ class _FileSink(CsvSink):
         super().write(data)
 
     def finish(self) -> None:
-        """Prove the file, then let ``inner`` judge.
+        """Check the file, then let ``inner`` check it.
 
-        :raises TransportError: it is not whole
-        :raises OtherHeaderError: its header is not the other files'
+        :raises TransportError: the file is not whole
+        :raises OtherHeaderError: its header differs from that of the other files
         """
         self._counter.finish()
         self._row.agree(self.header)

@@ -1,6 +1,6 @@
 """What became of the records of one batch of Bulk API 1.0, in the job's format: CSV, XML or JSON.
 
-One entry a record, in the order of the request (Bulk API guide, "View Batch Results"). A batch has at most
+One entry for each record, in the order of the request (Bulk API guide, "View Batch Results"). A batch has at most
 ``limits.BATCH_RECORDS`` records, so its results are read as a whole.
 """
 
@@ -24,9 +24,9 @@ def read_batch_results(body: bytes, content_type: ContentType, *, records: int |
     """Read the results of a batch.
 
     :param content_type: the job's
-    :param records: how many there must be; None when that is not known
-    :raises TransportError: they are not whole
-    :raises ProtocolError: they are not what they must be
+    :param records: how many there must be; None when that is unknown
+    :raises TransportError: the results are not complete
+    :raises ProtocolError: they have another form
     """
     found = list(_READERS[content_type.rows](body))
     if records is not None and len(found) != records:
@@ -49,7 +49,7 @@ def _of_xml(body: bytes) -> Iterator[RecordResult]:
     except MalformedXmlError as error:
         raise TransportError(f"results that are no whole XML: {error}") from error
     if local_name(root) != "results":
-        raise ProtocolError("XML that is no list of results")
+        raise ProtocolError("XML that is not a list of results")
     for result in root:
         texts = texts_of(result)
         errors = tuple(
@@ -71,7 +71,7 @@ def _of_json(body: bytes) -> Iterator[RecordResult]:
     except safe_json.MalformedJsonError as error:
         raise TransportError(f"results that are {error}") from error
     if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
-        raise ProtocolError("JSON that is no list of results")
+        raise ProtocolError("JSON that is not a list of results")
     for each in data:
         errors = tuple(_json_error(error) for error in _list_of(each, "errors"))
         yield RecordResult(each.get("id") or None, _flag(each.get("success")), _flag(each.get("created")), errors)
@@ -79,7 +79,7 @@ def _of_json(body: bytes) -> Iterator[RecordResult]:
 
 def _json_error(error: Any) -> BulkError:
     if not isinstance(error, Mapping):
-        raise ProtocolError("a result whose error is no JSON object")
+        raise ProtocolError("a result whose error is not JSON object")
     names = _list_of(error, "fields")
     return BulkError(str(error.get("statusCode") or ""), str(error.get("message") or ""), tuple(map(str, names)))
 
@@ -87,7 +87,7 @@ def _json_error(error: Any) -> BulkError:
 def _list_of(entry: Mapping[str, Any], name: str) -> Sequence[Any]:
     found = entry.get(name) or ()
     if not isinstance(found, (list, tuple)):
-        raise ProtocolError(f"a result whose {name} are no list")
+        raise ProtocolError(f"a result whose {name} are not a list")
     return found
 
 
@@ -96,7 +96,7 @@ def _flag(raw: object) -> bool:
         return raw
     if raw in ("true", "false"):
         return raw == "true"
-    raise ProtocolError("a result that says neither true nor false")
+    raise ProtocolError("a result with neither true nor false")
 
 
 _READERS: Final[Mapping[ContentType, Callable[[bytes], Iterator[RecordResult]]]] = {

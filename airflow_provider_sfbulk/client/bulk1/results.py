@@ -1,4 +1,4 @@
-"""What a whole load and a whole query by Bulk API 1.0 give back, and the result files of a query."""
+"""Results of whole loads and whole queries with Bulk API 1.0, and the result files of a query."""
 
 from __future__ import annotations
 
@@ -10,26 +10,32 @@ from airflow_provider_sfbulk.client.bulk1.load import AcceptedBatch
 from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, Bulk1Job, ContentType, RecordResult
 from airflow_provider_sfbulk.client.bulk1.object_rows import json_rows, xml_rows
 from airflow_provider_sfbulk.client.bulk1.outcome import BatchOutcome, read_outcome
-from airflow_provider_sfbulk.client.bulk1.waiting import OnBulk1Progress, as_job, own_batches, wait_for_batches
+from airflow_provider_sfbulk.client.bulk1.waiting import own_batches, wait_for_batches
 from airflow_provider_sfbulk.client.csv.decode import RecordCounter, find_dialect, read_rows
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.effects import Flow, Reply
-from airflow_provider_sfbulk.client.errors import ProtocolError, ServerBusyError, SourceError, TransportError
+from airflow_provider_sfbulk.client.errors import ProtocolError, ServerBusyError, TransportError
 from airflow_provider_sfbulk.client.faces.declare import (
-    Asynchronous,
-    Blocking,
     Give,
     Stream,
     drained,
     drained_beside,
     mapped,
 )
-from airflow_provider_sfbulk.client.faces.job_calls import Timeout, Waiting
+from airflow_provider_sfbulk.client.faces.job_calls import Waiting
 from airflow_provider_sfbulk.client.faces.rows import rows
+from airflow_provider_sfbulk.client.faces.whole_results import (
+    AsyncLoad,
+    AsyncQuery,
+    BlockingLoad,
+    BlockingQuery,
+    WholeLoad,
+    WholeQuery,
+)
 from airflow_provider_sfbulk.client.models import BulkError
 from airflow_provider_sfbulk.client.replies.refusal import is_html
 from airflow_provider_sfbulk.client.results.spool import DownloadedFile
-from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
+from airflow_provider_sfbulk.client.waiting.jobs import batch_end
 
 NO_RECORDS: Final = b"Records not found for this query"
 """All that the CSV of a query without rows holds: no header, no line ending. Seen by many clients."""
@@ -37,21 +43,18 @@ NO_RECORDS: Final = b"Records not found for this query"
 _NO_REASON: Final = BulkError("", "Salesforce gives no reason")
 
 
-class Bulk1LoadResult:
-    """A load: its batches and what became of its records. Iterate for the records' results, in the order of the records.
+class Bulk1LoadResult(WholeLoad):
+    """A load: its batches and what became of its records. Iterate for the records' results, in the order sent.
 
     Results are read from Salesforce each time they are asked for, a batch at a time.
 
     :param sent: the batches, in the order of the records
     """
 
-    _client: Any
-
     def __init__(self, client: Any, sent: Sequence[AcceptedBatch], waiting: Waiting = Waiting()) -> None:  # noqa: B008 - frozen
-        self._client = client
+        super().__init__(client, waiting)
         self._jobs = Bulk1Calls(client.api_version)
         self._sent = sent
-        self._waits = waiting
         self._batches: list[BatchInfo] | None = None
 
     def waited(self, waiting: Waiting | None = None) -> Flow[Self]:
@@ -84,7 +87,7 @@ class Bulk1LoadResult:
 
     @property
     def batches(self) -> list[BatchInfo]:
-        """The final batches, in the order of the records; waits for them if that was not done yet."""
+        """The final batches, in the order of the records. Waits for them first, if necessary."""
         if self._batches is None:
             self._wait_now()
         assert self._batches is not None
@@ -115,11 +118,6 @@ class Bulk1LoadResult:
         """Records that were sent."""
         return sum(each.records for each in self._sent)
 
-    @property
-    def success_rate(self) -> float:
-        """Share of the records that were saved, from 0.0 to 1.0."""
-        return self.successful_count / self.total_count
-
     @rows
     def errors(self) -> tuple[Callable[[], int], Callable[[], Stream[BulkError]]]:
         """Why records were not saved, in their order: one error for each of them."""
@@ -141,31 +139,12 @@ class Bulk1LoadResult:
 
     def _rows(self) -> Stream[RecordResult]:
         for batch, sent in zip(self.batches, self._sent, strict=True):
-            outcome: BatchOutcome = yield read_outcome(self._jobs, sent, as_job(batch))
+            outcome: BatchOutcome = yield read_outcome(self._jobs, sent, batch_end(batch))
             yield Give(outcome.results)
 
-    def _wait_now(self) -> None:
-        raise NotImplementedError
 
-
-class Bulk1Result(Blocking, Bulk1LoadResult):
+class Bulk1Result(Bulk1LoadResult, BlockingLoad):
     __doc__ = Bulk1LoadResult.__doc__
-
-    def wait(
-        self,
-        *,
-        timeout: Timeout = None,
-        on_progress: OnBulk1Progress | None = None,
-        schedule: Schedule = DEFAULT_SCHEDULE,
-    ) -> Self:
-        """Wait until all batches are final.
-
-        :param timeout: of the wait for each job, in seconds or as a timedelta; None for no end
-        :raises JobTimeoutError: the wait ended; the job goes on
-        :raises ProtocolError: a batch's counters do not fit what was sent
-        :raises LedgerError: a job has a batch that was not sent: the network may have sent one twice
-        """
-        return self._client.run(self.waited(Waiting(timeout, on_progress, schedule)))
 
     @property
     def jobs(self) -> list[Bulk1Job]:
@@ -175,22 +154,9 @@ class Bulk1Result(Blocking, Bulk1LoadResult):
     def __iter__(self) -> Iterator[RecordResult]:
         return drained(self._client, self._rows())
 
-    def _wait_now(self) -> None:
-        self._client.run(self.waited())
 
-
-class AsyncBulk1Result(Asynchronous, Bulk1LoadResult):
+class AsyncBulk1Result(Bulk1LoadResult, AsyncLoad):
     __doc__ = (Bulk1LoadResult.__doc__ or "").replace("Iterate for", "``async for`` gives")
-
-    async def wait(
-        self,
-        *,
-        timeout: Timeout = None,
-        on_progress: OnBulk1Progress | None = None,
-        schedule: Schedule = DEFAULT_SCHEDULE,
-    ) -> Self:
-        """Wait until all batches are final, see :meth:`Bulk1Result.wait`."""
-        return await self._client.run(self.waited(Waiting(timeout, on_progress, schedule)))
 
     @property
     def jobs(self) -> Awaitable[list[Bulk1Job]]:
@@ -200,21 +166,13 @@ class AsyncBulk1Result(Asynchronous, Bulk1LoadResult):
     def __aiter__(self) -> AsyncIterator[RecordResult]:
         return drained_beside(self._client, self._rows())
 
-    def _wait_now(self) -> None:
-        raise SourceError("the batches have not been waited for: await result.wait() first")
 
-
-class Bulk1QueryRows:
-    """The rows of a finished query: iterate for dicts. ``len()`` is known before. Each iteration reads the files anew.
+class Bulk1QueryRows(WholeQuery):
+    """The rows of a finished query: iterate for dicts. ``len()`` is known before. Each iteration reads the files again.
 
     :param job: the query's
     :param batches: those that hold rows
     """
-
-    locator: None = None
-    """Always None: all files are read."""
-
-    _client: Any
 
     def __init__(self, client: Any, job: Bulk1Job, batches: Sequence[BatchInfo]) -> None:
         self.job = job
@@ -225,37 +183,21 @@ class Bulk1QueryRows:
     def __len__(self) -> int:
         return sum(each.processed for each in self.batches)
 
-    @property
-    def record_count(self) -> int:
-        """How many rows there are."""
-        return len(self)
-
-    @rows
-    def records(self) -> tuple[Callable[[], int], Callable[[], Stream[dict[str, Any]]]]:
-        """The rows, from the first."""
-        return self.__len__, self._rows
-
     def _rows(self) -> Stream[dict[str, Any]]:
         for batch in self.batches:
             yield from _read_batch(self._jobs, self.job.content_type, batch)
 
 
-class Bulk1QueryResult(Blocking, Bulk1QueryRows):
+class Bulk1QueryResult(Bulk1QueryRows, BlockingQuery):
     __doc__ = Bulk1QueryRows.__doc__
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return drained(self._client, self._rows())
 
-
-class AsyncBulk1QueryResult(Asynchronous, Bulk1QueryRows):
+class AsyncBulk1QueryResult(Bulk1QueryRows, AsyncQuery):
     __doc__ = (Bulk1QueryRows.__doc__ or "").replace("iterate for dicts", "``async for`` gives dicts")
-
-    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        return drained_beside(self._client, self._rows())
 
 
 def _read_batch(jobs: Bulk1Calls, content_type: ContentType, batch: BatchInfo) -> Stream[dict[str, Any]]:
-    """Read the rows of a query batch, from all its files, each of them on disk and whole before its rows are given.
+    """Read the rows of a query batch from all its files. Each file is on disk and whole before its rows are given.
 
     :raises ProtocolError: at the end, when there are not as many rows as the batch says
     """
@@ -279,7 +221,7 @@ def _read_batch(jobs: Bulk1Calls, content_type: ContentType, batch: BatchInfo) -
 class Bulk1RowsFile(DownloadedFile):
     """A sink on disk; :meth:`rows` reads it once it is finished.
 
-    CSV is proven whole when it ends, XML and JSON while they are read: both have an end of their own.
+    CSV is checked when it ends, XML and JSON while they are read: they mark their own end.
 
     :param content_type: the job's
     """
@@ -296,7 +238,7 @@ class Bulk1RowsFile(DownloadedFile):
         :raises ServerBusyError: the reply is a web page
         """
         if is_html(reply):
-            raise ServerBusyError("a web page where rows are due, as in a maintenance", status=reply.status)
+            raise ServerBusyError("a web page instead of rows, as during maintenance", status=reply.status)
         self._open()
         self._counter = RecordCounter(Dialect())
         self._start = b""
@@ -310,7 +252,7 @@ class Bulk1RowsFile(DownloadedFile):
             self._counter.feed(data)
 
     def finish(self) -> None:
-        """Prove it.
+        """Check that the file is whole.
 
         :raises TransportError: it is not whole
         """
@@ -319,7 +261,7 @@ class Bulk1RowsFile(DownloadedFile):
         self._counter.finish()
         found = find_dialect(self._counter.header_line, Dialect())
         if found is None:
-            raise TransportError("what came has no header")
+            raise TransportError("the result file has no header")
         self._dialect = found
 
     @property
@@ -328,7 +270,7 @@ class Bulk1RowsFile(DownloadedFile):
         return self._content_type is ContentType.CSV and self._start.strip() in (NO_RECORDS, b"")
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Read the rows, once: the file goes with them. CSV's are all text, the others' are trees."""
+        """Read the rows, once: the file is discarded afterwards. CSV rows are text, the others are trees."""
         file = self._opened()
         try:
             file.seek(0)

@@ -1,12 +1,12 @@
-"""Waiting for the batches of Bulk API 1.0 jobs, how they ended, and queries whole.
+"""Waiting for the batches of Bulk API 1.0 jobs, how they ended, and whole queries.
 
-A job's state says nothing about its batches, and its counters lag behind them, so the list of batches decides. While the
-job's counters say that batches wait or run, the list is not read: one call a look.
+A job's state says nothing about its batches, and its counters lag behind, so the list of batches decides. While the
+job's counters say that batches wait or run, the list is not read: each poll is one call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final, TypeAlias, TypeVar
@@ -22,22 +22,15 @@ from airflow_provider_sfbulk.client.errors import (
     ProtocolError,
     TransientError,
 )
-from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.replies.safe_text import guarded, without_values
+from airflow_provider_sfbulk.client.waiting.jobs import batch_end
 from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
 from airflow_provider_sfbulk.client.waiting.wait import keep_looking
 
 QUERY_TRIES: Final = 3
-"""Jobs to make for one query whose batch may or may not have arrived."""
+"""Jobs to create for one query while it is unknown whether its batch has arrived."""
 
-STATES: Final[Mapping[BatchState, JobState]] = {
-    BatchState.QUEUED: JobState.UPLOAD_COMPLETE,
-    BatchState.IN_PROGRESS: JobState.IN_PROGRESS,
-    BatchState.COMPLETED: JobState.JOB_COMPLETE,
-    BatchState.FAILED: JobState.FAILED,
-    BatchState.NOT_PROCESSED: JobState.ABORTED,
-}
-"""What a batch's state would be if it were a job of Bulk API 2.0, whose batches cannot be seen."""
 
 T = TypeVar("T")
 OnBulk1Progress: TypeAlias = Callable[[Bulk1Job], None]
@@ -52,14 +45,14 @@ def wait_for_batches(
     on_progress: OnBulk1Progress | None = None,
     expected: Iterable[str] = (),
 ) -> Flow[list[BatchInfo]]:
-    """Read a job until all its batches are final. How they ended is for the caller to say.
+    """Read a job until all its batches are final, however they end.
 
     :param timeout: seconds; None for no end
-    :param on_progress: is given the job as it is read, also unchanged
+    :param on_progress: called with the job each time it is read, changed or not
     :param expected: ids of batches that the list must have
     :return: all batches, in the order of the list
     :raises JobTimeoutError: the wait ended; the job goes on
-    :raises TransientError: no good look for ``BLIND_SECONDS``
+    :raises TransientError: no poll succeeded for ``BLIND_SECONDS``
     """
     wanted = {each[:15] for each in expected}
 
@@ -85,9 +78,9 @@ def wait_for_split(
     schedule: Schedule = DEFAULT_SCHEDULE,
     timeout: float | None = None,
 ) -> Flow[BatchInfo]:
-    """Read a batch under PK chunking until others have taken its place: closed before, its job may lack some of them.
+    """Read a batch under PK chunking until others have replaced it: a job that is closed before may lack some of them.
 
-    A query that Salesforce does not chunk runs in that batch itself, and has ended then.
+    A query that Salesforce does not chunk runs in that batch itself, and has ended by then.
 
     Source: help article 000213703, "the original batch … NotProcessed".
     """
@@ -105,7 +98,7 @@ def _keep_looking(
 ) -> Flow[T]:
     def timed_out(seconds: float) -> JobTimeoutError:
         return JobTimeoutError(
-            f"waited {seconds:g} s for the batches of job {job_id}; it goes on at Salesforce", job_id=job_id
+            f"waited {seconds:g} s for the batches of job {job_id}; it continues at Salesforce", job_id=job_id
         )
 
     return keep_looking(look, schedule=schedule, timeout=timeout, timed_out=timed_out)
@@ -121,7 +114,7 @@ def submit_query(
 ) -> Flow[tuple[Bulk1Job, str]]:
     """Create a query's job, add the query as its one batch, and close the job.
 
-    A batch that may or may not have arrived is left alone: its job is aborted and another one made. It reads only.
+    When it is unknown whether the batch arrived, the job is aborted and another one created: a query only reads.
 
     :param timeout: of the wait for the chunks, under PK chunking
     :return: the closed job, and the batch's id
@@ -145,10 +138,10 @@ def submit_query(
 
 
 def batches_with_rows(job_id: str, original: str | None, batches: Sequence[BatchInfo]) -> list[BatchInfo]:
-    """Give the batches of a finished query whose results are to be read, in the order of the list.
+    """Return the batches of a finished query whose results are to be read, in the order of the list.
 
     :param original: id of the batch that was sent; under PK chunking it ends ``NotProcessed`` and others hold the rows.
-        None when it is not known, but the job is known not to be aborted
+        None when the id is unknown; the job must not have been aborted then
     :raises JobFailedError: a batch failed, or the job was aborted
     """
     for each in batches:
@@ -162,26 +155,12 @@ def batches_with_rows(job_id: str, original: str | None, batches: Sequence[Batch
     return [each for each in batches if each.state is BatchState.COMPLETED]
 
 
-def as_job(batch: BatchInfo) -> JobInfo:
-    """Tell of a batch as if it were a job. Where a job's operation and object are, its own id is: messages name it."""
-    return JobInfo(
-        id=batch.job_id,
-        state=STATES[batch.state],
-        operation="batch",
-        object=batch.id,
-        job_type="Classic",
-        number_records_processed=batch.processed,
-        number_records_failed=batch.failed,
-        error_message=batch.state_message,
-    )
-
-
 def ends_of(jobs: Bulk1Calls, parts: Iterable[AcceptedBatch]) -> Flow[dict[str, JobInfo]]:
     """Read how the batches of a load ended, by their keys.
 
     :param parts: all that were sent to their jobs
-    :raises LedgerError: a job has a batch more than the load has sent: its records may be in the org twice
-    :raises ProtocolError: a batch is gone from the list
+    :raises LedgerError: a job has a batch that the load has not sent: records may be in the org twice
+    :raises ProtocolError: a batch is missing from the list
     """
     by_job: dict[str, set[str]] = {}
     for part in parts:
@@ -192,25 +171,25 @@ def ends_of(jobs: Bulk1Calls, parts: Iterable[AcceptedBatch]) -> Flow[dict[str, 
         for key, batch in found.items():
             if not batch.is_final:
                 raise ProtocolError(f"batch {batch.id} of job {job_id} is {batch.state} after its end", job_id=job_id)
-            ends[key] = as_job(batch)
+            ends[key] = batch_end(batch)
     return ends
 
 
 def own_batches(job_id: str, batches: Iterable[BatchInfo], keys: AbstractSet[str]) -> dict[str, BatchInfo]:
-    """Hold the list of a job's batches against what was sent to it.
+    """Compare the list of a job's batches with what was sent to it.
 
     :param keys: short ids of the batches that were sent
-    :raises LedgerError: there is a batch more
-    :raises ProtocolError: there is one less
+    :raises LedgerError: the list has a batch too many
+    :raises ProtocolError: a batch is missing
     """
     found = {batch.id[:15]: batch for batch in batches}
     if more := sorted(found.keys() - keys):
         raise LedgerError(
             f"job {job_id} has {len(more)} batch(es) that this load has not sent ({', '.join(more[:3])}): the network may "
-            "have sent a batch twice, or somebody else has added them. Their records may be in the org twice: compare "
-            "before you go on.",
+            "have sent a batch twice, or somebody else has added them. Their records may be in the org twice: check "
+            "the org before you go on.",
             job_id=job_id,
         )
     if missing := sorted(keys - found.keys()):
-        raise ProtocolError(f"job {job_id} lists no batch {missing[0]}, which it has accepted", job_id=job_id)
+        raise ProtocolError(f"job {job_id} does not list batch {missing[0]}, which it has accepted", job_id=job_id)
     return found

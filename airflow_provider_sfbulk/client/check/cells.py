@@ -1,7 +1,7 @@
-"""Whether a value can be saved in its field, as far as describe says: what Salesforce would refuse of one cell.
+"""Checks whether a value can be saved in its field, as far as describe says.
 
-A column is checked as a whole: a pattern or a length shows which of its texts are surely right. The few that are left are
-looked at one by one, each distinct text once, and get the code that Salesforce would fail the record with.
+A column is checked as a whole: a pattern or a length shows which of its texts are certainly valid. The few others are
+checked one by one, each distinct text once, and get the code with which Salesforce would fail the record.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Cells:
-    """What the cells of one column may be.
+    """The valid cells of one column.
 
-    :param sure: says of each text whether it is surely right
-    :param problem: says what is wrong with a text that is not sure; None: nothing
+    :param sure: says for each text whether it is certainly valid
+    :param problem: says what is wrong with any other text; None: nothing
     """
 
     sure: Callable[[Array], Array]
@@ -112,7 +112,7 @@ differ from org to org, and describe names only the object's own."""
 
 
 def cells_of(field: Field, describe: Mapping[str, Any]) -> Cells | None:
-    """Give what the cells of a field may be; None when any text will do, or nothing is known.
+    """Return the valid cells of a field; None when any text is valid, or nothing is known.
 
     :param describe: of the object that has the field
     """
@@ -243,7 +243,7 @@ def _long_ids(texts: Array) -> Array:
 
 
 def _prefixes(kind: str, field: Field, describe: Mapping[str, Any]) -> Collection[str]:
-    """Give what ids may begin with; nothing when that is not known of every object that they may be of."""
+    """Return the possible prefixes of ids; empty unless known for every object that they may belong to."""
     own = {str(describe.get("name")): str(describe.get("keyPrefix") or "")}
     if kind == "id":
         return list(filter(None, own.values()))

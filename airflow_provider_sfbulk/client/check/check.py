@@ -1,10 +1,10 @@
-"""Checking an input without sending it: every row as a load would send it, held against describe.
+"""Checks an input without sending it: every row as a load would send it, against describe.
 
-What is checked are the parts that a load would upload. So what a source makes of a value is part of the check, and parts
-and bytes are those of the load.
+It checks the parts that a load would upload. So the conversion of values by the source is part of the check, and parts and
+bytes are those of the load.
 
-What describe does not say cannot be known here: validation rules, triggers and flows, values that are in the org already,
-whether a record that is named is there, the fields of other objects, dependent picklists.
+What describe does not contain cannot be checked: validation rules, triggers and flows, values that are in the org already,
+whether a referenced record exists, the fields of other objects, dependent picklists.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from airflow_provider_sfbulk.client.values.text_arrow import Array, compute
 
 
 class Listing(Protocol):
-    """Where each problem of each row is listed, with the value: for the user's eyes only."""
+    """Lists each problem of each row with its value, for the user only."""
 
     def add(self, problem: Problem, numbers: Numbers, values: Array) -> None:
         """Take rows that have a problem.
@@ -102,7 +102,7 @@ class InputCheck:
         self, describe: Mapping[str, Any], rules: Rules, cut: PartLimits, *, listing: Listing | None = None
     ) -> None:
         self.rules = replace(rules, unfit=self._unfit)
-        """By these the streams are to be made: they report what a load would refuse."""
+        """Rules for making the streams: they report what a load would refuse."""
         self.report = CheckReport(str(describe.get("name")), str(rules.operation))
         self._describe = describe
         self._operation = rules.operation
@@ -162,7 +162,7 @@ class InputCheck:
                 self._add(unique.problem, sharing.rows if unique.is_first_wrong else sharing.rows[sharing.is_later])
 
     def _unfit(self, rows: Sequence[int] | None, column: str, reason: str) -> None:
-        """Take what a load would refuse, from whichever thread."""
+        """Record what a load would refuse, from any thread."""
         if rows is None:
             self.report.refused.append(reason)
         else:
@@ -179,7 +179,7 @@ class InputCheck:
     # What there is to be looked at
 
     def _required_fields(self) -> frozenset[str]:
-        """Give the fields, in lower case, without a value of which no record is inserted. Whether a row of an upsert
+        """Return the fields, in lower case, without a value of which no record is inserted. Whether a row of an upsert
         inserts one is not known."""
         if self._operation is not Operation.INSERT:
             return frozenset()
@@ -258,7 +258,7 @@ class InputCheck:
         if name.casefold() == self._key:
             yield from self._without_key(column, texts, is_null)
         if self._clears_wrongly(column):
-            assert field is not None, "of a column that is no field nothing is known"
+            assert field is not None, "of a column that is not a field nothing is known"
             if field.get("type") == "boolean":
                 yield Problem("INVALID_TYPE_ON_FIELD_IN_RECORD", name, "a checkbox cannot be cleared"), is_null
             else:
@@ -302,7 +302,7 @@ class InputCheck:
 
 
 def _up_to_its_break(stream: RecordStream, broken: list[SourceError]) -> RecordStream:
-    """Give the records up to where they cannot be read, so that what comes before is in a part.
+    """Return the records up to where they cannot be read, so that what comes before is in a part.
 
     :param broken: is given why
     """

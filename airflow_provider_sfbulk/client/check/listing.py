@@ -43,5 +43,5 @@ class _Lines:
         self._batch = batch
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Give them."""
+        """Yield them."""
         yield self._batch

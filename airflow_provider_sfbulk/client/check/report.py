@@ -44,7 +44,7 @@ class Found:
         self.first_rows = sorted({*self.first_rows, *smallest.tolist()})[:FIRST_ROWS]
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain JSON values."""
+        """Return plain JSON values."""
         return {
             "code": self.problem.code,
             "column": self.problem.column,
@@ -144,7 +144,7 @@ class CheckReport:
         return 1 + self.parts * (7 if has_results else 6)
 
     def lines(self) -> Iterator[str]:
-        """Give the report as lines of text, a line for each kind of problem."""
+        """Yield the report as lines of text, a line for each kind of problem."""
         end = "" if self.is_complete else ", up to where the input cannot be read"
         yield f"{self.records:,} rows in {self.parts:,} part(s) of {self.bytes:,} bytes in all were checked{end}"
         for reason in self.refused:
@@ -156,7 +156,7 @@ class CheckReport:
             yield "no problem was found"
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain JSON values of less than 4 KB, with the problems of most rows."""
+        """Return plain JSON values of less than 4 KB, with the problems of most rows."""
         named: list[dict[str, Any]] = []
         room = _SMALL_BYTES
         for each in self.problems:

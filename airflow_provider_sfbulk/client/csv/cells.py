@@ -1,4 +1,4 @@
-"""Single columns of CSV bytes whose structure is known: looked at, or rewritten, while all others stay bytes."""
+"""Checks or rewrites single columns of CSV bytes whose structure is known; all others stay bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BLANK: Final = np.frombuffer(b" \t", np.uint8)
 
 
 def cells_of(found: Scan, place: int, columns: int, ending: LineEnding) -> tuple[Places, Places]:
-    """Starts and stops of one column's values, quotes included. Every record has that many columns."""
+    """Starts and stops of one column's values, quotes included. Every record has this number of columns."""
     stops = found.separators[place::columns]
     if place:
         starts = found.separators[place - 1 :: columns] + 1
@@ -27,7 +27,7 @@ def cells_of(found: Scan, place: int, columns: int, ending: LineEnding) -> tuple
 
 
 def blank_cells(found: Scan, place: int, columns: int, ending: LineEnding) -> Places:
-    """Records, from 0, whose value in a column is blank. Only cells that begin as a blank one may are read."""
+    """Records, from 0, whose value in a column is blank. Only cells that begin like a blank one are read."""
     starts, stops = cells_of(found, place, columns, ending)
     first, second = found.data[starts], found.data[np.minimum(starts + 1, found.data.size - 1)]
     is_quoted = first == QUOTE
@@ -40,9 +40,9 @@ def blank_cells(found: Scan, place: int, columns: int, ending: LineEnding) -> Pl
 def with_zone(
     found: Scan, places: Sequence[int], columns: int, ending: LineEnding, zone: ZoneInfo, delimiter: int
 ) -> Scan:
-    """Rewrite the datetimes of some columns that name no time zone, as those of ``zone``, in UTC.
+    """Rewrite the datetimes without a time zone in some columns from ``zone`` to UTC.
 
-    :raises UnfitCellError: for one that the zone's clocks skip
+    :raises UnfitCellError: for a time that the zone's clocks skip
     """
     changes: list[tuple[int, int, bytes]] = []
     for place in places:

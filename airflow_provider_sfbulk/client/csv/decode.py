@@ -1,11 +1,11 @@
-"""Salesforce's CSV on the way in: proof that a body is whole, blocks of whole records, and rows.
+"""Salesforce's CSV as it is read: checks that a body is whole, and cuts it into blocks of whole records, and rows.
 
 Facts (Bulk API 2.0 guide, "Get Results for a Query Job" and "Get Job … Record Results"; captures of several clients):
 
 - UTF-8. Query pages and the values of result files are fully quoted; the header of a result file and the rows of
   ``unprocessedrecords`` are echoed as they were uploaded, so they may be bare.
 - A quote inside a value is doubled, line breaks stay inside quotes.
-- Every record, the last one too, ends with the job's line ending. A line with nothing on it is no record, as for
+- Every record, the last one too, ends with the job's line ending. A line with nothing on it is not a record, as for
   ``csv.DictReader`` and Arrow.
 
 Theory: in such a file a quote always opens or closes (a doubled one does both), so a line feed ends a record exactly
@@ -39,30 +39,30 @@ _NOT_OF_A_VALUE: Final = np.isin(np.arange(256), [_QUOTE, _LF, _CR, *(ord(each.c
 """Bytes that may follow a closing quote. All delimiters: a result file's may be another than its job's."""
 
 _STEP: Final = 512 * 1024
-"""Bytes looked at in one go: few enough that what is computed from them stays in the processor's cache."""
+"""Bytes processed at a time: few enough that intermediate results stay in the processor's cache."""
 
 _HEADER_BYTES: Final = 1024 * 1024
-"""Bytes of a header line at most: ours, above what ``limits.SOQL_CHARACTERS`` of column names can become."""
+"""Maximum bytes of a header line; our limit, above what ``limits.SOQL_CHARACTERS`` of column names can become."""
 
 _FIELD_CHARACTERS: Final = 8 * limits.FIELD_CHARACTERS
-"""Characters that :func:`read_rows` takes as one value: the ``csv`` module's own limit is exactly Salesforce's, but
-``sf__Error`` is not a field and knows no limit."""
+"""Maximum characters of a value for :func:`read_rows`: the ``csv`` module's own limit is exactly Salesforce's, but
+``sf__Error`` is not a field and has no limit."""
 
 BLOCK_BYTES: Final = 2 * 1024 * 1024
-"""Bytes of CSV that are decoded in one go: enough for Arrow to be quick, little enough for several pages at once."""
+"""Bytes of CSV that are decoded at a time: enough for Arrow to be fast, little enough for several pages at once."""
 
 
 class RecordCounter:
-    """Count the records of a CSV that comes in pieces, cut anywhere, and prove that it ended whole.
+    """Counts the records of a CSV that arrives in pieces, cut anywhere, and checks that it is whole.
 
-    Memory does not grow with the body. :meth:`finish` is the proof; before it the counts are those of what came so far.
+    Memory does not grow with the body. :meth:`finish` makes the check; before it, the counts are those of the bytes so far.
 
-    :param dialect: how the header's columns are separated; either line ending is understood
+    :param dialect: how the header's columns are separated; both line endings are understood
     """
 
     def __init__(self, dialect: Dialect) -> None:
         self.header: tuple[str, ...] | None = None
-        """The column names, once the header line is complete; None also when that line is no CSV header."""
+        """The column names, once the header line is complete; None also when that line is not CSV header."""
         self.header_line = b""
         """The header line as it came, line ending included; empty until complete."""
         self.records = 0
@@ -111,7 +111,7 @@ class RecordCounter:
         self.length += len(piece)
 
     def _inside_after_clear_ends(self, bytes_: npt.NDArray[np.uint8], ends: npt.NDArray[np.intp]) -> bool | None:
-        """Tell whether the piece ends inside quotes when all its line feeds clearly end records, else None.
+        """Return whether the piece ends inside quotes if all its line feeds clearly end records, else None.
 
         A line feed that a quote and then a character of a value follow ends a record: inside a value a quote is doubled,
         and one that closes is followed by a delimiter or a line end. Pages of most queries are all like that, and to
@@ -124,7 +124,7 @@ class RecordCounter:
         return bool(np.count_nonzero(bytes_[int(ends[-1]) + 1 :] == _QUOTE) & 1)
 
     def _blank(self, bytes_: npt.NDArray[np.uint8], ends: npt.NDArray[np.intp]) -> int:
-        """Count the lines that hold nothing but their line ending."""
+        """Count the lines with nothing but their line ending."""
         lengths = np.diff(ends, prepend=self.whole - self.length - 1)
         if lengths.min() > 2:
             return 0
@@ -144,10 +144,10 @@ class RecordCounter:
         :raises TransportError: when it is not a CSV header: empty, HTML, JSON, not UTF-8
         """
         if self.header_line and self.header is None:
-            raise TransportError("not a CSV: the first line is no header (a maintenance or error page?)")
+            raise TransportError("not a CSV: the first line is not a header (a maintenance or error page?)")
 
     def check_end(self) -> None:
-        """Check that what was fed so far ends where a CSV may end.
+        """Check that the bytes so far end where a CSV may end.
 
         :raises TransportError: when it is empty, or ends inside a quoted value or without a line ending
         """
@@ -159,7 +159,7 @@ class RecordCounter:
             raise TransportError(f"not a whole CSV: its last line has no end, after {self.length} bytes")
 
     def finish(self) -> None:
-        """Accept what was fed as a whole CSV: header and end.
+        """Check that the bytes so far are a whole CSV: header and end.
 
         :raises TransportError: when it is not
         """
@@ -168,7 +168,7 @@ class RecordCounter:
 
 
 def _odd_quotes(bytes_: npt.NDArray[np.uint8], places: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.bool_], bool]:
-    """Tell for each place, and for the end, whether the number of quotes before it is odd.
+    """Return for each position, and for the end, whether the number of quotes before it is odd.
 
     64 bytes at a time: one bit a quote; shifting and xor-ing six times makes bit *i* the parity of the bits up to *i*;
     the last bits, xor-ed over the words, carry it on. Twice as fast as searching the places among the quotes'.
@@ -187,10 +187,10 @@ def _odd_quotes(bytes_: npt.NDArray[np.uint8], places: npt.NDArray[np.intp]) -> 
 
 
 class Blocks:
-    """Cut the bytes that a counter was fed into blocks of whole records, without the header.
+    """Cuts the bytes that a counter was fed into blocks of whole records, without the header.
 
     :param counter: must have been fed the same bytes before each :meth:`feed`
-    :param size: bytes of a block at least; it may be larger by what one feed or one record has
+    :param size: minimum bytes of a block; it may be larger by one feed or one record
     """
 
     def __init__(self, counter: RecordCounter, *, size: int = BLOCK_BYTES) -> None:
@@ -203,7 +203,7 @@ class Blocks:
         self._header_cut = False
 
     def feed(self, data: bytes) -> bytes | None:
-        """Take the next bytes; give a block when there is enough for one."""
+        """Take the next bytes; return a block when there are enough for one."""
         here = self._counter.whole - self._fed
         self._fed += len(data)
         if here <= 0:
@@ -216,7 +216,7 @@ class Blocks:
         return self.rest() if self._held >= self._size else None
 
     def rest(self) -> bytes | None:
-        """Give the whole records that are left, if any."""
+        """Return the whole records that are left, if any."""
         block = b"".join(self._whole)
         self._whole = []
         self._held = 0
@@ -242,10 +242,10 @@ def parse_header(line: bytes, dialect: Dialect) -> tuple[str, ...] | None:
 def find_dialect(header_line: bytes, dialect: Dialect, required: Collection[str] = ()) -> Dialect | None:
     """Find the dialect of a result file by its header, beginning with the job's.
 
-    That result files follow the job's delimiter is likely but was never seen, so the header decides: all ``required``
-    columns are there, and no name holds one of the six delimiters, which no field name can.
+    It is likely but was never seen that result files use the job's delimiter, so the header decides: it has all
+    ``required`` columns, and no name contains one of the six delimiters, which no field name can.
 
-    :param required: columns that must be there, as ``sf__Id``
+    :param required: columns that must be there, such as ``sf__Id``
     :return: None when no delimiter gives such a header
     """
     marks = {each.character for each in ColumnDelimiter}
@@ -260,8 +260,8 @@ def find_dialect(header_line: bytes, dialect: Dialect, required: Collection[str]
 def read_rows(chunks: Iterable[bytes], dialect: Dialect) -> Iterator[dict[str, str]]:
     """Read the rows of a result file, all values text, as they come.
 
-    A BOM is taken off, characters and records may be cut anywhere between chunks. NUL bytes are dropped: they do occur
-    in results (simple-salesforce strips them), no field can be given one, and databases refuse them.
+    A BOM is removed; characters and records may be cut anywhere between chunks. NUL bytes are dropped: they do occur in
+    results (simple-salesforce strips them), although no field can contain one, and databases refuse them.
 
     :raises ProtocolError: when the bytes are not UTF-8 or not CSV, or a row has not as many values as the header
     :raises TransportError: when the body ends inside a quoted value

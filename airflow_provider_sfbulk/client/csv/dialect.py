@@ -27,7 +27,7 @@ class Dialect:
 
 
 def dialect_of(job: JobInfo) -> Dialect:
-    """Tell how a job's CSV is written, its uploaded data and its results alike.
+    """Return how a job's CSV is written, both its uploaded data and its results.
 
     :raises ProtocolError: the job names a delimiter or a line ending that does not exist
     """

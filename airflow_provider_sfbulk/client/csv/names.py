@@ -1,4 +1,4 @@
-"""Names of columns as people can read them: signs that nobody sees are named, and a byte order mark is taken off."""
+"""Column names in a readable form: invisible characters are named, and a byte order mark is removed."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ BOM: Final = "\ufeff"
 _SHOWN_CHARACTERS: Final = 60
 _SHOWN_NAMES: Final = 20
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Unicode categories of what is not seen: controls, formats (zero widths, bidi marks, soft hyphen), half characters, …"""
+"""Unicode categories of invisible characters: controls, formats (zero widths, bidi marks, soft hyphen), surrogates, …"""
 
 _BLANKS: Final = "\u115f\u1160\u2800\u3164\uffa0"
-"""Letters and symbols that look like nothing."""
+"""Letters and symbols that are invisible."""
 
 
 def without_bom(name: str) -> str:
-    """Take byte order marks off a name's beginning: whoever decodes a file with one gets it in the first name."""
+    """Remove byte order marks from the beginning of a name: decoding a file with one leaves it in the first name."""
     return name.lstrip(BOM)
 
 
 def shown_name(name: object) -> str:
-    """Give a name for a message: what is not seen in it is named, and a long one is cut."""
+    """Return a name for a message: invisible characters are named, and a long name is cut."""
     text = str(name)
     cut = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
     seen = "".join(f"<{_named(each)}>" if _is_unseen(each) else each for each in cut)
@@ -32,18 +32,18 @@ def shown_name(name: object) -> str:
 
 
 def listed(names: Sequence[object]) -> str:
-    """Give names for a message, the first of them when they are many."""
+    """Return names for a message, only the first when there are many."""
     more = len(names) - _SHOWN_NAMES
     return ", ".join(map(shown_name, names[:_SHOWN_NAMES])) + (f" and {more} more" if more > 0 else "")
 
 
 def unseen_in(name: str) -> str:
-    """Name the signs of a name that nobody sees; empty when there are none."""
+    """Name the invisible characters of a name; empty when there are none."""
     return ", ".join(dict.fromkeys(_named(each) for each in name if _is_unseen(each)))
 
 
 def first_of(problems: Iterable[str], most: int = 10) -> str:
-    """Join problems for a message, the first of them when they are many."""
+    """Join problems for a message, only the first when there are many."""
     found = list(problems)
     return "; ".join(found[:most]) + (f"; and {len(found) - most} more" if len(found) > most else "")
 
@@ -64,7 +64,7 @@ _DATA_LOADER: Final = re.compile(r"(?P<relationship>\w+):(?:(?P<object>\w+)-)?(?
 
 
 def foreign_name(name: str) -> str:
-    """Say what to do about a column that another program has named; empty for every other name."""
+    """Say what to do about a column that another program has named; empty for other names."""
     if name == "attributes" or name.endswith(".attributes") or name.startswith("attributes."):
         return (
             " (REST replies have attributes in every record, which say its type and address: drop it with "

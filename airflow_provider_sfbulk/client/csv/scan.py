@@ -1,4 +1,4 @@
-"""The structure of CSV bytes, found without making a Python object of any value.
+"""Finds the structure of CSV bytes without making a Python object for any value.
 
 Theory. In a CSV that follows RFC 4180 a byte is inside quotes when the number of quotes before it is odd: a doubled
 quote inside a value changes the parity twice. So one pass finds the bytes that can matter (delimiter, quote, CR, LF),
@@ -30,9 +30,9 @@ Bytes: TypeAlias = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Scan:
-    """What was found in a piece of CSV that begins at the beginning of a record.
+    """The structure of a piece of CSV that begins at the start of a record.
 
-    All places are ascending.
+    All positions are ascending.
 
     :param raw: the bytes
     :param data: the same, as numpy sees them
@@ -81,7 +81,7 @@ class Scan:
 
 
 class _Scratch(threading.local):
-    """Memory for the masks of one scan after the other. Measured: fresh memory for each takes three times as long."""
+    """Memory for the masks, reused by each scan. Measured: fresh memory for each scan takes three times as long."""
 
     def __init__(self) -> None:
         self._masks = (np.empty(0, np.bool_), np.empty(0, np.bool_))
@@ -127,9 +127,9 @@ def scan(data: bytes, delimiter: int) -> Scan:
 
 
 def _between(quotes: Places, size: int) -> NDArray[np.bool_]:
-    """Tell which of ``size`` things lie between an opening quote and its closing one; after one that is not closed, all.
+    """Return which of ``size`` things are between an opening quote and its closing one; after an unclosed one, all are.
 
-    Few do, so they are counted out: a running sum over all things takes five times as long.
+    They are few, so they are counted one by one: a running sum over all things takes five times as long.
 
     :param quotes: which of the things are quotes
     """

@@ -1,12 +1,12 @@
 """CSV for people who open it in a spreadsheet, and the way back.
 
-A spreadsheet takes a cell for a formula that begins with ``=``, ``+``, ``-`` or ``@``, also behind a tab or line break
-(OWASP, "CSV Injection"), whatever quotes are around it: a record's name can so run a command on the machine of whoever
-opens a file of failed rows. Such a cell gets an apostrophe in front, which is the spreadsheets' own sign for text.
-One that begins with an apostrophe gets one too, so that the way back is certain. Negative numbers stay as they are.
+A spreadsheet takes a cell for a formula if it begins with ``=``, ``+``, ``-`` or ``@``, also after a tab or line break
+(OWASP, "CSV Injection"), whatever quotes are around it. So a record's name could run a command on the machine of whoever
+opens a file of failed rows. Such a cell gets an apostrophe in front, which marks text in spreadsheets. A cell that begins
+with an apostrophe gets one, too, so that the change can be undone exactly. Negative numbers are unchanged.
 
-Result files say that they are written so by a column more, :data:`MARK`, which is dropped with the other ``sf__`` columns
-when such a file is a source; it survives the editing, as a file's name may not.
+Result files in this form have an additional column, :data:`MARK`, which is dropped with the other ``sf__`` columns when
+such a file is a source. Unlike a file's name, it survives editing.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _is_taken(value: str) -> bool:
 
 
 def restored(found: Scan, delimiter: int) -> Scan:
-    """Take the apostrophes off that :func:`protected` has put there. One that somebody has typed before a word stays."""
+    """Remove the apostrophes that :func:`protected` has added. One that somebody has typed before a word stays."""
     firsts, stops = _inner(found)
     marked = np.flatnonzero((found.data[firsts] == _APOSTROPHE) & (firsts + 1 < stops))
     chosen = [

@@ -1,4 +1,4 @@
-"""What a whole load gives back: counts at once, records as rows that are read when they are asked for."""
+"""The result of a whole load: counts at once, records as rows that are read on demand."""
 
 from __future__ import annotations
 
@@ -9,38 +9,34 @@ from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Effect, Flow, Sleep
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.faces.declare import (
-    Asynchronous,
-    Blocking,
     Give,
     Stream,
     drained,
     drained_beside,
     mapped,
 )
-from airflow_provider_sfbulk.client.faces.job_calls import OnProgress, Timeout, Waiting
+from airflow_provider_sfbulk.client.faces.job_calls import Waiting
 from airflow_provider_sfbulk.client.faces.rows import rows
+from airflow_provider_sfbulk.client.faces.whole_results import AsyncLoad, BlockingLoad, WholeLoad
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.part_end import PartEnd, part_ends
 from airflow_provider_sfbulk.client.models import BulkError, JobInfo, JobState, ResultKind
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.results.job_result import JobRows
-from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
 from airflow_provider_sfbulk.client.waiting.wait import wait_until_final
 
 Text = dict[str, str]
 
 
-class LoadResult:
+class LoadResult(WholeLoad):
     """A load: its jobs and what became of its records. Records are read from Salesforce each time they are asked for.
 
-    Iterate for the result of each job, as they finish: each is a result with one job of its own.
+    Iterate for the result of each job as it finishes: each is a result with one job.
 
     :param filled: the parts and the jobs that hold them
     :param waiting: how to wait when a count is asked for before :meth:`wait` was called
     :param unchanged: records that were not sent, since the org has them as they are
     """
-
-    _client: Any
 
     def __init__(
         self,
@@ -50,12 +46,11 @@ class LoadResult:
         *,
         unchanged: int = 0,
     ) -> None:
-        self._client = client
+        super().__init__(client, waiting)
         self.unchanged_count = unchanged
         """Records that ``skip_unchanged`` has not sent, since the org has them as they are."""
         self._jobs = IngestCalls(client.api_version)
         self._filled = filled
-        self._waits = waiting
         self._ends: list[PartEnd] | None = None
 
     def waited(self, waiting: Waiting | None = None) -> Flow[Self]:
@@ -71,17 +66,17 @@ class LoadResult:
 
     @property
     def jobs(self) -> list[JobInfo]:
-        """The final jobs, in the order of the records; waits for them if that was not done yet."""
+        """The final jobs, in the order of the records. Waits for them first, if necessary."""
         return [each.job for each in self._waited()]
 
     @property
     def job(self) -> JobInfo:
-        """The final job of a load that needed one only.
+        """The final job of a load with a single job.
 
-        :raises SourceError: it needed several: :attr:`jobs` has them
+        :raises SourceError: it has several: see :attr:`jobs`
         """
         if len(self._filled) != 1:
-            raise SourceError(f"the load has {len(self._filled)} jobs: they are in jobs")
+            raise SourceError(f"the load has {len(self._filled)} jobs: use jobs instead of job")
         return self.jobs[0]
 
     @property
@@ -131,7 +126,7 @@ class LoadResult:
 
     @rows
     def errors(self) -> tuple[Callable[[], int], Callable[[], Stream[BulkError]]]:
-        """Why the failed records failed, in the order of :attr:`failed_records`; then why each job failed that did."""
+        """Why records failed, in the order of :attr:`failed_records`, then why jobs failed."""
         ended_badly = [job for job in self.jobs if job.state is not JobState.JOB_COMPLETE]
 
         def read() -> Stream[BulkError]:
@@ -151,16 +146,13 @@ class LoadResult:
     def _count(self, kind: ResultKind) -> int:
         return sum(each.count(kind) for each in self._waited())
 
-    def _wait_now(self) -> None:
-        raise NotImplementedError
-
     def _records(self, kind: ResultKind) -> Stream[Text]:
         for each in self._waited():
             if each.count(kind):
                 yield from read_result_file(self._jobs, each.job, kind)
 
     def _by_job(self) -> Stream[Self]:
-        """Give a result for each job, as they finish."""
+        """Stream a result for each job as it finishes."""
         left = {each.job_id: each for each in self._filled}
         ended: list[JobInfo] = [each.job for each in self._ends or ()]
         on_progress = self._waits.on_progress
@@ -184,14 +176,14 @@ class LoadResult:
 
 
 class Paused:
-    """A wait that may be left between two looks, and gone on with later."""
+    """A wait that can be left between two polls and resumed later."""
 
     def __init__(self, flow: Flow[Any]) -> None:
         self._flow = flow
         self._next: Effect | None = None
 
     def until(self, enough: Callable[[], bool]) -> Flow[None]:
-        """Go on with it until it has ended, or ``enough`` was seen and it would pause."""
+        """Run it until it has ended, or until it would pause and ``enough`` is true."""
         try:
             effect = self._next or next(self._flow)
             while not (isinstance(effect, Sleep) and enough()):
@@ -207,8 +199,8 @@ class Paused:
 
 
 def read_result_file(jobs: IngestCalls, job: JobInfo, kind: ResultKind) -> Stream[Text]:
-    """Read one result file of a job, proven whole against the job's counters before its first row is given."""
-    # Of a job that did not complete the counters may lag behind the files, and nothing counts the unprocessed records.
+    """Read one result file of a job, checked against the job's counters before its first row is given."""
+    # The counters of a job that did not complete may lag behind the files, and none counts the unprocessed records.
     counted: dict[ResultKind, int] = {}
     if job.state is JobState.JOB_COMPLETE:
         counted = {"successful": job.successful, "failed": job.failed}
@@ -218,53 +210,22 @@ def read_result_file(jobs: IngestCalls, job: JobInfo, kind: ResultKind) -> Strea
 
 
 def _error_of(job: JobInfo) -> BulkError:
-    """Say why a job failed as a whole, of a message as ``InvalidBatch : Field name not found : Nmae``."""
+    """Say why a job failed as a whole, from a message like ``InvalidBatch : Field name not found : Nmae``."""
     code, _, message = (job.error_message or "").partition(" : ")
     if not message or " " in code:
         code, message = str(job.state), job.error_message or f"the job ended {job.state}"
     return BulkError(code, message)
 
 
-class BulkResult(Blocking, LoadResult):
+class BulkResult(LoadResult, BlockingLoad):
     __doc__ = LoadResult.__doc__
-
-    def wait(
-        self,
-        *,
-        timeout: Timeout = None,
-        on_progress: OnProgress | None = None,
-        schedule: Schedule = DEFAULT_SCHEDULE,
-    ) -> Self:
-        """Wait until all jobs are final.
-
-        :param timeout: in seconds or as a timedelta; None for no end
-        :raises JobTimeoutError: the wait ended; the jobs go on
-        :raises ProtocolError: the jobs' counters do not fit what was sent
-        """
-        return self._client.run(self.waited(Waiting(timeout, on_progress, schedule)))
 
     def __iter__(self) -> Iterator[BulkResult]:
         return drained(self._client, self._by_job())
 
-    def _wait_now(self) -> None:
-        self._client.run(self.waited())
 
-
-class AsyncBulkResult(Asynchronous, LoadResult):
+class AsyncBulkResult(LoadResult, AsyncLoad):
     __doc__ = LoadResult.__doc__
-
-    async def wait(
-        self,
-        *,
-        timeout: Timeout = None,
-        on_progress: OnProgress | None = None,
-        schedule: Schedule = DEFAULT_SCHEDULE,
-    ) -> Self:
-        """Wait until all jobs are final, see :meth:`BulkResult.wait`."""
-        return await self._client.run(self.waited(Waiting(timeout, on_progress, schedule)))
 
     def __aiter__(self) -> AsyncIterator[AsyncBulkResult]:
         return drained_beside(self._client, self._by_job())
-
-    def _wait_now(self) -> None:
-        raise SourceError("the jobs have not been waited for: await result.wait() first")

@@ -1,4 +1,4 @@
-"""What runs flows for those who only decide which."""
+"""The clients, as code sees them that only needs to run flows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Caller(Protocol):
 
     @property
     def api_version(self) -> str:
-        """The version of all calls, as ``"66.0"``."""
+        """The version of all calls, such as ``"66.0"``."""
 
     def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow to its end and return its result."""
@@ -28,7 +28,7 @@ class AsyncCaller(Protocol):
 
     @property
     def api_version(self) -> str:
-        """The version of all calls, as ``"66.0"``."""
+        """The version of all calls, such as ``"66.0"``."""
 
     async def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow to its end and return its result."""

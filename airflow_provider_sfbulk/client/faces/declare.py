@@ -1,18 +1,18 @@
-"""One declaration of a call, two faces: blocking in ``BulkClient``, asynchronous in ``AsyncBulkClient``.
+"""One declaration of a call for two clients: blocking in ``BulkClient``, asynchronous in ``AsyncBulkClient``.
 
-A call is declared once, as a flow, in a class that both faces have as a base. What a user gets depends on the face
-that it is taken from:
+A call is declared once, as a flow, in a base class of both faces. What a user gets depends on the face it is accessed
+from:
 
 ===============  ==================================  ====================================  ============================
-declared with    the function gives                  blocking                              asynchronous
+declared with    the function returns                blocking                              asynchronous
 ===============  ==================================  ====================================  ============================
 ``call``         a flow                              its result                            an awaitable of it
 ``stream``       a :data:`Stream`                    an iterator                           an asynchronous iterator
-``whole``        a flow that gives a result object   that object                           an awaitable of it, which can
+``whole``        a flow with a result object         that object                           an awaitable of it, which can
                                                                                            also be iterated over at once
 ===============  ==================================  ====================================  ============================
 
-Rows of a result that may be asked for again and again: ``client/faces/rows.py``.
+Rows of a result that can be read repeatedly: ``client/faces/rows.py``.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ A = TypeVar("A")
 P = ParamSpec("P")
 
 AT_A_TIME: Final = 1000
-"""Items that a thread takes for the event loop, which then gives them out one by one."""
+"""Items that a thread takes at a time for the event loop, which gives them out one by one."""
 
 
 @dataclass(frozen=True)
 class Give(Generic[T]):
-    """What a stream gives next. Taking the items may read and decode; they are taken beside an event loop."""
+    """The next items of a stream. Taking them may read and decode, so it is done beside an event loop."""
 
     items: Iterable[T]
 
 
 Stream: TypeAlias = Generator[Flow[Any] | Give[T], Any, None]
-"""A flow that gives items on its way: it yields flows, and is sent their results; and items, to be given."""
+"""A generator that yields flows, and is sent their results, and items, which are passed on."""
 
 
 class Blocking:
@@ -104,7 +104,7 @@ class call(_Declared[P, Flow[T]]):
 
 
 class stream(_Declared[P, Stream[T]]):
-    """Declares a call that gives items one after the other."""
+    """Declares a call that yields items one after the other."""
 
     @overload
     def __get__(self, face: None, owner: type) -> Self: ...
@@ -120,7 +120,7 @@ class stream(_Declared[P, Stream[T]]):
 
 
 class Whole(_Declared[P, Flow[Any]], Generic[P, B, A]):
-    """A call that gives a result object, see :func:`whole`."""
+    """A call that returns a result object, see :func:`whole`."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], Flow[Any]], iterating: dict[str, Any]) -> None:
         super().__init__(function)
@@ -146,17 +146,17 @@ def whole(
     *,
     iterating: dict[str, Any] | None = None,
 ) -> Callable[[Callable[Concatenate[Any, P], Flow[Any]]], Whole[P, B, A]]:
-    """Declare a call that gives a result object.
+    """Declare a call that returns a result object.
 
     :param blocking: class of the object
-    :param asynchronous: likewise, of the asynchronous face
-    :param iterating: arguments to add when the call is not awaited but iterated over
+    :param asynchronous: its class in the asynchronous client
+    :param iterating: arguments to add when the call is iterated over instead of awaited
     """
     return lambda function: Whole(function, iterating or {})
 
 
 class Pending(Coroutine[Any, Any, A]):
-    """A whole load or query: ``await`` it, or make a task of it, for its result; or iterate over it with ``async for``."""
+    """A whole load or query: ``await`` it or make it a task for its result, or iterate over it with ``async for``."""
 
     def __init__(self, begin: Callable[..., Coroutine[Any, Any, A]], iterating: dict[str, Any]) -> None:
         self._begin = begin
@@ -164,7 +164,7 @@ class Pending(Coroutine[Any, Any, A]):
         self._begun: Coroutine[Any, Any, A] | None = None
 
     def _coroutine(self) -> Coroutine[Any, Any, A]:
-        # Made when it is asked for: what is never awaited is no coroutine that Python would complain of.
+        # Made on demand: Python complains about a coroutine that is never awaited.
         if self._begun is None:
             self._begun = self._begin()
         return self._begun
@@ -181,7 +181,7 @@ class Pending(Coroutine[Any, Any, A]):
         return self._coroutine().throw(*error)
 
     def close(self) -> None:
-        """Leave it."""
+        """Close the coroutine, if there is one."""
         if self._begun is not None:
             self._begun.close()
 
@@ -202,7 +202,7 @@ def _advance(one: Stream[T], result: Any, error: BaseException | None) -> Flow[A
 
 
 def mapped(one: Stream[T], change: Callable[[Iterable[T]], Iterable[U]]) -> Stream[U]:
-    """Give what ``change`` makes of the items of a stream."""
+    """Apply ``change`` to the items of a stream."""
     result: Any = None
     error: BaseException | None = None
     while (step := _advance(one, result, error)) is not None:
@@ -217,7 +217,7 @@ def mapped(one: Stream[T], change: Callable[[Iterable[T]], Iterable[U]]) -> Stre
 
 
 def drained(client: Caller, one: Stream[T]) -> Iterator[T]:
-    """Iterate over a stream. It runs now until it gives the first items, so that a refusal is raised here."""
+    """Iterate over a stream. It runs at once up to the first items, so that a refusal is raised here."""
 
     def until_given() -> Give[T] | None:
         result: Any = None
@@ -246,7 +246,7 @@ def _take(items: Iterator[T]) -> list[T]:
 
 
 async def drained_beside(client: AsyncCaller, one: Stream[T]) -> AsyncIterator[T]:
-    """Iterate over a stream. Nothing runs before the first item is asked for; items are made in threads."""
+    """Iterate over a stream. Nothing runs before the first item is requested; items are made in threads."""
     client.loop = asyncio.get_running_loop()
     result: Any = None
     error: BaseException | None = None

@@ -1,4 +1,4 @@
-"""What callers give as records, as the text of a CSV or as a file."""
+"""The forms in which callers pass records, the text of a CSV, or a file."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from airflow_provider_sfbulk.client.sources.open import source_format_of as form
 _CHUNK_BYTES: Final = 1024 * 1024
 _TEXTS: Final = (str, bytes, bytearray, memoryview)
 _LIKE_A_PATH: Final = re.compile(r"[^\x00-\x1f,;|]{0,240}(?:[/\\][^\x00-\x1f,;|]{1,100}|\.[A-Za-z]\w{0,9})")
-"""A name that may be shown: one with a folder or a suffix. Anything else may be a value."""
+"""A name that may be shown in a message: it has a folder or a suffix. Anything else may be a value."""
 
 
 def stream_of(records: Any, rules: Rules, *, source_format: str | None = None) -> RecordStream:
-    """Make a stream of records, of the path of a file with them, or of a CSV's text or bytes.
+    """Make a stream from records, from the path of a file, or from a CSV's text or bytes.
 
-    :param source_format: of a file whose name does not show it
+    :param source_format: format of a file whose name does not show it
     :raises SourceError: it is none of these, or cannot be read
     """
     if names_a_file(records):
@@ -39,7 +39,7 @@ def stream_of(records: Any, rules: Rules, *, source_format: str | None = None) -
 
 
 def names_a_file(given: Any) -> TypeGuard[str | os.PathLike[str]]:
-    """Whether it names a file: a path object, or a text of one line, as a CSV with records has at least two."""
+    """Whether it names a file: a path object, or a text of one line, since a CSV with records has at least two."""
     if isinstance(given, str):
         return "\n" not in given and "\r" not in given
     return isinstance(given, os.PathLike) or (hasattr(given, "open") and hasattr(given, "suffix"))
@@ -51,7 +51,7 @@ def is_text(given: Any) -> bool:
 
 
 def is_csv_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is sent as it is: a CSV that is not compressed, or of which nothing is known."""
+    """Whether a file is sent unchanged: an uncompressed CSV, or a file of unknown format."""
     try:
         return format_of_name(str(path)) == "csv"
     except SourceError:
@@ -59,7 +59,7 @@ def is_csv_file(path: str | os.PathLike[str]) -> bool:
 
 
 def file_body(path: str | os.PathLike[str]) -> Body:
-    """Make a body of a file, which is read anew for each sending.
+    """Make a body from a file, which is read again each time it is sent.
 
     :raises SourceError: there is no such file
     """
@@ -75,7 +75,7 @@ def file_body(path: str | os.PathLike[str]) -> Body:
 
 
 def bytes_of(given: Any) -> bytes:
-    """Give the bytes of a CSV, see :func:`is_text`.
+    """Return the bytes of a CSV, see :func:`is_text`.
 
     :raises SourceError: it is none, it cannot be encoded, or the file cannot be read
     """
@@ -88,7 +88,7 @@ def bytes_of(given: Any) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         # From None: the error quotes the text.
-        raise SourceError("the CSV given has half a surrogate pair in it, which is no character") from None
+        raise SourceError("the CSV contains half a surrogate pair, which is not a character") from None
 
 
 def _read(file: Any) -> str | bytes | bytearray | memoryview:
@@ -120,9 +120,11 @@ def threaded(records: AsyncIterable[Any], loop: asyncio.AbstractEventLoop) -> It
 
 def _opened(path: str | os.PathLike[str]) -> BinaryIO:
     if isinstance(path, (str, Path)) and _is_device(Path(path)):
-        raise SourceError(f"cannot read {_shown(path)}: it is no regular file, and can be read only once at best")
+        raise SourceError(
+            f"cannot read {_shown(path)}: it is not a regular file, and could be read only once, if at all"
+        )
     try:
-        # By its own method where it has one: a path of object storage is no name of this machine's.
+        # By its own method where it has one: a path of object storage is not a path of this machine.
         return cast("BinaryIO", (path if hasattr(path, "open") else Path(path)).open("rb"))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__

@@ -39,12 +39,12 @@ class JobMethods:
         is_pk_chunking_enabled: bool | None = None,
         concurrency_mode: str | None = None,
     ) -> Stream[JobInfo]:
-        """Read all jobs of the org, of the last seven days, page by page. Rows of the list have no counters.
+        """Read all jobs of the org of the last seven days, page by page. Rows of the list have no counters.
 
-        :param job_type: ``BigObjectIngest``, say; by default the jobs of this half of Bulk API 2.0
+        :param job_type: for example ``BigObjectIngest``; by default the jobs of this half of Bulk API 2.0
         :param is_pk_chunking_enabled: only jobs that Salesforce chunks by ids, or only the others
         :param concurrency_mode: only jobs of this mode, ``Parallel`` or ``Serial``
-        :raises ProtocolError: the pages lead back, or to no end
+        :raises ProtocolError: the pages lead back, or never end
         """
         locator: str | None = None
         trail = Trail("the list of jobs", MANY_LIST_PAGES)
@@ -82,8 +82,8 @@ class JobMethods:
     ) -> Flow[JobInfo]:
         """Wait until a job is final, however it ends.
 
-        :param timeout: in seconds or as a timedelta; None for no end
-        :raises JobTimeoutError: the wait ended; the job goes on
+        :param timeout: in seconds or as a timedelta; None for no limit
+        :raises JobTimeoutError: the wait ended; the job continues
         """
         (job,) = yield from wait_until_final(
             self._jobs, [job_id], schedule=schedule, timeout=timeout_seconds(timeout), on_progress=on_progress
@@ -95,8 +95,8 @@ class JobMethods:
 class Waiting:
     """How to wait for the jobs of a whole load.
 
-    :param timeout: in seconds or as a timedelta; None for no end
-    :param on_progress: is given each job as it is read
+    :param timeout: in seconds or as a timedelta; None for no limit
+    :param on_progress: called with each job as it is read
     """
 
     timeout: Timeout = None
@@ -115,7 +115,7 @@ class Waiting:
         return job
 
     def options(self) -> dict[str, Any]:
-        """Give the arguments of the flows that wait."""
+        """Return the arguments of the flows that wait."""
         return {
             "timeout": timeout_seconds(self.timeout),
             "on_progress": self.on_progress,
@@ -124,8 +124,8 @@ class Waiting:
 
 
 def timeout_seconds(timeout: Timeout) -> float | None:
-    """Give a timeout in seconds; 0 looks once.
+    """Return a timeout in seconds; 0 polls once.
 
-    :raises SourceError: it is no length of time
+    :raises SourceError: it is not a length of time
     """
     return None if timeout is None else float(seconds(zero=True)("timeout", timeout))

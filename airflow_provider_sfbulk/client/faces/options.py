@@ -1,7 +1,7 @@
-"""Keyword arguments that calls pass on, by name and type: what editors and type checkers see behind ``**options``.
+"""Keyword arguments that calls pass on, by name and type, so that editors and type checkers see them behind ``**options``.
 
-Each is described where it ends: ``Rules``, ``IngestSpec``, ``Bulk1JobSpec``, and ``perform`` of ``client.ingest`` and
-``client.query``.
+They are described where they are used: ``Rules``, ``IngestSpec``, ``Bulk1JobSpec``, and ``perform`` of ``client.ingest``
+and ``client.query``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypedDict
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.arguments import Seconds
     from airflow_provider_sfbulk.client.bulk1.calls import PkChunking
-    from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode, ContentType
-    from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, LineEnding
+    from airflow_provider_sfbulk.client.bulk1.models import ContentType
+    from airflow_provider_sfbulk.client.models import ColumnDelimiter, ConcurrencyMode, JobInfo, LineEnding
     from airflow_provider_sfbulk.client.parts.stream import BlankIds, Nulls
     from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 
@@ -26,14 +26,14 @@ class DialectOptions(TypedDict, total=False):
 
 
 class JobOptions(DialectOptions, total=False):
-    """Of a new ingest job; see ``IngestSpec``."""
+    """Options of a new ingest job; see ``IngestSpec``."""
 
     external_id_field: str | None
     assignment_rule_id: str | None
 
 
 class Bulk1JobOptions(TypedDict, total=False):
-    """Of a new job of Bulk API 1.0; see ``Bulk1JobSpec``."""
+    """Options of a new job of Bulk API 1.0; see ``Bulk1JobSpec``."""
 
     external_id_field: str | None
     assignment_rule_id: str | None
@@ -57,7 +57,7 @@ class RuleOptions(TypedDict, total=False):
 
 
 class LoadOptions(RuleOptions, total=False):
-    """Of a whole load; see ``client.ingest.perform``."""
+    """Options of a whole load; see ``client.ingest.perform``."""
 
     assignment_rule_id: str | None
     source_format: str | None
@@ -72,13 +72,13 @@ class LoadOptions(RuleOptions, total=False):
 
 
 class HookLoadOptions(LoadOptions, total=False):
-    """Of a whole load by the hook."""
+    """Options of a whole load with the hook."""
 
     fail_on_failed_jobs: bool
 
 
 class QueryOptions(DialectOptions, total=False):
-    """Of a whole query; see ``client.query.perform``."""
+    """Options of a whole query; see ``client.query.perform``."""
 
     timeout: Seconds | None
     on_progress: Callable[[JobInfo], None] | None

@@ -1,8 +1,8 @@
-"""What a whole query gives back: its rows as a stream, or as a DataFrame."""
+"""The result of a whole query: its rows as a stream, or as a DataFrame."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
@@ -10,15 +10,11 @@ from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.extract.pages import Page, check_total, next_page
 from airflow_provider_sfbulk.client.extract.query_job import describe_columns, fetch_pages, widen_for
 from airflow_provider_sfbulk.client.faces.declare import (
-    Asynchronous,
-    Blocking,
     Give,
     Stream,
     call,
-    drained,
-    drained_beside,
 )
-from airflow_provider_sfbulk.client.faces.rows import rows
+from airflow_provider_sfbulk.client.faces.whole_results import AsyncQuery, BlockingQuery, WholeQuery
 from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.results.downloads import TablePage
@@ -33,23 +29,18 @@ AT_ONCE: Final = 4
 """Pages that are read at the same time for a DataFrame."""
 
 PAGE_RECORDS: Final = 50_000
-"""Records of one page when rows are streamed. What other clients ask for, too; a page lies in memory."""
+"""Records of one page when rows are streamed, as in other clients; a page is held in memory."""
 
 
-class QueryResult:
+class QueryResult(WholeQuery):
     """The rows of a finished query job: iterate for dicts, or take a DataFrame. ``len()`` is known before.
 
     Values are typed by describe: ``int``, ``Decimal``, ``float``, ``bool``, ``date``, aware ``datetime``, text; null is
-    None. Each iteration reads the pages anew.
+    None. Each iteration reads the pages again.
 
-    A number with more decimals than describe promises makes its column a ``float``: in a DataFrame the whole column, in
-    an iteration from that page on, as the rows before have been given away.
+    A number with more decimals than describe promises turns its column into ``float``: the whole column in a DataFrame,
+    and in an iteration from that page on, since earlier rows have been given out.
     """
-
-    locator: None = None
-    """Always None: all pages are read. To read page by page: ``client.query.result_pages`` and ``results``."""
-
-    _client: Any
 
     def __init__(self, client: Any, job: JobInfo, *, page_records: int = PAGE_RECORDS) -> None:
         self.job = job
@@ -60,19 +51,9 @@ class QueryResult:
     def __len__(self) -> int:
         return self.job.processed
 
-    @property
-    def record_count(self) -> int:
-        """How many rows there are."""
-        return len(self)
-
-    @rows
-    def records(self) -> tuple[Callable[[], int], Callable[[], Stream[dict[str, Any]]]]:
-        """The rows, from the first."""
-        return self.__len__, self._rows
-
     @call
     def to_df(self) -> Flow[pd.DataFrame]:
-        """Give all rows as a DataFrame with Arrow types, the columns and their types also when there are none."""
+        """Return all rows as a DataFrame with Arrow types, which has columns and types even without rows."""
         made: dict[int, TablePage] = {}
 
         def make_page(index: int, types: tuple[ColumnType, ...]) -> TablePage:
@@ -106,15 +87,9 @@ class QueryResult:
         return TablePage(dialect_of(self.job), types)
 
 
-class BulkQueryResult(Blocking, QueryResult):
+class BulkQueryResult(QueryResult, BlockingQuery):
     __doc__ = QueryResult.__doc__
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return drained(self._client, self._rows())
 
-
-class AsyncBulkQueryResult(Asynchronous, QueryResult):
+class AsyncBulkQueryResult(QueryResult, AsyncQuery):
     __doc__ = (QueryResult.__doc__ or "").replace("iterate for dicts", "``async for`` gives dicts")
-
-    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        return drained_beside(self._client, self._rows())

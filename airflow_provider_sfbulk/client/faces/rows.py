@@ -1,4 +1,4 @@
-"""Rows of a result, read from Salesforce each time they are asked for: as a sequence, or asynchronously."""
+"""Rows of a result, read from Salesforce on demand: as a sequence, or asynchronously."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 
 class Rows(Sequence[T]):
-    """A sequence that is not held: its length is known, and each iteration or index downloads its rows again.
+    """A sequence that is not in memory: its length is known, and each iteration or index downloads its rows again.
 
-    ``list(rows)`` holds them.
+    ``list(rows)`` keeps them.
     """
 
     def __init__(self, client: Caller, count: Callable[[], int], read: Callable[[], Stream[T]]) -> None:
@@ -51,11 +51,11 @@ class Rows(Sequence[T]):
     __hash__ = None  # type: ignore[assignment]  # as a list: it may be compared, and is not a key
 
     def __repr__(self) -> str:
-        return f"<{len(self)} rows, read when they are asked for>"
+        return f"<{len(self)} rows, read on demand>"
 
 
 class AsyncRows(Generic[T]):
-    """Rows to be read with ``async for``, again each time. ``len()`` is known."""
+    """Rows that ``async for`` reads, again each time. ``len()`` is known."""
 
     def __init__(self, client: AsyncCaller, count: Callable[[], int], read: Callable[[], Stream[T]]) -> None:
         self._client = client
@@ -75,7 +75,7 @@ class AsyncRows(Generic[T]):
 
 
 class rows(Generic[T]):
-    """Declares a property that is rows: the function gives their number and a stream of them."""
+    """Declares a property with rows: the function returns their number and a stream of them."""
 
     def __init__(self, function: Callable[[Any], tuple[Callable[[], int], Callable[[], Stream[T]]]]) -> None:
         self.function = function

@@ -1,13 +1,12 @@
-"""Runs flows with ``httpx`` on an event loop, for triggers. It does I/O and decides nothing.
+"""Runs flows with ``httpx`` on an event loop, for triggers. It does I/O and makes no decisions.
 
 The loop belongs to all triggers of a process, so nothing here may block it: logins (which sign, and read key files) and
-everything that a body's sink or source does run in threads.
+all work of a body's sink or source run in threads.
 """
 
 from __future__ import annotations
 
 import asyncio
-import copy
 import random
 import ssl
 import time
@@ -41,15 +40,12 @@ from airflow_provider_sfbulk.client.effects import (
     Token,
     WriteEntry,
 )
-from airflow_provider_sfbulk.client.errors import StoppedError
 from airflow_provider_sfbulk.client.http.beside import in_thread as _in_thread
+from airflow_provider_sfbulk.client.http.driver import Driver
 from airflow_provider_sfbulk.client.http.exchange import (
     RAW_BYTES,
-    Meter,
-    Receiver,
     Upload,
     authorities,
-    head_of,
     headers_of,
     name,
     no_reply,
@@ -57,7 +53,6 @@ from airflow_provider_sfbulk.client.http.exchange import (
 )
 from airflow_provider_sfbulk.client.http.memory_ledger import MemoryLedger
 from airflow_provider_sfbulk.client.http.pace import Pace, connect_seconds
-from airflow_provider_sfbulk.client.protocol.org import ApiUsage
 from airflow_provider_sfbulk.client.settings import Settings
 
 T = TypeVar("T")
@@ -66,14 +61,14 @@ _NEVER_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolT
 _LOCAL: Final = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 _END: Final = object()
 _SENT_BYTES: Final = 64 * 1024
-"""Bytes given to the network at a time: when they are taken, the exchange is alive."""
+"""Bytes given to the network at a time: once they are taken, the exchange is alive."""
 
 
-class AsyncDriver:
+class AsyncDriver(Driver):
     """Runs flows on one event loop. Several tasks of it may use one driver at once.
 
     :param settings: of the connection
-    :param session: the token to share; by default an own one
+    :param session: the token to share; by default a new one
     :param clock: seconds of a monotonic clock
     :param sleep: waits
     :param chance: random number from 0 to 1, for jitter
@@ -88,44 +83,20 @@ class AsyncDriver:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._settings = settings
-        self._session = session or Session(settings)
-        self._clock = clock
+        super().__init__(settings, session, clock, chance)
         self._sleep = sleep
-        self._chance = chance
         self._login = asyncio.Lock()
         self._opening = asyncio.Lock()
         self._client: httpx.AsyncClient | None = None
-        self._reason: StoppedError | None = None
-        self._meter = Meter()
-
-    @property
-    def api_version(self) -> str:
-        """The version of all calls, as ``"66.0"``."""
-        return self._settings.api_version
-
-    @property
-    def calls(self) -> int:
-        """API calls sent so far."""
-        return self._meter.calls
-
-    @property
-    def usage(self) -> ApiUsage | None:
-        """What Salesforce last said of the org's API calls."""
-        return self._meter.usage
 
     async def run(self, flow: Flow[T], *, ledger: Ledger | None = None, in_thread: bool = False) -> T:
         """Run a flow to its end and return its result.
 
-        :param ledger: performs ``ReadEntry`` and ``WriteEntry``, in threads; by default one that is forgotten with the run
-        :param in_thread: let the flow's own work be done in threads: for one that reads, encodes or decodes records
+        :param ledger: performs ``ReadEntry`` and ``WriteEntry``, in threads; by default one that lasts for this run only
+        :param in_thread: run the flow's own code in threads, too: for flows that read, encode or decode records
         :raises SfBulkError: what the flow raises
         """
         return await self._run(flow, ledger or MemoryLedger(), in_thread=in_thread)
-
-    def stop(self, reason: str = "stopped") -> None:
-        """Let every running flow end at its next effect, with ``StoppedError``. What is under way may finish."""
-        self._reason = StoppedError(reason)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -143,12 +114,12 @@ class AsyncDriver:
         result: Any = None
         error: BaseException | None = None
         while True:
-            # Neither an iterator's end nor a cancellation can leave a thread as itself: the step turns them into values.
+            # Neither StopIteration nor a cancellation can leave a thread as it is: the step turns them into values.
             step = partial(_step, flow, result, error)
             try:
                 effect, value, raised = await _in_thread(step) if in_thread else step()
             except asyncio.CancelledError as cancelled:
-                result, error = None, cancelled  # between two steps: the flow's own cleaning up has to run
+                result, error = None, cancelled  # between two steps: the flow's own cleanup has to run
                 continue
             if raised is not None:
                 raise raised
@@ -158,7 +129,7 @@ class AsyncDriver:
             result = error = None
             try:
                 result = await self._perform(effect, ledger)
-            except BaseException as raised:  # also a cancellation: the flow's own cleaning up has to run
+            except BaseException as raised:  # also a cancellation: the flow's own cleanup has to run
                 error = raised
 
     async def _perform(self, effect: Effect, ledger: Ledger) -> Any:
@@ -171,8 +142,8 @@ class AsyncDriver:
                 result = await self._exchange(request, sink)
             case Authorize(stale):
                 result = await self._authorize(stale)
-            case Sleep(seconds, jitter):
-                await self._sleep(seconds * (1.0 - jitter * self._chance()))
+            case Sleep():
+                await self._sleep(self._pause(effect))
                 self._check()
             case Now():
                 result = self._clock()
@@ -185,10 +156,6 @@ class AsyncDriver:
             case Concurrently(flows, limit):
                 result = await self._together(flows, limit, ledger)
         return result
-
-    def _check(self) -> None:
-        if self._reason is not None:
-            raise copy.copy(self._reason)
 
     async def _authorize(self, stale: Token | None) -> Token:
         seen = self._session.logins
@@ -236,15 +203,10 @@ class AsyncDriver:
         return results
 
     async def _exchange(self, request: Request, sink: Sink | None) -> Reply:
-        started = self._clock()
-        self._meter.sent(request)
-        pace = Pace(self._settings.timeout)
+        pace = self._begin(request)
         async with self._sent(request, pace) as response:
-            pace.headed()
-            head = self._session.unsaid(head_of(response.status_code, response.headers))
-            self._meter.answered(request, head, self._clock() - started)
-            receiver = Receiver(head, sink)
-            # A sink works beside the loop; what stays in memory needs no thread.
+            receiver = self._receiver(request, sink, response.status_code, response.headers, pace)
+            # A sink works beside the loop; a body that stays in memory needs no thread.
             beside = _in_thread if receiver.is_fetched else _here
             try:
                 await beside(receiver.start)
@@ -260,7 +222,7 @@ class AsyncDriver:
 
     @asynccontextmanager
     async def _sent(self, request: Request, pace: Pace) -> AsyncIterator[httpx.Response]:
-        """Send a request, give its reply with the body unread, and close it."""
+        """Send a request, yield its reply with the body unread, and close it."""
         client = await self._opened()
         try:
             async with _keeping(pace) as timer:
@@ -272,7 +234,7 @@ class AsyncDriver:
                 response = await client.send(prepared, stream=True)
         except (httpx.HTTPError, OSError) as error:
             raise no_reply(request, error, sent=not isinstance(error, _NEVER_CONNECTED)) from error
-        except (httpx.InvalidURL, UnicodeError) as error:  # as of a host whose punycode is none
+        except (httpx.InvalidURL, UnicodeError) as error:  # for example a host with invalid punycode
             raise no_reply(request, error, sent=False) from error
         try:
             yield response
@@ -283,7 +245,7 @@ class AsyncDriver:
         async with self._opening:
             if self._client is None:
                 context = await asyncio.to_thread(_trusting, self._settings.ca_file)
-                # The connection's proxy or the environment's are used, but not on the way to this machine; httpx reads no
+                # The proxy of the connection or of the environment is used, except for this machine; httpx reads no
                 # .netrc. No cookie is kept, no redirect followed and nothing repeated.
                 self._client = httpx.AsyncClient(
                     verify=context,
@@ -306,7 +268,7 @@ def _trusting(ca_file: str | None) -> ssl.SSLContext:
 
 
 def _step(flow: Flow[T], result: Any, error: BaseException | None) -> tuple[Effect | None, Any, BaseException | None]:
-    """Let a flow go on, and give its next effect, or None and its result, or None and what it raises."""
+    """Advance a flow. Return its next effect, or None and its result, or None and what it raises."""
     try:
         return (flow.send(result) if error is None else flow.throw(error)), None, None
     except StopIteration as end:
@@ -321,9 +283,9 @@ async def _here(work: Callable[[], T]) -> T:
 
 @asynccontextmanager
 async def _keeping(pace: Pace) -> AsyncIterator[asyncio.Timeout]:
-    """End what is done in here when the exchange's time is over.
+    """End the block when the exchange's time is over.
 
-    :raises TooSlowError: it was
+    :raises TooSlowError: the time is over
     """
     try:
         async with asyncio.timeout(pace.left()) as timer:
@@ -333,7 +295,7 @@ async def _keeping(pace: Pace) -> AsyncIterator[asyncio.Timeout]:
 
 
 async def _pieces(body: Body, pace: Pace, timer: asyncio.Timeout) -> AsyncIterator[bytes]:
-    """Give a body's pieces. Each that was taken gives the exchange more time."""
+    """Yield a body's pieces. Each that was taken gives the exchange more time."""
     pieces = iter(Upload(body))
     while (piece := await _in_thread(partial(next, pieces, None))) is not None:
         for at in range(0, len(piece), _SENT_BYTES):
@@ -344,7 +306,7 @@ async def _pieces(body: Body, pace: Pace, timer: asyncio.Timeout) -> AsyncIterat
 
 
 async def _body(request: Request, response: httpx.Response, pace: Pace) -> AsyncIterator[bytes]:
-    """Give a body as it comes, in pieces of ``RAW_BYTES`` while it comes fast."""
+    """Yield a body as it comes, in pieces of ``RAW_BYTES`` while it comes fast."""
     stream = response.aiter_raw()
     kept: list[bytes] = []
     size = 0

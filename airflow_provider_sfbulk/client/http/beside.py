@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Do ``work`` in a thread. A cancellation waits for its end, so that no two threads work on one thing."""
+    """Run ``work`` in a thread. A cancellation waits for its end, so that no two threads work on the same thing."""
     working = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         return await asyncio.shield(working)

@@ -1,14 +1,13 @@
-"""Runs flows with ``requests``, for tasks. It does I/O and decides nothing.
+"""Runs flows with ``requests``, for tasks. It does I/O and makes no decisions.
 
-The adapter of ``requests`` is used without its ``Session``: that one would send the credentials of ``~/.netrc`` instead
-of our token, keep cookies, and read the body of a redirect that it must not follow. What it does for us, the
-proxies and authorities of the environment, is two lines here. One adapter serves all threads.
+The adapter of ``requests`` is used without its ``Session``, which would send the credentials of ``~/.netrc`` instead of
+our token, keep cookies, and read the body of a redirect that must not be followed. What it would do for us, the proxies
+and authorities of the environment, is two lines here. One adapter serves all threads.
 """
 
 from __future__ import annotations
 
 import contextvars
-import copy
 import random
 import threading
 import time
@@ -41,15 +40,12 @@ from airflow_provider_sfbulk.client.effects import (
     Token,
     WriteEntry,
 )
-from airflow_provider_sfbulk.client.errors import StoppedError
 from airflow_provider_sfbulk.client.http.door import Door
+from airflow_provider_sfbulk.client.http.driver import Driver
 from airflow_provider_sfbulk.client.http.exchange import (
     RAW_BYTES,
-    Meter,
-    Receiver,
     Upload,
     authorities,
-    head_of,
     headers_of,
     is_local,
     name,
@@ -59,7 +55,6 @@ from airflow_provider_sfbulk.client.http.exchange import (
 from airflow_provider_sfbulk.client.http.memory_ledger import MemoryLedger
 from airflow_provider_sfbulk.client.http.pace import Pace, connect_seconds
 from airflow_provider_sfbulk.client.http.paced import PACE, PacedAdapter
-from airflow_provider_sfbulk.client.protocol.org import ApiUsage
 from airflow_provider_sfbulk.client.settings import Settings
 
 T = TypeVar("T")
@@ -69,7 +64,7 @@ class Outside(Protocol):
     """Makes a call in the thread that runs the outermost flow."""
 
     def __call__(self, act: Callable[[], T], /) -> T:
-        """Make it, and return or raise what comes of it."""
+        """Make the call, and return its result or raise its error."""
 
 
 def _here(act: Callable[[], T], /) -> T:
@@ -82,7 +77,7 @@ def _by_door(door: Door, outside: Outside, act: Callable[[], T], /) -> T:
 
 _CONNECTIONS: Final = 20
 _LOOK_SECONDS: Final = 0.5
-"""How often a thread that waits for another's login looks whether it has to stop."""
+"""How often a thread that waits for another thread's login checks whether it has to stop."""
 
 _NEVER_CONNECTED: Final = (
     urllib3.exceptions.NewConnectionError,
@@ -91,11 +86,11 @@ _NEVER_CONNECTED: Final = (
 )
 
 
-class BlockingDriver:
+class BlockingDriver(Driver):
     """Runs flows in the calling thread. Several threads may use one driver at once.
 
     :param settings: of the connection
-    :param session: the token to share; by default an own one
+    :param session: the token to share; by default a new one
     :param clock: seconds of a monotonic clock
     :param sleep: waits; by default until the time is over or :meth:`stop` is called
     :param chance: random number from 0 to 1, for jitter
@@ -110,32 +105,17 @@ class BlockingDriver:
         sleep: Callable[[float], object] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._settings = settings
-        self._session = session or Session(settings)
-        self._clock = clock
-        self._chance = chance
+        super().__init__(settings, session, clock, chance)
         self._login = threading.Lock()
         self._stopped = threading.Event()
-        self._reason = StoppedError("stopped")
         self._sleep = sleep or self._stopped.wait
-        self._meter = Meter()
         self._adapter = PacedAdapter(_CONNECTIONS)
-
-    @property
-    def calls(self) -> int:
-        """API calls sent so far."""
-        return self._meter.calls
-
-    @property
-    def usage(self) -> ApiUsage | None:
-        """What Salesforce last said of the org's API calls."""
-        return self._meter.usage
 
     def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow to its end and return its result.
 
-        :param ledger: performs ``ReadEntry`` and ``WriteEntry``; by default one that is forgotten with the run. It is
-            used in the calling thread alone, as are ``Aside`` and logins, whatever the flow runs at the same time
+        :param ledger: performs ``ReadEntry`` and ``WriteEntry``; by default one that lasts for this run only. Only the
+            calling thread uses it and performs ``Aside`` and logins, whatever the flow runs at the same time
         :raises SfBulkError: what the flow raises
         """
         return self._run(flow, ledger or MemoryLedger(), _here)
@@ -156,15 +136,15 @@ class BlockingDriver:
             result = error = None
             try:
                 result = self._perform(effect, ledger, outside)
-            except BaseException as raised:  # also a kill: the flow's own cleaning up has to run
+            except BaseException as raised:  # also a kill: the flow's own cleanup has to run
                 error = raised
 
     def stop(self, reason: str = "stopped") -> None:
-        """Let every running flow end at its next effect, with ``StoppedError``. What is under way may finish.
+        """End every running flow at its next effect, and a pause at once, with ``StoppedError``.
 
         May be called from a signal handler and from other threads.
         """
-        self._reason = StoppedError(reason)
+        super().stop(reason)
         self._stopped.set()
 
     def close(self) -> None:
@@ -187,8 +167,8 @@ class BlockingDriver:
                 result = self._exchange(request, sink)
             case Authorize(stale):
                 result = self._authorize(stale, outside)
-            case Sleep(seconds, jitter):
-                self._sleep(seconds * (1.0 - jitter * self._chance()))
+            case Sleep():
+                self._sleep(self._pause(effect))
                 self._check()
             case Now():
                 result = self._clock()
@@ -201,10 +181,6 @@ class BlockingDriver:
             case Concurrently(flows, limit):
                 result = self._together(flows, limit, ledger, outside)
         return result
-
-    def _check(self) -> None:
-        if self._stopped.is_set():
-            raise copy.copy(self._reason)
 
     def _authorize(self, stale: Token | None, outside: Outside) -> Token:
         seen = self._session.logins
@@ -234,7 +210,7 @@ class BlockingDriver:
                         while first is None and len(running) < max(1, limit):
                             flow = next(waiting)
                             results.append(None)
-                            # With the log's context variables, so that lines of all threads belong to the task.
+                            # With the log's context variables, so that log lines of all threads belong to the task.
                             run = partial(self._run, flow, ledger, by_door)
                             future = pool.submit(contextvars.copy_context().run, run)
                             running[future] = len(results) - 1
@@ -258,14 +234,9 @@ class BlockingDriver:
         return results
 
     def _exchange(self, request: Request, sink: Sink | None) -> Reply:
-        started = self._clock()
-        self._meter.sent(request)
-        pace = Pace(self._settings.timeout)
+        pace = self._begin(request)
         with self._sent(request, pace) as response:
-            pace.headed()
-            head = self._session.unsaid(head_of(response.status_code, response.headers))
-            self._meter.answered(request, head, self._clock() - started)
-            receiver = Receiver(head, sink)
+            receiver = self._receiver(request, sink, response.status_code, response.headers, pace)
             try:
                 receiver.start()
                 for raw in self._body(request, response, pace):
@@ -280,7 +251,7 @@ class BlockingDriver:
 
     @contextmanager
     def _sent(self, request: Request, pace: Pace) -> Iterator[requests.Response]:
-        """Send a request, give its reply with the body unread, and close it."""
+        """Send a request, yield its reply with the body unread, and close it."""
         body = Upload(request.body) if request.body is not None and request.body.length else None
         url = url_of(request)
         prepared = requests.Request(request.method, url, headers=headers_of(request), data=body).prepare()
@@ -322,7 +293,7 @@ class BlockingDriver:
 
 
 def _was_sent(error: Exception) -> bool:
-    """Whether something of the request may have left: not when its connection was never made."""
+    """Whether a part of the request may have been sent: not when the connection was never made."""
     inner = error.args[0] if error.args else None
     reason = inner.reason if isinstance(inner, urllib3.exceptions.MaxRetryError) else inner
     return not isinstance(reason, _NEVER_CONNECTED)

@@ -1,8 +1,8 @@
-"""One thread for what lies outside of flows that run at the same time: the one that runs them all.
+"""One thread for all calls out of flows that run at the same time: the thread that runs them all.
 
-A ledger, a log's masker or a page that shows progress may belong to a framework that speaks to its server from one thread
-alone: Airflow's ``dag.test()`` takes its connection away while it is in use, and a call from a second thread at that moment
-fails. So a flow's own thread sends requests and writes files, and everything else goes through a door.
+A ledger, a log's masker or a progress page may belong to a framework that talks to its server from a single thread:
+Airflow's ``dag.test()`` takes its connection away while it is in use, and a call from a second thread fails at that
+moment. So a flow's own thread sends requests and writes files, and everything else goes through a door.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Door:
-    """Takes calls from many threads, for one thread to make them."""
+    """Accepts calls from many threads; one thread makes them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,7 +27,7 @@ class Door:
         self._waiting: SimpleQueue[Future[Any] | tuple[Callable[[], Any], Future[Any]]] = SimpleQueue()
 
     def call(self, act: Callable[[], T]) -> T:
-        """Have a call made, and wait for what comes of it.
+        """Have a call made, and wait for its result.
 
         :raises StoppedError: calls are no longer made
         """
@@ -39,11 +39,11 @@ class Door:
         return result.result()
 
     def watch(self, work: Future[Any]) -> None:
-        """Let :meth:`serve` return this when it is done."""
+        """Make :meth:`serve` return this when it is done."""
         work.add_done_callback(self._waiting.put)
 
     def serve(self) -> Future[Any]:
-        """Make the calls that come, until some watched work is done, and return that."""
+        """Make calls as they come, until some watched work is done; return that work."""
         while not isinstance(each := self._waiting.get(), Future):
             act, result = each
             try:
@@ -51,11 +51,11 @@ class Door:
             except BaseException as error:
                 result.set_exception(error)
                 if not isinstance(error, Exception):
-                    raise  # a kill is this thread's own, too
+                    raise  # a kill is meant for this thread, too
         return each
 
     def shut(self) -> None:
-        """Refuse further calls. Whoever waits for one, or asks for one, gets an error."""
+        """Refuse further calls. Threads that wait for a call, or request one, get an error."""
         with self._lock:
             self._is_shut = True
         while not self._waiting.empty():

@@ -1,6 +1,6 @@
-"""What both drivers do alike around one HTTP exchange: everything but the I/O itself.
+"""What both drivers do around one HTTP exchange, except for the I/O itself.
 
-An upload is checked while it is sent, a reply while it is read, and both leave one line in the log at DEBUG: method,
+An upload is checked while it is sent, a reply while it is read, and each exchange writes one log line at DEBUG: method,
 path, status, seconds; never a query, a header or a body.
 """
 
@@ -27,19 +27,19 @@ from airflow_provider_sfbulk.client.settings import check_authorities
 log = logging.getLogger("airflow_provider_sfbulk.client")
 
 RAW_BYTES: Final = 1024 * 1024
-"""Bytes read from the socket at a time. Measured: with a quarter of it a query takes a fifth longer."""
+"""Bytes read from the socket at a time. Measured: with a quarter of this, a query takes a fifth longer."""
 
 USER_AGENT: Final = "airflow-provider-sfbulk"
 _WARNING_CHARACTERS: Final = 300
 _WARNINGS: Final = 20
-"""Different warnings that one client logs: Salesforce sends one with each call of a version that ends soon."""
+"""Different warnings that one client logs: Salesforce sends one with each call of a version that will be retired soon."""
 
 _COUNTED: Final = ("/services/data/v", "/services/async/", "/services/Soap/")
-"""Paths whose calls count against the org's API calls; logins and the list of versions do not."""
+"""Paths whose calls count towards the org's API calls; logins and the list of versions do not."""
 
 
 class Meter:
-    """Counts API calls, and keeps what Salesforce last said of them. May be used by several threads."""
+    """Counts API calls, and keeps what Salesforce last reported about them. May be used by several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -54,7 +54,7 @@ class Meter:
                 self.calls += 1
 
     def answered(self, request: Request, reply: Reply, seconds: float) -> None:
-        """Take note of a reply."""
+        """Log a reply, and read what it says about API calls."""
         log.debug("%s %s: %d in %.3f s", request.method, urlsplit(request.url).path, reply.status, seconds)
         usage = read_usage(reply.headers)
         if usage is not None:
@@ -68,7 +68,7 @@ class Meter:
 class Upload:
     """A body while it is sent: its pieces, which must add up to its length.
 
-    Something with a length and pieces is what makes ``requests`` send ``Content-Length`` and no chunks.
+    Having a length and pieces makes ``requests`` send ``Content-Length`` instead of chunks.
     """
 
     def __init__(self, body: Body) -> None:
@@ -86,16 +86,16 @@ class Upload:
                     break
                 yield piece
         except OSError as error:
-            # As OSError the HTTP library would take it for the network's.
+            # The HTTP library would take an OSError for an error of the network.
             raise SourceError(f"the data to upload cannot be read: {error.strerror or type(error).__name__}") from error
         if total != self._body.length:
-            raise SourceError(f"the data to upload changed meanwhile: it was {self._body.length} bytes long")
+            raise SourceError(f"the data to upload has changed: it was {self._body.length} bytes long")
 
 
 class Memory:
     """A sink in memory.
 
-    :param most: bytes at most
+    :param most: maximum bytes
     """
 
     def __init__(self, most: int = REPLY_BYTES) -> None:
@@ -105,11 +105,11 @@ class Memory:
 
     @property
     def data(self) -> bytes:
-        """What came."""
+        """All bytes so far."""
         return b"".join(self._pieces)
 
     def start(self, reply: Reply) -> None:
-        """Nothing has come yet."""
+        """Do nothing."""
 
     def write(self, data: bytes) -> None:
         """Keep the next bytes.
@@ -118,25 +118,25 @@ class Memory:
         """
         self._size += len(data)
         if self._size > self._most:
-            raise ProtocolError(f"a reply of more than {self._most} bytes where a small one is due")
+            raise ProtocolError(f"a reply of more than {self._most} bytes instead of a small one")
         self._pieces.append(data)
 
     def finish(self) -> None:
-        """Believe it: who reads it will see whether it is whole."""
+        """Do nothing: the reader will see whether it is whole."""
 
     def discard(self) -> None:
-        """Forget it."""
+        """Drop all bytes."""
         self._pieces.clear()
 
 
 class Receiver:
-    """Takes a reply's raw body, and gives it decoded to ``sink``, or keeps it when that is not for the sink.
+    """Takes a reply's raw body and passes it on to ``sink``, decoded, or keeps it when it is not for the sink.
 
-    A refusal that is longer than ``ERROR_BYTES`` says nothing that could be read: its status has to do, and the rest
-    is not waited for (:attr:`is_full`).
+    A refusal longer than ``ERROR_BYTES`` contains nothing useful: only its status counts, and the rest is not read
+    (:attr:`is_full`).
 
     :param head: status and headers
-    :param sink: of a ``Fetch``; only the body of a 200 goes there
+    :param sink: of a ``Fetch``; it gets only the body of a 200
     """
 
     def __init__(self, head: Reply, sink: Sink | None) -> None:
@@ -175,25 +175,25 @@ class Receiver:
             self.is_full = True
 
     def finish(self) -> Reply:
-        """Check that all came, and give the reply."""
+        """Check that the body is complete, and return the reply."""
         if not self.is_full:
             self._decoder.finish()
             self._sink.finish()
         return Reply(self._head.status, self._head.headers, self._memory.data)
 
     def discard(self) -> None:
-        """Drop what came. Never raises: this follows an error, which must not be replaced."""
+        """Drop the body. Never raises: this follows an error that must not be replaced."""
         with suppress(Exception):
             self._sink.discard()
 
 
 def url_of(request: Request) -> str:
-    """Give the URL with its query."""
+    """Return the URL with its query."""
     return f"{request.url}?{urlencode(request.query, quote_via=quote)}" if request.query else request.url
 
 
 def headers_of(request: Request) -> dict[str, str]:
-    """Give the headers to send."""
+    """Return the headers to send."""
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip", **request.headers}
     if request.body is not None:
         headers["Content-Type"] = request.body.content_type
@@ -202,19 +202,19 @@ def headers_of(request: Request) -> dict[str, str]:
 
 
 def head_of(status: int, headers: Mapping[str, str]) -> Reply:
-    """Give a reply without its body. Names of headers become lower case."""
+    """Return a reply without its body. Names of headers become lower case."""
     return Reply(status, {name.lower(): value for name, value in headers.items()})
 
 
 def is_local(request: Request) -> bool:
-    """Whether the request stays on this machine, where no proxy belongs in between."""
+    """Whether the request stays on this machine, and so needs no proxy."""
     return is_loopback(urlsplit(request.url).hostname or "")
 
 
 def authorities(ca_file: str | None) -> str | None:
-    """Give the file of certificate authorities to trust: the connection's, or the environment's; None for the usual.
+    """Return the file of certificate authorities to trust, from the connection or the environment; None for the default.
 
-    :raises LoginError: the environment names one that cannot be used; the connection's own was checked with it
+    :raises LoginError: the file that the environment names cannot be used; that of the connection was checked before
     """
     if ca_file:
         return ca_file
@@ -226,7 +226,7 @@ def authorities(ca_file: str | None) -> str | None:
 
 
 def no_reply(request: Request, error: Exception, *, sent: bool) -> SfBulkError:
-    """Make the error for an exchange that did not end. It does not quote ``error``, which may quote the request."""
+    """Make the error for an exchange that did not complete. It does not quote ``error``, which may quote the request."""
     parts = urlsplit(request.url)
     place = f"{request.method} {parts.scheme}://{parts.netloc}{parts.path}"
     if _found(error, ssl.SSLCertVerificationError):
@@ -243,14 +243,14 @@ def no_reply(request: Request, error: Exception, *, sent: bool) -> SfBulkError:
 
 
 def name(error: BaseException, request: Request) -> None:
-    """Write into an error of a body which request it was, if it does not say so yet."""
+    """Add the request to an error of a body, if the error does not name it yet."""
     if isinstance(error, SfBulkError) and error.path is None:
         error.method, error.path = request.method, urlsplit(request.url).path
         error.args = (fit(f"{error.method} {error.path}: {error}"),)
 
 
 def _found(error: BaseException, kind: type[BaseException]) -> BaseException | None:
-    """Give the error of a kind that an error is, was caused by or carries."""
+    """Return the error of a kind that an error is, was caused by or carries."""
     waiting: list[object] = [error]
     seen: set[int] = set()
     while waiting:

@@ -1,7 +1,7 @@
-"""Decompression that notices a cut: HTTP libraries take a gzip stream that just stops for a whole one.
+"""Decompression that notices a cut: HTTP libraries accept a gzip stream that simply stops.
 
-Measured with requests 2.34, httpx 0.28 and aiohttp 3.14: a gzip body whose end is missing passes silently, with chunked
-framing and with a ``Content-Length`` that matches the cut. So drivers read the raw bytes and decompress here.
+Measured with requests 2.34, httpx 0.28 and aiohttp 3.14: a gzip body without its end passes silently, with chunked
+framing and with a ``Content-Length`` that matches the cut. So drivers read the raw bytes, which are decompressed here.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
 
 PIECE_BYTES: Final = 1024 * 1024
-"""Bytes given on at once, at most: a small body may unpack to a huge one."""
+"""Maximum bytes passed on at once: a small body may unpack to a huge one."""
 
 MOST_TIMES: Final = 250
-"""How many times its size a body may unpack to, once it is larger than :data:`FREE_BYTES`. A column of one value reaches
-some hundred times, deflate's own limit is a thousand: that is a bomb."""
+"""How many times its size a body larger than :data:`FREE_BYTES` may unpack to. A column with one value reaches a hundred
+times, and deflate's own limit of a thousand is a bomb."""
 
 FREE_BYTES: Final = 64 * 1024 * 1024
 
@@ -28,37 +28,37 @@ _GZIP: Final = frozenset({"gzip", "x-gzip"})
 
 
 class Decoder(Protocol):
-    """Takes a body's raw bytes and gives what they mean."""
+    """Decodes a body's raw bytes."""
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        """Take the next bytes."""
+        """Decode the next bytes."""
 
     def finish(self) -> None:
-        """Take note that the body has ended, or raise ``TransportError``."""
+        """Check that the body may end here, or raise ``TransportError``."""
 
 
 def decoder_for(reply: Reply) -> Decoder:
-    """Give the decoder for a reply's body.
+    """Return the decoder for a reply's body.
 
-    :raises ProtocolError: its ``Content-Encoding`` was not asked for
+    :raises ProtocolError: its ``Content-Encoding`` was not requested
     """
     coding = reply.headers.get("content-encoding", "").strip().lower()
     if coding in _IDENTITY or reply.status == 204 or reply.headers.get("content-length", "").strip() == "0":
         return Plain()
     if coding in _GZIP:
         return Gunzip()
-    raise ProtocolError(f"a reply in the coding {coding[:40]!r}, which was not asked for", status=reply.status)
+    raise ProtocolError(f"a reply in the coding {coding[:40]!r}, which was not requested", status=reply.status)
 
 
 class Plain:
-    """Gives the bytes on. Only their framing and contents show whether all have come."""
+    """Passes the bytes on. Only their framing and contents show whether they are complete."""
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         """Take the next bytes."""
         yield data
 
     def finish(self) -> None:
-        """Believe it."""
+        """Do nothing."""
 
 
 class Gunzip:
@@ -69,10 +69,10 @@ class Gunzip:
         self._packed = self._unpacked = 0
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        """Take the next bytes.
+        """Decode the next bytes.
 
-        :raises TransportError: they are no gzip
-        :raises ProtocolError: they unpack to far more than rows do
+        :raises TransportError: they are not gzip
+        :raises ProtocolError: they unpack to far more than rows would
         """
         self._packed += len(data)
         while data:
@@ -90,9 +90,9 @@ class Gunzip:
                 yield piece
 
     def finish(self) -> None:
-        """Check that the stream came to its end.
+        """Check that the stream has ended.
 
-        :raises TransportError: it did not
+        :raises TransportError: it has not
         """
         if not self._stream.eof:
             raise TransportError("a reply whose gzip stream was cut")

@@ -1,4 +1,4 @@
-"""A ledger that lasts as long as the process: for loads without Airflow, and for whoever needs none."""
+"""A ledger that lasts as long as the process, for loads without Airflow."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 class MemoryLedger:
-    """Keeps entries in memory. The first value under a key stands.
+    """Keeps entries in memory. The first value under a key stays.
 
-    A load that dies with its process leaves ``Open`` jobs behind, which Salesforce never processes; begun again, it starts
+    A load that dies with its process leaves ``Open`` jobs behind, which Salesforce never processes; the next load starts
     from nothing.
     """
 
@@ -24,6 +24,6 @@ class MemoryLedger:
             return self._entries.get(key)
 
     def record(self, key: str, value: Mapping[str, Any], /) -> Mapping[str, Any]:
-        """Write, unless something stands there, and return what stands."""
+        """Write, unless there is an entry already, and return the entry."""
         with self._lock:
             return self._entries.setdefault(key, value)

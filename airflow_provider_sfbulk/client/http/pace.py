@@ -1,20 +1,20 @@
-"""How long one HTTP exchange may take: one deadline for all of it, the reply's head included.
+"""How long one HTTP exchange may take: one deadline for all of it, including the reply's head.
 
-Theory. A limit of the silence between two bytes never ends a server that drips: a byte a minute, a head without end,
-``100 Continue`` again and again. A limit of the sum ends large downloads that are healthy. So an exchange has credit:
-the connection's ``timeout`` in seconds. Waiting uses it up, and every :data:`SLOWEST` bytes bring back a second, never
-beyond what there was at first. A connection that is slow for a while is kept, one that is dead is not.
+Theory. A limit on the silence between two bytes never ends a server that drips: a byte a minute, a head without end,
+``100 Continue`` again and again. A limit on the total ends healthy large downloads. So an exchange has credit: the
+connection's ``timeout`` in seconds. Waiting uses it up, and every :data:`SLOWEST` bytes restore a second, never beyond
+the initial credit. A connection that is slow for a while is kept, a dead one is not.
 
 =================  ==============================================  =======================================
-until              what uses the credit up                         what brings it back
+until              what uses the credit up                         what restores it
 =================  ==============================================  =======================================
-the head is whole  every second, that of connecting too            bytes that the server takes
-the body is whole  seconds of waiting for the network: a disk      bytes that come
-                   that takes its time is not the server's fault
+the head is whole  every second, including connecting              bytes that the server takes
+the body is whole  seconds of waiting for the network: a slow      bytes that arrive
+                   disk is not the server's fault
 =================  ==============================================  =======================================
 
-And the body has come :data:`BODY_SECONDS` after the head, whatever its rate. What comes must be a body: trailers and
-extensions of chunks that never end are no sign of life.
+Besides, the body must have arrived :data:`BODY_SECONDS` after the head, whatever its rate. Only bytes of a body count:
+endless trailers and chunk extensions are no sign of life.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from airflow_provider_sfbulk import limits
 
 CONNECT_SECONDS: Final = 10.0
 BODY_SECONDS: Final = float(limits.RESULT_PAGE_SECONDS)
-"""Seconds in which a reply's body must have come; Salesforce gives up then, too."""
+"""Seconds in which a reply's body must have arrived; Salesforce gives up then, too."""
 
 SLOWEST: Final = 16 * 1024
-"""Bytes a second below which a connection is not a slow one but a dead one. Ours."""
+"""Bytes a second below which a connection counts as dead; our limit."""
 
 
 _OVERHEAD: Final = 4 * 1024 * 1024
 _OVERHEAD_TIMES: Final = 16
-"""Bytes that come around a body at most, and for each of its own: what frames chunks of a byte is five times as long."""
+"""Maximum bytes around a body, in all and for each byte of it: the framing of one-byte chunks is five times as long."""
 
 
 class TooSlowError(TimeoutError):
@@ -58,8 +58,13 @@ class Pace:
         self._bytes = 0
         self._body = 0
 
+    @property
+    def seconds(self) -> float:
+        """Seconds since the exchange began."""
+        return self._clock() - self._begun
+
     def left(self) -> float:
-        """Give the seconds that are left.
+        """Return the seconds that are left.
 
         :raises TooSlowError: there are none
         """
@@ -70,27 +75,26 @@ class Pace:
         return left
 
     def error(self) -> TooSlowError:
-        """Say how far the exchange came."""
-        seconds = self._clock() - self._begun
+        """Make the error, which says how far the exchange came."""
         if self._end is None:
-            return TooSlowError(f"no whole reply in {seconds:.1f} s")
-        return TooSlowError(f"{self._bytes} bytes of a reply in {seconds:.1f} s, and no end")
+            return TooSlowError(f"no whole reply in {self.seconds:.1f} s")
+        return TooSlowError(f"{self._bytes} bytes of a reply in {self.seconds:.1f} s, and no end")
 
     def sent(self, count: int) -> None:
-        """Take note of bytes that the network has taken."""
+        """Count bytes that the network has taken."""
         if self._end is None:
             now = self._clock()
             self._refill(count, now - self._since)
             self._since = now
 
     def headed(self) -> None:
-        """Take note that the reply's head has come."""
+        """Start the time of the body: the reply's head has arrived."""
         self._end = self._clock() + BODY_SECONDS
         self._credit = self._timeout
 
     def came(self, count: int, seconds: float) -> None:
-        """Take note of bytes that came after so many seconds of waiting. Those of a head bring nothing back: it has no
-        end of its own.
+        """Count bytes that arrived after this many seconds of waiting. Those of a head restore no credit, since it may be
+        endless.
 
         :raises TooSlowError: next to nothing of it is the body
         """
@@ -101,7 +105,7 @@ class Pace:
                 raise self.error()
 
     def read(self, count: int) -> None:
-        """Take note of bytes of the body itself."""
+        """Count bytes of the body itself."""
         self._body += count
 
     def _refill(self, count: int, seconds: float) -> None:
@@ -109,5 +113,5 @@ class Pace:
 
 
 def connect_seconds(timeout: float) -> float:
-    """Give the seconds in which a connection must be made: some of the exchange's are kept for the reply."""
+    """Return the seconds in which a connection must be made: some of the exchange's time is kept for the reply."""
     return min(CONNECT_SECONDS, timeout / 2)

@@ -1,8 +1,8 @@
-"""Connections of ``urllib3`` that keep the pace of an exchange: every single wait for the network ends with its time.
+"""Connections of ``urllib3`` that keep the pace of an exchange: no wait for the network outlasts the exchange's time.
 
-``requests`` has a timeout for the silence between two bytes only, and reads on by itself until it has as many bytes as
-it was asked for. So the socket is wrapped, below everything that buffers: TLS, a proxy's tunnel and every framing of a
-body are covered alike.
+``requests`` has a timeout only for the silence between two bytes, and keeps reading until it has as many bytes as it was
+asked for. So the socket is wrapped, below everything that buffers: this covers TLS, a proxy's tunnel and every framing
+of a body.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from airflow_provider_sfbulk.client.http.pace import Pace
 
 PACE: Final[ContextVar[Pace | None]] = ContextVar("sfbulk_pace", default=None)
-"""Of the exchange that this thread is at. A connection takes it over when it is given the request."""
+"""Pace of this thread's exchange. A connection takes it over with the request."""
 
 
 _OF_A_BODY: Final = (StartBoundaryNotFoundDefect, MultipartInvariantViolationDefect)
-"""What the parser misses in a body, which it is not given."""
+"""What the parser misses in the body, which it does not get."""
 
 
 class _Reading(io.RawIOBase):
@@ -57,14 +57,14 @@ class _Reading(io.RawIOBase):
 
 
 class _PacedSocket:
-    """A socket of any kind, whose waits keep the pace. Whatever it does not say itself, the socket says."""
+    """A socket of any kind, whose waits keep the pace. Everything else is left to the socket."""
 
     def __init__(self, inner: Any, pace: Pace) -> None:
         self.inner = inner
         self.pace = pace
 
     def makefile(self, mode: str, *_: Any, **__: Any) -> io.BufferedReader:
-        # Of the socket's own kind: it counts what still reads from it when it is closed.
+        # Made by the socket: when it is closed, it counts what still reads from it.
         return io.BufferedReader(_Reading(self, self.inner.makefile(mode, 0)))
 
     def sendall(self, data: Any, *flags: Any) -> None:
@@ -84,8 +84,8 @@ class _PacedSocket:
 
 
 class _Response(HTTPResponse):
-    """A reply whose head is whole. The standard library takes one that was cut for a short one, and ``urllib3`` logs what
-    it could not read, whatever that is."""
+    """A reply whose head is whole. The standard library takes a cut head for a short one, and ``urllib3`` logs what it
+    could not read, whatever that is."""
 
     def begin(self) -> None:
         super().begin()
@@ -94,7 +94,7 @@ class _Response(HTTPResponse):
 
 
 class _Paced:
-    """Makes a connection's socket keep the pace of the exchange it is used for. Mixed into a connection."""
+    """Mixed into a connection: makes its socket keep the pace of the current exchange."""
 
     sock: Any
 
@@ -140,8 +140,8 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class PacedAdapter(HTTPAdapter):
-    """The adapter of ``requests``, with such connections. Nothing is repeated: every retry is a flow's decision, and
-    ``urllib3`` by itself would repeat a PUT."""
+    """The adapter of ``requests`` with such connections. Nothing is repeated: every retry is a flow's decision, and
+    ``urllib3`` would repeat a PUT."""
 
     _POOLS: ClassVar = {"http": _Pool, "https": _TlsPool}
 
@@ -155,7 +155,7 @@ class PacedAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = self._POOLS
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Give the manager of connections through a proxy."""
+        """Return the manager of connections through a proxy."""
         manager = super().proxy_manager_for(proxy, **kwargs)
         manager.pool_classes_by_scheme = self._POOLS
         return manager

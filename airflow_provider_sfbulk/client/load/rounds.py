@@ -16,11 +16,10 @@ from itertools import count
 from typing import Any, Final, Self
 
 from airflow_provider_sfbulk.client.bulk1 import load as load1
-from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.effects import Flow, ReadEntry
 from airflow_provider_sfbulk.client.errors import LedgerError
 from airflow_provider_sfbulk.client.load.fill import DECISION, UploadedPart, recorded
-from airflow_provider_sfbulk.client.models import JobInfo, JobState
+from airflow_provider_sfbulk.client.models import ConcurrencyMode, JobInfo, JobState
 
 REFUSED_INPUT: Final = ("InvalidBatch", "ClientInputError")
 """How Salesforce's message begins when a job failed for its header or format ("InvalidBatch : Field name not found : X",

@@ -1,7 +1,7 @@
-"""Whether columns can be sent at all: by themselves, and against what describe says of the object.
+"""Checks whether columns can be sent: by themselves, and against the object's describe.
 
-An unknown column fails the whole job at Salesforce, names only the first one, and does so after the upload. So all
-that can be known before is checked before, and all problems are reported at once.
+At Salesforce an unknown column fails the whole job, only after the upload, and only the first one is named. So everything
+that can be checked before is checked before, and all problems are reported at once.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ class _Describe:
         if "." in leaf or not leaf or not name or (colon and not kind):
             return (
                 column,
-                f"{shown_name(column)}: one relationship and one field of it, as Owner.Email or Lead:Who.Email",
+                f"{shown_name(column)}: one relationship and one field of it, such as Owner.Email or Lead:Who.Email",
             )
         if self.operation in DELETES:
             return column, None

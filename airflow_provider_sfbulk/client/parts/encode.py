@@ -1,4 +1,4 @@
-"""Columns of text to CSV records: quoting, the form of nulls, and what Salesforce will not take.
+"""Turns columns of text into CSV records: quoting, the form of nulls, and checks of what Salesforce does not accept.
 
 Arrow joins the columns; the joined array's buffer is the CSV. Measured on 300,000 rows of 8 columns (30 MB):
 30 ms, against 120 ms by ``polars.DataFrame.write_csv`` and 315 ms by joining Python strings.
@@ -30,10 +30,10 @@ from airflow_provider_sfbulk.client.values.text_arrow import (
 )
 
 BATCH_BYTES: Final = 2 * 1024 * 1024
-"""Bytes of one batch of rows, about: what is in memory at a time, on the way from a source to a block."""
+"""Approximate bytes of one batch of rows: what is in memory at a time, on the way from a source to a block."""
 
 BATCH_ROWS: Final = 16_384
-"""Rows of one batch at most."""
+"""Maximum rows of one batch."""
 
 _TOGETHER: Final = 64
 """Texts that are looked through together."""
@@ -48,7 +48,7 @@ def rows_per_batch(data_bytes: float, rows: int) -> int:
 
 
 def without_key(rows: Sequence[int], plan: ColumnPlan) -> str:
-    """Say which rows lack the value that names their record.
+    """Make the message for rows without the value that identifies their record.
 
     :param rows: numbers in the input, from 1
     """
@@ -63,11 +63,11 @@ def without_key(rows: Sequence[int], plan: ColumnPlan) -> str:
 
 
 class LineBreaks:
-    """Which line breaks values hold: it decides the job's line ending.
+    """Which line breaks values contain: they decide the job's line ending.
 
-    Salesforce wants the job's line ending inside values too ("LineEnding is invalid on user data. Current LineEnding
-    setting is LF"), so values with CRLF alone make a CRLF job, and records of no line break, LF or both an LF job;
-    with both, the encoder stops at the first value with the other one.
+    Salesforce requires the job's line ending inside values, too ("LineEnding is invalid on user data. Current LineEnding
+    setting is LF"). So values with only CRLF make a CRLF job; values without line breaks, with LF or with both make an LF
+    job. With both, the encoder stops at the first value with the other one.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class LineBreaks:
         self.crlf = False
 
     def see(self, texts: Iterable[Array]) -> None:
-        """Look through columns of text."""
+        """Examine columns of text."""
         for column in texts:
             data = _data(column)
             if b"\n" in data:
@@ -83,7 +83,7 @@ class LineBreaks:
                 self.lf = self.lf or bool(compute.any(_bare_line_feed(column)).as_py())
 
     def see_texts(self, values: Iterable[Any]) -> None:
-        """Look through the texts among Python values."""
+        """Examine the texts among Python values."""
         texts = [value for value in values if isinstance(value, str)]
         # Some at a time: quicker than each by itself, and of long texts not all are joined.
         if all("\n" not in "".join(texts[start : start + _TOGETHER]) for start in range(0, len(texts), _TOGETHER)):
@@ -161,7 +161,7 @@ class RecordEncoder:
         return Block(_data(rows), len(rows))
 
     def fail(self, row: int, place: int, reason: str, field_type: str | None = None) -> NoReturn:
-        """Raise the error of one value, without the value."""
+        """Raise the error for a value, without showing it."""
         column = self._plan.targets[place]
         field = f", a field of type {field_type}" if field_type else ""
         raise SourceError(f"{self._name}: row {row}, column {column}{field}: {reason}")
@@ -174,7 +174,7 @@ class RecordEncoder:
     def _fitting(
         self, column: Array | list[Any], zone: ZoneInfo | None, form: Form, place: int, first_row: int
     ) -> Array:
-        """Write the values that can be sent, null instead of the others, and report these."""
+        """Write the values that can be sent, null for the others, and report those."""
         unfit: dict[str, list[int]] = {}
         texts = texts_one_by_one(column, zone, form, lambda index, why: unfit.setdefault(why, []).append(index))
         for reason, indexes in unfit.items():

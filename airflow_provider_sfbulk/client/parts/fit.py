@@ -1,4 +1,4 @@
-"""Records made to fit the object they are for: columns checked and spelled by its describe, values by its fields' types."""
+"""Fits records to their object: columns are checked and spelled by its describe, values converted by its fields' types."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def fit_to_object(stream: RecordStream, describe: Mapping[str, Any], rules: Rule
         operation=rules.operation,
         external_id_field=rules.external_id_field,
         name=stream.name,
-        is_csv=stream.is_csv and not rules.column_mapping,  # whose names the first line has, when it has come here
+        is_csv=stream.is_csv and not rules.column_mapping,  # the first line has their names if it has come this far
         unfit=rules.unfit,
     )
     types = {str(field["name"]): str(field.get("type")) for field in describe.get("fields") or ()}

@@ -1,4 +1,4 @@
-"""Which source column becomes which of Salesforce's columns."""
+"""Maps the columns of a source to Salesforce's columns."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from airflow_provider_sfbulk.client.parts.stream import Rules, Unfit
 
 _RESULT_COLUMN: Final = re.compile(r"sf__(?:id|created|row|unprocessed|error[a-z]*|spreadsheetsafe)", re.IGNORECASE)
 """Columns of result files: Salesforce's own and those that this package adds. A namespace could be called ``sf``, but
-then the field's name goes on with ``__c``."""
+then the field's name ends with ``__c``."""
 
 
 @dataclass(frozen=True, order=True)
 class SourceColumn:
-    """A column as the source has it.
+    """A column of the source.
 
     :param name: key, header name or top-level field
     :param child: the key below it, when the values are nested: a relationship's field
@@ -30,7 +30,7 @@ class SourceColumn:
 
     @property
     def label(self) -> str:
-        """The column's name in Salesforce when no mapping says otherwise.
+        """The column's name in Salesforce without a mapping.
 
         A nested custom lookup is written as the relationship: ``Parent__c`` becomes ``Parent__r`` ("custom lookups
         use ``__r``"; aiosalesforce does the same).
@@ -48,8 +48,8 @@ class ColumnPlan:
     :param kept: places of the kept columns among the source's, ascending
     :param targets: their names in Salesforce
     :param clears: whether an explicit null clears the field
-    :param key: place among the kept of the column that no row may leave blank; None when there is none
-    :param blank_advice: how they could be left blank all the same, for a message
+    :param key: position among the kept columns of the one that no row may leave blank; None when there is none
+    :param blank_advice: how it could be left blank nevertheless, for a message
     :param unfit: called with values that cannot be sent; None: they are refused
     """
 
@@ -124,7 +124,9 @@ def _is_result_file(source: Sequence[SourceColumn]) -> bool:
 def _left_of_mapping(
     mapping: Mapping[str, str | None], unknown: list[str], known: set[str], name: str
 ) -> tuple[Mapping[str, str | None], list[str]]:
-    """Tell whether a result file's columns have been mapped before: then the mapping's keys are gone, its fields there.
+    """Return what is left of a mapping for a result file whose columns were mapped before.
+
+    Such a file has the mapping's fields instead of its keys.
 
     :return: what is left of the mapping, and of its unknown keys
     """

@@ -1,4 +1,4 @@
-"""Encoded records cut into parts: one part, one job."""
+"""Cuts encoded records into parts, one for each job."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from airflow_provider_sfbulk.client.parts.threads import BackgroundWriter
 CONTENT_TYPE: Final = "text/csv; charset=UTF-8"
 
 MEMORY_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of a part that are held in memory; a larger one lies in a file."""
+"""Maximum bytes of a part that is held in memory; a larger one is in a file."""
 
 _SEND_BYTES: Final = 256 * 1024
 
 
 class Spool:
-    """Bytes written once and read as often as wanted, in memory or, when they are many, in a temporary file.
+    """Bytes that are written once and read any number of times, in memory or, when there are many, in a temporary file.
 
-    The file has no name: it is gone with the process, also one that is killed.
+    The file has no name: it is gone when the process ends, also when it is killed.
 
-    :param folder: where the file lies; None = the system's place for temporary files
+    :param folder: folder of the file; None = the system's folder for temporary files
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
@@ -57,12 +57,12 @@ class Spool:
             self._file.write(data)
 
     def finish(self) -> None:
-        """Nothing more will be written."""
+        """Finish writing."""
         if self._file is not None:
             self._file.flush()
 
     def chunks(self) -> Iterator[bytes]:
-        """Give the bytes from the beginning. Readings do not disturb each other.
+        """Yield the bytes from the beginning. Several readers do not disturb each other.
 
         :raises ValueError: after :meth:`close`
         """
@@ -78,7 +78,7 @@ class Spool:
             place += len(chunk)
 
     def close(self) -> None:
-        """Give memory and file free. May be called twice."""
+        """Release memory and file. May be called twice."""
         self._closed = True
         self._held = []
         if self._file is not None:
@@ -113,11 +113,11 @@ class Part:
         return b"".join(self.body.chunks())
 
     def renumbered(self, number: int, first_row: int) -> Part:
-        """Give the same part under another number and place."""
+        """Return the same part under another number and place."""
         return replace(self, number=number, first_row=first_row)
 
     def close(self) -> None:
-        """Give memory and temporary file free. May be called twice."""
+        """Release memory and temporary file. May be called twice."""
         self.spool.close()
 
 
@@ -138,7 +138,7 @@ class PartFacts(Protocol):
 
 
 class _Writer:
-    """A part that is being filled. Its bytes are hashed and spooled a little behind."""
+    """A part that is being filled. Its bytes are hashed and spooled in the background."""
 
     def __init__(
         self,
@@ -196,15 +196,14 @@ def split(
     max_records: int = limits.RECORDS_PER_DAY,
     spool_folder: str | os.PathLike[str] | None = None,
 ) -> Iterator[Part]:
-    """Cut encoded records into parts, each a whole CSV file no larger than the limits; no records, no part.
+    """Cut encoded records into parts, each a whole CSV file no larger than the limits. Without records there is no part.
 
-    Each part takes as many records as fit. The same records and limits always give the same parts, whatever the blocks
-    they come in: a retried task relies on it. One part at a time is built; those given belong to the caller, who closes
-    them.
+    Each part takes as many records as fit. The same records and limits always give the same parts, whatever blocks they
+    arrive in: a retried task relies on this. One part at a time is built; the caller must close the parts.
 
     :param max_bytes: upper bound of a part in bytes, header included
     :param max_records: upper bound of a part in records
-    :param spool_folder: where parts larger than ``MEMORY_BYTES`` lie; None = the system's place for temporary files
+    :param spool_folder: folder of parts larger than ``MEMORY_BYTES``; None = the system's folder for temporary files
     :raises SourceError: for limits that no record fits in, a record that does not fit with the header, and whatever the
         stream finds wrong
 
@@ -299,7 +298,7 @@ def _of_length(
 
 
 def _cut(block: Block, room_bytes: int, room_records: int) -> tuple[Block, Block]:
-    """Part a block into the records that fit and the others."""
+    """Split a block into the records that fit and the others."""
     if len(block.data) <= room_bytes and block.records <= room_records:
         return block, Block(b"", 0)
     ends = record_ends(block.data)

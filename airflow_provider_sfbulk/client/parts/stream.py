@@ -1,4 +1,4 @@
-"""Records on their way to Salesforce: the rules they are made by, blocks of encoded records, and the stream of them."""
+"""Records on their way to Salesforce: the rules for their columns, blocks of encoded records, and streams of them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Nulls: TypeAlias = Literal["leave", "clear"]
 BlankIds: TypeAlias = Literal["refuse", "send"]
 
 Unfit: TypeAlias = Callable[["Sequence[int] | None", str, str], None]
-"""Called with what cannot be sent: the rows' numbers in their stream, from 1, or None when it concerns all of them; the
-column; why, without a value."""
+"""Called with what cannot be sent: the rows' numbers in their stream, from 1, or None for all rows; the column; the
+reason, without a value."""
 
 FieldTypes: TypeAlias = Sequence["str | None"]
-"""What describe calls each column's type; None where that is not known."""
+"""Each column's type in describe; None where unknown."""
 
 NULL_TEXT: Final = "#N/A"
-"""What sets a field to null; an empty value leaves it as it is (guide, "Valid Record Rows")."""
+"""The text that sets a field to null; an empty value leaves it unchanged (guide, "Valid Record Rows")."""
 
 NEEDS_ID: Final = frozenset({Operation.UPDATE, Operation.DELETE, Operation.HARD_DELETE})
 """Operations whose records are found by their ``Id``."""
@@ -39,26 +39,26 @@ DELETES: Final = frozenset({Operation.DELETE, Operation.HARD_DELETE})
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """How rows become Salesforce's columns. Names and choices are checked when it is made.
+    """How rows become Salesforce's columns. Names and choices are checked on creation.
 
     :param operation: what the job will do
     :param external_id_field: the field that an upsert matches by
     :param column_mapping: ``{"source column": "Field__c"}``, None instead of a field to drop the column; columns not
         named keep their name. A nested column may be named as a whole (``Owner``) or by its leaf
         (``Owner.External_Key__c``)
-    :param nulls: what becomes of an explicit null: ``leave`` writes an empty value, which leaves the field as it is;
-        ``clear`` writes ``#N/A``, which empties it. For all columns, or by target column (others leave). In a CSV an
-        empty value is the null. A missing key is always left, and ``Id`` and the external id are never ``#N/A``
-    :param timezone: IANA name of the zone of datetimes that carry none; None refuses them
-    :param columns: the columns of rows that are mappings, and their order, when the first rows have not all of them; a
-        row may lack some and has no others. Names as in the rows, ``Owner.External_Key__c`` for a nested one
+    :param nulls: what an explicit null does: ``leave`` writes an empty value, which leaves the field unchanged; ``clear``
+        writes ``#N/A``, which empties it. For all columns, or by target column (others leave). In a CSV an empty value is
+        the null. A missing key always leaves the field unchanged, and ``Id`` and the external id are never ``#N/A``
+    :param timezone: IANA name of the zone of datetimes without one; None refuses them
+    :param columns: the columns of rows that are mappings, and their order, if the first rows do not have all of them; a
+        row may lack some but has no others. Names as in the rows, ``Owner.External_Key__c`` for a nested one
     :param blank_external_ids: rows of an upsert whose external id is blank: ``refuse`` the whole input, or ``send``
         them: an upsert by ``Id`` inserts them, by any other field Salesforce fails them
-    :param column_delimiter: delimiter of a CSV source; None = seen in the file
-    :param line_ending: line ending of the job; None = seen in the data. Record endings of a CSV are rewritten to it,
+    :param column_delimiter: delimiter of a CSV source; None = detected in the file
+    :param line_ending: line ending of the job; None = detected in the data. Record endings of a CSV are converted to it,
         line breaks inside values never are
-    :param unfit: of an input that is only checked: called with columns and values that cannot be sent, which are blank
-        then; a row without its key passes. None: they are refused
+    :param unfit: for an input that is only checked: called with columns and values that cannot be sent, which become
+        blank; a row without its key passes. None: they are refused
     :raises SourceError: for a choice that does not exist
     """
 
@@ -92,7 +92,7 @@ class Rules:
 
     @property
     def needed_key(self) -> str | None:
-        """The column without whose value a row says nothing of the record that it means; None when a row may lack it."""
+        """The column that identifies the record of a row; None when a row may lack it."""
         if self.operation in NEEDS_ID:
             return "Id"
         return self.external_id_field if self.blank_external_ids == "refuse" else None
@@ -105,11 +105,13 @@ class Rules:
         try:
             return ZoneInfo(self.timezone)
         except (KeyError, ValueError, OSError) as error:
-            raise SourceError(f"timezone: there is no zone {self.timezone!r}; give an IANA name, as UTC") from error
+            raise SourceError(
+                f"timezone: there is no zone {self.timezone!r}; give an IANA name, such as UTC"
+            ) from error
 
     @property
     def blank_advice(self) -> str:
-        """How a row may lack :attr:`needed_key` all the same, for a message."""
+        """How a row may lack :attr:`needed_key` nevertheless, for a message."""
         if self.operation is not Operation.UPSERT:
             return ""
         by_id = (self.external_id_field or "").casefold() == "id"
@@ -128,7 +130,7 @@ class Rules:
             )
 
     def cleared(self, columns: Sequence[str]) -> tuple[bool, ...]:
-        """Tell for each target column whether an explicit null clears the field.
+        """Return for each target column whether an explicit null clears the field.
 
         :raises SourceError: when ``nulls`` names a column that is not there
         """
@@ -166,12 +168,12 @@ class Block:
 
 
 class RecordStream:
-    """Records in the form of Salesforce's columns, encoded as CSV in UTF-8, a block at a time.
+    """Records with Salesforce's columns, encoded as CSV in UTF-8, a block at a time.
 
-    :param columns: target column names, in order; none at all when the source has no row
+    :param columns: target column names, in order; empty when the source has no row
     :param dialect: how the CSV is written; the job must be created with it
-    :param blocks: gives the encoded records, made for fields of the given types
-    :param types: what describe calls each column's type; None: values go by their own types
+    :param blocks: returns the encoded records, for fields of the given types
+    :param types: each column's type in describe; None: values are written by their own types
     :param name: the source's name, for messages
     :param is_csv: whether the columns are the first line of a CSV, which may be no header
     :param raw: reads all records without a look at them, where they are sent as their source has them; None elsewhere
@@ -200,9 +202,9 @@ class RecordStream:
         self._taken = False
 
     def blocks(self) -> Iterator[Block]:
-        """Give all records, once.
+        """Return all records, once.
 
-        :raises SourceError: where a record cannot be sent; the message has its number in the input, from 1
+        :raises SourceError: a record cannot be sent; the message has its number in the input, from 1
         :raises RuntimeError: when called again
         """
         if self._taken:
@@ -211,9 +213,9 @@ class RecordStream:
         return self._blocks(self.types)
 
     def with_columns(self, names: Sequence[str], types: FieldTypes | None = None) -> RecordStream:
-        """Rename the columns, and name the types of their fields: the same records, made for them.
+        """Return the same records with renamed columns, encoded for the types of their fields.
 
-        Result files have a column only when its case is the field's, hence the spelling of describe.
+        Result files have a column only if its case is that of the field, hence the spelling of describe.
         """
         if len(names) != len(self.columns):
             raise SourceError(f"{self.name}: {len(self.columns)} columns cannot take {len(names)} names")
@@ -232,7 +234,7 @@ class RecordStream:
 
 
 def header_line(columns: Sequence[str], dialect: Dialect) -> bytes:
-    """Encode the header line, line ending included; nothing for no columns.
+    """Encode the header line, including its line ending; empty without columns.
 
     :raises SourceError: when it is longer than ``limits.HEADER_CHARACTERS``
     """

@@ -1,7 +1,8 @@
-"""Temporary files: without a name, readable by this process alone, gone with it, also when it is killed.
+"""Temporary files without a name: only this process can read them, and they end with it, also when it is killed.
 
-They lie where ``TMPDIR`` says. When it is not set and the system's place is memory, as ``/tmp`` is on many distributions,
-they lie in ``/var/tmp`` if that is a disk: the parts of a load would take some 400 MB of a worker's memory otherwise.
+They are in the folder that ``TMPDIR`` names. If it is not set and the system's folder is in memory, like ``/tmp`` on
+many distributions, they are in ``/var/tmp`` if that is on a disk: otherwise the parts of a load would take some 400 MB
+of a worker's memory.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _IN_MEMORY: Final = frozenset({"tmpfs", "ramfs"})
 class TemporaryFile:
     """A temporary file whose errors are this package's.
 
-    :param memory_bytes: so much is held in memory before there is a file at all; None: it is a file from its beginning
-    :param folder: where a file from its beginning lies; None = the system's place for temporary files
+    :param memory_bytes: bytes held in memory before there is a file; None = a file from the beginning
+    :param folder: folder of a file from the beginning; None = the system's folder for temporary files
     """
 
     def __init__(self, memory_bytes: int | None = None, *, folder: str | os.PathLike[str] | None = None) -> None:
@@ -76,7 +77,7 @@ class TemporaryFile:
             self._file.flush()
 
     def close(self) -> None:
-        """Give the file back. Never raises: on a full disk what is buffered cannot be written, and is not needed."""
+        """Close the file. Never raises: on a full disk the buffer cannot be written, and is not needed."""
         with suppress(OSError):
             self._file.close()
 
@@ -88,14 +89,14 @@ class TemporaryFile:
             code = errno.errorcode.get(error.errno or 0, type(error).__name__)
             what = "is full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "cannot be used"
             raise StorageError(
-                f"the folder for temporary files, {self._folder or 'TMPDIR'}, {what} ({code}). Make room there, or set "
-                "TMPDIR to a folder with more",
+                f"the folder for temporary files, {self._folder or 'TMPDIR'}, {what} ({code}). Free space there, or set "
+                "TMPDIR to a folder with more space",
                 remedy=Remedy.GO_ON,
             ) from error
 
 
 def folder() -> str:
-    """Give the folder for temporary files.
+    """Return the folder for temporary files.
 
     :raises StorageError: when the system has none that can be written to
     """
@@ -121,7 +122,7 @@ def _is_memory(folder: str) -> bool:
 
 
 def mount_type(folder: str | os.PathLike[str]) -> str | None:
-    """Give the type of the file system that a folder lies in, as ``ext4``; None where the system does not say."""
+    """Return the type of a folder's file system, such as ``ext4``; None when the system does not say."""
     try:
         lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Work on other threads, in order: Arrow, numpy and hashlib let go of the interpreter while they compute."""
+"""Ordered work on other threads: Arrow, numpy and hashlib release the interpreter while they compute."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 
 THREADS: Final = min(3, os.cpu_count() or 1)
-"""Threads for one stream. More of them wait for the interpreter: measured with two and four processors."""
+"""Threads for one stream. More would wait for the interpreter: measured with two and four processors."""
 
 _BEHIND: Final = 4
-"""Pieces of work that :class:`BackgroundWriter` may be behind with."""
+"""Maximum pending pieces of work of a :class:`BackgroundWriter`."""
 
 
 def in_order(tasks: Iterable[Callable[[], T]], *, ahead: int = THREADS) -> Iterator[T]:
-    """Run tasks ahead of the caller, and give their results in the order of the tasks.
+    """Run tasks ahead of the caller, and yield their results in the order of the tasks.
 
-    An error comes where its task's result would have come; one of ``tasks`` itself after all results before it.
+    An error is raised where its task's result would have come; an error of ``tasks`` itself, after all results before it.
 
-    :param ahead: how many are run at the same time, and are held when they are done
+    :param ahead: how many tasks run at the same time, or are done but not yet taken
     """
     waiting: deque[Future[T]] = deque()
     failed: Exception | None = None
@@ -50,20 +50,20 @@ def in_order(tasks: Iterable[Callable[[], T]], *, ahead: int = THREADS) -> Itera
 
 
 class BackgroundWriter:
-    """Does one piece of work after another on a thread of its own, a few pieces behind the caller."""
+    """Does one piece of work after another on its own thread, a few pieces behind the caller."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="sfbulk-part")
         self._waiting: deque[Future[Any]] = deque()
 
     def do(self, work: Callable[[], object]) -> None:
-        """Do this next. Raises what work before it has raised."""
+        """Do this next. Raises the error of earlier work."""
         while len(self._waiting) >= _BEHIND:
             self._waiting.popleft().result()
         self._waiting.append(self._pool.submit(work))
 
     def finish(self) -> None:
-        """Wait until all is done, and end the thread. Raises what the work has raised."""
+        """Wait until all work is done, and end the thread. Raises the error of the work."""
         try:
             while self._waiting:
                 self._waiting.popleft().result()
@@ -71,5 +71,5 @@ class BackgroundWriter:
             self.close()
 
     def close(self) -> None:
-        """End the thread; work that has not begun is not done."""
+        """End the thread, without the work that has not begun."""
         self._pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""One API call: a token, the request, at most one new token, and a reply that is a success or an exception."""
+"""One API call: a token, the request, at most one new token, and a reply or an exception."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from airflow_provider_sfbulk.client.replies.safe_text import HIDDEN, without_sen
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
 CLIENT: Final = "airflow_provider_sfbulk"
-"""What distinguishes these calls in Salesforce's event logs (``Sforce-Call-Options``)."""
+"""Identifies these calls in Salesforce's event logs (``Sforce-Call-Options``)."""
 
 _JSON_BODY: Final = "application/json; charset=UTF-8"
 _ASYNC: Final = "/services/async/"
@@ -40,12 +40,12 @@ class ApiCall:
     """One call of Salesforce's API, without host and token.
 
     :param path: from ``/services`` on, see :func:`data_path`
-    :param body: what to send; of JSON, see :func:`json_body`
+    :param body: what to send; for JSON, see :func:`json_body`
     :param accept: media type wanted
     :param job_id: the job concerned, for errors
     :param headers: further headers
-    :param resend: whether to send again after a new login. An upload must not be: its job gets one PUT, ever
-    :param hide: gives a text of a refusal without what was sent with the call
+    :param resend: whether to send again after a new login. Not for uploads: a job accepts only one PUT
+    :param hide: removes what was sent with the call from the text of a refusal
     """
 
     method: str
@@ -70,9 +70,9 @@ def async_path(api_version: str, *segments: str) -> str:
 
 
 def check_sobject(name: str) -> str:
-    """Return ``name`` when it has the form of an object's API name.
+    """Return ``name`` if it has the form of an object's API name.
 
-    :raises SourceError: when it has not
+    :raises SourceError: it does not
     """
     if isinstance(name, str) and _SOBJECT.fullmatch(name):
         return name
@@ -82,12 +82,12 @@ def check_sobject(name: str) -> str:
 def json_body(data: Mapping[str, Any]) -> Body:
     """Make a JSON body.
 
-    :raises SourceError: a text in it is no text: it has half of a character
+    :raises SourceError: a text in it is not text: it has half of a character
     """
     try:
         return Body.of(json.dumps(data, separators=(",", ":"), ensure_ascii=False).encode("utf-8"), _JSON_BODY)
     except UnicodeEncodeError:
-        raise SourceError("a text to send has half of a character in it (a lone surrogate)") from None
+        raise SourceError("a text to send contains half of a character (a lone surrogate)") from None
 
 
 def call(api: ApiCall) -> Flow[Reply]:
@@ -103,7 +103,7 @@ def call(api: ApiCall) -> Flow[Reply]:
 def fetch(api: ApiCall, sink: Sink) -> Flow[Reply]:
     """Make a call whose 200 reply's body goes to ``sink``.
 
-    :raises TransportError: the reply was cut, or the sink found it so
+    :raises TransportError: the reply was cut, or the sink refuses it
     :raises SfBulkError: as :func:`call`, and what the sink raises
     """
     return _exchange(api, lambda request: Fetch(request, sink))
@@ -113,7 +113,7 @@ def call_json(api: ApiCall) -> Flow[Any]:
     """Make a call and return the JSON of its reply.
 
     :raises ServerBusyError: the reply is a web page
-    :raises TransportError: the reply is no whole JSON
+    :raises TransportError: the reply is not a whole JSON
     :raises SfBulkError: as :func:`call`
     """
     reply = yield from call(api)
@@ -124,11 +124,11 @@ def json_of(reply: Reply, method: str, path: str, *, job_id: str | None = None) 
     """Read the JSON of a reply.
 
     :raises ServerBusyError: the reply is a web page
-    :raises TransportError: the reply is no whole JSON
+    :raises TransportError: the reply is not a whole JSON
     """
     facts: dict[str, Any] = {"status": reply.status, "method": method, "path": path, "job_id": job_id}
     if is_html(reply):
-        raise ServerBusyError(f"{method} {path}: a web page where JSON is due, as in a maintenance", **facts)
+        raise ServerBusyError(f"{method} {path}: a web page instead of JSON, as during maintenance", **facts)
     try:
         return parse(reply.body)
     except MalformedJsonError as error:
@@ -138,12 +138,14 @@ def json_of(reply: Reply, method: str, path: str, *, job_id: str | None = None) 
 def call_object(api: ApiCall) -> Flow[dict[str, Any]]:
     """Make a call and return the JSON object of its reply.
 
-    :raises ProtocolError: the JSON is no object
+    :raises ProtocolError: the JSON is not an object
     :raises SfBulkError: as :func:`call_json`
     """
     data = yield from call_json(api)
     if not isinstance(data, dict):
-        raise ProtocolError(f"{api.method} {api.path}: a JSON object is due, not {type(data).__name__}", path=api.path)
+        raise ProtocolError(
+            f"{api.method} {api.path}: expected a JSON object, not {type(data).__name__}", path=api.path
+        )
     return data
 
 
@@ -154,7 +156,7 @@ def _exchange(api: ApiCall, effect: Callable[[Request], Send | Fetch]) -> Flow[R
         token = yield Authorize(stale=token)
         if not api.resend:
             raise TransientError(
-                f"{api.method} {api.path}: the session ended before the request; it was not sent again",
+                f"{api.method} {api.path}: the session expired before the request; it was not sent again",
                 error_code="INVALID_SESSION_ID",
                 status=reply.status,
                 method=api.method,
@@ -168,7 +170,7 @@ def _exchange(api: ApiCall, effect: Callable[[Request], Send | Fetch]) -> Flow[R
 
 
 def _hides_rows(api: ApiCall) -> Callable[[str], str] | None:
-    """Give what takes the rows of an upload out of a text; None for a call that sends none."""
+    """Return a function that removes the rows of an upload from a text; None for a call that sends none."""
     body = api.body
     if body is None or not api.path.endswith(_ROWS_GO_TO):
         return None
@@ -176,7 +178,7 @@ def _hides_rows(api: ApiCall) -> Callable[[str], str] | None:
     def hide(text: str) -> str:
         try:
             return without_sent(text, body.chunks()) if text else text
-        except (OSError, SfBulkError):  # they cannot be read again: then nothing of the text is shown
+        except (OSError, SfBulkError):  # they cannot be read again, so nothing of the text is shown
             return HIDDEN
 
     return hide
@@ -185,7 +187,7 @@ def _hides_rows(api: ApiCall) -> Callable[[str], str] | None:
 def _request(api: ApiCall, token: Token) -> Request:
     headers = {"Accept": api.accept, "Sforce-Call-Options": f"client={CLIENT}", **api.headers}
     if api.path.startswith(_ASYNC):
-        # Bulk API 1.0; that it takes the token as the others do is not documented.
+        # Bulk API 1.0: it is not documented that it takes the token like the others.
         headers["X-SFDC-Session"] = token.access_token
     else:
         headers["Authorization"] = f"Bearer {token.access_token}"

@@ -1,4 +1,4 @@
-"""Whether objects have changes: many objects in one call.
+"""Checks many objects for changes with one call.
 
 The facts:
 
@@ -28,18 +28,18 @@ from airflow_provider_sfbulk.client.replies.refusal import error_for
 from airflow_provider_sfbulk.client.soql import soql_literal
 
 QUESTIONS_A_CALL: Final = 5
-"""Queries among the subrequests of one composite call."""
+"""Maximum queries among the subrequests of one composite call."""
 
 _STATUSES: Final = range(100, 600)
 
 
 @dataclass(frozen=True)
 class Question:
-    """Whether an object has records that were stamped in a window.
+    """Asks whether an object has records that were stamped in a window.
 
     :param field: the datetime that is the stamp
-    :param since: begin of the window, inside of it
-    :param until: end of the window, outside of it
+    :param since: start of the window, included
+    :param until: end of the window, excluded
     :param include_deleted: whether records in the recycle bin count, too
     """
 
@@ -50,7 +50,7 @@ class Question:
     include_deleted: bool
 
     def path(self, api_version: str) -> str:
-        """Give the address of the query, from ``/services`` on."""
+        """Return the URL of the query, from ``/services`` on."""
         soql = (
             f"SELECT Id FROM {self.sobject} WHERE {self.field} >= {soql_literal(self.since)} "  # noqa: S608 - SOQL
             f"AND {self.field} < {soql_literal(self.until)} LIMIT 1"
@@ -60,10 +60,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Look:
-    """What one call has found.
+    """The result of one call.
 
-    :param answers: of each question whether there are such records, or why it cannot be said
-    :param org_time: the time by the org's clock, when the reply says it
+    :param answers: for each question whether there are such records, or why that is unknown
+    :param org_time: the time by the org's clock, if the reply has it
     """
 
     answers: list[bool | SfBulkError]
@@ -80,7 +80,7 @@ def look_for_changes(questions: Sequence[Question], *, api_version: str) -> Flow
         for number, question in enumerate(questions)
     ]
     path = data_path(api_version, "composite")
-    # The reply is read here, for its headers say what time it is.
+    # The reply is read here, since its headers have the time.
     reply = yield from call(ApiCall("POST", path, body=json_body({"allOrNone": False, "compositeRequest": asked})))
     entries = json_of(reply, "POST", path)
     entries = entries.get("compositeResponse") if isinstance(entries, dict) else None

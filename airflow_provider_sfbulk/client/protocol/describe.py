@@ -1,7 +1,7 @@
-"""What an object and its fields are: the reply of describe, held against the forms that everything here relies on.
+"""What an object and its fields are: the reply of describe, checked against the forms that everything here relies on.
 
-A reply without ``fields``, or a field without one of these, is taken: what is not known is not checked. One that has
-something else in its place is no describe (*REST API Developer Guide*, "sObject Describe"; *SOAP API Developer Guide*,
+A reply without ``fields``, or a field without one of these, is accepted: what is unknown is not checked. A reply with
+something else in its place is refused (*REST API Developer Guide*, "sObject Describe"; *SOAP API Developer Guide*,
 "DescribeSObjectResult").
 """
 
@@ -26,18 +26,18 @@ def describe(sobject: str, *, api_version: str) -> Flow[dict[str, Any]]:
     """Read what an object and its fields are, as Salesforce's JSON.
 
     :raises NotFoundError: no such object, or the user may not see it
-    :raises ProtocolError: the reply is no describe
+    :raises ProtocolError: the reply is not a describe
     """
     path = data_path(api_version, "sobjects", check_sobject(sobject), "describe")
     found = yield from repeat(lambda: call_object(ApiCall("GET", path)))
     wrong = _wrong(found)
     if wrong:
-        raise ProtocolError(f"GET {path}: the reply is no describe: {wrong} is not what it must be", path=path)
+        raise ProtocolError(f"GET {path}: the reply is not a describe: {wrong} is not what it must be", path=path)
     return found
 
 
 def _wrong(found: Mapping[str, Any]) -> str | None:
-    """Name the first entry that has not its form."""
+    """Name the first entry that does not have the form it must have."""
     try:
         json.dumps(found, ensure_ascii=False).encode()
     except UnicodeEncodeError:

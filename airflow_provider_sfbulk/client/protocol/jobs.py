@@ -1,7 +1,7 @@
 """Every call of Bulk API 2.0, as a flow.
 
 :class:`IngestCalls` and :class:`QueryCalls` hold the API version, since all calls on one job must use the same one, and
-know which call may be repeated. Source: Bulk API 2.0 guide, reference pages of the two resources.
+know which calls may be repeated. Source: Bulk API 2.0 guide, reference pages of the two resources.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Final, Self
 
-from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.effects import Body, Flow, Reply, Sink
 from airflow_provider_sfbulk.client.errors import (
     NotFoundError,
@@ -24,6 +23,7 @@ from airflow_provider_sfbulk.client.errors import (
 )
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
+    ConcurrencyMode,
     JobInfo,
     JobState,
     JobType,
@@ -58,7 +58,7 @@ class JobPage:
 
 @dataclass(frozen=True)
 class StatesPage:
-    """The states of the jobs on one page of a job list, by their ids' 15 characters (``short_id``)."""
+    """The states of the jobs on one page of a job list, by short id (``short_id``)."""
 
     states: Mapping[str, JobState]
     next_locator: str | None
@@ -75,7 +75,7 @@ class JobCalls:
     type: ClassVar[JobType]
 
     def at(self, api_version: str | None) -> Self:
-        """Give the calls for a job of that version; None for the one that is meant here."""
+        """Return the calls for a job of this API version; None keeps the present one."""
         return self if api_version is None else replace(self, api_version=api_version)
 
     def path(self, *segments: str) -> str:
@@ -85,12 +85,12 @@ class JobCalls:
     def get(self, job_id: str) -> Flow[JobInfo]:
         """Read a job.
 
-        :raises NotFoundError: there is no such job; they are deleted seven days after they end
+        :raises NotFoundError: there is no such job; jobs are deleted seven days after they end
         """
         return repeat(lambda: self.get_once(job_id))
 
     def get_once(self, job_id: str) -> Flow[JobInfo]:
-        """Read a job with one call: for those who wait, and look again anyway."""
+        """Read a job with one call, not repeated: for callers that poll."""
         return self._info(ApiCall("GET", self.path(check_id(job_id)), job_id=job_id))
 
     def list_page(
@@ -101,11 +101,11 @@ class JobCalls:
         is_pk_chunking_enabled: bool | None = None,
         concurrency_mode: str | None = None,
     ) -> Flow[JobPage]:
-        """Read one page of the list of jobs, 1,000 at most, in no order. Its rows have no counters.
+        """Read one page of the list of jobs, at most 1,000, in no order. Its rows have no counters.
 
         :param locator: ``next_locator`` of the page before
-        :param job_type: ``BigObjectIngest``, say; by default the jobs of this half of Bulk API 2.0. (``Classic`` jobs
-            have other states: they belong to Bulk API 1.0.)
+        :param job_type: for example ``BigObjectIngest``; by default the jobs of this half of Bulk API 2.0. (``Classic``
+            jobs have other states: they belong to Bulk API 1.0.)
         :param is_pk_chunking_enabled: only jobs that Salesforce chunks by ids, or only the others
         :param concurrency_mode: only jobs of this mode, ``Parallel`` or ``Serial``
         """
@@ -121,11 +121,11 @@ class JobCalls:
         return repeat(lambda: self._list_page(tuple(query)))
 
     def list_states(self, *, locator: str | None = None) -> Flow[StatesPage]:
-        """Read the states on one page of the list of jobs, with one call: for those who wait, and look again anyway.
+        """Read the states on one page of the list of jobs with one call, not repeated: for callers that poll.
 
-        Most jobs on it are other people's, so a row that cannot be read is left out.
+        Most jobs on it are other people's, so unreadable rows are left out.
 
-        :raises ProtocolError: the page is none
+        :raises ProtocolError: the reply is not a page of jobs
         """
         query = [("jobType", _V2_TYPE[self.type])]
         if locator is not None:
@@ -139,9 +139,9 @@ class JobCalls:
         return StatesPage(states, following)
 
     def abort(self, job_id: str) -> Flow[JobInfo]:
-        """Abort a job. What it has committed stays. Aborting an aborted job is no error.
+        """Abort a job. What it has committed stays. Aborting an aborted job is not an error.
 
-        :raises RequestRefusedError: the job has ended otherwise
+        :raises RequestRefusedError: the job has ended in another way
         """
         try:
             return (yield from repeat(lambda: self._set_state(job_id, JobState.ABORTED)))
@@ -198,8 +198,8 @@ class JobCalls:
             raise ProtocolError(f"GET {self.path()}: a list of jobs without records", path=self.path())
         url = data.get("nextRecordsUrl")
         if (url is None) is not data.get("done"):
-            raise ProtocolError(f"GET {self.path()}: a list of jobs that is done and goes on, or neither")
-        # The query page's printed sample leads to /jobs/ingest: any job list's path is taken, only its locator is used.
+            raise ProtocolError(f"GET {self.path()}: a list of jobs that both ends and continues, or neither")
+        # The sample on the query page leads to /jobs/ingest: any job list's path is accepted, only its locator is used.
         return records, None if url is None else locator_of(url, "queryLocator", path=r"/jobs/(ingest|query)/?")
 
 
@@ -211,7 +211,7 @@ class IngestCalls(JobCalls):
     def create(self, spec: IngestSpec) -> Flow[JobInfo]:
         """Create a job, ``Open`` for one upload.
 
-        After a lost reply it is created again; the lost one is an empty job that Salesforce clears away.
+        After a lost reply it is created again; the lost one is an empty job that Salesforce removes.
 
         :raises RequestRefusedError: no such object or field, or no permission
         """
@@ -220,8 +220,8 @@ class IngestCalls(JobCalls):
     def create_with_data(self, spec: IngestSpec, data: bytes) -> Flow[JobInfo]:
         """Create a job with its data, in one multipart request, which closes it too.
 
-        When the reply is lost nobody knows whether the records are being loaded, under an id that nobody knows. So no
-        load of this package uses this; it is not repeated once it may have been sent.
+        When the reply is lost, it is unknown whether the records are being loaded, and under which id. So no load of this
+        package uses this call; it is not repeated once it may have been sent.
 
         :param data: a whole CSV of at most ``limits.MULTIPART_CHARACTERS`` characters
         """
@@ -232,7 +232,7 @@ class IngestCalls(JobCalls):
         """Upload a job's data, once: a second PUT spoils the job.
 
         Repeated only while no connection can be made. After any other error the job must be given up: abort it, and
-        create another. (After an ended session, too: the next call has a new one.)
+        create another. (After an expired session, too: the next call has a new one.)
 
         :raises SfBulkError: whatever came instead of 201
         """
@@ -240,14 +240,14 @@ class IngestCalls(JobCalls):
         api = ApiCall("PUT", path, body=body, job_id=job_id, resend=False)
         reply = yield from repeat(lambda: call(api), ONCE)
         if reply.status != 201:
-            raise ProtocolError(f"PUT {path}: {reply.status} where 201 is due", status=reply.status, job_id=job_id)
+            raise ProtocolError(f"PUT {path}: {reply.status} instead of 201", status=reply.status, job_id=job_id)
 
     def close(self, job_id: str) -> Flow[JobInfo]:
         """Close a job after its upload (``UploadComplete``): Salesforce begins to process it.
 
-        One PATCH. When its reply is lost, or says that the job is not ``Open``, the state is read instead: the returned
-        job says what is true. ``Open`` means that the close did not arrive, and may be sent again: from any other
-        state Salesforce refuses it.
+        One PATCH. When its reply is lost, or says that the job is not ``Open``, the state is read: the returned job has
+        the true state. ``Open`` means that the close did not arrive and may be sent again: Salesforce refuses it in any
+        other state.
 
         :raises RequestRefusedError: the job cannot be closed; ``INVALIDJOB`` when it got two uploads
         """
@@ -262,10 +262,10 @@ class IngestCalls(JobCalls):
         return (yield from self.get(job_id))
 
     def results(self, job_id: str, kind: ResultKind, sink: Sink) -> Flow[Reply]:
-        """Fetch one of the three files of a finished job into ``sink``, from its beginning at each try.
+        """Fetch one of the three files of a finished job into ``sink``; each try starts from the beginning.
 
-        An empty reply (204) is an empty file. That a file has as many rows as the job's counters say is for the sink
-        or the caller to check: a cut reply may look whole.
+        An empty reply (204) is an empty file. The sink or the caller must check that a file has as many rows as the job's
+        counters say: a cut reply may look whole.
         """
         api = ApiCall("GET", self.path(check_id(job_id), _RESULT_PATHS[kind]), accept=CSV, job_id=job_id)
 
@@ -313,5 +313,5 @@ class QueryCalls(JobCalls):
 
 
 def jobs_of(job_type: JobType, api_version: str) -> JobCalls:
-    """Give the calls of that half of the API."""
+    """Return the calls of that half of the API."""
     return IngestCalls(api_version) if job_type is JobType.INGEST else QueryCalls(api_version)

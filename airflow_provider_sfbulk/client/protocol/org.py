@@ -1,4 +1,4 @@
-"""What an org says about itself: objects, allowances, the user, API versions."""
+"""What an org reports about itself: objects, limits, the user, API versions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_provider_sfbulk.client.protocol.call import ApiCall, call, call_jso
 from airflow_provider_sfbulk.client.protocol.retry import repeat
 
 _YEARS: Final = range(2000, 3000)
-"""What a clock may show. Beyond it, windows that are counted from it have no ends that Python or Salesforce can write."""
+"""Years that a clock may show. Beyond them, Python or Salesforce cannot write the ends of windows."""
 
 USER_INFO_PATH: Final = "/services/oauth2/userinfo"
 VERSIONS_PATH: Final = "/services/data/"
@@ -26,7 +26,7 @@ _USAGE: Final = re.compile(r"(?:^|[;\s])api-usage=(\d{1,15})/(\d{1,15})")
 
 @dataclass(frozen=True)
 class Allowance:
-    """An allowance of the org: how much in all, and how much is left."""
+    """A limit of the org: how much in total, and how much is left."""
 
     max: int
     remaining: int
@@ -41,7 +41,7 @@ class ApiUsage:
 
     @property
     def left(self) -> int:
-        """Calls that are left, never below 0: Salesforce lets orgs go somewhat over."""
+        """Calls that are left, never below 0: Salesforce lets orgs exceed the limit a little."""
         return max(0, self.allowed - self.used)
 
 
@@ -51,9 +51,9 @@ def describe_global(*, api_version: str) -> Flow[dict[str, Any]]:
 
 
 def read_limits(*, api_version: str) -> Flow[dict[str, Allowance]]:
-    """Read the org's allowances. Some have others nested in them, which are left out.
+    """Read the org's limits. Those nested in others are left out.
 
-    The best check of a connection, too: it proves host, token, API permission and version.
+    Also the best test of a connection: it checks host, token, API permission and version.
     """
     data = yield from repeat(lambda: call_object(ApiCall("GET", data_path(api_version, "limits"))))
     found: dict[str, Allowance] = {}
@@ -66,7 +66,7 @@ def read_limits(*, api_version: str) -> Flow[dict[str, Allowance]]:
 
 
 def read_api_usage(*, api_version: str) -> Flow[ApiUsage | None]:
-    """Read how many API calls the org has used, and may make; None when Salesforce does not say."""
+    """Read how many API calls the org has used and may make; None when Salesforce does not say."""
     calls = (yield from read_limits(api_version=api_version)).get("DailyApiRequests")
     return None if calls is None else ApiUsage(calls.max - calls.remaining, calls.max)
 
@@ -77,24 +77,24 @@ def user_info() -> Flow[dict[str, Any]]:
 
 
 def versions() -> Flow[list[str]]:
-    """Read which API versions the org speaks, oldest first: ``["31.0", …]``. Needs no permission at all."""
+    """Read which API versions the org supports, oldest first: ``["31.0", …]``. Needs no permission."""
     data = yield from repeat(lambda: call_json(ApiCall("GET", VERSIONS_PATH)))
     if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
-        raise ProtocolError(f"GET {VERSIONS_PATH}: a list of versions is due", path=VERSIONS_PATH)
+        raise ProtocolError(f"GET {VERSIONS_PATH}: expected a list of versions", path=VERSIONS_PATH)
     return [str(entry.get("version")) for entry in data]
 
 
 def server_time() -> Flow[datetime | None]:
-    """Ask what time it is by the org's clock, to the second that has begun; None when a reply does not say.
+    """Read the time by the org's clock, in whole seconds; None when the reply does not say.
 
-    Its ``Date`` header says it (RFC 9110, 6.6.1).
+    It is in the ``Date`` header (RFC 9110, 6.6.1).
     """
     reply = yield from repeat(lambda: call(ApiCall("GET", VERSIONS_PATH)))
     return date_of(reply)
 
 
 def date_of(reply: Reply) -> datetime | None:
-    """Read by a reply what time it is by the org's clock; None when it does not say, or nothing that can be."""
+    """Read the time by the org's clock from a reply; None when it has none, or an impossible one."""
     try:
         said = parsedate_to_datetime(reply.headers.get("date", "")).astimezone(UTC)
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""The reserve of API calls: how many a task leaves to others before it begins with something new."""
+"""The reserve of API calls: how many a task leaves to others before it starts something new."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_sfbulk.client.protocol.org import ApiUsage
 
 @dataclass(frozen=True)
 class ApiReserve:
-    """Calls to leave in the org: a number, or a float below 1 as fraction of the day's.
+    """Calls to leave in the org: a number, or a float below 1 as a fraction of the day's calls.
 
     :param given: as the user wrote it
     """
@@ -24,7 +24,7 @@ class ApiReserve:
     def of(cls, value: object, *, name: str = "the reserve") -> Self:
         """Check what the user wrote.
 
-        :param name: what the user calls it
+        :param name: the argument's name, for the message
         :raises SourceError: it is neither a whole number from 0 nor a fraction
         """
         is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
@@ -37,7 +37,7 @@ class ApiReserve:
         return cls(value)  # type: ignore[arg-type] # one of the two kinds that were asked for
 
     def calls(self, usage: ApiUsage) -> int:
-        """Give the reserve as a number of calls."""
+        """Return the reserve as a number of calls."""
         return math.ceil(self.given * usage.allowed) if isinstance(self.given, float) else int(self.given)
 
     def is_kept(self, usage: ApiUsage) -> bool:

@@ -1,6 +1,6 @@
-"""What is repeated, how often and after how long.
+"""What is repeated, how often, and after which pauses.
 
-A policy reads as: how many tries, how long in all, and which errors. What may be repeated depends on the call:
+A policy says how many tries, how long in total, and which errors. What may be repeated depends on the call:
 
 ============  ======================================================  ==============================================
 policy        for                                                     repeats on
@@ -13,8 +13,8 @@ policy        for                                                     repeats on
 ``ONCE``      uploads and closes                                      no connection was made, so nothing was sent
 ============  ======================================================  ==============================================
 
-The allowance of the day does not come back by waiting a little, and a login has had its own tries (they must stay few):
-neither is repeated here.
+The daily limit does not come back after a short wait, and a login has its own tries (they must stay few): neither is
+repeated here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 FIRST_DELAY_SECONDS: Final = 1.0
 LONGEST_DELAY_SECONDS: Final = 120.0
-"""Longest single wait, also when a reply asks for more."""
+"""Longest single wait, even when a reply asks for more."""
 
 
 def may_pass(error: SfBulkError) -> bool:
@@ -73,7 +73,7 @@ ONCE: Final = Policy(tries=5, seconds=5 * 60, repeats=was_not_sent)
 
 
 def repeat(attempt: Callable[[], Flow[T]], policy: Policy = SAFE) -> Flow[T]:
-    """Run the flow that ``attempt`` makes, again and again as ``policy`` says.
+    """Run the flow that ``attempt`` makes, and repeat it as ``policy`` says.
 
     Between tries: full-jitter exponential back-off, or what the reply's ``Retry-After`` asks for if that is longer.
 
@@ -96,5 +96,5 @@ def repeat(attempt: Callable[[], Flow[T]], policy: Policy = SAFE) -> Flow[T]:
 
 
 def retry_after_of(error: SfBulkError) -> float:
-    """Give the seconds that the reply behind ``error`` asked to wait; 0 if it did not ask."""
+    """Return the seconds that the reply behind ``error`` asked to wait; 0 if it did not."""
     return (error.retry_after or 0.0) if isinstance(error, ServerBusyError) else 0.0

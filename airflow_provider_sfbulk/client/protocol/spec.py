@@ -1,4 +1,4 @@
-"""What an ingest job is to do, checked before anything is sent."""
+"""The fields of an ingest job, checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class IngestSpec:
     """The fields of a new ingest job. The enumerations may be given as Salesforce spells them.
 
     :param sobject: API name of the object
-    :param external_id_field: for upsert, which needs it
-    :param assignment_rule_id: of Case or Lead
+    :param external_id_field: required for upsert
+    :param assignment_rule_id: for Case or Lead
     :raises SourceError: a value that Salesforce does not know, or an external id field for another operation
     """
 
@@ -39,10 +39,10 @@ class IngestSpec:
         self.to_json()
 
     def to_json(self) -> dict[str, str]:
-        """Give the body of the create call."""
+        """Return the body of the create call."""
         operation = member(Operation, self.operation, "operation")
         if (operation is Operation.UPSERT) is not bool(self.external_id_field):
-            raise SourceError("external_id_field is for upsert, which needs it")
+            raise SourceError("external_id_field is required for upsert, and only for upsert")
         fields = {
             "object": check_sobject(self.sobject),
             "operation": operation,
@@ -77,10 +77,10 @@ class IngestSpec:
 
 
 def member(kind: type[E], value: str, name: str) -> E:
-    """Return the member of ``kind`` that ``value`` is or spells.
+    """Return the member of ``kind`` that ``value`` is or names.
 
     :param name: of the argument, for the message
-    :raises SourceError: there is none
+    :raises SourceError: there is no such member
     """
     found = next((each for each in kind if each == value), None) if isinstance(value, str) else None
     if found is None:

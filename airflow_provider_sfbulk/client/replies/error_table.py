@@ -1,8 +1,8 @@
-"""Which error is which: one table for REST, both Bulk APIs, OAuth and SOAP logins.
+"""What each error means: one table for REST, both Bulk APIs, OAuth and SOAP logins.
 
-What an error is decides what happens: a ``TransientError`` passes by itself and is tried again, anything else is not;
-and what :func:`is_lasting` says stays as it is until a person changes something, so that a retry of the task is in vain.
-The first row whose code fits, and whose words are in the message, decides; without one the status does.
+The class of an error decides what happens: a ``TransientError`` passes by itself and is retried, anything else is not.
+An error for which :func:`is_lasting` is true stays until a person changes something: a retry of the task cannot help.
+The first row whose code matches, and whose words are in the message, decides; without one the status does.
 
 Sources: REST API guide, "Status Codes and Error Responses"; Bulk API guides, "Errors"; SOAP API guide, "ExceptionCode";
 Salesforce help, "OAuth 2.0 flow errors"; wsc, ``AsyncExceptionCode`` (codes in mixed case are Bulk API 1.0's).
@@ -35,10 +35,10 @@ class Row:
     """One kind of error.
 
     :param code: as Salesforce writes it
-    :param kind: what it is; None when the status says it
+    :param kind: its class; None when the status decides
     :param advice: what to do
-    :param words: that the message must have, in lower case
-    :param flow: only for logins of this way (``auth_flow``)
+    :param words: that the message must contain, in lower case
+    :param flow: only for this login method (``auth_flow``)
     """
 
     code: str
@@ -102,36 +102,36 @@ TABLE: Final[tuple[Row, ...]] = (
     Row("InvalidJob", None, f"check the job's fields; {_JOBS_END}"),
     Row("UnsupportedContentType", None, "the batch must have its job's content type"),
     # --- OAuth logins
-    Row("invalid_grant", LoginError, "let an administrator pre-authorize the user for the app, or check that host and "
+    Row("invalid_grant", LoginError, "ask an administrator to pre-authorize the user for the app, or check that host and "
         "audience belong to the user's org", "approved this consumer"),
     Row("invalid_grant", LoginError, "set audience to https://test.salesforce.com for a sandbox, else to "
         "https://login.salesforce.com", "audience"),
     Row("invalid_grant", LoginError, "check that private_key belongs to the app's certificate and this machine's clock "
         "is right", "assertion"),
-    Row("invalid_grant", LoginError, "the user is switched off in Salesforce", "inactive user"),
+    Row("invalid_grant", LoginError, "the user is inactive in Salesforce", "inactive user"),
     Row("invalid_grant", LoginError, "set host to the org's My Domain", "this domain"),
     Row("invalid_grant", LoginError, "enable the client credentials flow of the app and give it a user",
         "client credentials"),
     Row("invalid_grant", LoginError, "the refresh token is dead: put a new one into the connection", "expired access"),
     Row("invalid_grant", LoginError, "check login, password and security_token; orgs made since Summer '23 block this "
-        "way of login until Setup allows it", flow="password"),
+        "login method until Setup allows it", flow="password"),
     Row("invalid_grant", LoginError, "the refresh token is dead: put a new one into the connection",
         flow="refresh_token"),
     Row("invalid_grant", LoginError, "check client_id, login and host, and that the user may use the app",
         flow="jwt_bearer"),
     Row("invalid_grant", LoginError, "enable the client credentials flow of the app, give it a user that may log in, "
         "and check host", flow="client_credentials"),
-    Row("invalid_app_access", LoginError, "let an administrator approve the user for the app"),
-    Row("invalid_client_id", LoginError, "check client_id; a new app takes some minutes to be known everywhere"),
+    Row("invalid_app_access", LoginError, "ask an administrator to approve the user for the app"),
+    Row("invalid_client_id", LoginError, "check client_id; it takes some minutes until a new app is known everywhere"),
     Row("invalid_client", LoginError, "check client_id, and that private_key belongs to the app's certificate",
         flow="jwt_bearer"),
     Row("invalid_client", LoginError, "check client_id and client_secret"),
     Row("invalid_assertion", LoginError, "check that private_key belongs to the app's certificate", flow="jwt_bearer"),
-    Row("unsupported_grant_type", LoginError, "check host, and that the app allows this way of login"),
+    Row("unsupported_grant_type", LoginError, "check host, and that the app allows this login method"),
     # --- SOAP logins
     Row("INVALID_LOGIN", LoginError, "check login, password and security_token, and that host is right (test for a "
         "sandbox); a user with multi-factor authentication or locked out gets the same answer"),
-    Row("LOGIN_MUST_USE_SECURITY_TOKEN", LoginError, "fill in security_token, or let an administrator trust the "
+    Row("LOGIN_MUST_USE_SECURITY_TOKEN", LoginError, "fill in security_token, or ask an administrator to trust the "
         "worker's address"),
     Row("INVALID_OPERATION_WITH_EXPIRED_PASSWORD", LoginError, "give the user a new password, which changes the "
         "security token, too"),
@@ -157,7 +157,7 @@ BY_STATUS: Final[Mapping[int, type[SfBulkError]]] = {
 """Other 5xx are :class:`ServerBusyError`, other 4xx and 3xx :class:`RequestRefusedError`."""
 
 _ADVICE_BY_STATUS: Final[Mapping[int, str]] = {
-    401: "the session is refused and a new one would be too: check the app's scopes and the user's IP ranges",
+    401: "the session is refused, and a new one would be, too: check the app's scopes and the user's IP ranges",
     403: _PERMISSION,
     409: "a job must be read with the api_version it was created with",
     410: "Salesforce has retired this; check api_version",
@@ -170,9 +170,9 @@ LOGIN_PATHS: Final = ("/services/oauth2/token", "/services/Soap/")
 
 
 def row_of(code: str, message: str, flow: str = "") -> Row | None:
-    """Give the row of an error.
+    """Return the row of an error.
 
-    :param flow: way of the login that was refused; empty for other calls
+    :param flow: login method that was refused; empty for other calls
     """
     text = message.lower()
     for row in TABLE:
@@ -182,7 +182,7 @@ def row_of(code: str, message: str, flow: str = "") -> Row | None:
 
 
 def kind_of(status: int, errors: Iterable[tuple[str, str]]) -> type[SfBulkError]:
-    """Say what a refusal is: by the first code that is known, else by its status.
+    """Return the class of a refusal: by the first known code, else by its status.
 
     :param errors: code and message of each error in the reply
     """
@@ -198,9 +198,9 @@ def kind_of(status: int, errors: Iterable[tuple[str, str]]) -> type[SfBulkError]
 
 
 def login_kind_of(status: int, code: str, message: str, flow: str) -> type[SfBulkError]:
-    """Say what the refusal of a login is: whatever does not pass is a ``LoginError``.
+    """Return the class of a refused login: everything that does not pass by itself is a ``LoginError``.
 
-    A SOAP fault is always HTTP 500, so its code decides alone.
+    A SOAP fault is always HTTP 500, so only its code decides.
     """
     row = row_of(code, message, flow)
     kind = row.kind if row is not None and row.kind is not None else None
@@ -210,7 +210,7 @@ def login_kind_of(status: int, code: str, message: str, flow: str) -> type[SfBul
 
 
 def advice_of(status: int, code: str, message: str, kind: type[SfBulkError], path: str, job_id: str | None) -> str:
-    """Say what to do about a call that was refused; empty when there is nothing to say."""
+    """Say what to do about a call that was refused; may be empty."""
     if 300 <= status < 400:
         return _REDIRECT
     row = row_of(code, message)
@@ -220,7 +220,7 @@ def advice_of(status: int, code: str, message: str, kind: type[SfBulkError], pat
         return row.advice
     if kind is ServerBusyError:
         return _BUSY
-    # A code explains more than the status: the status' advice is for replies whose code is unknown.
+    # A code explains more than the status, whose advice is for replies with an unknown code.
     return _ADVICE_BY_STATUS.get(status, "")
 
 
@@ -236,7 +236,7 @@ def _not_found(path: str, job_id: str | None) -> str:
 def is_lasting(error: BaseException) -> bool:
     """Whether a retry of the task would fail in the same way: a person has to change something first.
 
-    A job that a retry would take up again is left to it, and so is input that could not be read just now.
+    An error of a job that a retry would adopt is not lasting, nor is input that could not be read just now.
     """
     if isinstance(error, SourceError):
         return not isinstance(error, (MissingSourceError, EmptyInputError))

@@ -1,13 +1,13 @@
-"""From a reply that is not a success to the exception that says what to do about it.
+"""Turns a reply that is not a success into the exception that says what to do about it.
 
 Facts. REST and Bulk API 2.0 answer errors with a JSON array of ``{"errorCode", "message"}``; Bulk API 1.0 with one
 ``{"exceptionCode", "exceptionMessage"}`` or an XML ``<error>`` of the same, and nearly always with 400; the token
-endpoint with ``{"error", "error_description"}``. The edge, a maintenance page or a host that moved answer HTML with any
-status. So a body is never trusted to be what it should be. (REST API guide, "Status Codes and Error Responses"; Bulk
+endpoint with ``{"error", "error_description"}``. The edge, a maintenance page or a host that moved answer with HTML and
+any status. So a body is never trusted to be what it should be. (REST API guide, "Status Codes and Error Responses"; Bulk
 API guides, "Errors"; bodies captured by other clients.)
 
-Theory. The error code decides, when there is one that is known; else the status does: ``error_table``. What a reply
-says is shown on one line, and without what was sent (``hide``).
+Theory. A known error code decides, else the status: see ``error_table``. The text of a reply is shown on one line, and
+without what was sent (``hide``).
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from airflow_provider_sfbulk.client.replies.safe_xml import local_name, parse, t
 _MESSAGE_CHARACTERS: Final = 500
 _ERRORS_SHOWN: Final = 3
 _ERROR_ELEMENTS: Final = 1_000
-"""Elements of a refusal in XML at most. Ours; they are three."""
+"""Maximum elements of a refusal in XML; our limit. There are three."""
 
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
-"""An error code. Anything else in its place may be anything, what was sent too."""
+"""An error code. Anything else in its place may be arbitrary text, even what was sent."""
 
 _LASTING_SESSION_TROUBLE: Final = (
     "This session is not valid for use with the REST API",
     "Connected app is not attached to Agent",
 )
-"""Messages of a 401 that a new token does not help against (jsforce does not renew on them either)."""
+"""Messages of a 401 that a new token does not fix (jsforce does not renew on them, either)."""
 
 _SESSION_CODES: Final = frozenset({"INVALID_SESSION_ID", "InvalidSessionId"})
 _BAD_TOKEN: Final = b"Bad_OAuth_Token"
@@ -52,7 +52,7 @@ class Refusal:
 
 
 def read_refusals(body: bytes) -> list[Refusal]:
-    """Read an error body of any of Salesforce's shapes; give nothing for other bodies."""
+    """Read an error body in any of Salesforce's forms; empty for other bodies."""
     try:
         data = _from_xml(body) if body.lstrip().startswith(b"<") else parse_json(body)
     except ValueError:
@@ -85,9 +85,9 @@ def is_session_over(reply: Reply) -> bool:
 def error_for(
     reply: Reply, *, method: str, path: str, job_id: str | None = None, hide: Callable[[str], str] | None = None
 ) -> SfBulkError:
-    """Make the exception for a reply that is not the success it should be.
+    """Make the exception for a reply that is not a success.
 
-    :param hide: gives a text of the reply without what was sent
+    :param hide: removes what was sent from the reply's text
     """
     refusals = read_refusals(reply.body)
     kind = kind_of(reply.status, ((each.code, each.message) for each in refusals))
@@ -114,13 +114,13 @@ def error_for(
 
 
 def is_html(reply: Reply) -> bool:
-    """Whether the reply is a web page, which no API call answers with: the edge's, or a maintenance notice."""
+    """Whether the reply is a web page, which no API call returns: from the edge, or a maintenance notice."""
     kind = reply.headers.get("content-type", "").lower()
     return "html" in kind or reply.body[:64].lstrip(b"\xef\xbb\xbf \r\n\t").lower().startswith((b"<!doctype", b"<html"))
 
 
 def retry_after(reply: Reply) -> float | None:
-    """Give the seconds that the reply asks to wait: a number, or a date compared with the reply's own ``Date``."""
+    """Return the seconds that the reply asks to wait: a number, or a date compared with the reply's own ``Date``."""
     text = reply.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])

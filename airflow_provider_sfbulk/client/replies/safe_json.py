@@ -1,5 +1,4 @@
-"""JSON from Salesforce, read without what makes JSON dangerous: a small text that becomes a huge tree, and numbers that
-are none.
+"""Reads JSON from Salesforce without what makes JSON dangerous: small texts that become huge trees, and infinite numbers.
 
 30 MB of ``[]`` take a gigabyte of memory; a list page of 1,000 jobs has 1,001 lists and objects, the describe of an
 object with 800 fields and long picklists some ten thousand.
@@ -12,17 +11,17 @@ import math
 from typing import Any, Final, NoReturn
 
 MOST_CONTAINERS: Final = 250_000
-"""Lists and objects in one reply at most. Ours; they take some 60 MB."""
+"""Maximum lists and objects in one reply; our limit. They take some 60 MB."""
 
 
 class MalformedJsonError(ValueError):
-    """Bytes that are no JSON, or JSON that Salesforce never sends. The text never quotes them."""
+    """Bytes that are not JSON, or JSON that Salesforce never sends. The message never quotes them."""
 
 
 def parse(data: bytes) -> Any:
     """Read a whole document.
 
-    :raises MalformedJsonError: it is none, was cut, or has what is not allowed
+    :raises MalformedJsonError: it is not JSON, was cut, or contains what is not allowed
     """
     if data.count(b"[") + data.count(b"{") > MOST_CONTAINERS:
         raise MalformedJsonError(f"JSON of more than {MOST_CONTAINERS} lists and objects")
@@ -34,10 +33,10 @@ def parse(data: bytes) -> Any:
 
 
 def _finite(text: str) -> float:
-    """Read a number; ``1e999`` would be infinite, which no code expects of JSON."""
+    """Read a number. ``1e999`` would be infinite, which no code expects in JSON."""
     number = float(text)
     return number if math.isfinite(number) else _no_number(text[:20])
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

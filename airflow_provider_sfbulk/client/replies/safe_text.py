@@ -1,7 +1,7 @@
-"""Texts of others, made fit to be shown: in a message, a log line, a terminal, Airflow's pages.
+"""Text from elsewhere, made fit to be shown in a message, a log line, a terminal, or Airflow's pages.
 
 What a server, a file or a form wrote may hold control characters that change what a terminal shows, be megabytes long,
-and quote what nobody may see: a secret that was sent, a value of the query, a cell of a row.
+and quote what must stay hidden: a secret that was sent, a value of the query, a cell of a row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HIDDEN: Final = "***"
 _TAIL: Final = 380
 _CUT: Final = " […] "
 _SHORTEST: Final = 3
-"""Characters of a value that is looked for anywhere; shorter ones are found only where a part of the query is quoted."""
+"""Length from which a value is looked for anywhere; shorter ones are found only where the query is quoted."""
 
 _READ_CHARACTERS: Final = 4_000
 """Characters of a text in which values of a query are looked for, half of them at its end. A text of 100 kB would be looked
@@ -49,7 +49,7 @@ _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
 def fit(text: str, most: int = MESSAGE_CHARACTERS) -> str:
-    """Show what cannot be seen, and leave out the middle of what is too long: the advice stands at the end."""
+    """Show invisible characters, and cut long texts in the middle: the advice is at the end."""
     shown = text if text.isprintable() else "".join(map(_visible, text))
     if len(shown) <= most:
         return shown
@@ -58,15 +58,15 @@ def fit(text: str, most: int = MESSAGE_CHARACTERS) -> str:
 
 
 def one_line(text: str, most: int) -> str:
-    """Give the beginning of a reply's text on one line, with what cannot be seen shown."""
+    """Return the beginning of a reply's text on one line, with invisible characters shown."""
     return fit(" ".join(text[: most * 4].split())[:most])[: most * 2]
 
 
 def without_values(text: str, soql: str) -> str:
-    """Give a text without the values of a query that it quotes, whole ones or pieces.
+    """Return a text without the values of a query that it quotes, whole ones or pieces.
 
-    Salesforce quotes some characters around what it stumbled over, so a value may be cut at both ends. What the text has
-    in common with the query is found first; in it, literals are hidden. Then values that are named by themselves.
+    Salesforce quotes some characters around what it stumbled over, so a value may be cut at both ends. What the text
+    has in common with the query is found first; in it, literals are hidden. Then values that are named by themselves.
     """
     if not text or not soql:
         return text
@@ -87,7 +87,7 @@ def without_values(text: str, soql: str) -> str:
 
 
 def without_sent(text: str, chunks: Iterable[bytes]) -> str:
-    """Give a text without the words that stand in the rows that were sent. Names of columns, in the first line, stay.
+    """Return a text without the words that stand in the rows that were sent. Names of columns, in the first line, stay.
 
     :param chunks: the body, in pieces; read once, and only after a refusal
     """
@@ -111,10 +111,10 @@ def without_sent(text: str, chunks: Iterable[bytes]) -> str:
 
 
 def guarded(text: str) -> str:
-    """Give what Salesforce says of a whole job, for those who do not know what was sent with it.
+    """Return what Salesforce says about a whole job, for callers that do not know what was sent with it.
 
-    It may quote a row or a piece of the query. What stands in quotes and is no name of a custom field, and words with an
-    ``@`` or three digits, are left out; the job's page in Setup has all of it.
+    It may quote a row or a piece of the query. Anything in quotes that is not the name of a custom field, and words
+    with an ``@`` or three digits, are left out; the job's page in Setup has all of it.
     """
     return _GUARDED.sub(_guard, text)
 

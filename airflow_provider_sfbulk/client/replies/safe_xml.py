@@ -1,7 +1,7 @@
-"""XML from Salesforce, read without what makes XML dangerous: no document type, no entities, nothing from elsewhere.
+"""Reads XML from Salesforce without what makes XML dangerous: no document type, no entities, nothing external.
 
-What was read is an ordinary element tree. A reply is at most ``wire.REPLY_BYTES`` long, and without entities a tree is
-no more than a small multiple of its text. Deeply nested XML, which would exhaust the stack of who walks it, is refused.
+The result is an ordinary element tree. A reply is at most ``effects.REPLY_BYTES`` long, and without entities a tree is
+only a small multiple of its text. Deeply nested XML, which would exhaust the stack of code that walks it, is refused.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException, ElementTree
 
 NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
-"""The attribute that says null."""
+"""The attribute that marks a null."""
 
 MOST_LEVELS: Final = 32
-"""Elements inside each other at most. Ours: a row with parents of parents has some eight."""
+"""Maximum depth; our limit. A row with parents of parents has some eight levels."""
 
 
 MOST_ELEMENTS: Final = 250_000
-"""Elements of a document that is read as a whole. Ours; they take some 60 MB. A list of 10,000 batches has 130,000."""
+"""Maximum elements of a document that is read as a whole; our limit. They take some 60 MB. A list of 10,000 batches
+has 130,000."""
 
 
 class MalformedXmlError(ValueError):
-    """Bytes that are no XML, or XML of the dangerous kind. The text never quotes them."""
+    """Bytes that are not XML, or XML of the dangerous kind. The message never quotes them."""
 
 
 class Readable(Protocol):
@@ -38,8 +39,8 @@ class Readable(Protocol):
 def parse(data: bytes, most: int = MOST_ELEMENTS) -> Element:
     """Read a whole document and return its root element.
 
-    :param most: elements in it
-    :raises MalformedXmlError: it is none, was cut, or has what is not allowed
+    :param most: maximum elements
+    :raises MalformedXmlError: it is not XML, was cut, or contains what is not allowed
     """
     if data.count(b"<") > 2 * most:  # each has two tags; counting is cheap
         raise MalformedXmlError(f"XML of more than {most} elements")
@@ -52,11 +53,11 @@ def parse(data: bytes, most: int = MOST_ELEMENTS) -> Element:
 
 
 def ends(file: Readable) -> Iterator[Element]:
-    """Read a document and give each element when it ends, the root last.
+    """Read a document and yield each element when it ends, the root last.
 
-    Whoever wants memory not to grow clears the elements it is done with.
+    To keep memory constant, clear elements once they are used.
 
-    :raises MalformedXmlError: as :func:`parse`, once the reading comes there
+    :raises MalformedXmlError: as :func:`parse`, when the place is reached
     """
     level = 0
     try:
@@ -82,19 +83,19 @@ def ends(file: Readable) -> Iterator[Element]:
 
 
 def local_name(element: Element) -> str:
-    """Give an element's name without its namespace."""
+    """Return an element's name without its namespace."""
     return str(element.tag).rpartition("}")[2]
 
 
 def element_text(element: Element) -> str | None:
-    """Give an element's text; None when it says null."""
+    """Return an element's text; None for a null."""
     if element.get(NIL, "").strip() in ("true", "1"):
         return None
     return element.text or ""
 
 
 def texts_of(parent: Element) -> dict[str, str]:
-    """Give the texts of an element's children by their names, null ones left out. Of a repeated name the first counts."""
+    """Return the texts of an element's children by name, without nulls. The first counts when a name is repeated."""
     found: dict[str, str] = {}
     for child in parent:
         text = element_text(child)

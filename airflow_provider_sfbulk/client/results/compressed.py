@@ -1,4 +1,4 @@
-"""Files that are compressed as a whole, on their way out."""
+"""Writes files that are compressed as a whole."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ARROWS: Final[Mapping[Compression, Literal["gzip", "zstd"]]] = {Compression.GZI
 
 
 class ArrowFile(io.BufferedIOBase):
-    """A file as Arrow wants it; closing it leaves ours open.
+    """A file as Arrow expects it; closing it leaves the underlying file open.
 
     :param take: takes the bytes
     :ivar is_dropped: set when the file is, so that what Arrow still writes goes nowhere
@@ -26,7 +26,7 @@ class ArrowFile(io.BufferedIOBase):
         self.is_dropped = False
 
     def writable(self) -> bool:
-        """Say so to Arrow."""
+        """Tell Arrow that the file can be written to."""
         return True
 
     def write(self, data: Any, /) -> int:

@@ -1,4 +1,4 @@
-"""Result pages of a query on their way into files or memory, each proven whole before anybody sees it.
+"""Result pages of a query on their way into files or memory; each is checked before it is visible.
 
 Facts (Bulk API 2.0 guide, "Get Results for a Query Job"; the last one measured with requests, httpx and aiohttp):
 
@@ -7,9 +7,9 @@ Facts (Bulk API 2.0 guide, "Get Results for a Query Job"; the last one measured 
 - A connection that ends early, a gzip stream that stops, or a maintenance page with status 200 can all look like a
   whole body to an HTTP library.
 
-So a page counts as read when the reply is CSV and carries both headers, its header row is the other pages'
-(``extract.pages.PageSink`` sees to that), the CSV ends whole, and it has exactly the announced records (here). Everything
-else is a ``TransportError``: the flow fetches again.
+So a page counts as read when the reply is CSV with both headers, its header row is that of the other pages
+(``extract.pages.PageSink`` checks that), the CSV is whole, and it has exactly the announced records (checked here).
+Everything else is a ``TransportError``: the flow fetches again.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 
 def too_many(max_records: int) -> SourceError:
-    """Make the error of a query that gives more rows than are to be held in memory."""
+    """Make the error of a query with more rows than may be held in memory."""
     return SourceError(f"the query gives more than {max_records} records", remedy=Remedy.WRITE_FILES)
 
 
 def columns_of(header: bytes, dialect: Dialect) -> tuple[str, ...]:
-    """Read the columns of a header row that is given without line ending."""
+    """Read the columns of a header row without line ending."""
     counter = RecordCounter(dialect)
     counter.feed(header + b"\n")
     return counter.header or ()
@@ -50,7 +50,7 @@ def columns_of(header: bytes, dialect: Dialect) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class PageFile:
-    """A page's file, in place.
+    """The file of a finished page.
 
     :param uri: where it is
     :param name: its name in the output folder
@@ -69,8 +69,8 @@ class PageFile:
 
 
 class PageWriter:
-    """Counts the rows of one page and keeps them when they are proven whole: a ``Sink``. By itself it keeps none: for a
-    look at the columns.
+    """Counts the rows of one page and keeps the page when it is whole: a ``Sink``. This class keeps no rows: it is for
+    reading the columns.
 
     :param dialect: the job's
     """
@@ -84,7 +84,7 @@ class PageWriter:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The page's columns; empty before the header came."""
+        """The page's columns; empty before the header has arrived."""
         return self._counter.header or ()
 
     @property
@@ -93,7 +93,7 @@ class PageWriter:
         return self._counter.records
 
     def start(self, reply: Reply) -> None:
-        """Begin anew. A reply of Bulk API 1.0 does not say how many records follow."""
+        """Start over. A reply of Bulk API 1.0 does not say how many records follow."""
         self._drop()
         self._counter = RecordCounter(self._dialect)
         self._begun = self._finished = False
@@ -110,7 +110,7 @@ class PageWriter:
         self._take(data)
 
     def finish(self) -> None:
-        """Prove that the page is whole, and keep it.
+        """Check that the page is whole, and keep it.
 
         :raises TransportError: when it is not; nothing is kept then
         """
@@ -142,14 +142,14 @@ class PageWriter:
         """Take bytes that the counter has seen."""
 
     def _complete(self) -> None:
-        """Keep the page: it is proven."""
+        """Keep the page, which is whole."""
 
     def _drop(self) -> None:
-        """Forget all of this try."""
+        """Drop everything of this try."""
 
 
 class CsvPage(PageWriter):
-    """A page as a CSV file, byte for byte as it came, its own header included.
+    """A page as a CSV file, byte for byte as it came, including its own header.
 
     :param output: the folder
     :param name: the file's name in it
@@ -203,7 +203,7 @@ class SpreadsheetPage(CsvPage):
 
 
 class TypedPage(PageWriter):
-    """A page decoded into typed Arrow batches. Memory is that of some blocks; subclasses say where the rows go.
+    """A page decoded into typed Arrow batches. It needs memory for a few blocks; subclasses say where the rows go.
 
     :param types: of the columns, which the page must have in this order; all text unless given
     """
@@ -249,7 +249,7 @@ class TypedPage(PageWriter):
         """Take rows."""
 
     def _end_rows(self) -> None:
-        """Keep the rows: they are proven, and there are no more."""
+        """Keep the rows, which are complete."""
 
 
 class RowsFilePage(TypedPage):
@@ -388,8 +388,8 @@ class OneFile:
         return self._write(data) if self._compressed is None else self._compressed.write(data)
 
     def _write(self, data: bytes, /) -> int:
-        # Here, not on a thread behind: pages are several anyway, and memory that is held a little longer is taken anew for
-        # each piece. It cost half as much again as the digest itself.
+        # Not on a background thread: there are several pages anyway, and memory that is held longer is allocated again for
+        # each piece, which cost half as much again as the digest itself.
         self._digest.update(data)
         self._length += len(data)
         return self._opened().write(data)

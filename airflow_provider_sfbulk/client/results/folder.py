@@ -1,4 +1,4 @@
-"""Where files go: a folder whose files appear whole or not at all.
+"""Folders whose files appear whole or not at all.
 
 Two implementations: :class:`LocalFolder` here, and object storage in ``airflow_provider_sfbulk.files.storage``.
 """
@@ -15,11 +15,11 @@ from typing import IO, Final, Protocol
 from airflow_provider_sfbulk.client.parts.threads import BackgroundWriter
 
 SYNC_BYTES: Final = 8 * 1024 * 1024
-"""Bytes after which the disk begins to write, so that it does not begin with all of a file at its end. Ours."""
+"""Bytes after which the disk starts to write, so that it does not start only at the end of a file. Our choice."""
 
 
 class OutputFile(Protocol):
-    """A file that is being written. Nobody sees it before :meth:`commit`."""
+    """A file that is being written, invisible before :meth:`commit`."""
 
     def write(self, data: bytes, /) -> int:
         """Take the next bytes."""
@@ -28,7 +28,7 @@ class OutputFile(Protocol):
         """Make the file visible under its name, replacing one of that name, and return its URI."""
 
     def discard(self) -> None:
-        """Leave nothing behind. Does nothing after :meth:`commit`, and may be called twice."""
+        """Remove the file. Does nothing after :meth:`commit`, and may be called twice."""
 
 
 class Output(Protocol):
@@ -66,7 +66,7 @@ class Output(Protocol):
         """Remove the folder if it was made here and nothing is in it; object storage has none."""
 
     def uri(self, name: str, /) -> str:
-        """Give the URI of a file of that name, whether it is there or not."""
+        """Return the URI of a file of that name, whether it is there or not."""
 
 
 class LocalFolder:
@@ -119,7 +119,7 @@ class LocalFolder:
             return {}
 
     def rename(self, name: str, new: str, /) -> None:
-        """Give a file another name."""
+        """Rename a file, replacing one of that name."""
         _set_mode(self._folder / name, private=self._private)
         self._make_folder((self._folder / new).parent)
         (self._folder / name).replace(self._folder / new)
@@ -131,7 +131,7 @@ class LocalFolder:
                 folder.rmdir()
 
     def uri(self, name: str, /) -> str:
-        """Give the path of a file of that name."""
+        """Return the path of a file of that name."""
         return str(self._folder / name)
 
     def _make_folder(self, path: Path) -> None:
@@ -144,7 +144,7 @@ class LocalFolder:
 class LocalFile:
     """A file under ``<name>.<process>.part`` until it is whole.
 
-    A process that is killed leaves that behind; whoever begins a file of the same name removes it.
+    A killed process leaves it behind; the next writer of the same name removes it.
     """
 
     def __init__(self, path: Path, *, private: bool = False) -> None:
@@ -152,7 +152,7 @@ class LocalFile:
         self._private = private
         self._part = path.with_name(f"{path.name}.{os.getpid()}.part")
         self._part.unlink(missing_ok=True)
-        # Whoever may write into this folder must not have put a file of his own here.
+        # Somebody else who may write into this folder must not have put a file here.
         self._file: IO[bytes] = os.fdopen(os.open(self._part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
         self._behind = BackgroundWriter()
         self._since_sync = 0
@@ -199,7 +199,7 @@ def _set_mode(path: Path, *, private: bool) -> None:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what processes left that were killed while they wrote this file. Files of running processes are kept."""
+    """Remove what killed processes left of this file. Files of running processes are kept."""
     for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
         process = left.name.removeprefix(f"{path.name}.").removesuffix(".part")
         if process.isascii() and process.isdigit() and not _is_alive(int(process)):

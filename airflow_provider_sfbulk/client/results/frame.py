@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def data_frame(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pd.DataFrame:
-    """Give all rows as one DataFrame, with ``schema``'s types even if there are none. It holds them all in memory."""
+    """Return all rows as one DataFrame, with ``schema``'s types even if there are none. It holds them all in memory."""
     import pandas as pd  # noqa: PLC0415 - most of a second, in every process that parses a DAG
 
     frame: pd.DataFrame = pa.Table.from_batches(list(batches), schema).to_pandas(types_mapper=pd.ArrowDtype)

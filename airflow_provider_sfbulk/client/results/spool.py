@@ -1,4 +1,4 @@
-"""Downloaded CSV on the way to a caller's loop: in a temporary file until it is proven whole, then read as rows."""
+"""Downloaded CSV for a caller's loop: in a temporary file until it is checked, then read as rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHUNK_BYTES: Final = 1024 * 1024
 
 
 class DownloadedFile:
-    """What a sink writes to a file of its own: without a name, in memory while it is small, gone with the sink."""
+    """A temporary file of a sink: without a name, in memory while it is small, gone with the sink."""
 
     _file: TemporaryFile | None = None
 
@@ -41,7 +41,7 @@ class DownloadedFile:
         return iter(lambda: file.read(_CHUNK_BYTES), b"")
 
     def __del__(self) -> None:
-        # Nobody read the rows, or not to their end.
+        # The rows were not read, or not completely.
         self.discard()
 
 

@@ -1,4 +1,4 @@
-"""Streams of columnar sources: Arrow tables and batches, Parquet files, polars and pandas frames."""
+"""Streams from columnar sources: Arrow tables and batches, Parquet files, polars and pandas frames."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ parquet: Any = pyarrow.parquet
 
 
 def from_arrow(table_or_batches: pa.Table | Iterable[pa.RecordBatch], rules: Rules, *, name: str) -> RecordStream:
-    """Make a stream of an Arrow table, or of record batches of one schema.
+    """Make a stream from an Arrow table, or from record batches of one schema.
 
     A struct column is a relationship: its fields become ``Owner.External_Key__c``. A table is looked through for line
     breaks; of batches the first one is.
@@ -67,7 +67,7 @@ def from_arrow(table_or_batches: pa.Table | Iterable[pa.RecordBatch], rules: Rul
 
 
 def from_parquet(open_binary: OpenBinary, rules: Rules, *, name: str) -> RecordStream:
-    """Make a stream of a Parquet file, read a few thousand rows at a time; the first are looked at for line breaks.
+    """Make a stream from a Parquet file, read a few thousand rows at a time; the first are examined for line breaks.
 
     :param open_binary: opens the file, which must be seekable
     :raises SourceError: when it is not Parquet, or the columns cannot be sent; while reading, for the row that cannot
@@ -105,7 +105,7 @@ def _parquet_file(open_binary: OpenBinary, name: str) -> Iterator[Any]:
 
 
 def from_polars(frame: pl.DataFrame, rules: Rules, *, name: str) -> RecordStream:
-    """Make a stream of a polars frame, as of its Arrow table.
+    """Make a stream from a polars frame, as from its Arrow table.
 
     :raises SourceError: as :func:`from_arrow`
     """
@@ -139,7 +139,7 @@ def from_frame(df: pd.DataFrame, rules: Rules, *, name: str) -> RecordStream:
 
 
 def from_frames(frames: Iterable[pd.DataFrame], rules: Rules, *, name: str) -> RecordStream:
-    """Make a stream of pandas frames with the same columns, as ``read_sql(chunksize=…)`` gives them.
+    """Make a stream from pandas frames with the same columns, as ``read_sql(chunksize=…)`` returns them.
 
     :raises SourceError: as :func:`from_frame`, and when a frame has other columns than the first
     """
@@ -177,7 +177,7 @@ def _labels(df: pd.DataFrame, name: str) -> list[str]:
         )
     for label in df.columns:
         if not isinstance(label, str):
-            raise SourceError(f"{name}: a column name that is no text but a {type(label).__name__}")
+            raise SourceError(f"{name}: a column name that is not text but a {type(label).__name__}")
     return list(df.columns)
 
 
@@ -243,7 +243,7 @@ def _schema_columns(schema: pa.Schema) -> list[SourceColumn]:
 
 
 def _checked(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[pa.RecordBatch]:
-    """Give batches whose texts are UTF-8. Other writers put other bytes into Parquet's strings, and Arrow takes them.
+    """Yield batches whose texts are UTF-8. Other writers put other bytes into Parquet's strings, and Arrow takes them.
 
     :raises SourceError: for the first one that is not
     """
@@ -263,7 +263,7 @@ def _checked(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[pa.Record
 
 
 def _small(batches: Iterable[pa.RecordBatch]) -> Iterator[Batch]:
-    """Give batches of about ``BATCH_BYTES``, structs taken apart."""
+    """Yield batches of about ``BATCH_BYTES``, structs taken apart."""
     for batch in batches:
         size = rows_per_batch(batch.nbytes, batch.num_rows)
         for start in range(0, batch.num_rows, size):

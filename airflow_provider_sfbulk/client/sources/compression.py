@@ -1,4 +1,4 @@
-"""Reading compressed sources, with proof that they are whole."""
+"""Reads compressed sources, and checks that they are whole."""
 
 from __future__ import annotations
 

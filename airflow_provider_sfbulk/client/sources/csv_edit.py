@@ -1,4 +1,4 @@
-"""Changes to CSV bytes whose structure is known: cut out, put in between, everything else stays as it is."""
+"""Changes CSV bytes whose structure is known: cuts out and inserts bytes, and leaves everything else unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NULL: Final = np.frombuffer(NULL_TEXT.encode(), np.uint8)
 
 
 class Edit:
-    """What is done to each block of a file's records.
+    """The changes to each block of a file's records.
 
     :param columns: how many columns the file has
     :param plan: which of them are kept, and whose empty values clear

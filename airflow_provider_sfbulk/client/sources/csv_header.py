@@ -25,7 +25,7 @@ _COMPARED_RECORDS: Final = 20
 
 @dataclass(frozen=True)
 class CsvHeader:
-    """What the beginning of a CSV shows.
+    """What is known from the beginning of a CSV.
 
     :param names: column names as the file has them
     :param raw: the file's bytes up to the first record: BOM, header line, line ending
@@ -110,7 +110,7 @@ _VALUES: Final = (
     ("a URL", re.compile(r"[a-z]+://\S+", re.IGNORECASE)),
     ("a Salesforce id", re.compile(r"(?=(?:.*[0-9]){4})[0-9a-z][0-9A-Za-z]{14}(?:[A-Z0-5]{3})?", re.ASCII)),
 )
-"""What a value is that no field is named like."""
+"""Describe a value that cannot be a field's name."""
 
 
 def _line_ending(head: bytes, stop: int, *, whole: bool, name: str) -> tuple[LineEnding | None, int]:
@@ -130,7 +130,7 @@ def _line_ending(head: bytes, stop: int, *, whole: bool, name: str) -> tuple[Lin
 
 
 def _delimiter(line: bytes, records: bytes, name: str) -> ColumnDelimiter:
-    """Tell the delimiter: the one that is in the header, and as often in the first records."""
+    """Detect the delimiter: the one that occurs in the header, and equally often in the first records."""
     found = _delimiters_in(line)
     if not found:
         return ColumnDelimiter.COMMA

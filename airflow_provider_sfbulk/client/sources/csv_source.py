@@ -1,13 +1,14 @@
 """CSV sources, passed through as bytes.
 
-A CSV that is right is checked and cut, never taken apart: what is sent are the file's own bytes. Whatever must change
-(columns dropped, empty values that shall clear, record endings, with ``timezone`` the datetimes that name no zone) is
-cut out of the bytes or put in between; a value that is not concerned keeps its bytes, quotes included.
+A valid CSV is checked and cut, but not parsed into values: the file's own bytes are sent. What must change (dropped
+columns, empty values that clear, record endings, with ``timezone`` the datetimes without a zone) is cut out of the bytes or
+inserted; other values keep their bytes, including quotes.
 
-Line endings. The file's is the header line's, and all records must have it. The job's is that, or the one given, with
-one exception: when the values at the beginning of the file (``BLOCK_BYTES``) have line breaks of the other kind only,
-the job's is theirs and the record endings are rewritten, since Salesforce wants one kind everywhere ("LineEnding is
-invalid on user data") and a value is never changed. So a file from Excel (records end CRLF, cells break LF) goes as LF.
+Line endings. The file's is that of the header line, and all records must have it. The job's is the same, or the given one,
+with one exception: when the values at the beginning of the file (``BLOCK_BYTES``) have only line breaks of the other kind,
+the job uses that and the record endings are rewritten, since Salesforce requires one kind everywhere ("LineEnding is
+invalid on user data") and a value is never changed. So a file from Excel (records end with CRLF, cells break with LF) is
+sent with LF.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def from_csv(
     compression: str | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> RecordStream:
-    """Make a stream of a CSV file with a header line, in UTF-8 (a BOM is taken off).
+    """Make a stream from a CSV file with a header line, in UTF-8 (a BOM is removed).
 
     Quoting, number of values, characters, line breaks and Salesforce's sizes are checked as the records pass. A missing
     last line ending is added; empty lines at the end are dropped, elsewhere refused. An empty value is the file's null;
@@ -108,7 +109,7 @@ def _inner_line_breaks(found: Scan) -> set[LineEnding]:
 
 @dataclass
 class _Records:
-    """The records of one file on their way: what is known of the file, and how far it has been read."""
+    """The state of reading one file: what is known about it, and how far it has been read."""
 
     name: str
     header: CsvHeader
@@ -145,7 +146,7 @@ class _Records:
             yield from data
 
     def blocks(self, data: Generator[bytes, None, None], types: FieldTypes, zone: ZoneInfo | None) -> Iterator[Block]:
-        """Give the records that follow the header.
+        """Yield the records that follow the header.
 
         :param zone: of datetimes that carry none; None: they are not looked at
         """

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, when its name or ``source_format`` says something else."""
+"""Recognises a file by its first bytes, when its name or ``source_format`` says something else."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Final
 from airflow_provider_sfbulk.client.errors import SourceError
 
 LOOKED_AT: Final = 4096
-"""Bytes of a file's beginning that are looked at."""
+"""Number of bytes examined at the beginning of a file."""
 
 
 @dataclass(frozen=True)
 class OtherFormat:
-    """What a file is.
+    """A format that is not the expected one.
 
     :param what: in words, with its article
     :param advice: what to do; ``{format}`` is the format that it was taken for, without its compression
@@ -61,7 +61,7 @@ _ZSTD_SKIPPABLE: Final = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 
 
 def beginning(data: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """Give the first bytes of pieces, enough to recognise them, and all of the pieces."""
+    """Return the first bytes of pieces, enough to recognise them, and all of the pieces."""
     parts: list[bytes] = []
     while sum(map(len, parts)) < LOOKED_AT and (piece := next(data, b"")):
         parts.append(piece)
@@ -70,7 +70,7 @@ def beginning(data: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 
 
 def refuse_other(head: bytes, *, taken_for: str, name: str) -> None:
-    """Refuse a file that is something else than what it was taken for.
+    """Refuse a file that has another format than expected.
 
     :param head: its beginning, unpacked
     :param taken_for: ``csv``, ``jsonl`` or ``parquet``
@@ -85,7 +85,7 @@ def refuse_other(head: bytes, *, taken_for: str, name: str) -> None:
 
 
 def refuse_unpacked(head: bytes, *, compression: str, name: str) -> None:
-    """Refuse a file that is not packed as its name says.
+    """Refuse a file that is not compressed as its name says.
 
     :param head: the file's own first bytes
     :param compression: ``gz`` or ``zst``
@@ -149,7 +149,7 @@ def _zipped(head: bytes) -> OtherFormat:
 
 
 def _wide(head: bytes) -> OtherFormat | None:
-    """Tell UTF-32 and UTF-16 without a mark: of Latin letters every other byte, or three of four, are zero."""
+    """Recognise UTF-32 and UTF-16 without a mark: for Latin letters every other byte, or three of four, are zero."""
     for width, form in ((4, "UTF-32"), (2, "UTF-16")):
         whole = head[: len(head) // width * width]
         for place in (0, width - 1):

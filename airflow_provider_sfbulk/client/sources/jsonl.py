@@ -20,14 +20,14 @@ _LINE_BYTES: Final = 16 * limits.RECORD_CHARACTERS
 
 
 def from_jsonl(open_binary: OpenBinary, rules: Rules, *, name: str, compression: str | None = None) -> RecordStream:
-    """Make a stream of a file of JSON objects, one a line, in UTF-8.
+    """Make a stream from a file of JSON objects, one a line, in UTF-8.
 
     The file is read twice: objects may leave keys out, and the header must have the keys of all of them. So broken JSON
     anywhere is found before anything is sent. Numbers with a fraction are kept digit by digit.
 
     :param open_binary: opens the file from its beginning, each time it is called
     :param compression: ``gz``, ``zst`` or None
-    :raises SourceError: for a line that is no JSON object, or columns that cannot be sent
+    :raises SourceError: for a line that is not JSON object, or columns that cannot be sent
     """
 
     def rows() -> Iterator[dict[str, Any]]:

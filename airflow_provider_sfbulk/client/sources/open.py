@@ -1,4 +1,4 @@
-"""Any source of rows as a stream of encoded records: the front door of this half of ``records``."""
+"""Any source of rows as a stream of encoded records: what callers of this folder use."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def from_source(
     open_binary: OpenBinary | None = None,
     source_format: str | None = None,
 ) -> RecordStream:
-    """Make a stream of whatever the source is.
+    """Make a stream from any source.
 
     With ``open_binary`` a file; else mappings, bare ids (delete and hardDelete), a pandas or polars frame, an Arrow
     table, or an iterable of mappings, ids, record batches or pandas frames.
@@ -110,7 +110,7 @@ def from_source(
         return from_polars(source, rules, name=name)
     if isinstance(source, (str, bytes, Mapping)) or not isinstance(source, Iterable):
         raise SourceError(
-            f"{name}: a {type(source).__name__} is no source of records; give a list of dicts, a DataFrame, an Arrow "
+            f"{name}: a {type(source).__name__} is not a source of records; pass a list of dicts, a DataFrame, an Arrow "
             "table, or an iterable of dicts or record batches"
         )
     return _from_iterable(source, rules, name)

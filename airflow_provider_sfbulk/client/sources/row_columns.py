@@ -1,7 +1,7 @@
-"""The columns of rows that are mappings: which there are, and a batch of rows turned into them.
+"""The columns of rows that are mappings: finds them, and turns batches of rows into columns.
 
-A row may lack keys, and may hold one level of nested mappings, which are relationships. The fast way is for rows that
-all have the same keys and no nesting; whatever differs takes the long one, which also names the row at fault.
+A row may lack keys, and may contain one level of nested mappings, which are relationships. The fast path is for rows with
+the same keys and no nesting; everything else takes the slow path, which also names the invalid row.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from airflow_provider_sfbulk.client.values.text_arrow import MISSING, Missing
 Row: TypeAlias = Mapping[str, Any]
 
 _SCAN_ROWS: Final = 1_000
-"""Rows that are looked through together."""
+"""Rows that are examined together."""
 
 
 class GivenColumns:
@@ -36,7 +36,7 @@ class GivenColumns:
             self._below.setdefault(name.partition(".")[0], []).append(name)
 
     def flat(self, row: Row) -> dict[str, Any]:
-        """Give a row with nested columns beside the others."""
+        """Return a row with nested columns beside the others."""
         flat: dict[str, Any] = {}
         for key, value in row.items():
             if key in self._names or not isinstance(key, str):
@@ -53,7 +53,7 @@ class GivenColumns:
 
 
 def in_batches(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    """Give lists of ``size`` rows, the last one shorter."""
+    """Yield lists of ``size`` rows, the last one shorter."""
     iterator = iter(rows)
     while batch := list(islice(iterator, size)):
         yield batch
@@ -72,14 +72,14 @@ class RowColumns:
         self._keys: dict[str, dict[str, None]] = {}
         """Every key in the order of its first appearance, with the keys below it."""
         self._plain: set[str] = set()
-        """Keys that had a value that is no mapping and no null."""
+        """Keys that had a value other than a mapping or null."""
         self._seen = 0
         self._columns: tuple[SourceColumn, ...] | None = None
 
     def see(self, rows: Iterable[Any], breaks: LineBreaks | None = None) -> None:
         """Learn the columns of more rows, and with ``breaks`` the line breaks of their texts.
 
-        :raises SourceError: for a row that is no mapping, a key that is no text, a key that is both nested and plain
+        :raises SourceError: for a row that is not a mapping, a key that is not text or is both nested and plain
         """
         self._columns = None
         for batch in in_batches(rows, _SCAN_ROWS):
@@ -108,7 +108,7 @@ class RowColumns:
                 if not isinstance(key, str):
                     raise self._error(
                         self._seen + index + 1,
-                        f"a column name that is no text but a {type(key).__name__} (csv.DictReader gives one when "
+                        f"a column name that is not text but a {type(key).__name__} (csv.DictReader gives one when "
                         "a line has more values than the header)",
                     )
                 self._keys.setdefault(key, {})
@@ -136,7 +136,7 @@ class RowColumns:
     def _texts(self, nested: Mapping[Any, Any], row: int) -> Iterable[str]:
         if all(isinstance(key, str) for key in nested):
             return nested.keys()
-        raise self._error(row, "a nested column name that is no text")
+        raise self._error(row, "a nested column name that is not text")
 
     @property
     def columns(self) -> tuple[SourceColumn, ...]:
@@ -154,7 +154,7 @@ class RowColumns:
     def take_apart(self, batch: Sequence[Any], *, first_row: int) -> list[list[Any]]:
         """Turn rows into one list per column, ``MISSING`` where a row has no such key.
 
-        :raises SourceError: for a row that is no mapping or has a column that is not known
+        :raises SourceError: for a row that is not a mapping or has a column that is not known
         """
         columns = self.columns
         if self._given is not None and self._given.are_nested:
@@ -192,10 +192,10 @@ class RowColumns:
 
     def _unknown(self, row: int, extra: str) -> SourceError:
         if self._given is not None:
-            return self._error(row, f"a column {shown_name(extra)} that columns does not name")
+            return self._error(row, f"a column {shown_name(extra)} that is not in columns")
         return self._error(
             row,
-            f"a column {shown_name(extra)} that the first {self._seen} rows have not; the header is sent first, so name "
+            f"a column {shown_name(extra)} that the first {self._seen} rows do not have; the header is sent first, so name "
             "all columns (columns=[…]), or give a list of rows",
         )
 
@@ -218,7 +218,7 @@ def _same_keys(batch: Sequence[Any], names: Sequence[str]) -> list[list[Any]] | 
 
 
 def keys_below(values: Iterable[Any]) -> tuple[str, ...]:
-    """Give the keys of the mappings of a column; none when its first value is no mapping.
+    """Return the keys of the mappings of a column; none when its first value is not a mapping.
 
     :param values: looked through to their end only when they are mappings
     """
@@ -237,7 +237,7 @@ def taken_below(
     """Take a column of mappings apart, into one list for each key.
 
     :param column: its name, for messages
-    :raises SourceError: for a value that is no mapping, or one with another key
+    :raises SourceError: for a value that is not a mapping, or one with another key
     """
     taken: list[list[Any]] = [[] for _ in keys]
     for row, value in enumerate(values, start=first_row):
@@ -246,7 +246,7 @@ def taken_below(
             raise SourceError(f"{name}: row {row}: column {shown_name(column)} is not nested, as it is in other rows")
         if nested is not None and (extra := set(nested) - set(keys)):
             label = f"{column}.{min(map(str, extra))}"
-            raise SourceError(f"{name}: row {row}: a column {shown_name(label)} that the first rows have not")
+            raise SourceError(f"{name}: row {row}: a column {shown_name(label)} that the first rows do not have")
         for key, below in zip(keys, taken, strict=True):
             below.append(None if nested is None else nested.get(key, MISSING))
     return taken

@@ -1,7 +1,7 @@
-"""Streams of rows: mappings (lists, iterators, JSON lines), bare ids, and tuples under named columns.
+"""Streams from rows: mappings (lists, iterators, JSON lines), bare ids, and tuples with named columns.
 
-Tuples are what a database gives. Their columns are turned into text as lists of Python values: an array of a database's
-type would have to be chosen for each driver, and would change what it does not hold (a decimal's digits, a moment's zone).
+Databases return tuples. Their columns are turned into text as lists of Python values: arrays would need types for each
+driver, and would change what they cannot hold (a decimal's digits, a time zone).
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ FIRST_ROWS: Final = 16
 
 Row: TypeAlias = Sequence[Any]
 Take: TypeAlias = Callable[[int], Sequence[Row]]
-"""Gives the next rows, at most so many; none at the end."""
+"""Returns the next rows, at most this many; empty at the end."""
 
 _AHEAD_CHARACTERS: Final = BATCH_BYTES
-"""Characters of text, about, after which no more rows are read ahead."""
+"""Approximate characters of text after which no more rows are read ahead."""
 
 T = TypeVar("T")
 
 
 def from_dicts(rows: Iterable[Any], rules: Rules, *, name: str) -> RecordStream:
-    """Make a stream of mappings, one for each record.
+    """Make a stream from mappings, one for each record.
 
     Columns are ``rules.columns``, or all keys in the order of their first appearance; a row without a key leaves that
     field as it is. Of a list or tuple all rows are looked at for that, and for the line breaks in their values; of an
@@ -56,7 +56,7 @@ def from_dicts(rows: Iterable[Any], rules: Rules, *, name: str) -> RecordStream:
 
 
 def _emptied(rows: list[T]) -> Iterator[T]:
-    """Give the rows and let go of them: they are not held while the rest is read."""
+    """Yield the rows and release them: they are not kept while the rest is read."""
     rows.reverse()
     while rows:
         yield rows.pop()
@@ -127,9 +127,9 @@ def value_blocks(
 
 
 def from_ids(ids: Iterable[str], rules: Rules, *, name: str) -> RecordStream:
-    """Make a stream of bare record ids, for delete and hardDelete.
+    """Make a stream from bare record ids, for delete and hardDelete.
 
-    :raises SourceError: for another operation; while reading, for what is no id
+    :raises SourceError: for another operation; while reading, for what is not an id
     """
     if rules.operation not in DELETES:
         raise SourceError(
@@ -149,7 +149,7 @@ def _id_rows(ids: Iterable[Any], name: str) -> Iterator[dict[str, str | None]]:
 
 
 def from_tuples(take: Take, columns: Callable[[], Sequence[str]], rules: Rules, *, name: str) -> RecordStream:
-    """Make a stream of rows that are tuples.
+    """Make a stream from rows that are tuples.
 
     The line ending is chosen by the first ``AHEAD_ROWS`` rows, or fewer where they are long.
 

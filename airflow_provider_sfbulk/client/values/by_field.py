@@ -1,7 +1,7 @@
 """One Python value as the text of a field of a known type: the reference that ``field_arrays`` must agree with.
 
-What a value is, the field decides that it goes into. It is converted where nothing is lost, and refused where something
-would be, or where what is meant cannot be known:
+The type of its field decides how a value is written. It is converted where nothing is lost, and refused where something
+would be lost or where the meaning is ambiguous:
 
 =====================  ================================================================================================
 field's type           values
@@ -18,8 +18,8 @@ multipicklist          text, and lists or sets of texts
 every other type       what has a text at all (see ``values``), but no list
 =====================  ================================================================================================
 
-A text that reads as one of these values counts as it. One that does not is sent as it is: Salesforce refuses that row
-and no other, as it does with a CSV's, which is never taken apart. So ``max_failed_records`` means the same for both.
+A text that can be read as one of these values counts as that value. Other text is sent unchanged: Salesforce refuses that
+row and no other, as with a CSV, whose values are not examined. So ``max_failed_records`` means the same for both.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from zoneinfo import ZoneInfo
 from airflow_provider_sfbulk.client.values.text import NUMBER_CHARACTERS, Text, UnfitValueError, text_of
 
 Fit: TypeAlias = "Callable[[Any, ZoneInfo | None], object]"
-"""Gives what a plain value is in a field of a type: something that ``values.text_of`` writes."""
+"""Converts a plain value for a field of a type into something that ``values.text_of`` writes."""
 
 _TRUE: Final = frozenset({"true", "1", "1.0", "yes", "y", "t", "on"})
 _FALSE: Final = frozenset({"false", "0", "0.0", "no", "n", "f", "off"})
@@ -54,7 +54,7 @@ _CLOCK: Final = re.compile(r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?Z?"
 
 
 def text_for(value: object, field_type: str | None, zone: ZoneInfo | None) -> Text:
-    """Give a value's text in a field, None for null.
+    """Return a value's text in a field, None for null.
 
     :param field_type: what describe calls the field's type; None when it is not known: the value goes by its own type
     :param zone: of datetimes, dates and texts of them that carry none; None refuses them
@@ -68,12 +68,12 @@ def text_for(value: object, field_type: str | None, zone: ZoneInfo | None) -> Te
 
 
 def fit_of(field_type: str | None) -> Fit | None:
-    """Find how values are made fit for fields of that type; None: they go by their own type."""
+    """Return how values are converted for fields of this type; None: they are written by their own type."""
     return None if field_type is None else _FITS.get(field_type)
 
 
 def plain_value(value: Any) -> Any:
-    """Take numpy's, pandas' and enumerations' values for the Python values that they stand for; None for null."""
+    """Replace values of numpy, pandas and enumerations by the Python values they represent; None for null."""
     kind = type(value)
     # Told by name, so that neither numpy nor pandas is imported for their sake.
     home = kind.__module__.partition(".")[0]
@@ -192,7 +192,7 @@ def _datetime(value: Any, zone: ZoneInfo | None) -> object:
     return datetime.combine(value, time(), zone)
 
 
-_ZONE_ADVICE: Final = "say with timezone (an IANA name, as UTC) whose clock it goes by"
+_ZONE_ADVICE: Final = "say with timezone (an IANA name, such as UTC) whose clock it goes by"
 
 
 def _time(value: Any, _zone: ZoneInfo | None) -> object:

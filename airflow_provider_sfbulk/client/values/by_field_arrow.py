@@ -1,7 +1,7 @@
-"""Whole columns as the texts of a field of a known type: the fast twin of ``field_values.text_for``.
+"""Whole columns as the texts of a field of a known type: the fast twin of ``by_field.text_for``.
 
-A kernel writes a column that needs no second look. What it does not know, or does not like, goes through ``text_for``
-value by value, which converts it or says what is wrong with which.
+A kernel writes a column that needs no special treatment. What it does not know or refuses goes through ``text_for`` value
+by value, which converts it or says which value is wrong, and why.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from airflow_provider_sfbulk.client.values.text_arrow import (
 
 @cache
 def form_of(field_type: str | None) -> Form:
-    """Find how a column is written that goes into fields of that type.
+    """Return how a column for fields of this type is written.
 
     :param field_type: what describe calls it; None when it is not known
     """
@@ -55,7 +55,7 @@ def form_of(field_type: str | None) -> Form:
 
 
 def _texts(pattern: str) -> Kernel:
-    """Make the kernel of texts that all have a form that Salesforce takes, or are empty."""
+    """Make the kernel for texts that all have a form that Salesforce accepts, or are empty."""
     whole = f"^(?:{pattern})?$"
 
     def write(array: Array, _zone: ZoneInfo | None) -> Array:
@@ -98,7 +98,7 @@ def _first_moments(array: Array, zone: ZoneInfo | None) -> Array:
 
 
 def _only_if(fit: Array, array: Array) -> Array:
-    """Give the array when all its values are fit; a null is."""
+    """Return the array when all its values are fit; a null is."""
     if not compute.all(compute.fill_null(compute.or_kleene(fit, compute.is_null(array)), True), min_count=0).as_py():
         raise pa.ArrowInvalid
     return array

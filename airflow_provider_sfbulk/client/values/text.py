@@ -1,4 +1,4 @@
-"""One Python value as Salesforce's text: the reference that the vectorised ways of ``arrow_text`` must agree with.
+"""One Python value as Salesforce's text: the reference for the vectorised twins in ``text_arrow``.
 
 ==================================  ==================================================================================
 value                               text
@@ -41,22 +41,22 @@ class UnfitValueError(ValueError):
 
 
 EXACT_FLOAT: Final = 2**53
-"""Below this every whole float is one integer."""
+"""Below this, every whole float is exactly one integer."""
 
 NUMBER_CHARACTERS: Final = 400
-"""Characters of a number at most: every double has fewer (309 digits, or 17 of them after 323 zeros), and
-``Decimal("1e-999999999")`` would have a gigabyte of them."""
+"""Maximum characters of a number: every double has fewer (309 digits, or 17 digits after 323 zeros), and
+``Decimal("1e-999999999")`` would have a gigabyte."""
 
 _NUMBER_BITS: Final = int(NUMBER_CHARACTERS * math.log2(10))
 
 INFINITE: Final = "an infinite number"
 ABSURD: Final = f"a number of more than {NUMBER_CHARACTERS} digits, which no field holds"
-NO_ZONE: Final = "a datetime without a time zone; say which with timezone (an IANA name, as UTC)"
+NO_ZONE: Final = "a datetime without a time zone; say which with timezone (an IANA name, such as UTC)"
 NOT_IN_ZONE: Final = "a datetime that the time zone skips, where clocks are put forward"
 
 
 def text_of(value: object, zone: ZoneInfo | None = None) -> Text:
-    """Give a value's text, None for null.
+    """Return a value's text, None for null.
 
     :param zone: of datetimes that carry none; None refuses them
     :raises UnfitValueError: when there is no text for it

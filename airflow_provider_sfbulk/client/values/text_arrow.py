@@ -1,7 +1,7 @@
 """Whole columns as text: Arrow arrays and lists of Python values to arrays of strings, nulls kept.
 
-The fast twin of ``values.text_of``. Where a kernel cannot do it, or refuses, the values go through ``text_of`` one by
-one, which also finds out which of them is to blame.
+The fast twin of ``values.text_of``. Where a kernel cannot do it or refuses, the values go through ``text_of`` one by one,
+which also finds the invalid one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Array: TypeAlias = Any
 
 Writer: TypeAlias = Callable[[object, "ZoneInfo | None"], Text]
 Kernel: TypeAlias = Callable[[Array, "ZoneInfo | None"], Array]
-"""Gives an array's texts, or raises ``pa.ArrowException`` when the values must be looked at one by one."""
+"""Returns an array's texts, or raises ``pa.ArrowException`` when the values must be converted one by one."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class Form:
 
 
 class Missing:
-    """Of a value that is not there: the row has no such key. Its text is empty, whatever becomes of nulls."""
+    """Stands for a missing value: the row has no such key. Its text is empty, whatever nulls become."""
 
 
 MISSING: Final = Missing()
 
 _ZONE_RULES_FROM: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - compared with naive ones
 _ZONE_RULES_TO: Final = datetime(2037, 1, 1)  # noqa: DTZ001
-"""Between these Arrow knows when clocks change. Seen with pyarrow 26: from 2038 on it takes all year for winter."""
+"""Years in which Arrow knows when clocks change. Seen with pyarrow 26: from 2038 on, it takes the whole year for winter."""
 
 _DATETIME_CHARACTERS: Final = len("2026-03-04 05:06:07.000")
 _DATE_CHARACTERS: Final = len("2026-03-04")

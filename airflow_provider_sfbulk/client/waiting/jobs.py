@@ -1,7 +1,7 @@
-"""Jobs as those who wait for them see them, of either generation.
+"""Jobs of both generations as waiting code sees them.
 
-A job of Bulk API 1.0 never becomes "complete": it stays ``Closed`` while its batches run, and its counters lag behind
-them. So it is described here by its batches, in the words of Bulk API 2.0.
+A job of Bulk API 1.0 never becomes "complete": it stays ``Closed`` while its batches run, and its counters lag behind.
+So it is described here by its batches, in the terms of Bulk API 2.0.
 """
 
 from __future__ import annotations
@@ -20,18 +20,24 @@ from airflow_provider_sfbulk.client.protocol.retry import repeat
 CLASSIC: Final = "Classic"
 """Salesforce's name for jobs of Bulk API 1.0, in the job list of 2.0."""
 
+_BATCH_ENDS: Final = {
+    BatchState.COMPLETED: JobState.JOB_COMPLETE,
+    BatchState.FAILED: JobState.FAILED,
+    BatchState.NOT_PROCESSED: JobState.ABORTED,
+}
+
 
 class WatchedJobs(Protocol):
-    """The calls of those who wait for jobs, and may abort them."""
+    """The calls that read and abort jobs."""
 
     def get(self, job_id: str) -> Flow[JobInfo]:
         """Read a job."""
 
     def get_once(self, job_id: str) -> Flow[JobInfo]:
-        """Read a job without repeating a call: for those who look again anyway."""
+        """Read a job without repeating a call: for callers that poll."""
 
     def abort(self, job_id: str) -> Flow[JobInfo]:
-        """Abort a job. Aborting an aborted job is no error."""
+        """Abort a job. Aborting an aborted job is not an error."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +45,11 @@ class ClassicJobs:
     """Jobs of Bulk API 1.0, described as those of 2.0.
 
     ==============================  =================================================================================
-    ``JobComplete``                 closed, and every batch ``Completed``; of a PK-chunked query all but the original
+    ``JobComplete``                 closed, and every batch ``Completed``; in a PK-chunked query all but the original
     ``Failed``                      closed, and a batch failed: the message is that batch's
-    ``Aborted``                     aborted, and no batch at work any more
+    ``Aborted``                     aborted, and no batch running any more
     ``InProgress``                  a batch waits or runs, whatever the job's own state
-    ``Open``                        it takes batches, and those it has are done
+    ``Open``                        it accepts batches, and those it has are done
     ==============================  =================================================================================
 
     :param api_version: ``"66.0"``
@@ -59,7 +65,7 @@ class ClassicJobs:
         return repeat(lambda: self.get_once(job_id))
 
     def get_once(self, job_id: str) -> Flow[JobInfo]:
-        """Read a job, and its batches once its counters say that none waits or runs."""
+        """Read a job, and its batches once the counters say that none waits or runs."""
         jobs = Bulk1Calls(self.api_version)
         job = yield from jobs.get_once(job_id)
         if job.number_batches_queued or job.number_batches_in_progress:
@@ -67,9 +73,9 @@ class ClassicJobs:
         return to_job_info(job, (yield from jobs.list_batches_once(job_id)))
 
     def abort(self, job_id: str) -> Flow[JobInfo]:
-        """Abort a job: batches that have not begun never do.
+        """Abort a job: batches that have not begun never run.
 
-        :raises RequestRefusedError: everything of the job is done
+        :raises RequestRefusedError: the job's batches have all ended
         """
         return to_job_info((yield from Bulk1Calls(self.api_version).abort(job_id)), None)
 
@@ -77,7 +83,7 @@ class ClassicJobs:
 def to_job_info(job: Bulk1Job, batches: Sequence[BatchInfo] | None) -> JobInfo:
     """Describe a job of Bulk API 1.0.
 
-    :param batches: all it has; None while they are known to be at work
+    :param batches: all of them; None while some are known to be running
     """
     failed = next((each for each in batches or () if each.state is BatchState.FAILED), None)
     return JobInfo(
@@ -104,6 +110,25 @@ def to_job_info(job: Bulk1Job, batches: Sequence[BatchInfo] | None) -> JobInfo:
     )
 
 
+def batch_end(batch: BatchInfo) -> JobInfo:
+    """Describe how a batch ended in the form of a job's end: with Bulk API 2.0 each part of a load is a job.
+
+    Messages name a job's operation and object; here these are ``batch`` and the batch's id.
+
+    :param batch: final
+    """
+    return JobInfo(
+        id=batch.job_id,
+        state=_BATCH_ENDS[batch.state],
+        operation="batch",
+        object=batch.id,
+        job_type=CLASSIC,
+        number_records_processed=batch.processed,
+        number_records_failed=batch.failed,
+        error_message=batch.state_message,
+    )
+
+
 def _state(job: Bulk1Job, batches: Sequence[BatchInfo] | None, failed: BatchInfo | None) -> JobState:
     if batches is None or not all(each.is_final for each in batches):
         return JobState.IN_PROGRESS
@@ -115,5 +140,5 @@ def _state(job: Bulk1Job, batches: Sequence[BatchInfo] | None, failed: BatchInfo
 
 
 def watched_jobs(job_type: JobType, api_version: str) -> WatchedJobs:
-    """Give the calls for jobs of that kind."""
+    """Return the calls for jobs of that kind."""
     return ClassicJobs(api_version) if job_type is JobType.CLASSIC else jobs_of(job_type, api_version)

@@ -1,11 +1,11 @@
-"""The plan of polls: which call to make next for all who wait on one org, and when. No I/O and no clock.
+"""The plan of polls: which call to make next for all waits on one org, and when. No I/O and no clock.
 
 The facts (``docs/decisions/0010-one-watcher-per-org.md`` has the sources):
 
 * A read of one job gives its state and counters. A page of the job list has 1,000 states and no counter.
-* The list has no filter: it holds a week of everybody's jobs, in no order, so that one look at all who wait costs as many
-  calls as it has pages. How many that are is known only after reading them.
-* One call says of five objects whether they have changes (``client/protocol/changes.py``).
+* The list has no filter: it holds a week of everybody's jobs, in no order, so one poll of all waiting jobs costs as many
+  calls as the list has pages. Their number is known only after reading them.
+* One call checks five objects for changes (``client/protocol/changes.py``).
 
 The rules:
 
@@ -71,7 +71,7 @@ class ReadJob:
 
 @dataclass(frozen=True)
 class ReadListPage:
-    """Read a page of the job list; the first when there is no locator."""
+    """Read a page of the job list; the first without a locator."""
 
     job_type: JobType
     locator: str | None
@@ -84,14 +84,14 @@ class ReadUsage:
 
 @dataclass(frozen=True)
 class ReadChanges:
-    """Look whether objects have changes, those of these watches."""
+    """Check the objects of these watches for changes."""
 
     watches: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Idle:
-    """Make no call for so many seconds, or until a job comes or goes; ``inf`` when there is nothing to do."""
+    """Make no call for this many seconds, or until a job comes or goes; ``inf`` when there is nothing to do."""
 
     seconds: float
 
@@ -108,7 +108,7 @@ class _Job:
     age: float
     """Of the job when it joined, in seconds."""
     last_tried: float
-    """When it was last looked at, with or without an answer; at first, when it joined."""
+    """When it was last polled, with or without an answer; at first, when it joined."""
     last_seen: float
     """When it was last seen."""
     counters_read: float
@@ -148,7 +148,7 @@ class _ListScan:
 class _Group:
     """The jobs of one half of the API: they share a list.
 
-    ``pages`` is the length of the list, or less than it when reading was given up before its end.
+    ``pages`` is the length of the list, or less when reading stopped before its end.
     """
 
     jobs: dict[str, _Job] = field(default_factory=dict)
@@ -160,8 +160,7 @@ class _Group:
     scan: _ListScan | None = None
 
     def next_scan(self, period: float) -> float:
-        """Say when the next scan is to begin so that, read evenly, no page is seen later than ``period`` after its last
-        time."""
+        """Say when the next scan must begin so that, read evenly, each page is seen within ``period`` of its last read."""
         return min((at + period * (1 - page / self.pages) for page, at in enumerate(self.read)), default=-math.inf)
 
     @property
@@ -174,18 +173,18 @@ class _Group:
         return many > FEW_JOBS and now >= self.refused_until and self.pages + self.unlisted < many
 
     def cost(self, now: float) -> int:
-        """Count the calls of one look at all jobs."""
+        """Count the calls of one poll of all jobs."""
         return self.pages + self.unlisted if self.is_listed(now) else len(self.jobs)
 
     def window_calls(self, now: float, period: float) -> int:
-        """Count the calls in any window that look at all jobs once in ``period``. Reads of jobs may come all at once."""
+        """Count the calls in a window that poll all jobs once in ``period``. Reads of jobs may come all at once."""
         at_once = self.unlisted if self.is_listed(now) else len(self.jobs)
         pages = self.pages if self.is_listed(now) else 0
         return at_once * math.ceil(WINDOW_SECONDS / period) + math.ceil(WINDOW_SECONDS * pages / period)
 
 
 class Polls:
-    """The plan. Ask :meth:`next`, do that, and report how it ended; times are seconds of any monotonic clock.
+    """The plan. Call :meth:`next`, do what it says, and report the result; times are seconds of any monotonic clock.
 
     :param chance: random number from 0 to 1, for jitter
     """
@@ -203,15 +202,15 @@ class Polls:
         self._watches: dict[int, _Watch] = {}
         self._looks: deque[float] = deque()
         self._asked: deque[float] | None = None
-        """Where the calls of the poll that was asked for are counted, besides in all."""
+        """Where the calls of the current poll are counted, beside the total."""
 
-    # --- who waits ---
+    # --- waits ---
 
     def add(self, job_id: str, job_type: JobType, *, now: float, age: float, longest: float) -> None:
-        """Wait for a job. One that is waited for already may only get a shorter pause.
+        """Wait for a job. A job that is already waited for can only get a shorter pause.
 
-        :param age: seconds that the job is old, as far as is known
-        :param longest: seconds between two looks at most, as far as the budget allows
+        :param age: age of the job in seconds, as far as known
+        :param longest: maximum seconds between two polls, as far as the budget allows
         """
         group = self._groups[job_type]
         known = group.jobs.get(short_id(job_id))
@@ -225,31 +224,31 @@ class Polls:
         self._groups[job_type].jobs.pop(short_id(job_id), None)
 
     def want_usage(self, wanted: bool, *, now: float) -> None:
-        """Say whether anybody waits for API calls to spare."""
+        """Set whether anybody waits for spare API calls."""
         if not wanted:
             self._usage = None
         elif self._usage is None:
             self._usage = now
 
     def watch(self, number: int, *, now: float, every: float, soon: bool) -> None:
-        """Look for changes of an object.
+        """Watch an object for changes.
 
         :param number: of this watch
-        :param every: seconds from look to look, as far as the budget allows
-        :param soon: whether the first look is at once
+        :param every: seconds between two checks, as far as the budget allows
+        :param soon: whether the first check is at once
         """
         self._watches[number] = watch = _Watch(every, now + TOGETHER_SECONDS)
         if not soon:
             watch.put_off(now)
 
     def unwatch(self, number: int) -> None:
-        """Stop looking for changes of an object."""
+        """Stop watching an object for changes."""
         self._watches.pop(number, None)
 
     # --- what to do ---
 
     def next(self, now: float) -> Poll | Idle:
-        """Give the call to make now, or how long to make none. Its result must be reported before the next is asked for."""
+        """Return the call to make now, or how long to make none. Its result must be reported before the next request."""
         self._forget(now)
         if now < self._hold:
             return Idle(self._hold - now)
@@ -267,7 +266,7 @@ class Polls:
         return Idle(max(0.0, wake - now))
 
     def period(self, now: float) -> float:
-        """Give the seconds in which every job is seen once."""
+        """Return the seconds in which every job is polled once."""
         return max(self._wish(now), self._least(now), SHORTEST_PERIOD_SECONDS)
 
     def _wish(self, now: float) -> float:
@@ -279,7 +278,7 @@ class Polls:
         return sum(group.cost(now) for group in self._groups.values()) * WINDOW_SECONDS / calls
 
     def _look_calls(self) -> int:
-        """Count the calls in any window that look for changes."""
+        """Count the calls in a window that check for changes."""
         often = max((math.ceil(WINDOW_SECONDS / watch.every) for watch in self._watches.values()), default=0)
         return min(LOOK_CALLS, often * math.ceil(len(self._watches) / QUESTIONS_A_CALL))
 
@@ -303,7 +302,7 @@ class Polls:
                     yield job.last_tried + period, ReadJob(job.id, job_type)
 
     def _early_polls(self, now: float, period: float) -> Iterator[tuple[float, Poll]]:
-        """Give what may be done beyond what is due, the more wanted first, and when."""
+        """Yield what may be done beyond what is due, the most useful first, and when."""
         needed = self._look_calls() + sum(group.window_calls(now, period) for group in self._groups.values())
         most = min(EARLY_CALLS, BUDGET_CALLS - needed)
         if self._least(now) > self._wish(now):
@@ -325,7 +324,7 @@ class Polls:
             elif group.jobs:
                 first = min(group.jobs.values(), key=lambda job: job.early_due)
                 yield max(free, first.early_due), ReadJob(first.id, job_type)
-        # The rotation leaves half of the room to those who come.
+        # The rotation leaves half of the budget to new jobs.
         resting = now if len(self._early) < (most + 1) // 2 else self._early[0] + WINDOW_SECONDS
         for job_type, group in self._groups.items():
             if group.is_listed(now):
@@ -341,16 +340,16 @@ class Polls:
             self._asked = self._early if group.scan.is_at_once else None
         return poll
 
-    # --- how it ended ---
+    # --- results of polls ---
 
     def sent(self, now: float, calls: int) -> None:
-        """Take note of the calls that were made for the last poll."""
+        """Count the calls that were made for the last poll."""
         self._sent.extend([now] * calls)
         if self._asked is not None:
             self._asked.extend([now] * calls)
 
     def seen(self, poll: ReadJob, *, now: float, age: float, processed: int) -> None:
-        """Take note of a job that is not final."""
+        """Record a job that is not final."""
         self._troubles = 0
         job = self._groups[poll.job_type].jobs.get(short_id(poll.job_id))
         if job is not None:
@@ -360,7 +359,7 @@ class Polls:
             self._put_off(job, now)
 
     def read(self, poll: ReadListPage, listed: Iterable[str], following: str | None, *, now: float) -> None:
-        """Take note of a page of the list.
+        """Record a page of the list.
 
         :param listed: short ids on it
         :param following: locator of the next page
@@ -394,19 +393,19 @@ class Polls:
             group.scan = None
 
     def read_usage(self, *, now: float) -> None:
-        """Take note that the org said how many API calls it has left."""
+        """Record that the org said how many API calls it has left."""
         if self._usage is not None:
             self._usage = now
 
     def looked(self, poll: ReadChanges, *, now: float) -> None:
-        """Take note that it is known whether these objects have changes, or that it cannot be said."""
+        """Record that these objects were checked for changes, or could not be."""
         self._troubles = 0
         for number in poll.watches:
             if number in self._watches:
                 self._watches[number].put_off(now)
 
     def troubled(self, poll: Poll, error: SfBulkError, *, now: float) -> None:
-        """Take note of an error that may pass: everything waits, each time longer, or as long as the reply asks."""
+        """Record a transient error: everything waits, each time longer, or as long as the reply asks."""
         self._troubles += 1
         pause = min(TROUBLE_SECONDS * 2.0 ** (min(self._troubles, 10) - 1), LONGEST_DELAY_SECONDS)
         pause *= 1.0 - POLL_JITTER * self._chance()
@@ -432,13 +431,13 @@ class Polls:
                 pass  # they stay due
 
     def refused(self, poll: ReadListPage, *, now: float) -> None:
-        """Take note that the list cannot be read: jobs are read by themselves for some hours."""
+        """Record that the list cannot be read: jobs are read one by one for some hours."""
         group = self._groups[poll.job_type]
         group.scan = None
         group.refused_until = now + LENGTH_KEPT_SECONDS
 
     def unseen_since(self, moment: float) -> list[tuple[str, JobType]]:
-        """Name the jobs that were not seen since ``moment``."""
+        """Return the jobs that were not seen since ``moment``."""
         return [(job.id, job.type) for job in self._jobs() if job.last_seen < moment]
 
     def _put_off(self, job: _Job, now: float) -> None:

@@ -3,14 +3,14 @@
 ==========================================  =========================================================================
 who waits                                   for how long
 ==========================================  =========================================================================
-a client, between two looks at its jobs     :class:`Schedule`; after a failed look :func:`next_pause`
+a client, between two polls of its jobs     :class:`Schedule`; after a failed poll :func:`next_pause`
 a task, before it defers                    ``FIRST_POLLS``, then in its own process ``TASK_GROWTH``
 a task or a triggerer, at most              ``POLL_INTERVAL_SECONDS`` (the default of ``poll_interval``)
 all triggers of one org together            ``BUDGET_CALLS`` in ``WINDOW_SECONDS``; what spends them: ``polls.py``
-any wait, while every look fails            ``BLIND_SECONDS``, ``REFUSALS``, ``LIMIT_PAUSE_SECONDS``
+any wait, while every poll fails            ``BLIND_SECONDS``, ``REFUSALS``, ``LIMIT_PAUSE_SECONDS``
 ==========================================  =========================================================================
 
-Two are elsewhere, beside the facts that they follow from: the pauses between the tries of one call
+Two are elsewhere, beside the facts they follow from: the pauses between the tries of one call
 (``protocol/retry.py``), and how long a job that ended early may still write (``load/still.py``).
 """
 
@@ -29,12 +29,12 @@ from airflow_provider_sfbulk.client.protocol.retry import retry_after_of
 
 @dataclass(frozen=True)
 class Schedule:
-    """The pauses between two looks.
+    """The pauses between two polls.
 
-    :param first: seconds before the second look, and the shortest pause; a timedelta is taken, too
+    :param first: seconds before the second poll, and the shortest pause; or a timedelta
     :param growth: each pause is this share of the wait's age
-    :param longest: seconds of the longest pause; a timedelta is taken, too
-    :raises SourceError: one is no length of time
+    :param longest: seconds of the longest pause; or a timedelta
+    :raises SourceError: one is not a length of time
     """
 
     first: float = 1.0
@@ -52,38 +52,38 @@ class Schedule:
             raise SourceError(f"growth is a number from 0, not {shown(self.growth)}")
 
     def pause(self, age: float) -> float:
-        """Give the seconds to pause after a wait of ``age`` seconds."""
+        """Return the seconds to pause when the wait is ``age`` seconds old."""
         return min(self.longest, max(self.first, age * self.growth))
 
 
 DEFAULT_SCHEDULE: Final = Schedule()
 
 JITTER: Final = 0.1
-"""Share of a pause that is taken off at random, so that many waits do not keep in step."""
+"""Share of a pause that is taken off at random, so that many waits do not run in step."""
 
 LIMIT_PAUSE_SECONDS: Final = 15 * 60.0
-"""Pause after the day's API calls are used up: looking more often cannot help, and takes calls from others."""
+"""Pause after the day's API calls are used up: more frequent polls would only take calls from others."""
 
 BLIND_SECONDS: Final = 24 * 60 * 60.0
-"""A wait without an end of its own gives up after so long without one good look: even used-up allowances of the rolling
-24 hours are back by then."""
+"""A wait without a timeout gives up after this time without a successful poll: by then even used-up limits of the rolling
+24 hours are back."""
 
 REFUSALS: Final = 6
-"""Looks in a row that are refused, each after a longer pause, before the wait ends with the refusal."""
+"""Refused polls in a row, each after a longer pause, before the wait ends with the refusal."""
 
 POLL_TRIES: Final = 5
-"""The same where the job is read once, and not waited for."""
+"""The same where the job is read once and not waited for."""
 
 UNCHANGED_AT_ONCE: Final = 3
-"""Jobs found in the same state as before that end a look."""
+"""Number of unchanged jobs that ends a poll."""
 
 
 def next_pause(schedule: Schedule, age: float, trouble: SfBulkError | None, troubles: int) -> float:
-    """Give the seconds until the next look.
+    """Return the seconds until the next poll.
 
     :param age: of the wait, in seconds
-    :param trouble: what the last look failed with
-    :param troubles: looks that failed in a row
+    :param trouble: the error of the last poll
+    :param troubles: polls that failed in a row
     """
     pause = schedule.pause(age)
     if trouble is None:
@@ -96,11 +96,11 @@ def next_pause(schedule: Schedule, age: float, trouble: SfBulkError | None, trou
 # --- a task ---
 
 POLL_INTERVAL_SECONDS: Final = 30.0
-"""Longest time between two looks, unless the user gives another: the default of ``poll_interval``."""
+"""Longest time between two polls, unless the user sets another: the default of ``poll_interval``."""
 
 FIRST_POLLS: Final = (1.0, 1.5, 2.5)
-"""Pauses before the task's own looks at its jobs, in seconds, before it defers: a job of some seconds is noticed here
-and never defers. Many jobs are looked at once, at the end of this time."""
+"""Pauses in seconds before the polls that a task makes itself before it defers: a job of a few seconds ends here and the
+task never defers. Many jobs are polled once, at the end of this time."""
 
 TASK_GROWTH: Final = 0.5
 """Growth of the pauses of a task that does not defer."""
@@ -111,57 +111,57 @@ BUDGET_CALLS: Final = 12
 WINDOW_SECONDS: Final = 60.0
 
 DUE_CALLS: Final = 10
-"""What is due gets no more than this, so that the rest is left for jobs that are new, even when too many wait."""
+"""Due polls get no more than this, so that the rest is left for new jobs, even when too many wait."""
 
 LOOK_CALLS: Final = 4
-"""Looks for changes: of twenty objects a minute. With more, or more often, each is looked at less often than it wants."""
+"""Checks for changes: twenty objects a minute. With more, each object is checked less often than it asks for."""
 
 EARLY_CALLS: Final = 4
-"""So that three pages can be read every 20 s whatever was spent on young jobs before."""
+"""So that three pages can be read every 20 s, whatever was spent on young jobs before."""
 
 TOGETHER_SECONDS: Final = 1.0
-"""A first look waits so long for others that begin at the same time."""
+"""How long a first poll waits for others that begin at the same time."""
 
 FEW_JOBS: Final = 3
-"""So many jobs are read by themselves: it costs little more than a list, and has their counters."""
+"""Up to this many jobs are read one by one: it costs little more than a list, and returns their counters."""
 
 FIRST_PAUSE_SECONDS: Final = 10.0
 GROWTH: Final = 2.0
-"""Each pause is so many times the job's age: a job of 60 s is read three times in the triggerer, by default."""
+"""Each pause is this share of the job's age: a job of 60 s is read three times in the triggerer, by default."""
 
 RECORDS_PER_SECOND: Final = 10_000
-"""A job that has processed so many records is not looked at more often than once a second, and so on: a large one ends
-no sooner than it can."""
+"""A job that has processed this many records is polled at most once a second, and so on: a large job cannot end
+sooner."""
 
 MARGIN: Final = 5 / 6
-"""Share of the longest pause that is planned; the rest is for the calls themselves."""
+"""Planned share of the longest pause; the rest is for the calls themselves."""
 
 SHARED_MARGIN: Final = 2 / 3
-"""The same where jobs share a list: many events at once take longer on their way to the tasks, and a look costs each job
+"""The same where jobs share a list: many events at once take longer to reach the tasks, and a poll costs each job
 little."""
 
 SHORTEST_PERIOD_SECONDS: Final = 10.0
-"""No job is seen more often than it must be."""
+"""No job is polled more often than necessary."""
 
 REFRESH_SECONDS: Final = 300.0
-"""Age of a job's counters that are worth a call."""
+"""Age at which a job's counters are worth a call."""
 
 USAGE_SECONDS: Final = 300.0
-"""Pause between two reads of the org's allowances, for those who wait for API calls to spare."""
+"""Pause between two reads of the org's limits, for tasks that wait for spare API calls."""
 
 LENGTH_KEPT_SECONDS: Final = 6 * 60 * 60.0
-"""How long the length of the list is believed, and for how long one that is refused is not asked for again."""
+"""How long the length of the list stays valid, and how long a refused list is not requested again."""
 
 PAGE_FAILURES: Final = 3
-"""Failures in a row of one page of the list, after which jobs are read by themselves for a while."""
+"""Failures in a row of one page of the list after which jobs are read one by one for a while."""
 
 POLL_JITTER: Final = 0.05
 
 TROUBLE_SECONDS: Final = 5.0
-"""First pause of all polls after an error that may pass; it doubles with each."""
+"""First pause of all polls after a transient error; it doubles with each."""
 
 CALL_SECONDS: Final = 20.0
-"""Longest time of one poll: all wait for it."""
+"""Longest time of one poll: all waits depend on it."""
 
 LAST_LOOK_SECONDS: Final = 30.0
 """How long a wait whose deadline has passed may still go on for its first look."""

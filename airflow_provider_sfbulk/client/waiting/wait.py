@@ -1,9 +1,9 @@
-"""Waiting for jobs: when to look, and until when.
+"""Waiting for jobs: when to poll, and until when.
 
-Every look costs an API call, and every second between the job's end and the next look is lost. So the pause grows with
+Every poll costs an API call, and every second between the job's end and the next poll is lost. So the pause grows with
 the age of the wait: a job that took a minute is noticed within seconds, one that took hours within a minute, and the
-looks at it grow only with the logarithm of its length until the longest pause is reached. The pauses themselves:
-``schedule.py``.
+number of polls grows only with the logarithm of the job's duration until the longest pause is reached. For the pauses
+see ``schedule.py``.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ def wait_until_final(
     on_progress: Callable[[JobInfo], None] | None = None,
     on_poll: OnPoll | None = None,
 ) -> Flow[list[JobInfo]]:
-    """Read jobs until all are final. Whether they ended well is for the caller to say.
+    """Read jobs until all are final, however they end.
 
-    :param timeout: seconds; None for no end
-    :param on_progress: is given each job as it is read, also unchanged ones
-    :param on_poll: is given the jobs of each look
+    :param timeout: seconds; None for no limit
+    :param on_progress: called with each job as it is read, changed or not
+    :param on_poll: called with the jobs of each poll
     :return: the jobs as last read, in the order of ``job_ids``
     :raises JobTimeoutError: the wait ended; the jobs go on
-    :raises TransientError: no good look for ``BLIND_SECONDS``
+    :raises TransientError: no poll succeeded for ``BLIND_SECONDS``
     :raises NotFoundError: a job is gone
-    :raises LoginError: the login is refused, or several looks in a row
+    :raises LoginError: the login is refused, or several polls in a row are
     """
     polling = _Polling(jobs, job_ids, on_progress, on_poll)
     return keep_looking(polling.look, schedule=schedule, timeout=timeout, timed_out=polling.timed_out)
@@ -79,16 +79,16 @@ def keep_looking(
     timeout: float | None,
     timed_out: Callable[[float], JobTimeoutError],
 ) -> Flow[T]:
-    """Look until there is a result: the loop of every wait.
+    """Poll until there is a result: the loop of every wait.
 
-    A look that fails for a passing reason is no reason to give a running job up: the pauses get longer, and the wait
-    goes on until its end.
+    A poll that fails for a passing reason is no reason to give up a running job: the pauses get longer, and the wait
+    continues.
 
-    :param look: gives the result, or None to be called again
-    :param timeout: seconds; None for no end
-    :param timed_out: gives the error of a wait that ended after so many seconds
+    :param look: returns the result, or None to be called again
+    :param timeout: seconds; None for no limit
+    :param timed_out: makes the error of a wait that ended after this many seconds
     :raises JobTimeoutError: the wait ended; the jobs go on
-    :raises TransientError: no good look for ``BLIND_SECONDS``
+    :raises TransientError: no poll succeeded for ``BLIND_SECONDS``
     """
     start: float = yield Now()
     last_good, troubles = start, 0
@@ -110,7 +110,9 @@ def keep_looking(
             raise timed_out(timeout) from trouble
         pause = next_pause(schedule, now - start, trouble, troubles)
         if timeout is not None and now + pause > start + timeout:
-            yield Sleep(start + timeout - now)  # to the end itself: jitter would make a row of short last looks of it
+            yield Sleep(
+                start + timeout - now
+            )  # to the end exactly: jitter would turn it into a series of short last polls
         else:
             yield Sleep(pause, jitter=JITTER)
 
@@ -118,9 +120,9 @@ def keep_looking(
 def poll_briefly(
     jobs: WatchedJobs, job_ids: Iterable[str], *, pauses: Iterable[float], on_poll: OnPoll | None = None
 ) -> Flow[list[JobInfo] | None]:
-    """Look at jobs after each pause. Trouble is left to the wait that follows.
+    """Poll jobs after each pause. Errors are left to the wait that follows.
 
-    :param pauses: seconds before each look
+    :param pauses: seconds before each poll
     :return: the jobs in the order of ``job_ids``, if all are final; else None
     """
     polling = _Polling(jobs, job_ids, None, on_poll)
@@ -140,7 +142,7 @@ def poll_briefly(
 
 
 def poll_once(jobs: WatchedJobs, job_ids: Iterable[str], *, on_poll: OnPoll | None = None) -> Flow[list[JobInfo]]:
-    """Look at all jobs once, now; again after a few seconds when that fails for a passing reason."""
+    """Poll all jobs once, now; again after a few seconds when that fails for a passing reason."""
     polling = _Polling(jobs, job_ids, None, on_poll)
     for attempt in count(1):
         try:
@@ -154,10 +156,10 @@ def poll_once(jobs: WatchedJobs, job_ids: Iterable[str], *, on_poll: OnPoll | No
 
 
 class _Polling:
-    """Looks at jobs that all have to end before the wait is over.
+    """Polls jobs that must all end before the wait is over.
 
-    The first look reads all. Each further one ends after a few that are as they were, and the next goes on behind them: as
-    long as one runs, the others are of no use. So a thousand jobs cost some thousand calls, and a few more with each look.
+    The first poll reads all. Each further one stops after a few unchanged jobs, and the next continues behind them: as
+    long as one job runs, the others do not matter. So a thousand jobs cost a thousand calls, and a few more with each poll.
     """
 
     def __init__(
@@ -180,7 +182,7 @@ class _Polling:
         return [self._found[job_id] for job_id in self._order]
 
     def look(self) -> Flow[list[JobInfo] | None]:
-        """Look once.
+        """Poll once.
 
         :return: the jobs, when all are final
         """
@@ -217,24 +219,24 @@ class _Polling:
             self._on_poll(seen)
 
     def timed_out(self, timeout: float) -> JobTimeoutError:
-        """Give the error of a wait that ended after ``timeout`` seconds."""
+        """Make the error of a wait that ended after ``timeout`` seconds."""
         waiting = [job_id for job_id in self._order if job_id in self._running]
         states = {job_id: str(job.state) for job_id, job in self._found.items()}
         shown = ", ".join(f"{job_id} ({states.get(job_id, 'unread')})" for job_id in waiting[:_SHOWN])
         more = f" and {len(waiting) - _SHOWN} more" if len(waiting) > _SHOWN else ""
         return JobTimeoutError(
-            f"waited {timeout:g} s; still running at Salesforce, and going on there: {shown}{more}", job_id=waiting[0]
+            f"waited {timeout:g} s; still running at Salesforce, where they continue: {shown}{more}", job_id=waiting[0]
         )
 
 
 def may_look_again(error: SfBulkError, times: int) -> bool:
-    """Whether a look that failed so is worth another one.
+    """Whether a poll that failed with this error is worth another one.
 
-    A single call is sometimes refused that would be answered a moment later: a permission that is being changed, an edge
-    in between, a session that another login has ended. The job at Salesforce goes on meanwhile. But a login that is
-    refused is not tried again: a few wrong passwords lock the user out.
+    Some calls are refused that would be answered a moment later: a permission is being changed, there is an edge in
+    between, another login has ended the session. Meanwhile the job continues at Salesforce. But a refused login is not
+    tried again: a few wrong passwords lock the user out.
 
-    :param times: looks that failed in a row, this one included
+    :param times: polls that failed in a row, this one included
     """
     if isinstance(error, TransientError):
         return True
@@ -244,12 +246,12 @@ def may_look_again(error: SfBulkError, times: int) -> bool:
 
 
 def is_of_a_call(error: SfBulkError) -> bool:
-    """Whether it is the answer to a call of the API, and not to a login."""
+    """Whether it answers a call of the API, not a login."""
     return error.path is not None and error.path.startswith(("/services/data/", "/services/async/"))
 
 
 def check_complete(job: JobInfo) -> JobInfo:
-    """Return a job that ended ``JobComplete``. Records of it may have failed all the same.
+    """Return a job that ended ``JobComplete``. Some of its records may have failed.
 
     :raises JobFailedError: it ended ``Failed`` or ``Aborted``
     """
@@ -267,9 +269,9 @@ def check_complete(job: JobInfo) -> JobInfo:
 
 
 def check_all_complete(jobs: Sequence[JobInfo]) -> None:
-    """Check that jobs ended ``JobComplete``, each and every one.
+    """Check that all jobs ended ``JobComplete``.
 
-    :raises JobFailedError: some did not: the first one's error, with all of them as its ``jobs``
+    :raises JobFailedError: some did not: the error of the first, with all of them in ``jobs``
     """
     failed = tuple(job for job in jobs if job.state is not JobState.JOB_COMPLETE)
     if not failed:

@@ -52,7 +52,7 @@ class Chunking:
 def read(body: bytes, media_type: str) -> dict[str, str]:
     """Return a jobInfo's properties as text, null ones left out.
 
-    :raises AsyncError: for a body that is no jobInfo
+    :raises AsyncError: for a body that is not a jobInfo
     """
     values = _from_json(body) if media_type == JSON_TYPE else _from_xml(body)
     for name in values:

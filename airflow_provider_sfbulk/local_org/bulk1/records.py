@@ -46,7 +46,7 @@ class BatchFailedError(Exception):
 class Records:
     """Rows by column.
 
-    :ivar header: names of the columns, as ``Name`` or ``Account.Ext_Key__c``
+    :ivar header: names of the columns, such as ``Name`` or ``Account.Ext_Key__c``
     :ivar columns: one list of texts per name, of the rows that can be read; empty where a row says nothing, ``#N/A``
         where it says null
     :ivar places: where each of these rows stood in the request, from 0
@@ -235,4 +235,4 @@ def _json_text(value: Any) -> str:
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

@@ -24,7 +24,7 @@ _PAIR: Final = len(DIGITS) ** 2
 
 
 class MalformedIdError(ValueError):
-    """Text that is no id: wrong length, wrong characters, or a suffix that does not fit."""
+    """Text that is not an id: wrong length, wrong characters, or a suffix that does not fit."""
 
 
 @cache

@@ -74,7 +74,7 @@ class Store:
 
     @contextmanager
     def looking(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection for reading: a reader's, or inside a transaction of this thread one that sees its changes."""
+        """Yield a connection for reading: a reader's, or inside this thread's transaction one that sees its changes."""
         if self._writing_thread == threading.get_ident():
             yield self._writer
             return
@@ -94,7 +94,7 @@ class Store:
 
     @contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
-        """Give a new connection, whose reads inside a transaction see one moment."""
+        """Yield a new connection, whose reads inside a transaction see one moment."""
         connection = self._connect(_READER_CACHE_KIB)
         connection.execute("PRAGMA query_only = ON")
         try:
@@ -104,7 +104,7 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Give the writing connection inside one transaction: all of it happens, or nothing."""
+        """Yield the writing connection inside one transaction: all of it happens, or nothing."""
         with self.lock:
             if self._writer.in_transaction:
                 yield self._writer

@@ -88,7 +88,7 @@ class Incoming:
 def parse_json(body: bytes, known: Collection[str]) -> dict[str, Any]:
     """Return a JSON object.
 
-    :raises ApiError: when it is no JSON object, or has a property that is not known
+    :raises ApiError: when it is not JSON object, or has a property that is not known
     """
     try:
         text = body.decode()

@@ -16,7 +16,7 @@ NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
 
 class MalformedXmlError(ValueError):
-    """A body that is no XML, or XML of the dangerous kind; the text says which."""
+    """A body that is not XML, or XML of the dangerous kind; the text says which."""
 
 
 def parse(body: bytes) -> Element:

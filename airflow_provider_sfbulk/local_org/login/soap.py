@@ -94,7 +94,7 @@ async def _operation(call: Incoming, api: str) -> Element:
         raise SoapFault("soapenv:Client", f"Unable to parse the message: {error}") from error
     content = envelope.find(f"{{{ENVELOPE}}}Body")
     if envelope.tag != f"{{{ENVELOPE}}}Envelope" or content is None or len(content) != 1:
-        raise SoapFault("soapenv:Client", "the message is no SOAP envelope with one operation in its body")
+        raise SoapFault("soapenv:Client", "the message is not a SOAP envelope with one operation in its body")
     operation = content[0]
     if operation.tag != f"{{urn:{api}.soap.sforce.com}}login":
         # As the server words it, for operations that it really does not have.

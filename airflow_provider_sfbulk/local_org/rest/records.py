@@ -180,7 +180,7 @@ def _key(ask: Ask, sobject: SObject) -> Field:
 
 @contextmanager
 def _one_match(ask: Ask, sobject: SObject) -> Iterator[str | None]:
-    """Give the id of the record that the path's field and value name, or None.
+    """Yield the id of the record that the path's field and value name, or None.
 
     :raises ApiError: for a value of another type; 300 when it names several
     """

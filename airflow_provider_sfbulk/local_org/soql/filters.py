@@ -158,7 +158,7 @@ def comparison(named: Named, operator: str, values: Sequence[Value], now: dateti
     :param operator: in upper case, as :class:`~.syntax.Comparison` has it
     :param now: the moment that relative dates start from
     :raises Refused: ``INVALID_FIELD`` for a value of the wrong type, ``INVALID_QUERY_FILTER_OPERATOR`` for an operator
-        that the field does not take and for a text that is no id, ``MALFORMED_QUERY`` for what is no value
+        that the field does not take and for a text that is not an id, ``MALFORMED_QUERY`` for what is not a value
     """
     check_filterable(named)
     kind = category(named.field)

@@ -38,7 +38,7 @@ def fold(text: str) -> str:
 
 
 def register(connection: sqlite3.Connection) -> None:
-    """Give a connection the functions that compiled queries call. They are deterministic, so indexes may use them.
+    """Register the functions that compiled queries call. They are deterministic, so indexes may use them.
 
     ``soql_lengthen(text)``: the long form of an id. ``soql_fold(text)``: see :func:`fold`.
     ``soql_includes(stored, wanted)``: whether a stored multi-select picklist

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError
 from airflow_provider_sfbulk.client.extract.whole_object import FieldList
-from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding, QueryOperation
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, ConcurrencyMode, LineEnding, QueryOperation
 from airflow_provider_sfbulk.client.replies.safe_text import without_values
 from airflow_provider_sfbulk.client.soql import bind, selected_fields
 from airflow_provider_sfbulk.operators.extract.whole_object import WholeObject, said_left_out

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.bulk1 import load as load1
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec
-from airflow_provider_sfbulk.client.bulk1.models import ConcurrencyMode
 from airflow_provider_sfbulk.client.bulk1.waiting import ends_of
 from airflow_provider_sfbulk.client.check.check import InputCheck
 from airflow_provider_sfbulk.client.check.listing import ProblemFile
@@ -29,7 +28,7 @@ from airflow_provider_sfbulk.client.load.outcome import Input, Outcome, find_out
 from airflow_provider_sfbulk.client.load.resend import RowsToResend
 from airflow_provider_sfbulk.client.load.rounds import PartLimits, ResendRule, Round, recorded_rounds
 from airflow_provider_sfbulk.client.load.still import wait_until_still
-from airflow_provider_sfbulk.client.models import RESULT_KINDS, FileFormat, JobInfo, JobType, Operation
+from airflow_provider_sfbulk.client.models import RESULT_KINDS, ConcurrencyMode, FileFormat, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.parts.split import Part
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec

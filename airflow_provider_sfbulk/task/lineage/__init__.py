@@ -1,12 +1,12 @@
-"""What went where, for OpenLineage.
+"""Reports to OpenLineage what data went where.
 
-OpenLineage asks an operator when its work is done and its client is closed, so the facts are gathered before, and only when
-somebody listens: the types of the columns cost a describe call. Nothing of OpenLineage is imported where its provider is
-not installed.
+OpenLineage asks an operator when its work is done and its client is closed. So the facts are gathered before, and only if
+OpenLineage is in use: the types of the columns cost a describe call. Nothing of OpenLineage is imported where its provider
+is not installed.
 
-Datasets are named after the OpenLineage naming rules, ``namespace`` the place and ``name`` what is there: files as
-``s3://bucket`` and a key, or ``file`` and a path; objects as ``salesforce://<host>`` and the API name, by the same pattern,
-since the rules name no Salesforce.
+Datasets are named by the OpenLineage naming rules, with the place as ``namespace`` and the ``name`` of what is there: files
+as ``s3://bucket`` and a key, or ``file`` and a path; objects as ``salesforce://<host>`` and the API name, by the same
+pattern, since the rules do not mention Salesforce.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 class Place:
     """A dataset, and what was read from it or written to it.
 
-    :param columns: names with types, a type being None where it is not known
+    :param columns: names with types; a type is None when unknown
     :param length: in bytes
     """
 
@@ -42,11 +42,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a task has moved.
+    """The data that a task has moved.
 
     :param source: address of the org
     :param statement: the query, as its user wrote it: without the values that were bound into it
-    :param facts: what else is reported of the run: counts, codes
+    :param facts: what else is reported about the run: counts, codes
     """
 
     source: str
@@ -58,14 +58,14 @@ class Lineage:
 
 
 def is_wanted() -> bool:
-    """Whether OpenLineage's provider is installed and sends its events anywhere."""
+    """Whether OpenLineage's provider is installed and sends its events somewhere."""
     try:
         from airflow.providers.openlineage.conf import is_disabled  # noqa: PLC0415 - not everybody has it
     except ImportError:
         return False
     try:
         return not is_disabled()
-    except Exception as error:  # its configuration is not ours to fail for
+    except Exception as error:  # its configuration must not fail our task
         log.warning("OpenLineage's configuration cannot be read (%s)", type(error).__name__)
         return False
 
@@ -86,7 +86,7 @@ def file_place(uri: str, **facts: Any) -> Place:
 
 
 def field_types(describe: Mapping[str, Any], columns: Iterable[str]) -> list[tuple[str, str | None]]:
-    """Give columns of a load with the types of their fields; a parent's column has none here."""
+    """Return the columns of a load with the types of their fields; a parent's column has none."""
     types = {each["name"].casefold(): str(each["type"]) for each in describe["fields"]}
     return [(name, types.get(name.casefold())) for name in columns]
 

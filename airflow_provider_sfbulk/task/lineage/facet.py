@@ -1,4 +1,4 @@
-"""The facet of our own in OpenLineage's events. Imported only where OpenLineage is."""
+"""This package's own facet in OpenLineage's events. Imported only where OpenLineage is installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunFacet"
 
 @attr.define
 class SalesforceBulkRunFacet(RunFacet):
-    """The jobs of a task at Salesforce.
+    """The Salesforce jobs of a task.
 
     :param source: address of the org
     :param facts: counts of records, failures by code
@@ -24,5 +24,5 @@ class SalesforceBulkRunFacet(RunFacet):
 
     @staticmethod
     def _get_schema() -> str:
-        """Name what every run facet has to be; this one has no schema published."""
+        """Return the schema of every run facet; this one has no published schema."""
         return _SCHEMA

@@ -52,10 +52,13 @@ REFUSED = {
     "locked": (KEY.private_bytes(ENCODED, PKCS8, LOCKED).decode(), "passphrase"),
     "locked, the old way": (KEY.private_bytes(ENCODED, PKCS1, LOCKED).decode(), "passphrase"),
     "OpenSSH": (KEY.private_bytes(ENCODED, serialization.PrivateFormat.OpenSSH, PLAIN).decode(), "OpenSSH|no RSA"),
-    "elliptic": (ec.generate_private_key(ec.SECP256R1()).private_bytes(ENCODED, PKCS8, PLAIN).decode(), "no RSA key"),
+    "elliptic": (
+        ec.generate_private_key(ec.SECP256R1()).private_bytes(ENCODED, PKCS8, PLAIN).decode(),
+        "not an RSA key",
+    ),
     "elliptic, the old way": (
         ec.generate_private_key(ec.SECP256R1()).private_bytes(ENCODED, PKCS1, PLAIN).decode(),
-        "no RSA key",
+        "not an RSA key",
     ),
     "1024 bits": (
         rsa.generate_private_key(public_exponent=65537, key_size=1024).private_bytes(ENCODED, PKCS8, PLAIN).decode(),

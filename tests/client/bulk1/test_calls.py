@@ -13,14 +13,9 @@ import pytest
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import BulkClient, errors
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec, PkChunking
-from airflow_provider_sfbulk.client.bulk1.models import (
-    BatchInfo,
-    BatchState,
-    Bulk1JobState,
-    ConcurrencyMode,
-    ContentType,
-)
+from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, Bulk1JobState, ContentType
 from airflow_provider_sfbulk.client.effects import Body, Flow, Reply, Request
+from airflow_provider_sfbulk.client.models import ConcurrencyMode
 from airflow_provider_sfbulk.local_org import LocalOrg
 from tests.client.bulk1.conftest import QUICK
 from tests.client.protocol.by_hand import JOB_ID, Hand

@@ -251,7 +251,7 @@ def test_batches_and_frames_must_have_the_same_columns() -> None:
 
 
 def test_column_names_are_checked() -> None:
-    with pytest.raises(SourceError, match="a column name that is no text but a int"):
+    with pytest.raises(SourceError, match="a column name that is not text but a int"):
         from_frame(pd.DataFrame([[1, 2]]), INSERT, name="rows")
     with pytest.raises(SourceError, match="A is there twice"):
         from_frame(pd.DataFrame([[1, 2]], columns=["A", "A"]), INSERT, name="rows")
@@ -302,7 +302,7 @@ def test_a_name_that_tells_no_format() -> None:
 
 @pytest.mark.parametrize("source", ["a.csv", b"a", {"A": 1}, 5, None, pl.LazyFrame({"A": [1]})])
 def test_what_is_no_source_is_refused(source: object) -> None:
-    with pytest.raises(SourceError, match="is no source of records"):
+    with pytest.raises(SourceError, match="is not a source of records"):
         from_source(source, INSERT, name="rows")
 
 

@@ -122,10 +122,10 @@ def test_a_nested_mapping_is_a_relationship() -> None:
         ([{"A": {"b": {"c": SECRET}}}], r"row 1, column A\.b: a nested value where none can be"),
         ([{"A": {"b": 1}}, {"A": SECRET}], r"column A is nested in some rows and not in others, up to row 2"),
         ([{"A": 1}, {"A": {"b": SECRET}}], r"column A is nested in some rows and not in others"),
-        ([{"A": {1: SECRET}}], r"row 1: a nested column name that is no text"),
+        ([{"A": {1: SECRET}}], r"row 1: a nested column name that is not text"),
         ([{"A": 1}, [SECRET]], r"row 2: a list where a mapping was expected"),
         ([{"A": 1}, None], r"row 2: a NoneType where a mapping was expected"),
-        ([{"A": 1}, {None: [SECRET]}], r"row 2: a column name that is no text but a NoneType"),
+        ([{"A": 1}, {None: [SECRET]}], r"row 2: a column name that is not text but a NoneType"),
         ([{"A": 1}, {"A": b"secret"}], r"row 2, column A: bytes"),
         ([{"A": 1}, {"A": float("inf")}], r"row 2, column A: an infinite number"),
         ([{"A": 1}, {"A": datetime(2026, 1, 1)}], r"row 2, column A: a datetime without a time zone"),  # noqa: DTZ001
@@ -174,7 +174,7 @@ def test_columns_are_named_and_ordered_by_the_rules() -> None:
     rows = [{"B": 1}, {"A": 2, "P__c": {"k": 3}}]
     stream = from_dicts(rows, replace(INSERT, columns=["P__r.k", "A", "B", "C"]), name="rows")
     assert rows_of(stream) == [["", "", "1", ""], ["3", "2", "", ""]]
-    with pytest.raises(SourceError, match="row 1: a column B that columns does not name"):
+    with pytest.raises(SourceError, match="row 1: a column B that is not in columns"):
         from_dicts(rows, replace(INSERT, columns=["A", "P__r.k"]), name="rows")
 
 

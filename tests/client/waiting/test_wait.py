@@ -60,7 +60,7 @@ def test_progress_is_told_at_every_look():
 
 def test_the_end_of_the_wait_names_the_job_and_says_that_it_goes_on():
     hand = Hand([ok(job("InProgress"))] * 20)
-    with pytest.raises(errors.JobTimeoutError, match=f"going on there: {JOB_ID} \\(InProgress\\)") as caught:
+    with pytest.raises(errors.JobTimeoutError, match=f"where they continue: {JOB_ID} \\(InProgress\\)") as caught:
         hand.run(wait_until_final(INGEST, [JOB_ID], timeout=10))
     assert isinstance(caught.value, TimeoutError)
     assert hand.now == 10

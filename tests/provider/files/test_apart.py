@@ -116,7 +116,9 @@ def test_results_that_a_later_run_would_load_are_refused_before_they_are_there(
     (folder / "a").mkdir(parents=True)
     for name in ("some.csv", "a/some.csv"):
         (folder / name).write_text("Name\nOne\n")
-    with pytest.raises(SourceError, match=r"would load it again\. Give a results_path that the pattern does not cover"):
+    with pytest.raises(
+        SourceError, match=r"would load it again\. Choose a results_path that the pattern does not cover"
+    ):
         task.start().run(load(source.format(folder), results.format(folder)))
     assert not org.jobs
 

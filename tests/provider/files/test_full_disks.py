@@ -97,7 +97,7 @@ def test_an_extract_that_fills_the_disk_shows_nothing_and_goes_on_once_there_is_
     operator = extract(small / "out", output_format=file_format)
     if file_format == "parquet":  # which compresses well
         ballast.write_bytes(b"x" * 240_000)
-    with pytest.raises(StorageError, match=rf"output_path: could not write {small}/out/.*no room is left .*ENOSPC"):
+    with pytest.raises(StorageError, match=rf"output_path: could not write {small}/out/.*no space is left .*ENOSPC"):
         task.start().run(operator)
     assert shown(small / "out") == []
     ballast.unlink()
@@ -114,7 +114,7 @@ def test_results_that_fill_the_disk_show_nothing_and_the_next_try_writes_them(
     if file_format == "parquet":
         (small / "ballast").write_bytes(b"x" * 240_000)
     operator = load(results_path=small / "out", results_format=file_format)
-    with pytest.raises(StorageError, match=r"results_path: could not write .*no room is left .*ENOSPC"):
+    with pytest.raises(StorageError, match=r"results_path: could not write .*no space is left .*ENOSPC"):
         task.start().run(operator)
     assert shown(small / "out") == []
     assert len(org.records("Account")) == len(ROWS)
@@ -128,7 +128,7 @@ def test_parts_that_fill_the_disk_stop_the_load_before_anything_is_processed(
     small: Path, org: LocalOrg, task: FakeTask
 ) -> None:
     operator = load(source=lambda: ROWS, staging_path=small / "staging", part_records=1000)
-    with pytest.raises(StorageError, match=r"staging_path: could not write .*no room is left .*ENOSPC"):
+    with pytest.raises(StorageError, match=r"staging_path: could not write .*no space is left .*ENOSPC"):
         task.start().run(operator)
     assert org.records("Account") == []
     subprocess.run(["mount", "-o", "remount,size=4m", str(small)], check=True)

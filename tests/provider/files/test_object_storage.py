@@ -278,7 +278,7 @@ def test_a_bucket_that_is_not_there_is_named(
 ) -> None:
     with pytest.raises(SourceError, match=f"{argument}: .*nosuchbucket") as caught:
         run_with(task, argument, "s3://minio@nosuchbucket/x/in.csv", tmp_path)
-    assert "the bucket is not there" in str(caught.value) or "there is no bucket" in str(caught.value)
+    assert "the bucket does not exist" in str(caught.value) or "there is no bucket" in str(caught.value)
     assert not org.jobs
 
 
@@ -302,10 +302,14 @@ def test_a_storage_that_does_not_answer_is_named(
 @pytest.mark.parametrize(
     ("raised", "kind", "message"),
     [
-        (PermissionError(13, "Access Denied"), SourceError, "not allowed .*rights of the connection"),
-        (ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject"), SourceError, "not allowed .*AccessDenied"),
+        (PermissionError(13, "Access Denied"), SourceError, "permission denied .*permissions of the connection"),
+        (
+            ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject"),
+            SourceError,
+            "permission denied .*AccessDenied",
+        ),
         (ClientError({"Error": {"Code": "SlowDown"}}, "PutObject"), StorageError, "SlowDown.*retry"),
-        (NoCredentialsError(), SourceError, "not allowed .*NoCredentialsError"),
+        (NoCredentialsError(), SourceError, "permission denied .*NoCredentialsError"),
         (ImportError("no", name="aiobotocore"), SourceError, "not installed .aiobotocore"),
         (RuntimeError("hiddenpw"), StorageError, "RuntimeError"),
         (TimeoutError(), StorageError, "TimeoutError"),

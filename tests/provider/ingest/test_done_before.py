@@ -34,9 +34,7 @@ def test_the_result_of_another_input_is_not_returned(api: str, org: LocalOrg, ta
         (tmp_path / f"{name}.csv").write_text(f"Name\n{name}\n")
     first = task.start().run(load(source=f"{tmp_path}/a.csv", api=api))
     for _ in range(2):
-        with pytest.raises(
-            InputChangedError, match=r"source changed.*Put back what it was and clear the task: it succeeds"
-        ):
+        with pytest.raises(InputChangedError, match=r"source changed.*Undo the change and clear the task: it succeeds"):
             task.start().run(load(source=f"{tmp_path}/b.csv", api=api))
     assert task.start().run(load(source=f"{tmp_path}/a.csv", api=api)) == first
     assert names(org) == ["a"]
@@ -67,7 +65,7 @@ def test_a_second_load_within_one_task_is_refused(first: Any, org: LocalOrg, tas
     tried = task.start()
     tried.run(first())
     before = names(org)
-    with pytest.raises(SourceError, match="Give each operator a task of its own"):
+    with pytest.raises(SourceError, match="Give each operator its own task"):
         tried.run(load(source=[{"Name": "b"}]))
     assert names(org) == before
 
@@ -77,7 +75,7 @@ def test_a_query_after_a_load_within_one_task_is_refused_and_one_after_a_query_i
 ) -> None:
     tried = task.start()
     tried.run(load(source=[{"Name": "a"}]))
-    with pytest.raises(SourceError, match="Give each operator a task of its own"):
+    with pytest.raises(SourceError, match="Give each operator its own task"):
         tried.run(query())
     other = FakeTask().start()
     assert other.run(query()) == other.run(query()) == [{"Name": "a"}]

@@ -233,7 +233,7 @@ def test_a_file_that_is_not_there_may_come_later(org: LocalOrg, tmp_path: Path) 
         ({"wait_for_completion": False}, "wait_for_completion"),
         ({"outlets": [Asset("accounts")]}, "outlets"),
         ({"validate_only": "true"}, "validate_only must be True or False"),
-        ({"validate_only": "{{ params.dry }}"}, "validate_only is no template field"),
+        ({"validate_only": "{{ params.dry }}"}, "validate_only is not a template field"),
     ],
 )
 def test_what_makes_no_sense_with_a_check_is_refused(given: dict[str, Any], words: str) -> None:

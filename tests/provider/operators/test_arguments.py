@@ -51,7 +51,7 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
     (ingest, {"operation": "harddelete"}, "operation.*'hardDelete'"),
     (ingest, {"operation": None}, "operation"),
     (ingest, {"operation": ["insert"]}, "operation"),
-    (ingest, {"operation": "{{ params.operation }}"}, "operation is no template field"),
+    (ingest, {"operation": "{{ params.operation }}"}, "operation is not a template field"),
     (ingest, {"operation": "upsert"}, "needs external_id_field"),
     (ingest, {"external_id_field": "External_Key__c"}, "external_id_field is for operation='upsert' only"),
     (ingest, {"operation": "upsert", "external_id_field": ""}, "external_id_field"),
@@ -126,7 +126,7 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
     (ingest, {"max_failed_records": True}, "max_failed_records"),
     (ingest, {"max_failed_records": "5%"}, "max_failed_records"),
     (ingest, {"max_failed_records": NAN}, "max_failed_records"),
-    (ingest, {"max_failed_records": "{{ var.value.allowed }}"}, "max_failed_records is no template field"),
+    (ingest, {"max_failed_records": "{{ var.value.allowed }}"}, "max_failed_records is not a template field"),
     (ingest, {"retry_codes": "UNABLE_TO_LOCK_ROW"}, "retry_codes is a list"),
     (ingest, {"retry_codes": ["unable_to_lock_row"]}, "'UNABLE_TO_LOCK_ROW'"),
     (ingest, {"retry_codes": [500]}, "retry_codes"),
@@ -376,7 +376,10 @@ class TestOutputsOfOtherTasks:
 
     @pytest.mark.parametrize("name", ["operation", "poll_interval", "timeout", "max_failed_records", "key_columns"])
     def test_other_arguments_say_what_to_do(self, name: str) -> None:
-        with DAG("d", schedule=None), pytest.raises(SourceError, match=rf"{name} does not take the output.*expand"):
+        with (
+            DAG("d", schedule=None),
+            pytest.raises(SourceError, match=rf"{name} is not a template field, so it cannot take.*expand"),
+        ):
             ingest(**{name: rows()})
 
     def test_a_list_of_outputs_is_a_source(self) -> None:

@@ -358,7 +358,7 @@ def test_a_staging_path_that_is_gone_with_its_pod_is_refused_before_the_first_jo
     monkeypatch.setenv("AIRFLOW_IS_K8S_EXECUTOR_POD", pod)
     operator = load(children(parents), staging_path=tmp_path / "staging")
     made = jobs_made(org)
-    with pytest.raises(SourceError, match="lies in this pod alone") if is_refused else nullcontext():
+    with pytest.raises(SourceError, match="is visible only in this pod") if is_refused else nullcontext():
         task.start().run(operator)
     assert (jobs_made(org) > made) is not is_refused
 

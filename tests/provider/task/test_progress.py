@@ -121,7 +121,7 @@ def test_the_triggerer_goes_on_from_what_the_task_told() -> None:
     ],
 )
 def test_what_is_no_progress_is_refused(told: Any) -> None:
-    with pytest.raises(ValueError, match="not a task's progress"):
+    with pytest.raises(ValueError, match="not the progress of a task"):
         Progress.from_dict(told)
 
 

@@ -373,7 +373,7 @@ def test_an_event_has_no_row_that_a_job_s_message_quotes(org: LocalOrg) -> None:
     ],
 )
 def test_an_event_of_something_else_is_refused(event: Any) -> None:
-    with pytest.raises(ProtocolError, match="not one of BulkJobTrigger's"):
+    with pytest.raises(ProtocolError, match="not from BulkJobTrigger"):
         WaitEvent.from_dict(event)
 
 

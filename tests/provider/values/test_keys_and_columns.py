@@ -121,7 +121,7 @@ def sparse() -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parity("I4.2", "I5.5")
 def test_a_generator_of_sparse_rows_needs_its_columns_named(org: LocalOrg, ids: list[str]) -> None:
-    with pytest.raises(SourceError, match=r"row 12001: a column .* that the first 10000 rows have not.*columns=\["):
+    with pytest.raises(SourceError, match=r"row 12001: a column .* that the first 10000 rows do not have.*columns=\["):
         load(sparse, "insert")
     columns = ["Name", "Phone", "Parent.External_Key__c"]
     assert load(sparse, "insert", columns=columns)["successful"] == 12_001
@@ -137,7 +137,7 @@ def test_columns_name_the_rows_keys_and_all_of_them(org: LocalOrg, tmp_path: Pat
     mapping = {"Label": "Name", "Tel": "Phone"}
     assert load(rows, "insert", columns=["Tel", "Label"], column_mapping=mapping)["successful"] == 2
     assert {each["Name"]: each["Phone"] for each in org.records("Account")} == {"A": None, "B": "2"}
-    with pytest.raises(SourceError, match="row 2: a column Tel that columns does not name"):
+    with pytest.raises(SourceError, match="row 2: a column Tel that is not in columns"):
         load(rows, "insert", columns=["Label"], column_mapping={"Label": "Name"})
     assert load(jsonl_of(rows, tmp_path), "insert", columns=["Tel", "Label"], column_mapping=mapping)["successful"] == 2
     for source in (pd.DataFrame(rows), csv_of([{"Name": "C"}], tmp_path, quote="", ending="\n")):

@@ -260,7 +260,7 @@ class OperatorSchedule:
             else:
                 self._outcome = "success"
         elif isinstance(error, InputChangedError) and (
-            "timezone changed" in str(error)  # the edit, whatever became of the input before
+            self.subject.is_another_plan(self._states.values)  # the edit, whatever became of the input before
             or not (self.subject.was_unreadable and not self._is_disturbed)
         ):
             claim(self._was_edited or self.subject.was_unreadable, f"nobody has edited the task: {error}")

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from random import Random
 from typing import Any, ClassVar
 
@@ -113,6 +113,13 @@ class Subject:
         :param is_known: whether the next try can know of the clear
         """
 
+    def is_another_plan(self, known: Mapping[str, Any]) -> bool:
+        """Whether the DAG file describes another load than the one that a try has decided.
+
+        :param known: the task's state store
+        """
+        return False
+
     def retried(self) -> None:
         """Note a retry."""
 
@@ -154,6 +161,8 @@ class Load(Subject):
         """Where the rows come from, if from files."""
         self._listed: dict[int, list[str]] = {}
         """Files that each try has found."""
+        self._edits: dict[int, bool] = {}
+        """Which DAG file each try has read."""
         if focus in LAKE or chances.random() < 0.3:
             half = chances.randint(1, len(rows))
             lines = [",".join(row) for row in rows]
@@ -189,6 +198,7 @@ class Load(Subject):
         source: Any = Source(self, process) if self._is_callable else [dict(row) for row in self._rows]
         if self.lake is not None:
             source = PATTERN
+        self._edits[process.number] = self.is_edited
         return BulkIngestOperator(
             task_id="load",
             source=source,
@@ -226,8 +236,10 @@ class Load(Subject):
         A load of which nothing was processed is given up, and decided anew.
         """
         if self.lake is not None:
-            deciding = [number for number in self._listed if f"sfbulk.try{number}.end.0" in known]
-            self._lines[self._loads[job.id]] = self.lake.rows(self._listed[max(deciding, default=1)])
+            self._lines[self._loads[job.id]] = self.lake.rows(self._listed[_deciding(self._listed, known)])
+
+    def is_another_plan(self, known: Mapping[str, Any]) -> bool:
+        return self._edits[_deciding(self._edits, known)] != self.is_edited
 
     def may_change(self, accident: str) -> bool:
         """Whether an accident of the files can happen now: before a load is decided, only another file matters."""
@@ -352,6 +364,11 @@ class Source:
 
     def __call__(self) -> Iterator[dict[str, str]]:
         return self._load._read(self._process)
+
+
+def _deciding(tries: Iterable[int], known: Mapping[str, Any]) -> int:
+    """Give the try that has decided the load; the first one's ledger may be that of an earlier version."""
+    return max((number for number in tries if f"sfbulk.try{number}.end.0" in known), default=1)
 
 
 class Extract(Subject):

@@ -108,7 +108,7 @@ class Folder:
             raise OSError(errno.EIO, "the storage does not answer")
 
     def remove_if_empty(self) -> None:
-        """There are no folders."""
+        """Do nothing: there are no folders."""
 
     def uri(self, name: str, /) -> str:
         """Give a file's URI."""
