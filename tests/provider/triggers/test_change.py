@@ -526,7 +526,7 @@ def test_in_a_triggerer_a_wrong_argument_is_an_error_that_it_survives(wrong: dic
 
 def test_looks_are_not_too_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    with pytest.raises(SourceError, match="every is 10 seconds or more"):
+    with pytest.raises(SourceError, match="every must be 10 seconds or more"):
         SalesforceChangeTrigger("Account", every=5)
 
 
