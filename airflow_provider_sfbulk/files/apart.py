@@ -73,17 +73,19 @@ def check_files_apart(files: Iterable[SourceFile], targets: Sequence[Target]) ->
 
 
 def check_not_beside(files: Iterable[SourceFile], target: Target, mark: str) -> None:
-    """Check files that are named as what is written, and of which no address says where they are: a storage may have
-    several, and a bucket several names. What has just been written into the folder lies beside such a file, or it does not.
+    """Check files in object storage whose address does not tell whether they are in the folder that is written: a storage
+    may have several addresses, and a bucket several names. If they are, what was just written lies beside them.
 
     :param mark: name of the file that was written
     :raises SourceError: naming the file
     """
     for file in files:
-        folder, name = _split(file.place.resolved()[2])
-        beside = file.place.at(f"{folder.lstrip('/')}/{mark}")
-        if not file.place.is_local and name in target.names and is_there(beside):
-            raise _replaced(file.place, name, target)
+        if file.place.is_local:
+            continue
+        with named("look at", file.place):
+            folder, name = _split(file.place.resolved()[2])
+            if name in target.names and is_there(file.place.at(f"{folder.lstrip('/')}/{mark}")):
+                raise _replaced(file.place, name, target)
 
 
 def _check_path(place: Location, target: Target) -> None:

@@ -73,7 +73,7 @@ NAMES: Final = """\
 PAGES: Final = """\
     page = {"name": f"part-{job.id}-00000.{file_format}", "records": job.processed, "bytes": 0, "sha256": ""}
     folder.finish({"job_id": job.id, "records": job.processed, "files": [page]})
-    shown, manifest = yield from files.publish"""
+    shown = yield from files.publish"""
 NO_PAGE: Final = """\
     if is_html(reply):
         raise ServerBusyError("a web page instead of CSV, as during maintenance", status=reply.status)
@@ -159,7 +159,7 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
         Change(report.ReportFiles, "commit", "    self._folder.withdraw()\n", ""),
     ),
     "names the pages before they are there": (
-        Change(extract, "extract_to_files", "    shown, manifest = yield from files.publish", PAGES),
+        Change(extract, "extract_to_files", "    shown = yield from files.publish", PAGES),
     ),
     "lets another task into its folder": (
         Change(folder.Writer, "keeps_out", "return True", "return False"),

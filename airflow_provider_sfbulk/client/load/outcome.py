@@ -130,13 +130,17 @@ def find_outcome(
     if rule is not None:
         rules[len(rounds)] = rule
     fetched: Fetched = {}
-    if files is None:
-        counted = yield from _Pass(jobs, rounds, infos, rules, None, None, fetched).run()
-        # Records that could not be told apart were not sent on, whatever the rule says: then these numbers do not add up.
-        if not counted.resent and counted.adds_up:
-            return counted.outcome
-    passed = yield from _Pass(jobs, rounds, infos, rules, given, files, fetched).run()
-    return passed.outcome
+    try:
+        if files is None:
+            counted = yield from _Pass(jobs, rounds, infos, rules, None, None, fetched).run()
+            # Records that could not be told apart were not sent on, whatever the rule says: then these do not add up.
+            if not counted.resent and counted.adds_up:
+                return counted.outcome
+        passed = yield from _Pass(jobs, rounds, infos, rules, given, files, fetched).run()
+        return passed.outcome
+    finally:
+        for left in fetched.values():
+            left.discard()
 
 
 class _Pass:

@@ -523,6 +523,7 @@ def _in_place(schedule: OperatorSchedule) -> Iterator[None]:
         (showing, "time", clock),
         (load_input, "check_apart", lambda *_, **__: None),
         (load_input, "check_files_apart", lambda *_: None),
+        (load_input, "check_not_beside", lambda *_: None),
         (load_input, "find_sources", schedule.find_sources),
         (load_input, "named_source", schedule.named_source),
         (incremental, "conf", SimpleNamespace(getboolean=lambda *_, **__: schedule.airflow.forgets)),
