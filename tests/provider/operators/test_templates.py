@@ -171,7 +171,7 @@ def test_records_that_became_a_text_are_never_shown(native: bool, template: str)
         assert native
         assert "Hush" not in repr(operator.source)
         return
-    with pytest.raises(SourceError, match=r"no path|one dict") as caught:
+    with pytest.raises(SourceError, match=r"not a path|one dict") as caught:
         operator.execute({})
     told = str(caught.value)
     assert "Hush" not in told

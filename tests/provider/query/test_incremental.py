@@ -421,8 +421,8 @@ def test_a_query_that_reads_no_window_is_told(
         ({"lag": timedelta(-1), "asset": ACCOUNTS}, "lag is a number of seconds from 0"),
         ({"asset": "accounts"}, "asset is an Asset, not a str"),
         ({"asset": AssetAlias("accounts")}, "asset is an Asset, not a AssetAlias"),
-        ({"initial": "yesterday", "asset": ACCOUNTS}, "initial is a point in time with a timezone"),
-        ({"initial": datetime(2026, 1, 1), "asset": ACCOUNTS}, "initial is a point in time"),  # noqa: DTZ001
+        ({"initial": "yesterday", "asset": ACCOUNTS}, "initial must be a point in time with a timezone"),
+        ({"initial": datetime(2026, 1, 1), "asset": ACCOUNTS}, "initial must be a point in time"),  # noqa: DTZ001
     ],
 )
 def test_a_wrong_incremental_is_told_where_it_is_made(arguments: dict[str, Any], message: str) -> None:
