@@ -189,7 +189,11 @@ def from_tuples(take: Take, columns: Callable[[], Sequence[str]], rules: Rules, 
 def _read_ahead(take: Take) -> list[Row]:
     ahead: list[Row] = []
     characters = 0
-    while len(ahead) < AHEAD_ROWS and characters < _AHEAD_CHARACTERS and (rows := take(FIRST_ROWS)):
+    while len(ahead) < AHEAD_ROWS and characters < _AHEAD_CHARACTERS:
+        # At most doubled, as batches are: of a database each take is a round trip.
+        rows = take(min(max(FIRST_ROWS, len(ahead)), AHEAD_ROWS - len(ahead)))
+        if not rows:
+            break
         ahead += rows
         characters += sum(len(value) for row in rows for value in row if isinstance(value, str))
     return ahead

@@ -90,6 +90,17 @@ def test_long_rows_are_not_read_ahead_by_the_thousand() -> None:
     assert sum(taken) == 32
 
 
+def test_short_rows_are_taken_by_the_thousand() -> None:
+    take, sizes = taker([(str(number), "a", "b") for number in range(20_000)]), []
+
+    def counted(size: int) -> Sequence[Sequence[Any]]:
+        sizes.append(size)
+        return take(size)
+
+    assert read(counted)[1].count(b"\n") == 20_000
+    assert len(sizes) < 30, "of a database each is a round trip"
+
+
 def test_long_rows_make_small_batches() -> None:
     stream = from_tuples(
         taker([("x" * 100_000, 1, 2)] * 2_000), lambda: COLUMNS, Rules(operation="insert"), name="rows"

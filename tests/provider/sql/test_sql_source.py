@@ -270,7 +270,7 @@ def test_nothing_is_written_to_postgresql(statement: str, pg: Any, org: LocalOrg
 def test_nothing_is_written_to_sqlite(lite: sqlite3.Connection, org: LocalOrg) -> None:
     lite.executescript("CREATE TABLE notes (n int)")
     refused(load(sql="INSERT INTO notes VALUES (1) RETURNING 'x' AS lastname"), r"OperationalError \(SQLITE_READONLY\)")
-    refused(load(sql="PRAGMA cache_size = 100"), "gives no rows")
+    refused(load(sql="PRAGMA cache_size = 100"), "returns no rows")
     assert lite.execute("SELECT count(*) FROM notes").fetchone() == (0,)
 
 
@@ -302,9 +302,9 @@ def test_a_retry_after_a_kill_while_reading_reads_again_and_loads_each_row_once(
         return fetch(query, cursor, size)
 
     with monkeypatch.context() as patch:
-        patch.setattr("airflow_provider_sfbulk.client.sources.rows.AHEAD_ROWS", 256)
         patch.setattr(SqlQuery, "_fetch", die)
-        patch.setattr("airflow_provider_sfbulk.client.sources.rows.BATCH_ROWS", 256)
+        for name in ("AHEAD_ROWS", "FIRST_ROWS", "BATCH_ROWS"):
+            patch.setattr(f"airflow_provider_sfbulk.client.sources.rows.{name}", 256)
         with pytest.raises(KeyboardInterrupt):
             task.start().run(operator)
     assert len(org.jobs) > 1
