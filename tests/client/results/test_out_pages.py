@@ -30,6 +30,7 @@ from airflow_provider_sfbulk.client.results.downloads import (
 from airflow_provider_sfbulk.client.results.folder import LocalFolder
 from airflow_provider_sfbulk.client.results.frame import data_frame
 from airflow_provider_sfbulk.client.results.schema import ColumnKind, ColumnType, MisfitError
+from airflow_provider_sfbulk.client.results.writers import ParquetRows
 from tests.client.results.out_witness import COMMA, cut, dialects, encode, is_refused, page_reply, pour, tables
 
 HEADER = ["Id", "Revenue", "Rate", "Active", "Created"]
@@ -154,7 +155,7 @@ def test_pages_have_one_schema_those_without_records_too(tmp_path):
 
 
 def test_a_page_of_many_row_groups_is_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr("airflow_provider_sfbulk.client.results.writers.ROW_GROUP_BYTES", 1)
+    monkeypatch.setitem(ParquetRows.__init__.__kwdefaults__, "group_bytes", 1)
     monkeypatch.setitem(Blocks.__init__.__kwdefaults__, "size", 1)
     page = file_page("parquet", tmp_path)
     pour(page, page_reply(3), cut(BODY, range(0, len(BODY), 7)))
