@@ -52,7 +52,7 @@ class ChosenRows:
         if len(text) > RECORDED_CHARACTERS:
             raise SourceError(
                 f"skip_unchanged: the input has {len(self.is_sent):,} rows, and which {self.sent:,} of them are sent is "
-                "more than a task can record. Load the input in several tasks, or without skip_unchanged"
+                "more than can be recorded. Load the input in several pieces, or without skip_unchanged"
             )
         return {"rows": len(self.is_sent), "sent": text}
 

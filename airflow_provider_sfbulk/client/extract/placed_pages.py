@@ -112,6 +112,5 @@ class PlacedRows:
             yield
         except (pa.ArrowInvalid, OSError) as error:
             raise StorageError(
-                f"{self._name} is not as it was written: {type(error).__name__}. Remove it, and "
-                "a retry reads its page again"
+                f"{self._name} is not as it was written: {type(error).__name__}. Remove it, and its page is read again"
             ) from None
