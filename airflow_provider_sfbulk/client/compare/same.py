@@ -24,7 +24,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.load.normal_forms import normal_form
+from airflow_provider_sfbulk.client.load.normal_forms import NUMBER, normal_form
 from airflow_provider_sfbulk.client.parts.stream import NULL_TEXT
 from airflow_provider_sfbulk.client.values.text_arrow import Array, compute
 
@@ -32,7 +32,6 @@ Mask = NDArray[np.bool_]
 
 _EXACT_DIGITS: Final = 15
 
-_NUMBER: Final = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
 _DAY: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _CLOCK: Final = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,3}0*)?"
 _DATETIME: Final = rf"^{_DAY}T{_CLOCK}(Z|[+-][0-9]{{2}}:?[0-9]{{2}})$"
@@ -128,7 +127,7 @@ def _mask(values: Any) -> Mask:
 
 
 def _number(texts: Array, scale: int) -> Array:
-    numbers = _of_type(texts, _NUMBER, "double")
+    numbers = _of_type(texts, NUMBER, "double")
     numbers = compute.if_else(compute.starts_with(numbers, _NOT_EXACT), None, numbers)
     size = compute.abs(compute.cast(numbers, pa.float64()))
     return compute.if_else(compute.less(size, 10.0 ** (_EXACT_DIGITS - scale)), numbers, None)

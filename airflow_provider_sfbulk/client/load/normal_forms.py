@@ -32,7 +32,9 @@ _TRIMMED: Final = (
 _EXACT_DIGITS: Final = 15
 """Significant decimal digits of which every number is a 64-bit float of its own."""
 
-_NUMBER: Final = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
+NUMBER: Final = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
+"""How a number is written that has a normal form; ``compare/same.py`` takes no other for one either."""
+
 _NUMBER_PARTS: Final = re.compile(r"([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]+))?")
 
 _FLOAT_EXPONENT: Final = 200
@@ -88,7 +90,7 @@ def _trimmed(texts: Array) -> Array:
 
 
 def _number(texts: Array) -> Array:
-    numbers = _only(texts, _NUMBER)
+    numbers = _only(texts, NUMBER)
     long = compute.greater(compute.binary_length(numbers), _EXACT_DIGITS)
     if compute.any(long).as_py():
         shortened = _by_distinct(compute.if_else(long, numbers, None), _shortened)
