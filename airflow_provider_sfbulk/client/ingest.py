@@ -231,7 +231,7 @@ class IngestMethods(JobMethods):
                 rows = stack.enter_context(closing(InputRows.of(made, described)))
                 rows.read((stream,))
                 yield from compare(QueryCalls(self._client.api_version), described["name"], rows, waiting.on_one)
-                chosen = rows.chosen()
+                chosen = rows.chosen
                 (stream,) = chosen.only(rows.streams())
             filled: list[UploadedPart] = []
             if chosen is None or chosen.sent or not chosen.unchanged:

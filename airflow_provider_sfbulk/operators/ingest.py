@@ -16,13 +16,12 @@ from airflow_provider_sfbulk.arguments.ingest import ARGUMENTS, DelimiterName, S
 from airflow_provider_sfbulk.arguments.table import Arguments
 from airflow_provider_sfbulk.arguments.templates import is_reference
 from airflow_provider_sfbulk.client.arguments import Seconds
-from airflow_provider_sfbulk.client.errors import EmptyInputError, JobTimeoutError, TransientError
+from airflow_provider_sfbulk.client.errors import EmptyInputError
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
     ConcurrencyMode,
     FileFormat,
     JobInfo,
-    JobState,
     JobType,
     LineEnding,
     Operation,
@@ -37,7 +36,7 @@ from airflow_provider_sfbulk.operators.summary import check_load_result, check_s
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.failures import fails_for_good
 from airflow_provider_sfbulk.task.ledger import check_plan
-from airflow_provider_sfbulk.triggers.event import WaitEvent, WaitOutcome
+from airflow_provider_sfbulk.triggers.event import WaitEvent
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -55,9 +54,6 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.operators.load.load import Load
     from airflow_provider_sfbulk.task.ledger import TaskLedger
 
-
-ASKS: Final = 2
-"""Query jobs that a try makes to compare with, when one is aborted: a late trigger of the try before may do that."""
 
 CHECK_XCOM_KEY: Final = "salesforce_bulk_check"
 """Where a check's result is, also of a task that fails for it."""
@@ -353,7 +349,7 @@ class BulkIngestOperator(BulkJobOperator):
                     rounds = load.fill_first(plan)
                 else:
                     with closing(self._compared(run, load, awaited)) as rows:
-                        if not (chosen := rows.chosen()).sent:
+                        if not (chosen := rows.chosen).sent:
                             return self._end_without_jobs(run, load, chosen)
                         rounds = load.fill_first(plan, rows)
             except EmptyInputError as error:
@@ -369,35 +365,10 @@ class BulkIngestOperator(BulkJobOperator):
         return self._finish(run, load, rounds, self._wait(run, job_ids))
 
     def _compared(self, run: TaskRun, load: Load, awaited: Collection[str]) -> InputRows:
-        """Read the input, and compare it with the org's rows.
+        def wait(job_id: str) -> JobInfo:
+            return self._wait(run, [job_id], then="execute_after_comparison")[0]
 
-        :param awaited: ids of jobs that this try has waited for
-        :raises TaskDeferred: to go on in :meth:`execute_after_comparison`
-        """
-        rows = load.read_rows()
-        try:
-            if rows.has_keys:
-                self._compare(run, load, rows, awaited)
-        except BaseException:
-            rows.close()
-            raise
-        chosen = rows.chosen()
-        self.log.info(
-            "%s of %s rows differ from the org's, or may, and are sent; %s are unchanged",
-            *(f"{count:,}" for count in (chosen.sent, rows.rows, chosen.unchanged)),
-        )
-        return rows
-
-    def _compare(self, run: TaskRun, load: Load, rows: InputRows, awaited: Collection[str]) -> None:
-        for _ in range(ASKS):
-            asked = load.ask(rows, awaited)
-            self.log.info("comparing %s rows with the org's, which query job %s reads", f"{rows.rows:,}", asked.job_id)
-            with run.reading(asked):
-                job, *_ = self._wait(run, [asked.job_id], then="execute_after_comparison")
-            if job.state is not JobState.ABORTED:
-                break
-        load.meet(asked, job, rows)
-        run.reporter.at(())
+        return load.comparison().rows(wait, awaited)
 
     @fails_for_good
     def execute_after_comparison(
@@ -408,17 +379,10 @@ class BulkIngestOperator(BulkJobOperator):
         :raises JobTimeoutError: when the time is up
         :raises TransientError: when the triggerer could not go on asking
         """
+        from airflow_provider_sfbulk.operators.load.comparison import check_wait
+
         ended = WaitEvent.from_dict(event)
-        if ended.outcome is WaitOutcome.TIMEOUT:
-            raise JobTimeoutError(
-                "the task's timeout has passed while it waited for the query that skip_unchanged compares with: nothing "
-                "was sent. A retry asks again"
-            )
-        if ended.outcome is WaitOutcome.ERROR:
-            raise TransientError(
-                "the triggerer could not go on looking at the query that skip_unchanged compares with; its own log says "
-                "why. Nothing was sent, and a retry goes on with the query"
-            )
+        check_wait(ended)
         return self._start(context, deadline=deadline, api_calls=ended.api_calls, awaited=ended.job_ids)
 
     def _done_before(self, run: TaskRun, load: Load, result: dict[str, Any] | list[str]) -> dict[str, Any] | list[str]:

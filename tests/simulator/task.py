@@ -68,7 +68,7 @@ class Try:
 
 
 def _of(rows: list[str], chosen: ChosenRows) -> list[str]:
-    return [row for row, is_sent in zip(rows, chosen.is_sent, strict=True) if is_sent]
+    return [row for row, is_sent in zip(rows, np.unpackbits(chosen.bits, count=chosen.rows), strict=True) if is_sent]
 
 
 class Task:
@@ -131,7 +131,7 @@ class Task:
         rows = len(self._rows)
         usual = self._chances.random() < 0.5
         is_sent = self._usual if usual else [self._chances.random() < 0.5 for _ in range(rows)]
-        return ChosenRows(np.array(is_sent if any(is_sent) else [True] * rows))
+        return ChosenRows.of(np.array(is_sent if any(is_sent) else [True] * rows))
 
     def _parts(self, one: Try, rows: list[str]) -> Iterator[Part]:
         """Cut the input, sometimes otherwise than another try did: the same rows in another order or other sizes."""

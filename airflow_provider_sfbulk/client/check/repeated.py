@@ -41,12 +41,12 @@ class Keys:
 
     def sharing(self) -> Iterator[Sharing]:
         """Give the rows that share their key with another, some keys at a time."""
-        for ((digests, rows),) in shares([self._file]):
-            order, same = runs(digests)
-            is_later = np.concatenate((np.zeros(min(1, len(rows)), np.bool_), same))
-            shared = is_later | np.concatenate((same, np.zeros(min(1, len(rows)), np.bool_)))
+        for (keys,) in shares([self._file]):
+            order, same = runs(keys.digests)
+            is_later = np.concatenate((np.zeros(min(1, len(order)), np.bool_), same))
+            shared = is_later | np.concatenate((same, np.zeros(min(1, len(order)), np.bool_)))
             if shared.any():
-                yield Sharing(rows[order[shared]], is_later[shared])
+                yield Sharing(keys.rows[order[shared]], is_later[shared])
 
     def close(self) -> None:
         """Give the file back."""

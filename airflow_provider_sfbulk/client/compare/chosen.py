@@ -23,38 +23,48 @@ RECORDED_CHARACTERS: Final = 4 * 1024 * 1024
 """Characters of the longest record of this. Twenty-five million rows fit whichever of them are sent, and many more where
 most are sent or most are not."""
 
+_PIECE_ROWS: Final = 65_536
+"""Rows whose bits are unpacked together: a multiple of eight."""
+
 
 @dataclass(frozen=True, eq=False)
 class ChosenRows:
     """The rows that are sent.
 
-    :param is_sent: for each row of the input, in order
+    :param rows: how many the input has
+    :param bits: a bit for each of them, set where it is sent
     """
 
-    is_sent: NDArray[np.bool_]
+    rows: int
+    bits: NDArray[np.uint8]
 
-    @cached_property
+    @classmethod
+    def of(cls, is_sent: NDArray[np.bool_]) -> Self:
+        """Make it of what is known of each row."""
+        return cls(len(is_sent), np.packbits(is_sent))
+
+    @property
     def sent(self) -> int:
         """How many are."""
-        return int(np.count_nonzero(self.is_sent))
+        return int(self._sent_before[-1])
 
     @property
     def unchanged(self) -> int:
         """How many are not."""
-        return len(self.is_sent) - self.sent
+        return self.rows - self.sent
 
     def to_dict(self) -> dict[str, Any]:
         """Give what is recorded.
 
         :raises SourceError: that is too much
         """
-        text = b64encode(zlib.compress(np.packbits(self.is_sent).tobytes(), 6)).decode()
+        text = b64encode(zlib.compress(self.bits.tobytes(), 6)).decode()
         if len(text) > RECORDED_CHARACTERS:
             raise SourceError(
-                f"skip_unchanged: the input has {len(self.is_sent):,} rows, and which {self.sent:,} of them are sent is "
+                f"skip_unchanged: the input has {self.rows:,} rows, and which {self.sent:,} of them are sent is "
                 "more than can be recorded. Load the input in several pieces, or without skip_unchanged"
             )
-        return {"rows": len(self.is_sent), "sent": text}
+        return {"rows": self.rows, "sent": text}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
@@ -70,14 +80,20 @@ class ChosenRows:
             packed = zlib.decompressobj().decompress(b64decode(value["sent"], validate=True), room + 1)
             if len(packed) != room:
                 raise ValueError("bits of other rows")
-            return cls(np.unpackbits(np.frombuffer(packed, np.uint8), count=rows).astype(np.bool_))
+            return cls(rows, np.frombuffer(packed, np.uint8))
         except (KeyError, TypeError, ValueError, zlib.error, NoBase64) as error:
             raise LedgerError("which rows a load sends is not recorded as this provider writes it") from error
 
     def numbers(self, part: Part) -> NDArray[np.int64]:
         """Give the numbers in the input, from 1, of a part's rows. The part itself counts the rows that are sent."""
-        first = part.first_row - 1
-        return self._rows[first : first + part.records].astype(np.int64)
+        first, stop = part.first_row - 1, part.first_row - 1 + part.records
+        from_piece, to_piece = np.searchsorted(self._sent_before, (first, stop)).tolist()
+        from_piece = max(0, from_piece - 1)
+        begin = from_piece * _PIECE_ROWS
+        rows = begin + np.flatnonzero(self._are_sent(begin, to_piece * _PIECE_ROWS))
+        before = int(self._sent_before[from_piece])
+        numbers: NDArray[np.int64] = rows[first - before : stop - before] + 1
+        return numbers
 
     def only(self, streams: Iterable[RecordStream]) -> Iterator[RecordStream]:
         """Give streams without the rows that are not sent. Each is read to its end before the next."""
@@ -86,7 +102,7 @@ class ChosenRows:
         def kept(stream: RecordStream) -> Iterator[Block]:
             nonlocal place
             for block in stream.blocks():
-                wanted = self.is_sent[place : place + block.records]
+                wanted = self._are_sent(place, place + block.records)
                 place += block.records
                 if len(wanted) == block.records and wanted.all():
                     yield block
@@ -97,8 +113,18 @@ class ChosenRows:
             yield _with_blocks(stream, kept)
 
     @cached_property
-    def _rows(self) -> NDArray[np.uint32]:
-        return (np.flatnonzero(self.is_sent) + 1).astype(np.uint32)
+    def _sent_before(self) -> NDArray[np.int64]:
+        """Of every piece of the rows, and at the end, how many before it are sent."""
+        pieces = range(0, self.rows, _PIECE_ROWS)
+        counts = [int(np.count_nonzero(self._are_sent(begin, begin + _PIECE_ROWS))) for begin in pieces]
+        return np.cumsum([0, *counts], dtype=np.int64)
+
+    def _are_sent(self, begin: int, stop: int) -> NDArray[np.bool_]:
+        """Say of the rows from one on up to another, or to the end, which are sent."""
+        stop = min(stop, self.rows)
+        first = begin // 8
+        bits = np.unpackbits(self.bits[first : -(-stop // 8)])
+        return bits[begin - 8 * first : stop - 8 * first].astype(np.bool_)
 
 
 def _with_blocks(stream: RecordStream, kept: Any) -> RecordStream:

@@ -8,9 +8,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-import numpy as np
-
-from airflow_provider_sfbulk.client.compare.input_rows import InputRows, Met
+from airflow_provider_sfbulk.client.compare.input_rows import InputRows
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import JobFailedError, ProtocolError, RequestRefusedError
@@ -20,17 +18,26 @@ from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobS
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.results.downloads import TypedPage
 from airflow_provider_sfbulk.client.soql import soql_literal
+from airflow_provider_sfbulk.client.values.text_arrow import compute
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
+    from airflow_provider_sfbulk.client.compare.digested import FoundRows
     from airflow_provider_sfbulk.client.results.schema import ColumnType
 
 KEY: Final = "00"
 """The ledger's key for the query's jobs. It begins with a number: without it the query is made once more."""
 
-PAGES_AT_ONCE: Final = 4
+PAGES_AT_ONCE: Final = 2
+"""Each takes some 30 MiB."""
+
 PAGE_RECORDS: Final = 100_000
+
+_TOGETHER: Final = 8192
+"""Rows that are digested together: of many at once the digests alone take megabytes."""
 
 RECENT: Final = timedelta(hours=1)
 """How long ago the query of an earlier try may have ended: the org changes, and a row that differs now is to be sent."""
@@ -79,13 +86,13 @@ def compare(jobs: QueryCalls, sobject: str, rows: InputRows, wait: Wait) -> Flow
 
     :param wait: waits for a job
     """
-    if rows.has_keys:
+    if rows.may_be_there:
         asked = yield from ask(jobs, sobject, rows)
         job = yield from wait(jobs.at(asked.api_version), asked.job_id)
-        yield from meet_all(jobs, job, rows)
+        yield from find_all(jobs, job, rows)
 
 
-def meet_all(jobs: QueryCalls, job: JobInfo, rows: InputRows) -> Flow[None]:
+def find_all(jobs: QueryCalls, job: JobInfo, rows: InputRows) -> Flow[None]:
     """Compare the rows with all that the query has found.
 
     :raises JobFailedError: the query job did not complete
@@ -97,8 +104,8 @@ def meet_all(jobs: QueryCalls, job: JobInfo, rows: InputRows) -> Flow[None]:
         )
     dialect = dialect_of(job)
 
-    def page(_: int, types: tuple[ColumnType, ...]) -> _MetPage:
-        return _MetPage(dialect, types, rows=rows)
+    def page(_: int, types: tuple[ColumnType, ...]) -> _FoundPage:
+        return _FoundPage(dialect, types, found=rows.found)
 
     yield from fetch_pages(jobs, job, page, typed=False, page_records=PAGE_RECORDS, at_once=PAGES_AT_ONCE)
 
@@ -108,27 +115,29 @@ def _is_recent(job: JobInfo) -> bool:
     return not job.is_final or ended is None or datetime.now(UTC) - ended < RECENT
 
 
-class _MetPage(TypedPage):
-    """A page whose rows are compared as they come, and count once the page is proven."""
+class _FoundPage(TypedPage):
+    """A page whose rows are digested as they come, and count once the page is proven."""
 
-    def __init__(self, dialect: object, types: tuple[ColumnType, ...], *, rows: InputRows) -> None:
+    def __init__(self, dialect: object, types: tuple[ColumnType, ...], *, found: FoundRows) -> None:
         super().__init__(dialect, types)  # type: ignore[arg-type]
-        self._input = rows
-        self._found: list[Met] = []
+        self._found = found
+        self._held: list[NDArray[np.int64]] = []
+        self._places: list[int] = []
 
     def _begin_rows(self, schema: pa.Schema) -> None:
-        there = {name.casefold() for name in schema.names}
-        if missing := [each.name for each in self._input.columns if each.name.casefold() not in there]:
+        there = {name.casefold(): place for place, name in enumerate(schema.names)}
+        names = [each.name for each in self._found.columns]
+        if missing := [each for each in names if each.casefold() not in there]:
             raise ProtocolError(f"a result page without {', '.join(missing[:50])}, which the query asked for")
+        self._places = [there[each.casefold()] for each in names]
 
     def _rows(self, batch: pa.RecordBatch) -> None:
-        self._found.append(self._input.meet(batch))
+        columns = [compute.fill_null(batch.column(place), "") for place in self._places]
+        for start in range(0, batch.num_rows, _TOGETHER):
+            self._held.append(self._found.hold([each.slice(start, _TOGETHER) for each in columns]))
 
     def _end_rows(self) -> None:
-        if self._found:
-            self._input.note(
-                Met(*(np.concatenate([getattr(each, name) for each in self._found]) for name in ("rows", "are_same")))
-            )
+        self._found.file.keep(self._held)
 
     def _drop(self) -> None:
-        self._found = []
+        self._held = []

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.load.normal_forms import NUMBER, normal_form
+from airflow_provider_sfbulk.client.models import BINARY_TYPE, COMPOUND_TYPES
 from airflow_provider_sfbulk.client.parts.stream import NULL_TEXT
 from airflow_provider_sfbulk.client.values.text_arrow import Array, compute
 
@@ -44,13 +45,10 @@ _NOT_EXACT: Final = "="
 """How the normal form of a number begins that a double does not hold."""
 
 UNREADABLE: Final[Mapping[str, str]] = {
+    **dict.fromkeys(COMPOUND_TYPES, "is compound, which no bulk query reads"),
+    **dict.fromkeys(("anytype", "junctionidlist"), "is of a type that no bulk query reads"),
+    BINARY_TYPE: "holds binary data, which no bulk query reads",
     "encryptedstring": "is encrypted, and what is read of it may be masked",
-    "base64": "holds binary data, which no bulk query reads",
-    "address": "is compound, which no bulk query reads",
-    "location": "is compound, which no bulk query reads",
-    "complexvalue": "is of a type that no bulk query reads",
-    "anytype": "is of a type that no bulk query reads",
-    "junctionidlist": "is of a type that no bulk query reads",
 }
 """Describe's types, in lower case, of fields whose values cannot be compared, and why."""
 

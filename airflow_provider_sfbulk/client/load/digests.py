@@ -13,9 +13,9 @@ for each of them takes. Long texts have one of that kind: there it is the quicke
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -30,19 +30,20 @@ Digests: TypeAlias = NDArray[np.uint64]
 DIGEST_BYTES: Final = 16
 
 Rows: TypeAlias = NDArray[np.int64]
+Words: TypeAlias = NDArray[np.uint64]
 
-SHARES: Final = 64
+SHARES: Final = 256
 """Shares of a :class:`DigestFile`: a power of two."""
 
 _SHARE_BITS: Final = np.uint64(64 - SHARES.bit_length() + 1)
 
-_READ_TOGETHER: Final = 65_536
-"""Digests that are looked at together, about: so many stay in the processor's cache."""
+_READ_TOGETHER: Final = 1536 * 1024
+"""Bytes that are looked at together, about: so many stay in the processor's cache."""
 
 _MEMORY_BYTES: Final = 1024 * 1024
 
 _FIELDS: Final = 3
-"""Two halves of a digest, and the row's number."""
+"""Words of an entry: two halves of a digest, and the row's number; more of them may follow."""
 
 _WORD: Final = 8
 """Bytes that are looked at at once: two words of the theory."""
@@ -53,7 +54,9 @@ _MOST_WORDS: Final = 64
 _SUM_TOGETHER: Final = 4096
 """Texts that are digested together: what is computed of them stays in the processor's cache."""
 
-_SECRET: Final = secrets.token_bytes(32)
+SECRET: Final = secrets.token_bytes(32)
+"""Drawn when the process begins."""
+
 _KEYS: Final = np.frombuffer(secrets.token_bytes(4 * (2 * _MOST_WORDS + 2) * _WORD), np.uint64).reshape(-1, 4)
 """A row for each word of 32 bits, the last two for the length and the constant; a column for each sum."""
 
@@ -82,7 +85,7 @@ def digests(texts: Array) -> Digests:
 def _one_by_one(texts: Array) -> Digests:
     # to_numpy, not to_pylist: it makes the bytes without an Arrow scalar for each.
     rows = texts.cast(pa.binary()).to_numpy(zero_copy_only=False).tolist()
-    data = b"".join([blake2b(row, digest_size=DIGEST_BYTES, key=_SECRET).digest() for row in rows])
+    data = b"".join([blake2b(row, digest_size=DIGEST_BYTES, key=SECRET).digest() for row in rows])
     return np.frombuffer(data, np.uint64).reshape(-1, 2)
 
 
@@ -125,57 +128,89 @@ def _words(texts: Array, lengths: NDArray[np.int32]) -> tuple[NDArray[np.uint64]
     return np.frombuffer(data or b"", np.uint64, places[-1]), places[:-1]
 
 
+class Entries(NamedTuple):
+    """Entries of a :class:`DigestFile`.
+
+    :ivar rows: the rows' numbers
+    :ivar beside: of shape (rows, words): what is kept beside each digest
+    """
+
+    digests: Digests
+    rows: Rows
+    beside: Words
+
+
 class DigestFile:
     """Digests of rows, in a temporary file when they are many, that are read a share at a time. Equal ones are in one.
 
+    :param words: how many are kept beside each digest
     :ivar blank: rows that have no digest
     """
 
-    def __init__(self) -> None:
+    def __init__(self, words: int = 0) -> None:
         self.blank = 0
         self.rows = 0
         """All rows so far."""
+        self._fields = _FIELDS + words
         self._file = TemporaryFile(_MEMORY_BYTES)
         self._length = 0
         self._blocks: list[NDArray[np.int64]] = []
         """Of each block of entries where its shares begin, and its end."""
 
-    def add(self, digests: Digests, rows: Rows | None = None) -> None:
+    def add(self, digests: Digests, rows: Rows | None = None, beside: Words | None = None) -> None:
         """Take the digests of the next rows; zeros are of rows without one.
 
         :param rows: their numbers; None: they are counted from 0
+        """
+        self.keep([self.hold(digests, rows, beside)])
+
+    def hold(self, digests: Digests, rows: Rows | None = None, beside: Words | None = None) -> NDArray[np.int64]:
+        """Write digests that are not read before they are kept.
+
+        :return: what :meth:`keep` is given
         """
         if rows is None:
             rows = np.arange(self.rows, self.rows + len(digests))
         self.rows += len(digests)
         there = (digests != 0).any(axis=1)
         self.blank += len(digests) - int(np.count_nonzero(there))
-        shares = (digests[:, 0] >> _SHARE_BITS).astype(np.uint8)
+        shares = (digests[:, 0] >> _SHARE_BITS).astype(np.uint16)
         shares[~there] = SHARES
         order = np.argsort(shares, kind="stable")
         counts = np.bincount(shares, minlength=SHARES)[:SHARES]
         begins = self._length + np.concatenate(([0], np.cumsum(counts)))
         order = order[: int(begins[-1]) - self._length]
-        self._blocks.append(begins)
         self._length = int(begins[-1])
-        entries = np.empty((len(order), _FIELDS), np.uint64)
+        entries = np.empty((len(order), self._fields), np.uint64)
         entries[:, :2], entries[:, 2] = digests[order], rows[order]
+        if beside is not None:
+            entries[:, _FIELDS:] = beside[order]
         self._file.write(entries.tobytes())
+        return begins
+
+    def keep(self, held: Iterable[NDArray[np.int64]]) -> None:
+        """Take what was held: it is read from now on."""
+        self._blocks.extend(held)
 
     def __len__(self) -> int:
         """How many digests there are."""
         return self._length
 
-    def read(self, first: int, stop: int) -> tuple[Digests, Rows]:
-        """Give the digests of some shares with the rows' numbers; those of one share in the order of the rows."""
-        size = _FIELDS * np.dtype(np.uint64).itemsize
+    @property
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return self._length * self._fields * _WORD
+
+    def read(self, first: int, stop: int) -> Entries:
+        """Give the entries of some shares; those of one share in the order in which they were kept."""
+        size = self._fields * _WORD
         pieces = []
         for block in self._blocks:
             begin, end = block[[first, stop]].tolist()
             self._file.seek(begin * size)
             pieces.append(self._file.read((end - begin) * size))
-        entries = np.frombuffer(b"".join(pieces), np.uint64).reshape(-1, _FIELDS)
-        return entries[:, :2], entries[:, 2].astype(np.int64)
+        entries = np.frombuffer(b"".join(pieces), np.uint64).reshape(-1, self._fields)
+        return Entries(entries[:, :2], entries[:, 2].astype(np.int64), entries[:, _FIELDS:])
 
     def close(self) -> None:
         """Give the file back."""
@@ -186,9 +221,9 @@ class DigestFile:
         self.close()
 
 
-def shares(files: Sequence[DigestFile]) -> Iterator[list[tuple[Digests, Rows]]]:
+def shares(files: Sequence[DigestFile]) -> Iterator[list[Entries]]:
     """Read several files together, some shares at a time: equal digests come together."""
-    step = max(1, min(SHARES, SHARES * _READ_TOGETHER // max(1, sum(map(len, files)))))
+    step = max(1, min(SHARES, SHARES * _READ_TOGETHER // max(1, sum(each.size for each in files))))
     for first in range(0, SHARES, step):
         yield [each.read(first, min(first + step, SHARES)) for each in files]
 
@@ -211,6 +246,19 @@ def runs(digests: Digests) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         order = np.lexsort((high, low))
         same = _same(low, high, order)
     return order, same
+
+
+def pairs(first: Digests, second: Digests) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Find the digests that are once in each of two.
+
+    :return: their places in the first, and in the second
+    """
+    order, same = runs(np.concatenate((first, second)))
+    around = np.concatenate(([False], same, [False]))
+    # Two alike and no more, of each side one: equal ones are in their order.
+    at = np.flatnonzero(same & ~around[:-2] & ~around[2:])
+    at = at[(order[at] < len(first)) & (order[at + 1] >= len(first))]
+    return order[at], order[at + 1] - len(first)
 
 
 def _same(low: NDArray[np.uint64], high: NDArray[np.uint64], order: NDArray[np.intp]) -> NDArray[np.bool_]:

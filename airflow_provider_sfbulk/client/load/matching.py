@@ -30,7 +30,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_sfbulk.client.load.digests import DigestFile, Digests, Rows, runs, shares
+from airflow_provider_sfbulk.client.load.digests import DigestFile, Digests, Rows, pairs, runs, shares
 from airflow_provider_sfbulk.client.load.fingerprints import Fingerprints
 from airflow_provider_sfbulk.client.models import RESULT_KINDS, ResultKind
 
@@ -106,15 +106,12 @@ class _Pairs:
 
     def by_key(self, keys: Sequence[DigestFile]) -> None:
         """Match what is left and has a key that one row and one result row have."""
-        for (digests, rows), *files in shares(keys):
-            results = self._together([numbers for _, numbers in files])
-            left, wanted = np.flatnonzero(self.free[rows]), np.flatnonzero(self._all[results] < 0)
-            theirs = np.concatenate([digests[:0], *(each for each, _ in files)])
-            order, same = runs(np.concatenate((digests[left], theirs[wanted])))
-            # Two alike and no more, the first of the part, the second a result.
-            second = _twos(same) + 1
-            second = second[(order[second - 1] < len(left)) & (order[second] >= len(left))]
-            row, result = rows[left[order[second - 1]]], results[wanted[order[second] - len(left)]]
+        for part, *files in shares(keys):
+            results = self._together([each.rows for each in files])
+            left, wanted = np.flatnonzero(self.free[part.rows]), np.flatnonzero(self._all[results] < 0)
+            theirs = np.concatenate([part.digests[:0], *(each.digests for each in files)])
+            mine, found = pairs(part.digests[left], theirs[wanted])
+            row, result = part.rows[left[mine]], results[wanted[found]]
             chosen = ~self._surplus[result]
             self._all[result[chosen]] = row[chosen]
             self.free[row[chosen]] = False
@@ -125,8 +122,8 @@ class _Pairs:
         :param first: whether the first result file takes the first of identical rows; every other takes the last
         """
         for share in shares(values):
-            ids = _ids([digests for digests, _ in share])
-            self._share_by_values([rows for _, rows in share], ids, first=first)
+            ids = _ids([each.digests for each in share])
+            self._share_by_values([each.rows for each in share], ids, first=first)
 
     def _share_by_values(self, numbers: Sequence[Rows], ids: Sequence[NDArray[np.intp]], *, first: bool) -> None:
         """Match one share.
@@ -174,16 +171,6 @@ class _Pairs:
         """Number result rows through all files."""
         none = np.empty(0, np.int64)
         return np.concatenate([none, *(rows + begin for begin, rows in zip(self._begins, numbers, strict=False))])
-
-
-def _twos(same: Mask) -> NDArray[np.intp]:
-    """Find where in a sorted order two are equal and no third.
-
-    :param same: of each but the first, whether it is equal to the one before it
-    :return: the places of the first of two
-    """
-    around = np.concatenate(([False], same, [False]))
-    return np.flatnonzero(same & ~around[:-2] & ~around[2:])
 
 
 def _ids(parts: Sequence[Digests]) -> Sequence[NDArray[np.intp]]:

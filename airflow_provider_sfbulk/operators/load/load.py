@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -18,10 +18,8 @@ from airflow_provider_sfbulk.client.bulk1.waiting import ends_of
 from airflow_provider_sfbulk.client.check.check import InputCheck
 from airflow_provider_sfbulk.client.check.listing import ProblemFile
 from airflow_provider_sfbulk.client.compare.chosen import ChosenRows
-from airflow_provider_sfbulk.client.compare.input_rows import InputRows
-from airflow_provider_sfbulk.client.compare.org_rows import ask, meet_all
 from airflow_provider_sfbulk.client.effects import Flow
-from airflow_provider_sfbulk.client.errors import EmptyInputError, InputChangedError, NotFoundError, SourceError
+from airflow_provider_sfbulk.client.errors import InputChangedError, NotFoundError, SourceError
 from airflow_provider_sfbulk.client.load import fill as ingest
 from airflow_provider_sfbulk.client.load.fingerprints import RowForm
 from airflow_provider_sfbulk.client.load.outcome import Input, Outcome, find_outcome
@@ -30,13 +28,14 @@ from airflow_provider_sfbulk.client.load.rounds import PartLimits, ResendRule, R
 from airflow_provider_sfbulk.client.load.still import wait_until_still
 from airflow_provider_sfbulk.client.models import RESULT_KINDS, ConcurrencyMode, FileFormat, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.parts.split import Part
-from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
+from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.waiting.wait import poll_once
 from airflow_provider_sfbulk.files.paths import path_text
 from airflow_provider_sfbulk.files.report import Report, ReportFiles
 from airflow_provider_sfbulk.files.room import check_room
 from airflow_provider_sfbulk.files.staging import Staging
+from airflow_provider_sfbulk.operators.load.comparison import Comparison
 from airflow_provider_sfbulk.operators.load.input import parts_of
 from airflow_provider_sfbulk.operators.summary import count_unchanged, load_summary
 from airflow_provider_sfbulk.operators.verdict import judge
@@ -48,7 +47,7 @@ from airflow_provider_sfbulk.task.reporter import log_group
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.check.report import CheckReport
-    from airflow_provider_sfbulk.client.extract.query_job import Submitted
+    from airflow_provider_sfbulk.client.compare.input_rows import InputRows
     from airflow_provider_sfbulk.files.paths import AnyPath
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
     from airflow_provider_sfbulk.operators.load.input import LoadInput
@@ -135,37 +134,9 @@ class Load:
         self._try.show_jobs(job_ids)
         return job_ids
 
-    def read_rows(self) -> InputRows:
-        """Read the input, to compare it with the org. The rows are the caller's, who closes them.
-
-        :raises EmptyInputError: it has no records
-        :raises SourceError: what is wrong with it, or a column that cannot be compared
-        """
-        self._try.reporter.enter(Phase.COMPARING)
-        rows = InputRows.of(self._input.rules, self._describe)
-        try:
-            with closing(self._input.streams(self._describe)) as streams:
-                rows.read(streams)
-            if not rows.rows:
-                raise EmptyInputError("the input has no records: there is nothing to load")
-        except BaseException:
-            rows.close()
-            raise
-        return rows
-
-    def ask(self, rows: InputRows, awaited: Collection[str]) -> Submitted:
-        """Ask for the org's rows, or find the query of an earlier try.
-
-        :param awaited: ids of jobs that this try has waited for
-        """
-        asking = ask(QueryCalls(self._client.api_version), self._describe["name"], rows, awaited=awaited)
-        return self._try.run(asking)
-
-    def meet(self, asked: Submitted, job: JobInfo, rows: InputRows) -> None:
-        """Compare the rows with those that the query has found."""
-        self._try.reporter.enter(Phase.COMPARING)
-        with log_group(log, "Comparing with the org"):
-            self._try.run(meet_all(QueryCalls(self._client.api_version).at(asked.api_version), job, rows))
+    def comparison(self) -> Comparison:
+        """Get ready to compare the input with the org."""
+        return Comparison(self._try, self._input, self._describe)
 
     def fill_first(self, plan: Mapping[str, Any], rows: InputRows | None = None) -> list[Round]:
         """Upload the input, decide, and close its jobs; by Bulk API 1.0 read it, decide, and send its batches.
@@ -173,7 +144,7 @@ class Load:
         :param plan: what makes the load what it is, recorded with the decision
         :param rows: of the input, compared with the org: only those that differ are uploaded. None: all are
         """
-        chosen = None if rows is None else rows.chosen()
+        chosen = None if rows is None else rows.chosen
         for earlier in range(self._ledger.load, self._ledger.attempt):
             if (left_behind := self._staging(earlier)) is not None:
                 left_behind.remove()

@@ -9,7 +9,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_sfbulk.client.load.digests import SHARES, DigestFile, Digests, digests, runs, shares
+from airflow_provider_sfbulk.client.load.digests import SHARES, DigestFile, Digests, digests, pairs, runs, shares
 
 LONG = 512
 """Bytes beyond which a text is digested in another way."""
@@ -69,8 +69,8 @@ def test_equal_digests_of_several_files_come_together_with_their_rows(
             written[-1].add(np.array(piece, np.uint64).reshape(-1, 2))
     assert [(each.rows, each.blank) for each in written] == [(len(each), each.count((0, 0))) for each in files]
     found = [
-        [(*digest, row) for digest, row in zip(part.tolist(), rows.tolist(), strict=True)]
-        for part, rows in (each.read(0, SHARES) for each in written)
+        [(*digest, row) for digest, row in zip(part.digests.tolist(), part.rows.tolist(), strict=True)]
+        for part in (each.read(0, SHARES) for each in written)
     ]
     for read, digested in zip(found, files, strict=True):
         assert sorted(read, key=lambda each: each[2]) == [
@@ -78,8 +78,40 @@ def test_equal_digests_of_several_files_come_together_with_their_rows(
         ]
     homes = {}
     for number, share in enumerate(shares(written)):
-        for part, _ in share:
-            assert all(homes.setdefault(tuple(each), number) == number for each in part.tolist())
+        for part in share:
+            assert all(homes.setdefault(tuple(each), number) == number for each in part.digests.tolist())
+
+
+@given(_few, _few, st.lists(st.booleans(), min_size=2, max_size=2))
+def test_what_is_kept_beside_a_digest_comes_back_once_it_is_kept(
+    first: list[tuple[int, int]], second: list[tuple[int, int]], kept: list[bool]
+) -> None:
+    file = DigestFile(words=3)
+    expected = []
+    for digested, is_kept in zip((first, second), kept, strict=True):
+        own = np.array(digested, np.uint64).reshape(-1, 2)
+        beside = np.arange(3 * len(own), dtype=np.uint64).reshape(-1, 3) + own[:, :1]
+        held = file.hold(own, beside=beside)
+        if is_kept:
+            file.keep([held])
+            expected += [
+                (*digest, *words) for digest, words in zip(digested, beside.tolist(), strict=True) if any(digest)
+            ]
+    entries = file.read(0, SHARES)
+    assert sorted((*a, *b) for a, b in zip(entries.digests.tolist(), entries.beside.tolist(), strict=True)) == sorted(
+        expected
+    )
+
+
+@given(_few, _few)
+def test_pairs_are_the_digests_that_are_once_in_each(
+    first: list[tuple[int, int]], second: list[tuple[int, int]]
+) -> None:
+    found = pairs(*(np.array(each, np.uint64).reshape(-1, 2) for each in (first, second)))
+    once = [each for each in first if first.count(each) == 1 and second.count(each) == 1]
+    assert sorted(zip(*(each.tolist() for each in found), strict=True)) == sorted(
+        (first.index(each), second.index(each)) for each in once
+    )
 
 
 @given(_few)

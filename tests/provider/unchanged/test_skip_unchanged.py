@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -121,13 +122,14 @@ def test_only_what_differs_is_sent_and_the_summary_counts_the_rest(loaded: Local
 
 @pytest.mark.parametrize("waits", [True, False])
 def test_a_run_that_finds_nothing_to_send_ends_well_without_a_job(
-    loaded: LocalOrg, tmp_path: Path, waits: bool, capsys: pytest.CaptureFixture[str]
+    loaded: LocalOrg, tmp_path: Path, waits: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     more = {"results_path": str(tmp_path / "results")} if waits else {"wait_for_completion": False}
     attempt = FakeTask().start()
-    result = attempt.run(load(**more))
+    with caplog.at_level(logging.INFO):
+        result = attempt.run(load(**more))
     assert sent(loaded) == []
-    assert "0 of 6 rows differ" in capsys.readouterr().out
+    assert "0 of 6 rows differ" in caplog.text
     shown = attempt.xcoms[PROGRESS_XCOM_KEY]
     assert "jobs" not in shown
     if not waits:
