@@ -428,7 +428,7 @@ class _Pass:
         columns = _columns(numbered.part)
         for place in sorted({int(place) for places in next_round.values() for place in np.unique(places)} - {0}):
             rows = np.sort(np.concatenate([indexes[kind][places == place] for kind, places in next_round.items()]))
-            blocks = records_at(numbered.part.body.chunks(), numbered.part.dialect, rows)
+            blocks = records_at(numbered.part.body.chunks(), rows)
             self._to_resend[place].add(columns, numbered.part.dialect, blocks, numbered.numbers_at(rows))
 
     def _count(self, next_round: Mapping[ResultKind, Destinations], codes: Array) -> None:

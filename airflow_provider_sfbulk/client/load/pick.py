@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_sfbulk.client.csv.decode import BLOCK_BYTES, Blocks, RecordCounter
-from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.csv.decode import BLOCK_BYTES
 from airflow_provider_sfbulk.client.csv.scan import CR, LF, Bytes, Places, record_ends
+from airflow_provider_sfbulk.client.csv.whole import whole_blocks
 from airflow_provider_sfbulk.client.parts.stream import Block
 
 
 def records_at(
-    chunks: Iterable[bytes], dialect: Dialect, indexes: NDArray[np.int64], *, block_bytes: int = BLOCK_BYTES
+    chunks: Iterable[bytes], indexes: NDArray[np.int64], *, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[Block]:
     """Give the records with these places, line endings included, in blocks.
 
@@ -30,7 +30,9 @@ def records_at(
     if indexes.size and (indexes[0] < 0 or (np.diff(indexes) <= 0).any()):
         raise ValueError("indexes of records are ascending, from 0")
     past = 0
-    for block in _blocks(chunks, dialect, block_bytes):
+    blocks = whole_blocks(chunks, size=block_bytes)
+    next(blocks)
+    for block in blocks:
         begins, ends = _records(block)
         first, last = np.searchsorted(indexes, (past, past + len(ends)))
         chosen = indexes[first:last] - past
@@ -49,20 +51,6 @@ def chosen_of(block: Block, indexes: NDArray[np.int64]) -> Block:
     ends = record_ends(block.data)
     begins = np.concatenate(([0], ends[:-1]))
     return Block(_cut_out(block.data, begins[indexes], ends[indexes]), indexes.size)
-
-
-def _blocks(chunks: Iterable[bytes], dialect: Dialect, size: int) -> Iterator[bytes]:
-    counter = RecordCounter(dialect)
-    blocks = Blocks(counter, size=size)
-    for data in chunks:
-        counter.feed(data)
-        block = blocks.feed(data)
-        if block:
-            yield block
-    counter.finish()
-    block = blocks.rest()
-    if block:
-        yield block
 
 
 def _records(block: bytes) -> tuple[Places, Places]:

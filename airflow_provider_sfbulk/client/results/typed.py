@@ -22,9 +22,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from airflow_provider_sfbulk.client.csv.decode import Blocks, RecordCounter
+from airflow_provider_sfbulk.client.csv.decode import parse_header
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
-from airflow_provider_sfbulk.client.errors import ProtocolError
+from airflow_provider_sfbulk.client.csv.whole import whole_blocks
+from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
 from airflow_provider_sfbulk.client.models import BulkError
 from airflow_provider_sfbulk.client.results.schema import ColumnKind, ColumnType, MisfitError
 from airflow_provider_sfbulk.client.values.text_arrow import Array, compute
@@ -205,29 +206,21 @@ def _first_misfit(texts: pa.ChunkedArray[Any], reads: Any) -> int | None:
 def read_text(
     chunks: Iterable[bytes], dialect: Dialect, *, only: Sequence[int] | None = None
 ) -> Generator[pa.RecordBatch]:
-    """Read a whole result file as batches of text, values as Salesforce sent them.
+    """Read a CSV that is known to be whole as batches of text.
 
-    Gives at least one batch when there is a header, so that the columns are known.
+    The first batch is empty, so that the columns are known.
 
     :param only: places of the columns that are wanted; None = all
-    :raises TransportError: when the file is not whole
+    :raises TransportError: when it is not whole nevertheless, or has no header
     :raises ProtocolError: when a row has not as many values as the header, or is not UTF-8
     """
-    counter = RecordCounter(dialect)
-    blocks = Blocks(counter)
-    reader: BlockReader | None = None
-    for data in chunks:
-        counter.feed(data)
-        if reader is None and counter.header is not None:
-            types = [ColumnType(name) for name in counter.header]
-            reader = BlockReader(types, dialect, empty_is_null=False, only=only)
-            yield empty_batch(reader.schema)
-        block = blocks.feed(data)
-        if block and reader is not None:
-            yield reader.read(block)
-    counter.finish()
-    block = blocks.rest()
-    if block and reader is not None:
+    blocks = whole_blocks(chunks)
+    header = parse_header(next(blocks), dialect)
+    if header is None:
+        raise TransportError("not a CSV: the first line is not a header")
+    reader = BlockReader([ColumnType(name) for name in header], dialect, empty_is_null=False, only=only)
+    yield empty_batch(reader.schema)
+    for block in blocks:
         yield reader.read(block)
 
 

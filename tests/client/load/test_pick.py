@@ -11,7 +11,7 @@ from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.errors import TransportError
 from airflow_provider_sfbulk.client.load.pick import records_at
 from airflow_provider_sfbulk.client.results.typed import read_text
-from tests.client.results.out_witness import COMMA, cut, dialects, encode, tables
+from tests.client.results.out_witness import cut, dialects, encode, tables
 
 
 def places(*numbers: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -33,7 +33,7 @@ def test_exactly_the_bytes_of_the_records_are_given(
     chosen = sorted(data.draw(st.sets(st.integers(0, len(rows) - 1)))) if rows else []
     chunks = cut(csv, data.draw(st.lists(st.integers(0, len(csv)), max_size=6)))
     size = data.draw(st.sampled_from([1, 20, 1_000_000]))
-    blocks = list(records_at(chunks, dialect, places(*chosen), block_bytes=size))
+    blocks = list(records_at(chunks, places(*chosen), block_bytes=size))
     assert b"".join(block.data for block in blocks) == b"".join(records[i] for i in chosen)
     assert sum(block.records for block in blocks) == len(chosen)
     assert all(block.records for block in blocks)
@@ -44,9 +44,9 @@ def test_exactly_the_bytes_of_the_records_are_given(
 @pytest.mark.parametrize("wrong", [places(1, 1), places(1, 0), places(-1, 0), places(0, 3)])
 def test_places_that_are_not_there_are_refused(wrong: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
     with pytest.raises(ValueError, match="record"):
-        list(records_at([b"A\n1\n2\n3\n"], COMMA, wrong))
+        list(records_at([b"A\n1\n2\n3\n"], wrong))
 
 
 def test_a_csv_that_is_cut_off_is_refused() -> None:
     with pytest.raises(TransportError):
-        list(records_at([b'A\n1\n"2'], COMMA, places(0)))
+        list(records_at([b'A\n1\n"2'], places(0)))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client.csv.decode import Blocks, RecordCounter
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.csv.whole import whole_blocks
 from airflow_provider_sfbulk.client.errors import TransportError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
 from tests.client.results.out_witness import COMMA, by_csv, cut, dialects, encode, tables
@@ -134,6 +135,22 @@ def test_blocks_are_whole_records_and_nothing_is_lost(table, dialect, quote_all,
     assert counter.header_line + b"".join(given_blocks) == body
     assert [row for block in given_blocks for row in by_csv(block, dialect)] == by_csv(body, dialect)[1:]
     assert blocks.rest() is None
+
+
+@given(tables(), dialects, st.booleans(), places, st.integers(1, 40))
+def test_a_csv_that_is_known_to_be_whole_is_cut_like_any_other(table, dialect, quote_all, places, size):
+    header, rows = table
+    body = encode([header, *rows], dialect, quote_all=quote_all)
+    head, *blocks = whole_blocks(cut(body, places), size=size)
+    assert head + b"".join(blocks) == body
+    assert by_csv(head, dialect) == [header]
+    assert [row for block in blocks for row in by_csv(block, dialect)] == by_csv(body, dialect)[1:]
+
+
+@pytest.mark.parametrize("body", [b"", b"A", b'"A\n', b"A\n1", b'A\n"1\n', b'A\n1\n"2'])
+def test_a_csv_that_was_thought_to_be_whole_and_is_not_is_refused(body):
+    with pytest.raises(TransportError, match="not a whole CSV"):
+        list(whole_blocks([body]))
 
 
 def test_a_result_with_the_largest_value_salesforce_allows_is_one_record():

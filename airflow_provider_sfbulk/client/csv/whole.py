@@ -1,0 +1,69 @@
+"""A CSV that is known to be whole, in blocks of whole records.
+
+Theory as in ``decode``: a line feed ends a record when an even number of quotes precedes it. What was proven before need
+not be counted, so only the last line feed of a block is looked for, and the quotes are counted all at once: a fifth of the
+time of ``decode.RecordCounter``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from airflow_provider_sfbulk.client.csv.decode import BLOCK_BYTES
+from airflow_provider_sfbulk.client.csv.scan import QUOTE
+from airflow_provider_sfbulk.client.errors import TransportError
+
+
+def whole_blocks(chunks: Iterable[bytes], *, size: int = BLOCK_BYTES) -> Iterator[bytes]:
+    """Cut a CSV into its header line, given as soon as it is there, and blocks of whole records.
+
+    :param chunks: the CSV, cut anywhere
+    :param size: bytes of a block, about
+    :raises TransportError: when it is not whole nevertheless
+    """
+    held: list[bytes] = []
+    length, enough = 0, 0
+    for chunk in chunks:
+        held.append(chunk)
+        length += len(chunk)
+        if length < enough:
+            continue
+        data = b"".join(held)
+        if not enough and (stop := _first_end(data)):
+            yield data[:stop]
+            data, enough = data[stop:], size
+        if enough and len(data) >= enough:
+            stop = _last_end(data)
+            if stop:
+                yield data[:stop]
+            data = data[stop:]
+            # Twice what is left, so that a long record is not looked through again for each chunk of it.
+            enough = max(size, 2 * len(data))
+        held, length = [data], len(data)
+    data = b"".join(held)
+    if not enough or _last_end(data) != len(data):
+        raise TransportError(f"not a whole CSV: {len(data)} bytes at its end are no whole record")
+    if data:
+        yield data
+
+
+def _first_end(data: bytes) -> int:
+    """Place just after the first record; 0 when there is none."""
+    end = data.find(b"\n") + 1
+    while end and data.count(b'"', 0, end) % 2:
+        end = data.find(b"\n", end) + 1
+    return end
+
+
+def _last_end(data: bytes) -> int:
+    """Place just after the last whole record; 0 when there is none."""
+    quotes = int(np.count_nonzero(np.frombuffer(data, np.uint8) == QUOTE))
+    stop = len(data)
+    while end := data.rfind(b"\n", 0, stop) + 1:
+        quotes -= data.count(b'"', end, stop)
+        if quotes % 2 == 0:
+            return end
+        stop = end - 1
+    return 0
