@@ -15,7 +15,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple, TypeAlias
+from itertools import pairwise
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -60,6 +61,9 @@ SECRET: Final = secrets.token_bytes(32)
 _KEYS: Final = np.frombuffer(secrets.token_bytes(4 * (2 * _MOST_WORDS + 2) * _WORD), np.uint64).reshape(-1, 4)
 """A row for each word of 32 bits, the last two for the length and the constant; a column for each sum."""
 
+_FIRST_BYTES: Final = np.array([2 ** (8 * count) - 1 for count in range(_WORD + 1)], np.uint64)
+"""Masks of the first bytes of a word, by their number."""
+
 _LOW: Final = np.uint64(0xFFFFFFFF)
 _HALF: Final = np.uint64(32)
 
@@ -91,41 +95,47 @@ def _one_by_one(texts: Array) -> Digests:
 
 def _sums(texts: Array, lengths: NDArray[np.int32]) -> Digests:
     """Digest texts none of which is long."""
-    data, begins = _words(texts, lengths)
-    words = (lengths + (_WORD - 1)) // _WORD
+    _, offsets, data = texts.buffers()
+    ends = np.frombuffer(offsets, np.int32, len(texts) + 1, 4 * texts.offset)
+    begins = (ends[:-1] - ends[0]).astype(np.intp)
+    bytes_ = np.zeros(int(ends[-1] - ends[0]) + _WORD, np.uint8)
+    if data is not None:
+        bytes_[:-_WORD] = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
+    words = np.ndarray((len(bytes_) - _WORD + 1,), np.uint64, bytes_, strides=(1,))
     found: Digests = np.empty((len(texts), 2), np.uint64)
     for start in range(0, len(texts), _SUM_TOGETHER):
         rows = slice(start, start + _SUM_TOGETHER)
-        found[rows] = _sum(data, begins[rows], words[rows], lengths[rows])
+        _sum(words, begins[rows], lengths[rows], found[rows])
     return found
 
 
-def _sum(
-    data: NDArray[np.uint64], begins: NDArray[np.int64], words: NDArray[np.int32], lengths: NDArray[np.int32]
-) -> Digests:
-    all_have = int(words.min(initial=_MOST_WORDS))
+def _sum(words: Words, begins: NDArray[np.intp], lengths: NDArray[np.int32], found: Digests) -> None:
+    """Digest texts.
+
+    :param words: one at each byte of all texts
+    :param begins: where each text begins among the bytes
+    """
+    counts = (lengths + (_WORD - 1)) // _WORD
+    order: NDArray[np.intp] | slice = slice(None)
+    if counts.min() < counts.max():
+        # Those of most words first: the next word is then of the first so many.
+        order = np.argsort(-counts.astype(np.int8), kind="stable")
+        begins, lengths, counts = begins[order], lengths[order], counts[order]
+    # Of a text's last word what belongs to it.
+    last = _FIRST_BYTES[lengths - _WORD * np.maximum(counts - 1, 0)]
+    have = np.searchsorted(-counts, -np.arange(counts[0] + 1)).tolist()
     sums = [lengths.astype(np.uint64) * key + constant for key, constant in zip(_KEYS[-2], _KEYS[-1], strict=True)]
-    for place in range(int(words.max(initial=0))):
-        rows = slice(None) if place < all_have else np.flatnonzero(words > place)
-        word = data[begins[rows] + place]
+    for place, (some, more) in enumerate(pairwise(have)):
+        word = words[begins[:some] + _WORD * place]
+        word[more:] &= last[more:some]
         low, high = word & _LOW, word >> _HALF
         for each, low_key, high_key in zip(sums, _KEYS[2 * place], _KEYS[2 * place + 1], strict=True):
-            each[rows] += low * low_key + high * high_key
+            product = low * low_key
+            product += high * high_key
+            each[:some] += product
     first, second, third, fourth = sums
-    return np.stack(((first >> _HALF) | (second & ~_LOW), (third >> _HALF) | (fourth & ~_LOW)), axis=1)
-
-
-def _words(texts: Array, lengths: NDArray[np.int32]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Lay texts out in whole words, filled up with zeros.
-
-    :return: all words, and where each text begins among them
-    """
-    ends = np.concatenate(([0], np.cumsum(-lengths % _WORD))).astype(np.int32)
-    zeros: Any = [None, pa.py_buffer(ends.tobytes()), pa.py_buffer(bytes(int(ends[-1])))]
-    filled = compute.binary_join_element_wise(texts, pa.Array.from_buffers(pa.string(), len(texts), zeros), "")
-    _, offsets, data = filled.buffers()
-    places = np.frombuffer(offsets, np.int32, len(texts) + 1).astype(np.int64) // _WORD
-    return np.frombuffer(data or b"", np.uint64, places[-1]), places[:-1]
+    found[order, 0] = (first >> _HALF) | (second & ~_LOW)
+    found[order, 1] = (third >> _HALF) | (fourth & ~_LOW)
 
 
 class Entries(NamedTuple):
