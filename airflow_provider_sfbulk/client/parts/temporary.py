@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Final
 
@@ -40,7 +41,7 @@ class TemporaryFile:
                     memory_bytes, dir=None if self._folder is None else os.fspath(self._folder)
                 )
 
-    def write(self, data: bytes, /) -> int:
+    def write(self, data: bytes | memoryview, /) -> int:
         """Write the next bytes."""
         with self._named():
             return self._file.write(data)
@@ -114,23 +115,29 @@ def _usual_folder() -> str | None:
     if any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")):
         return usual
     disk = os.fspath(_DISK)
-    return disk if _is_memory(usual) and not _is_memory(disk) and os.access(disk, os.W_OK | os.X_OK) else usual
+    in_memory = [_is_memory(each, _MOUNTS) for each in (usual, disk)]
+    return disk if in_memory == [True, False] and os.access(disk, os.W_OK | os.X_OK) else usual
 
 
-def _is_memory(folder: str) -> bool:
-    return mount_type(folder) in _IN_MEMORY
+@lru_cache(maxsize=8)  # asked for each temporary file
+def _is_memory(folder: str, mounts: Path) -> bool:
+    return _type_at(folder, mounts) in _IN_MEMORY
 
 
 def mount_type(folder: str | os.PathLike[str]) -> str | None:
     """Return the type of a folder's file system, such as ``ext4``; None when the system does not say."""
+    return _type_at(folder, _MOUNTS)
+
+
+def _type_at(folder: str | os.PathLike[str], mounts: Path) -> str | None:
     try:
-        lines = _MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
     real = Path(folder).resolve()
     # device, mount point, type, …; of several mounts at one point the last one counts
-    mounts = [(Path(fields[1]), fields[2]) for line in lines if len(fields := line.split()) > 2]
+    points = [(Path(fields[1]), fields[2]) for line in lines if len(fields := line.split()) > 2]
     around = [
-        (len(point.parts), order, kind) for order, (point, kind) in enumerate(mounts) if real.is_relative_to(point)
+        (len(point.parts), order, kind) for order, (point, kind) in enumerate(points) if real.is_relative_to(point)
     ]
     return max(around)[2] if around else None

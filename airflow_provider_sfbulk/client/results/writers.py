@@ -46,6 +46,10 @@ ROW_GROUP_BYTES: Final = 16 * 1024 * 1024
 """Bytes of Arrow data in one row group of a Parquet file: what a writer holds in memory. Ours."""
 
 
+_ENCODED_TOGETHER: Final = 4096
+"""Rows that Arrow makes CSV of at a time."""
+
+
 class ParquetRows:
     """Parquet, by default compressed with Zstandard: half the size of the usual Snappy for a tenth more time (measured)."""
 
@@ -186,12 +190,14 @@ class CsvRows:
     def write(self, batch: pa.RecordBatch, /) -> None:
         """Write rows."""
         if batch.num_rows:
-            self._file.write(self._bytes(batch))
+            self._encode(batch, self._file.write)
 
-    def _bytes(self, batch: pa.RecordBatch) -> bytes:
-        out = io.BytesIO()
-        pyarrow.csv.write_csv(batch, out, pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid"))
-        return out.getvalue()
+    def _encode(self, batch: pa.RecordBatch, take: Callable[[bytes], int]) -> None:
+        # Some rows at a time and no buffer that grows: half of the time, most of which went into fresh memory.
+        options = pyarrow.csv.WriteOptions(
+            include_header=False, quoting_style="all_valid", batch_size=_ENCODED_TOGETHER
+        )
+        pyarrow.csv.write_csv(batch, pa.PythonFile(ArrowFile(take), mode="w"), options)
 
     def close(self) -> None:
         """Do nothing: every row is whole."""
@@ -257,8 +263,10 @@ def _joined(*parts: Any) -> bytes:
 class SpreadsheetRows(CsvRows):
     """The same for people who open it in a spreadsheet; see ``spreadsheet``."""
 
-    def _bytes(self, batch: pa.RecordBatch) -> bytes:
-        return protected(super()._bytes(batch), ",")
+    def _encode(self, batch: pa.RecordBatch, take: Callable[[bytes], int]) -> None:
+        out = io.BytesIO()
+        super()._encode(batch, out.write)
+        take(protected(out.getvalue(), ","))
 
 
 ROW_WRITERS: Final[Mapping[FileFormat, Callable[[ByteFile, pa.Schema], RowWriter]]] = {
