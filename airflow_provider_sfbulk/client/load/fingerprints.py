@@ -105,6 +105,18 @@ def fingerprint_keys(batches: Iterable[pa.RecordBatch], form: RowForm) -> Digest
     return keys
 
 
+def identities(batches: Iterable[pa.RecordBatch], form: RowForm) -> Iterator[Array]:
+    """Give a text for each row, of some rows at a time, that is the same for two rows exactly when their keys are the same.
+
+    Without a key all values take its place. A key of which something is blank identifies nothing: there it ends.
+    """
+    for columns in _normal_forms(batches, form, form.key or range(len(form.columns))):
+        if form.key and any(compute.any(compute.equal(column, "")).as_py() for column in columns):
+            return
+        if len(columns[0]):
+            yield _joined(columns)
+
+
 def _normal_forms(batches: Iterable[pa.RecordBatch], form: RowForm, wanted: Sequence[int]) -> Iterator[list[Array]]:
     """Give the normal forms of some columns, for some rows at a time."""
     for batch in batches:
@@ -154,9 +166,14 @@ def row_digests(columns: Sequence[Array]) -> Digests:
 
     :param columns: the normal forms of its values
     """
+    return digests(_joined(columns))
+
+
+def _joined(columns: Sequence[Array]) -> Array:
+    """Join the values of each row to a text that no others give."""
     if len(columns) == 1:
-        return digests(columns[0])
-    return digests(compute.binary_join_element_wise(*(_escaped(column) for column in columns), _BETWEEN))
+        return columns[0]
+    return compute.binary_join_element_wise(*(_escaped(column) for column in columns), _BETWEEN)
 
 
 def _escaped(texts: Array) -> Array:

@@ -34,7 +34,8 @@ from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import InputChangedError, ProtocolError, Remedy, SourceError, StorageError
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
-from airflow_provider_sfbulk.client.load.fingerprints import RowForm, fingerprint, fingerprint_keys
+from airflow_provider_sfbulk.client.load.fingerprints import RowForm, fingerprint, fingerprint_keys, identities
+from airflow_provider_sfbulk.client.load.in_order import match_in_order
 from airflow_provider_sfbulk.client.load.matching import Indexes, match, match_by_key
 from airflow_provider_sfbulk.client.load.part_end import PartEnd
 from airflow_provider_sfbulk.client.load.pick import records_at
@@ -381,6 +382,15 @@ class _Pass:
         for result in results.values():
             result.check_columns(columns)
         form = self._given.form(columns)
+        counts = {kind: result.records for kind, result in results.items()}
+        if sum(counts.values()) == numbered.part.records:
+            found = match_in_order(
+                identities(_rows(numbered.part, form.key or None), form),
+                {kind: identities(result.batches(), form) for kind, result in results.items()},
+                counts,
+            )
+            if found is not None:
+                return found
         with ExitStack() as held:
             if form.key:
                 own = fingerprint_keys(_rows(numbered.part, form.key), form)
