@@ -182,7 +182,7 @@ class DigestFile:
         if rows is None:
             rows = np.arange(self.rows, self.rows + len(digests))
         self.rows += len(digests)
-        there = (digests != 0).any(axis=1)
+        there = (digests[:, 0] | digests[:, 1]) != 0
         self.blank += len(digests) - int(np.count_nonzero(there))
         shares = (digests[:, 0] >> _SHARE_BITS).astype(np.uint16)
         shares[~there] = SHARES
@@ -195,7 +195,7 @@ class DigestFile:
         entries[:, :2], entries[:, 2] = digests[order], rows[order]
         if beside is not None:
             entries[:, _FIELDS:] = beside[order]
-        self._file.write(entries.tobytes())
+        self._file.write(entries.data)
         return begins
 
     def keep(self, held: Iterable[NDArray[np.int64]]) -> None:
