@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
-from airflow_provider_sfbulk.client.load.pick import chosen_of
+from airflow_provider_sfbulk.client.parts.pick import chosen_of
 from airflow_provider_sfbulk.client.parts.split import Part
 from airflow_provider_sfbulk.client.parts.stream import Block, FieldTypes, RecordStream
 

@@ -38,10 +38,10 @@ from airflow_provider_sfbulk.client.load.fingerprints import RowForm, fingerprin
 from airflow_provider_sfbulk.client.load.in_order import match_in_order
 from airflow_provider_sfbulk.client.load.matching import Indexes, match, match_by_key
 from airflow_provider_sfbulk.client.load.part_end import PartEnd
-from airflow_provider_sfbulk.client.load.pick import records_at
 from airflow_provider_sfbulk.client.load.resend import NumberedPart, RowsToResend
 from airflow_provider_sfbulk.client.load.rounds import ResendRule, Round, is_refused_input
 from airflow_provider_sfbulk.client.models import RESULT_KINDS, JobInfo, ResultKind, by_code
+from airflow_provider_sfbulk.client.parts.pick import records_at
 from airflow_provider_sfbulk.client.parts.split import Part
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.results.job_result import JobResult

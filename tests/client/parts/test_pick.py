@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.errors import TransportError
-from airflow_provider_sfbulk.client.load.pick import records_at
+from airflow_provider_sfbulk.client.parts.pick import records_at
 from airflow_provider_sfbulk.client.results.typed import read_text
 from tests.client.results.out_witness import cut, dialects, encode, tables
 
