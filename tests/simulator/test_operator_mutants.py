@@ -180,6 +180,9 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
     "takes a page with fewer rows": (
         Change(downloads.PageWriter, "_prove", "self.records != self._expected", "self.records > self._expected"),
     ),
+    "records the rows that do not differ": (
+        Change(load.Load, "fill_first", "chosen.to_dict()", "type(chosen)(chosen.rows, ~chosen.bits).to_dict()"),
+    ),
     "a clear goes on with the query of before": (
         Change(TaskLedger, "begin_query", "before.is_done or before.is_cleared(self._clears, self._max_tries)", "False"),
     ),

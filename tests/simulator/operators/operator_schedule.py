@@ -344,7 +344,8 @@ class OperatorSchedule:
     def _accident(self) -> None:
         """Let perhaps something happen that no process does."""
         process = self.airflow.process
-        half = self.org if isinstance(self.subject, Load) else self.org.queries
+        is_queried = self.org.queries.at_work or not isinstance(self.subject, Load)
+        half = self.org.queries if is_queried else self.org
         if not self._was_focused and self.rng.random() < 0.05:
             if self._focus[0] == "download" and self._at_work and not self._has_failed:
                 self._has_failed = True

@@ -6,12 +6,14 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, ClassVar
 
+import numpy as np
 from airflow.sdk import Asset
 
+from airflow_provider_sfbulk.client.compare.chosen import ChosenRows
 from airflow_provider_sfbulk.client.effects import Request
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
@@ -179,16 +181,28 @@ class Load(Subject):
                 if rng.random() < 0.3:
                     org.troubles[line] = rng.choice(([LOCKED], [LOCKED] * 2, [MISSING] * 99))
         self.allowed = rng.choice((0, 0, 2, None)) if org.troubles else 0
+        self._skips = copy_of(rng).random() < 0.3
+        """Whether only rows are sent that differ from the org's."""
+        self._asked: dict[int, list[Counter[str]]] = {}
+        """By load, of each query that compares, the rows of the input that the org has by then as they are."""
+        self._org_rng = copy_of(rng)
+        if self._skips:
+            self.is_old, org.queries.answer = False, self._answer
         folder = "memory://results" if focus in SETTLING else rng.choice((None, "memory://results"))
         form = rng.choice(("csv", "jsonl"))
         self._arguments: dict[str, Any] = {
             "sobject": "Account",
-            **rng.choice(({"operation": "insert"}, {"operation": "upsert", "external_id_field": "Key__c"})),
+            **self._operation(rng),
             **({} if folder is None or not self._waits else {"results_path": folder, "results_format": form}),
             "max_failed_records": self.allowed,
             "max_concurrent_jobs": rng.randint(1, 3),
             **expected.arguments(rng, is_staged=self._is_staged),
         }
+
+    def _operation(self, rng: Random) -> dict[str, Any]:
+        upsert = {"operation": "upsert", "external_id_field": "Key__c"}
+        chosen = rng.choice(({"operation": "insert"}, upsert))
+        return {**upsert, "skip_unchanged": True} if self._skips else chosen
 
     def operator(self, process: Process) -> BulkIngestOperator:
         """Make the operator."""
@@ -235,8 +249,47 @@ class Load(Subject):
 
         A load of which nothing was processed is given up, and decided anew.
         """
+        load = self._loads[job.id]
         if self.lake is not None:
-            self._lines[self._loads[job.id]] = self.lake.rows(self._listed[_deciding(self._listed, known)])
+            self._lines[load] = Counter(self._in_order(known))
+        if self._skips:
+            chosen = ChosenRows.from_dict(known[f"sfbulk.try{_deciding(self._edits, known)}.end.0"]["compared"])
+            rows = self._in_order(known)
+            claim(chosen.rows == len(rows), "a decision about other rows than those of the input")
+            are_sent = np.unpackbits(chosen.bits, count=chosen.rows)
+            self._lines[load] = Counter(row for row, is_sent in zip(rows, are_sent, strict=True) if is_sent)
+            spared = Counter(rows) - self._lines[load]
+            claim(
+                spared in self._asked.get(load, []),
+                "what is sent is not what differed when one query of this load was made",
+            )
+
+    def _in_order(self, known: Mapping[str, Any]) -> list[str]:
+        """Give the rows of the input as the try has read them that has decided."""
+        if self.lake is None:
+            return [",".join(row.values()) for row in self._rows]
+        return [row for path in self._listed[_deciding(self._listed, known)] for row in self.lake.files[path]]
+
+    def _answer(self, job_id: str, soql: str) -> tuple[Sequence[str], list[list[str]]]:
+        """Give the rows of the org to a query that compares: some as they are in the input, some not, some not at all."""
+        names = soql.removeprefix("SELECT ").partition(" FROM ")[0].split(", ")
+        claim(sorted(names) == sorted(COLUMNS), f"other columns are compared: {soql}")
+        lines = (
+            {line for rows in self.lake.files.values() for line in rows} if self.lake is not None else self._lines[0]
+        )
+        found, same = [], Counter[str]()
+        usual = self._org_rng.choice((0.2, 0.6, 1.0))
+        for line in sorted(lines):
+            row = dict(zip(COLUMNS, line.split(","), strict=True))
+            if self._org_rng.random() < usual:
+                same[line] += self._lines[0][line] < 2  # of two with one key neither is spared
+            elif self._org_rng.random() < 0.5:
+                row["Name"] = "cell99"
+            else:
+                continue
+            found.append([row[name] for name in names])
+        self._asked.setdefault(self.load, []).append(+same)
+        return names, found
 
     def is_another_plan(self, known: Mapping[str, Any]) -> bool:
         return self._edits[_deciding(self._edits, known)] != self.is_edited
@@ -269,6 +322,11 @@ class Load(Subject):
 
     def succeeded(self, value: Any) -> None:
         """Hold the summary and the result files against the jobs."""
+        if self._skips and not self._closed(self.load):
+            claim(not (value["job_ids"] if self._waits else value), "success with jobs that nobody has closed")
+            all_same = [asked for asked in self._asked.get(self.load, []) if asked >= self._lines[0]]
+            claim(bool(all_same), "nothing was sent, and no query has found all rows of the input")
+            return
         if not self._waits:
             jobs = [self._org.jobs[job_id] for job_id in value]
             sent = sum((Counter(job.rows) for job in jobs), Counter[str]())
@@ -280,6 +338,9 @@ class Load(Subject):
         claim(value["successful"] == saved.total(), f"{saved.total()} are saved, it says {value['successful']}")
         claim(value["failed"] == missing.total(), f"success without {missing}; it says {value['failed']}")
         claim(value["unprocessed"] == 0, "success with unprocessed records")
+        claim(
+            not self._skips or value["unchanged"] >= self._lines[0].total() - self.lines.total(), "rows are not counted"
+        )
         refused = all(line in self._org.troubles and self._is_hopeless(line) for line in missing)
         claim(refused, f"success without {missing}, which Salesforce never refused")
         claim(self.allowed is None or missing.total() <= self.allowed, "more failed records than allowed")
@@ -342,7 +403,8 @@ class Load(Subject):
     def _read(self, process: Process) -> Iterator[dict[str, str]]:
         """Give the rows, sometimes in another order than another try did."""
         rows = list(self._rows)
-        if (self._is_staged or not expected.ROUNDS) and not process.is_clean and self._rng.random() < 0.3:
+        may_shuffle = (self._is_staged or not expected.ROUNDS) and not self._skips
+        if may_shuffle and not process.is_clean and self._rng.random() < 0.3:
             self._rng.shuffle(rows)
         for row in rows:
             fault = self._world.fault("read", OPERATOR_FAULTS["read"], process.number)

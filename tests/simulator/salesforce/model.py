@@ -311,7 +311,10 @@ def _written_anew(columns: str, row: str) -> list[str]:
 def _describe() -> dict[str, Any]:
     may = dict.fromkeys(("createable", "updateable", "deletable", "queryable"), True)
     fields = [
-        {"name": name, "type": kind, "externalId": name == "Key__c", "createable": True, "updateable": True}
+        {
+            **{"name": name, "type": kind, "externalId": name == "Key__c", "createable": True, "updateable": True},
+            "scale": 0,
+        }
         for name, kind in FIELDS.items()
     ]
     return {"name": "Account", "fields": fields, **may}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from airflow_provider_sfbulk.client.effects import Reply, Request
 from tests.simulator.salesforce.replies import ok, other_version, refused
 
-HEADER = '"Id","Name"\n'
+COLUMNS = ("Id", "Name")
 FINAL = frozenset({"JobComplete", "Failed", "Aborted"})
 SERVER_PAGE = 2
 """Records of a page where Salesforce chooses."""
@@ -26,6 +27,7 @@ class Query:
     id: str
     version: str
     rows: list[list[str]] = field(default_factory=list)
+    columns: Sequence[str] = COLUMNS
     state: str = "UploadComplete"
     ended_by: str | None = None
 
@@ -46,6 +48,8 @@ class Queries:
         self._rng = rng
         self.jobs: dict[str, Query] = {}
         self.deleted: set[str] = set()
+        self.answer: Callable[[str, str], tuple[Sequence[str], list[list[str]]]] | None = None
+        """Gives the columns and rows of a job, by its id and its statement, where they are not made up."""
 
     @property
     def at_work(self) -> list[Query]:
@@ -62,6 +66,9 @@ class Queries:
             made = len(self.jobs) + 1
             rows = [[f"001{made:03d}{row:012d}", f"cell{made}x{row}"] for row in range(self._rng.randint(0, 7))]
             job = self.jobs.setdefault(f"752{made:015d}", Query(f"752{made:015d}", version, rows))
+            if self.answer is not None:
+                assert request.body is not None
+                job.columns, job.rows = self.answer(job.id, json.loads(b"".join(request.body.chunks()))["query"])
             return ok(job.to_json())
         _, job_id, *rest = path.split("/")
         if job_id not in self.jobs or job_id in self.deleted:
@@ -124,8 +131,8 @@ class Queries:
         stop = int(end) if end else min(len(job.rows), start + int(query.get("maxRecords", SERVER_PAGE)))
         following = "null" if stop >= len(job.rows) else str(stop)
         headers = {"sforce-numberofrecords": str(stop - start), "sforce-locator": following, "content-type": "text/csv"}
-        lines = "".join('"' + '","'.join(row) + '"\n' for row in job.rows[start:stop])
-        return Reply(200, headers, (HEADER + lines).encode())
+        lines = "".join('"' + '","'.join(row) + '"\n' for row in [job.columns, *job.rows[start:stop]])
+        return Reply(200, headers, lines.encode())
 
     @staticmethod
     def _list(job: Query, query: dict[str, str]) -> Reply:
