@@ -126,7 +126,7 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "forgets the window of 0.1.0": (Change(OldTry, "_window", "return {each", "return None and {each"),),
     "reads a query with its own API version": (
-        Change(query_job._ByPages, "__init__", "jobs.at(job.api_version)", "jobs"),
+        Change(query_job.ByPages, "__init__", "jobs.at(job.api_version)", "jobs"),
         Change(pages, "pages", "jobs = jobs.at(job.api_version)", "jobs = jobs", (query_job,)),
     ),
     "reads what became of a load with its own API version": (

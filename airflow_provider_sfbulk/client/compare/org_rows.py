@@ -12,7 +12,7 @@ from airflow_provider_sfbulk.client.compare.input_rows import InputRows
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import JobFailedError, ProtocolError, RequestRefusedError
-from airflow_provider_sfbulk.client.extract.query_job import Submitted, fetch_pages, submit
+from airflow_provider_sfbulk.client.extract.query_job import ByPages, Submitted, fetch_pages, submit
 from airflow_provider_sfbulk.client.extract.whole_object import select_statement
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobState, LineEnding, QueryOperation
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
@@ -107,7 +107,7 @@ def find_all(jobs: QueryCalls, job: JobInfo, rows: InputRows) -> Flow[None]:
     def page(_: int, types: tuple[ColumnType, ...]) -> _FoundPage:
         return _FoundPage(dialect, types, found=rows.found)
 
-    yield from fetch_pages(jobs, job, page, typed=False, page_records=PAGE_RECORDS, at_once=PAGES_AT_ONCE)
+    yield from fetch_pages(ByPages(jobs, job, PAGE_RECORDS, PAGES_AT_ONCE), job, page, typed=False)
 
 
 def _is_recent(job: JobInfo) -> bool:

@@ -159,37 +159,6 @@ MakePage: TypeAlias = Callable[[int, tuple[ColumnType, ...]], Sink]
 Retype: TypeAlias = Callable[[tuple[ColumnType, ...]], tuple[ColumnType, ...]]
 
 
-def fetch_pages(
-    jobs: QueryCalls,
-    job: JobInfo,
-    make_page: MakePage,
-    *,
-    typed: bool,
-    page_records: int,
-    at_once: int,
-    ledger: PageLedger | None = None,
-    retype: Retype | None = None,
-    fixed: Collection[str] = (),
-    describes: dict[str, Mapping[str, Any]] | None = None,
-) -> Flow[int]:
-    """Fetch all pages of a finished job, and type their columns by describe if wanted.
-
-    :param make_page: called once a page, and again for all pages when a column has to be typed anew
-    :param page_records: records of a page at most, when the pages are read in order
-    :param at_once: pages to read at the same time; Salesforce chooses their size then
-    :param ledger: remembers finished pages, and knows those of earlier tries: no sink is asked for them
-    :param retype: gives the types that the columns shall have, given those of describe; there may be more of them
-    :param fixed: columns whose type is the user's: a value that does not fit is an error
-    :param describes: describe's answers so far, by object; more are added
-    :return: how many pages there are
-    :raises ProtocolError: when the pages do not add up to the job's own count
-    """
-    reader = _ByPages(jobs, job, page_records, at_once)
-    return fetch_with(
-        reader, job, make_page, typed=typed, ledger=ledger, retype=retype, fixed=fixed, describes=describes
-    )
-
-
 class Reader(Protocol):
     """A way to read the result of a query."""
 
@@ -210,8 +179,12 @@ class Reader(Protocol):
         """Read all pages but those of ``done``; see ``extract.pages.pages``."""
 
 
-class _ByPages:
-    """The pages of a query job of Bulk API 2.0."""
+class ByPages:
+    """The pages of a query job of Bulk API 2.0.
+
+    :param page_records: records of a page at most, when the pages are read in order
+    :param at_once: pages to read at the same time; Salesforce chooses their size then
+    """
 
     def __init__(self, jobs: QueryCalls, job: JobInfo, page_records: int, at_once: int) -> None:
         self._jobs = jobs = jobs.at(job.api_version)
@@ -243,7 +216,7 @@ class _ByPages:
         )
 
 
-def fetch_with(
+def fetch_pages(
     reader: Reader,
     job: JobInfo,
     make_page: MakePage,
@@ -254,7 +227,17 @@ def fetch_with(
     fixed: Collection[str] = (),
     describes: dict[str, Mapping[str, Any]] | None = None,
 ) -> Flow[int]:
-    """Fetch all pages of a finished job as :func:`fetch`, in a way that is given."""
+    """Fetch all pages of a finished job, and type their columns by describe if wanted.
+
+    :param reader: how they are read
+    :param make_page: called once a page, and again for all pages when a column has to be typed anew
+    :param ledger: remembers finished pages, and knows those of earlier tries: no sink is asked for them
+    :param retype: gives the types that the columns shall have, given those of describe; there may be more of them
+    :param fixed: columns whose type is the user's: a value that does not fit is an error
+    :param describes: describe's answers so far, by object; more are added
+    :return: how many pages there are
+    :raises ProtocolError: when the pages do not add up to the job's own count
+    """
     if ledger is not None:
         yield from ledger.open()
     types: tuple[ColumnType, ...] = ()

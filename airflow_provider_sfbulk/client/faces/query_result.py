@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.extract.pages import Page, check_total, next_page
-from airflow_provider_sfbulk.client.extract.query_job import describe_columns, fetch_pages, widen_for
+from airflow_provider_sfbulk.client.extract.query_job import ByPages, describe_columns, fetch_pages, widen_for
 from airflow_provider_sfbulk.client.faces.declare import (
     Give,
     Stream,
@@ -60,9 +60,8 @@ class QueryResult(WholeQuery):
             made[index] = self._page(types)
             return made[index]
 
-        count = yield from fetch_pages(
-            self._jobs, self.job, make_page, typed=True, page_records=self._page_records, at_once=AT_ONCE
-        )
+        reader = ByPages(self._jobs, self.job, self._page_records, AT_ONCE)
+        count = yield from fetch_pages(reader, self.job, make_page, typed=True)
         pages = [made[index] for index in range(count)]
         schema = pages[0].schema
         assert schema is not None, "a page that is finished has a schema"

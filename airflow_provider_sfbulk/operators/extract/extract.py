@@ -16,7 +16,7 @@ from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.extract.finished_pages import PageLedger
 from airflow_provider_sfbulk.client.extract.folders import Folders
 from airflow_provider_sfbulk.client.extract.layout import Layout
-from airflow_provider_sfbulk.client.extract.query_job import MakePage, Retype, fetch_pages, fetch_with
+from airflow_provider_sfbulk.client.extract.query_job import ByPages, MakePage, Reader, Retype, fetch_pages
 from airflow_provider_sfbulk.client.models import Compression, FileFormat
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.results.downloads import RowsPage, too_many
@@ -80,18 +80,21 @@ class PageReader:
         fixed: Collection[str] = (),
     ) -> Flow[int]:
         """Fetch all pages."""
-        given: dict[str, Any] = {
-            "typed": typed,
-            "ledger": ledger,
-            "retype": retype,
-            "fixed": fixed,
-            "describes": self.describes,
-        }
+        reader: Reader
         if self.is_classic:
             reader = ByFiles(Bulk1Calls(job.api_version or self.api_version), job.id, at_once=self.at_once)
-            return fetch_with(reader, job, make_page, **given)
-        calls = QueryCalls(self.api_version)
-        return fetch_pages(calls, job, make_page, page_records=self.page_records, at_once=self.at_once, **given)
+        else:
+            reader = ByPages(QueryCalls(self.api_version), job, self.page_records, self.at_once)
+        return fetch_pages(
+            reader,
+            job,
+            make_page,
+            typed=typed,
+            ledger=ledger,
+            retype=retype,
+            fixed=fixed,
+            describes=self.describes,
+        )
 
 
 def extract_to_files(
