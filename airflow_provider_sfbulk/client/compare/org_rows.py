@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from airflow_provider_sfbulk.client.compare.input_rows import InputRows
@@ -16,6 +17,7 @@ from airflow_provider_sfbulk.client.extract.query_job import ByPages, Submitted,
 from airflow_provider_sfbulk.client.extract.whole_object import select_statement
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, JobState, LineEnding, QueryOperation
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
+from airflow_provider_sfbulk.client.protocol.org import age
 from airflow_provider_sfbulk.client.results.downloads import TypedPage
 from airflow_provider_sfbulk.client.soql import soql_literal
 from airflow_provider_sfbulk.client.values.text_arrow import compute
@@ -68,7 +70,7 @@ def ask(jobs: QueryCalls, sobject: str, rows: InputRows, *, awaited: Collection[
                 line_ending=LineEnding.LF,
                 plan=hashlib.sha256(soql.encode()).hexdigest()[:16],
                 key=KEY,
-                will_do=lambda job: job.id in awaited or _is_recent(job),
+                will_do=partial(_is_recent, awaited),
             )
         )
     except RequestRefusedError as error:
@@ -110,9 +112,10 @@ def find_all(jobs: QueryCalls, job: JobInfo, rows: InputRows) -> Flow[None]:
     yield from fetch_pages(ByPages(jobs, job, PAGE_RECORDS, PAGES_AT_ONCE), job, page, typed=False)
 
 
-def _is_recent(job: JobInfo) -> bool:
-    ended = job.system_modstamp
-    return not job.is_final or ended is None or datetime.now(UTC) - ended < RECENT
+def _is_recent(awaited: Collection[str], job: JobInfo) -> Flow[bool]:
+    if job.id in awaited or not job.is_final:
+        return True
+    return (yield from age(job.system_modstamp)) < RECENT.total_seconds()
 
 
 class _FoundPage(TypedPage):

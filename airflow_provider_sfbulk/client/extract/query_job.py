@@ -65,7 +65,7 @@ def submit(
     line_ending: LineEnding | str,
     plan: str = "",
     key: str = JOBS,
-    will_do: Callable[[JobInfo], bool] = lambda _: True,
+    will_do: Callable[[JobInfo], Flow[bool]] | None = None,
 ) -> Flow[Submitted]:
     """Find the query job that an earlier try recorded, or make one and record it.
 
@@ -74,7 +74,7 @@ def submit(
 
     :param plan: a digest of what is asked for
     :param key: under which the ledger has the query's jobs
-    :param will_do: whether an earlier try's job that has not failed is good enough
+    :param will_do: whether an earlier try's job that has not failed is good enough; None: it is
     :raises RequestRefusedError: when Salesforce refuses the SOQL
     """
 
@@ -83,7 +83,7 @@ def submit(
             info = yield from jobs.at(known.get("api_version")).get(known["job_id"])
         except NotFoundError:
             return False
-        return info.state in USABLE and will_do(info)
+        return info.state in USABLE and (will_do is None or (yield from will_do(info)))
 
     found, generation = yield from find_recorded(jobs, plan, is_usable, key=key)
     if found is not None:

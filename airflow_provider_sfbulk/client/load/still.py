@@ -18,12 +18,12 @@ from typing import Final
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.effects import Flow, Now, Sleep
-from airflow_provider_sfbulk.client.errors import ProtocolError, SfBulkError
+from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.rounds import is_refused_input
 from airflow_provider_sfbulk.client.models import JobInfo, JobState
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
-from airflow_provider_sfbulk.client.protocol.org import server_time
+from airflow_provider_sfbulk.client.protocol.org import age
 
 BATCH_SECONDS: Final = float(limits.BATCH_SECONDS)
 LEAST_SECONDS: Final = 10.0
@@ -62,7 +62,7 @@ def _still(jobs: IngestCalls, job: JobInfo, part: UploadedPart) -> Flow[JobInfo]
     begun: float = yield Now()
     known = begun
     # What is known of the job's rest before this process looked at it.
-    rest = yield from _age(job)
+    rest = yield from age(job.system_modstamp)
     while True:
         now: float = yield Now()
         left = still_seconds(part.records - job.processed) - rest - (now - known)
@@ -84,14 +84,3 @@ def _still(jobs: IngestCalls, job: JobInfo, part: UploadedPart) -> Flow[JobInfo]
 def still_seconds(unprocessed: int) -> float:
     """Give the seconds that a batch of so many records may take."""
     return max(LEAST_SECONDS, BATCH_SECONDS * min(1.0, unprocessed / limits.BATCH_RECORDS))
-
-
-def _age(job: JobInfo) -> Flow[float]:
-    """Say how long ago the job changed last, by the org's clock; 0 when that cannot be said."""
-    try:
-        now = yield from server_time()
-    except SfBulkError:
-        return 0.0
-    if now is None or job.system_modstamp is None:
-        return 0.0
-    return max(0.0, (now - job.system_modstamp).total_seconds())

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from airflow_provider_sfbulk.client.effects import Flow, Reply
-from airflow_provider_sfbulk.client.errors import ProtocolError
+from airflow_provider_sfbulk.client.errors import ProtocolError, SfBulkError
 from airflow_provider_sfbulk.client.protocol.call import ApiCall, call, call_json, call_object, data_path
 from airflow_provider_sfbulk.client.protocol.retry import repeat
 
@@ -106,3 +106,14 @@ def read_usage(headers: Mapping[str, str]) -> ApiUsage | None:
     """Read ``Sforce-Limit-Info`` of a reply, if it has one."""
     match = _USAGE.search(headers.get("sforce-limit-info", ""))
     return ApiUsage(int(match[1]), int(match[2])) if match else None
+
+
+def age(stamp: datetime | None) -> Flow[float]:
+    """Say how many seconds ago the org wrote a stamp, by its own clock; 0 when that cannot be said."""
+    if stamp is None:
+        return 0.0
+    try:
+        now = yield from server_time()
+    except SfBulkError:
+        return 0.0
+    return 0.0 if now is None else max(0.0, (now - stamp).total_seconds())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -132,7 +131,7 @@ def test_parts_that_are_kept_are_read_again_as_they_were_sent(loaded: LocalOrg, 
 
 
 def test_a_retry_goes_on_with_a_recent_query_and_asks_anew_after_a_while(
-    loaded: LocalOrg, task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: LocalOrg, task: FakeTask, tmp_path: Path
 ) -> None:
     operator = retried(written(tmp_path, CHANGED))
 
@@ -148,7 +147,7 @@ def test_a_retry_goes_on_with_a_recent_query_and_asks_anew_after_a_while(
     assert queries() == 1
     with loaded.core.store.writing() as connection:
         connection.execute(f"UPDATE Account SET Name = 'by another' WHERE {KEY} = 'K-0'")
-    monkeypatch.setattr(org_rows, "RECENT", timedelta(seconds=-1))  # that while has passed
+    loaded.advance(org_rows.RECENT.total_seconds())
     assert task.start().run(operator)["unchanged"] == 2
     assert queries() == 2
     assert names(loaded) == {row[KEY]: row["Name"] for row in CHANGED}
