@@ -140,7 +140,7 @@ def pk_chunking(name: str, value: Any) -> bool | int:
 DELETIONS_WAYS: Final = ("inline", "files")
 
 
-def _needed(it: Any) -> tuple[str, ...]:
+def _needed(it: Any) -> Mapping[str, str]:
     layout = Layout(tuple(map(Partition.read, it.partition_by)), deletions_apart=it.deletions == DELETIONS_WAYS[1])
     return layout.needed
 
@@ -208,12 +208,17 @@ _CLASHES: Final[Sequence[Clash]] = (
     (
         lambda it: (
             it.output_path is None
-            and (it.rows_per_file is not None or bool(it.partition_by) or it.deletions != DELETIONS_WAYS[0])
+            and (
+                it.rows_per_file is not None
+                or it.bytes_per_file is not None
+                or bool(it.partition_by)
+                or it.deletions != DELETIONS_WAYS[0]
+            )
         ),
-        "rows_per_file, partition_by and deletions are for files: give an output_path",
+        "rows_per_file, bytes_per_file, partition_by and deletions are for files: give an output_path",
     ),
     (
-        lambda it: it.deletions == DELETIONS_WAYS[1] and not it.include_deleted,
+        lambda it: it.deletions == DELETIONS_WAYS[1] and not it.include_deleted and it.job_id is None,
         "deletions='files' needs include_deleted=True: without it no deleted record is read",
     ),
     (
@@ -270,6 +275,7 @@ ARGUMENTS: Final = Arguments(
         "compression": optional(one_of(Compression, also={"gz": "gzip", "zst": "zstd", "zstandard": "zstd"})),
         "output_conn_id": optional(text),
         "rows_per_file": optional(count()),
+        "bytes_per_file": optional(count()),
         "partition_by": partition_by,
         "deletions": one_of(DELETIONS_WAYS),
         "column_types": optional(column_types),

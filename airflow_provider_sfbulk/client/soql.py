@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
@@ -30,7 +30,7 @@ _INT_DIGITS: Final = sys.float_info.max_10_exp
 _IDENTIFIER: Final = re.compile(r"[A-Za-z]\w*(?:\.[A-Za-z]\w*)*", re.ASCII)
 """API names: letters, digits and underscores, first a letter; with dots for parents (``Owner.Name``)."""
 
-_SELECTED: Final = re.compile(r"\s*SELECT\s+(.*?)\s+FROM\s", re.IGNORECASE | re.DOTALL)
+_SELECTED: Final = re.compile(r"\s*SELECT\s+(.*?)\s+FROM\s+(\w+)(?:\s+(?:AS\s+)?(\w+))?", re.IGNORECASE | re.DOTALL)
 _FIELD: Final = re.compile(r"[A-Za-z][\w.]*")
 
 _TOKEN: Final = re.compile(
@@ -126,11 +126,19 @@ def _moment(value: datetime | time) -> str:
 
 
 def selected_fields(soql: str) -> tuple[str, ...]:
-    """Give the fields that a query selects, as it writes them; of a function the field inside. None when they cannot be
-    seen."""
+    """Give the fields that a query selects, without the object's name or alias before them; of a function the field
+    inside. None when they cannot be seen."""
     found = _SELECTED.match(soql)
-    names = [_FIELD.findall(item) for item in found[1].split(",")] if found is not None else []
-    return tuple(each[-1] for each in names) if all(names) else ()
+    if found is None:
+        return ()
+    names = [_FIELD.findall(item) for item in found[1].split(",")]
+    owners = {each.lower() for each in found.groups()[1:] if each}
+    return tuple(_without_owner(each[-1], owners) for each in names) if all(names) else ()
+
+
+def _without_owner(field: str, owners: Collection[str]) -> str:
+    first, _, rest = field.partition(".")
+    return rest if rest and first.lower() in owners else field
 
 
 def bind(soql: str, params: Mapping[str, Any]) -> str:

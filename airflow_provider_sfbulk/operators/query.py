@@ -80,6 +80,8 @@ class BulkQueryOperator(BulkJobOperator):
         and none of others. Names of compressed CSV and JSON lines end with ``.gz`` or ``.zst``
     :param output_conn_id: connection of the object storage, when the URI does not name it (templated)
     :param rows_per_file: records of a file at most, whatever pages they come in; None for a file a page, or a partition
+    :param bytes_per_file: bytes with which a file ends, as it lies there: it may have up to 1,000 rows more, and of Parquet
+        up to a row group; None for no such end
     :param partition_by: columns by whose values the files lie in folders, as ``["Region__c", "day(CreatedDate)"]``, with
         ``year``, ``month``, ``day`` and ``hour`` in UTC: ``Region__c=EMEA/CreatedDate_day=2026-11-30/part-….parquet``. A
         column whose value names a folder is not in the files
@@ -96,8 +98,8 @@ class BulkQueryOperator(BulkJobOperator):
     :param max_xcom_records: without ``output_path`` the rows go to XCom, up to this many
     :param column_delimiter: of the CSV, Salesforce's name
     :param line_ending: of the CSV, ``LF`` or ``CRLF``
-    :param page_records: records of one page, which is one part file without ``rows_per_file`` and ``partition_by``, at
-        most; when pages are read at the same time, Salesforce chooses
+    :param page_records: records of one page, which is one part file unless ``rows_per_file``, ``bytes_per_file`` or
+        ``partition_by`` say otherwise, at most; when pages are read at the same time, Salesforce chooses
     :param max_concurrent_pages: pages being read at the same time, when there are more than ``page_records`` records;
         with ``api="1.0"`` result files
     :param pk_chunking: with ``api="1.0"``: cut the query by ranges of ids; True, or records of a range. (Bulk API 2.0
@@ -158,6 +160,7 @@ class BulkQueryOperator(BulkJobOperator):
         compression: Compression | Literal["none", "gzip", "zstd", "snappy"] | None = None,
         output_conn_id: str | XComArg | None = None,
         rows_per_file: int | None = None,
+        bytes_per_file: int | None = None,
         partition_by: str | Sequence[str] = (),
         deletions: Literal["inline", "files"] = "inline",
         column_types: Mapping[str, str] | None = None,
@@ -215,6 +218,7 @@ class BulkQueryOperator(BulkJobOperator):
         self.compression = compression
         self.output_conn_id = cast("str | None", output_conn_id)
         self.rows_per_file = rows_per_file
+        self.bytes_per_file = bytes_per_file
         self.partition_by = partition_by
         self.deletions = deletions
         self.column_types = column_types
@@ -265,7 +269,10 @@ class BulkQueryOperator(BulkJobOperator):
     def _layout(self) -> Layout:
         """How the rows are laid out in files."""
         return Layout(
-            tuple(map(Partition.read, self.partition_by)), self.rows_per_file, self.deletions == DELETIONS_WAYS[1]
+            tuple(map(Partition.read, self.partition_by)),
+            self.rows_per_file,
+            self.bytes_per_file,
+            deletions_apart=self.deletions == DELETIONS_WAYS[1],
         )
 
     @fails_for_good

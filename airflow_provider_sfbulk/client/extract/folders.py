@@ -21,7 +21,16 @@ from typing import Any, Final
 import pyarrow as pa
 
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.extract.layout import DELETIONS, IS_DELETED, PARTS, RECORDS, Layout, Partition
+from airflow_provider_sfbulk.client.extract.layout import (
+    DELETIONS,
+    IS_DELETED,
+    OF_DELETIONS,
+    OF_PARTITIONS,
+    PARTS,
+    RECORDS,
+    Layout,
+    Partition,
+)
 from airflow_provider_sfbulk.client.results.writers import cell_texts
 from airflow_provider_sfbulk.client.values.text_arrow import Array, compute
 
@@ -49,9 +58,9 @@ class Folders:
 
     def __init__(self, layout: Layout, schema: pa.Schema) -> None:
         self._names = schema.names
-        places = [(each.part, self._find(each.column)) for each in layout.partition_by]
+        places = [(each.part, self._find(each.column, OF_PARTITIONS)) for each in layout.partition_by]
         self._levels = [(Partition(self._names[place], part), place) for part, place in places]
-        self._deleted = self._find(IS_DELETED) if layout.deletions_apart else None
+        self._deleted = self._find(IS_DELETED, OF_DELETIONS) if layout.deletions_apart else None
         self._prefix = f"{RECORDS}/" if layout.deletions_apart else ""
         for level, place in self._levels:
             kind = schema.field(place).type
@@ -91,12 +100,12 @@ class Folders:
         deleted = compute.fill_null(compute.equal(cell_texts(rows.column(self._deleted)), "true"), False)
         return compute.if_else(deleted, DELETIONS, folders)
 
-    def _find(self, column: str) -> int:
+    def _find(self, column: str, argument: str) -> int:
         for place, name in enumerate(self._names):
             if name.lower() == column.lower():
                 return place
         raise SourceError(
-            f"partition_by: the result has no column {column}; its columns are {', '.join(self._names[:50])}"
+            f"{argument}: the result has no column {column}; its columns are {', '.join(self._names[:50])}"
         )
 
 

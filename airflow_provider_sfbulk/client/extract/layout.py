@@ -15,6 +15,10 @@ DELETIONS: Final = "deletions"
 
 IS_DELETED: Final = "IsDeleted"
 
+OF_DELETIONS: Final = "deletions='files'"
+OF_PARTITIONS: Final = "partition_by"
+"""What errors name the arguments."""
+
 _PART: Final = re.compile(r"(\w+)\(\s*([\w.]+)\s*\)", re.ASCII)
 _COLUMN: Final = re.compile(r"[A-Za-z]\w*(?:\.[A-Za-z]\w*)*", re.ASCII)
 
@@ -58,21 +62,23 @@ class Layout:
     """How rows are laid out in files, where a file is not just a page.
 
     :param rows_per_file: records of a file at most; the last one of a folder has the rest
+    :param bytes_per_file: bytes with which a file ends
     :param deletions_apart: whether deleted records have files of their own
     """
 
     partition_by: tuple[Partition, ...] = ()
     rows_per_file: int | None = None
+    bytes_per_file: int | None = None
     deletions_apart: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.partition_by or self.rows_per_file or self.deletions_apart)
+        return bool(self.partition_by or self.rows_per_file or self.bytes_per_file or self.deletions_apart)
 
     @property
-    def needed(self) -> tuple[str, ...]:
-        """Columns that the query has to select."""
-        deleted = ("Id", IS_DELETED) if self.deletions_apart else ()
-        return tuple(dict.fromkeys((*deleted, *(each.column for each in self.partition_by))))
+    def needed(self) -> dict[str, str]:
+        """Columns that the query has to select, and the argument that needs each."""
+        deleted = dict.fromkeys(("Id", IS_DELETED), OF_DELETIONS) if self.deletions_apart else {}
+        return {**deleted, **{each.column: OF_PARTITIONS for each in self.partition_by}}
 
     def partition_columns(self, columns: Sequence[str]) -> list[str]:
         """Give the columns that folders are named by, in the spelling of the result."""

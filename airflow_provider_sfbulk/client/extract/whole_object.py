@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from airflow_provider_sfbulk import limits
@@ -52,6 +53,7 @@ def list_fields(
     sobject: str,
     fields: Sequence[str],
     exclude: Sequence[str],
+    needed: Mapping[str, str] = MappingProxyType({}),
     *,
     api_version: str,
     describes: dict[str, Mapping[str, Any]],
@@ -60,6 +62,7 @@ def list_fields(
 
     :param fields: names of fields, ``all`` for every field of the object, and paths over relationships (``Owner.Name``)
     :param exclude: names of fields that ``all`` does not stand for
+    :param needed: more fields to select, and the argument that needs each
     :param describes: describe's answers by object, to which this one is added
     :raises SourceError: the object or a field is not there for this login, or cannot be selected by a bulk query
     """
@@ -67,12 +70,17 @@ def list_fields(
         described = yield from describe(sobject, api_version=api_version)
     except NotFoundError as error:
         raise SourceError(f"sobject: the org has no object {sobject}, or this login may not read it") from error
-    selected = choose_fields(described, fields, exclude)
+    selected = choose_fields(described, fields, exclude, needed)
     describes |= dict.fromkeys((sobject, selected.sobject), described)
     return selected
 
 
-def choose_fields(described: Mapping[str, Any], fields: Sequence[str], exclude: Sequence[str]) -> FieldList:
+def choose_fields(
+    described: Mapping[str, Any],
+    fields: Sequence[str],
+    exclude: Sequence[str],
+    needed: Mapping[str, str] = MappingProxyType({}),
+) -> FieldList:
     """List the fields to select; see :func:`list_fields`.
 
     :param described: the object's describe answer
@@ -81,14 +89,14 @@ def choose_fields(described: Mapping[str, Any], fields: Sequence[str], exclude: 
     dropped = {known.named(name, argument="exclude") for name in exclude}
     names: list[str] = []
     left_out: dict[str, str] = {}
-    for each in fields:
+    for each, argument in (*((name, "fields") for name in fields), *needed.items()):
         if each == ALL:
             left_out = {name: why for name, why in known.unfit.items() if name not in dropped}
             names += [name for name in known.names if name not in known.unfit and name not in dropped]
         elif "." in each:
-            names.append(known.path(each))
+            names.append(known.path(each, argument=argument))
         else:
-            names.append(known.selectable(each))
+            names.append(known.selectable(each, argument=argument))
     names = list(dict.fromkeys(names))
     if not names:
         raise SourceError(f"exclude leaves no field of {known.sobject} to be read")
@@ -139,20 +147,20 @@ class _Fields:
             )
         return found
 
-    def selectable(self, name: str) -> str:
-        found = self.named(name, argument="fields")
+    def selectable(self, name: str, *, argument: str) -> str:
+        found = self.named(name, argument=argument)
         why = self.unfit.get(found)
         if why is None:
             return found
         parts = [str(each["name"]) for each in self._fields if each.get("compoundFieldName") == found]
         instead = f"; select its parts: {', '.join(parts)}" if parts else ""
-        raise SourceError(f"fields: {found} of {self.sobject} is {why}, and no bulk query can select it{instead}")
+        raise SourceError(f"{argument}: {found} of {self.sobject} is {why}, and no bulk query can select it{instead}")
 
-    def path(self, path: str) -> str:
+    def path(self, path: str, *, argument: str) -> str:
         first, _, rest = path.partition(".")
         for each in self._relationships:
             if each.lower() == first.lower():
                 return f"{each}.{rest}"
         raise SourceError(
-            f"fields: {self.sobject} has no relationship {first}, as {path} needs{meant(first, self._relationships)}"
+            f"{argument}: {self.sobject} has no relationship {first}, as {path} needs{meant(first, self._relationships)}"
         )

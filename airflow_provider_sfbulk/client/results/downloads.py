@@ -374,6 +374,11 @@ class OneFile:
         self._length = 0
         self._digest = hashlib.sha256()
 
+    @property
+    def length(self) -> int:
+        """Bytes so far, as they lie there: what a compressor or a row group still holds is not among them."""
+        return self._length
+
     def open(self) -> None:
         """Begin anew."""
         self.drop()

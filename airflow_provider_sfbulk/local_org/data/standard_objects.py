@@ -25,10 +25,13 @@ from airflow_provider_sfbulk.local_org.data.describe import field_of, sobject_of
 from airflow_provider_sfbulk.local_org.data.schema import Field, SObject
 from airflow_provider_sfbulk.local_org.data.store import quoted
 
+_OF_SETUP: Final = ("User", "Group", "RecordType", "Organization", "Profile")
+"""Objects without ``IsDeleted``, whose records no recycle bin takes."""
+
 NAMES: Final = (
     *("Account", "Contact", "Lead", "Opportunity", "OpportunityLineItem", "Product2", "Pricebook2", "PricebookEntry"),
     *("Case", "Task", "Event", "Campaign", "CampaignMember"),
-    *("User", "Group", "RecordType", "Organization", "Profile"),
+    *_OF_SETUP,
 )
 """The objects, each a file."""
 
@@ -78,11 +81,12 @@ EXTERNAL_KEY: Final = Field(
 """Every object of the local org has it unless a schema file says otherwise, so that upserts work out of the box."""
 
 
-def with_system_fields(fields: Iterable[Field]) -> list[Field]:
+def with_system_fields(fields: Iterable[Field], *, of_setup: bool = False) -> list[Field]:
     """Add ``Id``, the audit fields and the external key to an object's own fields, where they are not among them."""
     own = list(fields)
     names = {field.name.lower() for field in own}
-    missing = [field for field in (ID, IS_DELETED, *AUDIT, EXTERNAL_KEY) if field.name.lower() not in names]
+    system = (ID, *(() if of_setup else (IS_DELETED,)), *AUDIT, EXTERNAL_KEY)
+    missing = [field for field in system if field.name.lower() not in names]
     return [*(f for f in missing if f.name == "Id"), *own, *(f for f in missing if f.name != "Id")]
 
 
@@ -97,7 +101,7 @@ def _standard(name: str) -> SObject:
     described: dict[str, Any] = json.loads(text)
     derived: Mapping[str, str] = described.get("generated", {})
     fields = [replace(_field(each), derived=derived.get(each["name"])) for each in described["fields"]]
-    sobject = sobject_of({**described, "fields": with_system_fields(fields)})
+    sobject = sobject_of({**described, "fields": with_system_fields(fields, of_setup=name in _OF_SETUP)})
     return replace(sobject, triggers=described.get("triggers", {}))
 
 

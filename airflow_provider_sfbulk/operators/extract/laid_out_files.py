@@ -1,4 +1,4 @@
-"""Files of an extract that are not just its pages: of a number of rows, in folders by value, deleted records apart.
+"""Files of an extract that are not just its pages: of some rows or bytes, in folders by value, deleted records apart.
 
 ========================================  ==========================================================================
 ``_page-<job>-<index>.arrow.<setup>``     a finished page: it waits for the others, or for a retry
@@ -59,6 +59,10 @@ _HELD_BYTES: Final = 256 * 1024 * 1024
 MOST_FILES: Final = 10_000
 """Files of one extract at most: the manifest and the task's result name each."""
 
+_MEASURED_ROWS: Final = 1000
+"""After so many rows it is looked whether a file has its bytes. Not after each batch: the same rows give the same files,
+whatever batches they come in."""
+
 
 class LaidOutFiles(PartFiles):
     """The files of one job, laid out as asked for. See :class:`PartFiles`.
@@ -87,10 +91,16 @@ class LaidOutFiles(PartFiles):
         counts: Counter[str] = Counter()
         for index, page in enumerate(pages):
             counts += yield from self._count(index, page)
-        writers = self._plan(counts, pages)
+        form = self._form()
+        writers = self._plan(counts, pages, form)
         for start in range(0, len(writers), OPEN_FILES):
             yield from self._write(writers[start : start + OPEN_FILES], pages)
-        parts = [each for writer in writers for each in writer.parts]
+        numbers = count()
+        parts = [
+            PartFile(file, self._part_name(writer.folder, form, next(numbers)), writer.folder == DELETIONS)
+            for writer in writers
+            for file in writer.files
+        ]
         if sum(each.file.records for each in parts) != sum(page.records for page in pages):
             raise StorageError("the files have not the rows of the pages they were made of. A retry makes them again")
         return parts
@@ -113,8 +123,8 @@ class LaidOutFiles(PartFiles):
         finally:
             rows.close()
 
-    def _plan(self, counts: Counter[str], pages: Sequence[PageFile]) -> list[_FolderFiles]:
-        """Say which files there will be.
+    def _plan(self, counts: Counter[str], pages: Sequence[PageFile], form: str) -> list[_FolderFiles]:
+        """Say in which folders there will be files.
 
         :raises SourceError: too many
         """
@@ -127,14 +137,9 @@ class LaidOutFiles(PartFiles):
         if len(planned) > MOST_FOLDERS:
             raise too_many_folders()
         most = self._layout.rows_per_file
-        numbers_of = {each: max(1, -(-records // (most or max(1, records)))) for each, records in planned.items()}
-        if (files := sum(numbers_of.values())) > MOST_FILES:
-            raise SourceError(
-                f"rows_per_file={most} makes {files:,} files of this extract, and at most {MOST_FILES:,} are written: "
-                "give a larger number"
-            )
-        open_files = min(len(planned), OPEN_FILES)
-        form = self._form()
+        if most and (files := sum(max(1, -(-records // most)) for records in planned.values())) > MOST_FILES:
+            raise _too_many_files(f"rows_per_file={most}", f"{files:,}")
+        group_bytes = min(_HELD_BYTES // min(len(planned), OPEN_FILES), ROW_GROUP_BYTES, *self._bytes)
         numbers = count()
         writers = []
         for folder in planned:
@@ -144,11 +149,9 @@ class LaidOutFiles(PartFiles):
                 _FolderFiles(
                     folder,
                     kept,
-                    most,
-                    numbers=[next(numbers) for _ in range(numbers_of[folder])],
-                    make=partial(self._new_file, form),
-                    name=partial(self._part_name, folder, form),
-                    make_rows=partial(self._new_rows, schema=schema, group_bytes=_HELD_BYTES // open_files),
+                    self._layout,
+                    make=partial(self._new_file, form, numbers),
+                    make_rows=partial(self._new_rows, schema=schema, group_bytes=group_bytes),
                 )
             )
         return writers
@@ -175,11 +178,18 @@ class LaidOutFiles(PartFiles):
             str(self._format),
             str(self._compression),
             self._layout.rows_per_file,
+            *self._bytes,
             self._is_spreadsheet_safe,
         ]
         return hashlib.sha256(json.dumps(form).encode()).hexdigest()[: len(self._setup)]
 
-    def _new_file(self, form: str, number: int) -> OneFile:
+    @property
+    def _bytes(self) -> tuple[int, ...]:
+        return () if self._layout.bytes_per_file is None else (self._layout.bytes_per_file,)
+
+    def _new_file(self, form: str, numbers: Iterator[int]) -> OneFile:
+        if (number := next(numbers)) == MOST_FILES:
+            raise _too_many_files(f"bytes_per_file={self._layout.bytes_per_file}", f"more than {MOST_FILES:,}")
         compression = None if self._format is FileFormat.PARQUET else self._compression
         return OneFile(self._folder.hidden, f"_part-{self._job.id}-{number:05d}.{self._end}.{form}", compression)
 
@@ -189,7 +199,7 @@ class LaidOutFiles(PartFiles):
     def _new_rows(self, file: ByteFile, *, schema: pa.Schema, group_bytes: int) -> RowWriter:
         if self._format is FileFormat.PARQUET:
             compression = self._compression or Compression.ZSTD
-            return ParquetRows(file, schema, compression, group_bytes=min(group_bytes, ROW_GROUP_BYTES))
+            return ParquetRows(file, schema, compression, group_bytes=group_bytes)
         if self._format is FileFormat.JSONL:
             return JsonlRows(file, schema)
         return (SpreadsheetQueryRows if self._is_spreadsheet_safe else QueryRows)(file, schema, self._dialect)
@@ -199,10 +209,8 @@ class _FolderFiles:
     """The files of one folder, one after the other.
 
     :param kept: columns of the rows that are in the files, by number
-    :param most: records of a file at most; None for all
-    :param numbers: of the files, in the extract
-    :param make: makes the file of a number, hidden
-    :param name: gives its name when it is shown
+    :param layout: what ends a file
+    :param make: makes the next file, hidden
     :param make_rows: makes what writes rows into it
     """
 
@@ -210,21 +218,18 @@ class _FolderFiles:
         self,
         folder: str,
         kept: Sequence[int],
-        most: int | None,
+        layout: Layout,
         *,
-        numbers: Sequence[int],
-        make: Callable[[int], OneFile],
-        name: Callable[[int], str],
+        make: Callable[[], OneFile],
         make_rows: Callable[[ByteFile], RowWriter],
     ) -> None:
         self.folder = folder
-        self.parts: list[PartFile] = []
+        self.files: list[PageFile] = []
         """The files that are finished."""
         self._kept = list(kept)
-        self._most = most
-        self._numbers = numbers
+        self._most = layout.rows_per_file
+        self._bytes = layout.bytes_per_file
         self._make = make
-        self._name = name
         self._make_rows = make_rows
         self._file: OneFile | None = None
         self._writer: RowWriter | None = None
@@ -234,17 +239,17 @@ class _FolderFiles:
         """Write rows, into as many files as they need."""
         rows = rows.select(self._kept)
         while rows.num_rows:
-            if self._records == self._most:
+            if self._is_full:
                 self._end()
             writer = self._begin()
-            here = rows if self._most is None else rows.slice(0, self._most - self._records)
+            here = rows.slice(0, self._room(rows.num_rows))
             writer.write(here)
             self._records += here.num_rows
             rows = rows.slice(here.num_rows)
 
     def finish(self) -> None:
         """End the last file. There is one, also for no rows."""
-        if self._writer is None and not self.parts:
+        if self._writer is None and not self.files:
             self._begin()
         self._end()
 
@@ -258,7 +263,7 @@ class _FolderFiles:
 
     def _begin(self) -> RowWriter:
         if self._writer is None:
-            self._file = self._make(self._numbers[len(self.parts)])
+            self._file = self._make()
             self._file.open()
             self._writer = self._make_rows(self._file)
             self._records = 0
@@ -269,8 +274,25 @@ class _FolderFiles:
             return
         self._writer.close()
         self._writer = None
-        file = self._file.commit(self._records, ())
-        self.parts.append(PartFile(file, self._name(self._numbers[len(self.parts)]), self.folder == DELETIONS))
+        self.files.append(self._file.commit(self._records, ()))
+
+    @property
+    def _is_full(self) -> bool:
+        if self._file is None or not self._records:
+            return False
+        has_bytes = self._bytes is not None and self._file.length >= self._bytes
+        return self._records == self._most or (has_bytes and self._records % _MEASURED_ROWS == 0)
+
+    def _room(self, rows: int) -> int:
+        """Say how many of so many rows to write before looking again."""
+        room = rows if self._most is None else min(rows, self._most - self._records)
+        return room if self._bytes is None else min(room, _MEASURED_ROWS - self._records % _MEASURED_ROWS)
+
+
+def _too_many_files(limit: str, files: str) -> SourceError:
+    return SourceError(
+        f"{limit} makes {files} files of this extract, and at most {MOST_FILES:,} are written: give a larger number"
+    )
 
 
 def _split(folders: Array, rows: pa.RecordBatch, wanted: Mapping[str, object]) -> Iterator[tuple[str, pa.RecordBatch]]:

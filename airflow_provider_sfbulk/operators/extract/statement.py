@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError
@@ -34,7 +34,8 @@ class Statement:
     :param params: values of its names; not of the window
     :param job_id: that job; nothing is asked then
     :param mode: of Bulk API 1.0; None for 2.0
-    :param needed: fields that the query has to select; a whole object's query does by itself
+    :param needed: fields that the query has to select, and the argument that needs each; a whole object's query does by
+        itself
     """
 
     soql: str | None
@@ -48,7 +49,7 @@ class Statement:
     pk_chunking: bool | int
     column_delimiter: ColumnDelimiter | str
     line_ending: LineEnding | str
-    needed: Sequence[str] = ()
+    needed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def operation(self) -> QueryOperation:
@@ -130,13 +131,12 @@ class Statement:
         """Check that a query of the user's selects what the files need."""
         if self.whole_object is not None:
             return
-        # With an alias of the object before it, or without.
-        named = [f".{each.lower()}" for each in selected_fields(soql)]
-        missing = [each for each in self.needed if not any(name.endswith(f".{each.lower()}") for name in named)]
-        if missing:
+        selected = {each.lower() for each in selected_fields(soql)}
+        missing = {name: argument for name, argument in self.needed.items() if name.lower() not in selected}
+        if selected and missing:
             raise SourceError(
-                f"the SOQL does not select {', '.join(missing)}, which the files are laid out by (partition_by, "
-                "deletions='files'): add it to the SELECT"
+                f"{', '.join(dict.fromkeys(missing.values()))}: the SOQL does not select {', '.join(missing)}, which the "
+                "files are laid out by: add it to the SELECT"
             )
 
     @property

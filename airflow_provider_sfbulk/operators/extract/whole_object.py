@@ -7,7 +7,7 @@ of what the query is: a retry reads the same fields, whatever was added meanwhil
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_sfbulk.client.effects import Flow, ReadEntry, WriteEntry
@@ -23,7 +23,7 @@ class WholeObject:
     :param fields: as the user wrote them
     :param where: a condition, with ``:name`` for values that are bound
     :param window: conditions of an incremental query
-    :param needed: fields that are selected whether the user names them or not
+    :param needed: fields that are selected whether the user names them or not, and the argument that needs each
     """
 
     sobject: str
@@ -31,7 +31,7 @@ class WholeObject:
     exclude: Sequence[str]
     where: str | None
     window: Sequence[str]
-    needed: Sequence[str] = ()
+    needed: Mapping[str, str] = field(default_factory=dict)
 
     def statement(self, names: Sequence[str] = ("Id",)) -> str:
         """Write the query, its values not bound yet.
@@ -51,8 +51,9 @@ class WholeObject:
         kept = yield ReadEntry(self._key)
         if kept is not None:
             return _read(kept)
-        fields = (*self._named, *self.needed)
-        found = yield from list_fields(self.sobject, fields, self.exclude, api_version=api_version, describes=describes)
+        found = yield from list_fields(
+            self.sobject, self._named, self.exclude, self.needed, api_version=api_version, describes=describes
+        )
         self.statement(found.names)  # refused before anything is kept
         stands = yield WriteEntry(
             self._key, {"object": found.sobject, "names": list(found.names), "left_out": dict(found.left_out)}

@@ -124,14 +124,61 @@ def test_a_deletion_keeps_the_columns_that_name_folders(org: LocalOrg, changes: 
 
 @pytest.mark.parametrize(
     ("soql", "missing"),
-    [("SELECT Id, Name FROM Account", "IsDeleted"), ("SELECT Name FROM Account", "Id, IsDeleted")],
+    [
+        ("SELECT Id, Name FROM Account", "IsDeleted"),
+        ("SELECT Name FROM Account", "Id, IsDeleted"),
+        ("SELECT Id, Account.IsDeleted FROM Contact", "IsDeleted"),
+        ("SELECT c.AccountId, c.IsDeleted FROM Contact c", "Id"),
+    ],
 )
 def test_a_query_without_what_deletions_need_is_refused_before_it_runs(
     soql: str, missing: str, org: LocalOrg, changes: Changes
 ) -> None:
-    with pytest.raises(SourceError, match=f"the SOQL does not select {missing}, which"):
+    with pytest.raises(SourceError, match=f"^deletions='files': the SOQL does not select {missing}, which"):
         changes.extract(0, soql=soql, sobject=None, fields="all", incremental=None)
     assert not any("/jobs/" in call.path for call in org.calls)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "deletions='files': User has no field IsDeleted"),
+        ({"fields": "all"}, "deletions='files': User has no field IsDeleted"),
+        ({"fields": ["Name", "IsDeleted"]}, "fields: User has no field IsDeleted"),
+        ({"deletions": "inline", "partition_by": "IsDeleted"}, "partition_by: User has no field IsDeleted"),
+        ({"deletions": "inline", "partition_by": "Boss__r.Name"}, "partition_by: User has no relationship Boss__r"),
+    ],
+    ids=str,
+)
+def test_an_object_that_has_not_what_the_files_need_is_refused_before_it_is_read(
+    given: Mapping[str, Any], message: str, org: LocalOrg, changes: Changes
+) -> None:
+    with pytest.raises(SourceError, match=f"^{message}"):
+        changes.extract(0, sobject="User", **given)
+    assert not any("/jobs/" in call.path for call in org.calls)
+
+
+@pytest.mark.parametrize(
+    "soql", ["SELECT c.Id, c.IsDeleted, c.Account.Name FROM Contact AS c", "select Id,isdeleted from Contact"]
+)
+def test_a_query_that_names_its_object_selects_what_deletions_need(soql: str, org: LocalOrg, changes: Changes) -> None:
+    summary = changes.extract(0, soql=soql, sobject=None, fields="all", incremental=None)
+    assert summary["deletions"]["records"] == 0
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_a_job_that_was_submitted_before_has_its_deletions_apart_if_it_has_what_they_need(
+    file_format: str, org: LocalOrg, changes: Changes
+) -> None:
+    *_, _ = history(org)
+    queries = [f"SELECT {fields} FROM Account" for fields in ("Id, IsDeleted", "Id")]
+    usual: dict[str, Any] = {"task_id": "ask", "include_deleted": True, "wait_for_completion": False}
+    jobs = [FakeTask().start().run(BulkQueryOperator(soql=each, **usual)) for each in queries]
+    given = {"sobject": None, "fields": "all", "incremental": None, "include_deleted": False}
+    given |= {"output_format": file_format}
+    assert changes.extract(0, job_id=jobs[0], **given)["deletions"]["records"] == 1
+    with pytest.raises(SourceError, match=r"deletions='files': the result has no column IsDeleted"):
+        changes.extract(1, job_id=jobs[1], **given)
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,69 @@ def test_spreadsheets_and_widened_columns_are_as_in_files_of_pages(
     assert pq.ParquetFile(fewer["files"][0]).read()["Remark__c"].null_count > 0
 
 
+# --- bytes of a file --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def measured(mocker: MockerFixture) -> int:
+    """After so many rows a file is measured."""
+    rows = 2
+    mocker.patch.object(laid_out_files, "_MEASURED_ROWS", rows)
+    return rows
+
+
+@pytest.mark.parametrize("given", [{}, {"partition_by": "Valid__c"}], ids=str)
+@pytest.mark.parametrize("file_format", ["csv", "jsonl", "parquet"])
+def test_a_file_ends_with_its_bytes(
+    file_format: str, given: dict[str, Any], measured: int, readings: LocalOrg, out: Path, tmp_path: Path
+) -> None:
+    given = {**given, "output_format": file_format}
+    limit = 500 if file_format == "parquet" else 900
+    flat = extract(tmp_path / "flat", **given)
+    summary = extract(out, **given, bytes_per_file=limit)
+    check_whole(out, summary)
+    assert [each for path in summary["files"] for each in keys_of(path)] == [
+        each for path in flat["files"] for each in keys_of(path)
+    ]
+    sizes = [Path(path).stat().st_size for path in summary["files"]]
+    assert len(sizes) > 2
+    assert min(sizes[:-1]) >= limit
+    for path in summary["files"][:-1]:
+        assert len(keys_of(path)) % measured == 0
+        if file_format != "parquet":
+            before = plain(path).split(b"\n")[: -measured - 1]
+            assert len(b"\n".join(before)) < limit, "it had its bytes before"
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_a_retry_gives_files_of_the_same_bytes(
+    file_format: str, measured: int, readings: LocalOrg, out: Path, tmp_path: Path, mocker: MockerFixture
+) -> None:
+    task = FakeTask()
+    given: dict[str, Any] = {"output_format": file_format, "partition_by": "Valid__c", "bytes_per_file": 500}
+    whole = extract(tmp_path / "whole", **given)
+    finish = mocker.patch.object(TaskFolder, "finish", side_effect=Stopped)
+    with pytest.raises(Stopped):
+        extract(out, task, **given)
+    assert finish.called
+    mocker.stop(finish)
+    shown = {path: path.read_bytes() for path in out.rglob("part-*")}
+    assert len(shown) == len(whole["files"]) > 2
+    retried = extract(out, task, **given)
+    check_whole(out, retried)
+    assert {Path(path): Path(path).read_bytes() for path in retried["files"]} == shown
+    assert list(map(plain, retried["files"])) == list(map(plain, whole["files"]))
+
+
+def test_a_file_ends_with_its_rows_or_its_bytes_whichever_come_first(
+    measured: int, readings: LocalOrg, out: Path, tmp_path: Path
+) -> None:
+    by_rows = extract(out, rows_per_file=4, bytes_per_file=1_000_000)
+    assert [len(keys_of(path)) for path in by_rows["files"]] == [4] * 6 + [3]
+    by_bytes = extract(tmp_path / "bytes", rows_per_file=26, bytes_per_file=1)
+    assert [len(keys_of(path)) for path in by_bytes["files"]] == [measured] * 13 + [1]
+
+
 # --- folders ----------------------------------------------------------------------------------------------------------
 
 
@@ -381,6 +444,7 @@ def test_a_page_s_file_that_was_changed_is_found(readings: LocalOrg, out: Path, 
     [
         ({"partition_by": "Remark__c"}, "gives more than 5 partitions"),
         ({"rows_per_file": 1}, r"rows_per_file=1 makes 27 files of this extract, and at most 10 are written"),
+        ({"bytes_per_file": 1}, r"bytes_per_file=1 makes more than 10 files of this extract"),
         ({"partition_by": "day(Name)"}, "a value of Name is no UTC datetime"),
         ({"partition_by": "day(Name)", "output_format": "parquet"}, "a value of Name is no UTC datetime"),
         ({"partition_by": "hour(Day__c)", "output_format": "parquet"}, r"Day__c is a date32\[day\], which has no hour"),
@@ -397,6 +461,7 @@ def test_what_cannot_be_laid_out_leaves_the_extract_before(
         mocker.patch(f"{module}.MOST_FOLDERS", 5)
     mocker.patch.object(laid_out_files, "MOST_FOLDERS", 5)
     mocker.patch.object(laid_out_files, "MOST_FILES", 10)
+    mocker.patch.object(laid_out_files, "_MEASURED_ROWS", 1)
     task = FakeTask()
     before = extract(out, task)
     with pytest.raises(SourceError, match=message):
@@ -448,6 +513,8 @@ def test_a_whole_object_s_query_selects_the_column_by_itself(readings: LocalOrg,
         ({"rows_per_file": "many"}, "rows_per_file"),
         ({"partition_by": ["A__c"], "output_path": None}, "give an output_path"),
         ({"rows_per_file": 5, "output_path": None}, "give an output_path"),
+        ({"bytes_per_file": "1 GB"}, "bytes_per_file"),
+        ({"bytes_per_file": 5, "output_path": None}, "give an output_path"),
         ({"soql": None, "sobject": "A__c", "exclude": ["B__c"], "partition_by": ["b__c"]}, "exclude names a field"),
     ],
     ids=str,
