@@ -31,17 +31,19 @@ def whole_blocks(chunks: Iterable[bytes], *, size: int = BLOCK_BYTES) -> Iterato
         if length < enough:
             continue
         data = b"".join(held)
-        if not enough and (stop := _first_end(data)):
-            yield data[:stop]
-            data, enough = data[stop:], size
-        if enough and len(data) >= enough:
+        if not enough:
+            stop = _first_end(data)
+            enough = size if stop else 0
+        else:
             stop = _last_end(data)
-            if stop:
-                yield data[:stop]
-            data = data[stop:]
+        block, rest = data[:stop], data[stop:]
+        # Nothing of the block is held while it is used.
+        held, length, data = [rest], len(rest), b""
+        if stop:
+            yield block
+        if enough:
             # Twice what is left, so that a long record is not looked through again for each chunk of it.
-            enough = max(size, 2 * len(data))
-        held, length = [data], len(data)
+            enough = max(size, 2 * length)
     data = b"".join(held)
     if not enough or _last_end(data) != len(data):
         raise TransportError(f"not a whole CSV: {len(data)} bytes at its end are no whole record")
