@@ -1,8 +1,9 @@
 """``python -m benchmarks.settle``: what it costs to find out what became of every row, beside reading the result files.
 
 An upsert of four columns with a key, of which some rows failed; its result files come from a server that has them in
-memory. All rows are in one part, or in batches of Bulk API 1.0. The ways: into result files, the locked rows into the parts
-of another round, and both. ``× reading`` is beside reading the two result files of Bulk API 2.0 with pyarrow alone.
+memory, in the order of the upload or ``--shuffled``. All rows are in one part, or in batches of Bulk API 1.0. The ways:
+into result files, the locked rows into the parts of another round, and both. ``× reading`` is beside reading the two result
+files of Bulk API 2.0 with pyarrow alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib
+import random
 import subprocess
 import sys
 import tempfile
@@ -92,6 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.settle", description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--failed", type=float, nargs="+", default=[0.01, 0.5], help="shares of rows that failed")
+    parser.add_argument("--shuffled", action="store_true", help="result rows in any order, not in that of the upload")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.one is not None:
@@ -103,15 +106,17 @@ def main() -> None:
     for count in chosen.rows:
         for share in chosen.failed:
             with tempfile.TemporaryDirectory() as folder:
-                settled = write(Path(folder), count, share)
+                settled = write(Path(folder), count, share, shuffled=chosen.shuffled)
                 for way in WAYS:
                     one = ["--one", way, folder, str(settled.failed), "--rows", str(count)]
                     subprocess.run([sys.executable, "-m", "benchmarks.settle", *one], check=True)
 
 
-def write(folder: Path, count: int, share: float) -> Settled:
+def write(folder: Path, count: int, share: float, *, shuffled: bool = False) -> Settled:
     """Write the input and its result files."""
     settled = Settled(folder, count, 0)
+    saved_rows: list[Sequence[str]] = []
+    failed_rows: list[Sequence[str]] = []
     settled.batches.mkdir()
     with ExitStack() as files:
 
@@ -138,11 +143,15 @@ def write(folder: Path, count: int, share: float) -> Settled:
             if int((number + 1) * share) > int(number * share):
                 settled.failed += 1
                 error = f"{LOCKED}:unable to obtain exclusive access to this record or 1 records: {record}:--"
-                failed.writerow(("", error, *values))
+                failed_rows.append(("", error, *values))
                 result.writerow(("", "false", "false", error))
             else:
-                saved.writerow((record, "true", *values))
+                saved_rows.append((record, "true", *values))
                 result.writerow((record, "true", "true", ""))
+        for file, its_rows in ((saved, saved_rows), (failed, failed_rows)):
+            if shuffled:
+                random.Random(0).shuffle(its_rows)
+            file.writerows(its_rows)
     return settled
 
 
