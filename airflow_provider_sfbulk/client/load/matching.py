@@ -30,7 +30,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_sfbulk.client.load.digests import DigestFile, Digests, Rows, pairs, runs, shares
+from airflow_provider_sfbulk.client.load.digests import DigestFile, Digests, Rows, digests_at, pairs, runs, shares
 from airflow_provider_sfbulk.client.load.fingerprints import Fingerprints
 from airflow_provider_sfbulk.client.models import RESULT_KINDS, ResultKind
 
@@ -110,7 +110,7 @@ class _Pairs:
             results = self._together([each.rows for each in files])
             left, wanted = np.flatnonzero(self.free[part.rows]), np.flatnonzero(self._all[results] < 0)
             theirs = np.concatenate([part.digests[:0], *(each.digests for each in files)])
-            mine, found = pairs(part.digests[left], theirs[wanted])
+            mine, found = pairs(digests_at(part.digests, left), digests_at(theirs, wanted))
             row, result = part.rows[left[mine]], results[wanted[found]]
             chosen = ~self._surplus[result]
             self._all[result[chosen]] = row[chosen]
