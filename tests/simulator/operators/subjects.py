@@ -60,6 +60,8 @@ class Subject:
 
     effects: ClassVar[frozenset[str]]
     """Effects that only this operator has."""
+    more_calls: int = 0
+    """What a try may have to ask for beyond ``CALLS_OF_A_CLEAN_TRY``."""
 
     def __init__(self, world: World, org: Salesforce, files: Files, rng: Random, focus: str) -> None:
         self._world, self._org, self._files, self._rng = world, org, files, rng
@@ -188,6 +190,7 @@ class Load(Subject):
         self._org_rng = copy_of(rng)
         if self._skips:
             self.is_old, org.queries.answer = False, self._answer
+            self.more_calls = 2  # the query, and describe once more after the wait for it
         folder = "memory://results" if focus in SETTLING else rng.choice((None, "memory://results"))
         form = rng.choice(("csv", "jsonl"))
         self._arguments: dict[str, Any] = {
