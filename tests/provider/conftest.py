@@ -8,6 +8,7 @@ import copy
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from uuid import uuid4
 import boto3
 import pytest
 from airflow.sdk import Asset, BaseOperator
-from airflow.sdk._shared.secrets_masker import reset_secrets_masker
+from airflow.sdk._shared.secrets_masker import reset_secrets_masker, secrets_masker
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType, TaskDeferred
 from airflow.sdk.execution_time.comms import ErrorResponse
@@ -288,9 +289,25 @@ def no_pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(still, "BATCH_SECONDS", 0.0)
 
 
+class LatePattern:
+    """A pattern that is compiled when a text is first searched."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+
+    def sub(self, *given: Any) -> str:
+        """Replace what is found."""
+        return re.compile(self._pattern).sub(*given)
+
+
 @pytest.fixture(autouse=True)
-def no_old_secrets() -> None:
-    """Forget what earlier tests had masked."""
+def no_old_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget what earlier tests had masked.
+
+    Airflow compiles all masks anew for each that is added, dozens of times a login; here, only for a text to search.
+    """
+    late = SimpleNamespace(compile=LatePattern, escape=re.escape, sub=re.sub)
+    monkeypatch.setattr(secrets_masker, "re", late)
     reset_secrets_masker()
 
 
