@@ -72,15 +72,12 @@ lint: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-PROPERTIES := tests/provider/ingest/test_bulk1_ingest.py tests/provider/query/test_incremental.py \
-	tests/provider/values tests/client/load tests/client/waiting
-
 campaign: $(READY)
 	$(BIN)/python -m pytest -q -m long
 	$(BIN)/python -m tests.kills
 	$(BIN)/python -m tests.simulator --schedules 100000
 	$(BIN)/python -m tests.hostile --seconds 600
-	SFBULK_EXAMPLES=20 $(BIN)/python -m pytest -q $(PROPERTIES)
+	SFBULK_EXAMPLES=20 $(BIN)/python -m pytest -q -m hypothesis
 
 fuzz: $(READY)
 	$(BIN)/python -m tests.hostile --seconds $(or $(SECONDS),3600)

@@ -21,6 +21,8 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.examples import USUAL
+
 FIRST = (
     *(
         "tests/airflow/",
@@ -43,11 +45,19 @@ APART = ("tests/simulator/", "tests/test_docs.py")
 # Airflow reads its settings once, when a test module imports it: this comes before.
 for inherited in [name for name in os.environ if name.startswith(("AIRFLOW", "_AIRFLOW"))]:
     del os.environ[inherited]
+# Nothing leaves loopback, and a client checks all authorities of such a file before its first call: that is half a test.
+for bundle in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+    os.environ.pop(bundle, None)
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 settings.register_profile(
-    "any machine", deadline=None, print_blob=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "any machine",
+    max_examples=USUAL,
+    deadline=None,
+    print_blob=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
 

@@ -17,6 +17,7 @@ from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.protocol.org import read_limits
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.settings import Settings
+from tests.examples import examples
 
 PASSWORD, SECRET, TOKEN = 'Pässwört&<1>"x', "consumer/secret+==", "00D8d000000kLmN!AQ8AQ.secret_tail"
 CONNECTION = {
@@ -110,7 +111,7 @@ def failure_of(session, make_flow, login, given_replies) -> SfBulkError | None:
 
 
 @pytest.mark.parametrize("name", FLOWS)
-@settings(max_examples=60)
+@settings(max_examples=examples(15))
 @given(login=st.just([GOOD_LOGIN]) | answers, given_replies=answers)
 def test_no_error_shows_a_secret_or_a_cell(name, login, given_replies):
     session = Session(Settings.from_mapping(CONNECTION))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -14,12 +13,13 @@ from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator, Incremental
 from airflow_provider_sfbulk.sensors.job import BulkJobSensor
 from airflow_provider_sfbulk.triggers.change import SalesforceChangeTrigger
+from tests.examples import examples
 from tests.hostile.calls import CALLS as ANY_CALL
 from tests.hostile.calls import JOB_ID
 from tests.hostile.ways import APP, CALLS
 
-EXAMPLES: Final = int(os.environ.get("SFBULK_FUZZ_EXAMPLES", "60"))
-"""Examples of each property; a campaign asks for more."""
+EXAMPLES: Final = examples(20)
+"""Examples of each property."""
 
 NASTY: Final = [
     "", "\x1b[2J", "\u202e", "\x00", "９" * 30, "9" * 5000, "-1", "1e999", "null", "../..", "a" * 5000, "{{ x }}", "%s%n", JOB_ID,

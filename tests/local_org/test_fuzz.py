@@ -8,10 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.local_org import LocalOrg
+from tests.examples import examples
 from tests.local_org.fuzz import Fuzzer
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None)
+@settings(
+    max_examples=examples(70), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+)
 @given(seed=st.integers(0, 2**32))
 def test_nothing_that_is_sent_is_answered_500(fuzzer: Fuzzer, seed: int) -> None:
     bad, status = fuzzer.one(random.Random(seed))

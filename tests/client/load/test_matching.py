@@ -27,7 +27,7 @@ from tests.client.load.match_witness import (
 from tests.client.results.out_witness import dialects
 from tests.examples import examples
 
-FEWER = settings(max_examples=40)
+FEWER = settings(max_examples=examples(12))
 """Each example is several files that are written and read."""
 
 FILES = ("successful", "failed", "unprocessed")
@@ -206,7 +206,7 @@ def test_a_row_that_two_files_claim_is_the_first_ones(load: Load, data: st.DataO
 _rows = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=6)
 
 
-@settings(max_examples=examples(200))
+@settings(max_examples=examples(60))
 @given(_rows, st.dictionaries(st.sampled_from(FILES), _rows), st.booleans())
 def test_any_results_are_matched_by_the_rules(
     rows: list[tuple[int, int]], results: dict[str, list[tuple[int, int]]], keyed: bool

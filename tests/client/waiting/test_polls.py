@@ -158,7 +158,7 @@ jobs = st.lists(
 )
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(jobs=jobs, pages=st.sampled_from([1, 2, 3, 5, 12, 200]), latency=st.floats(0.001, 3.0), seed=st.integers(0, 99))
 def test_the_budget_is_never_exceeded_and_nobody_starves(
     jobs: list[tuple[float, float, float, JobType]], pages: int, latency: float, seed: int
@@ -173,7 +173,7 @@ def test_the_budget_is_never_exceeded_and_nobody_starves(
         assert job.late <= job.worst_period * 1.2 + WINDOW_SECONDS + max(4, len(made)) * latency
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(
     number=st.integers(1, 3), last=st.lists(st.floats(0, 2000), min_size=3, max_size=3), latency=st.floats(0.01, 1.0)
 )
@@ -398,7 +398,7 @@ class Watches(World):
         super()._answer(poll)
 
 
-@settings(max_examples=examples(15), deadline=None)
+@settings(max_examples=examples(6), deadline=None)
 @given(
     st.integers(0, 40),
     st.lists(st.sampled_from([10.0, 60.0, 60.0, 300.0]), min_size=1, max_size=60),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.bulk2 import csv_in
 from airflow_provider_sfbulk.local_org.bulk2.csv_in import Dialect, JobFailedError
+from tests.examples import examples
 
 # A carriage return before the line feed would be another line ending; alone it is a character like any other.
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=8) | st.sampled_from(
@@ -44,7 +45,7 @@ def read(
         return list(contents.header), rows, len(contents.spans)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(50))
 @given(st.data())
 def test_what_another_writer_wrote_is_read_back(data: st.DataObject) -> None:
     dialect = Dialect(data.draw(st.sampled_from(sorted(csv_in.DELIMITERS))), data.draw(st.sampled_from(["LF", "CRLF"])))

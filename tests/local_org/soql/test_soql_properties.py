@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.local_org.data.schema import Schema
 from airflow_provider_sfbulk.local_org.soql import SoqlError, compile_query, fold, register
+from tests.examples import examples
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-THOROUGH = settings(SHARED, max_examples=300)
+THOROUGH = settings(SHARED, max_examples=examples(100))
 
 # --- String literals ------------------------------------------------------------------------------------------------
 

@@ -271,7 +271,7 @@ def test_wherever_a_try_dies_the_next_brings_every_row_once(after: bool, org: Lo
     assert deaths >= 8, "the plan, the decision, the job, three batches, the end"
 
 
-@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(6), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     count=st.integers(1, 40),
     part_records=st.integers(1, 12),

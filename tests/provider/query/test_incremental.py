@@ -303,7 +303,7 @@ def test_runs_at_once_overlap_and_leave_no_gap(org: LocalOrg, runs: Runs) -> Non
     assert runs.watermark == other["window"]["until"]
 
 
-@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(
         st.one_of(

@@ -445,7 +445,7 @@ def test_a_watch_that_is_set_back_announces_that_time_again(org: LocalOrg) -> No
 
 
 @settings(
-    max_examples=examples(5),
+    max_examples=examples(1),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.explicit, Phase.generate],

@@ -111,7 +111,7 @@ def sent_as(given_rows: list[dict[str, str]], spelling: str) -> list[dict[str, s
     return [{name: None if value == spelling else value for name, value in row.items()} for row in given_rows]  # type: ignore[misc]
 
 
-@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(first=loads, second=loads, clear=st.booleans())
 def test_the_org_ends_as_without_it_and_what_was_not_sent_is_not_touched(
     two_objects: LocalOrg, client: BulkClient, first: list[dict[str, str]], second: list[dict[str, str]], clear: bool
@@ -137,7 +137,7 @@ def test_the_org_ends_as_without_it_and_what_was_not_sent_is_not_touched(
     event(f"{'none' if not result.unchanged_count else 'some'} unchanged")
 
 
-@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_rows=loads, clear=st.booleans())
 def test_rows_that_the_org_has_are_unchanged_once_their_spelling_is_certain(
     two_objects: LocalOrg, client: BulkClient, given_rows: list[dict[str, str]], clear: bool
@@ -165,7 +165,7 @@ def test_rows_that_the_org_has_are_unchanged_once_their_spelling_is_certain(
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-@settings(max_examples=examples(3), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(1), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_rows=st.lists(rows, min_size=1, max_size=12))
 def test_the_second_load_of_any_source_sends_nothing(
     two_objects: LocalOrg,

@@ -219,7 +219,7 @@ def sample_org() -> Iterator[LocalOrg]:
 
 
 @pytest.mark.parametrize("kind", SOURCES)
-@settings(max_examples=examples(4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(2), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_rows=st.lists(rows, min_size=1, max_size=25))
 @example(given_rows=[AWKWARD, NULLS])
 def test_what_comes_back_is_what_was_sent(

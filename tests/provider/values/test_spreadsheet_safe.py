@@ -126,7 +126,7 @@ def test_spreadsheet_safe_is_for_csv(org: LocalOrg, tmp_path: Path) -> None:
 cells = st.text(st.sampled_from("=+-@'\t\r\n\uff1dé1.,\"; "), max_size=5)
 
 
-@settings(max_examples=examples(100))
+@settings(max_examples=examples(30))
 @given(rows=st.lists(st.lists(cells, min_size=2, max_size=2), min_size=1, max_size=6), delimiter=st.sampled_from(",;"))
 def test_every_value_is_restored(rows: list[list[str]], delimiter: str) -> None:
     data = "".join(
