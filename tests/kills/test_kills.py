@@ -1,7 +1,7 @@
 """A real process, killed with SIGKILL or frozen at the steps it takes towards Salesforce and Airflow.
 
-Here each fourth step is struck at each moment; ``python -m tests.kills`` strikes at all of them, and prints what the next
-try makes of each.
+Here one step of each fourth kind is struck at each moment, and each kind at some moment; ``python -m tests.kills`` strikes
+at all of them, and prints what the next try makes of each.
 """
 
 from __future__ import annotations
@@ -39,15 +39,22 @@ Found = Callable[[str], list[Seen]]
 
 
 EACH = 4
-"""Of so many steps one is struck."""
+"""Of so many kinds of steps one is struck."""
+
+
+def chosen(seen: list[Seen], moment: Moment) -> list[Strike]:
+    """Choose a step of each fourth kind that has the moment: other ones than at the other moments."""
+    kinds: dict[str, list[Strike]] = {}
+    for strike in plan(seen, moment):
+        kinds.setdefault(strike.step.kind, []).append(strike)
+    number = list(Moment).index(moment)
+    first = number % min(EACH, len(kinds) or 1)
+    return [of_kind[number % len(of_kind)] for of_kind in list(kinds.values())[first::EACH]]
 
 
 def check(campaign: Campaign, seen: list[Seen], moment: Moment) -> None:
-    """Strike at each fourth step that has the moment: at other steps than at the other moments."""
-    strikes = plan(seen, moment)
-    assert len(strikes) == sum(moment in each.moments for each in seen) > 0
-    first = list(Moment).index(moment) % min(EACH, len(strikes))
-    visits = [campaign.visit(strike) for strike in strikes[first::EACH]]
+    """Strike where it was chosen."""
+    visits = [campaign.visit(strike) for strike in chosen(seen, moment)]
     assert visits
     failures = [each.failure for each in visits if each.failure]
     assert not failures, f"{len(failures)} of {len(visits)}:\n" + "\n".join(failures)
@@ -92,6 +99,8 @@ def test_every_step_has_its_moments(found: Found) -> None:
         assert len({each.step for each in seen}) == len(seen)
         planned = [strike for moment in Moment for strike in plan(seen, moment)]
         assert len(set(planned)) == len(planned) == sum(len(each.moments) for each in seen)
+        struck = [strike for moment in Moment for strike in chosen(seen, moment)]
+        assert {strike.step.kind for strike in struck} == {each.step.kind for each in seen}
         for each in seen:
             of_step = {strike.moment for strike in planned if strike.step == each.step}
             assert {Moment.BEFORE, Moment.AFTER, Moment.FROZEN} <= of_step
