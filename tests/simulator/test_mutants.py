@@ -146,6 +146,12 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
 FAVOURED = {"the lowest try's entry wins": range(EVERY.index(("set", "late")), 400 * len(EVERY), len(EVERY))}
 """Of a mutant that shows under a rare fault alone, schedules that favour it are run."""
 
+SLOW = (
+    *("does not read back what it recorded", "was: aborts a job before another one is recorded"),
+    *("the lowest try's entry wins", "was: aborts while it is replaced"),
+)
+"""Mutants that take hundreds of schedules to show."""
+
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
@@ -155,7 +161,15 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.parametrize("name", SLOW)
+def test_a_slow_mutant_is_still_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for change in MUTANTS[name]:
+        change.apply(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] if name in SLOW else []) for name in MUTANTS]
+)
 def test_a_broken_protocol_is_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for change in MUTANTS[name]:
         change.apply(monkeypatch)

@@ -103,6 +103,8 @@ SLOW: Final = (
     *("takes a page with fewer rows", "sends a failed job's records again", "takes a web page for a result file"),
     *("sends again what Salesforce has deleted", "leaves the manifest of an earlier run"),
     *("names the pages before they are there", "takes a result file with fewer rows"),
+    *("what a load knows expires", "sends again while a batch of an ended job is at work"),
+    *("a clear goes on with the query of before", "a retry after the success loads everything again"),
 )
 """Mutants that take hundreds of schedules to show."""
 
