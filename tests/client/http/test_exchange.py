@@ -285,7 +285,7 @@ def test_an_empty_upload_has_a_length_too(make, server):
 def test_an_upload_reaches_the_server_once(make, server, answer):
     server.answers = [answer]
     with pytest.raises(errors.SfBulkError):
-        one(make(server.url), IngestCalls("66.0").upload(JOB_ID, upload(CSV)))
+        one(make(server.url), IngestCalls("66.0").upload(JOB_ID, upload(CSV, 1000)))
     assert [asked.method for asked in server.asked] == ["PUT"]
 
 
