@@ -12,6 +12,10 @@ import pytest
 
 from tests.airflow.conftest import Stage
 
+# By default the same goes through the operators, in tests/provider/ingest/test_bulk1_ingest.py, and other jobs through
+# Airflow.
+pytestmark = pytest.mark.long
+
 DAG_ID = "bulk1_runs"
 RECORDS = 100_000
 BATCHES = 10
