@@ -1,4 +1,5 @@
-"""What is run and killed: a load of three parts, one of what differs, an extract of five pages; and when each is right."""
+"""What is run and killed: a load of three parts, one of what differs, an extract of five pages, one into folders; and when
+each is right."""
 
 from __future__ import annotations
 
@@ -35,6 +36,19 @@ PAGE_RECORDS: Final = 2
 QUERY_WRITES: Final = PAGES + 6
 """The claim, the plan, the job, the header row, each page, the files' turn to be shown, the end."""
 MANIFEST: Final = "_manifest.json"
+
+REGIONS: Final = ("EMEA", "a/b", None)
+FOLDERS: Final = (
+    "records/Industry=EMEA",
+    "records/Industry=a%2Fb",
+    "records/Industry=__HIVE_DEFAULT_PARTITION__",
+)
+"""Of records by number, one after the other."""
+DELETED: Final = (3, 8)
+LAID_OUT: Final = 6
+"""Files of two rows in these folders, and one of the deleted."""
+EARLIER: Final = "Industry=earlier/part-750000000000000AAA-00000000-00000.csv"
+"""A file of the extract before."""
 
 CALLS_TO_ADOPT: Final = 3
 """Calls that a part of a decided load may cost the next try: a look, a close, and a look at its end."""
@@ -107,8 +121,8 @@ class Ingest:
         assert seen[steps.WRITE] >= PARTS + 2, "each part, the decision, the end"
 
     def is_about(self, step: steps.Step) -> bool:
-        """Every step."""
-        return True
+        """Every step but files: nothing is promised of them before the end."""
+        return step.kind != steps.FILE
 
     def check_killed(self, killed: Attempt) -> None:
         """Nothing is promised of the result files before the end."""
@@ -234,6 +248,8 @@ class Query:
     def is_about(self, step: steps.Step) -> bool:
         """Of pages at once, what has to do with pages. Several may be the first and note the header row, so that there are
         more writes in some tries than in others."""
+        if step.kind == steps.FILE:
+            return False  # the case of folders has them
         return self.at_once == 1 or (
             step.kind in (steps.PAGE_LIST, steps.PAGE) or (step.kind == steps.WRITE and step.number <= QUERY_WRITES)
         )
@@ -252,26 +268,101 @@ class Query:
     def check_end(self, org: LocalOrg, result: Mapping[str, Any], *, woken: bool = False) -> None:
         """The folder has every record once, and nothing that the manifest does not name."""
         named = self._named()
-        found = {path.name for path in self.output.iterdir()}
-        unnamed = found - named - {MANIFEST}
-        if woken:  # what it made after its successor was done is hidden from readers
-            unnamed = {name for name in unnamed if not name.startswith("_")}
-        assert not unnamed, f"the folder also has {sorted(unnamed)}"
+        self._check_folder(named, woken=woken)
         expected = Counter((row["Name"], f"{row['NumberOfEmployees']:.0f}") for row in org.records("Account"))
         assert read_rows(self.output / name for name in named) == expected
         assert len(expected) == PAGES * PAGE_RECORDS
         assert result["records"] == PAGES * PAGE_RECORDS
         assert len(result["files"]) == PAGES
 
+    def _check_folder(self, named: set[str], *, woken: bool) -> None:
+        found = {str(path.relative_to(self.output)) for path in self.output.rglob("*") if not path.is_dir()}
+        unnamed = found - named - {MANIFEST}
+        if woken:  # what it made after its successor was done is hidden from readers
+            unnamed = {name for name in unnamed if not name.startswith("_")}
+        assert not unnamed, f"the folder also has {sorted(unnamed)}"
+        assert all(any(path.iterdir()) for path in self.output.rglob("*") if path.is_dir()), "there is an empty folder"
+
     def _named(self) -> set[str]:
         """Check the files that the manifest names, and give their names."""
         manifest = json.loads((self.output / MANIFEST).read_text(encoding="utf-8"))
-        for file in manifest["files"]:
+        files = [*manifest["files"], *manifest.get("deletions", {}).get("files", [])]
+        for file in files:
             data = (self.output / file["name"]).read_bytes()
             assert hashlib.sha256(data).hexdigest() == file["sha256"], f"{file['name']} is not what the manifest says"
             assert len(data) == file["bytes"]
-        assert sum(file["records"] for file in manifest["files"]) == manifest["records"]
-        return {file["name"] for file in manifest["files"]}
+        assert sum(file["records"] for file in files) == manifest["records"]
+        return {file["name"] for file in files}
+
+
+@dataclass
+class LaidOut(Query):
+    """Read the same records, two of which are deleted, into files of two rows in folders, in place of an extract before."""
+
+    def prepare(self, org: LocalOrg, folder: Path) -> dict[str, Any]:
+        """Fill the org."""
+        arguments = super().prepare(org, folder)
+        with org.core.store.writing() as connection:
+            for number in range(PAGES * PAGE_RECORDS):
+                row = (REGIONS[number % len(REGIONS)], int(number in DELETED), number)
+                connection.execute("UPDATE Account SET Industry = ?, IsDeleted = ? WHERE NumberOfEmployees = ?", row)
+        earlier = self.output / EARLIER
+        earlier.parent.mkdir(parents=True)
+        earlier.write_bytes(b"")
+        writer = {"dag_id": "dag", "task_id": "task", "run_id": "earlier", "map_index": -1}
+        files = [{"name": EARLIER, "records": 0, "bytes": 0, "sha256": hashlib.sha256(b"").hexdigest()}]
+        manifest = {"version": 1, "writer": writer, "job_id": "750000000000000AAA", "records": 0, "files": files}
+        (self.output / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+        return arguments | {
+            "soql": "SELECT Id, Name, NumberOfEmployees, Industry, IsDeleted FROM Account",
+            "include_deleted": True,
+            "rows_per_file": 2,
+            "partition_by": ["Industry"],
+            "deletions": "files",
+        }
+
+    def check_steps(self, seen: Counter[str]) -> None:
+        """Each page, each file made of them and its name, the manifest, and what goes: the file before, the pages."""
+        super().check_steps(seen)
+        assert seen[steps.FILE] >= PAGES + 2 * LAID_OUT + 1 + 1 + PAGES
+
+    def is_about(self, step: steps.Step) -> bool:
+        """From the last page on; what comes before is that of the other queries."""
+        return (
+            step.kind == steps.FILE
+            or (step.kind == steps.PAGE and step.number == PAGES)
+            or (step.kind == steps.WRITE and step.number > QUERY_WRITES - 3)
+        )
+
+    def check_killed(self, killed: Attempt) -> None:
+        """What is visible is whole, in its folder; the manifest stands only when all it names stands."""
+        super().check_killed(killed)
+        for path in set(self.output.rglob("part-*")) - {self.output / EARLIER}:
+            assert path.name.endswith(".csv"), f"{path.name} is half-written"
+            rows = read_rows([path])
+            assert rows, f"{path.name} is empty"
+            assert rows <= self._expected()[str(path.parent.relative_to(self.output))], f"{path} has rows of others"
+
+    def check_end(self, org: LocalOrg, result: Mapping[str, Any], *, woken: bool = False) -> None:
+        """Every record is once in the folder where it belongs, and there is nothing that the manifest does not name."""
+        named = self._named()
+        self._check_folder(named, woken=woken)
+        for folder, expected in self._expected().items():
+            found = [name for name in named if name.rpartition("/")[0] == folder]
+            assert read_rows(self.output / name for name in found) == expected, f"{folder} has not its rows"
+            assert len(found) == -(-sum(expected.values()) // 2)
+        assert {name.rpartition("/")[0] for name in named} == self._expected().keys()
+        assert result["records"] == PAGES * PAGE_RECORDS
+        assert result["deletions"]["records"] == len(DELETED)
+        assert len(result["files"]) + len(result["deletions"]["files"]) == len(named)
+
+    def _expected(self) -> dict[str, Counter[Row]]:
+        """Give the rows by folder."""
+        folders: dict[str, Counter[Row]] = {}
+        for number in range(PAGES * PAGE_RECORDS):
+            folder = "deletions" if number in DELETED else FOLDERS[number % len(FOLDERS)]
+            folders.setdefault(folder, Counter())[f"Account, {number}\nof ten", str(number)] += 1
+        return folders
 
 
 CASES: Final[Mapping[str, Callable[[], Case]]] = {
@@ -279,6 +370,7 @@ CASES: Final[Mapping[str, Callable[[], Case]]] = {
     "ingest of what differs": Differing,
     "query": lambda: Query(slowly=True),
     "query, pages at once": lambda: Query(at_once=4),
+    "query into folders": LaidOut,
 }
 
 

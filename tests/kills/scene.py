@@ -16,7 +16,7 @@ from tests.kills.process.nursery import Nursery
 from tests.kills.process.spec import Spec
 from tests.kills.process.states import begin_try
 from tests.kills.wire.proxy import Proxy
-from tests.kills.wire.steps import WRITE, Counting, Seen, Strike
+from tests.kills.wire.steps import OWN, Counting, Seen, Strike
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Attempt:
     """What became of one try.
 
     :param status: exit code, or minus the signal that ended it
-    :param seen: its requests, in their order, and for a try that came to its end then its writes
+    :param seen: its requests, in their order, and for a try that came to its end then its own steps
     :param outcome: ``result``, or ``error`` and ``message``; nothing of a killed one
     """
 
@@ -37,8 +37,8 @@ class Attempt:
 
     @property
     def requests(self) -> list[Seen]:
-        """Without the writes."""
-        return [each for each in self.seen if each.step.kind != WRITE]
+        """Without its own steps."""
+        return [each for each in self.seen if each.step.kind not in OWN]
 
     def calls(self, kind: str) -> list[Seen]:
         """Give the requests of a kind."""
@@ -89,7 +89,7 @@ class Scene:
             pid = self._start(proxy, strike)
             attempt = self._end(proxy, pid, self._number)
         assert attempt.status == -signal.SIGKILL, f"{strike}: the process was not killed\n{attempt.log}"
-        assert strike.step.kind == WRITE or proxy.struck.is_set(), f"{strike}: something else killed the process"
+        assert strike.step.kind in OWN or proxy.struck.is_set(), f"{strike}: something else killed the process"
         return attempt
 
     def frozen(self, strike: Strike) -> tuple[Attempt, Attempt, int]:
@@ -122,7 +122,7 @@ class Scene:
         self.org.core.url = proxy.url  # the org gives it as the instance_url of each login
         self._number += 1
         begin_try(self._states, self._number, forgets=self._forgets)
-        halt = (strike.step.number, str(strike.moment)) if strike is not None and strike.step.kind == WRITE else None
+        is_own = strike is not None and strike.step.kind in OWN
         pid = self._nursery.start(
             Spec(
                 operator=self._operator,
@@ -131,7 +131,7 @@ class Scene:
                 states=str(self._states),
                 outcome=str(self._outcome(self._number)),
                 try_number=self._number,
-                halt=halt,
+                halt=(strike.step.kind, strike.step.number, str(strike.moment)) if strike and is_own else None,
                 lingers=None if strike is None or strike.freezes else spec.LINGER_SECONDS,
             )
         )
@@ -145,9 +145,9 @@ class Scene:
         log = path.with_suffix(".log").read_text(encoding="utf-8", errors="replace")
         outcome = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         counting = Counting()
-        writes = [Seen(counting.next(WRITE)) for _ in range(outcome.get("writes", 0))]
+        own = [Seen(counting.next(kind)) for kind, count in outcome.get("steps", {}).items() for _ in range(count)]
         is_done = (self._states / f"sfbulk.try{number}.done").exists()
-        return Attempt(status, [*proxy.seen, *writes], outcome, log, is_done)
+        return Attempt(status, [*proxy.seen, *own], outcome, log, is_done)
 
     def _outcome(self, number: int) -> Path:
         return self._folder / f"try{number}.json"

@@ -20,7 +20,7 @@ class Spec:
     :param connection: of ``salesforce_bulk_default``, as Airflow's environment variable has it
     :param states: the folder of the task state store
     :param outcome: the file to write the outcome to; the log goes beside it
-    :param halt: number of a write to the store and moment, to die or stop there
+    :param halt: kind and number of one of its own steps, and the moment, to die or stop there
     :param lingers: seconds to wait at the end to be killed, since the kill may come that late
     """
 
@@ -30,7 +30,7 @@ class Spec:
     states: str
     outcome: str
     try_number: int
-    halt: tuple[int, str] | None = None
+    halt: tuple[str, int, str] | None = None
     lingers: float | None = None
 
     def to_json(self) -> str:

@@ -8,50 +8,27 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import threading
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from tests.kills.wire.steps import Moment
+from tests.kills.process.halts import Halts
+from tests.kills.wire.steps import WRITE
 
 _CURRENT: Final = "the current try"
-
-
-@dataclass(frozen=True)
-class Halt:
-    """At which of its writes (from 1), and when, a try kills or stops its own process."""
-
-    write: int
-    moment: Moment
-
-    def before(self, write: int) -> None:
-        """Halt if this is the place."""
-        self._at(write, {Moment.BEFORE: signal.SIGKILL, Moment.FROZEN: signal.SIGSTOP})
-
-    def after(self, write: int) -> None:
-        """Halt if this is the place."""
-        self._at(write, {Moment.AFTER: signal.SIGKILL, Moment.FROZEN_AFTER: signal.SIGSTOP})
-
-    def _at(self, write: int, signals: dict[Moment, signal.Signals]) -> None:
-        if write == self.write and self.moment in signals:
-            os.kill(os.getpid(), signals[self.moment])
 
 
 class States:
     """The store as one try sees it.
 
     :param folder: a file for each key, which is replaced as a whole: a process that is stopped holds no lock
-    :param halt: None: go through
+    :param halts: where the try halts
     """
 
-    def __init__(self, folder: str | Path, try_number: int, halt: Halt | None = None) -> None:
-        self._folder, self._try, self._halt = Path(folder), try_number, halt
-        self._lock = threading.Lock()
-        self.writes = 0
+    def __init__(self, folder: str | Path, try_number: int, halts: Halts) -> None:
+        self._folder, self._try, self._halts = Path(folder), try_number, halts
 
     def get(self, key: str, default: Any = None) -> Any:
         """Read a value."""
@@ -63,16 +40,10 @@ class States:
     def set(self, key: str, value: Any, *, retention: timedelta | None = None) -> None:
         """Write a value."""
         assert retention is not None, "a site's default retention may be too short"
-        with self._lock:
-            self.writes += 1
-            number = self.writes
-        if self._halt is not None:
-            self._halt.before(number)
-        if not self._is_current():
-            raise _not_found()
-        _write(self._folder, key, value)
-        if self._halt is not None:
-            self._halt.after(number)
+        with self._halts.around(WRITE):
+            if not self._is_current():
+                raise _not_found()
+            _write(self._folder, key, value)
 
     def _is_current(self) -> bool:
         return bool(_read(self._folder, _CURRENT) == self._try)

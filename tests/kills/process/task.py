@@ -21,9 +21,10 @@ from airflow_provider_sfbulk.files.storage import find_sources
 from airflow_provider_sfbulk.operators import base
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
+from tests.kills.process.halts import Halts
 from tests.kills.process.spec import Spec
-from tests.kills.process.states import Halt, States
-from tests.kills.wire.steps import Moment
+from tests.kills.process.states import States
+from tests.kills.wire.steps import Moment, Step
 
 OPERATORS: Final[Mapping[str, type[BaseOperator]]] = {"ingest": BulkIngestOperator, "query": BulkQueryOperator}
 OVERTAKEN: Final = 3
@@ -60,8 +61,9 @@ def run(spec: Spec) -> int:
     os.environ["AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT"] = spec.connection
     # The org shows every state of a job for one look, whatever the time: pauses would only make the test slow.
     base.FIRST_POLLS = (0.0,) * 6  # type: ignore[attr-defined, misc, assignment]
-    halt = None if spec.halt is None else Halt(spec.halt[0], Moment(spec.halt[1]))
-    states = States(spec.states, spec.try_number, halt)
+    halts = Halts() if spec.halt is None else Halts(Step(*spec.halt[:2]), Moment(spec.halt[2]))
+    halts.watch_files()
+    states = States(spec.states, spec.try_number, halts)
     context: Any = {"ti": TaskInstance(spec), "task_state_store": states}
     outcome: dict[str, Any]
     code = 0
@@ -77,7 +79,7 @@ def run(spec: Spec) -> int:
         code = OVERTAKEN
     path = Path(spec.outcome)
     part = path.with_suffix(".part")
-    part.write_text(json.dumps({**outcome, "writes": states.writes}), encoding="utf-8")
+    part.write_text(json.dumps({**outcome, "steps": halts.counts}), encoding="utf-8")
     part.replace(path)
     return code
 

@@ -14,7 +14,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 WRITE: Final = "ledger write"
-"""What a write to the task state store is called: the steps that are not HTTP."""
+"""What a write to the task state store is called."""
+
+FILE: Final = "file"
+"""What is called so: a file that appears under its name, gets another one, or goes."""
+
+OWN: Final = (WRITE, FILE)
+"""The steps that are not HTTP: a process strikes itself there."""
 
 LOGIN: Final = "POST oauth2/token"
 CREATE: Final = "POST jobs/ingest"
@@ -36,7 +42,7 @@ class Moment(StrEnum):
     """When, within a step, the process dies or stands still."""
 
     BEFORE = "before"
-    """The request is not sent, the write not done."""
+    """The request is not sent, the write or the file's change not done."""
     BODY = "body"
     """The org has the headers and half the body of the request."""
     APPLIED = "applied"
@@ -44,11 +50,11 @@ class Moment(StrEnum):
     REPLY = "reply"
     """Half the reply is there."""
     AFTER = "after"
-    """The whole reply is there and taken in; the write is done."""
+    """The whole reply is there and taken in; the write or the file's change is done."""
     FROZEN = "frozen"
     """The process stands still, a newer try runs to its end, and then it wakes up: request or write come late."""
     FROZEN_AFTER = "frozen after"
-    """As ``FROZEN``, between a write and what follows it."""
+    """As ``FROZEN``, between a write, or a file's change, and what follows it."""
 
 
 FREEZING: Final = (Moment.FROZEN, Moment.FROZEN_AFTER)
@@ -57,9 +63,9 @@ KILLING: Final = tuple(moment for moment in Moment if moment not in FREEZING)
 
 @dataclass(frozen=True)
 class Step:
-    """The ``number``-th (from 1) request or write of a kind.
+    """The ``number``-th (from 1) request, write or file's change of a kind.
 
-    :param kind: as ``PUT jobs/ingest/{id}/batches`` and ``PATCH jobs/ingest/{id} UploadComplete``, or ``WRITE``
+    :param kind: as ``PUT jobs/ingest/{id}/batches`` and ``PATCH jobs/ingest/{id} UploadComplete``, or one of ``OWN``
     """
 
     kind: str
@@ -86,7 +92,7 @@ class Seen:
     @property
     def moments(self) -> frozenset[Moment]:
         """The moments that this step has."""
-        if self.step.kind == WRITE:
+        if self.step.kind in OWN:
             return frozenset({Moment.BEFORE, Moment.AFTER, Moment.FROZEN, Moment.FROZEN_AFTER})
         without = {Moment.FROZEN_AFTER} if self.has_body else {Moment.FROZEN_AFTER, Moment.BODY}
         return frozenset(Moment) - without
