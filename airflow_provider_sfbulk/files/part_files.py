@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from unicodedata import normalize
 
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
 from airflow_provider_sfbulk.client.effects import Concurrently, Flow
@@ -222,10 +223,13 @@ class PartFiles:
 
     def _check_case(self, names: Iterable[str]) -> None:
         folders = {name.rpartition("/")[0] for name in names}
-        if len({each.casefold() for each in folders}) < len(folders) and self._folder.ignores_case():
+        # A file system that takes cases for one does so, as those of macOS do, with "é" written in two ways.
+        alike = {normalize("NFC", each.casefold()) for each in folders}
+        if len(alike) < len(folders) and self._folder.ignores_case():
             raise SourceError(
-                "partition_by: there are values that differ in upper and lower case only, and the file system of "
-                f"{self._output.uri('')} takes their folders for one. Write to another one, or to object storage"
+                "partition_by: there are values that differ in upper and lower case only, or in how an accent is coded, "
+                f"and the file system of {self._output.uri('')} takes their folders for one. Write to another one, or to "
+                "object storage"
             )
 
     def _rename(self, name: str, new: str) -> Flow[None]:

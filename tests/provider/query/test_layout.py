@@ -473,11 +473,15 @@ def test_what_cannot_be_laid_out_leaves_the_extract_before(
     check_whole(out, extract(out, task, cleared=True))
 
 
-def test_values_that_differ_in_case_only_need_a_storage_that_sees_it(
-    readings: LocalOrg, out: Path, mocker: MockerFixture
+@pytest.mark.parametrize("spelled", ["\u00c9 東", "e\u0301 東"])
+def test_values_that_some_file_systems_take_for_one_need_a_storage_that_does_not(
+    spelled: str, readings: LocalOrg, out: Path, mocker: MockerFixture
 ) -> None:
     given = {"partition_by": "Remark__c"}
-    assert {"Remark__c=EMEA", "Remark__c=emea"} <= {Path(path).parent.name for path in extract(out, **given)["files"]}
+    with readings.core.store.writing() as connection:
+        connection.execute("UPDATE Reading__c SET Remark__c = ? WHERE Remark__c IN ('EMEA', 'emea')", (spelled,))
+    folders = {Path(path).parent.name for path in extract(out, **given)["files"]}
+    assert {"Remark__c=\u00e9 東", f"Remark__c={spelled}"} <= folders
     real = LocalFolder.read
 
     def ignoring_case(self: LocalFolder, name: str) -> bytes | None:
