@@ -14,7 +14,7 @@ from tests.simulator import scheduler
 from tests.simulator.faults import EVERY, OPERATOR_EVERY, OPERATOR_FAULTS
 from tests.simulator.operators import operator_schedule
 
-SCHEDULES = 2000
+SCHEDULES = 1000
 OPERATOR_SCHEDULES = 60
 FAVOURING = 300
 """Further schedules, at most, for each fault that none has met."""

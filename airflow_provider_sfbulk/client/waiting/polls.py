@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -39,6 +39,7 @@ from airflow_provider_sfbulk.client.protocol.distrust import MANY_LIST_PAGES, Tr
 from airflow_provider_sfbulk.client.protocol.retry import LONGEST_DELAY_SECONDS, retry_after_of
 from airflow_provider_sfbulk.client.waiting.schedule import (
     BUDGET_CALLS,
+    CALM_SECONDS,
     DUE_CALLS,
     EARLY_CALLS,
     FEW_JOBS,
@@ -317,7 +318,7 @@ class Polls:
             waiting = [job for job in group.jobs.values() if job.early_due <= now]
             if group.is_listed(now) and group.pages < len(waiting) and group.pages <= most:
                 if group.pages <= room and group.scan is None:
-                    yield now, ReadListPage(job_type, None)
+                    yield _when_all_are_there(waiting), ReadListPage(job_type, None)
             elif waiting:
                 youngest = min(waiting, key=lambda job: job.age - job.joined)
                 yield free, ReadJob(youngest.id, job_type)
@@ -461,6 +462,12 @@ class Polls:
     def _jobs(self) -> Iterator[_Job]:
         for group in self._groups.values():
             yield from group.jobs.values()
+
+
+def _when_all_are_there(waiting: Sequence[_Job]) -> float:
+    """Say when to read the list for jobs that have joined: those of a lost triggerer come some at a time."""
+    joined = [job.joined for job in waiting]
+    return min(max(joined) + CALM_SECONDS, min(joined) + SHORTEST_PERIOD_SECONDS)
 
 
 def _first(entry: tuple[float, Poll]) -> float:

@@ -122,6 +122,10 @@ EARLY_CALLS: Final = 4
 TOGETHER_SECONDS: Final = 1.0
 """How long a first poll waits for others that begin at the same time."""
 
+CALM_SECONDS: Final = 2.0
+"""How long no job must have joined before the list is read for those that have. A triggerer takes the waits of a lost one
+over 50 at a time, and a list for each fifty would soon use up ``EARLY_CALLS``."""
+
 FEW_JOBS: Final = 3
 """Up to this many jobs are read one by one: it costs little more than a list, and returns their counters."""
 

@@ -198,6 +198,14 @@ def test_fifteen_hundred_jobs_cost_twelve_calls_a_minute_at_most_and_each_end_is
     assert world.most_in_a_window <= 12
 
 
+def test_the_ends_of_a_lost_triggerer_s_jobs_are_noticed_soon_after_the_last_was_taken_over() -> None:
+    own = [Job(number, joins=1000.0, ends=1000.0 + number % 300) for number in range(750)]
+    taken = [Job(number, joins=1150.0 + (number - 750) // 50, ends=1125.0) for number in range(750, 1500)]
+    World(own + taken, pages=2).run(until=1400)
+    assert max(job.noticed for job in taken) <= max(job.joins for job in taken) + 5
+    assert max(job.late for job in own) <= 30
+
+
 def test_counters_are_refreshed_in_rotation() -> None:
     made = [Job(n, 1000.0, 9999.0) for n in range(1500)]
     world = World(made, pages=2, latency=0.5).run(1000 + 3600)
