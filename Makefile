@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 
+# Tests and demo start a hundred processes of Python: each would compile anew what the first may keep.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo ui docs test quick versions lowest lint campaign fuzz guided canaries fab hygiene scale bench npm-clients witnesses clean
 
 help:
