@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ from typing import Any, Final
 import pytest
 from airflow.sdk import Asset
 from airflow.sdk.exceptions import TaskDeferred
+from pytest_mock import MockerFixture
 from starlette.responses import JSONResponse, Response
 
 from airflow_provider_sfbulk import BulkIngestOperator
@@ -28,6 +28,7 @@ from airflow_provider_sfbulk.client.models import Operation
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.bulk2.jobs import State
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
+from airflow_provider_sfbulk.operators.load import comparison
 from airflow_provider_sfbulk.task.progress import PROGRESS_XCOM_KEY
 from tests.provider.conftest import FakeTask, Try
 from tests.provider.operators.test_on_kill import KillAt
@@ -122,14 +123,16 @@ def test_only_what_differs_is_sent_and_the_summary_counts_the_rest(loaded: Local
 
 @pytest.mark.parametrize("waits", [True, False])
 def test_a_run_that_finds_nothing_to_send_ends_well_without_a_job(
-    loaded: LocalOrg, tmp_path: Path, waits: bool, caplog: pytest.LogCaptureFixture
+    loaded: LocalOrg, tmp_path: Path, waits: bool, mocker: MockerFixture
 ) -> None:
     more = {"results_path": str(tmp_path / "results")} if waits else {"wait_for_completion": False}
     attempt = FakeTask().start()
-    with caplog.at_level(logging.INFO):
-        result = attempt.run(load(**more))
+    said = mocker.spy(comparison.log, "info")
+    result = attempt.run(load(**more))
     assert sent(loaded) == []
-    assert "0 of 6 rows differ" in caplog.text
+    assert any(
+        "0 of 6 rows differ" in message % tuple(given) for message, *given in (each.args for each in said.mock_calls)
+    )
     shown = attempt.xcoms[PROGRESS_XCOM_KEY]
     assert "jobs" not in shown
     if not waits:
