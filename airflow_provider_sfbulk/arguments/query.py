@@ -140,9 +140,14 @@ def pk_chunking(name: str, value: Any) -> bool | int:
 DELETIONS_WAYS: Final = ("inline", "files")
 
 
-def _needed(it: Any) -> Mapping[str, str]:
-    layout = Layout(tuple(map(Partition.read, it.partition_by)), deletions_apart=it.deletions == DELETIONS_WAYS[1])
-    return layout.needed
+def layout_of(it: Any) -> Layout:
+    """Say how the rows are laid out in files."""
+    return Layout(
+        tuple(map(Partition.read, it.partition_by)),
+        it.rows_per_file,
+        it.bytes_per_file,
+        deletions_apart=it.deletions == DELETIONS_WAYS[1],
+    )
 
 
 _CLASHES: Final[Sequence[Clash]] = (
@@ -206,15 +211,7 @@ _CLASHES: Final[Sequence[Clash]] = (
         "spreadsheet_safe is for files that people open, which no spreadsheet does with compressed ones",
     ),
     (
-        lambda it: (
-            it.output_path is None
-            and (
-                it.rows_per_file is not None
-                or it.bytes_per_file is not None
-                or bool(it.partition_by)
-                or it.deletions != DELETIONS_WAYS[0]
-            )
-        ),
+        lambda it: it.output_path is None and bool(layout_of(it)),
         "rows_per_file, bytes_per_file, partition_by and deletions are for files: give an output_path",
     ),
     (
@@ -225,7 +222,7 @@ _CLASHES: Final[Sequence[Clash]] = (
         lambda it: (
             (it.deletions == DELETIONS_WAYS[1] or bool(it.partition_by))
             and isinstance(it.exclude, (list, tuple))
-            and bool({str(each).lower() for each in it.exclude} & {each.lower() for each in _needed(it)})
+            and bool({str(each).lower() for each in it.exclude} & {each.lower() for each in layout_of(it).needed})
         ),
         "exclude names a field that partition_by or deletions='files' needs",
     ),

@@ -12,12 +12,11 @@ from airflow.sdk.definitions.asset import AssetNameRef
 
 from airflow_provider_sfbulk.arguments.hidden import HiddenTemplate, HiddenValue
 from airflow_provider_sfbulk.arguments.ingest import DelimiterName
-from airflow_provider_sfbulk.arguments.query import ARGUMENTS, DELETIONS_WAYS
+from airflow_provider_sfbulk.arguments.query import ARGUMENTS, layout_of
 from airflow_provider_sfbulk.arguments.table import Arguments
 from airflow_provider_sfbulk.arguments.templates import is_reference
 from airflow_provider_sfbulk.client.arguments import Seconds
 from airflow_provider_sfbulk.client.errors import LedgerError
-from airflow_provider_sfbulk.client.extract.layout import Layout, Partition
 from airflow_provider_sfbulk.client.extract.whole_object import ALL, FieldList
 from airflow_provider_sfbulk.client.models import (
     ColumnDelimiter,
@@ -248,7 +247,7 @@ class BulkQueryOperator(BulkJobOperator):
         whole = None
         if self.sobject is not None:
             window = () if self.incremental is None else self.incremental.conditions
-            needed = self._layout.needed
+            needed = layout_of(self).needed
             whole = WholeObject(self.sobject, self.fields, self.exclude, self.where, window, needed)
         return Statement(
             soql=self.soql,
@@ -262,17 +261,7 @@ class BulkQueryOperator(BulkJobOperator):
             pk_chunking=self.pk_chunking,
             column_delimiter=self.column_delimiter,
             line_ending=self.line_ending,
-            needed=self._layout.needed,
-        )
-
-    @property
-    def _layout(self) -> Layout:
-        """How the rows are laid out in files."""
-        return Layout(
-            tuple(map(Partition.read, self.partition_by)),
-            self.rows_per_file,
-            self.bytes_per_file,
-            deletions_apart=self.deletions == DELETIONS_WAYS[1],
+            needed=layout_of(self).needed,
         )
 
     @fails_for_good
@@ -396,7 +385,7 @@ class BulkQueryOperator(BulkJobOperator):
                 file_format=FileFormat(self.output_format),
                 spreadsheet_safe=self.spreadsheet_safe,
                 compression=None if self.compression is None else Compression(self.compression),
-                layout=self._layout,
+                layout=layout_of(self),
                 on_schema_change=OnSchemaChange(self.on_schema_change),
                 column_types=read_types(self.column_types or {}),
                 facts=left_out,

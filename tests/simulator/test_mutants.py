@@ -7,10 +7,8 @@ that this simulator found in the product.
 from __future__ import annotations
 
 import inspect
-import logging
 import sys
 import textwrap
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,14 +149,6 @@ SLOW = (
     *("the lowest try's entry wins", "was: aborts while it is replaced"),
 )
 """Mutants that take hundreds of schedules to show."""
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """Uploads fail by the thousand here, as they should."""
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("name", SLOW)

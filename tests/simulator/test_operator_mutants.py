@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 import pytest
@@ -189,14 +188,6 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
         Change(TaskLedger, "begin_query", "before.is_done or before.is_cleared(self._clears, self._max_tries)", "False"),
     ),
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """Uploads fail by the thousand here, as they should."""
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("name", SLOW)

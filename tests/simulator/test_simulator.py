@@ -5,8 +5,7 @@ Longer: ``python -m tests.simulator --schedules 100000``.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -30,14 +29,6 @@ OPERATOR_REGRESSIONS = {
 }
 """Seeds with what they showed when they were found, in the world of then: it has grown since, and with it what a seed
 does. Mistakes of the product that were found are mutants marked *was*. What is put up with, ``expected`` says."""
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """Uploads fail by the thousand here, as they should."""
-    logging.disable(logging.WARNING)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 Fault = tuple[str, str]

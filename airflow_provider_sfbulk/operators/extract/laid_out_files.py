@@ -305,12 +305,15 @@ def _together(
 ) -> Iterator[tuple[Array, pa.RecordBatch]]:
     """Join batches of rows, and their folders, to larger ones of so many bytes."""
     held: list[tuple[Array, pa.RecordBatch]] = []
-    for batch in batches:
-        if batch[1].num_rows:
-            held.append(batch)
-        if sum(rows.nbytes for _, rows in held) >= least_bytes:
+    length = 0
+    for folders, rows in batches:
+        if not rows.num_rows:
+            continue
+        held.append((folders, rows))
+        length += rows.nbytes
+        if length >= least_bytes:
             yield _joined(held)
-            held = []
+            held, length = [], 0
     if held:
         yield _joined(held)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_sfbulk.client.load.fingerprints import RowForm, fingerprint, identities
 from airflow_provider_sfbulk.client.load.in_order import match_in_order
 from airflow_provider_sfbulk.client.load.matching import match
+from airflow_provider_sfbulk.client.models import ResultKind
 from tests.client.load.test_matching import Load, loads
 
 FORM = RowForm(("Key__c", "Name"), ("string", "string"), (0,))
@@ -72,8 +73,9 @@ def found(rows: list[str], saved: list[str], failed: list[str], *, counts: tuple
     def texts(keys: list[str]) -> Iterator[Any]:
         return identities(batches(FORM.columns, [[key, "x"] for key in keys]), FORM)
 
-    sizes = dict(zip(("successful", "failed"), counts or (len(saved), len(failed)), strict=True))
-    return match_in_order(texts(rows), {"successful": texts(saved), "failed": texts(failed)}, sizes)  # type: ignore[dict-item,arg-type]
+    saved_count, failed_count = counts or (len(saved), len(failed))
+    results: dict[ResultKind, Iterator[Any]] = {"successful": texts(saved), "failed": texts(failed)}
+    return match_in_order(texts(rows), results, {"successful": saved_count, "failed": failed_count})
 
 
 @pytest.mark.parametrize(
