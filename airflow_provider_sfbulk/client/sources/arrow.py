@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -104,13 +104,16 @@ def _parquet_file(open_binary: OpenBinary, name: str) -> Iterator[Any]:
             raise SourceError(f"{name}: this is not Parquet, or it is cut off or broken") from error
 
 
+_WITHOUT_ARROW_FORM: Final = frozenset({"Object", "Int128", "UInt128"})
+"""Types of polars that are read as Python values."""
+
+
 def from_polars(frame: pl.DataFrame, rules: Rules, *, name: str) -> RecordStream:
     """Make a stream from a polars frame, as from its Arrow table.
 
     :raises SourceError: as :func:`from_arrow`
     """
-    # Its own columns of type Object have no Arrow form; as Python values they are fine.
-    if any(str(dtype) == "Object" for dtype in frame.dtypes):
+    if any(str(dtype) in _WITHOUT_ARROW_FORM for dtype in frame.dtypes):
         keys = [keys_below(frame[label]) for label in frame.columns]
 
         def batches() -> Iterator[Batch]:

@@ -33,7 +33,7 @@ from enum import Enum
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
-from airflow_provider_sfbulk.client.values.text import NUMBER_CHARACTERS, Text, UnfitValueError, text_of
+from airflow_provider_sfbulk.client.values.text import NUMBER_CHARACTERS, Text, UnfitValueError, python_time, text_of
 
 Fit: TypeAlias = "Callable[[Any, ZoneInfo | None], object]"
 """Converts a plain value for a field of a type into something that ``values.text_of`` writes."""
@@ -92,9 +92,7 @@ def plain_value(value: Any) -> Any:
 def _of_numpy(value: Any, kind: str) -> Any:
     if kind in {"float16", "float32"}:
         return Decimal(str(value))  # the shortest digits of its own width: float32(0.1) is 0.1
-    item = value.item()  # of whole days a date, of nanoseconds an int, of no time None
-    if kind in {"datetime64", "timedelta64"} and isinstance(item, int):
-        return value.astype(f"{kind}[us]").item()
+    item = python_time(value) if kind in {"datetime64", "timedelta64"} else value.item()
     if type(item).__module__.partition(".")[0] == "numpy":  # longdouble
         raise UnfitValueError(f"a numpy {type(item).__name__}, for which Salesforce has no text")
     return item

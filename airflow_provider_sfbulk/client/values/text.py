@@ -232,9 +232,16 @@ def _numpy_float(value: Any, zone: ZoneInfo | None) -> Text:
     return _float(float(value), zone)
 
 
+def python_time(value: Any) -> Any:
+    """Convert a numpy ``datetime64`` or ``timedelta64`` to Python's: whole days are a date, not a time is None."""
+    item = value.item()
+    if isinstance(item, int):  # nanoseconds and finer, for which Python has no type
+        return value.astype(f"{type(value).__name__}[us]").item()
+    return item
+
+
 def _numpy_datetime(value: Any, zone: ZoneInfo | None) -> Text:
-    unit = value.astype("datetime64[us]")
-    return None if str(unit) == "NaT" else text_of(unit.item(), zone)
+    return text_of(python_time(value), zone)
 
 
 def _numpy_other(value: Any, zone: ZoneInfo | None) -> Text:

@@ -144,6 +144,8 @@ def test_python_values_in_frames_are_written_as_in_rows() -> None:
     assert rows_of(from_frame(pd.DataFrame({"A": values}), INSERT, name="df")) == wanted
     frame = pl.DataFrame({"A": pl.Series(values, dtype=pl.Object)})
     assert rows_of(from_polars(frame, INSERT, name="df")) == wanted
+    wide = pl.DataFrame({"A": pl.Series([10**30, None], dtype=pl.Int128)})
+    assert rows_of(from_polars(wide, INSERT, name="df")) == [["1" + "0" * 30], [""]]
     sparse = pd.DataFrame({"A": pd.arrays.SparseArray([1.0, np.nan])})
     assert rows_of(from_frame(sparse, INSERT, name="df")) == [["1"], [""]]
 

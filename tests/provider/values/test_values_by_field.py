@@ -114,6 +114,7 @@ CONVERTED: Final[list[tuple[str, Any, Any]]] = [
     ("Text__c", "2026-03-04 05:06", "2026-03-04 05:06"),
     ("Colors__c", ["red", "blue"], "red;blue"),
     ("Colors__c", {"red", "blue"}, "blue;red"),
+    ("Colors__c", np.datetime64("2026-03-04"), "2026-03-04"),
 ]
 """Field, value, and what the org has of it, with ``timezone="Europe/Berlin"``."""
 
