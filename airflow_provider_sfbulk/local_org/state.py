@@ -234,7 +234,10 @@ class OrgState(ABC):
                         raise ValueError(f"{name} is a moment with its offset from UTC")
                     stored: Any = clock.in_csv(moment)
                 else:
-                    stored = value
+                    try:
+                        stored = ids.normalize(str(value))
+                    except ids.MalformedIdError:
+                        raise ValueError(f"{name} is a user's id, not {value!r}") from None
                 sql = f"UPDATE {quoted(sobject.name)} SET {quoted(name)} = ? WHERE Id = ?"  # noqa: S608 - names of the schema, quoted
                 connection.execute(sql, (stored, record_id))
 

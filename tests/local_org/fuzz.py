@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.http.loopback_routes import LEVERS
 from airflow_provider_sfbulk.local_org.http.routes import ROUTES
 from tests.local_org.org_witness import Witness
 
@@ -139,6 +140,53 @@ FITTING = {
 }
 """Bodies that fit a route."""
 
+PULLED = sorted(
+    LEVERS
+    - {
+        "fault",
+        "limit",
+        "expire_tokens",
+        "freeze",
+        "stick_jobs",
+        "wait_until_idle",
+        "reset",
+        "advance",
+        "hold",
+        "contend",
+    }
+)
+"""Levers that leave the org able to answer the next request."""
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "add_object": {
+        "name": "X__c",
+        "label": "X",
+        "fields": [
+            {"name": "A__c", "type": "currency", "precision": 16, "scale": 2, "picklistValues": [{"value": "a"}]},
+            {"name": "P__c", "type": "reference", "referenceTo": ["Account"], "relationshipName": "P__r"},
+        ],
+    },
+    "put": {
+        "sobject": "Account",
+        "records": [{"Name": "A", "CreatedDate": "2020-01-01T00:00:00Z", "Parent": {"External_Key__c": "k"}}],
+    },
+    "remove": {"sobject": "Case", "record_ids": ["x"]},
+    "undelete": {"record_id": "001LO0000000001YAA"},
+    "snapshot": {"name": "x"},
+    "restore": {"name": "x"},
+    "fail_jobs": {"after_batches": 1, "jobs": 1, "kind": "ingest", "sobject": "Account", "error_message": "x"},
+    "fail_rows": {"sobject": "Account", "where": {"Name": "B"}, "code": "X", "fields": ["Name"], "attempts": 1},
+    "validation_rule": {"sobject": "Account", "message": "m", "when": {"AnnualRevenue": {">": 100}, "Name": None}},
+    "duplicate_rule": {"sobject": "Contact", "fields": ["LastName"], "on": ["insert"]},
+    "trigger": {"sobject": "Account", "name": "G", "event": "BeforeUpdate", "message": "m"},
+    "close_record": {"record_id": "001LO0000000001YAA"},
+    "release": {"record_id": "001LO0000000001YAA"},
+}
+"""What fits a lever."""
+
+DEEP = 5_000
+"""Levels of JSON that no parser of Python follows."""
+
 PARAMETERS = ["q", "ids", "fields", "locator", "maxRecords", "queryLocator", "start", "jobType", "explain"]
 HEADERS = ["content-encoding", "accept", "sforce-query-options", "sforce-enable-pkchunking", "soapaction"]
 SIGNATURES = ["", "Bearer", "Basic eDp5", "Bearer x", "Basic é"]
@@ -160,8 +208,10 @@ def bad_request(random_: random.Random, token: str, ids: list[str]) -> Bad:
 
     :param ids: of what is there, for paths and bodies
     """
-    route = random_.choice(ROUTES)
     words = [*WORDS, *ids]
+    if random_.random() < 0.1:
+        return _pulled(random_, words)
+    route = random_.choice(ROUTES)
     path = _filled(random_, route.path, words)
     if random_.random() < 0.4:
         name = random_.choice(
@@ -177,6 +227,8 @@ def bad_request(random_: random.Random, token: str, ids: list[str]) -> Bad:
         body = json.dumps(chosen if random_.random() < 0.3 else _mutated(random_, chosen, words)).encode()
     else:
         body = _mutated_text(random_, random_.choice(TEXTS)).encode(errors="replace")
+    if random_.random() < 0.02:
+        body = b'{"a":' * DEEP
     if random_.random() < 0.1:
         body = bytes(random_.randrange(256) for _ in range(random_.randrange(40)))
     headers = {"authorization": f"Bearer {token}", "x-sfdc-session": token, "content-type": random_.choice(TYPES)}
@@ -197,6 +249,13 @@ def bad_request(random_: random.Random, token: str, ids: list[str]) -> Bad:
     return Bad(method, path, body, headers)
 
 
+def _pulled(random_: random.Random, words: list[str]) -> Bad:
+    """Return a call of a lever, mostly with something wrong in its arguments."""
+    name = random_.choice(PULLED)
+    arguments = _mutated(random_, ARGUMENTS.get(name, {}), words)
+    return Bad("POST", f"/local-org/{name}", json.dumps(arguments).encode(), {"content-type": "application/json"})
+
+
 def _filled(random_: random.Random, path: str, words: list[str]) -> str:
     """Return a path of a route, its variables mostly filled with what fits."""
     fit = {"version": "v66.0", "async_version": "66.0", "soap_version": "64.0", "locator": "01gLO0000000001YAA-2000"}
@@ -215,7 +274,7 @@ def _filled(random_: random.Random, path: str, words: list[str]) -> str:
 def _mutated(random_: random.Random, value: Any, words: list[str]) -> Any:
     """Return JSON with some of it replaced."""
     if random_.random() < 0.08:
-        return random_.choice([None, True, 0, -1, 1e300, 2**70, [], {}, [[]], {"a": {"b": []}}, *words])
+        return random_.choice([None, True, 0, -1, 1e300, 2**70, [], {}, [[]], {"a": {"b": []}}, "\ud800", *words])
     if isinstance(value, dict):
         return {
             (random_.choice(words) if random_.random() < 0.05 else name): _mutated(random_, each, words)

@@ -7,7 +7,6 @@ A jobInfo with a value that is not allowed is answered ``InvalidJob`` ``Unable t
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from airflow_provider_sfbulk.local_org.bulk1.jobs import QUERIES, JobState
 from airflow_provider_sfbulk.local_org.data import ids
 from airflow_provider_sfbulk.local_org.data.schema import Schema
 from airflow_provider_sfbulk.local_org.http import xml
+from airflow_provider_sfbulk.local_org.http.json_body import read_json
 
 OPERATIONS: Final = frozenset({"insert", "update", "upsert", "delete", "hardDelete", *QUERIES})
 """In exactly this case: "``INSERT`` is an error"."""
@@ -182,8 +182,8 @@ def _from_xml(body: bytes) -> dict[str, str]:
 
 def _from_json(body: bytes) -> dict[str, str]:
     try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        parsed = read_json(body)
+    except ValueError as error:
         raise _unreadable() from error
     if not isinstance(parsed, dict) or any(isinstance(value, dict | list) for value in parsed.values()):
         raise _unreadable()

@@ -15,7 +15,6 @@ batches that cannot be read are worded by the local org: Salesforce's are not kn
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.bulk1.formats import NAMESPACE
 from airflow_provider_sfbulk.local_org.data.schema import SObject
 from airflow_provider_sfbulk.local_org.data.values import CLEAR
-from airflow_provider_sfbulk.local_org.http import xml
+from airflow_provider_sfbulk.local_org.http import json_body, xml
 
 _QUOTED: Final = '[^"]*+(?:""[^"]*+)*+'
 _VALUE: Final = re.compile(
@@ -166,8 +165,8 @@ def read_json(body: bytes, sobject: SObject) -> Records:
     """
     try:
         # Numbers stay as they are written: the field decides what they are.
-        parsed = json.loads(body, parse_int=str, parse_float=str, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
+        parsed = json_body.read_json(body, number=str)
+    except ValueError as error:
         raise BatchFailedError(f"InvalidBatch : Failed to parse JSON: {error}") from error
     if not isinstance(parsed, list) or not all(isinstance(each, dict) for each in parsed):
         raise BatchFailedError("InvalidBatch : Failed to parse JSON: it has to be an array of objects")
@@ -232,7 +231,3 @@ def _json_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     raise BatchFailedError("InvalidBatch : Failed to parse JSON: a value is an array or too deep an object")
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")

@@ -7,8 +7,9 @@ made up from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, get_type_hints
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES, ChildRelationship, Field, Schema, SObject
@@ -60,6 +61,11 @@ ATTRIBUTES: Final = {
 }
 """Describe's key to the attribute of :class:`Field`, for those that are plain values."""
 
+_NAME: Final = re.compile(r"[A-Za-z]\w{0,79}", re.ASCII)
+"""Names of objects and fields."""
+
+_PREFIX_CHARACTERS: Final = 3
+
 CLAIMS: Final = ("createable", "updateable", "deletable", "undeletable", "queryable", "retrieveable", "searchable")
 """What describe says that an object's records can be."""
 
@@ -76,17 +82,22 @@ def field_of(described: Mapping[str, Any]) -> Field:
 
     :raises ValueError: when it has no name or type, or an attribute that neither knows
     """
-    try:
-        attributes: dict[str, Any] = {"name": described["name"], "type": described["type"]}
-    except KeyError as missing:
-        raise ValueError(f"a field of a schema needs {missing}: {dict(described)!r}") from missing
+    _check_type(described, Mapping, "a field of a schema", "an object with name and type")
+    missing = [key for key in ("name", "type") if described.get(key) is None]
+    if missing:
+        raise ValueError(f"a field of a schema needs {' and '.join(missing)}: {dict(described)!r}")
+    attributes: dict[str, Any] = {}
     for key, attribute in {**ATTRIBUTES, "autoNumberDigits": "auto_number_digits"}.items():
         value = described.get(key, described.get(attribute))
         if value is not None:
-            attributes[attribute] = value
-    attributes["reference_to"] = tuple(described.get("referenceTo") or described.get("reference_to") or ())
-    picklist = described.get("picklistValues") or described.get("picklist_values") or ()
-    entries = [entry if isinstance(entry, Mapping) else {"value": entry} for entry in picklist]
+            attributes[attribute] = _of_type(value, key, attribute)
+    targets = _listed(described, "referenceTo", "reference_to")
+    attributes["reference_to"] = tuple(_text(each, "an object in referenceTo") for each in targets)
+    entries = [
+        entry if isinstance(entry, Mapping) else {"value": entry}
+        for entry in _listed(described, "picklistValues", "picklist_values")
+    ]
+    entries = [{**entry, "value": _text(entry.get("value"), "a value in picklistValues")} for entry in entries]
     attributes["picklist_values"] = tuple(e["value"] for e in entries if e.get("active", True))
     default = next((e["value"] for e in entries if e.get("defaultValue")), None)
     if default is not None:
@@ -97,6 +108,36 @@ def field_of(described: Mapping[str, Any]) -> Field:
     return Field(**attributes)
 
 
+_TYPES: Final = get_type_hints(Field)
+
+
+def _of_type(value: Any, key: str, attribute: str) -> Any:
+    """Return an attribute of a field, which has to be of its type."""
+    if not isinstance(value, _TYPES[attribute]) or (isinstance(value, bool) and _TYPES[attribute] is int):
+        raise ValueError(f"{key} of a field of a schema cannot be {value!r}")
+    if attribute == "name" and not _NAME.fullmatch(value):
+        raise ValueError(f"a field of a schema cannot be called {value!r}")
+    return value
+
+
+def _text(value: Any, what: str) -> str:
+    _check_type(value, str, f"{what} of a schema", "text")
+    return str(value)
+
+
+def _listed(described: Mapping[str, Any], *keys: str) -> Sequence[Any]:
+    """Return the list that one of the keys has, or none."""
+    value: Any = next((found for key in keys if (found := described.get(key))), ())
+    _check_type(value, list | tuple, f"{keys[0]} of a schema", "a list")
+    return list(value)
+
+
+def _check_type(value: Any, wanted: Any, what: str, said: str) -> None:
+    fits = isinstance(value, wanted)
+    if not fits:
+        raise ValueError(f"{what} is {said}, not {value!r}")
+
+
 def sobject_of(described: Mapping[str, Any], *, key_prefix: str | None = None) -> SObject:
     """Read one object of a describe answer.
 
@@ -104,25 +145,31 @@ def sobject_of(described: Mapping[str, Any], *, key_prefix: str | None = None) -
     :raises ValueError: when it has no name or no fields
     """
     name = described.get("name")
-    fields = described.get("fields")
+    fields = _listed(described, "fields")
     if not name or not fields:
         raise ValueError("an object of a schema needs a name and fields, as a describe answer has them")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"an object of a schema cannot be called {name!r}")
     prefix = described.get("keyPrefix") or key_prefix
     if not prefix:
         raise ValueError(f"object {name} of the schema has no keyPrefix")
+    if not (isinstance(prefix, str) and prefix.isascii() and prefix.isalnum() and len(prefix) == _PREFIX_CHARACTERS):
+        raise ValueError(f"keyPrefix of a schema is three letters or digits, not {prefix!r}")
+    label = _text(described.get("label") or name, "label")
     return SObject.of(
         name=name,
-        label=described.get("label") or name,
-        label_plural=described.get("labelPlural") or f"{described.get('label') or name}s",
+        label=label,
+        label_plural=_text(described.get("labelPlural") or f"{label}s", "labelPlural"),
         key_prefix=prefix,
         custom=bool(described.get("custom", name.endswith("__c"))),
         fields=[field if isinstance(field, Field) else field_of(field) for field in fields],
-        children=tuple(_child_of(each) for each in described.get("childRelationships") or ()),
+        children=tuple(_child_of(each) for each in _listed(described, "childRelationships")),
         cannot=frozenset(claim for claim in CLAIMS if described.get(claim) is False),
     )
 
 
-def _child_of(described: Mapping[str, Any]) -> ChildRelationship:
+def _child_of(described: Any) -> ChildRelationship:
+    _check_type(described, Mapping, "a child relationship of a schema", "an object")
     return ChildRelationship(
         child=str(described.get("childSObject")),
         field=str(described.get("field")),

@@ -12,6 +12,7 @@ from typing import Any
 from starlette.requests import Request
 
 from airflow_provider_sfbulk.local_org.core import Core
+from airflow_provider_sfbulk.local_org.http.json_body import read_json
 from airflow_provider_sfbulk.local_org.http.replies import ApiError, SessionError
 from airflow_provider_sfbulk.local_org.login.credentials import Session
 
@@ -91,15 +92,14 @@ def parse_json(body: bytes, known: Collection[str]) -> dict[str, Any]:
     :raises ApiError: when it is not JSON object, or has a property that is not known
     """
     try:
-        text = body.decode()
-        parsed = json.loads(text)
+        parsed = read_json(body)
     except ValueError as error:
         raise ApiError(400, "JSON_PARSER_ERROR", f"The HTTP entity body is not valid JSON: {error}") from error
     if not isinstance(parsed, dict):
         raise ApiError(400, "JSON_PARSER_ERROR", "The HTTP entity body is required to be a JSON object")
     for name in parsed:
         if name not in known:
-            raise ApiError(400, "JSON_PARSER_ERROR", f'Unrecognized field "{name}" at {_place(text, name)}')
+            raise ApiError(400, "JSON_PARSER_ERROR", f'Unrecognized field "{name}" at {_place(body.decode(), name)}')
     return parsed
 
 

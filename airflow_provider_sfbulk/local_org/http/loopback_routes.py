@@ -14,7 +14,6 @@ of another site can send without being asked first).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final
@@ -28,6 +27,8 @@ from airflow_provider_sfbulk.local_org import clock
 from airflow_provider_sfbulk.local_org.control import Control
 from airflow_provider_sfbulk.local_org.faults.kinds import AskedFault
 from airflow_provider_sfbulk.local_org.http import page
+from airflow_provider_sfbulk.local_org.http.arguments import check
+from airflow_provider_sfbulk.local_org.http.json_body import read_json
 from airflow_provider_sfbulk.local_org.http.replies import reply
 from airflow_provider_sfbulk.local_org.state import OrgState
 
@@ -57,7 +58,7 @@ def is_own(path: str) -> bool:
 
 async def answer(control: Control, request: Request) -> Response:
     """Answer a call to one of these addresses."""
-    if urlsplit(f"//{request.headers.get('host', '')}").hostname not in ("127.0.0.1", "localhost", "::1"):
+    if _host(request) not in ("127.0.0.1", "localhost", "::1"):
         return _refused(403, "this address is for callers on this machine, by its own name")
     name = "" if request.url.path in PAGE_PATHS else request.url.path.removeprefix(f"{PREFIX}/").rstrip("/")
     if request.method == "GET":
@@ -65,6 +66,13 @@ async def answer(control: Control, request: Request) -> Response:
     if request.method == "POST" and name in LEVERS:
         return await _pull(getattr(control, name), request)
     return _refused(404, f"there is no {request.method} {request.url.path}")
+
+
+def _host(request: Request) -> str | None:
+    try:
+        return urlsplit(f"//{request.headers.get('host', '')}").hostname
+    except ValueError:
+        return None
 
 
 async def _look(control: Control, name: str) -> Response:
@@ -85,9 +93,10 @@ async def _pull(method: Callable[..., Any], request: Request) -> Response:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return _refused(415, "send application/json")
     try:
-        arguments = json.loads(await request.body() or b"{}")
+        arguments = read_json(await request.body() or b"{}")
         if not isinstance(arguments, dict):
             raise TypeError("send a JSON object")
+        check(method, arguments)
         done = await anyio.to_thread.run_sync(lambda: method(**arguments))
     except (ValueError, TypeError, OverflowError) as error:
         return _refused(400, str(error))

@@ -5,7 +5,6 @@ An operation is a plain function of what is asked; it runs in a thread, and hold
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from starlette.responses import Response
 from airflow_provider_sfbulk.local_org.core import Core
 from airflow_provider_sfbulk.local_org.data.schema import SObject
 from airflow_provider_sfbulk.local_org.http.incoming import Incoming
+from airflow_provider_sfbulk.local_org.http.json_body import read_json
 from airflow_provider_sfbulk.local_org.http.replies import ApiError, NotFoundError, reply
 
 
@@ -133,11 +133,7 @@ def parse(body: bytes) -> Any:
     if not body.strip():
         return None
     try:
-        return json.loads(body.decode(), parse_int=Number, parse_float=Number, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
+        return read_json(body, number=Number)
+    except ValueError as error:
         message = f"The HTTP entity body is not valid JSON: {error}"
         raise ApiError(400, "JSON_PARSER_ERROR", message.replace("\n", " ")) from error
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
