@@ -8,13 +8,10 @@ long an example takes says something of the machine alone, so there is no deadli
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
 import shutil
 import tempfile
-from functools import partial
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,6 +19,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.examples import USUAL
+from tests.pauses import shorten
 
 FIRST = (
     *(
@@ -62,38 +60,14 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 
-LONGEST_PAUSE_SECONDS = 0.02
-
-
 @pytest.fixture(autouse=True)
 def short_pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no pause of the client last: what it would wait for has come, or will not come in these tests.
+    """Let no pause of the client last.
 
     How long they are is tested where a driver is given a clock and a way to sleep, or by tests marked ``real_pauses``.
     """
-    if request.node.get_closest_marker("real_pauses"):
-        return
-    # Here, so that what is to be changed before it is imported can be (``tests.parity.mutate``).
-    from airflow_provider_sfbulk.client.http.aio import AsyncDriver
-    from airflow_provider_sfbulk.client.http.blocking import BlockingDriver
-
-    def sleep(self: BlockingDriver, seconds: float) -> None:
-        self._stopped.wait(min(seconds, LONGEST_PAUSE_SECONDS))
-
-    blocking, asynchronous = BlockingDriver.__init__, AsyncDriver.__init__
-
-    def init_blocking(self: BlockingDriver, *given: Any, **named: Any) -> None:
-        blocking(self, *given, **{"sleep": partial(sleep, self), **named})
-
-    def init_asynchronous(self: AsyncDriver, *given: Any, **named: Any) -> None:
-        asynchronous(self, *given, **{"sleep": sleep_briefly, **named})
-
-    monkeypatch.setattr(BlockingDriver, "__init__", init_blocking)
-    monkeypatch.setattr(AsyncDriver, "__init__", init_asynchronous)
-
-
-async def sleep_briefly(seconds: float) -> None:
-    await asyncio.sleep(min(seconds, LONGEST_PAUSE_SECONDS))
+    if not request.node.get_closest_marker("real_pauses"):
+        shorten(monkeypatch.setattr)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy import select
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.task import accepted, ledger
+from tests.pauses import shorten
 
 DAG_FILE = """
 from datetime import UTC, datetime
@@ -48,6 +49,7 @@ def _cleared(dag: Any) -> str:
 def main(folder: Path) -> None:
     """Play all scenes."""
     initdb()
+    shorten()
     found: dict[str, Any] = {}
     with LocalOrg() as org:
         os.environ["AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT"] = org.connection
