@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.client.waiting.pauses import shorten
 from tests.examples import USUAL
-from tests.pauses import shorten
 
 FIRST = (
     *(

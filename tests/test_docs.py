@@ -128,7 +128,17 @@ def test_the_complete_example_runs_in_an_airflow_of_its_own(tmp_path: Path) -> N
     )
     assert migrated.returncode == 0, migrated.stderr[-2000:]
     plugin = [] if "salesforce_org" in {point.name for point in entry_points(group="pytest11")} else PLUGIN
-    command = [sys.executable, "-m", "pytest", "tests", "-p", "no:cacheprovider", "-p", "tests.pauses", *plugin]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "tests",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "tests.client.waiting.pauses",
+        *plugin,
+    ]
     run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert re.search(r"\b2 passed\b", run.stdout), run.stdout[-4000:]
 

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.task import accepted, ledger
-from tests.pauses import shorten
+from tests.client.waiting.pauses import shorten
 
 DAG_FILE = """
 from datetime import UTC, datetime

@@ -1,6 +1,6 @@
 """Pauses of the client that do not last: what they would wait for has come, or will not come in a test.
 
-A plugin of pytest, too: ``-p tests.pauses`` shortens them in a process that runs tests of its own.
+A plugin of pytest, too: ``-p tests.client.waiting.pauses`` shortens them in a process that runs tests of its own.
 """
 
 from __future__ import annotations
