@@ -100,7 +100,14 @@ def _parquet_file(open_binary: OpenBinary, name: str) -> Iterator[Any]:
             if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
                 raise
             file.seek(0)
-            refuse_other(file.read(LOOKED_AT), taken_for="parquet", name=name)
+            head = file.read(LOOKED_AT)
+            refuse_other(head, taken_for="parquet", name=name)
+            if not head:
+                raise SourceError(f"{name}: the file is empty; a Parquet file has a schema at least") from error
+            if not head.startswith(b"PAR") and b"\0" not in head:
+                raise SourceError(
+                    f'{name}: this is not Parquet but text: if it is a CSV give source_format="csv"'
+                ) from error
             raise SourceError(f"{name}: this is not Parquet, or it is cut off or broken") from error
 
 

@@ -22,27 +22,33 @@ _ZSTD_BYTES: Final = 512
 """The same of Zstandard, four bytes of which may stand for 128 KiB."""
 
 
-def pieces(open_binary: OpenBinary, *, compression: str | None, name: str) -> Generator[bytes, None, None]:
+def pieces(
+    open_binary: OpenBinary, *, compression: str | None, taken_for: str, name: str
+) -> Generator[bytes, None, None]:
     """Read a source to its end, unpacked, a piece at a time. The file is closed at the end, or with the iterator.
 
     :param compression: ``gz``, ``zst`` or None
+    :param taken_for: what is packed: ``csv`` or ``jsonl``
     :raises SourceError: when the packed data are broken or end too early
     """
     with open_binary() as file:
+        if compression is None:
+            yield from _read(file, READ_BYTES)
+            return
+        head, packed = beginning(_read(file, _PACKED_BYTES))
+        refuse_unpacked(head, compression=compression, taken_for=taken_for, name=name)
         if compression == "gz":
             # 16: with gzip's header and trailer, so that length and CRC of every member are checked.
             yield from _unpacked(
-                file, lambda: zlib.decompressobj(16 + zlib.MAX_WBITS), zlib.error, "gz", "gzip", name, _PACKED_BYTES
+                packed, lambda: zlib.decompressobj(16 + zlib.MAX_WBITS), zlib.error, "gzip", name, _PACKED_BYTES
             )
-        elif compression == "zst":
+        else:
             try:
                 import zstandard  # noqa: PLC0415 - optional
             except ImportError as error:
                 raise SourceError(f"{name}: to read .zst files install the package zstandard") from error
             start = zstandard.ZstdDecompressor().decompressobj
-            yield from _unpacked(file, start, zstandard.ZstdError, "zst", "zstd", name, _ZSTD_BYTES)
-        else:
-            yield from _read(file, READ_BYTES)
+            yield from _unpacked(packed, start, zstandard.ZstdError, "zstd", name, _ZSTD_BYTES)
 
 
 def _read(file: BinaryIO, size: int) -> Iterator[bytes]:
@@ -72,22 +78,14 @@ class _Held:
 
 
 def _unpacked(
-    file: BinaryIO,
-    start: Callable[[], Any],
-    broken: type[Exception],
-    compression: str,
-    form: str,
-    name: str,
-    at_once: int,
+    data: Iterator[bytes], start: Callable[[], Any], broken: type[Exception], form: str, name: str, at_once: int
 ) -> Iterator[bytes]:
     """Unpack gzip members or zstd frames, one after the other: both may be put together by ``cat``."""
     member: Any = None
     whole = False
-    head, read = beginning(_read(file, _PACKED_BYTES))
-    refuse_unpacked(head, compression=compression, name=name)
     held = _Held()
     try:
-        for packed in read:
+        for packed in data:
             for place in range(0, len(packed), at_once):
                 rest = packed[place : place + at_once]
                 while rest:

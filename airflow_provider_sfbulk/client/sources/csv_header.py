@@ -15,7 +15,6 @@ from airflow_provider_sfbulk.client.csv.names import without_bom
 from airflow_provider_sfbulk.client.csv.scan import scan
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
-from airflow_provider_sfbulk.client.sources.first_bytes import refuse_other
 
 _LINE: Final = re.compile(rb'(?:[^"\r\n]++|"[^"]*+")*+')
 _NOTE_FOR_EXCEL: Final = re.compile(rb'"?sep=.?"?', re.IGNORECASE)
@@ -48,7 +47,6 @@ def read_header(head: bytes, *, whole: bool, column_delimiter: ColumnDelimiter |
     """
     if not head:
         raise SourceError(f"{name}: the file is empty; a CSV has at least a header line")
-    refuse_other(head, taken_for="csv", name=name)
     start = 0
     while head.startswith(codecs.BOM_UTF8, start):  # programs that put one in front do not look whether one is there
         start += len(codecs.BOM_UTF8)

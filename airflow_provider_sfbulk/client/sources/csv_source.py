@@ -37,6 +37,7 @@ from airflow_provider_sfbulk.client.parts.stream import Block, FieldTypes, Recor
 from airflow_provider_sfbulk.client.sources.compression import READ_BYTES, OpenBinary, pieces
 from airflow_provider_sfbulk.client.sources.csv_edit import Edit
 from airflow_provider_sfbulk.client.sources.csv_header import CsvHeader, read_header, refuse_record
+from airflow_provider_sfbulk.client.sources.first_bytes import refuse_other
 
 BLOCK_BYTES: Final = READ_BYTES
 """Bytes of one block, about."""
@@ -68,8 +69,13 @@ def from_csv(
         record that is not right, with its number
     """
     rules.refuse_columns(name)
-    with closing(pieces(open_binary, compression=compression, name=name)) as beginning:
+
+    def data() -> Generator[bytes, None, None]:
+        return pieces(open_binary, compression=compression, taken_for="csv", name=name)
+
+    with closing(data()) as beginning:
         head, more = _fill(b"", beginning, max(block_bytes, 4 * limits.HEADER_CHARACTERS))
+    refuse_other(head, taken_for="csv", name=name, is_packed=compression is not None)
     header = read_header(head, whole=not more, column_delimiter=rules.column_delimiter, name=name)
     refuse_record(header.names, mapped=rules.column_mapping or (), name=name)
     plan = plan_columns([SourceColumn(each) for each in header.names], rules, name=name, is_csv=True)
@@ -79,12 +85,10 @@ def from_csv(
     return RecordStream(
         plan.targets,
         dialect,
-        lambda types: records.blocks(pieces(open_binary, compression=compression, name=name), types, rules.zone),
+        lambda types: records.blocks(data(), types, rules.zone),
         name=name,
         is_csv=True,
-        raw=(lambda: records.raw(pieces(open_binary, compression=compression, name=name)))
-        if records.pass_through and rules.zone is None
-        else None,
+        raw=(lambda: records.raw(data())) if records.pass_through and rules.zone is None else None,
     )
 
 

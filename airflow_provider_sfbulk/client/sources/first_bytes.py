@@ -20,11 +20,27 @@ class OtherFormat:
     """A format that is not the expected one.
 
     :param what: in words, with its article
-    :param advice: what to do; ``{format}`` is the format that it was taken for, without its compression
+    :param advice: what to do
+    :param ending: of files that are packed so, when they are unpacked while they are read
     """
 
     what: str
     advice: str
+    ending: str = ""
+
+    def advice_for(self, taken_for: str, *, is_packed: bool) -> str:
+        """Say what to do with a file that was taken for something else.
+
+        :param taken_for: ``csv``, ``jsonl`` or ``parquet``
+        :param is_packed: whether this was found inside of what is packed
+        """
+        if not self.ending:
+            return self.advice
+        if is_packed:
+            return "it is packed twice, unpack it once"
+        if taken_for == "parquet":
+            return "unpack it; Parquet files are compressed inside"
+        return f'name it so (.{taken_for}.{self.ending}), or give source_format="{taken_for}.{self.ending}"'
 
 
 _UNPACK: Final = "unpack it first (gzip and Zstandard are unpacked while they are read)"
@@ -35,8 +51,8 @@ _UTF: Final = "Salesforce takes UTF-8, convert it"
 _SIGNATURES: Final[
     tuple[tuple[bytes, OtherFormat], ...]
 ] = (  # longer than the formats' own, where a header may begin so
-    (b"\x1f\x8b", OtherFormat("gzip", 'name it so (.{format}.gz), or give source_format="{format}.gz"')),
-    (b"\x28\xb5\x2f\xfd", OtherFormat("Zstandard", 'name it so (.{format}.zst), or give source_format="{format}.zst"')),
+    (b"\x1f\x8b", OtherFormat("gzip", "", "gz")),
+    (b"\x28\xb5\x2f\xfd", OtherFormat("Zstandard", "", "zst")),
     *((b"BZh%d1AY&SY" % level, OtherFormat("bzip2", _UNPACK)) for level in range(1, 10)),
     (b"\xfd7zXZ\0", OtherFormat("xz", _UNPACK)),
     (b"7z\xbc\xaf\x27\x1c", OtherFormat("a 7-Zip archive", _UNPACK)),
@@ -55,6 +71,7 @@ _SIGNATURES: Final[
     (codecs.BOM_UTF16_BE, OtherFormat("UTF-16", _UTF)),
 )
 
+_TAR_MARK_AT: Final = 257
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _PACKED: Final = {"gz": b"\x1f\x8b", "zst": b"\x28\xb5\x2f\xfd"}
 _ZSTD_SKIPPABLE: Final = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
@@ -69,26 +86,28 @@ def beginning(data: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return head, chain((head,), data) if head else data
 
 
-def refuse_other(head: bytes, *, taken_for: str, name: str) -> None:
+def refuse_other(head: bytes, *, taken_for: str, name: str, is_packed: bool = False) -> None:
     """Refuse a file that has another format than expected.
 
     :param head: its beginning, unpacked
     :param taken_for: ``csv``, ``jsonl`` or ``parquet``
     :param name: the file's name, for messages
+    :param is_packed: whether the file was unpacked to get there
     :raises SourceError: saying what it is, and what to do
     """
     found = _found(head[:LOOKED_AT], taken_for)
     if found is not None:
         raise SourceError(
-            f"{name}: this is {found.what}, not {_NAMES[taken_for]}: {found.advice.format(format=taken_for)}"
+            f"{name}: this is {found.what}, not {_NAMES[taken_for]}: {found.advice_for(taken_for, is_packed=is_packed)}"
         )
 
 
-def refuse_unpacked(head: bytes, *, compression: str, name: str) -> None:
+def refuse_unpacked(head: bytes, *, compression: str, taken_for: str, name: str) -> None:
     """Refuse a file that is not compressed as its name says.
 
     :param head: the file's own first bytes
     :param compression: ``gz`` or ``zst``
+    :param taken_for: ``csv`` or ``jsonl``
     """
     mark = _PACKED[compression]
     if head.startswith(mark[: len(head)]) or (compression == "zst" and _ZSTD_SKIPPABLE.match(head)):
@@ -101,7 +120,7 @@ def refuse_unpacked(head: bytes, *, compression: str, name: str) -> None:
             OtherFormat("not packed at all", "name it without that ending, or give source_format") if is_text else None
         )
     what = f": this is {found.what}" if found is not None else ""
-    advice = f": {found.advice.format(format='csv')}" if found is not None and found.advice else ""
+    advice = f": {found.advice_for(taken_for, is_packed=False)}" if found is not None else ""
     raise SourceError(f"{name}: the data are not {form}{what}{advice}")
 
 
@@ -114,6 +133,8 @@ def _found(head: bytes, taken_for: str) -> OtherFormat | None:
             return found
     if head.startswith(_ZIP):
         return _zipped(head)
+    if head.startswith(b"ustar", _TAR_MARK_AT):
+        return OtherFormat("a tar archive", _UNPACK)
     if b"\0" in head[:_WIDE_BYTES]:
         return _wide(head[:_WIDE_BYTES])
     text = head.lstrip(codecs.BOM_UTF8 + b" \t\r\n")
@@ -124,12 +145,14 @@ def _found(head: bytes, taken_for: str) -> OtherFormat | None:
 _JSON: Final = OtherFormat("JSON", 'if it has one object a line, name it .jsonl or give source_format="jsonl"')
 _TEXTS: Final = (
     (
-        re.compile(rb"<(?:!doctype\s+html|html|head|body|table|script)\b", re.IGNORECASE),
+        re.compile(rb"(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body|div|table|script)\b", re.I | re.S),
         OtherFormat(
             "an HTML page", "often the page of a login or an error, saved under the file's name: fetch it again"
         ),
     ),
-    (re.compile(rb"<\?xml\b"), OtherFormat("XML", _CONVERT)),
+    # Without its first line, as the errors of object storage that were saved as the file: two elements, one in the other.
+    (re.compile(rb"<\?xml\b|<[A-Za-z_][^<>,;\t|]*>\s*<[A-Za-z_/!]"), OtherFormat("XML", _CONVERT)),
+    (re.compile(rb"\{\\rtf"), OtherFormat("rich text (RTF)", _CONVERT)),
     (
         re.compile(rb"\[\s*(?:[\[{\"\]]|null\b|true\b|false\b)"),
         OtherFormat("a JSON array", "JSON lines have one object a line (jq -c '.[]' makes them)"),

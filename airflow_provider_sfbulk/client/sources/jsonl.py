@@ -18,6 +18,9 @@ from airflow_provider_sfbulk.client.sources.rows import stream_rows
 _LINE_BYTES: Final = 16 * limits.RECORD_CHARACTERS
 """Bytes of one line at most: one character is 12 as two escapes, the rest is for names."""
 
+_ONE_LINE: Final = "; JSON lines have one whole object a line (jq -c . makes them)"
+_PERHAPS_CSV: Final = '; if it is a CSV give source_format="csv"'
+
 
 def from_jsonl(open_binary: OpenBinary, rules: Rules, *, name: str, compression: str | None = None) -> RecordStream:
     """Make a stream from a file of JSON objects, one a line, in UTF-8.
@@ -31,7 +34,8 @@ def from_jsonl(open_binary: OpenBinary, rules: Rules, *, name: str, compression:
     """
 
     def rows() -> Iterator[dict[str, Any]]:
-        return _objects(_lines(pieces(open_binary, compression=compression, name=name), name), name)
+        data = pieces(open_binary, compression=compression, taken_for="jsonl", name=name)
+        return _objects(_lines(data, name, is_packed=compression is not None), name)
 
     return stream_rows(rows, rows(), rules, name=name)
 
@@ -63,7 +67,7 @@ def _objects(lines: Iterator[bytes], name: str) -> Iterator[dict[str, Any]]:
             raise SourceError(f"{name}: row {row} is not UTF-8") from None
         except json.JSONDecodeError as error:
             # The decoder's message is kept, not the error: it holds the line.
-            hint = '; if it is a CSV give source_format="csv"' if row == 1 else ""
+            hint = "" if row > 1 else _ONE_LINE if text.startswith(b"{") else _PERHAPS_CSV
             raise SourceError(
                 f"{name}: row {row} is not JSON: {error.msg} at character {error.pos + 1}{hint}"
             ) from None
@@ -76,10 +80,10 @@ def _objects(lines: Iterator[bytes], name: str) -> Iterator[dict[str, Any]]:
         yield found
 
 
-def _lines(data: Iterator[bytes], name: str) -> Iterator[bytes]:
+def _lines(data: Iterator[bytes], name: str, *, is_packed: bool) -> Iterator[bytes]:
     rest = b""
     head, data = beginning(data)
-    refuse_other(head, taken_for="jsonl", name=name)
+    refuse_other(head, taken_for="jsonl", name=name, is_packed=is_packed)
     for piece in data:
         *whole, rest = (rest + piece).split(b"\n")
         yield from whole

@@ -9,6 +9,7 @@ import itertools
 import json
 import lzma
 import sqlite3
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,16 @@ def written(write: Callable[[Any], Any]) -> bytes:
     return out.getvalue()
 
 
+def tarred(names: dict[str, str]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for name, text in names.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return out.getvalue()
+
+
 def sqlite_file() -> bytes:
     with sqlite3.connect(":memory:") as connection:
         connection.execute("CREATE TABLE a (b)")
@@ -73,11 +84,12 @@ def sqlite_file() -> bytes:
 TABLE: Final = pa.Table.from_pylist(ROWS)
 PARQUET: Final = written(lambda out: pq.write_table(TABLE, out))
 OTHERS: Final[dict[str, tuple[bytes, str]]] = {
-    "gzip": (gzip.compress(CSV.encode()), "gzip, not {}: name it so"),
-    "Zstandard": (zstandard.compress(CSV.encode()), "Zstandard, not {}: name it so"),
+    "gzip": (gzip.compress(CSV.encode()), "gzip, not {}: "),
+    "Zstandard": (zstandard.compress(CSV.encode()), "Zstandard, not {}: "),
     "bzip2": (bz2.compress(CSV.encode()), "bzip2, not {}: unpack it"),
     "xz": (lzma.compress(CSV.encode()), "xz, not {}: unpack it"),
     "zip": (zipped({"a.csv": CSV}), "a zip archive, not {}: unpack it"),
+    "tar": (tarred({"a.csv": CSV}), "a tar archive, not {}: unpack it"),
     "xlsx": (zipped({"[Content_Types].xml": "", "xl/workbook.xml": ""}), "an Excel workbook (.xlsx), not {}: save it"),
     "xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), "an Excel workbook (.xls), not {}: save it"),
     "Parquet": (PARQUET, 'Parquet, not {}: name it so (.parquet), or give source_format="parquet"'),
@@ -91,7 +103,10 @@ OTHERS: Final[dict[str, tuple[bytes, str]]] = {
     "UTF-32": (CSV.encode("utf-32-be"), "UTF-32 (without a byte order mark), not {}"),
     "HTML": (b"\r\n<!DOCTYPE html><html>", "an HTML page, not {}: often the page of a login"),
     "table": (b"<table><tr>", "an HTML page, not {}"),
+    "HTML after a comment": (b"<!-- saved\nfrom -->\n<html>", "an HTML page, not {}"),
     "XML": (b'<?xml version="1.0"?>', "XML, not {}"),
+    "XML without its first line": (b"<Error>\n <Code>AccessDenied</Code>", "XML, not {}"),
+    "RTF": (b"{\\rtf1\\ansi " + CSV.encode(), "rich text (RTF), not {}"),
     "JSON array": (json.dumps(ROWS, indent=1).encode(), "a JSON array, not {}: JSON lines have one object a line"),
 }
 
@@ -114,10 +129,18 @@ def test_a_file_of_another_kind_is_named_as_what_it_is(org: LocalOrg, tmp_path: 
     [
         ("a.csv", json.dumps(ROWS[0]).encode(), 'this is JSON, not CSV: if it has one object a line, name it .jsonl'),
         ("a.jsonl", CSV.encode(), 'row 1 is not JSON: .*if it is a CSV give source_format="csv"'),
-        ("a.parquet", CSV.encode(), "this is not Parquet"),
+        ("a.jsonl", json.dumps(ROWS[0], indent=1).encode(), "one whole object a line"),
+        ("a.parquet", CSV.encode(), 'this is not Parquet but text: if it is a CSV give source_format="csv"'),
+        ("a.parquet", b"", "the file is empty; a Parquet file has a schema"),
+        ("a.parquet", PARQUET[:-9], "this is not Parquet, or it is cut off or broken"),
+        ("a.parquet", gzip.compress(PARQUET), "this is gzip, not Parquet: unpack it; Parquet files are compressed inside"),
+        ("a.csv", gzip.compress(CSV.encode()), r'name it so \(.csv.gz\), or give source_format="csv.gz"'),
+        ("a.jsonl", zstandard.compress(b"{}"), r'name it so \(.jsonl.zst\), or give source_format="jsonl.zst"'),
+        ("a.csv.gz", gzip.compress(gzip.compress(CSV.encode())), "this is gzip, not CSV: it is packed twice"),
+        ("a.jsonl.gz", gzip.compress(zstandard.compress(b"{}")), "this is Zstandard, not JSON lines: it is packed twice"),
         ("a.csv.gz", CSV.encode(), "the data are not gzip: this is not packed at all"),
         ("a.csv.gz", zstandard.compress(CSV.encode()), 'the data are not gzip: this is Zstandard: .*"csv.zst"'),
-        ("a.jsonl.zst", gzip.compress(b"{}"), "the data are not Zstandard: this is gzip"),
+        ("a.jsonl.zst", gzip.compress(b"{}"), r'are not Zstandard: this is gzip: name it so \(.jsonl.gz\)'),
         ("a.csv.gz", PARQUET, "the data are not gzip: this is Parquet"),
         ("a.csv", b"", "the file is empty"),
         ("a.csv", b"\n" + CSV.encode(), "the first line is empty; it must be the header"),
@@ -125,6 +148,7 @@ def test_a_file_of_another_kind_is_named_as_what_it_is(org: LocalOrg, tmp_path: 
         ("a.csv", b",,\n1,2,3\n", "the first line names no column; it must be the header"),
         ("a.csv", b"Name,,Phone\na,b,c\n", "column 2 has no name, and a header line names every column"),
         ("a.csv", f"Name;Phone\n{SECRET};1\n".encode(), None),
+        ("a.csv", f"<Name>,<Phone>\n{SECRET},1\n".encode(), r"none of the 2 name\(s\)"),
     ],
     ids=itertools.count(),
 )  # fmt: skip
