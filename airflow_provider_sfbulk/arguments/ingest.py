@@ -39,6 +39,7 @@ from airflow_provider_sfbulk.client.arguments import (
     timezone,
 )
 from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.faces.checks import rule_id
 from airflow_provider_sfbulk.client.models import (
     ConcurrencyMode,
     FileFormat,
@@ -306,7 +307,7 @@ ARGUMENTS: Final = Arguments(
         "column_delimiter": optional(DELIMITER),
         "line_ending": optional(LINE_ENDING),
         "external_id_field": optional(field_name),
-        "assignment_rule_id": optional(text),
+        "assignment_rule_id": optional(rule_id),
         "column_mapping": optional(column_mapping),
         "nulls": nulls,
         "timezone": optional(timezone),

@@ -67,15 +67,17 @@ class Arguments:
 
     def check_partial(
         self, given: Mapping[str, Any], template_fields: Collection[str] = (), ends: Sequence[str] = ()
-    ) -> None:
+    ) -> dict[str, Any]:
         """Check what is known of a mapped operator when the DAG is parsed: its own arguments, each by itself.
 
+        :return: these, as their checks give them back
         :raises SourceError: naming the argument
         """
-        for name in self.checks.keys() & given.keys():
-            value = given[name]
-            if not (name in template_fields and waits_for_rendering(value, ends)):
-                self._checked(name, value, self.checks[name], template_fields)
+        return {
+            name: self._checked(name, given[name], self.checks[name], template_fields)
+            for name in self.checks.keys() & given.keys()
+            if not (name in template_fields and waits_for_rendering(given[name], ends))
+        }
 
     def _checked(self, name: str, value: Any, check: Check, template_fields: Collection[str]) -> Any:
         if name not in template_fields:

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any, Final, TypeAlias
+from numbers import Integral, Real
+from typing import Any, Final, TypeAlias, TypeGuard
 from zoneinfo import ZoneInfo, available_timezones
 
 from airflow_provider_sfbulk.client.errors import SourceError
@@ -40,7 +41,8 @@ def shown(value: object) -> str:
         return "a number of more than 40 digits"  # Python does not write those of more than 4,300
     if value is None or isinstance(value, (str, int, float, timedelta)):
         return f"{value!r:.40}"
-    return f"a {type(value).__name__:.40}"
+    kind = f"{type(value).__name__:.40}"
+    return f"{'an' if kind[0] in 'aeiouAEIO' else 'a'} {kind}"
 
 
 def meant(value: object, known: Iterable[str]) -> str:
@@ -86,16 +88,17 @@ def flag(name: str, value: Any) -> bool:
     return value
 
 
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value is a whole number of any kind, numpy's too. Python takes booleans for some."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def count(*, least: int = 1, most: int | None = None) -> Check:
     """Check a whole number."""
     bounds = f"from {least:,}" if most is None else f"from {least:,} to {most:,}"
 
     def check(name: str, value: Any) -> int:
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int)
-            or not least <= value <= (LARGEST if most is None else most)
-        ):
+        if not is_whole(value) or not least <= value <= (LARGEST if most is None else most):
             raise SourceError(f"{name} is a whole number {bounds}, not {shown(value)}{_as_number(value)}")
         return int(value)
 
@@ -110,7 +113,7 @@ def seconds(*, zero: bool = False) -> Check:
 
     def check(name: str, value: Any) -> float:
         given = value.total_seconds() if isinstance(value, timedelta) else value
-        is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
+        is_number = isinstance(given, Real) and not isinstance(given, bool)
         if not is_number or not (given >= 0 if zero else given > 0) or not given <= threading.TIMEOUT_MAX:
             raise SourceError(
                 f"{name} is a number of seconds {'from' if zero else 'above'} 0, or a timedelta, "
@@ -132,7 +135,7 @@ def allowance(name: str, value: Any) -> float | None:
     """Check a number of records, a float as a fraction of all, or None for any number."""
     if value is None or (isinstance(value, float) and 0 <= value <= 1):
         return value
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST:
+    if not is_whole(value) or not 0 <= value <= LARGEST:
         raise SourceError(
             f"{name} is a whole number from 0, a float from 0.0 to 1.0 as fraction of all records, or None, "
             f"not {shown(value)}{_as_number(value)}"

@@ -145,9 +145,8 @@ class Settings:
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise SourceError(f"unknown settings {', '.join(unknown)}; known are {', '.join(known)}")
-        given = {key: value for key, value in values.items() if value is not None and value not in ("", ())}
-        if isinstance(given.get("timeout"), timedelta):
-            given["timeout"] = given["timeout"].total_seconds()
+        given = {key: value for key, value in values.items() if value is not None and not _is_blank(value)}
+        timeout = given.pop("timeout", TIMEOUT_SECONDS)
         for key, value in given.items():
             is_text = isinstance(value, str | int | float | PurePath) and not isinstance(value, bool)
             if (key != "allowed_hosts" and not is_text) or (isinstance(value, int) and abs(value) > LARGEST):
@@ -168,7 +167,7 @@ class Settings:
             "auth_flow": flow,
             "api_version": checked_version(texts.get("api_version", limits.DEFAULT_API_VERSION)),
             "allowed_hosts": allowed,
-            "timeout": _seconds(given.get("timeout", TIMEOUT_SECONDS)),
+            "timeout": _seconds(timeout),
         }
         if "organization_id" in texts and not _ID.fullmatch(texts["organization_id"]):
             raise SourceError("organization_id must be the org's id: 15 or 18 letters and digits")
@@ -354,13 +353,21 @@ def _patterns(value: object) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts if part.strip())
 
 
+def _is_blank(value: object) -> bool:
+    return isinstance(value, str | tuple) and not value
+
+
 def _seconds(value: object) -> float:
+    """Read a length of time, which is a text where settings are texts."""
     try:
-        seconds = float(str(value)) if str(value).isascii() else 0.0
+        text = str(value.total_seconds() if isinstance(value, timedelta) else value)
+        seconds = float(text) if text.isascii() else 0.0
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= MOST_TIMEOUT:
-        raise SourceError(f"timeout must be a number of seconds above 0, and {MOST_TIMEOUT} at most")
+        raise SourceError(
+            f"timeout must be a number of seconds above 0, and {MOST_TIMEOUT} at most, or a timedelta, not {shown(value)}"
+        )
     return seconds
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Final
 
 _ROOM: Final = timedelta(days=366)
@@ -23,21 +24,20 @@ class Clock:
         frozen = self._frozen
         return datetime.now(UTC) + self._ahead if frozen is None else frozen
 
-    def advance(self, seconds: float) -> None:
+    def advance(self, seconds: float | timedelta) -> None:
         """Move the time forward, and wake the threads that wait on :attr:`lock`.
 
-        :raises ValueError: for less than nothing
+        :raises ValueError: for less than nothing, and for what is no length of time
         :raises OverflowError: beyond the year 9999
         """
-        if seconds < 0:
-            raise ValueError("time only moves forward")
+        span = timedelta(seconds=seconds_of(seconds, "time only moves forward: seconds"))
         with self._moved:
             if self._frozen is not None:
-                _ = self._frozen + timedelta(seconds=seconds) + _ROOM
-                self._frozen += timedelta(seconds=seconds)
+                _ = self._frozen + span + _ROOM
+                self._frozen += span
                 self._moved.notify_all()
                 return
-            ahead = self._ahead + timedelta(seconds=seconds)
+            ahead = self._ahead + span
             _ = datetime.now(UTC) + ahead + _ROOM
             self._ahead = ahead
             self._moved.notify_all()
@@ -66,6 +66,18 @@ class Clock:
     def lock(self) -> threading.Condition:
         """What to wait on for time to pass: it is notified when the time is advanced."""
         return self._moved
+
+
+def seconds_of(value: object, what: str) -> float:
+    """Read a length of time: seconds, or a timedelta.
+
+    :param what: what the value is, for the message
+    :raises ValueError: it is neither, or less than nothing
+    """
+    given = value.total_seconds() if isinstance(value, timedelta) else value
+    if not isinstance(given, (int, float)) or isinstance(given, bool) or not 0 <= given < inf:
+        raise ValueError(f"{what} must be a number from 0, or a timedelta, not {value!r:.40}")
+    return float(given)
 
 
 def in_json(moment: datetime) -> str:

@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +17,7 @@ from airflow_provider_sfbulk.local_org.bulk1 import work as bulk1_work
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Job as Bulk1Job
 from airflow_provider_sfbulk.local_org.bulk1.jobs import Jobs as Bulk1Jobs
 from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Job, Jobs, State
-from airflow_provider_sfbulk.local_org.clock import Clock
+from airflow_provider_sfbulk.local_org.clock import Clock, seconds_of
 from airflow_provider_sfbulk.local_org.control import Control, take_up
 from airflow_provider_sfbulk.local_org.core import Call, Core
 from airflow_provider_sfbulk.local_org.data import seed
@@ -42,7 +43,7 @@ class LocalOrg(Control):
     :param schema: describe answers of further objects: a JSON file, or what it would hold
     :param data: SQLite file that outlives the process, with records, jobs, credentials and sessions; its job files
         are in a folder beside it. None: everything is thrown away at the end
-    :param job_seconds: how long a job takes, by the org's clock; 0 is at once
+    :param job_seconds: how long a job takes, by the org's clock, in seconds or as a timedelta; 0 is at once
     :param batch_records: records of one batch of an ingest job, 10,000 as in Salesforce; fewer let a small test have
         several
     :param tls: answer https, with a certificate in :attr:`ca_file`
@@ -56,7 +57,7 @@ class LocalOrg(Control):
         seed: str | Path | None = None,
         schema: str | Path | Mapping[str, Any] | list[Any] | None = None,
         data: str | Path | None = None,
-        job_seconds: float = 0.0,
+        job_seconds: float | timedelta = 0.0,
         batch_records: int = limits.BATCH_RECORDS,
         tls: bool = False,
         port: int = 0,
@@ -66,7 +67,7 @@ class LocalOrg(Control):
         self._seed = seed
         self._schema = schema
         self._data = data
-        self._job_seconds = job_seconds
+        self._job_seconds = seconds_of(job_seconds, "job_seconds")
         self._batch_records = batch_records
         self._tls = tls
         self._port = port

@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_sfbulk.local_org import clock
@@ -185,7 +185,7 @@ class OrgState(ABC):
 
     # --- time and calls ---
 
-    def advance(self, seconds: float) -> None:
+    def advance(self, seconds: float | timedelta) -> None:
         """Push the org's clock forward, whether it moves or is frozen."""
         self.core.clock.advance(seconds)
 

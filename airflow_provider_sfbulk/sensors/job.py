@@ -96,8 +96,9 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         check_known(type(self), kwargs)
-        ARGUMENTS.check_partial({"poke_interval": poke_interval, "timeout": timeout})
-        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        # Airflow's own checks of these two know fewer kinds of numbers.
+        spans = ARGUMENTS.check_partial({"poke_interval": poke_interval, "timeout": timeout})
+        super().__init__(**spans, **kwargs)
         self.job_id = cast("str | None", job_id)
         # Rendering replaces the XComArg with the ids before anything reads them.
         self.job_ids = cast("Sequence[str] | None", job_ids)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 
 from airflow_provider_sfbulk.client import (
@@ -59,10 +61,12 @@ def test_durations_are_seconds_or_timedeltas() -> None:
     assert [timeout_seconds(each) for each in (0, 5, 0.5, timedelta(minutes=1), None)] == [0.0, 5.0, 0.5, 60.0, None]
     made = Schedule(first=timedelta(seconds=2), longest=timedelta(minutes=1))  # type: ignore[arg-type]
     assert (made.first, made.longest) == (2.0, 60.0)
-    assert (
-        BulkClient(instance_url="http://localhost:1", access_token="x", timeout=timedelta(seconds=30)).settings.timeout
-        == 30.0
-    )
+    for given in (30, 30.0, "30", np.int64(30), Decimal(30), timedelta(seconds=30)):
+        client = BulkClient(instance_url="http://localhost:1", access_token="x", timeout=given)
+        assert client.settings.timeout == 30.0
+    for wrong in ("5m", 0, True, [30], 10**400, np.float64("nan")):
+        with pytest.raises(SourceError, match="timeout must be a number of seconds above 0"):
+            BulkClient(instance_url="http://localhost:1", access_token="x", timeout=wrong)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +77,7 @@ def test_durations_are_seconds_or_timedeltas() -> None:
         ({"part_bytes": True}, "part_bytes"),
         ({"max_concurrent_jobs": 0}, "max_concurrent_jobs"),
         ({"nulls": "empty"}, "nulls"),
+        ({"assignment_rule_id": "My rule"}, "assignment_rule_id is not a Salesforce id"),
     ],
 )
 def test_a_load_with_a_mistake_is_refused_before_a_call(given: dict[str, Any], told: str) -> None:
@@ -83,3 +88,25 @@ def test_a_load_with_a_mistake_is_refused_before_a_call(given: dict[str, Any], t
         with pytest.raises(SourceError, match=told):
             client.ingest.perform(**{"sobject": "Account", "operation": "insert", "records": [{"Name": "x"}], **given})
         assert not org.calls
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "told"),
+    [
+        (lambda it: it.ingest.perform, ["Account", "insert", []], "'colum_mapping': did you mean 'column_mapping'"),
+        (
+            lambda it: it.ingest.perform,
+            ["Account", "insert", []],
+            "'externalIdField': did you mean 'external_id_field'",
+        ),
+        (lambda it: it.insert, ["Account", []], "'timezon': did you mean 'timezone'"),
+        (lambda it: it.ingest.create_job, ["Account", "insert"], "'column_delimeter': did you mean 'column_delimiter'"),
+        (lambda it: it.query.perform, ["SELECT Id FROM Account"], "'page_record': did you mean 'page_records'"),
+        (lambda it: it.bulk1.perform, ["Account", "insert", []], "'concurency': did you mean 'concurrency_mode'"),
+    ],
+)
+def test_a_wrong_name_names_the_right_one(call: Any, given: list[Any], told: str) -> None:
+    client = BulkClient(instance_url="http://localhost:1", access_token="x")
+    name = told.split("'")[1]
+    with pytest.raises(TypeError, match=rf"{call(client).__name__}\(\) has no argument {told}"):
+        call(client)(*given, **{name: "Hush-Hush"})

@@ -6,7 +6,7 @@ given to: records and data (``given.py``), objects and operations (``IngestSpec`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any, Final
 
@@ -18,28 +18,37 @@ from airflow_provider_sfbulk.client.arguments import (
     field_name,
     flag,
     function,
+    meant,
     nulls,
     one_of,
     optional,
     seconds,
     shown,
-    text,
     timezone,
     word,
 )
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
+from airflow_provider_sfbulk.client.faces import options
 from airflow_provider_sfbulk.client.models import SourceFormat, check_id
 from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 
 _POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def job_id(name: str, value: Any) -> str:
-    """Check the id of a job, a batch or a result."""
-    try:
-        return check_id(value)
-    except ProtocolError as error:
-        raise SourceError(f"{name} is {error}") from None
+def _id_of(what: str) -> Check:
+    def check(name: str, value: Any) -> str:
+        try:
+            return check_id(value, what=what)
+        except ProtocolError as error:
+            raise SourceError(f"{name} is {error}") from None
+
+    return check
+
+
+job_id: Final = _id_of("job id")
+"""Checks the id of a job, a batch or a result."""
+
+rule_id: Final = _id_of("id of an assignment rule")
 
 
 def _schedule(name: str, value: Any) -> Schedule:
@@ -53,7 +62,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "batch_id": job_id,
     "result_id": job_id,
     "external_id_field": optional(field_name),
-    "assignment_rule_id": optional(text),
+    "assignment_rule_id": optional(rule_id),
     "include_deleted": flag,
     "wait": flag,
     "skip_unchanged": flag,
@@ -71,6 +80,32 @@ CHECKS: Final[Mapping[str, Check]] = {
     "timezone": optional(timezone),
     "columns": optional(column_names),
 }
+
+
+def keywords(called: Callable[..., Any]) -> frozenset[str] | None:
+    """Name the arguments that may be named in a call of a method, also behind ``**options: Unpack[…]``; None for any."""
+    found: set[str] = set()
+    for each in signature(called).parameters.values():
+        if each.kind is Parameter.VAR_KEYWORD:
+            behind = getattr(options, str(each.annotation).removeprefix("Unpack[").removesuffix("]"), None)
+            if behind is None:
+                return None
+            found |= behind.__annotations__.keys()
+        elif each.kind is not Parameter.POSITIONAL_ONLY:
+            found.add(each.name)
+    return frozenset(found)
+
+
+def refuse_unknown(called: str, named: Iterable[str], known: frozenset[str] | None) -> None:
+    """Refuse names that are no argument of a call, as Python does, but with the one that was meant.
+
+    :param called: name of the method
+    :param known: from :func:`keywords`
+    :raises TypeError: naming the argument
+    """
+    for name in named:
+        if known is not None and name not in known:
+            raise TypeError(f"{called}() has no argument {name!r:.60}{meant(name, known)}")
 
 
 def positions(called: Callable[..., Any]) -> Sequence[str]:

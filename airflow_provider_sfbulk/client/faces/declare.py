@@ -27,7 +27,7 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeAlias,
 
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.faces.caller import AsyncCaller, Caller
-from airflow_provider_sfbulk.client.faces.checks import checked, positions
+from airflow_provider_sfbulk.client.faces.checks import checked, keywords, positions, refuse_unknown
 from airflow_provider_sfbulk.client.http.beside import in_thread
 
 T = TypeVar("T")
@@ -73,6 +73,7 @@ class _Declared(Generic[P, T]):
         self.function = function
         self.__doc__ = function.__doc__
         self._names = positions(function)
+        self._known = keywords(function)
 
     def of(self, face: Any, make: Callable[[T], Any]) -> Callable[P, Any]:
         """Bind the function, check what it is called with, and pass on what it gives."""
@@ -84,6 +85,7 @@ class _Declared(Generic[P, T]):
 
         @functools.wraps(bound)
         def method(*args: P.args, **kwargs: P.kwargs) -> Any:
+            refuse_unknown(self.function.__name__, kwargs, self._known)
             given, named = checked(self._names, args, kwargs)
             return make(lambda **more: bound(*given, **{**named, **more}))
 

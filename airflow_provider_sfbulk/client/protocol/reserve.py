@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
-from airflow_provider_sfbulk.client.arguments import LARGEST, shown
+from airflow_provider_sfbulk.client.arguments import LARGEST, is_whole, shown
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.protocol.org import ApiUsage
 
@@ -27,14 +27,14 @@ class ApiReserve:
         :param name: the argument's name, for the message
         :raises SourceError: it is neither a whole number from 0 nor a fraction
         """
-        is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
+        is_count = is_whole(value) and 0 <= value <= LARGEST
         is_fraction = isinstance(value, float) and math.isfinite(value) and 0.0 <= value < 1.0
         if not is_count and not is_fraction:
             raise SourceError(
                 f"{name} is a whole number of API calls from 0, or a float from 0.0 to below 1.0 as fraction of the "
                 f"day's, not {shown(value)}"
             )
-        return cls(value)  # type: ignore[arg-type] # one of the two kinds that were asked for
+        return cls(int(value) if is_whole(value) else value)  # type: ignore[arg-type] # one of the two kinds
 
     def calls(self, usage: ApiUsage) -> int:
         """Return the reserve as a number of calls."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,7 @@ def closed(witness: Witness, data: str) -> str:
 
 
 def test_a_job_takes_its_time_by_the_orgs_clock_and_its_counters_move() -> None:
-    with LocalOrg(job_seconds=300) as org:
+    with LocalOrg(job_seconds=timedelta(minutes=5)) as org:
         witness = Witness(org)
         job_id = closed(witness, accounts(25_000))
         assert witness.info(job_id)["state"] == "UploadComplete"
@@ -33,7 +35,7 @@ def test_a_job_takes_its_time_by_the_orgs_clock_and_its_counters_move() -> None:
             assert state == "UploadComplete"
         seen = [0]
         for _ in range(3):
-            org.advance(100)
+            org.advance(timedelta(seconds=100))
             while (info := witness.info(job_id))["numberRecordsProcessed"] in seen:
                 pass
             seen.append(info["numberRecordsProcessed"])
@@ -41,6 +43,12 @@ def test_a_job_takes_its_time_by_the_orgs_clock_and_its_counters_move() -> None:
         assert seen[2] in (15_000, 20_000)
         assert seen[3] == 25_000
         assert witness.wait(job_id)["totalProcessingTime"] >= 300_000
+
+
+@pytest.mark.parametrize("given", ["5", "5m", -1, float("nan"), True, None, timedelta(seconds=-1)])
+def test_what_is_no_length_of_time_is_refused(given: Any) -> None:
+    with pytest.raises(ValueError, match="job_seconds must be a number from 0, or a timedelta"):
+        LocalOrg(job_seconds=given)
 
 
 def test_a_job_that_is_aborted_midway_keeps_what_is_saved_and_gives_back_the_rest() -> None:

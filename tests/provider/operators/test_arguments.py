@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pendulum
 import pytest
 from airflow.sdk import DAG, Asset, BaseOperator, Param, XComArg, task
@@ -140,6 +141,7 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
     (ingest, {"on_empty": None}, "on_empty"),
     (ingest, {"operation": "delete", "nulls": "clear"}, "nulls"),
     (ingest, {"operation": "delete", "assignment_rule_id": "01Q000000000001"}, "assignment_rule_id"),
+    (ingest, {"assignment_rule_id": "My rule"}, "assignment_rule_id is not a Salesforce id of an assignment rule"),
     (query, {"soql": None}, "one of soql, sobject and job_id"),
     (query, {"sobject": "Account"}, "sobject reads a whole object, instead of soql or job_id"),
     (query, {"soql": None, "job_id": JOB, "sobject": "Account"}, "instead of soql or job_id"),
@@ -290,6 +292,9 @@ def test_a_mistake_in_default_args_is_one_too(
         (ingest, {"poll_interval": 5}),
         (ingest, {"poll_interval": 0.5, "timeout": 3600}),
         (ingest, {"poll_interval": timedelta(seconds=30), "timeout": pendulum.duration(hours=2)}),
+        (ingest, {"poll_interval": np.int64(5), "timeout": np.float32(0.5), "part_records": np.int32(7)}),
+        (ingest, {"max_failed_records": np.int64(5), "api_reserve": np.int64(100)}),
+        (ingest, {"assignment_rule_id": "01Q000000000001"}),
         (ingest, {"max_failed_records": None}),
         (ingest, {"max_failed_records": 0.01}),
         (ingest, {"retry_codes": []}),
@@ -327,7 +332,7 @@ def test_what_makes_sense_is_taken(make: Callable[..., BaseOperator], given: dic
     make(**given)
 
 
-@pytest.mark.parametrize("given", [90, 90.0, timedelta(seconds=90), pendulum.duration(seconds=90)])
+@pytest.mark.parametrize("given", [90, 90.0, np.int64(90), timedelta(seconds=90), pendulum.duration(seconds=90)])
 def test_durations_are_seconds_from_the_door_on(given: Any) -> None:
     made: Any
     for made in (ingest(poll_interval=given, timeout=given), query(poll_interval=given, timeout=given)):
