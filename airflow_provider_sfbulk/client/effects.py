@@ -22,7 +22,7 @@ effect              result                                        raised at the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
@@ -169,9 +169,12 @@ class WriteEntry:
 
 @dataclass(frozen=True)
 class Aside:
-    """Make a call, for example to show a new job, in the thread that uses the ledger: never two at the same time."""
+    """Make a call, for example to show a new job, in the thread that uses the ledger: never two at the same time.
 
-    act: Callable[[], None]
+    On an event loop what it returns is awaited, if it can be.
+    """
+
+    act: Callable[[], Awaitable[None] | None]
 
 
 class Ledger(Protocol):

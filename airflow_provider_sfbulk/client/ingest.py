@@ -29,7 +29,7 @@ from airflow_provider_sfbulk.client.faces.given import (
     stream_of,
     threaded,
 )
-from airflow_provider_sfbulk.client.faces.job_calls import JobMethods, OnProgress, Timeout, Waiting
+from airflow_provider_sfbulk.client.faces.job_calls import JobMethods, Timeout, Waiting
 from airflow_provider_sfbulk.client.faces.options import JobOptions, RuleOptions
 from airflow_provider_sfbulk.client.load import fill as ingest
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
@@ -42,6 +42,7 @@ from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec, member
 from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules
 from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
+from airflow_provider_sfbulk.client.waiting.wait import OnProgress
 
 AT_ONCE: Final = 4
 """Default number of jobs that are filled at the same time."""

@@ -10,14 +10,14 @@ from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.extract import pages as query
 from airflow_provider_sfbulk.client.faces.caller import AsyncCaller, Caller
 from airflow_provider_sfbulk.client.faces.declare import Asynchronous, Blocking, Give, Stream, call, stream, whole
-from airflow_provider_sfbulk.client.faces.job_calls import JobMethods, OnProgress, Timeout, timeout_seconds
+from airflow_provider_sfbulk.client.faces.job_calls import JobMethods, Timeout, timeout_seconds
 from airflow_provider_sfbulk.client.faces.options import DialectOptions
 from airflow_provider_sfbulk.client.faces.query_result import PAGE_RECORDS, AsyncBulkQueryResult, BulkQueryResult
 from airflow_provider_sfbulk.client.models import JobInfo, QueryOperation
 from airflow_provider_sfbulk.client.protocol.jobs import QueryCalls
 from airflow_provider_sfbulk.client.results.spool import DownloadedRows
 from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
-from airflow_provider_sfbulk.client.waiting.wait import check_complete, wait_until_final
+from airflow_provider_sfbulk.client.waiting.wait import OnProgress, check_complete, wait_until_final
 
 
 class QueryMethods(JobMethods):

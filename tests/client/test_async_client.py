@@ -7,6 +7,8 @@ import inspect
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +293,101 @@ def test_a_load_that_is_cancelled_leaves_nothing_processed(org: LocalOrg) -> Non
 
     run(org, use)
     assert not [record for record in org.records("Account") if record["Name"].startswith("cancelled")]
+
+
+async def _all(items: AsyncIterator[Any]) -> list[Any]:
+    return [each async for each in items]
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda client, records: client.insert("Account", records),
+        lambda client, records: _all(client.insert("Account", records)),
+        lambda client, records: client.bulk1.perform("Account", "insert", records),
+        lambda client, records: _all(client.ingest.serialize(records)),
+    ],
+    ids=["awaited", "iterated over", "1.0", "serialized"],
+)
+def test_a_load_is_cancelled_while_it_waits_for_its_records(
+    load: Callable[[AsyncBulkClient, Any], Coroutine[Any, Any, Any]], org: LocalOrg
+) -> None:
+    async def use(client: AsyncBulkClient) -> None:
+        asked, freed, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def given() -> AsyncIterator[dict[str, Any]]:
+            try:
+                yield {"Name": "never loaded"}
+                asked.set()
+                await freed.wait()
+            finally:
+                ended.set()
+
+        loading = asyncio.ensure_future(load(client, given()))
+        await asked.wait()
+        loading.cancel()
+        await asyncio.wait([loading], timeout=20)
+        was_cancelled = loading.cancelled()
+        freed.set()
+        assert was_cancelled
+        await ended.wait()
+        assert not [record for record in org.records("Account") if record["Name"] == "never loaded"]
+
+    run(org, use)
+
+
+def test_asynchronous_records_may_need_the_loop_s_threads(org: LocalOrg) -> None:
+    async def use(client: AsyncBulkClient) -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+
+        async def given(prefix: str) -> AsyncIterator[dict[str, Any]]:
+            for row in rows(prefix, 2):
+                yield await asyncio.wait_for(asyncio.to_thread(row.copy), 10)
+
+        loads = [client.insert("Account", given(f"P{n}"), schedule=QUICK) for n in range(4)]
+        assert [each.successful_count for each in await asyncio.gather(*loads)] == [2] * 4
+
+    run(org, use)
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_progress_is_told_on_the_loop_and_awaited(is_async: bool, org: LocalOrg) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def show(job: Any) -> None:
+        seen.append((type(job).__name__, threading.current_thread() is threading.main_thread()))
+
+    async def show_later(job: Any) -> None:
+        await asyncio.sleep(0)
+        show(job)
+
+    async def use(client: AsyncBulkClient) -> None:
+        options: Any = {"schedule": QUICK, "on_progress": show_later if is_async else show}
+        result = await client.insert("Account", rows("Q", 1), wait=False)
+        for told, waiting in (
+            ("JobInfo", result.wait(**options)),
+            ("JobInfo", _all(client.insert("Account", rows("R", 1), **options))),
+            ("JobInfo", client.query.perform("SELECT Id FROM Contact", **options)),
+            ("Bulk1Job", client.bulk1.perform("Account", "insert", rows("S", 1), **options)),
+            ("Bulk1Job", client.bulk1.query("SELECT Id FROM Contact", **options)),
+        ):
+            await waiting
+            assert set(seen) == {(told, True)}
+            seen.clear()
+
+    run(org, use)
+    if is_async:
+        with BulkClient(host=org.url, client_id=org.client_id, client_secret=org.client_secret) as client:
+            result = client.insert("Account", rows("T", 1), wait=False)
+            calls = client.api_calls
+            for call in (
+                result.wait,
+                partial(client.insert, "Account", rows("U", 1)),
+                partial(client.bulk1.query, "SELECT Id FROM Contact"),
+            ):
+                with pytest.raises(errors.SourceError, match="on_progress is an async function"):
+                    call(on_progress=show_later)
+            assert client.api_calls == calls
 
 
 def test_whole_loads_and_queries_are_tasks_too(org: LocalOrg) -> None:

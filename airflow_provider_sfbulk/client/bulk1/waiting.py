@@ -6,7 +6,7 @@ job's counters say that batches wait or run, the list is not read: each poll is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final, TypeAlias, TypeVar
@@ -14,7 +14,7 @@ from typing import Final, TypeAlias, TypeVar
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec, is_in_doubt
 from airflow_provider_sfbulk.client.bulk1.load import AcceptedBatch
 from airflow_provider_sfbulk.client.bulk1.models import BatchInfo, BatchState, Bulk1Job
-from airflow_provider_sfbulk.client.effects import Body, Flow
+from airflow_provider_sfbulk.client.effects import Aside, Body, Flow
 from airflow_provider_sfbulk.client.errors import (
     JobFailedError,
     JobTimeoutError,
@@ -33,7 +33,7 @@ QUERY_TRIES: Final = 3
 
 
 T = TypeVar("T")
-OnBulk1Progress: TypeAlias = Callable[[Bulk1Job], None]
+OnBulk1Progress: TypeAlias = Callable[[Bulk1Job], Awaitable[None] | None]
 
 
 def wait_for_batches(
@@ -59,7 +59,7 @@ def wait_for_batches(
     def look() -> Flow[list[BatchInfo] | None]:
         job = yield from jobs.get_once(job_id)
         if on_progress is not None:
-            on_progress(job)
+            yield Aside(partial(on_progress, job))
         if job.number_batches_queued or job.number_batches_in_progress:
             return None
         batches = yield from jobs.list_batches_once(job_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, Self
 
 from airflow_provider_sfbulk.client.csv.dialect import dialect_of
@@ -157,11 +157,10 @@ class LoadResult(WholeLoad):
         ended: list[JobInfo] = [each.job for each in self._ends or ()]
         on_progress = self._waits.on_progress
 
-        def note(job: JobInfo) -> None:
-            if on_progress is not None:
-                on_progress(job)
+        def note(job: JobInfo) -> Awaitable[None] | None:
             if job.is_final:
                 ended.append(job)
+            return None if on_progress is None else on_progress(job)
 
         options = {**self._waits.options(), "on_progress": note}
         wait = Paused(wait_until_final(self._jobs, list(left), **options))

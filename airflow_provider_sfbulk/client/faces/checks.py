@@ -7,7 +7,7 @@ given to: records and data (``given.py``), objects and operations (``IngestSpec`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from inspect import Parameter, signature
+from inspect import Parameter, iscoroutinefunction, signature
 from typing import Any, Final
 
 from airflow_provider_sfbulk.client.arguments import (
@@ -122,6 +122,16 @@ def checked(names: Sequence[str], args: tuple[Any, ...], kwargs: Mapping[str, An
     known = [*names, *[""] * (len(args) - len(names))]
     given = [check(name, value) for name, value in zip(known, args, strict=False)]
     return given, {name: check(name, value) for name, value in kwargs.items()}
+
+
+def without_async(given: Mapping[str, Any]) -> None:
+    """Refuse a function that only an event loop can await.
+
+    :raises SourceError: naming the argument
+    """
+    for name, value in given.items():
+        if iscoroutinefunction(value):
+            raise SourceError(f"{name} is an async function, which only AsyncBulkClient awaits: pass an ordinary one")
 
 
 def check(name: str, value: Any) -> Any:

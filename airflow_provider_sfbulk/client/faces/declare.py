@@ -27,7 +27,7 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeAlias,
 
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.faces.caller import AsyncCaller, Caller
-from airflow_provider_sfbulk.client.faces.checks import checked, keywords, positions, refuse_unknown
+from airflow_provider_sfbulk.client.faces.checks import checked, keywords, positions, refuse_unknown, without_async
 from airflow_provider_sfbulk.client.http.beside import in_thread
 
 T = TypeVar("T")
@@ -87,6 +87,8 @@ class _Declared(Generic[P, T]):
         def method(*args: P.args, **kwargs: P.kwargs) -> Any:
             refuse_unknown(self.function.__name__, kwargs, self._known)
             given, named = checked(self._names, args, kwargs)
+            if isinstance(face, Blocking):
+                without_async(named)
             return make(lambda **more: bound(*given, **{**named, **more}))
 
         return method

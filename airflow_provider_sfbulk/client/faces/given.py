@@ -14,11 +14,15 @@ from typing import Any, BinaryIO, Final, TypeGuard, cast
 from airflow_provider_sfbulk.client.arguments import shown
 from airflow_provider_sfbulk.client.effects import Body
 from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.http.beside import on_loop
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE
 from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules, from_csv, from_file, from_source
 from airflow_provider_sfbulk.client.sources.open import source_format_of as format_of_name
 
 _CHUNK_BYTES: Final = 1024 * 1024
+_AT_A_TIME: Final = 1000
+"""Asynchronous records that a thread asks their loop for at a time."""
+
 _TEXTS: Final = (str, bytes, bytearray, memoryview)
 _LIKE_A_PATH: Final = re.compile(r"[^\x00-\x1f,;|]{0,240}(?:[/\\][^\x00-\x1f,;|]{1,100}|\.[A-Za-z]\w{0,9})")
 """A name that may be shown in a message: it has a folder or a suffix. Anything else may be a value."""
@@ -108,14 +112,16 @@ def threaded(records: AsyncIterable[Any], loop: asyncio.AbstractEventLoop) -> It
     """Iterate over asynchronous records from another thread than their loop's."""
     source = aiter(records)
 
-    async def following() -> tuple[Any, ...]:
-        try:
-            return (await anext(source),)
-        except StopAsyncIteration:
-            return ()
+    async def following() -> list[Any]:
+        taken: list[Any] = []
+        async for record in source:
+            taken.append(record)
+            if len(taken) == _AT_A_TIME:
+                break
+        return taken
 
-    while found := asyncio.run_coroutine_threadsafe(following(), loop).result():
-        yield found[0]
+    while found := on_loop(following(), loop):
+        yield from found
 
 
 def _opened(path: str | os.PathLike[str]) -> BinaryIO:

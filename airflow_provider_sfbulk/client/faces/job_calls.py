@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -15,9 +15,8 @@ from airflow_provider_sfbulk.client.protocol.distrust import MANY_LIST_PAGES, Tr
 from airflow_provider_sfbulk.client.protocol.jobs import JobCalls
 from airflow_provider_sfbulk.client.waiting.jobs import WatchedJobs
 from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
-from airflow_provider_sfbulk.client.waiting.wait import wait_until_final
+from airflow_provider_sfbulk.client.waiting.wait import OnProgress, wait_until_final
 
-OnProgress: TypeAlias = Callable[[JobInfo], None]
 Timeout: TypeAlias = Seconds | None
 
 
@@ -100,7 +99,7 @@ class Waiting:
     """
 
     timeout: Timeout = None
-    on_progress: Callable[[Any], None] | None = None
+    on_progress: Callable[[Any], Awaitable[None] | None] | None = None
     schedule: Schedule = DEFAULT_SCHEDULE
 
     def __post_init__(self) -> None:

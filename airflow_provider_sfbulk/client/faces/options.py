@@ -6,16 +6,17 @@ and ``client.query``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.arguments import Seconds
     from airflow_provider_sfbulk.client.bulk1.calls import PkChunking
     from airflow_provider_sfbulk.client.bulk1.models import ContentType
-    from airflow_provider_sfbulk.client.models import ColumnDelimiter, ConcurrencyMode, JobInfo, LineEnding
+    from airflow_provider_sfbulk.client.models import ColumnDelimiter, ConcurrencyMode, LineEnding
     from airflow_provider_sfbulk.client.parts.stream import BlankIds, Nulls
     from airflow_provider_sfbulk.client.waiting.schedule import Schedule
+from airflow_provider_sfbulk.client.waiting.wait import OnProgress
 
 
 class DialectOptions(TypedDict, total=False):
@@ -63,7 +64,7 @@ class LoadOptions(RuleOptions, total=False):
     source_format: str | None
     wait: bool
     timeout: Seconds | None
-    on_progress: Callable[[JobInfo], None] | None
+    on_progress: OnProgress | None
     schedule: Schedule
     part_bytes: int
     part_records: int
@@ -81,6 +82,6 @@ class QueryOptions(DialectOptions, total=False):
     """Options of a whole query; see ``client.query.perform``."""
 
     timeout: Seconds | None
-    on_progress: Callable[[JobInfo], None] | None
+    on_progress: OnProgress | None
     schedule: Schedule
     page_records: int

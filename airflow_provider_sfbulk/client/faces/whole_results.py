@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Self
 
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.faces.checks import without_async
 from airflow_provider_sfbulk.client.faces.declare import Asynchronous, Blocking, Stream, drained, drained_beside
 from airflow_provider_sfbulk.client.faces.job_calls import Timeout, Waiting
 from airflow_provider_sfbulk.client.faces.rows import rows
@@ -55,7 +56,7 @@ class BlockingLoad(Blocking, WholeLoad):
         self,
         *,
         timeout: Timeout = None,
-        on_progress: Callable[[Any], None] | None = None,
+        on_progress: Callable[[Any], Awaitable[None] | None] | None = None,
         schedule: Schedule = DEFAULT_SCHEDULE,
     ) -> Self:
         """Wait until all jobs, and all batches of Bulk API 1.0, are final.
@@ -66,6 +67,7 @@ class BlockingLoad(Blocking, WholeLoad):
         :raises ProtocolError: the counters do not match what was sent
         :raises LedgerError: a job of Bulk API 1.0 has a batch that was not sent: the network may have sent one twice
         """
+        without_async({"on_progress": on_progress})
         return self._client.run(self.waited(Waiting(timeout, on_progress, schedule)))
 
     def _wait_now(self) -> None:
@@ -79,7 +81,7 @@ class AsyncLoad(Asynchronous, WholeLoad):
         self,
         *,
         timeout: Timeout = None,
-        on_progress: Callable[[Any], None] | None = None,
+        on_progress: Callable[[Any], Awaitable[None] | None] | None = None,
         schedule: Schedule = DEFAULT_SCHEDULE,
     ) -> Self:
         """Wait until all jobs are final, see :meth:`BlockingLoad.wait`."""

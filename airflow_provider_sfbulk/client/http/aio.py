@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import asynccontextmanager
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -152,7 +153,8 @@ class AsyncDriver(Driver):
             case WriteEntry(key, value):
                 result = await _in_thread(partial(ledger.record, key, value))
             case Aside(act):
-                act()
+                if isawaitable(acting := act()):
+                    await acting
             case Concurrently(flows, limit):
                 result = await self._together(flows, limit, ledger)
         return result

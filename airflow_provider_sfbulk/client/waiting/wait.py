@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import count
 from typing import Final, TypeAlias, TypeVar
@@ -42,6 +42,7 @@ from airflow_provider_sfbulk.client.waiting.schedule import (
 )
 
 T = TypeVar("T")
+OnProgress: TypeAlias = Callable[[JobInfo], Awaitable[None] | None]
 OnPoll: TypeAlias = Callable[[Sequence[JobInfo]], None]
 
 _CODE: Final = re.compile(r"(?:InvalidBatch\s*:\s*Failed to process query\s*:\s*)?([A-Z][A-Za-z_]{4,60})\s*:")
@@ -54,7 +55,7 @@ def wait_until_final(
     *,
     schedule: Schedule = DEFAULT_SCHEDULE,
     timeout: float | None = None,
-    on_progress: Callable[[JobInfo], None] | None = None,
+    on_progress: OnProgress | None = None,
     on_poll: OnPoll | None = None,
 ) -> Flow[list[JobInfo]]:
     """Read jobs until all are final, however they end.
@@ -166,7 +167,7 @@ class _Polling:
         self,
         jobs: WatchedJobs,
         job_ids: Iterable[str],
-        on_progress: Callable[[JobInfo], None] | None,
+        on_progress: OnProgress | None,
         on_poll: OnPoll | None,
     ) -> None:
         self._order = list(dict.fromkeys(job_ids))
