@@ -34,9 +34,9 @@ from airflow_provider_sfbulk.client.faces.options import JobOptions, RuleOptions
 from airflow_provider_sfbulk.client.load import fill as ingest
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.load.rounds import PartLimits
-from airflow_provider_sfbulk.client.models import JobInfo, LineEnding, Operation, ResultKind
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, JobInfo, LineEnding, Operation, ResultKind
 from airflow_provider_sfbulk.client.parts.fit import fit_to_object
-from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, split
+from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, only_part, split
 from airflow_provider_sfbulk.client.protocol.describe import describe
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec, member
@@ -65,11 +65,26 @@ class IngestMethods(JobMethods):
 
     @call
     def create_job_with_data(
-        self, /, sobject: str, operation: Operation | str, data: bytes | str, **options: Unpack[JobOptions]
+        self,
+        /,
+        sobject: str,
+        operation: Operation | str,
+        data: bytes | str | os.PathLike[str] | Part,
+        **options: Unpack[JobOptions],
     ) -> Flow[JobInfo]:
         """Create a job with its data and close it, in one request. Not for loads that must arrive exactly once: after a
-        lost reply, records are loaded under an unknown id."""
-        return self._ingest.create_with_data(IngestSpec(sobject, operation, **options), bytes_of(data))
+        lost reply, records are loaded under an unknown id.
+
+        :param data: the CSV as bytes or text, a part, or the path of its file (a text of one line is one)
+        """
+        spec = IngestSpec(sobject, operation, **options)
+        if isinstance(data, Part):
+            wanted = Dialect(ColumnDelimiter(spec.column_delimiter), LineEnding(spec.line_ending))
+            self._check_dialect("the job", wanted, data.dialect)
+            sent = data.data
+        else:
+            sent = b"".join(file_body(data).chunks()) if names_a_file(data) else bytes_of(data)
+        return (yield from self._ingest.create_with_data(spec, sent))
 
     @call
     def upload(self, job_id: str, data: bytes | str | os.PathLike[str] | Part | Body | Any) -> Flow[None]:
@@ -83,7 +98,8 @@ class IngestMethods(JobMethods):
         :raises SourceError: records that cannot be loaded, do not fit into one job, or are not in the job's CSV format
         """
         if isinstance(data, Part):
-            self._check_dialect((yield from self._ingest.get(job_id)), data.dialect)
+            job = yield from self._ingest.get(job_id)
+            self._check_dialect(f"job {job.id}", dialect_of(job), data.dialect)
             yield from self._ingest.upload(job_id, data.body)
         elif isinstance(data, Body):
             yield from self._ingest.upload(job_id, data)
@@ -102,25 +118,18 @@ class IngestMethods(JobMethods):
             line_ending=LineEnding(job.line_ending) if job.line_ending else None,
         )
         parts = yield from self._parts(job.object or "", records, rules)
-        part = next(parts, None)
-        if part is None:
-            raise SourceError("there are no records to upload")
+        part = only_part(parts, "job: use perform, or serialize them and create a job for each part")
         try:
-            if (more := next(parts, None)) is not None:
-                more.close()
-                raise SourceError(
-                    "the records do not fit into one job: use perform, or serialize them and create a job for each part"
-                )
-            self._check_dialect(job, part.dialect)
+            self._check_dialect(f"job {job.id}", dialect_of(job), part.dialect)
             yield from self._ingest.upload(job_id, part.body)
         finally:
             part.close()
 
     @staticmethod
-    def _check_dialect(job: JobInfo, dialect: Dialect) -> None:
-        if (wanted := dialect_of(job)) != dialect:
+    def _check_dialect(job: str, wanted: Dialect, dialect: Dialect) -> None:
+        if wanted != dialect:
             raise SourceError(
-                f"job {job.id} expects {wanted.column_delimiter} and {wanted.line_ending}, but the records have "
+                f"{job} expects {wanted.column_delimiter} and {wanted.line_ending}, but the records have "
                 f"{dialect.column_delimiter} and {dialect.line_ending}: create the job with that column_delimiter and "
                 "line_ending"
             )

@@ -22,6 +22,7 @@ from airflow_provider_sfbulk.local_org import LocalOrg
 
 QUICK = Schedule(first=0.02, growth=0.1, longest=0.2)
 SECRET = "Okafor-4711"
+NAMESPACE = "http://www.force.com/2009/06/asyncapi/dataload"
 TEXT = f"Name,External_Key__c\n{SECRET},one\nUmbrella; Stand,two\n"
 
 
@@ -126,15 +127,60 @@ def test_an_upload_takes_them_too(
     assert stored(org) == rows()
 
 
-@pytest.mark.parametrize("data", [rows(), TEXT, TEXT.encode()])
-def test_a_batch_takes_records_and_text(data: Any, client: BulkClient, org: LocalOrg, tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").write_text("Name,External_Key__c\nx,three\n")
+def test_a_batch_takes_them_too(given: Any, client: BulkClient, org: LocalOrg, request: pytest.FixtureRequest) -> None:
     job = client.bulk1.create_job("Account", "insert")
-    client.bulk1.add_batch(job.id, data)
-    client.bulk1.add_batch(job.id, tmp_path / "rows.csv")
+    client.bulk1.add_batch(job.id, given)
     client.bulk1.close(job.id)
-    assert [each.processed for each in client.bulk1.wait(job.id, schedule=QUICK)] == [2, 1]
-    assert stored(org)[:1] == rows()[:1]
+    (batch,) = client.bulk1.wait(job.id, schedule=QUICK)
+    if request.node.callspec.params["given"] == "semicolon":
+        assert str(batch.state) == "Failed", "a CSV file goes out as it is"
+    else:
+        assert stored(org) == rows()
+
+
+def test_a_batch_of_another_job_is_sent_as_it_is(client: BulkClient, org: LocalOrg, tmp_path: Path) -> None:
+    client.insert("Account", rows(), schedule=QUICK)
+    soql = "SELECT Name FROM Account"
+    (tmp_path / "rows.soql").write_text(soql)
+    for given in (soql, tmp_path / "rows.soql"):
+        job = client.bulk1.create_job("Account", "query")
+        assert client.bulk1.request(job.id, client.bulk1.add_batch(job.id, given).id) == soql.encode()
+    xml = f'<sObjects xmlns="{NAMESPACE}"><sObject><Name>x</Name></sObject></sObjects>'
+    job = client.bulk1.create_job("Account", "insert", content_type="XML")
+    assert client.bulk1.request(job.id, client.bulk1.add_batch(job.id, xml).id) == xml.encode()
+
+
+def test_what_is_no_batch_is_refused_before_it_is_sent(client: BulkClient, org: LocalOrg) -> None:
+    query, load = client.bulk1.create_job("Account", "query"), client.bulk1.create_job("Account", "insert")
+    (part,) = client.ingest.serialize("Name;Phone\nx;1\n")
+    for job, data, message in (
+        (load, [], "no records"),
+        (load, [{"Name": "x"}] * (limits.BATCH_RECORDS + 1), "do not fit into one batch of 10,000 records"),
+        (load, SECRET, r"cannot read a text of one line \(11 characters\)"),
+        (load, part, "has commas .* and the part SEMICOLON"),
+        (query, rows(), "is a query job with CSV"),
+    ):
+        org.calls.clear()
+        with pytest.raises(errors.SourceError, match=message) as caught:
+            client.bulk1.add_batch(job.id, data)
+        assert SECRET not in str(caught.value)
+        assert {call.method for call in org.calls} == {"GET"}
+
+
+@pytest.mark.parametrize("kind", ["text", "file", "name", "part"])
+def test_a_job_with_its_data_takes_text_files_and_parts(
+    kind: str, client: BulkClient, org: LocalOrg, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(TEXT)
+    (part,) = client.ingest.serialize(rows())
+    data: Any = {"text": TEXT, "file": path, "name": str(path), "part": part}[kind]
+    job = client.ingest.create_job_with_data("Account", "insert", data)
+    assert client.ingest.wait(job.id, schedule=QUICK).is_successful
+    assert stored(org) == rows()
+    (other,) = client.ingest.serialize(TEXT.replace("\n", "\r\n"))
+    with pytest.raises(errors.SourceError, match="expects COMMA and LF, but the records have COMMA and CRLF"):
+        client.ingest.create_job_with_data("Account", "insert", other)
 
 
 @pytest.mark.parity("I5.1", "A4.8", "K10.3")
@@ -146,6 +192,9 @@ def test_parts_are_encoded_as_loads_do_and_uploaded(client: BulkClient, org: Loc
         client.ingest.upload(job.id, part)
         client.ingest.close(job.id)
         assert client.ingest.wait(job.id, schedule=QUICK).is_successful
+        old = client.bulk1.create_job("Account", "insert")
+        client.bulk1.add_batch(old.id, part)
+        assert client.bulk1.wait(old.id, schedule=QUICK)[0].processed == 1
         part.close()
     assert stored(org) == rows()
     with pytest.raises(errors.SourceError, match="no field Nmae"):

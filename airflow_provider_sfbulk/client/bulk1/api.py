@@ -30,12 +30,12 @@ from airflow_provider_sfbulk.client.effects import Body, Flow
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.faces.caller import AsyncCaller, Caller
 from airflow_provider_sfbulk.client.faces.declare import Asynchronous, Blocking, Give, Stream, call, stream, whole
-from airflow_provider_sfbulk.client.faces.given import bytes_of, file_body, is_text, names_a_file, threaded
+from airflow_provider_sfbulk.client.faces.given import bytes_of, file_body, is_csv_file, is_text, names_a_file, threaded
 from airflow_provider_sfbulk.client.faces.job_calls import Timeout, Waiting, timeout_seconds
 from airflow_provider_sfbulk.client.faces.options import Bulk1JobOptions, RuleOptions
 from airflow_provider_sfbulk.client.ingest import fitted_stream
-from airflow_provider_sfbulk.client.models import ConcurrencyMode, Operation, QueryOperation
-from airflow_provider_sfbulk.client.parts.split import split
+from airflow_provider_sfbulk.client.models import ColumnDelimiter, ConcurrencyMode, Operation, QueryOperation
+from airflow_provider_sfbulk.client.parts.split import Part, only_part, split
 from airflow_provider_sfbulk.client.protocol.spec import member
 from airflow_provider_sfbulk.client.sources.open import Rules
 from airflow_provider_sfbulk.client.waiting.schedule import DEFAULT_SCHEDULE, Schedule
@@ -91,38 +91,57 @@ class Bulk1Methods:
 
         :param data: bytes or text in the job's content type, including archives; the SOQL of a query job; the path object
             of a file with one of these; or records for a CSV or XML job. In XML a parent is a mapping:
-            ``{"LastName": "Doe", "Account": {"Key__c": "7"}}``
+            ``{"LastName": "Doe", "Account": {"Key__c": "7"}}``. Of a CSV job that loads, also a part; and a text of one
+            line is the path of a file, which may be of any format of ``perform``
         :param content_type: the job's; None = read it from the job
         :param compress: send it gzipped
-        :raises SourceError: it is larger than a batch may be
+        :raises SourceError: it is larger than a batch may be, or its records cannot be loaded
         """
         kind = member(ContentType, content_type, "content_type") if content_type is not None else None
-        if kind is None:
-            kind = (yield from self._jobs.get(job_id)).content_type
-        body = Body.of((yield from self._bytes(job_id, data, kind)), kind.media_type)
+        if kind is not None and is_text(data) and not names_a_file(data):
+            sent = bytes_of(data)
+        else:
+            job = yield from self._jobs.get(job_id)
+            kind = kind or job.content_type
+            sent = yield from self._bytes(job, data, kind)
+        body = Body.of(sent, kind.media_type)
         if compress and kind.is_zip:
             raise SourceError("compress: an archive is compressed already")
         if body.length > limits.BATCH_CHARACTERS:
             raise SourceError(f"a batch has {limits.BATCH_CHARACTERS} bytes at most, not {body.length}")
         return (yield from self._jobs.add_batch(job_id, body, compress=compress))
 
-    def _bytes(self, job_id: str, data: Any, kind: ContentType) -> Flow[bytes]:
-        if names_a_file(data) and not isinstance(data, str):  # a text of one line may be SOQL
+    def _bytes(self, job: Bulk1Job, data: Any, kind: ContentType) -> Flow[bytes]:
+        loads_csv = kind is ContentType.CSV and job.operation in list(Operation)
+        if names_a_file(data) and (not loads_csv or is_csv_file(data)):
+            if isinstance(data, str) and not loads_csv:
+                return bytes_of(data)  # SOQL, or XML on one line
             return b"".join(file_body(data).chunks())
-        if is_text(data):
+        if is_text(data) and not names_a_file(data):
             return bytes_of(data)
         if kind is ContentType.XML:
-            return xml_records(data)
-        if kind is not ContentType.CSV:
-            raise SourceError(f"records are for CSV and XML jobs; for a {kind} job pass bytes, text or a file")
-        job = yield from self._jobs.get(job_id)
+            return xml_records(self._given(data))
+        if not loads_csv:
+            raise SourceError(
+                f"records are for CSV and XML jobs that load; job {job.id} is a {job.operation} job with {kind}: pass "
+                "bytes, text or the path object of a file"
+            )
+        if isinstance(data, Part):
+            if data.dialect.column_delimiter is not ColumnDelimiter.COMMA:
+                raise SourceError(
+                    f"a batch has commas between its columns, and the part {data.dialect.column_delimiter}"
+                )
+            return data.data
         rules = Rules(operation=Operation(job.operation), external_id_field=job.external_id_field_name)
         found = yield from fitted_stream(self._client, job.object or "", self._given(data), rules)
-        parts = list(split(with_commas(found), max_bytes=limits.PART_BYTES))
-        encoded = b"".join(part.data for part in parts[:1])
-        for part in parts:
+        part = only_part(
+            split(with_commas(found), max_bytes=limits.BATCH_CHARACTERS, max_records=limits.BATCH_RECORDS),
+            f"batch of {limits.BATCH_RECORDS:,} records and {limits.BATCH_CHARACTERS:,} bytes: use perform",
+        )
+        try:
+            return part.data
+        finally:
             part.close()
-        return encoded
 
     @call
     def get_batch(self, job_id: str, batch_id: str) -> Flow[BatchInfo]:

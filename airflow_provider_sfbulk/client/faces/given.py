@@ -136,8 +136,7 @@ def _opened(path: str | os.PathLike[str]) -> BinaryIO:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         # From None: the error quotes what was given, which may be a record and no path.
         raise SourceError(
-            f"cannot read {_shown(path)}: {reason}. A text of one line is the path of a file; a CSV has a header line and "
-            "records, and ids are given as a list"
+            f"cannot read {_shown(path)}: {reason}. A CSV has a header line and records, and ids are given as a list"
         ) from None
 
 
@@ -152,4 +151,4 @@ def _is_device(path: Path) -> bool:
 def _shown(path: str | os.PathLike[str]) -> str:
     if not isinstance(path, str) or _LIKE_A_PATH.fullmatch(path):
         return str(path)
-    return f"the file named by a text of {len(path)} characters"
+    return f"a text of one line ({len(path)} characters), which names a file"

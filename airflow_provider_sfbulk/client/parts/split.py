@@ -16,7 +16,7 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.csv.scan import record_ends
 from airflow_provider_sfbulk.client.effects import Body
-from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.errors import EmptyInputError, SourceError
 from airflow_provider_sfbulk.client.parts.stream import Block, RecordStream
 from airflow_provider_sfbulk.client.parts.temporary import TemporaryFile
 from airflow_provider_sfbulk.client.parts.threads import BackgroundWriter
@@ -187,6 +187,25 @@ class _Writer:
     def close(self) -> None:
         self._behind.close()
         self._spool.close()
+
+
+def only_part(parts: Iterator[Part], what: str) -> Part:
+    """Return the part of records that must fit into one.
+
+    :param what: what they must fit into, and what to do if they do not
+    :raises SourceError: there are no records, or more than fit
+    """
+    part = next(parts, None)
+    if part is None:
+        raise EmptyInputError("there are no records to upload")
+    try:
+        if (more := next(parts, None)) is None:
+            return part
+        more.close()
+        raise SourceError(f"the records do not fit into one {what}")
+    except BaseException:
+        part.close()
+        raise
 
 
 def split(
