@@ -15,9 +15,9 @@ from airflow_provider_sfbulk.local_org.data import deleting, ids, seed, store
 from airflow_provider_sfbulk.local_org.data.describe import sobject_of
 from airflow_provider_sfbulk.local_org.data.schema import Field, SObject
 from airflow_provider_sfbulk.local_org.data.standard_objects import (
+    completed,
     person_account,
     with_standard_values,
-    with_system_fields,
 )
 from airflow_provider_sfbulk.local_org.data.store import quoted
 from airflow_provider_sfbulk.local_org.http.replies import ApiError
@@ -54,8 +54,8 @@ class OrgState(ABC):
         """Add an object, or replace one of the same name; records of it stay.
 
         :param described: a describe answer; with an ``Id`` among its fields it is taken as it is
-        :param name: with ``fields``, instead of ``described``; the object also gets ``Id``, the audit fields and
-            ``External_Key__c`` where ``fields`` do not have them
+        :param name: with ``fields``, instead of ``described``; the object also gets ``Id``, the audit fields,
+            ``External_Key__c``, and if it is a custom one ``Name`` and ``OwnerId``, where ``fields`` do not have them
         :param fields: each a :class:`~.data.schema.Field`, or a dict with describe's keys
         :raises ValueError: for a description that lacks something
         """
@@ -65,8 +65,7 @@ class OrgState(ABC):
         prefix = present.key_prefix if present else self._free_prefix()
         sobject = sobject_of(described, key_prefix=prefix)
         if sobject.get("Id") is None:
-            whole = with_system_fields(sobject.fields.values())
-            sobject = replace(sobject, fields={field.name.lower(): field for field in whole})
+            sobject = completed(sobject)
             if present is not None and not sobject.children:
                 sobject = replace(sobject, children=present.children)
         else:

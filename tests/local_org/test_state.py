@@ -139,3 +139,23 @@ def test_one_org_serves_a_session(salesforce_session_org: LocalOrg) -> None:
     salesforce_session_org.put("Account", [{"Name": "A"}])
     salesforce_session_org.reset()
     assert salesforce_session_org.records("Account") == []
+
+
+def test_a_custom_object_has_a_name_and_an_owner_unless_it_has_a_master(org: LocalOrg, witness: Witness) -> None:
+    org.add_object(name="Invoice__c", fields=[{"name": "Amount__c", "type": "double"}])
+    master = {
+        "name": "Invoice__c",
+        "type": "reference",
+        "referenceTo": ["Invoice__c"],
+        "relationshipName": "Invoice__r",
+    }
+    org.add_object(name="Line__c", fields=[{**master, "nillable": False, "cascadeDelete": True}])
+    first, _ = org.put("Invoice__c", [{"Amount__c": 1}, {"Name": "Second"}])
+    (line,) = org.put("Line__c", [{"Invoice__c": first}])
+    witness.load(f"Id,OwnerId\n{first},{org.user_id}\n", sobject="Invoice__c", operation="update")
+    assert [(each["Name"], each["OwnerId"]) for each in org.records("Invoice__c")] == [
+        (first, org.user_id),
+        ("Second", org.user_id),
+    ]
+    (record,) = org.records("Line__c")
+    assert (record["Name"], "OwnerId" in record) == (line, False)

@@ -81,6 +81,33 @@ EXTERNAL_KEY: Final = Field(
 """Every object of the local org has it unless a schema file says otherwise, so that upserts work out of the box."""
 
 
+NAME: Final = Field(name="Name", type="string", label="Name", length=80, id_lookup=True, defaulted_on_create=True)
+
+OWNER: Final = Field(
+    name="OwnerId", type="reference", label="Owner ID", length=18, nillable=False, defaulted_on_create=True,
+    reference_to=("Group", "User"), relationship_name="Owner",
+)  # fmt: skip
+
+
+def completed(sobject: SObject) -> SObject:
+    """Return an object that was described by its own fields with what Salesforce adds to them.
+
+    A custom object has a name, which is the record's id where nobody gives one, and an owner, unless it has a master.
+    """
+    fields = list(sobject.fields.values())
+    named = sobject.custom and sobject.get("Name") is None
+    owned = sobject.custom and sobject.get("OwnerId") is None and not any(field.cascade_delete for field in fields)
+    whole = with_system_fields([*([OWNER] if owned else ()), *([NAME] if named else ()), *fields])
+    table = quoted(sobject.name)
+    named_by_id = f"UPDATE {table} SET Name = NEW.Id WHERE Id = NEW.Id"  # noqa: S608 - a name of the schema, quoted
+    trigger = f"AFTER INSERT ON {table} WHEN NEW.Name IS NULL BEGIN {named_by_id}; END"
+    return replace(
+        sobject,
+        fields={field.name.lower(): field for field in whole},
+        triggers={**sobject.triggers, **({"name_of_new": trigger} if named else {})},
+    )
+
+
 def with_system_fields(fields: Iterable[Field], *, of_setup: bool = False) -> list[Field]:
     """Add ``Id``, the audit fields and the external key to an object's own fields, where they are not among them."""
     own = list(fields)

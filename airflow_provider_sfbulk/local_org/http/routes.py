@@ -105,6 +105,7 @@ ROUTES: Final = (
     Route("data.identity", "GET", "/id/{org_id}/{user_id}", data_routes.identity),
     Route("data.resources", "GET", _DATA, RestHandler(data_routes.resources)),
     Route("data.limits", "GET", f"{_DATA}/limits", RestHandler(data_routes.show_limits)),
+    Route("data.record_count", "GET", f"{_DATA}/limits/recordCount", RestHandler(data_routes.record_count)),
     Route("data.query", "GET", f"{_DATA}/query", RestHandler(queries.query)),
     Route("data.query_all", "GET", f"{_DATA}/queryAll*", RestHandler(queries.query_all)),
     Route("data.query_more", "GET", f"{_DATA}/query(?:All)?/{{locator}}", RestHandler(queries.more)),
@@ -173,7 +174,12 @@ _NOT_SIMULATED: Final = {
     f"{_DATA}/ui-api(?:/.*)?": "User Interface API",
     f"{_DATA}/(?:actions|process|quickActions)(?:/.*)?": "actions, flows, processes and approvals",
     f"{_DATA}/(?:event|metadata|async-queries)(?:/.*)?": "platform events, metadata and Async SOQL",
-    f"{_SOBJECT}/(?:describe/.+|listviews(?:/.*)?|quickActions(?:/.*)?)": "layouts, list views and quick actions",
+    f"{_SOBJECT}/(?:describe/.+|listviews(?:/.*)?|quickActions(?:/.*)?|defaultValues.*)": "layouts, list views and actions",
+    f"{_DATA}/(?:recent|tabs|theme|appMenu|compactLayouts|knowledgeManagement|support)(?:/.*)?": (
+        "what people have looked at, and how their pages look"
+    ),
+    f"{_DATA}/(?:graphql|composite/graph)(?:/.*)?": "GraphQL and composite graphs: use query and composite",
+    f"{_SOBJECT}/{{name}}/(?:body*|versionData*)": "files: it stores none",
     "/services/Soap/m/.*": "Metadata API",
     "/services/apexrest(?:/.*)?": "Apex REST",
     "/cometd(?:/.*)?": "Streaming API",

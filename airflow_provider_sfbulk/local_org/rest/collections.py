@@ -129,7 +129,7 @@ def _in_one(
             if all_or_none and any(each.error for each in saved):
                 raise RolledBackError
     except RolledBackError:
-        return [each if each.error else Saved(None, False, ROLLED_BACK) for each in saved]
+        return [each if each.error else Saved(None, each.created, ROLLED_BACK) for each in saved]
     return saved
 
 

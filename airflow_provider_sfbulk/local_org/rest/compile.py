@@ -15,7 +15,7 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.rest import formats
 from airflow_provider_sfbulk.local_org.soql import literals
-from airflow_provider_sfbulk.local_org.soql.columns import AGGREGATES, DATE_FUNCTIONS, aggregate, expanded, find
+from airflow_provider_sfbulk.local_org.soql.columns import AGGREGATES, aggregate, converted, expanded, find, is_format
 from airflow_provider_sfbulk.local_org.soql.compile import Above, Compiler, check_length, check_nesting, clause, limit
 from airflow_provider_sfbulk.local_org.soql.errors import Place, Refused, invalid_field, malformed, too_complicated
 from airflow_provider_sfbulk.local_org.soql.filters import Sql
@@ -45,12 +45,10 @@ class Leaf:
     """A value of a record.
 
     :ivar place: its column in a row
-    :ivar format: turns the JSON value into the text of ``FORMAT()``
     """
 
     field: Field
     place: int
-    format: bool = False
 
 
 @dataclass(frozen=True)
@@ -225,7 +223,7 @@ class _Query:
         else:
             self._select_call(item.operand, item.alias)
 
-    def _select_field(self, named: Named, *, twice_is_fine: bool = False) -> None:
+    def _select_field(self, named: Named, *, expanded: bool = False) -> None:
         *relationships, name = named.path.split(".")
         nodes: dict[str, Node] = self._nodes
         path: tuple[str, ...] = ()
@@ -238,8 +236,8 @@ class _Query:
                 raise malformed(f"duplicate field selected: {named.path}", named.place)
             nodes = node.nodes
         if name in nodes:
-            if twice_is_fine:
-                return
+            if expanded:
+                raise Refused("INVALID_FIELD", f"duplicate field selected: {named.path}")
             raise malformed(f"duplicate field selected: {named.path}", named.place)
         nodes[name] = Leaf(named.field, self._column(self._sql(named)))
 
@@ -285,35 +283,13 @@ class _Query:
             if which in ("ALL", "CUSTOM"):
                 self._check_fields_limit()
             for named in expanded(which, call.place, self._names):
-                self._select_field(named, twice_is_fine=True)
+                self._select_field(named, expanded=True)
             return
-        is_format = name == "FORMAT"
-        inner: object = argument
-        if is_format and isinstance(argument, Call):
-            name = argument.name.upper()
-            inner = argument.arguments[0] if len(argument.arguments) == 1 else None
-        if name not in ("FORMAT", "TOLABEL", "CONVERTCURRENCY") or not isinstance(inner, Path):
-            if name in DATE_FUNCTIONS:
-                raise malformed(f"{call.name}() can only be selected together with GROUP BY", call.place)
-            raise malformed(f"{call.name}() is not supported by the local org", call.place)
-        named = self._names.find(inner)
-        _check_converted(name, named)
+        named = converted(call, self._names)
         if alias is None:
-            self._select_field(replace(named, field=named.field)) if not is_format else self._formatted(named)
+            self._select_field(named)
         else:
-            self._add(alias, Leaf(named.field, self._column(named.sql), format=is_format), call.place)
-
-    def _formatted(self, named: Named) -> None:
-        self._select_field(named)
-        *relationships, name = named.path.split(".")
-        nodes = self._nodes
-        for relationship in relationships:
-            node = nodes[relationship]
-            assert isinstance(node, Parent)
-            nodes = node.nodes
-        leaf = nodes[name]
-        assert isinstance(leaf, Leaf)
-        nodes[name] = replace(leaf, format=True)
+            self._add(alias, Leaf(named.field, self._column(named.sql)), call.place)
 
     def _check_fields_limit(self) -> None:
         number = self._select.limit
@@ -390,11 +366,10 @@ class _Query:
         return self._finished(self._compiler.conditions(select, self._names), "AggregateResult", None)
 
     def _select_aggregate(self, item: FieldItem, grouped: set[str]) -> None:
-        operand, is_format = item.operand, False
-        if isinstance(operand, Call) and operand.name.upper() == "FORMAT" and len(operand.arguments) == 1:
+        operand = item.operand
+        if is_format(operand) and len(operand.arguments) == 1:
             inner = operand.arguments[0]
-            if isinstance(inner, Path | Call):
-                operand, is_format = inner, True
+            operand = inner if isinstance(inner, Path | Call) else operand
         if isinstance(operand, Call) and operand.name.upper() in AGGREGATES:
             if not operand.arguments:
                 raise malformed("COUNT() can only be selected by itself, without GROUP BY", operand.place)
@@ -408,7 +383,9 @@ class _Query:
             key = named.path.rpartition(".")[2]
         if key is None:
             key = f"expr{sum(1 for each in self._nodes if each.startswith('expr'))}"
-        self._add(key, Leaf(named.field, self._column(named.sql), format=is_format), operand.place)
+        if is_format(item.operand):
+            named = converted(item.operand, self._names)
+        self._add(key, Leaf(named.field, self._column(named.sql)), operand.place)
 
     # --- columns ---
 
@@ -450,7 +427,7 @@ def _is_aggregate(operand: object) -> bool:
         return False
     if operand.name.upper() in AGGREGATES:
         return True
-    return operand.name.upper() == "FORMAT" and any(_is_aggregate(each) for each in operand.arguments)
+    return is_format(operand) and any(_is_aggregate(each) for each in operand.arguments)
 
 
 def _key(operand: Operand, names: Names) -> str:
@@ -470,13 +447,3 @@ def _check_groupable(named: Named) -> None:
         raise malformed(f"field '{named.path}' can not be grouped in a query call", named.place)
     if kind == "datetime" or (kind == "textarea" and named.field.length > limits.FILTERABLE_TEXT_CHARACTERS):
         raise malformed(f"field '{named.path}' can not be grouped in a query call", named.place)
-
-
-def _check_converted(name: str, named: Named) -> None:
-    kind = named.field.type
-    if name == "CONVERTCURRENCY" and kind != "currency":
-        raise malformed(f"convertCurrency() does not work on field '{named.path}'", named.place)
-    if name == "TOLABEL" and kind not in ("picklist", "multipicklist", "string"):
-        raise malformed(f"toLabel() does not work on field '{named.path}'", named.place)
-    if named.field.is_compound:
-        raise malformed(f"{name}() does not work on field '{named.path}'", named.place)

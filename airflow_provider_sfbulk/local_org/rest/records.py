@@ -232,8 +232,8 @@ def _span(ask: Ask) -> tuple[datetime, datetime]:
     """Return the moments between which records were changed.
 
     "Results are returned for no more than 30 days before the day the call is executed" (a call that began exactly 30 days
-    ago was seen to be refused); the start "must chronologically precede" the end "by more than one minute". The words are
-    those commonly reported.
+    ago was seen to be refused); the start "must chronologically precede" the end "by more than one minute", and in the live
+    tests of jsforce by exactly one. The words are those commonly reported.
 
     :raises ApiError: ``INVALID_REPLICATION_DATE`` for others
     """
@@ -245,7 +245,7 @@ def _span(ask: Ask) -> tuple[datetime, datetime]:
         except (ValueError, OverflowError) as error:
             message = f"{name} is not a date and time: {ask.query.get(name, '')}"
             raise ApiError(400, "INVALID_REPLICATION_DATE", message) from error
-    if moments[1] - moments[0] <= timedelta(minutes=1):
+    if moments[1] - moments[0] < timedelta(minutes=1):
         message = "endDate must be at least one minute greater than startDate"
         raise ApiError(400, "INVALID_REPLICATION_DATE", message)
     if moments[0] <= _earliest(ask):

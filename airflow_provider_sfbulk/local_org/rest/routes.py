@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.data.describe import describe, describe_summary
+from airflow_provider_sfbulk.local_org.data.store import quoted
 from airflow_provider_sfbulk.local_org.http.incoming import Incoming
 from airflow_provider_sfbulk.local_org.http.replies import NotFoundError, reply
 from airflow_provider_sfbulk.local_org.login.oauth import identity_body
@@ -53,6 +54,19 @@ def resources(ask: Ask) -> Answer:
 def show_limits(ask: Ask) -> Answer:
     """``GET /services/data/vXX.X/limits``."""
     return Answer(ask.core.usage.body())
+
+
+def record_count(ask: Ask) -> Answer:
+    """``GET /services/data/vXX.X/limits/recordCount``: of all objects or those of ``sObjects``. A real org's numbers are
+    approximate, and it passes over names that it does not know."""
+    named = [name.strip().lower() for name in ask.query.get("sObjects", "").split(",") if name.strip()]
+    counts = []
+    for sobject in ask.core.schema:
+        if not named or sobject.name.lower() in named:
+            hidden = " WHERE IsDeleted = 0" if sobject.get("IsDeleted") is not None else ""
+            sql = f"SELECT count(*) FROM {quoted(sobject.name)}{hidden}"  # noqa: S608 - a name of the schema, quoted
+            counts.append({"count": ask.core.store.select(sql, ())[0][0], "name": sobject.name})
+    return Answer({"sObjects": counts})
 
 
 def sobjects(ask: Ask) -> Answer:

@@ -94,8 +94,7 @@ class Runner:
 
     def _value(self, node: Leaf | Parent, row: Sequence[Any]) -> Any:
         if isinstance(node, Leaf):
-            convert = formats.formatted if node.format else formats.in_json
-            return convert(node.field, row[node.place])
+            return formats.in_json(node.field, row[node.place])
         record_id = row[node.place]
         if record_id is None:
             return None

@@ -34,6 +34,7 @@ class Saved:
     """What became of a record.
 
     :ivar record_id: None: it failed before one was known
+    :ivar created: whether it is new, or would be had it not failed
     """
 
     record_id: str | None
@@ -42,9 +43,9 @@ class Saved:
 
     def body(self, *, with_created: bool = False) -> dict[str, Any]:
         """Return it as collections answer."""
-        if self.error is not None:
-            return {"success": False, "errors": [error_body(self.error)]}
         body: dict[str, Any] = {"id": self.record_id, "success": True, "errors": []}
+        if self.error is not None:
+            body = {"success": False, "errors": [error_body(self.error)]}
         return {**body, "created": self.created} if with_created else body
 
 
@@ -88,7 +89,8 @@ def save_records(
     with core.store.writing() as connection:
         save.write(connection, outcome)
     return [
-        Saved(outcome.record_ids[row], outcome.created[row], outcome.errors.get(row)) for row in range(len(records))
+        Saved(record_id, outcome.created[row] or record_id is None, outcome.errors.get(row))
+        for row, record_id in enumerate(outcome.record_ids)
     ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeGuard
 
 from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES, Field
 from airflow_provider_sfbulk.local_org.soql.errors import Place, Refused, malformed, not_in_bulk, too_complicated
@@ -45,6 +45,16 @@ DATE_FUNCTIONS: Final = {
 
 _OF_MOMENTS: Final = frozenset({"DAY_ONLY", "HOUR_IN_DAY"})
 
+_CONVERTED: Final = {
+    "CONVERTCURRENCY": frozenset({"currency"}),
+    "TOLABEL": frozenset({"picklist", "multipicklist"}),
+    "FORMAT": None,
+}
+"""Functions that make something else of a field, and the types that they take; None: any."""
+
+_AVERAGE_PLACES: Final = 2
+"""Decimal places of ``FORMAT(AVG(…))`` at least."""
+
 _COLUMNS: Final = 2_000
 """Columns of one SQLite statement (``SQLITE_MAX_COLUMN``)."""
 
@@ -62,12 +72,18 @@ def find(operand: Operand, names: Names, *, aggregates: bool = False) -> Named:
         return date_part(operand, names)
     if name in AGGREGATES:
         if not aggregates:
-            raise not_in_bulk("Aggregate functions")
+            raise _misplaced_aggregate(names, operand.place)
         return aggregate(operand, names)
     argument = operand.arguments[0] if len(operand.arguments) == 1 else None
     if name == "TOLABEL" and isinstance(argument, Path):
         return names.find(argument)  # in this org the label of a picklist value is the value itself
     raise malformed(f"{operand.name}() is not supported by the local org", operand.place)
+
+
+def _misplaced_aggregate(names: Names, place: Place) -> Refused:
+    if names.in_bulk:
+        return not_in_bulk("Aggregate functions")
+    return malformed("aggregate functions stand in SELECT and HAVING, and with GROUP BY in ORDER BY", place)
 
 
 def date_part(call: Call, names: Names) -> Named:
@@ -90,13 +106,17 @@ def aggregate(call: Call, names: Names) -> Named:
     name = call.name.upper()
     argument = call.arguments[0] if len(call.arguments) == 1 else None
     if isinstance(argument, Call):
-        inner = date_part(argument, names) if argument.name.upper() in DATE_FUNCTIONS else _converted(argument, names)
+        inner = date_part(argument, names) if argument.name.upper() in DATE_FUNCTIONS else converted(argument, names)
     elif isinstance(argument, Path):
         inner = names.find(argument)
     else:
         raise malformed(f"{call.name}() takes one field", call.place)
     kind = inner.field
-    unfit = kind.is_compound or kind.type in ("base64", "textarea", "multipicklist", "encryptedstring")
+    unfit = (
+        is_format(argument)
+        or kind.is_compound
+        or kind.type in ("base64", "textarea", "multipicklist", "encryptedstring")
+    )
     if name in ("SUM", "AVG"):
         unfit = kind.type not in NUMBER_TYPES
     if name in ("MIN", "MAX"):
@@ -106,19 +126,41 @@ def aggregate(call: Call, names: Names) -> Named:
     if name.startswith("COUNT"):
         kind = Field(name=kind.name, type="int")
     elif name in ("SUM", "AVG"):
-        kind = Field(name=kind.name, type="double")
+        scale = max(kind.scale, _AVERAGE_PLACES if name == "AVG" else 0)
+        kind = Field(name=kind.name, type="double" if kind.type in ("int", "long") else kind.type, scale=scale)
     return replace(inner, field=kind, sql=AGGREGATES[name].format(inner.sql), place=call.place)
 
 
-def _converted(call: Call, names: Names) -> Named:
-    """Return the amount that ``convertCurrency()`` is of: this org has one currency."""
+def is_format(operand: object) -> TypeGuard[Call]:
+    """Whether it is ``FORMAT(…)``."""
+    return isinstance(operand, Call) and operand.name.upper() == "FORMAT"
+
+
+def converted(call: Call, names: Names) -> Named:
+    """Return what ``convertCurrency()``, ``toLabel()`` or ``FORMAT()`` makes of a field, or ``FORMAT()`` of one of the
+    others. This org has one currency, and the label of a picklist value is the value itself."""
+    name = call.name.upper()
     argument = call.arguments[0] if len(call.arguments) == 1 else None
-    if call.name.upper() != "CONVERTCURRENCY" or not isinstance(argument, Path):
+    if name == "FORMAT" and isinstance(argument, Call):
+        is_aggregate = argument.name.upper() in AGGREGATES and not names.in_bulk
+        inner = aggregate(argument, names) if is_aggregate else converted(argument, names)
+    elif name in _CONVERTED and isinstance(argument, Path):
+        inner = names.find(argument)
+    elif name in DATE_FUNCTIONS:
+        raise malformed(f"{call.name}() can only be selected together with GROUP BY", call.place)
+    elif name in AGGREGATES:
+        raise _misplaced_aggregate(names, call.place)
+    else:
         raise malformed(f"{call.name}() is not supported by the local org", call.place)
-    named = names.find(argument)
-    if named.field.type != "currency":
-        raise malformed(f"convertCurrency() does not work on field '{named.path}'", call.place)
-    return named
+    kind = inner.field
+    taken = _CONVERTED[name]
+    is_record_type = name == "TOLABEL" and inner.path.endswith("RecordType.Name")
+    if kind.is_compound or not (taken is None or kind.type in taken or is_record_type):
+        raise malformed(f"{call.name}() does not work on field '{inner.path}'", call.place)
+    if name != "FORMAT":
+        return inner
+    text = Field(name=kind.name, type="string")
+    return replace(inner, field=text, sql=f"soql_format({inner.sql}, '{kind.type}', {kind.scale})")
 
 
 # --- the select list of a bulk query ---
@@ -154,7 +196,8 @@ def _selected_fields(item: Item, names: Names) -> list[Named]:
         raise not_in_bulk("TYPEOF")
     operand = item.operand
     if isinstance(operand, Call):
-        return _called(operand, names)
+        called = _called(operand, names)
+        return [replace(named, path=item.alias) for named in called] if item.alias else called
     if item.alias is not None:
         raise malformed("only aggregate expressions use field aliasing", operand.place)
     return [_selectable(names.find(operand))]
@@ -168,12 +211,7 @@ def _called(call: Call, names: Names) -> list[Named]:
     argument = call.arguments[0] if len(call.arguments) == 1 else None
     if name == "FIELDS" and isinstance(argument, Path):
         return _expanded(str(argument).upper(), call.place, names)
-    if name == "TOLABEL" and isinstance(argument, Path):
-        named = _selectable(names.find(argument))
-        # In this org the label of a picklist value is the value itself.
-        if named.field.type in {"picklist", "multipicklist"}:
-            return [named]
-    raise malformed(f"{call.name}() is not supported by the local org", call.place)
+    return [_selectable(converted(call, names))]
 
 
 def _expanded(which: str, place: Place, names: Names) -> list[Named]:

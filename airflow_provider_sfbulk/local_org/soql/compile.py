@@ -104,7 +104,7 @@ def compile_query(
     """
     try:
         check_length(text)
-        compiler = Compiler(schema, now, user_id, include_deleted=include_deleted)
+        compiler = Compiler(schema, now, user_id, include_deleted=include_deleted, in_bulk=True)
         return _bulk_query(compiler, parse(text), with_ids=with_ids, between=between)
     except Refused as refused:
         raise refused.against(text) from refused
@@ -137,17 +137,20 @@ class Compiler:
     :ivar filters_ids: whether a condition so far asks for records by their own id
     """
 
-    def __init__(self, schema: Schema, now: datetime, user_id: str | None, *, include_deleted: bool) -> None:
+    def __init__(
+        self, schema: Schema, now: datetime, user_id: str | None, *, include_deleted: bool, in_bulk: bool = False
+    ) -> None:
         self._schema = schema
         self._now = now
         self._user_id = user_id
         self._include_deleted = include_deleted
+        self._in_bulk = in_bulk
         self._semi_joins = 0
         self.filters_ids = False
 
     def names(self, select: Select, *, prefix: str) -> Names:
         """Return the names of a ``SELECT``."""
-        return Names(select, self._schema, prefix=prefix, include_deleted=self._include_deleted)
+        return Names(select, self._schema, prefix=prefix, include_deleted=self._include_deleted, in_bulk=self._in_bulk)
 
     def conditions(self, select: Select, names: Names) -> list[Sql | None]:
         """Return what a record has to meet to be among the results."""

@@ -11,6 +11,7 @@ written with ``COLLATE NOCASE``, on other text as ``soql_fold(column) = ?``, and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,6 +77,8 @@ _OPERATORS: Final = {
     Category.MULTIPICKLIST: _EQUALITY | _SETS,
 }
 """Which operators a field takes. "The LIKE operator is supported for string fields only"."""
+
+_CURRENCY: Final = re.compile(r"[A-Z]{3}\d+")
 
 _UNFILTERABLE: Final = frozenset({"base64", "encryptedstring", "complexvalue", "anyType", "datacategorygroupreference"})
 _UNSORTABLE: Final = _UNFILTERABLE | {"multipicklist", "address", "location"}
@@ -213,6 +216,8 @@ def _word(named: Named, kind: Category, value: Value, now: datetime) -> _Meaning
         span = dates.span(word, count, now)
     except OverflowError as error:
         raise malformed(f"Invalid date: {value.text}:{value.count}", value.place) from error
+    if span is None and kind is Category.NUMBER and _CURRENCY.fullmatch(word):
+        raise malformed("currency literals such as USD5000 are not supported by the local org", value.place)
     if span is None:
         raise unexpected(value.text, value.place)
     if kind is Category.DATE:

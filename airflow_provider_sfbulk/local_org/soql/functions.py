@@ -11,10 +11,12 @@ compiled queries use those: they are fast, and an index with ``COLLATE NOCASE`` 
 from __future__ import annotations
 
 import sqlite3
+from datetime import date, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from airflow_provider_sfbulk.local_org.data import ids
+from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES
 
 
 class _Upper(dict[int, int]):
@@ -43,10 +45,12 @@ def register(connection: sqlite3.Connection) -> None:
     ``soql_lengthen(text)``: the long form of an id. ``soql_fold(text)``: see :func:`fold`.
     ``soql_includes(stored, wanted)``: whether a stored multi-select picklist
     value has all the values of ``wanted`` ("Specifies AND for two or more strings"; both are joined with ``;``).
+    ``soql_format(stored, type, scale)``: a value as ``FORMAT()`` writes it.
     """
     connection.create_function("soql_lengthen", 1, ids.lengthen, deterministic=True)
     connection.create_function("soql_fold", 1, _fold_or_null, deterministic=True)
     connection.create_function("soql_includes", 2, _includes, deterministic=True)
+    connection.create_function("soql_format", 3, _formatted, deterministic=True)
 
 
 def _fold_or_null(text: str | None) -> str | None:
@@ -60,3 +64,30 @@ def _values(joined: str) -> frozenset[str]:
 
 def _includes(stored: str | None, wanted: str) -> int:
     return int(stored is not None and _values(wanted) <= _values(stored))
+
+
+def _formatted(value: Any, kind: str, scale: int) -> str | None:
+    """Return a value as ``FORMAT()`` writes it: as the user's locale does, which here is ``en_US`` with dollars.
+
+    How exactly a real org spaces and abbreviates differs by its release's locale data, so take it for readable, not for
+    a format to parse.
+    """
+    if value is None:
+        return None
+    if kind == "date":
+        return _day(date.fromisoformat(value))
+    if kind == "datetime":
+        moment = datetime.fromisoformat(value)
+        return f"{_day(moment.date())}, {moment.hour % 12 or 12}:{moment:%M} {'AM' if moment.hour < 12 else 'PM'}"
+    if kind == "boolean":
+        return "true" if value else "false"
+    if kind not in NUMBER_TYPES:
+        return str(value)
+    places = 0 if kind in ("int", "long") else max(scale, 2) if kind == "currency" else scale
+    text = f"{abs(value):,.{places}f}"
+    text = {"currency": f"${text}", "percent": f"{text}%"}.get(kind, text)
+    return f"-{text}" if value < 0 else text
+
+
+def _day(day: date) -> str:
+    return f"{day.month}/{day.day}/{day.year}"

@@ -15,7 +15,7 @@ from typing import Final
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
-from airflow_provider_sfbulk.local_org.soql.errors import Place, Refused, invalid_field, malformed
+from airflow_provider_sfbulk.local_org.soql.errors import Place, Refused, invalid_field, malformed, unexpected
 from airflow_provider_sfbulk.local_org.soql.syntax import Path, Select
 
 NAME_FIELDS: Final = frozenset(
@@ -71,10 +71,13 @@ def quoted(identifier: str) -> str:
 class Names:
     """The names of one ``SELECT``, and the joins that they turned out to need."""
 
-    def __init__(self, select: Select, schema: Schema, *, prefix: str, include_deleted: bool) -> None:
+    def __init__(
+        self, select: Select, schema: Schema, *, prefix: str, include_deleted: bool, in_bulk: bool = False
+    ) -> None:
         """Look up the FROM clause.
 
         :param prefix: begins every table alias, so that sub-queries do not clash with the main query
+        :param in_bulk: whether it is the query of a job, which has its own refusals
         :raises Refused: ``INVALID_TYPE`` when there is no such object
         """
         sobject = schema.get(select.sobject)
@@ -88,7 +91,15 @@ class Names:
         self._schema = schema
         self._prefix = prefix
         self._include_deleted = include_deleted
-        self._own_names = {sobject.name.lower(), (select.alias or sobject.name).lower()}
+        self.in_bulk = in_bulk
+        self._aliases: dict[str, tuple[str, ...]] = dict.fromkeys(
+            (sobject.name.lower(), (select.alias or sobject.name).lower()), ()
+        )
+        for path, alias in select.joined:
+            before = self._aliases.get(path.names[0].lower())
+            if before is None or len(path.names) == 1:
+                raise unexpected(",", path.place)
+            self._aliases[alias.lower()] = (*before, *path.names[1:])
         self._root = _Table(sobject, f"{prefix}0", ())
         self._tables: dict[tuple[str, ...], _Table] = {(): self._root}
         self._joins: list[str] = []
@@ -115,8 +126,9 @@ class Names:
 
         :raises Refused: ``INVALID_FIELD`` for an unknown field or relationship
         """
-        names = path.names[1:] if len(path.names) > 1 and path.names[0].lower() in self._own_names else path.names
-        *relationships, last = names
+        first, *others = path.names
+        alias = self._aliases.get(first.lower()) if others else None
+        *relationships, last = path.names if alias is None else (*alias, *others)
         if len(relationships) > limits.RELATIONSHIP_LEVELS:
             raise malformed(
                 f"'{path}' has more than {limits.RELATIONSHIP_LEVELS} levels of child-to-parent relationships",

@@ -117,6 +117,7 @@ def _place(token: Token) -> Place:
 class _Source:
     path: Path
     alias: str | None
+    joined: tuple[tuple[Path, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,7 @@ class _Builder(Transformer[Token, object]):
             sobject=str(source.path),
             sobject_place=source.path.place,
             alias=source.alias,
+            joined=source.joined,
             scope=scope.name if scope else None,
             where=where.condition if where else None,
             order=order.orderings if order else (),
@@ -215,8 +217,20 @@ class _Builder(Transformer[Token, object]):
     def else_(self, *paths: Path) -> _When:
         return _When(None, paths)
 
-    def source(self, path: Path, alias: _Alias | None = None) -> _Source:
-        return _Source(path, alias.name if alias else None)
+    def source(self, path: Path, *rest: Token | Path | _Alias) -> _Source:
+        aliases: list[str | None] = [None]
+        joined: list[Path] = []
+        place = path.place
+        for each in rest:
+            if isinstance(each, Token):
+                place = _place(each)  # of the comma, where a FROM clause that cannot be so is refused
+            elif isinstance(each, Path):
+                joined.append(Path(each.names, place))
+                aliases.append(None)
+            else:
+                aliases[-1] = each.name
+        named = ((each, alias or each.names[-1]) for each, alias in zip(joined, aliases[1:], strict=True))
+        return _Source(path, aliases[0], tuple(named))
 
     def alias(self, name: Token) -> _Alias:
         if name.upper() in _RESERVED:

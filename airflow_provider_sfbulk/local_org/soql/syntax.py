@@ -160,3 +160,5 @@ class Select:
     group: tuple[Operand, ...] = ()
     having: Condition | None = None
     offset: Limit | None = None
+    joined: tuple[tuple[Path, str], ...] = ()
+    """Parents with an alias each: ``c.Account a`` in ``FROM Contact c, c.Account a``."""

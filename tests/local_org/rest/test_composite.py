@@ -46,6 +46,23 @@ def test_all_or_none_leaves_nothing(rest: RestWitness, org: LocalOrg) -> None:
     assert org.records("Account") == []
 
 
+def test_upserts_that_fail_together_say_which_would_have_been_created(rest: RestWitness, org: LocalOrg) -> None:
+    rest.create("Account", Name="A", External_Key__c="a")
+    records = [
+        account("A2", External_Key__c="a"),
+        account("B", External_Key__c="b"),
+        account("C", External_Key__c="c", OwnerId="INVALID_OWNER"),
+    ]
+    path = "composite/sobjects/Account/External_Key__c"
+    answer = rest.call("PATCH", path, {"allOrNone": True, "records": records})
+    assert [(each["success"], each["created"], each["errors"][0]["statusCode"]) for each in answer.json] == [
+        (False, False, "ALL_OR_NONE_OPERATION_ROLLED_BACK"),
+        (False, True, "ALL_OR_NONE_OPERATION_ROLLED_BACK"),
+        (False, True, "MALFORMED_ID"),
+    ]
+    assert [each["Name"] for each in org.records("Account")] == ["A"]
+
+
 def test_records_are_updated_upserted_retrieved_and_deleted(rest: RestWitness, org: LocalOrg) -> None:
     ids = [rest.create("Account", Name=name, External_Key__c=name) for name in "AB"]
     answer = rest.call("PATCH", "composite/sobjects", {"records": [account("A2", id=ids[0]), account("B2", Id=ids[1])]})

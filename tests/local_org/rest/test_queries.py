@@ -120,6 +120,9 @@ def test_fields_stand_for_many_with_a_limit(rest: RestWitness, family: str) -> N
     assert "External_Key__c" not in rest.select("SELECT FIELDS(STANDARD) FROM Account")[0]
     for soql in ("SELECT FIELDS(ALL) FROM Account", "SELECT FIELDS(CUSTOM) FROM Account LIMIT 201"):
         assert rest.refusal(soql)[1] == "The SOQL FIELDS function must have a LIMIT of at most 200"
+    for twice in ("Id, FIELDS(ALL)", "FIELDS(STANDARD), FIELDS(ALL)"):
+        found = rest.refusal(f"SELECT {twice} FROM Account LIMIT 200")
+        assert found == ("INVALID_FIELD", "duplicate field selected: Id")
 
 
 def test_formats_labels_and_currencies(rest: RestWitness, family: str) -> None:
@@ -129,6 +132,23 @@ def test_formats_labels_and_currencies(rest: RestWitness, family: str) -> None:
     )
     assert record == {"f": "$1,234.50", "Industry": "Energy", "c": 1234.5, "fc": "$1,234.50"}
     assert rest.select("SELECT FORMAT(Birthdate) FROM Contact WHERE LastName = 'C0'") == [{"Birthdate": "3/4/1990"}]
+    soql = "SELECT FORMAT(SUM(AnnualRevenue)) s, FORMAT(AVG(NumberOfEmployees)) a, FORMAT(COUNT(Id)) c FROM Account"
+    rest.create("Account", Name="Third", AnnualRevenue=0.75, NumberOfEmployees=5)
+    rest.create("Account", Name="Fourth", NumberOfEmployees=6)
+    assert rest.select(soql) == [{"s": "$1,245.25", "a": "5.50", "c": "4"}]
+
+
+def test_a_query_job_formats_and_labels_too(rest: RestWitness, family: str) -> None:
+    soql = "SELECT FORMAT(AnnualRevenue) f, toLabel(Industry), convertCurrency(AnnualRevenue) FROM Account"
+    (record,) = rest.bulk.select(f"{soql} WHERE Name = 'Mother'")
+    assert record == {"f": "$1,234.50", "Industry": "Energy", "AnnualRevenue": "1234.5"}
+
+
+def test_parents_may_have_an_alias(rest: RestWitness, family: str) -> None:
+    soql = "FROM Contact c, c.Account a, a.Owner o WHERE a.Name = 'Mother' AND o.IsActive = true"
+    assert rest.query(f"SELECT COUNT() {soql}")["totalSize"] == 3
+    (first, *_) = rest.select(f"SELECT c.LastName, a.Name {soql} ORDER BY c.LastName")
+    assert first == {"LastName": "C0", "Account": {"Name": "Mother"}}
 
 
 def test_typeof_selects_by_the_object_of_a_lookup(rest: RestWitness) -> None:
@@ -191,6 +211,13 @@ def test_locators_that_are_none_are_refused(rest: RestWitness) -> None:
         ("SELECT Id FROM Account OFFSET 2001", "NUMBER_OUTSIDE_VALID_RANGE", "Maximum SOQL offset allowed is 2000"),
         ("SELECT Id FROM Account ALL ROWS", "MALFORMED_QUERY", "ALL ROWS not allowed in this context"),
         ("SELECT Id, Id FROM Account", "MALFORMED_QUERY", "duplicate field selected: Id"),
+        ("SELECT Id FROM Account ORDER BY COUNT(Id)", "MALFORMED_QUERY", "aggregate functions stand in SELECT"),
+        ("SELECT Id FROM Account WHERE COUNT(Id) > 1", "MALFORMED_QUERY", "aggregate functions stand in SELECT"),
+        (
+            "SELECT MAX(FORMAT(Name)) FROM Account",
+            "MALFORMED_QUERY",
+            "field Name does not support aggregate operator MAX",
+        ),
         ("SELECT Id i FROM Account", "MALFORMED_QUERY", "only aggregate expressions use field aliasing"),
         ("SELECT COUNT(Id) a, MAX(Name) a FROM Account", "MALFORMED_QUERY", "duplicate alias: a"),
         ("SELECT TYPEOF Owner WHEN User THEN Id END FROM Account", "INVALID_FIELD", "TYPEOF needs a polymorphic"),
@@ -214,6 +241,12 @@ def test_what_the_rest_api_refuses(rest: RestWitness, soql: str, code: str, mess
         ("GET", "tooling/query?q=SELECT+Id+FROM+ApexClass", "Tooling"),
         ("GET", "analytics/reports/00O000000000001", "reports"),
         ("GET", "sobjects/Account/describe/layouts", "layouts"),
+        ("GET", "sobjects/Account/listviews", "list views"),
+        ("GET", "recent?limit=2", "what people have looked at"),
+        ("GET", "tabs", "how their pages look"),
+        ("POST", "graphql", "GraphQL"),
+        ("POST", "composite/graph", "composite graphs"),
+        ("GET", "sobjects/Attachment/00P000000000001/Body", "files"),
         ("GET", "/services/apexrest/anything", "Apex REST"),
     ],
 )

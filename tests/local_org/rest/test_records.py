@@ -128,6 +128,22 @@ def test_what_was_updated_and_deleted_since(rest: RestWitness, org: LocalOrg) ->
     assert body["earliestDateAvailable"] < _days_ago(29)
 
 
+def test_a_minute_is_enough_of_a_span(rest: RestWitness, org: LocalOrg) -> None:
+    org.freeze("2026-03-04T05:06:07Z")
+    org.put("Account", [{"Name": "A"}])
+    span = "?start=2026-03-04T05:06:00%2B00:00&end=2026-03-04T05:07:00%2B00:00"
+    assert len(rest.call("GET", f"sobjects/Account/updated{span}").json["ids"]) == 1
+
+
+def test_records_are_counted(rest: RestWitness, org: LocalOrg) -> None:
+    _, gone = org.put("Account", [{"Name": "A"}, {"Name": "B"}])
+    rest.call("DELETE", f"sobjects/Account/{gone}")
+    counted = rest.call("GET", "limits/recordCount?sObjects=account,Lead,Nope").json
+    assert counted == {"sObjects": [{"count": 1, "name": "Account"}, {"count": 0, "name": "Lead"}]}
+    everything = rest.call("GET", "limits/recordCount").json["sObjects"]
+    assert {"count": 1, "name": "User"} in everything
+
+
 @pytest.mark.parametrize("what", ["updated", "deleted"])
 @pytest.mark.parametrize(
     ("start", "end", "why"),

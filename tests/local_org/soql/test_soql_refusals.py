@@ -38,6 +38,11 @@ def refusal(schema: Schema, soql: str) -> SoqlError:
         ("SELECT Body FROM Attachment", "API_ERROR", "Blob field not supported in Bulk V2 Query with CSV content type"),
         # the same, in our words
         ("SELECT COUNT() FROM Account", "API_ERROR", "Aggregate functions not supported in Bulk Query"),
+        (
+            "SELECT FORMAT(SUM(AnnualRevenue)) FROM Account",
+            "API_ERROR",
+            "Aggregate functions not supported in Bulk Query",
+        ),
         ("SELECT COUNT(Id) c FROM Account", "API_ERROR", "Aggregate functions not supported in Bulk Query"),
         ("SELECT max(AnnualRevenue) FROM Account", "API_ERROR", "Aggregate functions not supported in Bulk Query"),
         ("SELECT Id FROM Account ORDER BY COUNT(Id)", "API_ERROR", "Aggregate functions not supported in Bulk Query"),
@@ -210,14 +215,22 @@ def test_what_a_query_job_cannot_do_is_refused(schema: Schema, soql: str, code: 
             "ORDER BY has more than 32 fields",
         ),
         # functions that this org has not
-        ("SELECT FORMAT(CreatedDate) FROM Account", "MALFORMED_QUERY", 8, "FORMAT() is not supported by the local org"),
+        ("SELECT toLabel(Name) FROM Account", "MALFORMED_QUERY", 8, "toLabel() does not work on field 'Name'"),
+        ("SELECT FORMAT(BillingAddress) FROM Account", "MALFORMED_QUERY", 8, "FORMAT() does not work on field"),
         (
-            "SELECT convertCurrency(AnnualRevenue) FROM Account",
+            "SELECT DAY_ONLY(CreatedDate) FROM Account",
             "MALFORMED_QUERY",
             8,
-            "convertCurrency() is not supported",
+            "can only be selected together with GROUP BY",
         ),
-        ("SELECT toLabel(Name) FROM Account", "MALFORMED_QUERY", 8, "toLabel() is not supported by the local org"),
+        (
+            "SELECT Id FROM Account WHERE AnnualRevenue > USD5",
+            "MALFORMED_QUERY",
+            46,
+            "currency literals such as USD5000",
+        ),
+        ("SELECT Id FROM Contact c, a.Account b", "MALFORMED_QUERY", 25, "unexpected token: ','"),
+        ("SELECT Id FROM Contact c, c.Nope n WHERE n.Id = null", "INVALID_FIELD", 42, "Didn't understand relationship"),
         (
             "SELECT Id FROM Account WHERE DISTANCE(BillingAddress) < 20",
             "MALFORMED_QUERY",

@@ -35,6 +35,12 @@ def compiled(schema: Schema, soql: str) -> CompiledQuery:
         ("SELECT Account.Id, account.owner.name FROM Account", ["Id", "Owner.Name"]),
         ("SELECT Account.Owner.Manager.Name FROM Contact", ["Account.Owner.Manager.Name"]),
         ("SELECT toLabel(Rating), TOLABEL(Parent.Rating) FROM Account", ["Rating", "Parent.Rating"]),
+        ("SELECT toLabel(Rating) r, Rating, FORMAT(CreatedDate) d FROM Account", ["r", "Rating", "d"]),
+        ("SELECT convertCurrency(AnnualRevenue), FORMAT(Parent.Name) FROM Account", ["AnnualRevenue", "Parent.Name"]),
+        (
+            "SELECT c.Id, a.Name, o.Name FROM Contact c, c.Account a, a.Owner o",
+            ["Id", "Account.Name", "Account.Owner.Name"],
+        ),
         ("SELECT Who.Name, who.type, Who.Id, Who.Email FROM Task", ["Who.Name", "Who.Type", "Who.Id", "Who.Email"]),
         ("SELECT Id FROM Order ORDER BY Order.Name", ["Id"]),
         ("SELECT Group.Name FROM Group", ["Name"]),
