@@ -5,13 +5,14 @@ the upload, in chunks of 200, which shows in two places: two rows of one chunk w
 upsert ("Duplicate external id specified"), in different chunks the later one updates what the earlier one made; and a
 chunk may repeat records 12 times in all.
 
-Nothing is written here: the statements are run later in one transaction. All reading can be trusted until then because
+Nothing stays written here: the statements are run later in one transaction. All reading can be trusted until then because
 one thread does all the writing.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from typing import Any, Final
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org import clock
-from airflow_provider_sfbulk.local_org.data import deleting
+from airflow_provider_sfbulk.local_org.data import deleting, ids
 from airflow_provider_sfbulk.local_org.data.cells import Cells, absent
 from airflow_provider_sfbulk.local_org.data.columns import DELETES, Plan
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema
@@ -29,6 +30,9 @@ from airflow_provider_sfbulk.local_org.data.standard_objects import is_person
 from airflow_provider_sfbulk.local_org.data.store import Store, key_of, quoted
 from airflow_provider_sfbulk.local_org.data.values import CLEAR, KEEP, RowError
 from airflow_provider_sfbulk.local_org.faults.rules import Checking
+
+_TRIED_NUMBER: Final = 62**9 - 1
+"""Number of the id that a new record has while it is tried; none is given out that is as high."""
 
 _OPERATIONS: Final = (
     ({"insert", "upsert"}, "createable", "inserted"),
@@ -231,7 +235,37 @@ class _Rows:
         )
 
     def _rule_error(self, operation: str, row: int, record_id: str | None) -> RowError | None:
-        return None if self._checking is None else self._checking.error(operation, self._cells, row, record_id)
+        if self._checking is None:
+            return None
+        record_of = self._stored if operation == "delete" else self._tried
+        return self._checking.error(operation, self._cells, row, record_id, lambda: record_of(row, record_id))
+
+    def _stored(self, _row: int, record_id: str | None) -> dict[str, Any] | None:
+        names = [field.name for field in self._sobject.fields.values() if not field.is_compound]
+        sql = f"SELECT {', '.join(map(quoted, names))} FROM {quoted(self._sobject.name)} WHERE Id = ?"  # noqa: S608 - names of the schema, quoted
+        found = self._store.select(sql, (record_id,))
+        return dict(zip(names, found[0], strict=True)) if found else None
+
+    def _tried(self, row: int, record_id: str | None) -> dict[str, Any] | None:
+        """Return the record that a row makes: the row is written, the record read, and all of it taken back.
+
+        :return: None for a row that cannot be written, since another has its unique value
+        """
+        made = record_id or next(ids.make(self._sobject.key_prefix, _TRIED_NUMBER, 1))
+        known = self._record_ids[row]
+        with self._store.writing() as connection:
+            connection.execute("SAVEPOINT tried")
+            try:
+                self._record_ids[row] = made
+                for statement in self._inserts([row]) if record_id is None else self._updates([row]):
+                    connection.executemany(statement.sql, statement.rows)
+                return self._stored(row, made)
+            except sqlite3.IntegrityError:
+                return None
+            finally:
+                self._record_ids[row] = known
+                connection.execute("ROLLBACK TO tried")
+                connection.execute("RELEASE tried")
 
     def _lock_error(self, row: int, record_id: str | None) -> RowError | None:
         """Say which record that the row changes or names as a parent is held by somebody else."""

@@ -1,6 +1,6 @@
 """Rules that fail rows, as an org's own do: validation rules, duplicate rules, triggers, access to records.
 
-They look at the record as it would be saved: for an update what is stored, changed by the row. Values are as ``schema``
+They look at the record as it would be saved, with its defaults and what the org computes. Values are as ``schema``
 says they are stored; names are the fields'. Errors are worded as a real org words them:
 
 ==============================================  =======================================================================
@@ -21,7 +21,7 @@ from typing import Any, Final
 from airflow_provider_sfbulk.local_org.data.cells import Cells
 from airflow_provider_sfbulk.local_org.data.schema import SObject
 from airflow_provider_sfbulk.local_org.data.store import Store, quoted
-from airflow_provider_sfbulk.local_org.data.values import KEEP, RowError
+from airflow_provider_sfbulk.local_org.data.values import RowError
 from airflow_provider_sfbulk.local_org.soql import fold
 
 Record = Mapping[str, Any]
@@ -67,6 +67,17 @@ class Rule:
         return all(_holds(record.get(name), wanted) for name, wanted in self.condition.items())
 
 
+STANDARD: Final = tuple(
+    Rule(sobject, frozenset({"insert"}), None, RowError("DUPLICATE_VALUE", message), fields)
+    for sobject, message, fields in (
+        ("CampaignMember", "Already a campaign member.", ("CampaignId", "ContactId")),
+        ("CampaignMember", "Already a campaign member.", ("CampaignId", "LeadId")),
+        ("PricebookEntry", "This price definition already exists in this price book", ("Pricebook2Id", "Product2Id")),
+    )
+)
+"""Rules that every org has."""
+
+
 @dataclass
 class Rules:
     """The rules of an org.
@@ -84,9 +95,9 @@ class Rules:
             self._rules.append(rule)
 
     def of(self, sobject: str) -> list[Rule]:
-        """Return the rules of an object, oldest first."""
+        """Return the rules of an object, oldest first and then those that every org has."""
         with self._lock:
-            return [rule for rule in self._rules if rule.sobject == sobject]
+            return [rule for rule in (*self._rules, *STANDARD) if rule.sobject == sobject]
 
     def clear(self) -> None:
         """Forget all of them."""
@@ -114,17 +125,21 @@ class Checking:
         """Whether there is anything to check."""
         return bool(self._rules or self._closed)
 
-    def error(self, operation: str, cells: Cells, row: int, record_id: str | None) -> RowError | None:
+    def error(
+        self, operation: str, cells: Cells, row: int, record_id: str | None, record_of: Callable[[], Record | None]
+    ) -> RowError | None:
         """Return why a row may not be saved, or None.
 
         :param operation: ``insert``, ``update`` or ``delete``
+        :param record_of: gives the record as it would be saved, or is to be deleted; None when it cannot be saved anyway
         """
         refused = self._closed_error(cells, row, record_id)
-        if refused is not None or not self._rules:
+        rules = [rule for rule in self._rules if operation in rule.on]
+        record = record_of() if rules and refused is None else None
+        if record is None:
             return refused
-        record = self._record(cells, row, record_id) if operation != "delete" else self._stored(record_id)
-        for rule in self._rules:
-            if operation in rule.on and rule.fails(record) and self._is_duplicate(rule, record, record_id):
+        for rule in rules:
+            if rule.fails(record) and self._is_duplicate(rule, record, record_id):
                 return rule.error
         return None
 
@@ -139,23 +154,6 @@ class Checking:
                 message = f"insufficient access rights on cross-reference id: {values[row]}"
                 return RowError("INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", message)
         return None
-
-    def _record(self, cells: Cells, row: int, record_id: str | None) -> dict[str, Any]:
-        record = self._stored(record_id)
-        for name, values in cells.values.items():
-            if values[row] is not KEEP:
-                record[name] = values[row]
-        return record
-
-    def _stored(self, record_id: str | None) -> dict[str, Any]:
-        names = [field.name for field in self._sobject.fields.values() if not field.is_compound]
-        if record_id is not None:
-            sql = f"SELECT {', '.join(map(quoted, names))} FROM {quoted(self._sobject.name)} WHERE Id = ?"  # noqa: S608 - names of the schema, quoted
-            rows = self._store.select(sql, (record_id,))
-            if rows:
-                return dict(zip(names, rows[0], strict=True))
-        defaults = {field.name: field.default_value for field in self._sobject.fields.values()}
-        return {name: int(value) if isinstance(value, bool) else value for name, value in defaults.items()}
 
     def _is_duplicate(self, rule: Rule, record: Mapping[str, Any], record_id: str | None) -> bool:
         """Whether another record has the rule's values; a rule without any is about the record alone."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from airflow_provider_sfbulk.local_org import LocalOrg
@@ -25,6 +27,63 @@ def test_a_validation_rule_looks_at_the_record_as_it_would_be(org: LocalOrg, wit
     assert len(witness.errors(f"Id,AnnualRevenue\n{first},200\n", operation="update")) == 1
     assert len(witness.errors(f"Id,Industry\n{third},#N/A\n", operation="update")) == 1
     assert witness.errors(f"Id,AnnualRevenue\n{third},900\n", operation="update") == []
+
+
+@pytest.mark.parametrize(
+    ("when", "failing"),
+    [
+        ({"IsWon": True, "Amount": None}, ["won"]),
+        ({"Probability": {"<": 50}}, ["new", "lost"]),
+        ({"ForecastCategory": "Pipeline"}, ["new"]),
+        ({"OwnerId": {"!=": None}, "CreatedDate": {">": "2000"}}, ["new", "won", "lost"]),
+    ],
+)
+def test_a_rule_sees_what_the_org_computes(org: LocalOrg, when: dict[str, Any], failing: list[str]) -> None:
+    records = [
+        {"Name": name, "StageName": stage, "CloseDate": "2026-03-04"}
+        for name, stage in (("new", "Prospecting"), ("won", "Closed Won"), ("lost", "Closed Lost"))
+    ]
+    made = org.put("Opportunity", [{**records[0], "Name": "kept"}])
+    org.validation_rule("Opportunity", "not so", when=when)
+    for record in records:
+        for changed in ({}, {"Id": made[0]}):
+            if record["Name"] in failing:
+                with pytest.raises(ValueError, match=f"{VALIDATION}:not so"):
+                    org.put("Opportunity", [{**record, **changed}])
+            else:
+                org.put("Opportunity", [{**record, **changed}])
+    ids = [each["Id"] for each in org.records("Opportunity")]
+    assert len(ids) == len({*ids}) == 4 - len(failing)
+
+
+def test_a_rule_leaves_no_trace_of_a_row_that_fails(org: LocalOrg, witness: Witness) -> None:
+    org.validation_rule("Case", "no", when={"Subject": "no"})
+    witness.load("Subject\nno\nyes\nno\n", "Case")
+    (case,) = org.records("Case", include_deleted=True)
+    assert case["CaseNumber"] == "00000001"
+    org.validation_rule("Account", "no", when={"Name": "no"})
+    org.put("Account", [{"Name": "A", "External_Key__c": "a"}])
+    # The unique value is taken, so no rule gets to see the record.
+    (error,) = witness.errors("Name,External_Key__c\nno,A\n")
+    assert error.startswith("DUPLICATE_VALUE:")
+
+
+@pytest.mark.parametrize("member", ["ContactId", "LeadId"])
+def test_nobody_is_a_campaign_member_twice(org: LocalOrg, witness: Witness, member: str) -> None:
+    (campaign,) = org.put("Campaign", [{"Name": "C"}])
+    sobject = member.removesuffix("Id")
+    (person,) = org.put(sobject, [{"LastName": "L", **({"Company": "C"} if sobject == "Lead" else {})}])
+    rows = f"CampaignId,{member}\n{campaign},{person}\n{campaign},{person}\n"
+    assert witness.errors(rows, "CampaignMember") == ["DUPLICATE_VALUE:Already a campaign member.:--"]
+    assert len(witness.errors(rows, "CampaignMember")) == 2
+
+
+def test_a_product_has_one_price_in_a_price_book(org: LocalOrg, witness: Witness) -> None:
+    (product,) = org.put("Product2", [{"Name": "P"}])
+    book = org.records("Pricebook2")[0]["Id"]
+    org.put("PricebookEntry", [{"Product2Id": product, "Pricebook2Id": book, "UnitPrice": 1}])
+    (error,) = witness.errors(f"Product2Id,Pricebook2Id,UnitPrice\n{product},{book},2\n", "PricebookEntry")
+    assert error == "DUPLICATE_VALUE:This price definition already exists in this price book:--"
 
 
 def test_a_rule_may_be_a_function_and_have_no_place(org: LocalOrg, witness: Witness) -> None:
