@@ -17,6 +17,7 @@ from airflow_provider_sfbulk.local_org.data.schema import Field, SObject
 from airflow_provider_sfbulk.local_org.data.standard_objects import (
     completed,
     person_account,
+    person_contact,
     with_standard_values,
 )
 from airflow_provider_sfbulk.local_org.data.store import quoted
@@ -77,8 +78,8 @@ class OrgState(ABC):
         is created with a ``LastName`` gets a contact of its own."""
         core = self.core
         with core.saving:
-            account = person_account(self._known("Account"))
-            self._add(account)
+            self._add(person_account(self._known("Account")))
+            self._add(person_contact(self._known("Contact")))
 
     # --- records ---
 

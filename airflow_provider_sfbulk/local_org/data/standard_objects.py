@@ -158,7 +158,7 @@ def with_standard_values(sobject: SObject) -> SObject:
         fields={field.name.lower(): field for field in fields},
         triggers=standard.triggers if whole else {},
     )
-    return with_contacts(found)
+    return person_contact(found) if found.name == "Contact" and found.get(FLAG) is not None else with_contacts(found)
 
 
 # --- person accounts ---
@@ -190,6 +190,9 @@ FIELDS: Final = (
 )  # fmt: skip
 """Fields that an account gets."""
 
+_OF_PERSON: Final = "PA"
+"""Where other ids say which instance they are from, those of contacts of person accounts say this."""
+
 _SAME: Final = ("LastName", "FirstName", "Salutation", "Phone", "Fax", "Description", "OwnerId")
 """Fields that account and contact call alike."""
 
@@ -199,6 +202,13 @@ def person_account(account: SObject) -> SObject:
     fields = {**account.fields, **{field.name.lower(): field for field in FIELDS}}
     fields["name"] = replace(fields["name"], nillable=True, extra_type_info="switchablepersonname")
     return with_contacts(replace(account, fields=fields, described=None))
+
+
+def person_contact(contact: SObject) -> SObject:
+    """Return Contact with the field that tells whose contact belongs to a person account: by its id, see below."""
+    flag = replace(next(field for field in FIELDS if field.name == FLAG), derived=f"substr(Id, 4, 2) = '{_OF_PERSON}'")
+    described = contact.described if contact.get(FLAG) is not None else None
+    return replace(contact, fields={**contact.fields, FLAG.lower(): flag}, described=described)
 
 
 def is_person(sobject: SObject) -> bool:
@@ -218,7 +228,7 @@ def with_contacts(account: SObject) -> SObject:
     }
     own.pop("PersonContactId")
     own = {name: other for name, other in own.items() if account.get(name) is not None}
-    contact = "soql_lengthen('003PA' || substr(NEW.Id, 6, 10))"
+    contact = f"soql_lengthen('003{_OF_PERSON}' || substr(NEW.Id, 6, 10))"
     joined = "CASE WHEN NEW.FirstName IS NULL THEN NEW.LastName ELSE NEW.FirstName || ' ' || NEW.LastName END"
     stamps = ("CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp")
     into = ", ".join(map(quoted, ["Id", "AccountId", *stamps, *own.values()]))

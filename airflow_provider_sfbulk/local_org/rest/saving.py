@@ -144,10 +144,10 @@ def _cells(sobject: SObject, record: Mapping[str, Any]) -> Iterable[tuple[str, s
             continue
         if isinstance(value, Mapping):
             if sobject.by_relationship(name) is None:
-                raise _unexpected(name, "START_OBJECT")
+                raise _unexpected(sobject, name, "START_OBJECT")
             yield from _parent(sobject, name, value)
         else:
-            yield name, _text(name, value)
+            yield name, _text(sobject, name, value)
 
 
 def _parent(sobject: SObject, name: str, value: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -159,27 +159,33 @@ def _parent(sobject: SObject, name: str, value: Mapping[str, Any]) -> Iterable[t
         if key.lower() == "attributes":
             continue
         if isinstance(each, Mapping):
-            raise _unexpected(key, "START_OBJECT")
-        yield f"{prefix}.{key}", _text(key, each)
+            raise _unexpected(sobject, name, "START_OBJECT")
+        yield f"{prefix}.{key}", _text(sobject, name, each)
 
 
-def _text(name: str, value: Any) -> str:
+def _text(sobject: SObject, name: str, value: Any) -> str:
     if value is None or value == "":
         return NULL
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return str(value)
-    raise _unexpected(name, "START_ARRAY")
+        return value
+    raise _unexpected(sobject, name, "START_ARRAY")
 
 
-def _unexpected(name: str, token: str) -> ApiError:
-    message = f"Cannot deserialize instance of {name} from {token} value or request may be missing a required field"
+def _unexpected(sobject: SObject, name: str, token: str) -> ApiError:
+    field = sobject.get(name)
+    if field is None and sobject.by_relationship(name) is None:
+        return ApiError(400, "INVALID_FIELD", f"No such column '{name}' on sobject of type {sobject.name}")
+    kind = field.type if field is not None else "reference"
+    message = f"Cannot deserialize instance of {kind} from {token} value or request may be missing a required field"
     return ApiError(400, "JSON_PARSER_ERROR", f"{message} at [line:1, column:1]")
 
 
 def _not_of_type(error: NotOfTypeError) -> ApiError:
-    kind = "VALUE_NUMBER_INT" if isinstance(error.value, Number) else "VALUE_STRING"
+    kind = "VALUE_STRING"
+    if isinstance(error.value, Number):
+        kind = "VALUE_NUMBER_INT" if error.value.lstrip("-").isdigit() else "VALUE_NUMBER_FLOAT"
     message = (
         f"Cannot deserialize instance of {error.field.type} from {kind} value {error.value} or request may be missing "
         "a required field at [line:1, column:1]"

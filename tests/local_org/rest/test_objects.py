@@ -215,11 +215,12 @@ def test_an_account_may_be_a_person(rest: RestWitness, org: LocalOrg) -> None:
     assert jane["PersonContact"]["Email"] == "jane@example.com"
     rest.call("PATCH", f"sobjects/Account/{jane['Id']}", {"LastName": "Roe", "PersonEmail": None})
     assert rest.select("SELECT Name FROM Account WHERE IsPersonAccount = true") == [{"Name": "Jane Roe"}]
-    assert rest.select("SELECT Name, Email, AccountId FROM Contact") == [
+    rest.create("Contact", LastName="Other", AccountId=acme["Id"])
+    assert rest.select("SELECT Name, Email, AccountId FROM Contact WHERE IsPersonAccount = true") == [
         {"Name": "Jane Roe", "Email": None, "AccountId": jane["Id"]}
     ]
     rest.call("DELETE", f"sobjects/Account/{jane['Id']}")
-    assert org.records("Contact") == []
+    assert [each["LastName"] for each in org.records("Contact")] == ["Other"]
 
 
 # --- describes of real orgs ---

@@ -82,9 +82,31 @@ def test_text_that_looks_like_a_marker_is_text(rest: RestWitness, org: LocalOrg)
         ),
         ("POST", "Account", {"Name": "A", "BillingAddress": "x"}, (400, "INVALID_FIELD_FOR_INSERT_UPDATE", "")),
         ("POST", "Account", {"Name": "A" * 256}, (400, "STRING_TOO_LONG", "Name: data value too large")),
-        ("POST", "Account", {"Name": ["A"]}, (400, "JSON_PARSER_ERROR", "Cannot deserialize instance of Name")),
-        ("POST", "Account", {"Name": {"a": 1}}, (400, "JSON_PARSER_ERROR", "")),
-        ("POST", "Account", {"Name": "A", "AnnualRevenue": "x"}, (400, "JSON_PARSER_ERROR", "Cannot deserialize")),
+        ("POST", "Account", {"Name": ["A"]}, (400, "JSON_PARSER_ERROR", "Cannot deserialize instance of string from")),
+        (
+            "POST",
+            "Account",
+            {"Name": {"a": 1}},
+            (400, "JSON_PARSER_ERROR", "Cannot deserialize instance of string from"),
+        ),
+        (
+            "POST",
+            "Account",
+            {"Nope": ["A"]},
+            (400, "INVALID_FIELD", "No such column 'Nope' on sobject of type Account"),
+        ),
+        *(
+            (
+                "POST",
+                "Account",
+                {"Name": "A", "NumberOfEmployees": value},
+                (400, "JSON_PARSER_ERROR", f"Cannot deserialize instance of int from {token}"),
+            )
+            for value, token in (
+                *(("x", "VALUE_STRING value x"), (1.5, "VALUE_NUMBER_FLOAT value 1.5"), ([1], "START_ARRAY value")),
+                ({"a": 1}, "START_OBJECT value"),
+            )
+        ),
         ("POST", "Account", {"Name": "A", "ParentId": MISSING}, (400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross")),
         ("POST", "Account", [], (400, "JSON_PARSER_ERROR", "The HTTP entity body is required")),
         ("POST", "Account", None, (400, "JSON_PARSER_ERROR", "The HTTP entity body is required")),
