@@ -21,6 +21,7 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.arguments import LARGEST, shown
 from airflow_provider_sfbulk.client.auth import hosts, private_key
 from airflow_provider_sfbulk.client.errors import LoginError, SourceError
+from airflow_provider_sfbulk.client.local_path import local_path
 from airflow_provider_sfbulk.client.replies.safe_text import fit
 
 ENV_PREFIX: Final = "SFBULK_"
@@ -154,6 +155,8 @@ class Settings:
         texts = {key: str(value).strip() for key, value in given.items()}
         for key, text in texts.items():
             _check_characters(text, is_shown=key not in _SECRET | {"login"}, what=title(key))
+        for key in texts.keys() & {"private_key_file", "ca_file"}:
+            texts[key] = local_path(texts[key], what=title(key))
         allowed = _patterns(given.get("allowed_hosts", ()))
         flow = _flow(texts, title)
         if "instance_url" in texts:

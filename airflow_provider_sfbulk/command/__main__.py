@@ -32,7 +32,7 @@ from airflow_provider_sfbulk.client.errors import (
     TransientError,
 )
 from airflow_provider_sfbulk.client.faces.options import RuleOptions
-from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, Operation
+from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, Operation, SourceFormat
 from airflow_provider_sfbulk.command.explain import explanations
 from airflow_provider_sfbulk.command.files import NewFile, query_file, read_query
 from airflow_provider_sfbulk.command.left import abort_jobs, left_jobs
@@ -138,6 +138,7 @@ def load(
     sobject: Annotated[str, typer.Argument(help="API name of the object, such as Account.")],
     file: Annotated[Path, typer.Argument(help="CSV, JSON lines or Parquet, also gzipped.")],
     operation: Annotated[Operation, typer.Option(help="What to do with the records.")] = Operation.INSERT,
+    source_format: Annotated[SourceFormat | None, typer.Option(help="Of the file; by default, by its ending.")] = None,
     external_id: Annotated[str | None, typer.Option(help="The field that an upsert matches by.")] = None,
     column: Annotated[
         list[str] | None, typer.Option("--map", help="SOURCE=Field__c renames a column, SOURCE= drops it. Repeatable.")
@@ -172,13 +173,16 @@ def load(
                 raise SourceError("--failed is for the rows that Salesforce has refused, and --check sends none")
             if skip_unchanged:
                 raise SourceError("--skip-unchanged is for a load, and --check sends nothing")
-            found = client.ingest.check(sobject, operation, file, external_id_field=external_id, **rules)
+            found = client.ingest.check(
+                sobject, operation, file, external_id_field=external_id, source_format=source_format, **rules
+            )
             _show_check(session.screen, found)
         result = client.ingest.perform(
             sobject,
             operation,
             file,
             external_id_field=external_id,
+            source_format=source_format,
             wait=False,
             timeout=timeout,
             skip_unchanged=skip_unchanged,

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,12 @@ from typing import Any, Final, Self
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError
+from airflow_provider_sfbulk.client.local_path import local_path
 from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.results.folder import LocalFile
+
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How a URI begins when a ``Path`` has folded its slashes."""
 
 _QUERY_BYTES: Final = 4 * limits.SOQL_CHARACTERS
 
@@ -43,7 +48,18 @@ def read_query(text: str) -> str:
 
 def query_file(text: str) -> Path | None:
     """Return the file that a query is read from."""
-    return Path(text[1:]) if text.startswith("@") else None
+    return on_this_machine(Path(text[1:])) if text.startswith("@") else None
+
+
+def on_this_machine(path: Path) -> Path:
+    """Return a path that may have been written as a ``file:`` URI, or from the home folder where no shell has seen it.
+
+    :raises SourceError: it is the URI of another place
+    """
+    made = Path(local_path(os.fspath(path), what="the path"))
+    if _URI.match(os.fspath(made)) and not made.parent.exists():
+        raise SourceError(f"{made} is a URI: this command reads and writes files of this machine")
+    return made
 
 
 class NewFile:
@@ -55,7 +71,8 @@ class NewFile:
     """
 
     def __init__(self, path: Path, *, reads: Path | None = None) -> None:
-        self._path = path
+        self._path = path = on_this_machine(path)
+        reads = None if reads is None else on_this_machine(reads)
         with _named(path, "written"):
             target = path.resolve()  # a link stays, and leads to the new rows
             if target.exists() and not target.is_file():

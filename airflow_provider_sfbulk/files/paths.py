@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from urllib.parse import unquote
 
 from airflow.sdk import BaseHook, ObjectStoragePath
 from airflow.sdk.exceptions import AirflowNotFoundException
@@ -23,6 +22,7 @@ from fsspec.implementations.local import LocalFileSystem
 from upath import UPath
 
 from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.local_path import local_path, of_file_uri
 
 AnyPath: TypeAlias = str | os.PathLike[str] | ObjectStoragePath | UPath
 
@@ -197,12 +197,13 @@ def _of_text(text: str, argument: str) -> Location:
         raise SourceError(f"{argument} is an empty text: was its template rendered from something empty?")
     if "\0" in text:
         raise SourceError(f"{argument}: a path cannot contain a NUL character")
+    path = of_file_uri(text, what=argument)
+    if path is not None:
+        return Location("file", path, None, argument)
     matched = _SCHEME.fullmatch(text)
     if matched is None:
         return Location("file", _local_path(text, argument), None, argument)
     protocol, rest = matched[1].lower(), matched[2]
-    if protocol in LOCAL:
-        return Location("file", _path_of_file_uri(rest, argument), None, argument)
     authority, slash, key = rest.partition("/")
     user, at, bucket = authority.rpartition("@")
     _check_user(user, protocol, argument)
@@ -214,8 +215,6 @@ def _of_text(text: str, argument: str) -> Location:
 
 
 def _local_path(text: str, argument: str) -> str:
-    if text.lower().startswith(("file:/", "local:/")):
-        return _decoded(text.partition(":")[2])
     folded = _FOLDED.fullmatch(text)
     if folded is not None and not Path(f"{folded[1]}:").exists():
         raise SourceError(
@@ -227,30 +226,7 @@ def _local_path(text: str, argument: str) -> str:
             f"{argument} has :// in it and is no URI, which begins with its scheme, as s3://bucket/key: are there blanks "
             "before it, or another URI?"
         )
-    return os.path.expanduser(text)  # noqa: PTH111 - it stays as it was given otherwise
-
-
-def _path_of_file_uri(rest: str, argument: str) -> str:
-    host, slash, path = rest.partition("/")
-    if host.lower() not in ("", "localhost") or not slash:
-        raise SourceError(
-            f"{argument}: file://{rest.rpartition('@')[2]} names a host; a path on this machine is file:///… with three "
-            "slashes, or just the path"
-        )
-    return _decoded(f"/{path}")
-
-
-def _decoded(path: str) -> str:
-    """Decode the path of a ``file:`` URI, unless it, or its folder, exists as written."""
-    decoded = unquote(path)
-    if decoded == path or "\0" in decoded or os.path.lexists(path):
-        return path
-    return path if not os.path.lexists(decoded) and "%" in path and _has_written_folder(path) else decoded
-
-
-def _has_written_folder(path: str) -> bool:
-    folder = os.path.dirname(path)  # noqa: PTH120 - text in, text out
-    return "%" in folder and unquote(folder) != folder and Path(folder).is_dir()
+    return local_path(text, what=argument)
 
 
 def _check_user(user: str | None, protocol: str, argument: str) -> None:

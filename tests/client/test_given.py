@@ -63,13 +63,14 @@ def rows() -> list[dict[str, str]]:
 
 @pytest.fixture(
     params=[
-        *("text", "bytes", "bytearray", "crlf", "str", "Path", "gz", "jsonl", "parquet", "semicolon"),
+        *("text", "bytes", "bytearray", "crlf", "str", "Path", "file URI", "gz", "jsonl", "parquet", "semicolon"),
         *("dicts", "generator", "frame", "table", "open file", "open text", "object storage"),
     ]
 )
 def given(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     path = tmp_path / "rows.csv"
     path.write_text(TEXT)
+    path.with_name("rows 1%.csv").write_text(TEXT)
     (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(TEXT.encode()))
     (tmp_path / "semicolon.csv").write_text("Name;External_Key__c\n" + f'{SECRET};one\n"Umbrella; Stand";two\n')
     table = pa.Table.from_pylist(rows())
@@ -82,6 +83,7 @@ def given(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         "crlf": TEXT.replace("\n", "\r\n"),
         "str": str(path),
         "Path": path,
+        "file URI": path.with_name("rows 1%.csv").as_uri(),
         "gz": tmp_path / "rows.csv.gz",
         "jsonl": tmp_path / "rows.jsonl",
         "parquet": str(tmp_path / "rows.parquet"),
@@ -248,6 +250,29 @@ def test_a_file_that_is_not_there_is_named(client: BulkClient, tmp_path: Path) -
     for given in (tmp_path / "none.csv", str(tmp_path / "none.csv"), "none.csv"):
         with pytest.raises(errors.SourceError, match=r"cannot read .*none\.csv: No such file"):
             client.ingest.perform("Account", "insert", given)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("s3://bucket/rows.csv", "give an object that opens a URI, such as a UPath"),
+        (Path("s3://bucket/rows.csv"), "give an object that opens a URI, such as a UPath"),
+        ("file://server/rows.csv", "names a host"),
+        ("*.csv", "A pattern is not looked up here: name one file"),
+        (".", "it is a folder. Name one of its files"),
+        (" ", "an empty text"),
+        (["/in/a.csv", "/in/b.csv"], "a list of 2 paths: load the files one after the other"),
+        ([Path("a.csv")], "a list of 1 paths: load the files one after the other"),
+    ],
+)
+def test_what_names_no_single_file_says_what_to_do(
+    given: Any, told: str, client: BulkClient, org: LocalOrg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for call in (client.ingest.perform, client.bulk1.perform):
+        with pytest.raises(errors.SourceError, match=told):
+            call("Account", "insert", given)
+    assert not org.jobs
 
 
 @pytest.mark.parametrize(

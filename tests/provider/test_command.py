@@ -50,6 +50,21 @@ def test_it_loads_a_file_and_says_what_became_of_it(run: Run, accounts: Path, sa
     assert {each["Name"] for each in salesforce_org.records("Account")} == {"Umbrella Stand Co", "Parasol Works"}
 
 
+def test_its_files_may_be_named_by_uris_and_their_format_beside(
+    run: Run, tmp_path: Path, salesforce_org: LocalOrg
+) -> None:
+    folder = tmp_path / "a 1%"
+    folder.mkdir()
+    (folder / "in.txt").write_text(ACCOUNTS, encoding="utf-8")
+    (folder / "q.soql").write_text("SELECT Name FROM Account", encoding="utf-8")
+    result = run("load", "Account", (folder / "in.txt").as_uri(), "--source-format", "csv")
+    assert result.exit_code == 0, result.output
+    salesforce_org.wait_until_idle()
+    result = run("extract", f"@{(folder / 'q.soql').as_uri()}", "-o", (folder / "out.csv").as_uri())
+    assert result.exit_code == 0, result.output
+    assert len((folder / "out.csv").read_text(encoding="utf-8").splitlines()) == 3
+
+
 def test_failed_rows_are_written_and_end_with_1(run: Run, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("LastName,Mail\nDoe,a@b.example\n,c@d.example\n", encoding="utf-8")
     failed = tmp_path / "failed.csv"
@@ -291,13 +306,17 @@ QUERY = "SELECT Name FROM Account"
         (("load", "Contact", "in.csv", "--failed", "folder.csv"), "not a file that can be replaced"),
         (("load", "Contact", "in.csv", "--failed", "circle"), "cannot be written"),
         (("load", "Contact", "pipe.csv"), "not a regular file"),
-        (("load", "Contact", "folder.csv"), "Is a directory"),
+        (("load", "Contact", "folder.csv"), "it is a folder"),
+        (("load", "Contact", "s3://bucket/in.csv"), "a file of this machine"),
+        (("load", "Contact", "in.csv", "--failed", "s3://bucket/failed.csv"), "files of this machine"),
+        (("load", "Contact", "{here}/in.csv", "--failed", "in.csv"), "is the file that is read"),
         (("extract", "@q.soql", "-o", "q.soql", "--format", "csv"), "is the file that is read"),
         (("extract", QUERY, "-o", "pipe.csv"), "not a file that can be replaced"),
         (("extract", QUERY, "-o", "/dev/null", "--format", "csv"), "not a file that can be replaced"),
         (("extract", QUERY, "-o", "..", "--format", "csv"), "not a file that can be replaced"),
         (("extract", QUERY, "-o", "gone/out.csv"), "cannot be written: No such file"),
         (("extract", QUERY, "-o", "x" * 300 + ".csv"), "cannot be written: File name too long"),
+        (("extract", QUERY, "-o", "s3://bucket/out.csv"), "files of this machine"),
         (("extract", "@gone"), "gone cannot be read: No such file"),
         (("extract", "@folder.csv"), "not a file with a query"),
         (("extract", "@pipe.csv"), "not a file with a query"),
@@ -322,7 +341,7 @@ def test_files_that_cannot_be_used_are_refused_before_anything_is_sent(
     arguments: tuple[str, ...], said: str, run: Run, here: Path, salesforce_org: LocalOrg
 ) -> None:
     before = {each.name: each.read_bytes() for each in here.iterdir() if each.is_file()}
-    result = run(*arguments)
+    result = run(*(each.replace("{here}", here.as_uri()) for each in arguments))
     assert (result.exit_code, result.stdout) == (2, ""), result.exception
     assert said in result.stderr
     assert len(result.stderr) < 1_100

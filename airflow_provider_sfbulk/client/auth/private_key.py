@@ -13,7 +13,6 @@ import logging
 import os
 import re
 import stat
-from pathlib import Path
 from typing import Any, Final
 
 from airflow_provider_sfbulk.client.errors import LoginError
@@ -49,7 +48,7 @@ def read_key_file(path: str) -> str:
     :raises LoginError: it cannot be read, or is not a key's file
     """
     try:
-        number = os.open(Path(path).expanduser(), os.O_RDONLY | os.O_NONBLOCK)
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         with open(number, "rb") as file:  # noqa: PTH123 - of a number
             status = os.fstat(number)
             if not stat.S_ISREG(status.st_mode):

@@ -15,6 +15,7 @@ from airflow_provider_sfbulk.client.arguments import shown
 from airflow_provider_sfbulk.client.effects import Body
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.http.beside import on_loop
+from airflow_provider_sfbulk.client.local_path import local_path
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE
 from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules, from_csv, from_file, from_source
 from airflow_provider_sfbulk.client.sources.open import source_format_of as format_of_name
@@ -27,6 +28,9 @@ _TEXTS: Final = (str, bytes, bytearray, memoryview)
 _LIKE_A_PATH: Final = re.compile(r"[^\x00-\x1f,;|]{0,240}(?:[/\\][^\x00-\x1f,;|]{1,100}|\.[A-Za-z]\w{0,9})")
 """A name that may be shown in a message: it has a folder or a suffix. Anything else may be a value."""
 
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How a URI begins, also one whose slashes a ``Path`` has folded."""
+
 
 def stream_of(records: Any, rules: Rules, *, source_format: str | None = None) -> RecordStream:
     """Make a stream from records, from the path of a file, or from a CSV's text or bytes.
@@ -35,7 +39,10 @@ def stream_of(records: Any, rules: Rules, *, source_format: str | None = None) -
     :raises SourceError: it is none of these, or cannot be read
     """
     if names_a_file(records):
+        _refuse_no_file(records)
         return from_file(lambda: _opened(records), rules, name=_shown(records), source_format=source_format)
+    if isinstance(records, (list, tuple)) and records and all(_is_path(each) for each in records):
+        raise SourceError(f"records is a list of {len(records)} paths: load the files one after the other")
     if is_text(records):
         data = bytes_of(records)
         return from_csv(lambda: io.BytesIO(data), rules, name="the CSV given")
@@ -125,27 +132,50 @@ def threaded(records: AsyncIterable[Any], loop: asyncio.AbstractEventLoop) -> It
 
 
 def _opened(path: str | os.PathLike[str]) -> BinaryIO:
-    if isinstance(path, (str, Path)) and _is_device(Path(path)):
-        raise SourceError(
-            f"cannot read {_shown(path)}: it is not a regular file, and could be read only once, if at all"
-        )
+    _refuse_no_file(path)
     try:
-        # By its own method where it has one: a path of object storage is not a path of this machine.
-        return cast("BinaryIO", (path if hasattr(path, "open") else Path(path)).open("rb"))
+        return cast("BinaryIO", _openable(path).open("rb"))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         # From None: the error quotes what was given, which may be a record and no path.
-        raise SourceError(
-            f"cannot read {_shown(path)}: {reason}. A CSV has a header line and records, and ids are given as a list"
-        ) from None
+        raise SourceError(f"cannot read {_shown(path)}: {reason}. {_hint(path)}") from None
 
 
-def _is_device(path: Path) -> bool:
+def _openable(path: str | os.PathLike[str]) -> Any:
+    """Give a path its own method to open it, where it has one: a path of object storage is none of this machine."""
+    if hasattr(path, "open") and not isinstance(path, Path):
+        return path
+    return Path(local_path(os.fspath(path), what="records"))
+
+
+def _refuse_no_file(path: str | os.PathLike[str]) -> None:
+    """Refuse what is there but is no file that can be read more than once. What is missing is said by what opens it."""
+    if isinstance(path, str) and not path.strip():
+        raise SourceError("the path of a file is an empty text")
+    place = _openable(path)
     try:
-        mode = path.stat().st_mode
+        mode = place.stat().st_mode if isinstance(place, Path) else stat.S_IFREG
     except (OSError, ValueError):
-        return False  # to be said by what opens it
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+        return
+    if stat.S_ISDIR(mode):
+        raise SourceError(f"cannot read {_shown(path)}: it is a folder. Name one of its files")
+    if not stat.S_ISREG(mode):
+        raise SourceError(
+            f"cannot read {_shown(path)}: it is not a regular file, and could be read only once, if at all"
+        )
+
+
+def _hint(path: str | os.PathLike[str]) -> str:
+    text = str(path)
+    if _URI.match(text):
+        return "A text names a file of this machine: give an object that opens a URI, such as a UPath"
+    if _LIKE_A_PATH.fullmatch(text) and any(mark in text for mark in "*?["):
+        return "A pattern is not looked up here: name one file"
+    return "A CSV has a header line and records, and ids are given as a list"
+
+
+def _is_path(given: object) -> bool:
+    return names_a_file(given) and not (isinstance(given, str) and not _LIKE_A_PATH.fullmatch(given))
 
 
 def _shown(path: str | os.PathLike[str]) -> str:

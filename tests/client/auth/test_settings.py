@@ -177,10 +177,11 @@ def test_masks_cover_every_line_of_a_key_and_no_common_word():
 def test_a_key_squeezed_into_one_line_is_unfolded(tmp_path):
     made = Settings.from_mapping({**APP, "login": "u", "private_key": PEM.replace("\n", "\\n")})
     assert made.with_private_key().private_key == PEM.strip()
-    path = tmp_path / "key.pem"
+    path = tmp_path / "a key 1%.pem"
     path.write_text(PEM)
-    from_file = Settings.from_mapping({**APP, "login": "u", "private_key_file": str(path)})
-    assert from_file.with_private_key().private_key == PEM.strip()
+    for place in (str(path), path, path.as_uri()):
+        from_file = Settings.from_mapping({**APP, "login": "u", "private_key_file": place})
+        assert from_file.with_private_key().private_key == PEM.strip()
 
 
 def test_a_key_file_that_cannot_be_read_is_said(tmp_path):
