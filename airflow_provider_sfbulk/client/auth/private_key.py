@@ -1,8 +1,8 @@
 """The RSA key that signs a JWT: read in every form that people give it, and refused with a reason when it cannot sign.
 
 Forms, environment variables and secret stores alter a PEM: its line ends become ``\\n`` (once or twice), blanks or
-nothing, or it is put into quotes or base64. All of that is undone: between ``BEGIN`` and ``END`` is base64, in which
-white space has no meaning (RFC 7468).
+nothing, or it is put into quotes, into base64 (once or twice) or percent-encoded. All of that is undone: between ``BEGIN``
+and ``END`` is base64, in which white space has no meaning (RFC 7468). A file often holds a certificate beside the key.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import logging
 import os
 import re
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Final
+from urllib.parse import unquote
 
 from airflow_provider_sfbulk.client.errors import LoginError
 
@@ -27,13 +30,26 @@ KEY_BITS: Final = 2048
 
 _PEM: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]{1,40})-----(.*?)-----END \1-----", re.DOTALL)
 _ESCAPES: Final = re.compile(r"\\+[nrt]")
+_AROUND: Final = " \t\r\n\"'\ufeff\u200b"
+"""What may stand around a key without meaning anything: also a byte order mark."""
+
+_DATA_URI: Final = re.compile(r"data:[^,]{0,100};base64,")
+_TIMES_PACKED: Final = 2
 _LINE: Final = 64
 _SEQUENCE: Final = b"\x30"
 """DER begins with this; the parser says what it contains."""
 
 _NEEDED: Final = "private_key must be an RSA key in PEM without a passphrase, from -----BEGIN to -----END"
+_PATH: Final = re.compile(r"(?:file:)?[/~.\\\w -]{0,400}\.(?:pem|key|der|p8|pk8|txt)", re.IGNORECASE)
+_BUNDLE: Final = "PKCS12"
+"""What we call the block of a key store, which has no PEM of its own."""
 _HINTS: Final[tuple[tuple[str, str], ...]] = (
     ("PUBLIC KEY", "it is a public key, the private one is needed"),
+    (
+        _BUNDLE,
+        "it is neither a key nor a certificate, perhaps a key store (.p12, .pfx); take the key out: openssl pkcs12 -in "
+        "store.p12 -nocerts -nodes -out key.pem",
+    ),
     ("CERTIFICATE", "it is a certificate, its private key is needed"),
     ("ENCRYPTED", "it has a passphrase; remove it: openssl pkey -in key.pem -out plain.pem"),
     ("OPENSSH", "it is in OpenSSH's format; convert a copy: ssh-keygen -p -m PEM -f copy"),
@@ -71,8 +87,7 @@ def read_key_file(path: str) -> str:
 
 def unfolded(text: str) -> str:
     """Restore a key to the form of a PEM. Anything else is returned unchanged."""
-    plain = _ESCAPES.sub("\n", text.strip().strip("\"'").strip())
-    found = _PEM.search(plain) or _PEM.search(_from_base64(plain))
+    found = next(filter(None, map(_key_in, _spellings(text))), None)
     if found is None:
         return text.strip()
     kind, body = found.groups()
@@ -84,6 +99,25 @@ def unfolded(text: str) -> str:
     packed = "".join(body.split())
     lines = [packed[at : at + _LINE] for at in range(0, len(packed), _LINE)]
     return "\n".join([f"-----BEGIN {kind}-----", *lines, f"-----END {kind}-----"])
+
+
+def _spellings(text: str) -> Iterator[str]:
+    """Give what a text may have been before it was put into something, the nearest first."""
+    plain = _ESCAPES.sub("\n", text.strip(_AROUND))
+    yield plain
+    if "%" in plain:
+        yield unquote(plain)
+    packed = _DATA_URI.sub("", plain)
+    for _ in range(_TIMES_PACKED):
+        if not (packed := _from_base64(packed)):
+            return
+        yield packed
+
+
+def _key_in(text: str) -> re.Match[str] | None:
+    """Find the block of a key; another one when there is none."""
+    blocks = list(_PEM.finditer(text))
+    return next((block for block in blocks if "PRIVATE KEY" in block[1]), blocks[0] if blocks else None)
 
 
 def load(text: str) -> Any:
@@ -100,6 +134,8 @@ def load(text: str) -> Any:
     hint = next((hint for words, hint in _HINTS if words in text), None)
     if hint is None and "Proc-Type" in text:
         hint = dict(_HINTS)["ENCRYPTED"]
+    if hint is None and _PATH.fullmatch(text):
+        hint = "it is the name of a file, which is given as private_key_file"
     try:
         key = load_pem_private_key(text.encode("utf-8", "replace"), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -142,9 +178,20 @@ def _named_by_content(der: bytes) -> str:
     except TypeError:
         kind = "ENCRYPTED PRIVATE KEY"
     except Exception:  # whatever it is, it is not a private key: perhaps a public one
-        try:
-            serialization.load_der_public_key(der)
-            kind = "PUBLIC KEY"
-        except Exception:
-            kind = "CERTIFICATE"
+        kind = _kind_without_a_key(der)
     return f"-----BEGIN {kind}-----{packed}-----END {kind}-----"
+
+
+def _kind_without_a_key(der: bytes) -> str:
+    from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
+    from cryptography.x509 import load_der_x509_certificate  # noqa: PLC0415
+
+    readers: tuple[tuple[str, Callable[[bytes], object]], ...] = (
+        ("PUBLIC KEY", load_der_public_key),
+        ("CERTIFICATE", load_der_x509_certificate),
+    )
+    for kind, read in readers:
+        with suppress(Exception):
+            read(der)
+            return kind
+    return _BUNDLE

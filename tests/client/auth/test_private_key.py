@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import os
+from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from airflow_provider_sfbulk.client.auth import private_key
 from airflow_provider_sfbulk.client.errors import LoginError
@@ -18,6 +20,7 @@ PKCS8, PKCS1 = serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.Tr
 PEM = KEY.private_bytes(ENCODED, PKCS8, PLAIN).decode()
 OLD_PEM = KEY.private_bytes(ENCODED, PKCS1, PLAIN).decode()
 PUBLIC = KEY.public_key().public_bytes(ENCODED, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 LOCKED = serialization.BestAvailableEncryption(b"passphrase")
 
 USED = {
@@ -38,6 +41,12 @@ USED = {
     "base64 of an escaped one": base64.b64encode(PEM.replace("\n", "\\n").encode()).decode(),
     "URL-safe base64": base64.urlsafe_b64encode(PEM.encode()).decode(),
     "DER in base64": base64.b64encode(KEY.private_bytes(DER, PKCS8, PLAIN)).decode(),
+    "base64, twice": base64.b64encode(base64.b64encode(PEM.encode())).decode(),
+    "base64 as a data URI": "data:application/x-pem-file;base64," + base64.b64encode(PEM.encode()).decode(),
+    "base64 behind a byte order mark": "\ufeff" + base64.b64encode(PEM.encode()).decode(),
+    "percent-encoded": quote(PEM),
+    "behind its certificate": f"{CERTIFICATE}{PEM}",
+    "behind its public key, escaped": f"{PUBLIC}{PEM}".replace("\n", "\\n"),
     "PKCS#1 DER in base64": base64.b64encode(KEY.private_bytes(DER, PKCS1, PLAIN)).decode(),
 }
 
@@ -48,7 +57,12 @@ REFUSED = {
         base64.b64encode(KEY.public_key().public_bytes(DER, serialization.PublicFormat.SubjectPublicKeyInfo)).decode(),
         "public key",
     ),
-    "a certificate": ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", "certificate"),
+    "a certificate": (CERTIFICATE, "certificate"),
+    "a key store, base64": (
+        base64.b64encode(pkcs12.serialize_key_and_certificates(b"k", KEY, None, None, LOCKED)).decode(),
+        "perhaps a key store",
+    ),
+    "the name of a file": ("/opt/airflow/keys/server.key", "given as private_key_file"),
     "locked": (KEY.private_bytes(ENCODED, PKCS8, LOCKED).decode(), "passphrase"),
     "locked, the old way": (KEY.private_bytes(ENCODED, PKCS1, LOCKED).decode(), "passphrase"),
     "OpenSSH": (KEY.private_bytes(ENCODED, serialization.PrivateFormat.OpenSSH, PLAIN).decode(), "OpenSSH|no RSA"),
