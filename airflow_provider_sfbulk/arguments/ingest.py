@@ -89,7 +89,7 @@ def source(name: str, value: Any) -> Any:
 def shown_source(value: Any) -> Any:
     """Return a source as the operator keeps it: paths as they are, records inside an :class:`HiddenValue`.
 
-    What mapped tasks give is one list: of their paths, or of their records.
+    What several tasks give, or a mapped one, is one list: of their paths, or of their records.
     """
     if value is None or isinstance(value, HiddenValue) or is_path(value) or is_reference(value) or callable(value):
         return value
@@ -97,11 +97,27 @@ def shown_source(value: Any) -> Any:
         items = list(value)
         if any(is_reference(each) for each in items):
             return items
-        if items and all(isinstance(each, (list, tuple)) for each in items):
-            joined = [item for each in items for item in each]
-            items = items if any(_is_cell(each) for each in joined) else joined
-        return items if are_paths(items) else HiddenValue(items)
+        if items and isinstance(items[0], Mapping):  # no look at a million rows
+            return HiddenValue(items)
+        joined = list(_joined(items))
+        if are_paths(joined):
+            return joined
+        return HiddenValue(items if any(map(_is_cell, joined)) else joined)  # rows of a database are sequences, too
     return HiddenValue(value)
+
+
+def _joined(items: Iterable[Any]) -> Iterator[Any]:
+    """Give what is in lists in a list, however deep."""
+    for each in items:
+        if _is_list(each):
+            yield from _joined(each)
+        else:
+            yield each
+
+
+def _is_list(value: object) -> bool:
+    """Whether it is a list, also one that Airflow reads as it is needed: the output of a mapped task."""
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
 
 
 def are_paths(values: Sequence[Any]) -> bool:

@@ -54,6 +54,9 @@ class Arguments:
         :param rendered: whether the template fields hold their values by now
         :raises SourceError: naming the argument
         """
+        for name in operator.returned_nothing if rendered else ():
+            # Else the argument would count as not given, and something else would be done.
+            raise SourceError(f"{name} is None: the task that it comes from returned nothing, or was skipped")
         for name, check in self.checks.items():
             value = getattr(operator, name)
             if not rendered and name in operator.template_fields and waits_for_rendering(value, operator.template_ext):

@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from airflow.sdk import BaseOperator, ObjectStoragePath
+from airflow.sdk import BaseOperator, ObjectStoragePath, XComArg
 
 from airflow_provider_sfbulk.arguments.hidden import HiddenTemplate, HiddenValue
 from airflow_provider_sfbulk.client.errors import SourceError
@@ -36,6 +36,9 @@ class TypedTemplates(BaseOperator):
     native_fields: ClassVar[Collection[str]] = ()
     """Fields that are rendered as the DAG says."""
 
+    returned_nothing: Collection[str] = ()
+    """Fields that are the output of a task which had none."""
+
     def _do_render_template_fields(
         self,
         parent: Any,
@@ -48,6 +51,7 @@ class TypedTemplates(BaseOperator):
         if parent is not self:
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
             return
+        nothing: list[str] = []
         rendering = _Rendering(self, context, jinja_env, seen_oids)
         for name, value in self._iter_templated_fields(parent, template_fields):
             try:
@@ -57,6 +61,9 @@ class TypedTemplates(BaseOperator):
                 raise
             if new is not value:
                 setattr(parent, name, new)
+            if new is None and isinstance(value, XComArg):
+                nothing.append(name)
+        self.returned_nothing = nothing
 
 
 class _Rendering:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from airflow_provider_sfbulk.client.settings import AuthFlow, Settings
 
 OFFICIAL_TYPE: Final = "salesforce"
 """Connection type of the official Salesforce provider. Its connections work here unchanged."""
+
+_PORT: Final = re.compile(r":[0-9]+/?$")
 
 _OFFICIAL_PREFIX: Final = "extra__salesforce__"
 
@@ -66,7 +69,8 @@ def connection_session(connection: Connection, *, api_version: str | None = None
     if connection.conn_type == OFFICIAL_TYPE:
         values = _from_official(values)
     if connection.host:
-        values.setdefault("host", connection.host)
+        port = f":{connection.port}" if connection.port and not _PORT.search(connection.host) else ""
+        values.setdefault("host", f"{connection.host.rstrip('/')}{port}")
     if api_version is not None:
         values["api_version"] = api_version
     settings = Settings.from_mapping({key: value for key, value in values.items() if value not in (None, "")})
@@ -106,14 +110,14 @@ def _from_official(given: Mapping[str, Any]) -> dict[str, Any]:
     values = {"login": given.get("login"), "password": given.get("password")}
     values |= {ours: plain[theirs] for theirs, ours in _OFFICIAL_KEYS.items()}
     if plain["instance"] and not values["instance_url"]:
-        values["instance_url"] = f"https://{plain['instance']}"
+        values["instance_url"] = str(plain["instance"])
     values["proxy"] = _official_proxy(plain["proxies"])
     values = {key: value for key, value in values.items() if value not in (None, "")}
     flow = next((flow for names, flow in _OFFICIAL_FLOWS if values.keys() >= set(names)), None)
     if flow is not None:
         values.setdefault("auth_flow", flow)
     if plain["domain"]:
-        values["host"] = f"https://{plain['domain']}.salesforce.com"
+        values["host"] = _of_domain(plain["domain"])
     if values.get("auth_flow") == AuthFlow.JWT_BEARER:
         values |= _official_jwt(plain)
     if values.get("auth_flow") not in (None, AuthFlow.ACCESS_TOKEN):
@@ -127,12 +131,17 @@ def _official_jwt(plain: Mapping[str, Any]) -> dict[str, str]:
     """With a JWT, ``domain`` is the audience, and ``instance_url`` the login host, in the form of a domain."""
     values = {}
     if plain["domain"]:
-        values["audience"] = f"https://{plain['domain']}.salesforce.com"
-    name = str(plain["instance_url"] or "")
-    if name:
+        values["audience"] = _of_domain(plain["domain"])
+    if plain["instance_url"]:
         values.setdefault("audience", hosts.LOGIN_HOST)
-        values["host"] = name if "://" in name else f"https://{name.removesuffix('.salesforce.com')}.salesforce.com"
+        values["host"] = _of_domain(plain["instance_url"])
     return values
+
+
+def _of_domain(domain: object) -> str:
+    """Complete a domain as ``test`` or ``acme.my``, also one that was written as a whole host or URL."""
+    name = str(domain).strip().rstrip("/")
+    return name if "://" in name else f"https://{name.removesuffix('.salesforce.com')}.salesforce.com"
 
 
 def _official_proxy(proxies: Any) -> str | None:

@@ -147,6 +147,16 @@ def test_a_connection_may_be_a_uri(org: LocalOrg, monkeypatch: pytest.MonkeyPatc
     assert good, message
 
 
+def test_a_port_beside_the_host_counts(org: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = json.loads(org.connection)
+    host, _, port = connection["host"].rpartition(":")
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps({**connection, "host": host, "port": int(port)}))
+    good, message = SalesforceBulkHook("other").test_connection()
+    assert good, message
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps({**connection, "port": int(port)}))
+    assert SalesforceBulkHook("other").test_connection()[0], "the host has it already"
+
+
 # --- connections of the official type ---------------------------------------------------------------------------------
 
 
@@ -203,6 +213,10 @@ def test_a_connection_of_the_official_type_works_as_it_is(
     [
         ({"domain": "test"}, {"host": "https://test.salesforce.com", "audience": "https://test.salesforce.com"}),
         ({"domain": "acme.my"}, {"host": "https://acme.my.salesforce.com"}),
+        ({"domain": "acme.my.salesforce.com"}, {"host": "https://acme.my.salesforce.com"}),
+        ({"domain": "https://acme.my.salesforce.com/"}, {"audience": "https://acme.my.salesforce.com"}),
+        ({"session_id": "00D!abcdef", "instance": "https://a.my.salesforce.com"},
+         {"instance_url": "https://a.my.salesforce.com"}),
         ({}, {"host": "https://login.salesforce.com", "audience": None}),
         # "Non-standard instance url (instance.my) used for connecting to Salesforce with JWT tokens"
         ({"instance_url": "acme.my"}, {"host": "https://acme.my.salesforce.com", "instance_url": None}),

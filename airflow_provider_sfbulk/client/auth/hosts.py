@@ -31,14 +31,17 @@ TEST_HOST: Final = "https://test.salesforce.com"
 
 SALESFORCE_DOMAINS: Final = ("salesforce.com", "force.com", "salesforce.mil", "sfcrmproducts.cn")
 _SHORT: Final = {"login": LOGIN_HOST, "test": TEST_HOST}
+_KIND: Final = r"(?:\.(?:sandbox|develop|scratch|demo|patch|trailblaze|free))?"
 _BROWSED: Final = re.compile(
-    r"(?<=://)([a-z0-9-]+(?:\.(?:sandbox|develop|scratch|demo|patch|trailblaze|free))?)"
-    r"\.(?:lightning\.force\.com|my\.salesforce-setup\.com)(?=[:/]|$)",
+    rf"(?<=://)(?:([a-z0-9-]+{_KIND})\.(?:lightning\.force|my\.salesforce-setup|file\.force)"
+    rf"|([a-z0-9-]+)--[a-z0-9]+({_KIND})\.vf\.force)\.com(?=[:/?#]|$)",
     re.IGNORECASE,
 )
 """Hosts that a browser shows instead of an org's My Domain, the only one that issues tokens ("My Domain URL Formats")."""
 
-_SITE: Final = re.compile(r"([a-z0-9-]+(?:\.[a-z]+)?)\.my\.site\.com")
+_SCHEME: Final = re.compile(r"^(https?):/*(?=[a-z])", re.IGNORECASE)
+_SITE: Final = re.compile(r"([a-z0-9-]+(?:\.[a-z]+)?)\.my\.(?:site|salesforce-sites)\.com")
+_BARE: Final = re.compile(rf"([a-z0-9-]+{_KIND})(?:\.my(?:\.salesforce)?)?")
 _NAME: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})*")
 _HTTPS_PORT: Final = 443
 _PORT: Final = re.compile(r"[0-9]{1,5}")
@@ -46,11 +49,11 @@ _PORT: Final = re.compile(r"[0-9]{1,5}")
 
 def complete(host: str) -> str:
     """Complete what people write as host to a URL: ``login``, ``test``, a bare host name, or a URL."""
-    text = host.strip().rstrip("/")
+    text = _SCHEME.sub(r"\1://", host.strip(" \t\r\n\"'").strip("/"))
     if not text:
         return LOGIN_HOST
     url = _SHORT.get(text.lower()) or (text if "://" in text else f"https://{text}")
-    return _BROWSED.sub(r"\1.my.salesforce.com", url)
+    return _BROWSED.sub(r"\1\2\3.my.salesforce.com", url)
 
 
 def is_loopback(name: str) -> bool:
@@ -88,15 +91,15 @@ def check_url(url: object, allowed_hosts: Iterable[str] = (), *, loopback: bool 
     name = (parts.hostname or "").lower()
     if parts.username is not None or parts.password is not None:
         raise LoginError(f"{what} must not hold a user name or password")
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise LoginError(f"{what} must be scheme and host only, such as https://name.my.salesforce.com")
-    if loopback and is_loopback(name) and parts.scheme in ("http", "https"):
-        return _joined(parts.scheme, name, port)
-    if parts.scheme != "https":
-        raise LoginError(f"{what} {_shown(name)} must be reached by https; plain http is for this machine only")
-    if not _NAME.fullmatch(name) or not _is_allowed(name, port, allowed_hosts):
+    here = loopback and is_loopback(name)
+    if not here and (not _NAME.fullmatch(name) or not _is_allowed(name, port, allowed_hosts)):
         raise LoginError(_refusal(what, name, port))
-    return _joined("https", name, port)
+    good = _joined(parts.scheme if here and parts.scheme == "http" else "https", name, port)
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise LoginError(f"{what} has more than scheme and host: write {good}")
+    if parts.scheme != "https" and not (here and parts.scheme == "http"):
+        raise LoginError(f"{what} must be reached by https, plain http is for this machine only: write {good}")
+    return good
 
 
 def _split(url: str, what: str) -> tuple[SplitResult, int | None]:
@@ -126,11 +129,19 @@ def _refusal(what: str, name: str, port: int | None) -> str:
     site = _SITE.fullmatch(name)
     if site is not None:
         return (
-            f"{what} {_shown(name)} is an Experience Cloud site, which does not issue tokens: write "
+            f"{what} {_shown(name)} is a site, of Experience Cloud or Salesforce Sites, which does not issue tokens: write "
             f"https://{site[1]}.my.salesforce.com (or add the site to allowed_hosts)"
         )
     if port not in (None, _HTTPS_PORT) and any(name.endswith(f".{domain}") for domain in SALESFORCE_DOMAINS):
         return f"{what} {_shown(name)}:{port}: Salesforce answers at port {_HTTPS_PORT} only; write https://{name}"
+    bare = _BARE.fullmatch(name)
+    if bare is not None and port is None:
+        return (
+            f"{what} {_shown(name)} is not a whole host name: for the My Domain of that name write "
+            f"https://{bare[1]}.my.salesforce.com"
+        )
+    if any(name.endswith(f".{domain}.") for domain in SALESFORCE_DOMAINS):
+        return f"{what} {_shown(name)} ends with a dot: write https://{name.rstrip('.')}"
     port_shown = f":{port}" if port else ""
     return f"{what} {_shown(name)}{port_shown} is not a Salesforce host; if it is one of yours, add it to allowed_hosts"
 

@@ -16,6 +16,17 @@ from airflow_provider_sfbulk.client.errors import LoginError
         ("test", "https://test.salesforce.com"),
         ("acme.my.salesforce.com", "https://acme.my.salesforce.com"),
         (" https://acme.my.salesforce.com/ ", "https://acme.my.salesforce.com"),
+        ('"acme.my.salesforce.com"', "https://acme.my.salesforce.com"),
+        ("https:/acme.my.salesforce.com", "https://acme.my.salesforce.com"),
+        ("https:acme.my.salesforce.com", "https://acme.my.salesforce.com"),
+        ("//acme.my.salesforce.com", "https://acme.my.salesforce.com"),
+        ("acme.my.salesforce.com:443", "https://acme.my.salesforce.com:443"),
+        ("acme.my.salesforce-setup.com", "https://acme.my.salesforce.com"),
+        ("acme--uat.sandbox.lightning.force.com:443", "https://acme--uat.sandbox.my.salesforce.com:443"),
+        ("https://acme.lightning.force.com/lightning/page/home", "https://acme.my.salesforce.com/lightning/page/home"),
+        ("acme.develop.file.force.com", "https://acme.develop.my.salesforce.com"),
+        ("acme--uat--c.sandbox.vf.force.com", "https://acme--uat.sandbox.my.salesforce.com"),
+        ("acme.lightning.force.com.evil.example", "https://acme.lightning.force.com.evil.example"),
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
     ],
 )
@@ -81,6 +92,30 @@ def test_salesforce_loopback_and_the_hosts_of_the_connection_are_allowed(url, ch
 def test_everything_else_is_refused(url):
     with pytest.raises(LoginError):
         check_url(url, ("sf.proxy.example", "*.gateway.example:8443"))
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("https://acme.lightning.force.com/lightning/page/home?x=SECRET", "write https://acme.my.salesforce.com"),
+        ("acme.my.salesforce.com/services/Soap/u/66.0", "write https://acme.my.salesforce.com"),
+        ("http://acme.my.salesforce.com", "plain http .* write https://acme.my.salesforce.com"),
+        ("acme.my.salesforce.com:8443", "at port 443 only; write https://acme.my.salesforce.com"),
+        ("https://acme.my.site.com/portal", "is a site, .* write https://acme.my.salesforce.com"),
+        (
+            "acme--uat.sandbox.my.salesforce-sites.com",
+            "is a site, .* write https://acme--uat.sandbox.my.salesforce.com",
+        ),
+        ("acme", "not a whole host name: .* write https://acme.my.salesforce.com"),
+        ("acme.my", "not a whole host name: .* write https://acme.my.salesforce.com"),
+        ("acme.my.salesforce.com.", "ends with a dot: write https://acme.my.salesforce.com"),
+        ("gateway.example:8443", "'gateway.example':8443 is not a Salesforce host"),
+    ],
+)
+def test_what_is_no_host_is_refused_with_what_to_write(host, told):
+    with pytest.raises(LoginError, match=rf"{told}(?: |;|$)") as caught:
+        check_url(complete(host))
+    assert "SECRET" not in str(caught.value)
 
 
 def test_this_machine_is_refused_where_salesforce_names_the_host():

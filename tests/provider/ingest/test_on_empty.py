@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections import UserList
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -173,7 +174,9 @@ def names(org: LocalOrg) -> list[str]:
     return sorted(row["Name"] for row in org.records("Account"))
 
 
-@pytest.mark.parametrize("kind", ["texts", "paths", "tuple", "of mapped tasks", "with a pattern"])
+@pytest.mark.parametrize(
+    "kind", ["texts", "paths", "tuple", "of mapped tasks", "of a mapped task and another", "deep", "with a pattern"]
+)
 def test_a_list_of_paths_is_loaded(kind: str, org: LocalOrg, task: FakeTask, tmp_path: Path) -> None:
     given = files(tmp_path, "b", "a", "c")
     source: Any = {
@@ -181,6 +184,8 @@ def test_a_list_of_paths_is_loaded(kind: str, org: LocalOrg, task: FakeTask, tmp
         "paths": [Path(each) for each in given],
         "tuple": tuple(given),
         "of mapped tasks": [given[:2], given[2:]],
+        "of a mapped task and another": [UserList(given[:2]), given[2]],  # which Airflow reads as it is needed
+        "deep": [UserList([given[:1], given[1:]])],
         "with a pattern": [given[0], f"{tmp_path}/[ac].csv"],
     }[kind]
     operator = load(source=source, results_path=str(tmp_path / "out"))
@@ -188,8 +193,16 @@ def test_a_list_of_paths_is_loaded(kind: str, org: LocalOrg, task: FakeTask, tmp
     assert names(org) == ["a", "b", "c"]
 
 
-def test_rows_of_mapped_tasks_are_loaded(org: LocalOrg, task: FakeTask) -> None:
-    task.start().run(load(source=[[{"Name": "a"}], [{"Name": "b"}, {"Name": "c"}]]))
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[{"Name": "a"}], [{"Name": "b"}, {"Name": "c"}]],
+        [UserList([[{"Name": "a"}], [{"Name": "b"}]]), [{"Name": "c"}]],
+        [UserList([{"Name": "a"}, {"Name": "b"}]), {"Name": "c"}],
+    ],
+)
+def test_rows_of_mapped_tasks_are_loaded(rows: Any, org: LocalOrg, task: FakeTask) -> None:
+    task.start().run(load(source=rows))
     assert names(org) == ["a", "b", "c"]
 
 

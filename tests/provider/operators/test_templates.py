@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jinja2
 import pytest
-from airflow.sdk import DAG, ObjectStoragePath
+from airflow.sdk import DAG, ObjectStoragePath, task
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from airflow_provider_sfbulk import BulkIngestOperator, BulkJobSensor, BulkQueryOperator
@@ -184,6 +185,33 @@ def test_records_that_became_a_text_are_never_shown(native: bool, template: str)
 def test_a_template_of_nothing_says_so(native: bool) -> None:
     operator = ingest(native, source="{{ nothing }}")
     with pytest.raises(SourceError, match=r"source is (None|the text None).*returned nothing"):
+        operator.execute({})
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (ingest, "source"),
+        (ingest, "results_path"),
+        (ingest, "external_id_field"),
+        (query, "output_path"),
+        (query, "soql_params"),
+    ],
+)
+def test_an_argument_whose_task_returned_nothing_is_not_as_if_it_was_not_given(make: Any, name: str) -> None:
+    with DAG("d", schedule=None) as dag:
+
+        @task
+        def nothing() -> None: ...
+
+        given = {"source": "/a.csv"} if make is ingest and name != "source" else {}
+        more = {"operation": "upsert"} if name == "external_id_field" else {}
+        kind: Any = BulkIngestOperator if make is ingest else BulkQueryOperator
+        usual = {"sobject": "Account", "operation": "insert"} if make is ingest else {"soql": "SELECT Id FROM A"}
+        operator = kind(task_id="t", **{**usual, **given, **more, name: nothing()})
+    ti = SimpleNamespace(xcom_pull=lambda **_: None, task=operator, map_index=-1)
+    operator.render_template_fields({**CONTEXT, "ti": ti}, dag.get_template_env())
+    with pytest.raises(SourceError, match=f"{name} is None: the task that it comes from returned nothing"):
         operator.execute({})
 
 
