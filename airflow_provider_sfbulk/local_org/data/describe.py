@@ -61,7 +61,7 @@ ATTRIBUTES: Final = {
 }
 """Describe's key to the attribute of :class:`Field`, for those that are plain values."""
 
-_NAME: Final = re.compile(r"[A-Za-z]\w{0,79}", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z]\w*", re.ASCII)
 """Names of objects and fields."""
 
 _PREFIX_CHARACTERS: Final = 3

@@ -22,7 +22,9 @@ from tests.provider.values.test_round_trip import AWKWARD, FIELDS, NULLS, SOURCE
 
 QUICK: Final = Schedule(first=0.01, growth=0.1, longest=0.05)
 KEY: Final = "External_Key__c"
-TIMES: Final = ("Id", "SystemModstamp", "LastModifiedDate", "CreatedDate")
+OF_EACH: Final = ("Id", "Name", "SystemModstamp", "LastModifiedDate", "CreatedDate")
+"""Differ from record to record; the name of an unnamed record is its id."""
+
 OBJECTS: Final = ("Plain__c", "Spared__c")
 numbers = itertools.count()
 
@@ -89,7 +91,7 @@ loads = st.lists(spelled, min_size=1, max_size=7)
 
 
 def stored(org: LocalOrg, name: str) -> list[dict[str, Any]]:
-    found = ({each: value for each, value in row.items() if each not in TIMES} for row in org.records(name))
+    found = ({each: value for each, value in row.items() if each not in OF_EACH} for row in org.records(name))
     return sorted(found, key=lambda row: str(row[KEY]))
 
 
