@@ -32,6 +32,12 @@ from airflow_provider_sfbulk.client.values.text_arrow import (
 BATCH_BYTES: Final = 2 * 1024 * 1024
 """Approximate bytes of one batch of rows: what is in memory at a time, on the way from a source to a block."""
 
+_COLUMN_BYTES: Final = 16 * 1024
+"""What a batch holds of each column at least: to begin with a column takes Arrow as long as some hundred values."""
+
+_WIDEST_BATCH_BYTES: Final = 8 * 1024 * 1024
+"""Maximum bytes of one batch of many columns."""
+
 BATCH_ROWS: Final = 16_384
 """Maximum rows of one batch."""
 
@@ -42,9 +48,10 @@ NAMED_ROWS: Final = 20
 """Rows that one message names."""
 
 
-def rows_per_batch(data_bytes: float, rows: int) -> int:
+def rows_per_batch(data_bytes: float, rows: int, columns: int) -> int:
     """How many rows make a batch when ``rows`` of them have ``data_bytes``."""
-    return max(1, min(BATCH_ROWS, int(BATCH_BYTES * max(rows, 1) / max(data_bytes, 1))))
+    wanted = max(BATCH_BYTES, min(columns * _COLUMN_BYTES, _WIDEST_BATCH_BYTES))
+    return max(1, min(BATCH_ROWS, int(wanted * max(rows, 1) / max(data_bytes, 1))))
 
 
 def without_key(rows: Sequence[int], plan: ColumnPlan) -> str:
@@ -148,12 +155,12 @@ class RecordEncoder:
         ]
         if self._plan.key is not None:
             self._check_key(filled[self._plan.key], first_row)
-        for place, given in enumerate(texts):
-            filled[place] = self._of_size(filled[place], place, first_row)
-            if not self._plan.clears[place]:
-                filled[place] = self._without_null_text(filled[place], given, place, first_row)
+        filled = [self._of_size(column, place, first_row) for place, column in enumerate(filled)]
         self._check_record_sizes(filled, first_row)
-        columns = [self._quoted(column, place, first_row) for place, column in enumerate(filled)]
+        columns = [
+            self._quoted(column, given, place, first_row)
+            for place, (column, given) in enumerate(zip(filled, texts, strict=True))
+        ]
         if len(columns) == 1:  # an empty line would not be a record
             columns = [compute.if_else(compute.equal(columns[0], ""), '""', columns[0])]
         columns[-1] = compute.binary_join_element_wise(columns[-1], self._dialect.newline, "")
@@ -182,8 +189,6 @@ class RecordEncoder:
         return texts
 
     def _without_null_text(self, column: Array, given: Array, place: int, first_row: int) -> Array:
-        if NULL_TEXT.encode() not in _data(given):
-            return column
         return self._refuse(
             compute.fill_null(compute.equal(given, NULL_TEXT), False),
             column,
@@ -194,7 +199,7 @@ class RecordEncoder:
         )
 
     def _of_size(self, column: Array, place: int, first_row: int) -> Array:
-        if len(_data(column)) <= limits.FIELD_CHARACTERS:
+        if _bytes_of(column) <= limits.FIELD_CHARACTERS:
             return column
         return self._refuse(
             compute.greater(compute.utf8_length(column), limits.FIELD_CHARACTERS),
@@ -205,7 +210,8 @@ class RecordEncoder:
         )
 
     def _check_record_sizes(self, columns: Sequence[Array], first_row: int) -> None:
-        if sum(len(_data(column)) for column in columns) <= limits.RECORD_CHARACTERS:
+        # No record is longer than the longest values of all columns together, and bytes are no fewer than characters.
+        if sum(map(_longest, columns)) <= limits.RECORD_CHARACTERS:
             return
         characters = sum(
             compute.utf8_length(column).to_numpy(zero_copy_only=False).astype(np.int64) for column in columns
@@ -217,8 +223,10 @@ class RecordEncoder:
         elif over.size:
             raise SourceError(f"{self._name}: row {first_row + int(over[0])}: {reason}")
 
-    def _quoted(self, column: Array, place: int, first_row: int) -> Array:
+    def _quoted(self, column: Array, given: Array, place: int, first_row: int) -> Array:
         data = _data(column)
+        if not self._plan.clears[place] and NULL_TEXT.encode() in data:
+            column = self._without_null_text(column, given, place, first_row)
         if b"\0" in data:
             column = self._refuse(compute.match_substring(column, "\0"), column, place, first_row, "a NUL character")
         if b"\n" in data:
@@ -263,11 +271,26 @@ def _bare_line_feed(column: Array) -> Any:
     return compute.greater(compute.count_substring(column, "\n"), compute.count_substring(column, "\r\n"))
 
 
+def _offsets(column: Array) -> Any:
+    """Where the texts of an array of strings begin, and where the last ends."""
+    if len(column) == 0:  # which may be without buffers
+        return np.zeros(1, np.int32)
+    return np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, 4 * column.offset)
+
+
+def _bytes_of(column: Array) -> int:
+    offsets = _offsets(column)
+    return int(offsets[-1] - offsets[0])
+
+
+def _longest(column: Array) -> int:
+    """Bytes of the longest text of an array of strings."""
+    return int(np.diff(_offsets(column)).max(initial=0))
+
+
 def _data(column: Array) -> bytes:
     """The bytes of all texts of an array of strings, one after the other."""
-    buffers = column.buffers()
-    if len(column) == 0 or buffers[2] is None:
+    if column.buffers()[2] is None:
         return b""
-    offsets = np.frombuffer(buffers[1], np.int32)
-    start, stop = int(offsets[column.offset]), int(offsets[column.offset + len(column)])
-    return memoryview(buffers[2])[start:stop].tobytes()
+    offsets = _offsets(column)
+    return memoryview(column.buffers()[2])[int(offsets[0]) : int(offsets[-1])].tobytes()

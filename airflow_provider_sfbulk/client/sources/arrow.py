@@ -76,7 +76,7 @@ def from_parquet(open_binary: OpenBinary, rules: Rules, *, name: str) -> RecordS
         columns = _schema_columns(opened.schema_arrow)
         metadata = opened.metadata
         size = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
-        rows = rows_per_batch(size, metadata.num_rows)
+        rows = rows_per_batch(size, metadata.num_rows, metadata.num_columns)
 
     def batches() -> Iterator[pa.RecordBatch]:
         with _parquet_file(open_binary, name) as opened:
@@ -124,7 +124,7 @@ def from_polars(frame: pl.DataFrame, rules: Rules, *, name: str) -> RecordStream
         keys = [keys_below(frame[label]) for label in frame.columns]
 
         def batches() -> Iterator[Batch]:
-            size, row = rows_per_batch(frame.estimated_size(), frame.height), 1
+            size, row = rows_per_batch(frame.estimated_size(), *frame.shape), 1
             for part in frame.iter_slices(size):
                 lists: list[Column] = [part[label].to_list() for label in frame.columns]
                 yield _with_nested(lists, keys, frame.columns, name=name, first_row=row)
@@ -209,7 +209,7 @@ def _nested_columns(labels: Sequence[str], keys: Keys) -> list[SourceColumn]:
 
 
 def _frame_batches(df: pd.DataFrame, keys: Keys, name: str, *, first_row: int = 1) -> Iterator[Batch]:
-    size = rows_per_batch(int(df.memory_usage(index=False, deep=False).sum()), len(df))
+    size = rows_per_batch(int(df.memory_usage(index=False, deep=False).sum()), *df.shape)
     for start in range(0, len(df), size):
         part = df.iloc[start : start + size]
         columns = [_series(part.iloc[:, place]) for place in range(part.shape[1])]
@@ -273,9 +273,9 @@ def _checked(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[pa.Record
 
 
 def _small(batches: Iterable[pa.RecordBatch]) -> Iterator[Batch]:
-    """Yield batches of about ``BATCH_BYTES``, structs taken apart."""
+    """Yield batches of ``rows_per_batch`` rows, structs taken apart."""
     for batch in batches:
-        size = rows_per_batch(batch.nbytes, batch.num_rows)
+        size = rows_per_batch(batch.nbytes, batch.num_rows, batch.num_columns)
         for start in range(0, batch.num_rows, size):
             yield _taken_apart(batch.slice(start, size))
 
