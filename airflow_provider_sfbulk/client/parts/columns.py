@@ -111,7 +111,7 @@ def check_against_describe(
         canonical.append(found)
         if problem:
             problems.append((column, problem))
-    if not problems:
+    if columns and not problems:  # without columns there is no record that could need one
         # Two spellings may be one field only now: a custom field without its namespace is not, case is.
         problems += [("", each) for each in _by_themselves(canonical, checked.operation, external_id_field)]
     if problems and unfit is None:

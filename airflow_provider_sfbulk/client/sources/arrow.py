@@ -188,6 +188,8 @@ def _labels(df: pd.DataFrame, name: str) -> list[str]:
     for label in df.columns:
         if not isinstance(label, str):
             raise SourceError(f"{name}: a column name that is not text but a {type(label).__name__}")
+    if len(df) and df.columns.empty:
+        raise SourceError(f"{name}: none of the {len(df)} rows has a column")
     return list(df.columns)
 
 

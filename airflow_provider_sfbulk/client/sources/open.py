@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.parts.stream import DELETES, Block, Nulls, RecordStream, Rules
+from airflow_provider_sfbulk.client.parts.stream import Block, Nulls, RecordStream, Rules
 from airflow_provider_sfbulk.client.sources.arrow import (
     from_arrow,
     from_frame,
@@ -124,7 +124,7 @@ def _from_iterable(source: Iterable[Any], rules: Rules, name: str) -> RecordStre
         iterator = iter(source)
         first = next(iterator, None)
         rows = _put_back(first, iterator)
-    if isinstance(first, str) or (first is None and rules.operation in DELETES):
+    if isinstance(first, str):
         return from_ids(rows, rules, name=name)
     if isinstance(first, pa.RecordBatch):
         return from_arrow(rows, rules, name=name)

@@ -126,8 +126,34 @@ def test_both_generations_do_so(api: Any, org: LocalOrg, task: FakeTask) -> None
         FakeTask().start().run(load(source=[], api=api))
 
 
-def test_nothing_to_delete_is_nothing_to_do(org: LocalOrg, task: FakeTask) -> None:
-    assert task.start().run(load(operation="delete", source=[], on_empty="success"))["processed"] == 0
+WITHOUT_COLUMNS = ("jsonl", "list", "tuple", "frame without columns", "callable of a generator", "callable of None")
+
+
+@pytest.mark.parametrize("kind", WITHOUT_COLUMNS)
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"operation": "update"},
+        {"operation": "update", "skip_unchanged": True, "nulls": "clear"},
+        {"operation": "upsert", "external_id_field": "External_Key__c", "sort_by": "ParentId"},
+        {"operation": "delete", "column_mapping": {"Account": "Id"}},
+        {"operation": "delete", "key_columns": ["Id"], "validate_only": True},
+        {"operation": "hardDelete", "api": "1.0"},
+    ],
+)
+def test_nothing_needs_no_column(
+    given: dict[str, Any], kind: str, org: LocalOrg, task: FakeTask, tmp_path: Path
+) -> None:
+    result = task.start().run(load(source=nothing(kind, tmp_path), on_empty="success", **given))
+    assert result["records" if "validate_only" in given else "processed"] == 0
+    with pytest.raises(EmptyInputError):
+        FakeTask().start().run(load(source=nothing(kind, tmp_path), **given))
+
+
+@pytest.mark.parametrize("rows", [[{}, {}], pd.DataFrame(index=range(2))])
+def test_rows_without_a_column_are_not_nothing(rows: Any, org: LocalOrg, task: FakeTask) -> None:
+    with pytest.raises(SourceError, match="none of the 2 rows has a column"):
+        task.start().run(load(source=rows, on_empty="success"))
 
 
 def test_a_sensor_of_no_job_has_nothing_to_wait_for(org: LocalOrg, task: FakeTask) -> None:
