@@ -45,7 +45,10 @@ def made_pages() -> dict[str, str]:
 
 def decisions() -> str:
     """List the decisions."""
-    lines = ["# Decisions\n", "What shaped the code, and why. Newer ones say which older ones they change.\n"]
+    lines = [
+        "# Decisions\n",
+        "What shaped the code, and why. Newer ones say which older ones they change. Not every number was needed.\n",
+    ]
     for path in sorted((ROOT / "docs" / "decisions").glob("0*.md")):
         title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
         lines.append(f"- [{title}]({path.name})")
