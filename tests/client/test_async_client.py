@@ -23,6 +23,7 @@ from airflow_provider_sfbulk.client.bulk1.results import (
     Bulk1Result,
 )
 from airflow_provider_sfbulk.client.faces.bulk_result import AsyncBulkResult, BulkResult
+from airflow_provider_sfbulk.client.faces.job_calls import Waiting
 from airflow_provider_sfbulk.client.faces.query_result import AsyncBulkQueryResult, BulkQueryResult
 from airflow_provider_sfbulk.client.ingest import AsyncIngestApi, IngestApi
 from airflow_provider_sfbulk.client.query import AsyncQueryApi, QueryApi
@@ -154,20 +155,26 @@ def test_the_results_of_jobs_come_as_they_finish(org: LocalOrg) -> None:
     run(org, use)
 
 
-def test_a_job_that_is_done_is_given_while_others_run(org: LocalOrg) -> None:
+@pytest.mark.parity("I4.10")
+def test_a_job_that_is_done_is_given_while_another_runs(org: LocalOrg) -> None:
     async def use(client: AsyncBulkClient) -> None:
-        given: list[str] = []
-        org.core.job_seconds = 0.0
-        result = await client.ingest.perform(
-            "Account", "insert", rows("D"), part_records=10, wait=False, schedule=QUICK
-        )
+        done = await client.insert("Account", rows("D", 1), schedule=QUICK)
+        org.core.job_seconds = 3600
+        running = await client.insert("Account", rows("DD", 1), wait=False)
         with pytest.raises(errors.SourceError, match="not been waited for"):
-            _ = result.successful_count
-        async for one in result:
-            given.append(one.job.id)
-        assert sorted(given) == sorted(result.job_ids)
+            _ = running.successful_count
+        both = AsyncBulkResult(client, [*running._filled, *done._filled], Waiting(timeout=5, schedule=QUICK))
+        found = aiter(both)
+        assert (await anext(found)).job_ids == done.job_ids
+        assert not (await client.ingest.get_job(running.job_ids[0])).is_final
+        org.advance(3600)
+        assert (await anext(found)).job_ids == running.job_ids
+        assert await anext(found, None) is None
 
-    run(org, use)
+    try:
+        run(org, use)
+    finally:
+        org.core.job_seconds = 0
 
 
 @pytest.mark.parity("A4.9", "K5.2")

@@ -104,7 +104,7 @@ def test_a_wrong_login_is_refused_once_and_shows_no_secret(org, flow, wrong):
     assert not any(mask in shown for mask in Settings.from_mapping(given).secrets())
 
 
-@pytest.mark.parity("K4.1", "K4.2", "K4.5", "A2.2", "A4.7", "I2.1", "I4.1", "I5.2")
+@pytest.mark.parity("A2.2", "I5.2")
 def test_records_are_loaded_and_every_result_is_read(client, org):
     job_id = load(client, 250, "A")
     job = client.ingest.wait(job_id, schedule=QUICK)
@@ -142,7 +142,10 @@ def test_a_file_is_uploaded_by_its_path(client, tmp_path):
 
 @pytest.mark.parity("B1.3")
 def test_a_job_with_its_data_is_one_call(client):
+    client.limits()
+    before = client.api_calls
     job = client.ingest.create_job_with_data("Account", "insert", b"Name\nIn one\n")
+    assert client.api_calls == before + 1
     assert client.ingest.wait(job.id, schedule=QUICK).successful == 1
 
 
@@ -158,7 +161,10 @@ def test_two_uploads_spoil_a_job(client):
 @pytest.mark.parity("K10.1", "A4.2", "A4.3", "A4.4", "A4.5", "I3.5", "I3.6", "I3.7", "B1.2")
 def test_jobs_are_listed_aborted_and_deleted(client):
     job = client.ingest.create_job("Account", "insert")
+    query = client.query.create_job("SELECT Id FROM Account")
     assert job.id in {each.id for each in client.ingest.list_jobs()}
+    assert job.id not in {each.id for each in client.ingest.list_jobs(job_type="BigObjectIngest")}
+    assert query.id in {each.id for each in client.query.list_jobs()} - {each.id for each in client.ingest.list_jobs()}
     assert job.id in {each.id for each in client.ingest.list_jobs(concurrency_mode="Parallel")}
     assert job.id not in {each.id for each in client.ingest.list_jobs(concurrency_mode="Serial")}
     assert job.id not in {each.id for each in client.ingest.list_jobs(is_pk_chunking_enabled=True)}

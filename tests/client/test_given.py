@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client import BulkClient, errors
+from airflow_provider_sfbulk.client.effects import Reply, Request
 from airflow_provider_sfbulk.client.faces.bulk_result import BulkResult
+from airflow_provider_sfbulk.client.faces.job_calls import Waiting
 from airflow_provider_sfbulk.client.load.fill import UploadedPart
 from airflow_provider_sfbulk.client.models import BulkError
 from airflow_provider_sfbulk.client.waiting.schedule import Schedule
@@ -104,7 +107,7 @@ def stored(org: LocalOrg) -> list[dict[str, str]]:
     return sorted(found, key=lambda each: each["External_Key__c"])
 
 
-@pytest.mark.parity("A3.5", "I4.1", "G2.9", "G9.3")
+@pytest.mark.parity("A3.5", "I4.1", "G2.9", "G9.3", "A4.7")
 def test_a_load_takes_records_files_and_text(given: Any, client: BulkClient, org: LocalOrg) -> None:
     assert client.ingest.perform("Account", "insert", given, schedule=QUICK).is_successful
     assert stored(org) == rows()
@@ -114,6 +117,7 @@ def test_a_load_takes_records_files_and_text(given: Any, client: BulkClient, org
 def test_a_load_by_1_0_takes_them_too(given: Any, client: BulkClient, org: LocalOrg) -> None:
     assert client.bulk1.perform("Account", "insert", given, schedule=QUICK).is_successful
     assert stored(org) == rows()
+    assert [str(job.state) for job in org.bulk1_jobs] == ["Closed"]
 
 
 @pytest.mark.parity("A4.6", "I3.9")
@@ -367,6 +371,20 @@ def test_a_result_of_several_jobs_is_iterated_over_job_by_job(client: BulkClient
     assert sorted(one.successful_count for one in later) == [5, 10, 10]
 
 
+@pytest.mark.parity("I4.10")
+def test_a_job_that_is_done_is_given_while_another_runs(client: BulkClient, org: LocalOrg) -> None:
+    done = client.insert("Account", rows()[:1], schedule=QUICK)
+    org.core.job_seconds = 3600
+    running = client.insert("Account", rows()[1:], wait=False)
+    both = BulkResult(client, [*running._filled, *done._filled], Waiting(timeout=5, schedule=QUICK))
+    found = iter(both)
+    assert next(found).job_ids == done.job_ids
+    assert not client.ingest.get_job(running.job_ids[0]).is_final
+    org.advance(3600)
+    assert next(found).job_ids == running.job_ids
+    assert next(found, None) is None
+
+
 @pytest.mark.parity("K5.1", "K5.2", "K5.3", "K5.4")
 def test_rows_of_a_query_are_a_sequence(client: BulkClient) -> None:
     client.insert("Account", rows(), schedule=QUICK)
@@ -535,3 +553,93 @@ def test_none_clears_a_field_in_xml(client: BulkClient, org: LocalOrg) -> None:
     client.bulk1.wait(job.id, schedule=QUICK)
     (record,) = org.records("Account")
     assert (record["Phone"], record["Fax"]) == (None, "2")
+
+
+WAITS: dict[str, Callable[..., Any]] = {
+    "load": lambda client, **options: client.insert("Account", rows(), **options),
+    "result": lambda client, **options: client.insert("Account", rows(), wait=False).wait(**options),
+    "job": lambda client, **options: client.ingest.wait(
+        client.insert("Account", rows(), wait=False).job_ids[0], **options
+    ),
+    "query": lambda client, **options: client.query.perform("SELECT Id FROM Account", **options),
+    "load by 1.0": lambda client, **options: client.bulk1.perform("Account", "insert", rows(), **options),
+    "query by 1.0": lambda client, **options: client.bulk1.query("SELECT Id FROM Account", **options),
+}
+
+
+@pytest.mark.parity("K2.1", "K2.6", "K7.1", "K7.5", "I3.12", "I4.9", "G8.9")
+@pytest.mark.parametrize("wait", WAITS)
+def test_every_wait_has_its_schedule_its_progress_and_its_end(wait: str, client: BulkClient, org: LocalOrg) -> None:
+    org.core.job_seconds = 3600
+    seen: list[Any] = []
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        assert len(pauses) < 20, "the wait has no end"
+        pauses.append(seconds)
+
+    client.driver._sleep = pause
+    client.driver._clock = lambda: sum(pauses)
+    schedule = Schedule(first=7, growth=0, longest=7)
+    with pytest.raises(TimeoutError) as caught:
+        WAITS[wait](client, timeout=timedelta(seconds=40), schedule=schedule, on_progress=seen.append)
+    assert isinstance(caught.value, errors.JobTimeoutError)
+    assert {each.id for each in seen} == {caught.value.job_id}
+    assert all(6.3 <= pause <= 7 for pause in pauses[:-1])
+    assert sum(pauses) == pytest.approx(40)
+    org.advance(3600)
+
+
+@pytest.mark.parity("G14.2", "G16.5")
+def test_batches_are_compressed_unless_that_is_switched_off(client: BulkClient) -> None:
+    sent: list[Request] = []
+    exchange = client.driver._exchange
+
+    def noted(request: Request, sink: Any) -> Reply:
+        sent.append(request)
+        return exchange(request, sink)
+
+    client.driver._exchange = noted  # type: ignore[method-assign]
+    for options in ({}, {"compress": False}):
+        client.bulk1.perform("Account", "insert", rows(), wait=False, **options)
+    batches = [each.headers.get("Content-Encoding") for each in sent if each.url.endswith("/batch") and each.body]
+    assert batches == ["gzip", None]
+
+
+@pytest.mark.parity("G7.9", "K8.10")
+def test_failed_records_are_corrected_and_sent_again(client: BulkClient, org: LocalOrg) -> None:
+    wrong = [{**row, "Name": ""} for row in rows()]
+    failed = client.insert("Account", wrong, schedule=QUICK).failed_records
+    assert client.insert("Account", failed, schedule=QUICK).failed_count == 2, "as they are"
+    corrected = [{**failed, "Name": row["Name"]} for failed, row in zip(failed, rows(), strict=True)]
+    assert client.insert("Account", corrected, schedule=QUICK).is_successful
+    assert stored(org) == rows()
+
+
+@pytest.mark.parity("G9.5", "G9.8", "I4.3", "I5.3")
+@pytest.mark.parametrize("api", ["1.0", "2.0"])
+def test_what_is_absent_or_blank_is_left_and_na_clears(api: str, client: BulkClient, org: LocalOrg) -> None:
+    made = client.insert("Account", [{"Name": "A", "Phone": "1", "Fax": "2", "Site": "3"}], schedule=QUICK)
+    account = made.successful_records[0]["sf__Id"]
+    perform = client.bulk1.perform if api == "1.0" else client.ingest.perform
+
+    def updated(records: Any, **options: Any) -> tuple[Any, ...]:
+        assert perform("Account", "update", records, schedule=QUICK, **options).is_successful
+        (record,) = org.records("Account")
+        return record["Phone"], record["Fax"], record["Site"]
+
+    assert updated([{"Id": account, "Phone": None, "Fax": ""}]) == ("1", "2", "3")
+    assert updated(f"Id,Phone,Fax\n{account},,#N/A\n") == ("1", None, "3")
+    assert updated([{"Id": account, "Phone": None}], nulls="clear") == (None, None, "3")
+
+
+@pytest.mark.parity("G4.23")
+@pytest.mark.parametrize("api", ["1.0", "2.0"])
+def test_a_delete_takes_the_children_along(api: str, client: BulkClient, org: LocalOrg) -> None:
+    client.insert("Account", rows(), schedule=QUICK)
+    children = [{"LastName": key, "Account.External_Key__c": key} for key in ("one", "two")]
+    assert client.insert("Contact", children, schedule=QUICK).is_successful
+    one = [record["Id"] for record in org.records("Account") if record["External_Key__c"] == "one"]
+    load = client.bulk1 if api == "1.0" else client.ingest
+    assert load.perform("Account", "delete", one, schedule=QUICK).is_successful
+    assert [record["LastName"] for record in org.records("Contact")] == ["two"]

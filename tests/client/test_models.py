@@ -13,6 +13,7 @@ from airflow_provider_sfbulk.client.models import ConcurrencyMode, JobInfo, JobS
 
 JOB_ID, BATCH_ID, USER_ID = "7508d000003QaLpAAK", "7518d000003aBcDAAU", "0058d000003PqRsAAK"
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+LATER = datetime(2026, 3, 4, 5, 8, 9, tzinfo=UTC)
 
 INGEST: dict[str, Any] = {
     "id": JOB_ID,
@@ -20,7 +21,7 @@ INGEST: dict[str, Any] = {
     "object": "Contact",
     "createdById": USER_ID,
     "createdDate": "2026-03-04T05:06:07.000+0000",
-    "systemModstamp": "2026-03-04T05:06:07.000+0000",
+    "systemModstamp": "2026-03-04T05:08:09.000+0000",
     "state": "JobComplete",
     "externalIdFieldName": "Crm_Key__c",
     "assignmentRuleId": "01Q8d000000AbCdEAK",
@@ -48,7 +49,7 @@ JOB1 = {
     "object": "Account",
     "createdById": USER_ID,
     "createdDate": "2026-03-04T05:06:07.000Z",
-    "systemModstamp": "2026-03-04T05:06:07.000Z",
+    "systemModstamp": "2026-03-04T05:08:09.000Z",
     "state": "Closed",
     "externalIdFieldName": "Crm_Key__c",
     "assignmentRuleId": "01Q8d000000AbCdEAK",
@@ -74,7 +75,7 @@ BATCH = {
     "state": "Failed",
     "stateMessage": "InvalidBatch : Field name not found : Foo__c",
     "createdDate": "2026-03-04T05:06:07.000Z",
-    "systemModstamp": "2026-03-04T05:06:07.000Z",
+    "systemModstamp": "2026-03-04T05:08:09.000Z",
     "numberRecordsProcessed": "100",
     "numberRecordsFailed": "7",
     "totalProcessingTime": "505",
@@ -117,7 +118,7 @@ def test_every_field_of_a_job_is_read() -> None:
         object="Contact",
         created_by_id=USER_ID,
         created_date=MOMENT,
-        system_modstamp=MOMENT,
+        system_modstamp=LATER,
         external_id_field_name="Crm_Key__c",
         assignment_rule_id="01Q8d000000AbCdEAK",
         concurrency_mode="Parallel",
@@ -186,7 +187,7 @@ def test_every_field_of_a_classic_job_is_read() -> None:
     assert job == Bulk1Job(
         id=JOB_ID,
         created_date=MOMENT,
-        system_modstamp=MOMENT,
+        system_modstamp=LATER,
         number_records_processed=100,
         number_records_failed=7,
         total_processing_time=505,
@@ -221,7 +222,7 @@ def test_every_field_of_a_batch_is_read() -> None:
     assert BatchInfo.of(BATCH) == BatchInfo(
         id=BATCH_ID,
         created_date=MOMENT,
-        system_modstamp=MOMENT,
+        system_modstamp=LATER,
         number_records_processed=100,
         number_records_failed=7,
         total_processing_time=505,

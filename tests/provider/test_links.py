@@ -18,6 +18,7 @@ from tests.provider.conftest import FakeTask
 ORG = "https://acme.my.salesforce.com"
 
 
+@pytest.mark.parity("G5.7")
 def test_one_job_has_a_page_of_its_own() -> None:
     address = job_url(ORG, ["750LO0000000001YAA"])
     assert address == f"{ORG}/lightning/setup/AsyncApiJobStatus/page?address=%2F750LO0000000001YAA"

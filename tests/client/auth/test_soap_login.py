@@ -82,7 +82,7 @@ def sent(request) -> ElementTree.Element:
     return ElementTree.fromstring(b"".join(request.body.chunks()))
 
 
-@pytest.mark.parity("G2.2")
+@pytest.mark.parity("G2.2", "A5.1")
 def test_user_and_password_without_an_app_mean_soap():
     assert session().settings.auth_flow is AuthFlow.SOAP_LOGIN
     assert session(client_id="3MVG9", client_secret="consumersecret").settings.auth_flow is AuthFlow.PASSWORD

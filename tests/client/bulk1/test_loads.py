@@ -69,7 +69,7 @@ def test_results_come_in_the_order_of_the_records(
     assert [each.status_code for each in result.errors] == ["REQUIRED_FIELD_MISSING"] * 2
     assert len(result.job_ids) == 1
     assert [each.processed for each in result.batches] == [10, 10, 5]
-    assert [str(job.concurrency_mode) for job in result.jobs] == [mode]
+    assert [(str(job.concurrency_mode), str(job.state)) for job in result.jobs] == [(mode, "Closed")]
 
 
 def test_a_mistake_in_the_last_record_leaves_the_org_untouched(client: BulkClient, org: LocalOrg, name: str) -> None:
@@ -87,6 +87,9 @@ def test_batches_keep_the_limits(client: BulkClient, org: LocalOrg, name: str) -
             client.bulk1.perform("Account", "insert", rows(name), **wrong)  # type: ignore[arg-type]
     result = client.bulk1.perform("Account", "insert", rows(name, limits.BATCH_RECORDS + 1), schedule=QUICK)
     assert [each.processed for each in result.batches] == [limits.BATCH_RECORDS, 1]
+    result = client.bulk1.perform("Account", "insert", rows(name), batch_bytes=200, schedule=QUICK)
+    sent = [client.bulk1.request(each.job_id, each.id) for each in result.batches]
+    assert [len(each) <= 200 < len(each) + 20 for each in sent] == [True] * (len(sent) - 1) + [len(sent[-1]) > 180]
     with pytest.raises(errors.SourceError, match="no records"):
         client.bulk1.perform("Account", "insert", [])
     with pytest.raises(errors.SourceError, match=str(limits.FIELD_CHARACTERS)):
@@ -166,6 +169,7 @@ def test_every_record_is_there_once_whatever_reply_is_lost(
     assert [each.success for each in result] == [True] * 25
 
 
+@pytest.mark.parity("G7.7")
 def test_what_a_lost_reply_has_brought_in_is_found_by_reading_it_back(
     client: BulkClient, org: LocalOrg, name: str
 ) -> None:

@@ -50,6 +50,7 @@ class Counted(Memory):
         self.discards += 1
 
 
+@pytest.mark.parity("G14.1")
 def test_a_request_is_sent_as_it_is_written(make, server):
     server.answers = [reply(b"{}")]
     driver = make(server.url)

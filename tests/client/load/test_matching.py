@@ -208,6 +208,7 @@ _rows = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=6)
 
 @settings(max_examples=examples(60))
 @given(_rows, st.dictionaries(st.sampled_from(FILES), _rows), st.booleans())
+@pytest.mark.parity("A2.6")
 def test_any_results_are_matched_by_the_rules(
     rows: list[tuple[int, int]], results: dict[str, list[tuple[int, int]]], keyed: bool
 ) -> None:

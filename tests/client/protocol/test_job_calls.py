@@ -177,6 +177,7 @@ def all_jobs(hand):
     return list(IngestApi(hand).list_jobs())
 
 
+@pytest.mark.parity("I3.6", "A4.3", "B1.2")
 def test_all_pages_of_the_list_of_jobs_are_read():
     url = "/services/data/v66.0/jobs/ingest?queryLocator=01g8d00000AbcdeAAB-1000"
     hand = Hand([listing(job(), done=False, url=url), listing(job(job_id="7508d000003QZZZAAK"))])

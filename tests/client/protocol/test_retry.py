@@ -51,6 +51,7 @@ def test_what_does_not_pass_is_not_repeated(trouble):
     assert hand.sleeps == []
 
 
+@pytest.mark.parity("A5.3")
 def test_waits_double_up_to_two_minutes_with_full_jitter_and_end():
     hand = Hand([BUSY] * 20)
     with pytest.raises(errors.ServerBusyError):

@@ -92,6 +92,7 @@ def check(*columns: str, operation: str = "insert", key: str | None = None, **fa
     return check_against_describe(columns, DESCRIBE | facts, operation=Operation(operation), external_id_field=key)
 
 
+@pytest.mark.parity("G9.11", "G9.13")
 def test_columns_get_the_spelling_of_describe() -> None:
     assert check("NAME", "region__c", "parent__R.Key__c", "user:owner.Email") == (
         "Name",
@@ -126,6 +127,7 @@ def test_columns_get_the_spelling_of_describe() -> None:
         ("CreatedBy.Email", "CreatedBy is not createable"),
     ],
 )
+@pytest.mark.parity("G9.1", "G9.11", "G9.12", "G9.13")
 def test_a_column_that_does_not_fit_the_object(column: str, problem: str) -> None:
     with pytest.raises(SourceError, match=f"the columns do not fit Account: .*{problem}"):
         check(column)
@@ -166,6 +168,7 @@ def columns_of(row: dict[str, Any], **rules: Any) -> tuple[str, ...]:
     return from_dicts([row], Rules(operation=Operation.INSERT, **rules), name="rows").columns
 
 
+@pytest.mark.parity("I5.4")
 def test_a_mapping_renames_and_drops() -> None:
     row = {"a": 1, "b": 2, "Owner": {"Key__c": "x"}, "Parent__c": {"Key__c": "x"}, "sf__Error": "x"}
     assert columns_of(row) == ("a", "b", "Owner.Key__c", "Parent__r.Key__c")

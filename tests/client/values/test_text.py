@@ -101,7 +101,7 @@ TEXTS = [
     TEXTS,
     ids=lambda each: f"{type(each).__name__}-{str(sorted(each) if isinstance(each, set) else each)[:20]}",
 )
-@pytest.mark.parity("G9.9", "G10.1", "G10.3", "G11.6")
+@pytest.mark.parity("G9.9", "G10.1", "G10.3", "G11.6", "I5.3")
 def test_a_value_has_its_text(value: object, text: str | None) -> None:
     assert text_of(value) == text
     assert texts_of_values([value], None).to_pylist() == [text]
@@ -136,6 +136,7 @@ def test_a_value_has_its_text(value: object, text: str | None) -> None:
     ],
     ids=lambda each: str(type(each).__name__),
 )
+@pytest.mark.parity("I5.3")
 def test_a_value_without_text_is_refused_with_the_reason(value: object, reason: str) -> None:
     with pytest.raises(UnfitValueError, match=reason):
         text_of(value)
