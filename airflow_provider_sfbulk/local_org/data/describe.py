@@ -11,8 +11,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, get_type_hints
 
-from airflow_provider_sfbulk import limits
-from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES, ChildRelationship, Field, Schema, SObject
+from airflow_provider_sfbulk.local_org.data.schema import (
+    IN_QUERIES,
+    NUMBER_TYPES,
+    ChildRelationship,
+    Field,
+    Schema,
+    SObject,
+)
 
 SOAP_TYPES: Final = {
     "id": "tns:ID",
@@ -103,6 +109,7 @@ def field_of(described: Mapping[str, Any]) -> Field:
     if default is not None:
         attributes.setdefault("default_value", default)
     attributes.setdefault("label", described["name"])
+    attributes["cannot"] = frozenset(claim for claim in IN_QUERIES if described.get(claim) is False)
     if attributes["type"] == "string":
         attributes["length"] = attributes.get("length") or 255
     return Field(**attributes)
@@ -218,20 +225,22 @@ def describe_field(field: Field) -> dict[str, Any]:
     body |= _SAME_FOR_ALL_FIELDS
     body["calculated"] = field.calculated
     body["encrypted"] = field.type == "encryptedstring"
-    body["filterable"] = _is_filterable(field)
-    body["sortable"] = body["filterable"]
-    body["groupable"] = body["filterable"] and not is_number
-    body["aggregatable"] = body["filterable"]
+    body |= {claim: field.can_be(claim) for claim in IN_QUERIES}
     body["htmlFormatted"] = field.extra_type_info == "richtextarea"
-    body["nameField"] = field.name in ("Name", "CaseNumber")
-    body["permissionable"] = not (field.type == "id" or field.is_system or not field.nillable)
-    body["queryByDistance"] = field.type == "location"
+    body["nameField"] = field.name in ("Name", "CaseNumber") or (field.name, field.type) == ("Subject", "combobox")
+    is_optional = field.nillable or field.type == "boolean"
+    body["permissionable"] = (field.createable or field.calculated) and is_optional and not field.is_system
+    body["queryByDistance"] = field.type in ("address", "location")
+    is_parent = field.type == "reference" and field.name not in ("RecordTypeId", "MasterRecordId")
+    body["searchPrefilterable"] = is_parent and not field.is_system
+    if field.type == "boolean":
+        body["defaultValue"] = field.default_value is True
     return dict(sorted(body.items()))
 
 
 _SAME_FOR_ALL_FIELDS: Final[dict[str, Any]] = {
     **dict.fromkeys(("aiPredictionField", "dependentPicklist", "deprecatedAndHidden", "highScaleNumber"), False),
-    **dict.fromkeys(("displayLocationInDecimal", "formulaTreatNullNumberAsZero", "searchPrefilterable"), False),
+    **dict.fromkeys(("displayLocationInDecimal", "formulaTreatNullNumberAsZero"), False),
     **dict.fromkeys(("writeRequiresMasterRead",), False),
     **dict.fromkeys(("calculatedFormula", "controllerName", "defaultValueFormula", "filteredLookupInfo"), None),
     **dict.fromkeys(("inlineHelpText", "mask", "maskType", "referenceTargetField", "relationshipOrder"), None),
@@ -240,7 +249,7 @@ _SAME_FOR_ALL_FIELDS: Final[dict[str, Any]] = {
 
 _SAME_FOR_ALL_OBJECTS: Final[dict[str, Any]] = {
     **dict.fromkeys(("activateable", "customSetting", "deepCloneable", "deprecatedAndHidden", "hasSubtypes"), False),
-    **dict.fromkeys(("isInterface", "isSubtype", "mergeable"), False),
+    **dict.fromkeys(("isInterface", "isSubtype"), False),
     **dict.fromkeys(("feedEnabled", "layoutable", "mruEnabled", "replicateable", "triggerable"), True),
     **dict.fromkeys(("associateEntityType", "associateParentEntity", "defaultImplementation", "extendedBy"), None),
     **dict.fromkeys(("extendsInterfaces", "implementedBy", "implementsInterfaces"), None),
@@ -251,12 +260,6 @@ MASTER_RECORD_TYPE: Final = "012000000000000AAA"
 """The record type of records that have none."""
 
 
-def _is_filterable(field: Field) -> bool:
-    """Whether a query can ask for the field: long text areas cannot be, short ones as ``BillingStreet`` can."""
-    is_long = field.type == "textarea" and field.length > limits.FILTERABLE_TEXT_CHARACTERS
-    return not field.is_compound and field.type not in ("base64", "encryptedstring") and not is_long
-
-
 def describe_summary(sobject: SObject, version: str) -> dict[str, Any]:
     """Return one entry of the global list, without its fields."""
     base = f"/services/data/v{version}/sobjects/{sobject.name}"
@@ -265,11 +268,14 @@ def describe_summary(sobject: SObject, version: str) -> dict[str, Any]:
         **{claim: claim not in sobject.cannot for claim in CLAIMS},
         "custom": sobject.custom,
         "keyPrefix": sobject.key_prefix,
+        "mergeable": sobject.name in ("Account", "Contact", "Lead"),
         "label": sobject.label or sobject.name,
         "labelPlural": sobject.label_plural or f"{sobject.label or sobject.name}s",
         "name": sobject.name,
-        "urls": {"sobject": base, "describe": f"{base}/describe", "rowTemplate": f"{base}/{{ID}}"},
     }
+    if sobject.described is not None:
+        summary |= {key: sobject.described[key] for key in summary.keys() & sobject.described.keys()}
+    summary["urls"] = {"sobject": base, "describe": f"{base}/describe", "rowTemplate": f"{base}/{{ID}}"}
     return dict(sorted(summary.items()))
 
 

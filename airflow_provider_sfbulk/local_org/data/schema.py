@@ -26,10 +26,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from airflow_provider_sfbulk import limits
+
 COMPOUND_TYPES: Final = frozenset({"address", "location", "complexvalue"})
 """Types that have no column of their own, only parts."""
 
 NUMBER_TYPES: Final = frozenset({"int", "long", "double", "currency", "percent"})
+
+IN_QUERIES: Final = ("filterable", "sortable", "groupable", "aggregatable")
+"""What describe says of a field's place in queries."""
+
+_CANNOT: Final[dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("base64", "encryptedstring", "complexvalue", "anyType", "datacategorygroupreference"), IN_QUERIES),
+    **dict.fromkeys(("address", "location", "multipicklist"), ("sortable", "groupable", "aggregatable")),
+    **dict.fromkeys(("double", "currency", "percent", "datetime", "combobox"), ("groupable",)),
+    "boolean": ("aggregatable",),
+}
+"""Type to what fields of it cannot be, as recorded describes have it; other types can be all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +78,8 @@ class Field:
     """Whether the record goes with the one that it looks up to: master-detail."""
     restricted_delete: bool = False
     auto_number_digits: int = 5
+    cannot: frozenset[str] = frozenset()
+    """What a describe says that queries cannot do with it, of :data:`IN_QUERIES`, besides what follows from its type."""
     derived: str | None = None
     """SQL that gives its value from the record's other fields; nobody writes it."""
 
@@ -72,6 +87,16 @@ class Field:
     def is_system(self) -> bool:
         """Whether it is one of the lookups that every object has to its users."""
         return self.name in ("CreatedById", "LastModifiedById", "OwnerId")
+
+    def can_be(self, claim: str) -> bool:
+        """Whether queries can do something with it, one of :data:`IN_QUERIES`.
+
+        "It can be any field except a long text area field, encrypted data field, or base64-encoded field" (WHERE).
+        """
+        is_long = self.type == "textarea" and self.length > limits.FILTERABLE_TEXT_CHARACTERS
+        if is_long or claim in self.cannot or (claim == "groupable" and self.auto_number):
+            return False
+        return claim not in _CANNOT.get(self.type, ())
 
     @property
     def is_compound(self) -> bool:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.rest import formats
 from airflow_provider_sfbulk.local_org.soql import literals
@@ -435,15 +434,5 @@ def _key(operand: Operand, names: Names) -> str:
 
 
 def _check_groupable(named: Named) -> None:
-    kind = named.field.type
-    if named.field.is_compound or kind in (
-        "base64",
-        "multipicklist",
-        "encryptedstring",
-        "double",
-        "currency",
-        "percent",
-    ):
-        raise malformed(f"field '{named.path}' can not be grouped in a query call", named.place)
-    if kind == "datetime" or (kind == "textarea" and named.field.length > limits.FILTERABLE_TEXT_CHARACTERS):
+    if not named.field.can_be("groupable"):
         raise malformed(f"field '{named.path}' can not be grouped in a query call", named.place)

@@ -112,16 +112,8 @@ def aggregate(call: Call, names: Names) -> Named:
     else:
         raise malformed(f"{call.name}() takes one field", call.place)
     kind = inner.field
-    unfit = (
-        is_format(argument)
-        or kind.is_compound
-        or kind.type in ("base64", "textarea", "multipicklist", "encryptedstring")
-    )
-    if name in ("SUM", "AVG"):
-        unfit = kind.type not in NUMBER_TYPES
-    if name in ("MIN", "MAX"):
-        unfit |= kind.type == "boolean"
-    if unfit:
+    unfit = is_format(argument) or (name in ("SUM", "AVG") and kind.type not in NUMBER_TYPES)
+    if unfit or not kind.can_be("aggregatable"):
         raise malformed(f"field {inner.field.name} does not support aggregate operator {name}", call.place)
     if name.startswith("COUNT"):
         kind = Field(name=kind.name, type="int")

@@ -18,7 +18,6 @@ from datetime import datetime
 from enum import Enum
 from typing import Final, NamedTuple, TypeAlias
 
-from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.data import ids
 from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES, Field
 from airflow_provider_sfbulk.local_org.soql import dates, literals
@@ -80,9 +79,6 @@ _OPERATORS: Final = {
 
 _CURRENCY: Final = re.compile(r"[A-Z]{3}\d+")
 
-_UNFILTERABLE: Final = frozenset({"base64", "encryptedstring", "complexvalue", "anyType", "datacategorygroupreference"})
-_UNSORTABLE: Final = _UNFILTERABLE | {"multipicklist", "address", "location"}
-
 _LITERALS: Final = {
     Category.TEXT: Kind.STRING,
     Category.ID: Kind.STRING,
@@ -117,26 +113,19 @@ def category(field: Field) -> Category:
     return _CATEGORIES.get(field.type, Category.TEXT)
 
 
-def _is_long_text(field: Field) -> bool:
-    return field.type == "textarea" and field.length > limits.FILTERABLE_TEXT_CHARACTERS
-
-
 def check_filterable(named: Named) -> None:
-    """Refuse a field that no ``WHERE`` can name.
-
-    "It can be any field except a long text area field, encrypted data field, or base64-encoded field."
-    """
+    """Refuse a field that no ``WHERE`` can name."""
     field = named.field
     if field.type in {"address", "location"}:
         kind = "Address" if field.type == "address" else "Geolocation"
         raise invalid_field(f"{kind} fields can only be filtered using Distance expressions", named.place)
-    if field.type in _UNFILTERABLE or _is_long_text(field):
+    if not field.can_be("filterable"):
         raise invalid_field(f"field '{field.name}' can not be filtered in a query call", named.place)
 
 
 def check_sortable(named: Named) -> None:
     """Refuse a field that no ``ORDER BY`` can name."""
-    if named.field.type in _UNSORTABLE or _is_long_text(named.field):
+    if not named.field.can_be("sortable"):
         raise malformed(f"field '{named.field.name}' can not be sorted in a query call", named.place)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -226,13 +227,54 @@ def test_an_account_may_be_a_person(rest: RestWitness, org: LocalOrg) -> None:
 # --- describes of real orgs ---
 
 
+@pytest.mark.parametrize(
+    ("field", "filterable", "sortable", "groupable", "aggregatable"),
+    [
+        ("BillingStreet", *(True, True, True, True)),
+        ("Description", *(False, False, False, False)),
+        ("BillingAddress", *(True, False, False, False)),
+        ("NumberOfEmployees", *(True, True, True, True)),
+        ("AnnualRevenue", *(True, True, False, True)),
+        ("CreatedDate", *(True, True, False, True)),
+        ("IsDeleted", *(True, True, True, False)),
+        ("OwnerId", *(True, True, True, True)),
+    ],
+)
+def test_queries_can_do_with_a_field_what_describe_says(
+    rest: RestWitness, field: str, filterable: bool, sortable: bool, groupable: bool, aggregatable: bool
+) -> None:
+    described = {each["name"]: each for each in rest.call("GET", "sobjects/Account/describe").json["fields"]}[field]
+    claims = {"filterable": filterable, "sortable": sortable, "groupable": groupable, "aggregatable": aggregatable}
+    assert {claim: described[claim] for claim in claims} == claims
+    asked = {
+        "sortable": f"SELECT Id FROM Account ORDER BY {field}",
+        "groupable": f"SELECT {field} FROM Account GROUP BY {field}",
+        "aggregatable": f"SELECT COUNT({field}) FROM Account",
+    }
+    if field != "BillingAddress":  # by its distance only
+        asked["filterable"] = f"SELECT Id FROM Account WHERE {field} = null"
+    for claim, soql in asked.items():
+        assert rest.call("GET", f"query?q={quote(soql)}").status == (200 if claims[claim] else 400), soql
+
+
+def test_a_described_field_that_cannot_be_filtered_is_not(rest: RestWitness, org: LocalOrg) -> None:
+    told = {"name": "Secret__c", "type": "string", "length": 20, "filterable": False, "sortable": False}
+    org.add_object(name="Thing__c", fields=[told])
+    assert rest.refusal("SELECT Id FROM Thing__c WHERE Secret__c = 'x'")[0] == "INVALID_FIELD"
+    assert rest.refusal("SELECT Id FROM Thing__c ORDER BY Secret__c")[0] == "MALFORMED_QUERY"
+    assert rest.select("SELECT Secret__c FROM Thing__c GROUP BY Secret__c") == []
+
+
 def test_a_describe_answer_is_given_back_unchanged(rest: RestWitness) -> None:
     answer = rest.call("GET", "sobjects/Opportunity/describe").json
     answer["recordTypeInfos"] += [{"name": "Mine", "recordTypeId": "012000000000001AAA"}]
     answer["somethingNew"] = {"of": ["a", "later", "release"]}
     answer["fields"][3]["inlineHelpText"] = "help"
+    answer["feedEnabled"] = False
     with LocalOrg(schema=[answer]) as other:
         again = RestWitness(other)
         assert again.call("GET", "sobjects/Opportunity/describe").json == answer
+        listed = {each["name"]: each for each in again.call("GET", "sobjects").json["sobjects"]}["Opportunity"]
+        assert {key: answer[key] for key in listed} == listed
         opportunity(again, StageName="Closed Won")
         assert again.select("SELECT IsWon, Probability FROM Opportunity") == [{"IsWon": True, "Probability": 100.0}]
