@@ -194,6 +194,10 @@ def sql_parameters(name: str, value: Any) -> Any:
     return value
 
 
+def _is_records(source: Any) -> bool:
+    return isinstance(source, HiddenValue) or (callable(source) and not is_reference(source))
+
+
 def _is_columnar(it: Any) -> bool:
     return it.source_format is not None and not it.source_format.startswith("csv")
 
@@ -230,8 +234,8 @@ _CLASHES: Final[Sequence[Clash]] = (
         "source_format and source_conn_id are for files; the records come from sql",
     ),
     (
-        lambda it: it.source_format is not None and isinstance(it.source, HiddenValue),
-        "source_format is for files; source holds the records themselves",
+        lambda it: (it.source_format is not None or it.source_conn_id is not None) and _is_records(it.source),
+        "source_format and source_conn_id are for files; source gives the records themselves",
     ),
     (
         lambda it: (it.column_delimiter is not None or it.line_ending is not None) and _is_columnar(it),

@@ -199,6 +199,11 @@ _CLASHES: Final[Sequence[Clash]] = (
         "output_format and output_conn_id belong to output_path, which is None: the rows would go to XCom",
     ),
     (
+        lambda it: it.output_path is not None and not it.wait_for_completion,
+        "output_path needs wait_for_completion=True: a task that does not wait for its job has no rows to write. Write "
+        "them in a later task with job_id",
+    ),
+    (
         lambda it: it.compression is not None and it.output_path is None,
         "compression is for files: give an output_path",
     ),

@@ -248,13 +248,13 @@ class BulkJobOperator(TypedTemplates):
             return infos
         if ended.is_about(job_ids) and ended.outcome is WaitOutcome.TIMEOUT:
             raise JobTimeoutError(
-                f"the wait for {_named(job_ids)} is over: the task's timeout has passed. The jobs go on at Salesforce, "
+                f"the wait for {named(job_ids)} is over: the task's timeout has passed. The jobs go on at Salesforce, "
                 "and a retry (or clearing the task) waits for the same jobs.",
                 job_id=job_ids[0],
             )
         if ended.is_about(job_ids) and ended.outcome is WaitOutcome.ERROR:
             raise TransientError(
-                f"the triggerer could not go on looking at {_named(job_ids)}; its own log says why. The jobs go on, "
+                f"the triggerer could not go on looking at {named(job_ids)}; its own log says why. The jobs go on, "
                 "and a retry waits for the same jobs.",
                 job_id=job_ids[0],
             )
@@ -264,7 +264,7 @@ class BulkJobOperator(TypedTemplates):
         from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 
         run.reporter.enter(Phase.WAITING)
-        self.log.info("%s still at work: waiting in the triggerer, %s", _named(job_ids), run.until_when)
+        self.log.info("%s still at work: waiting in the triggerer, %s", named(job_ids), run.until_when)
         trigger = BulkJobTrigger(
             job_ids=list(job_ids),
             job_type=str(run.job_type),
@@ -363,5 +363,6 @@ def _no_calls(message: str) -> RequestLimitError:
     return error
 
 
-def _named(job_ids: Sequence[str]) -> str:
-    return f"job {job_ids[0]}" if len(job_ids) == 1 else f"{len(job_ids)} jobs ({job_ids[0]}, …)"
+def named(job_ids: Sequence[str]) -> str:
+    """Name jobs for a message, only the first when there are many."""
+    return f"job {job_ids[0]}" if len(job_ids) == 1 else f"{len(job_ids):,} jobs ({job_ids[0]}, …)"

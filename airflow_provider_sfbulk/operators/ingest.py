@@ -31,7 +31,7 @@ from airflow_provider_sfbulk.client.waiting.schedule import POLL_INTERVAL_SECOND
 from airflow_provider_sfbulk.files.paths import AnyPath
 from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
-from airflow_provider_sfbulk.operators.base import BulkJobOperator
+from airflow_provider_sfbulk.operators.base import BulkJobOperator, named
 from airflow_provider_sfbulk.operators.summary import check_load_result, check_summary, load_event
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.failures import fails_for_good
@@ -361,6 +361,8 @@ class BulkIngestOperator(BulkJobOperator):
             ledger.finish(job_ids)
             load.forget_parts()
             self._add_to_events(run, job_ids)
+            sent = sum(part.records for part in rounds[0].parts)
+            self.log.info("%s records are with Salesforce in %s; this task does not wait", f"{sent:,}", named(job_ids))
             return job_ids
         return self._finish(run, load, rounds, self._wait(run, job_ids))
 

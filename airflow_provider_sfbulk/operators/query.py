@@ -33,7 +33,7 @@ from airflow_provider_sfbulk.client.waiting.wait import check_complete
 from airflow_provider_sfbulk.files.paths import AnyPath, path_text
 from airflow_provider_sfbulk.files.storage import open_output
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
-from airflow_provider_sfbulk.operators.base import BulkJobOperator
+from airflow_provider_sfbulk.operators.base import BulkJobOperator, named
 from airflow_provider_sfbulk.operators.extract.statement import Statement
 from airflow_provider_sfbulk.operators.extract.whole_object import WholeObject
 from airflow_provider_sfbulk.operators.incremental import Incremental
@@ -281,6 +281,7 @@ class BulkQueryOperator(BulkJobOperator):
                 run.show_jobs([submitted.job_id])
                 if not self.wait_for_completion:
                     ledger.finish()
+                    self.log.info("%s is submitted; this task does not wait", named([submitted.job_id]))
                     return submitted.job_id
                 (info,) = self._wait(run, [submitted.job_id])
                 return self._fetch(run, info, generation=submitted.generation)
@@ -310,7 +311,7 @@ class BulkQueryOperator(BulkJobOperator):
 
     def _folder(self, context: Context) -> TaskFolder | None:
         """Open the folder of the files, if this task writes any."""
-        if self.output_path is None or not self.wait_for_completion:
+        if self.output_path is None:
             return None
         from airflow_provider_sfbulk.files.task_folder import open_task_folder
 

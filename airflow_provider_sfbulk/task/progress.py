@@ -198,7 +198,7 @@ class Progress:
         pieces = [
             f"job {info.id} is {info.state}: {_of(info.processed, None if job is None else job.records)} processed"
         ]
-        if self._counts_failures:
+        if self._counts_failures and not _is_query(info.operation):  # a load may wait for a query to compare with
             pieces.append(f"{info.failed:,} failed")
         if len(self.jobs) > 1:
             pieces.append(f"in all {len(self.jobs):,} jobs {_of(self.processed, self.records, noun='')} processed")
@@ -217,7 +217,7 @@ class Progress:
     @property
     def _counts_failures(self) -> bool:
         """A query has no failed records."""
-        return self.job_type != JobType.QUERY and not self.operation.startswith("query")
+        return self.job_type != JobType.QUERY and not _is_query(self.operation)
 
     def _pace(self) -> list[str]:
         if self.pace.per_second is None:
@@ -294,3 +294,7 @@ def _span(seconds: float) -> str:
     if seconds < 100 * 60:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h"
+
+
+def _is_query(operation: str) -> bool:
+    return operation.startswith("query")

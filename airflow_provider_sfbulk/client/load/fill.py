@@ -268,11 +268,11 @@ def _fill(
         elif waits:
             replaced.append(known["job_id"])
         log.info(
-            "part %d is uploaded to job %s: %d records, %d bytes",
+            "part %d is uploaded to job %s: %s records, %s bytes",
             part.number,
             stands["job_id"],
-            part.records,
-            part.length,
+            f"{part.records:,}",
+            f"{part.length:,}",
         )
         return UploadedPart.of(part, stands["job_id"])
     finally:

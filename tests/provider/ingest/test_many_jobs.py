@@ -64,3 +64,29 @@ def test_failed_records_that_are_allowed_are_warned_of_with_their_codes_and_file
     assert "1,200 of 1,201 records failed (REQUIRED_FIELD_MISSING 1,200), any number allowed" in warning
     assert str(tmp_path / "failed.csv") in warning
     assert "1,201 records sent in 1 job(s): 1 saved, 1,200 failed, 0 not processed" in caplog.text
+    assert f"is uploaded to job {org.jobs[0].id}: 1,201 records, 3,6" in caplog.text
+
+
+def test_a_load_that_does_not_wait_ends_with_a_line(
+    org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = load(wait_for_completion=False)
+    lines = lines_of(operator, monkeypatch)
+    first, *_ = task.start().run(operator)
+    assert lines[-1] == f"41 records are with Salesforce in 41 jobs ({first}, …); this task does not wait"
+
+
+def test_the_query_that_a_load_waits_for_has_no_failed_records(
+    org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (record_id,) = org.put("Account", [{"Name": "A"}])
+    operator = BulkIngestOperator(
+        **{"task_id": "load", "sobject": "Account", "operation": "update", "skip_unchanged": True},
+        source=[{"Id": record_id, "Name": "A"}],
+    )
+    lines = lines_of(operator, monkeypatch)
+    task.start().run(operator)
+    (job,) = org.jobs
+    assert [line for line in lines if line.startswith(f"job {job.id} is JobComplete")] == [
+        f"job {job.id} is JobComplete: 1 records processed"
+    ]
