@@ -112,6 +112,7 @@ witnesses: $(READY)
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.settle
+	$(BIN)/python -m benchmarks.mapped
 	$(BIN)/python -m benchmarks --rows 10000 100000 1000000 --runs 1 --who sfbulk --picture docs/images/cost-by-rows.svg
 
 $(VENV)/.bench: $(READY)
