@@ -185,6 +185,8 @@ class Control(OrgState):
         :param message: the exception's
         """
         operation = event.removeprefix("Before").removeprefix("After").lower()
+        if operation not in rules.OPERATIONS or not event.startswith(("Before", "After")):
+            raise ValueError("event is when and what, such as BeforeInsert, AfterUpdate or BeforeDelete")
         text = f"{name}: execution of {event}\n\ncaused by: {message}\n\nTrigger.{name}: line 1, column 1"
         self._add_rule(sobject, RowError("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", text), when, (operation,))
 

@@ -293,7 +293,7 @@ class LocalOrg(Control):
     def records(self, sobject: str, *, include_deleted: bool = False) -> list[dict[str, Any]]:
         """Return what is stored of an object, one dict per record, in the order of their ids.
 
-        Values are as ``schema`` says they are stored: numbers are numbers, booleans 0 and 1, moments text.
+        Values are as ``schema`` says they are stored: numbers are numbers, moments text; checkboxes are true or false.
 
         :param include_deleted: also what is in the recycle bin
         :raises LookupError: for an object that the org does not have

@@ -181,7 +181,13 @@ def test_state_and_records_are_there_as_json(org: LocalOrg, witness: Witness) ->
         1,
     )
     assert state["calls"][0] == {"method": "POST", "path": "/services/oauth2/token", "status": 200}
-    assert look(witness, "/local-org/records/account").json == org.records("Account")
+    records = look(witness, "/local-org/records/account").json
+    assert records == org.records("Account")
+    assert records[0]["IsDeleted"] is False
+    witness.load(f"Id\n{records[0]['Id']}\n", operation="delete")
+    assert look(witness, "/local-org/records/Account").json == []
+    (deleted,) = look(witness, "/local-org/records/Account?include_deleted=true").json
+    assert deleted["IsDeleted"] is True
 
 
 @pytest.mark.parametrize(
@@ -199,6 +205,7 @@ def test_state_and_records_are_there_as_json(org: LocalOrg, witness: Witness) ->
         ("put", {"sobject": "Account", "records": [{"Name": "A", "CreatedById": {}}]}, "a user's id"),
         ("undelete", {"record_id": "\ud800"}, "surrogates not allowed"),
         ("validation_rule", {"sobject": "Account", "message": "m", "on": "insert"}, "on is a list, each text"),
+        ("trigger", {"sobject": "Account", "event": "Insert"}, "event is when and what, such as BeforeInsert"),
         ("add_object", {"name": "a b", "fields": [{"name": "A__c", "type": "string"}]}, "cannot be called 'a b'"),
         ("add_object", {"name": "X__c", "fields": [{"name": "\0", "type": "string"}]}, "cannot be called '\\x00'"),
         (

@@ -147,11 +147,15 @@ class Store:
             create_table(connection, sobject)
 
     def records(self, sobject: SObject, *, include_deleted: bool = False) -> list[dict[str, Any]]:
-        """Return all records in the order of their ids, values as stored."""
+        """Return all records in the order of their ids, values as stored but checkboxes, which are true or false."""
         names = [field.name for field in sobject.fields.values() if not field.is_compound]
         where = "" if include_deleted else "WHERE IsDeleted = 0"
         sql = f"SELECT {', '.join(map(quoted, names))} FROM {quoted(sobject.name)} {where} ORDER BY Id"  # noqa: S608 - names of the schema, quoted
-        return [dict(zip(names, row, strict=True)) for row in self.select(sql)]
+        boxes = [name for name in names if (field := sobject.get(name)) is not None and field.type == "boolean"]
+        records = [dict(zip(names, row, strict=True)) for row in self.select(sql)]
+        for record in records:
+            record |= {name: bool(record[name]) for name in boxes}
+        return records
 
     def owners(self, sobject: SObject, field: Field, values: Iterable[Any]) -> dict[Any, list[str]]:
         """Return which records that are not deleted hold each of the values, by the value as :func:`key_of` has it."""

@@ -1,11 +1,11 @@
 """The org's own addresses: ``/`` and what is below ``/local-org``. Nothing of it is Salesforce's.
 
-================================ ===============================================================================
+================================ =================================================================================
 ``GET /``, ``GET /local-org``    a page to look at; also at the address of a job's page in Salesforce Setup
 ``GET /local-org/state``         jobs, calls and faults, as JSON
-``GET /local-org/records/NAME``  the records of an object, as JSON
+``GET /local-org/records/NAME``  the records of an object, as JSON; with ``?include_deleted=true`` those deleted, too
 ``POST /local-org/NAME``         what ``org.NAME(...)`` does, its arguments as a JSON object: see ``control.Control``
-================================ ===============================================================================
+================================ =================================================================================
 
 They need no session: the org listens on loopback alone. But pages of other sites run in the same browser as a
 person's, so a call must name a loopback host (against names that point here), and a POST must be JSON (which no form
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -62,7 +63,7 @@ async def answer(control: Control, request: Request) -> Response:
         return _refused(403, "this address is for callers on this machine, by its own name")
     name = "" if request.url.path in PAGE_PATHS else request.url.path.removeprefix(f"{PREFIX}/").rstrip("/")
     if request.method == "GET":
-        return await _look(control, name)
+        return await _look(control, name, include_deleted=request.query_params.get("include_deleted") == "true")
     if request.method == "POST" and name in LEVERS:
         return await _pull(getattr(control, name), request)
     return _refused(404, f"there is no {request.method} {request.url.path}")
@@ -75,7 +76,7 @@ def _host(request: Request) -> str | None:
         return None
 
 
-async def _look(control: Control, name: str) -> Response:
+async def _look(control: Control, name: str, *, include_deleted: bool) -> Response:
     if not name:
         text = await anyio.to_thread.run_sync(page.render, control.core)
         return HTMLResponse(text, headers=HEADERS)
@@ -84,7 +85,8 @@ async def _look(control: Control, name: str) -> Response:
     if name.startswith("records/"):
         sobject = control.core.schema.get(name.removeprefix("records/"))
         if sobject is not None:
-            records = await anyio.to_thread.run_sync(control.core.store.records, sobject)
+            read = partial(control.core.store.records, sobject, include_deleted=include_deleted)
+            records = await anyio.to_thread.run_sync(read)
             return reply(records, headers=HEADERS)
     return _refused(404, f"there is nothing called {name}")
 
