@@ -139,6 +139,17 @@ def test_objects_that_nobody_can_add_to(rest: RestWitness, sobject: str) -> None
     )
 
 
+def test_a_user_needs_a_profile_and_a_place_in_the_world(rest: RestWitness, org: LocalOrg) -> None:
+    wanted = ["Username", "LastName", "Email", "Alias", "TimeZoneSidKey", "LocaleSidKey", "EmailEncodingKey"]
+    error = rest.call("POST", "sobjects/User", {}).json[0]
+    assert error["fields"] == [*wanted, "ProfileId", "LanguageLocaleKey"]
+    (known,) = org.records("User")
+    texts = {"Username": "b@example.com", "LastName": "B", "Email": "b@example.com", "Alias": "b"}
+    user = rest.create("User", **{name: known[name] for name in error["fields"]} | texts)
+    rest.create("Account", Name="A", OwnerId=user)
+    assert rest.select("SELECT Owner.Name FROM Account") == [{"Owner": {"Name": "B"}}]
+
+
 # --- deleting ---
 
 
