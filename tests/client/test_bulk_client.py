@@ -145,7 +145,7 @@ def test_a_job_with_its_data_is_one_call(client):
     client.limits()
     before = client.api_calls
     job = client.ingest.create_job_with_data("Account", "insert", b"Name\nIn one\n")
-    assert client.api_calls == before + 1
+    assert (client.api_calls, job.state) == (before + 1, JobState.UPLOAD_COMPLETE)
     assert client.ingest.wait(job.id, schedule=QUICK).successful == 1
 
 

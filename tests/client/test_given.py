@@ -308,6 +308,7 @@ def test_rows_of_a_result_are_a_sequence(client: BulkClient) -> None:
     result = client.ingest.perform("Account", "insert", records, schedule=QUICK)
     assert (len(result.successful_records), len(result.failed_records), len(result.errors)) == (6, 4, 4)
     assert (result.successful_count, result.failed_count) == (6, 4)
+    assert {row["Name"] for row in result.successful_records} == {f"N{n}" for n in range(10) if n % 3}
     assert not result.unprocessed_records
     assert result.unprocessed_records == []
     failed = list(result.failed_records)
@@ -399,6 +400,7 @@ def test_results_of_1_0_are_a_sequence(client: BulkClient) -> None:
     records = [*rows(), {"Name": "", "External_Key__c": "three"}]
     result = client.bulk1.perform("Account", "insert", records, schedule=QUICK)
     assert [each.success for each in result.results] == [True, True, False]
+    assert result.success_rate == pytest.approx(2 / 3)
     assert (result.results[2].success, len(result.errors), result.errors[0].status_code) == (
         *(False, 1),
         "REQUIRED_FIELD_MISSING",

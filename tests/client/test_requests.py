@@ -315,6 +315,7 @@ def test_a_refusal_of_1_0_has_its_code_and_its_kind(
     assert (raised.value.error_code, raised.value.status, raised.value.job_id) == (code, status, JOB_ID)  # type: ignore[attr-defined]
     assert code in str(raised.value)
     assert "because" in str(raised.value)
+    assert ("send fewer records in a batch" in str(raised.value)) is (code == "Timeout")
 
 
 @pytest.mark.parity("G12.11")

@@ -83,9 +83,9 @@ MUTANTS: Final = (
     _m(
         "rates in percent",
         "K10.2",
-        "client.faces.whole_results",
-        "self.successful_count / self.total_count",
-        "100 * self.successful_count",
+        "client.faces.bulk_result",
+        "return self.successful_count / self.total_count if",
+        "return 100 * self.successful_count if",
     ),
     _m(
         "unprocessed records are not found",
@@ -331,6 +331,52 @@ MUTANTS: Final = (
         "client.faces.bulk_result",
         "wait.until(lambda: bool(ended))",
         "wait.until(lambda: len(ended) == len(left))",
+    ),
+    _m(
+        "what was saved is read as what failed",
+        "K4.2",
+        "client.faces.bulk_result",
+        '(lambda: self.successful_count), (lambda: self._records("successful"))',
+        '(lambda: self.successful_count), (lambda: self._records("failed"))',
+    ),
+    _m(
+        "blanks are lost in XML",
+        "G11.4",
+        "client.bulk1.object_rows",
+        "escape(text, _RETURN)",
+        "escape(text.strip(), _RETURN)",
+    ),
+    _m(
+        "a parent's type is lost in XML",
+        "G11.2 G11.3",
+        "client.bulk1.object_rows",
+        "_fields(value, zone)}</sObject></",
+        "_fields({}, zone)}</sObject></",
+    ),
+    _m(
+        "the host of the login is the org's",
+        "G2.3",
+        "client.auth.soap_login",
+        '_instance(result.get("serverUrl"))',
+        "settings.host",
+    ),
+    _m(
+        "a session of 1.0 that has ended is not renewed",
+        "G12.9 G2.8",
+        "client.replies.refusal",
+        '{"INVALID_SESSION_ID", "InvalidSessionId"}',
+        '{"INVALID_SESSION_ID"}',
+    ),
+    _m(
+        "records of any width", "G13.10", "client.parts.columns", "if len(columns) > limits.RECORD_FIELDS:", "if False:"
+    ),
+    _m("other delimiters go out by 1.0", "G9.2", "client.bulk1.api", "split(with_commas(fitted)", "split((fitted)"),
+    _m(
+        "every poll reads all batches",
+        "G15.12",
+        "client.bulk1.waiting",
+        "if job.number_batches_queued or job.number_batches_in_progress:",
+        "if False:",
     ),
     _m(
         "a job with its data is not multipart",

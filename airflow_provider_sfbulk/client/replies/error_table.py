@@ -75,7 +75,7 @@ TABLE: Final[tuple[Row, ...]] = (
     Row("ORG_IN_MAINTENANCE", ServerBusyError, _BUSY),
     Row("QUERY_TIMEOUT", ServerBusyError, "narrow the query, or try later"),
     Row("SERVER_UNAVAILABLE", ServerBusyError, _BUSY),
-    Row("Timeout", ServerBusyError, _BUSY),
+    Row("Timeout", ServerBusyError, "send fewer records in a batch, or try later"),
     Row("TooManyLockFailure", ServerBusyError, _BUSY),
     Row("TXN_SECURITY_METERING_ERROR", ServerBusyError, _BUSY),
     Row("UNABLE_TO_LOCK_ROW", ServerBusyError, _BUSY),
