@@ -66,8 +66,10 @@ def delete(ask: Ask) -> Answer:
 
 
 def read_by_key(ask: Ask) -> Answer:
-    """``GET /sobjects/X/{field}/{value}``."""
+    """``GET /sobjects/X/{field}/{value}``, and ``GET /sobjects/X/{id}/{relationship}``: its children, or its parent."""
     sobject = ask.sobject
+    if _is_id(sobject, ask.parts["name"]):
+        return Answer(_related(ask, sobject, _record_id(ask, sobject), ask.parts["value"]))
     with _one_match(ask, sobject) as record_id:
         if record_id is None:
             raise NotFoundError
@@ -85,6 +87,8 @@ def upsert_by_key(ask: Ask) -> Answer:
             (saved,) = save_records(ask.core, sobject, "update", [{**values, "Id": record_id}])
         elif field.name == "Id":
             raise _unknown_key(ask.parts["value"])
+        elif ask.flag("updateOnly"):
+            raise NotFoundError
         else:
             (saved,) = save_records(ask.core, sobject, "insert", [{**values, field.name: ask.parts["value"]}])
     if saved.error is None and not saved.created:
@@ -166,6 +170,35 @@ def _record_id(ask: Ask, sobject: SObject) -> str:
     return record_id
 
 
+def _is_id(sobject: SObject, name: str) -> bool:
+    try:
+        return ids.normalize(name).startswith(sobject.key_prefix)
+    except ids.MalformedIdError:
+        return False
+
+
+def _related(ask: Ask, sobject: SObject, record_id: str, relationship: str) -> Any:
+    """Return the children of a record as a query would, or its parent.
+
+    :raises NotFoundError: for no such relationship, and where there is no parent
+    """
+    children = ask.core.schema.child(sobject, relationship)
+    lookup = sobject.by_relationship(relationship)
+    if children is not None:
+        child = ask.core.schema.get(children.child)
+        assert child is not None
+        found = _select(ask, child, f"{children.field} = '{record_id}'")
+        return {"totalSize": len(found), "done": True, "records": found}
+    if lookup is None:
+        raise NotFoundError
+    sql = f"SELECT {quoted(lookup.name)} FROM {quoted(sobject.name)} WHERE Id = ?"  # noqa: S608 - names of the schema, quoted
+    parent_id = ask.core.store.select(sql, (record_id,))[0][0]
+    parent = None if parent_id is None else ask.core.schema.of_id(parent_id)
+    if parent is None:
+        raise NotFoundError
+    return _read(ask, parent, parent_id)
+
+
 def _unknown_key(name: str) -> ApiError:
     return ApiError(404, "NOT_FOUND", f"Provided external ID field does not exist or is not accessible: {name}")
 
@@ -216,12 +249,17 @@ class SeveralError(ApiError):
 
 
 def _read(ask: Ask, sobject: SObject, record_id: str) -> Record:
+    return _select(ask, sobject, f"Id = '{record_id}'")[0]
+
+
+def _select(ask: Ask, sobject: SObject, condition: str) -> list[Record]:
+    """Return records with all fields, or those of ``fields``."""
     names = ask.query.get("fields")
     wanted = names if names is not None else ",".join(field.name for field in sobject.fields.values())
     if not re.fullmatch(r"[\w.,\s]+", wanted):
         raise ApiError(400, "INVALID_FIELD", f"No such column '{wanted}' on sobject of type {sobject.name}")
     # Without its own name in front of the fields' the query could not be distinguished from others that a caller writes.
-    return records_of(ask, f"SELECT {wanted} FROM {sobject.name} WHERE Id = '{record_id}'")[0]  # noqa: S608 - SOQL
+    return records_of(ask, f"SELECT {wanted} FROM {sobject.name} WHERE {condition}")  # noqa: S608 - SOQL
 
 
 def _earliest(ask: Ask) -> datetime:

@@ -81,6 +81,10 @@ def save_records(
     if not records:
         return []
     header, texts = _table(sobject, records)
+    wanted = key if operation == "upsert" else "Id" if operation != "insert" else None
+    if wanted is not None and wanted.lower() not in map(str.lower, header):
+        # Then each record fails by itself. Without the column all would, in the words of the Bulk APIs.
+        header, texts = [*header, wanted], [*texts, [""] * len(records)]
     plan = _plan(core, sobject, operation, key, header)
     outcome = save.decide(core, plan, header, texts, user_id=core.credentials.user_id, count=len(records), null=NULL)
     for error in outcome.errors.values():

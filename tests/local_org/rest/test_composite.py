@@ -63,6 +63,16 @@ def test_upserts_that_fail_together_say_which_would_have_been_created(rest: Rest
     assert [each["Name"] for each in org.records("Account")] == ["A"]
 
 
+def test_records_without_their_key_fail_one_by_one(rest: RestWitness) -> None:
+    updated = rest.call("PATCH", "composite/sobjects", {"records": [account("A"), account("B")]}).json
+    upserted = rest.call("PATCH", "composite/sobjects/Account/External_Key__c", {"records": [account("A")]}).json
+    errors = [each["errors"][0] for each in (*updated, *upserted)]
+    assert [(each["statusCode"], each["message"]) for each in errors] == [
+        *[("MISSING_ARGUMENT", "Id not specified in an update call")] * 2,
+        ("MISSING_ARGUMENT", "External_Key__c not specified"),
+    ]
+
+
 def test_records_are_updated_upserted_retrieved_and_deleted(rest: RestWitness, org: LocalOrg) -> None:
     ids = [rest.create("Account", Name=name, External_Key__c=name) for name in "AB"]
     answer = rest.call("PATCH", "composite/sobjects", {"records": [account("A2", id=ids[0]), account("B2", Id=ids[1])]})
@@ -89,7 +99,6 @@ def test_records_are_updated_upserted_retrieved_and_deleted(rest: RestWitness, o
         ("POST", {"records": [account("A", Nope=1)]}, "INVALID_FIELD"),
         ("POST", {"records": "A"}, "JSON_PARSER_ERROR"),
         ("POST", {"nope": []}, "JSON_PARSER_ERROR"),
-        ("PATCH", {"records": [account("A")]}, "INVALID_FIELD"),
     ],
 )
 def test_collections_that_are_refused(rest: RestWitness, method: str, body: object, code: str) -> None:

@@ -150,6 +150,26 @@ def test_what_was_updated_and_deleted_since(rest: RestWitness, org: LocalOrg) ->
     assert body["earliestDateAvailable"] < _days_ago(29)
 
 
+def test_an_upsert_may_only_update(rest: RestWitness, org: LocalOrg) -> None:
+    path = "sobjects/Account/External_Key__c/k?updateOnly=true"
+    assert rest.call("PATCH", path, {"Name": "A"}).status == 404
+    assert org.records("Account") == []
+    rest.create("Account", Name="A", External_Key__c="k")
+    assert rest.call("PATCH", path, {"Name": "B"}).status == 200
+
+
+def test_children_and_parents_are_read_by_their_relationship(rest: RestWitness) -> None:
+    mother = rest.create("Account", Name="Mother")
+    child = rest.create("Contact", LastName="C", AccountId=mother)
+    children = rest.call("GET", f"sobjects/Account/{mother}/Contacts?fields=LastName").json
+    assert (children["totalSize"], children["done"], children["records"][0]["LastName"]) == (1, True, "C")
+    assert rest.call("GET", f"sobjects/Contact/{child}/Account").json["Name"] == "Mother"
+    assert rest.call("GET", f"sobjects/Contact/{child}/Owner?fields=Username").json["Username"] == rest.org.username
+    assert rest.call("GET", f"sobjects/Account/{mother}/Cases").json["records"] == []
+    for path in (f"Account/{mother}/Parent", f"Account/{mother}/Nope", f"Account/{MISSING}/Contacts"):
+        assert rest.call("GET", f"sobjects/{path}").error[:2] == (404, "NOT_FOUND")
+
+
 def test_a_minute_is_enough_of_a_span(rest: RestWitness, org: LocalOrg) -> None:
     org.freeze("2026-03-04T05:06:07Z")
     org.put("Account", [{"Name": "A"}])
