@@ -12,7 +12,7 @@ from airflow_provider_sfbulk.client.effects import Authorize, Flow, Ledger, Toke
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.faces.bulk_result import AsyncBulkResult, BulkResult
 from airflow_provider_sfbulk.client.faces.declare import Blocking, call, whole
-from airflow_provider_sfbulk.client.faces.options import LoadOptions
+from airflow_provider_sfbulk.client.faces.options import ConnectionOptions, LoadOptions
 from airflow_provider_sfbulk.client.http.blocking import BlockingDriver
 from airflow_provider_sfbulk.client.ingest import IngestApi, IngestMethods
 from airflow_provider_sfbulk.client.models import Operation
@@ -30,7 +30,7 @@ class ClientMethods:
     settings: Settings
     ingest: Any
 
-    def __init__(self, /, **settings: Any) -> None:
+    def __init__(self, /, **settings: Unpack[ConnectionOptions]) -> None:
         self._setup(Settings.from_mapping(settings), None)
 
     @classmethod

@@ -22,6 +22,7 @@ from airflow_provider_sfbulk.client.ingest import IngestMethods
 from airflow_provider_sfbulk.client.parts.stream import Rules
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
 from airflow_provider_sfbulk.client.query import QueryMethods
+from airflow_provider_sfbulk.client.settings import Settings
 from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from airflow_provider_sfbulk.local_org import LocalOrg
 
@@ -40,6 +41,7 @@ def keys(kind: Any) -> set[str]:
 
 def test_what_is_passed_on_is_named_in_full() -> None:
     subject = {"sobject", "operation"}
+    assert keys(options.ConnectionOptions) == fields(Settings)
     assert keys(options.RuleOptions) == fields(Rules) - {"operation", "external_id_field", "unfit"}
     assert keys(options.JobOptions) == fields(IngestSpec) - subject
     assert keys(options.Bulk1JobOptions) == fields(Bulk1JobSpec) - subject

@@ -1,7 +1,7 @@
 """Keyword arguments that calls pass on, by name and type, so that editors and type checkers see them behind ``**options``.
 
-They are described where they are used: ``Rules``, ``IngestSpec``, ``Bulk1JobSpec``, and ``perform`` of ``client.ingest``
-and ``client.query``.
+They are described where they are used: ``Settings``, ``Rules``, ``IngestSpec``, ``Bulk1JobSpec``, and ``perform`` of
+``client.ingest`` and ``client.query``.
 """
 
 from __future__ import annotations
@@ -10,13 +10,40 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
+    from pathlib import PurePath
+
     from airflow_provider_sfbulk.client.arguments import Seconds
     from airflow_provider_sfbulk.client.bulk1.calls import PkChunking
     from airflow_provider_sfbulk.client.bulk1.models import ContentType
     from airflow_provider_sfbulk.client.models import ColumnDelimiter, ConcurrencyMode, LineEnding
     from airflow_provider_sfbulk.client.parts.stream import BlankIds, Nulls
+    from airflow_provider_sfbulk.client.settings import AuthFlow
     from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from airflow_provider_sfbulk.client.waiting.wait import OnProgress
+
+
+class ConnectionOptions(TypedDict, total=False):
+    """The keys of a connection; see ``Settings``."""
+
+    host: str | None
+    login: str | None
+    password: str | None
+    auth_flow: AuthFlow | str | None
+    client_id: str | None
+    client_secret: str | None
+    private_key: str | None
+    private_key_file: str | PurePath | None
+    audience: str | None
+    refresh_token: str | None
+    security_token: str | None
+    organization_id: str | None
+    access_token: str | None
+    instance_url: str | None
+    api_version: str | float | None
+    allowed_hosts: str | Sequence[str] | None
+    ca_file: str | PurePath | None
+    proxy: str | None
+    timeout: Seconds | str | None
 
 
 class DialectOptions(TypedDict, total=False):

@@ -502,7 +502,7 @@ def test_mypy_finds_the_mistakes_of_a_dag_file(tmp_path: Path) -> None:
         from datetime import timedelta
         from pathlib import Path
         from airflow.sdk import DAG, task
-        from airflow_provider_sfbulk import BulkIngestOperator, BulkJobSensor, BulkQueryOperator
+        from airflow_provider_sfbulk import BulkClient, BulkIngestOperator, BulkJobSensor, BulkQueryOperator
 
         with DAG("d", schedule=None):
             load = BulkIngestOperator(
@@ -511,11 +511,12 @@ def test_mypy_finds_the_mistakes_of_a_dag_file(tmp_path: Path) -> None:
             )
             BulkJobSensor(task_id="b", job_ids=load.output)
             BulkQueryOperator(task_id="c", soql="SELECT Id FROM Account", output_path="/o", output_format="jsonl")
+        BulkClient(host="login", login="me@acme.example", client_id="c", private_key_file=Path("/k"), timeout=30)
         """
     )
     wrong = textwrap.dedent(
         """
-        from airflow_provider_sfbulk import BulkIngestOperator, BulkJobSensor, BulkQueryOperator
+        from airflow_provider_sfbulk import BulkClient, BulkIngestOperator, BulkJobSensor, BulkQueryOperator
 
         BulkIngestOperator(task_id="a", sobject="Account", operation="upsrt", source="/a.csv")
         BulkIngestOperator(task_id="a", sobject="Account", operation="insert", timeout="5m")
@@ -525,6 +526,8 @@ def test_mypy_finds_the_mistakes_of_a_dag_file(tmp_path: Path) -> None:
         BulkQueryOperator(task_id="a", soql="SELECT Id FROM Account", output_format="dataframe")
         BulkQueryOperator(task_id="a", soql="SELECT Id FROM Account", poll_interval="30")
         BulkJobSensor(task_id="a", job_id="x", job_type="Query")
+        BulkClient(hsot="https://acme.my.salesforce.com")
+        BulkClient(host="login", timeout=[5])
         """
     )
     (tmp_path / "right.py").write_text(right)
@@ -545,5 +548,5 @@ def test_mypy_finds_the_mistakes_of_a_dag_file(tmp_path: Path) -> None:
         check=False,
     )
     lines = {line.split(":")[1] for line in found.stdout.splitlines() if ": error:" in line}
-    assert {f"{number}" for number in range(4, 12)} == lines, found.stdout
+    assert {f"{number}" for number in range(4, 14)} == lines, found.stdout
     assert "right.py" not in found.stdout, found.stdout
