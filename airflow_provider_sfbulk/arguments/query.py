@@ -37,6 +37,13 @@ from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange,
 from airflow_provider_sfbulk.operators.incremental import BOUND, Incremental
 
 
+def soql(name: str, value: Any) -> str:
+    """Check how a query begins: Salesforce reads the rest."""
+    if not _SELECT.match(text(name, value)):
+        raise SourceError(f"{name} does not begin with SELECT: it is the query itself, or the name of a .soql file")
+    return str(value)
+
+
 def soql_params(name: str, value: Any) -> Any:
     """Check the values of the query's names, which are not shown."""
     given = value.records if isinstance(value, HiddenValue) else value
@@ -50,6 +57,7 @@ def soql_params(name: str, value: Any) -> Any:
     return value
 
 
+_SELECT: Final = re.compile(r"\s*SELECT\b", re.IGNORECASE)
 _TEXT: Final = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _INNERMOST: Final = re.compile(r"\([^()]*\)")
 _MORE_THAN_A_CONDITION: Final = re.compile(
@@ -263,7 +271,7 @@ _CLASHES: Final[Sequence[Clash]] = (
 
 ARGUMENTS: Final = Arguments(
     checks={
-        "soql": optional(text),
+        "soql": optional(soql),
         "sobject": optional(api_name),
         "fields": fields,
         "exclude": exclude,

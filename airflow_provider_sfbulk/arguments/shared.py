@@ -42,8 +42,6 @@ def path(name: str, value: Any) -> Any:
         raise SourceError(f"{name} must be a path (a text, Path, ObjectStoragePath or UPath), not {shown(value)}")
     if not path_text(value).strip():
         raise SourceError(f"{name} is an empty text: was its template rendered from something empty?")
-    if path_text(value).strip() == "None":
-        raise SourceError(f"{name} is the text None: if it comes from a task before, that task returned nothing")
     if isinstance(value, str) and is_no_path(value):
         raise SourceError(f"{name} is a text of {len(value)} characters that is not a path")
     return value

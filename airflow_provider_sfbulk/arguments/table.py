@@ -61,6 +61,8 @@ class Arguments:
             value = getattr(operator, name)
             if not rendered and name in operator.template_fields and waits_for_rendering(value, operator.template_ext):
                 continue
+            if rendered and name in operator.template_fields and name not in operator.native_fields:
+                _refuse_none(name, value)
             kept = self._checked(name, value, check, operator.template_fields)
             if kept is not value:
                 setattr(operator, name, kept)
@@ -94,6 +96,12 @@ class Arguments:
                     f"{name} is not a template field, so {value!r:.40} would stay as it is: pass its value"
                 )
         return check(name, value)
+
+
+def _refuse_none(name: str, value: Any) -> None:
+    """Refuse what a template makes of None."""
+    if isinstance(value, str) and value.strip() == "None":
+        raise SourceError(f"{name} is the text None: if it comes from a task before, that task returned nothing")
 
 
 def waits_for_rendering(value: Any, ends: Sequence[str] = ()) -> bool:

@@ -172,6 +172,8 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
     (query, {"job_id": JOB}, "either soql or job_id, not both"),
     (query, {"soql": ""}, "soql is an empty text"),
     (query, {"soql": ["SELECT Id FROM Account"]}, "soql"),
+    (query, {"soql": "accounts.sql"}, "soql does not begin with SELECT: .* name of a .soql file"),
+    (query, {"soql": "Account"}, "soql does not begin with SELECT"),
     (query, {"soql_params": ["x"]}, "soql_params"),
     (query, {"soql_params": {":name": 1}}, "soql_params"),
     (query, {"soql": None, "job_id": JOB, "soql_params": {"a": 1}}, "soql_params belong to a query"),
@@ -274,6 +276,23 @@ def test_a_mistake_is_an_import_error(make: Callable[..., BaseOperator], given: 
         make(**given)
     assert isinstance(caught.value, ValueError)
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "given"),
+    [
+        (ingest, {"sobject": "None"}),
+        (ingest, {"external_id_field": "None", "operation": "upsert"}),
+        (ingest, {"source_conn_id": "None"}),
+        (ingest, {"results_path": "None"}),
+        (query, {"output_conn_id": "None", "output_path": "/o"}),
+        (query, {"sobject": "None", "soql": None}),
+        (sensor, {"salesforce_conn_id": "None"}),
+    ],
+)
+def test_what_a_template_makes_of_none_is_named(make: Callable[..., Any], given: dict[str, Any]) -> None:
+    with pytest.raises(SourceError, match=f"{next(iter(given))} is the text None: .* returned nothing"):
+        make(**given).execute({})
 
 
 NEEDED = {"source", "sql", "sql_conn_id", "soql", "job_id", "sobject", "operation"}

@@ -47,7 +47,7 @@ def load(**options: Any) -> BulkIngestOperator:
 
 LASTING: dict[str, tuple[Callable[[], Any], type[Exception], str | None, Fault | None]] = {
     "refused SOQL": (lambda: query(soql="SELECT Nope FROM Account"), errors.RequestRefusedError, None, None),
-    "no SOQL": (lambda: query(soql="hello"), errors.RequestRefusedError, None, None),
+    "no SOQL": (lambda: query(soql="SELECT hello"), errors.RequestRefusedError, None, None),
     "no such object": (lambda: query(soql="SELECT Id FROM Nope__c"), errors.RequestRefusedError, None, None),
     "a row without a column": (lambda: load(source=[{"Nope__c": "1"}]), errors.SourceError, None, None),
     "no object to load into": (lambda: load(sobject="Nope__c"), errors.SfBulkError, None, None),

@@ -480,7 +480,7 @@ def test_a_retry_after_a_failed_job_starts_another(readings: LocalOrg, task: Fak
 @pytest.mark.parametrize(
     ("soql", "match"),
     [
-        ("SELEC Name FROM Reading__c", "MALFORMED_QUERY"),
+        ("SELECT Name FROM Reading__c WHERE", "MALFORMED_QUERY"),
         ("SELECT Nmae FROM Reading__c", "INVALID_FIELD.*Nmae"),
         ("SELECT Name FROM Raeding__c", "INVALID_TYPE.*Raeding__c"),
         ("SELECT COUNT() FROM Reading__c", "Aggregate functions not supported"),
