@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, timedelta
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, Final, TypeAlias, TypeGuard
@@ -251,11 +251,12 @@ def nulls(name: str, value: Any) -> Any:
 
 
 def timezone(name: str, value: Any) -> str:
-    """Check the IANA name of a zone."""
+    """Check the IANA name of a zone, and return it; of a ``ZoneInfo``, as pendulum's zones are, and of UTC, too."""
     try:
-        if isinstance(value, str):
-            ZoneInfo(value)
-            return value
+        found = "UTC" if value is UTC else value.key if isinstance(value, ZoneInfo) else value
+        if isinstance(found, str):
+            ZoneInfo(found)
+            return found
     except (KeyError, ValueError, OSError):
         pass
     hint = meant(value, available_timezones())

@@ -39,6 +39,8 @@ from airflow_provider_sfbulk.task.ledger import check_plan
 from airflow_provider_sfbulk.triggers.event import WaitEvent
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from airflow.sdk import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
@@ -84,8 +86,9 @@ class BulkIngestOperator(BulkJobOperator):
     :param assignment_rule_id: for Case and Lead (templated)
     :param column_mapping: ``{"source column": "Field__c"}``; None as the value drops the column
     :param nulls: what an explicit null does: ``leave`` the field or ``clear`` it; by column ``{"Field__c": "clear"}``
-    :param timezone: of datetimes, dates and texts in datetime fields that name none, as ``Europe/Berlin``; without it they
-        are refused, but for the texts of a CSV, which are not looked at then
+    :param timezone: of datetimes, dates and texts in datetime fields that name none, as ``Europe/Berlin`` or a
+        ``ZoneInfo``, which pendulum's are; without it they are refused, but for the texts of a CSV, which are not looked at
+        then
     :param columns: the columns of rows that are dicts, when the first rows have not all of them
     :param blank_external_ids: rows of an upsert whose external id is blank: ``refuse`` the whole input, or ``send`` them
     :param part_bytes: size of one job's CSV at most
@@ -178,7 +181,7 @@ class BulkIngestOperator(BulkJobOperator):
         assignment_rule_id: str | XComArg | None = None,
         column_mapping: Mapping[str, str | None] | None = None,
         nulls: Nulls | Mapping[str, Nulls] = "leave",
-        timezone: str | None = None,
+        timezone: str | tzinfo | None = None,
         columns: Sequence[str] | None = None,
         blank_external_ids: BlankIds = "refuse",
         part_bytes: int = limits.PART_BYTES,
@@ -240,7 +243,7 @@ class BulkIngestOperator(BulkJobOperator):
         self.assignment_rule_id = cast("str | None", assignment_rule_id)
         self.column_mapping = column_mapping
         self.nulls = nulls
-        self.timezone = timezone
+        self.timezone = cast("str | None", timezone)
         self.columns = columns
         self.blank_external_ids = blank_external_ids
         self.part_bytes = part_bytes

@@ -314,7 +314,7 @@ WRONG_CALLS: Final[list[tuple[str, str, str, Any]]] = [
     )),
     *(("ingest.upload", "data", what, value) for what, value in (
         ("nothing", None), ("a number", 7), ("a file for writing", _ForWriting()), ("a class", BytesIO),
-        ("a file that gives nothing", _Silent()), ("a file that gives numbers", _Numbers()), ("no record", []),
+        ("a file that gives nothing", _Silent()), ("a file that gives numbers", _Numbers()),
     )),
     *(("ingest.create_job_with_data", "data", what, value) for what, value in (
         ("a number", 7), ("nothing", None), ("a list", []), ("a path", Path("x.csv")), ("half of a character", HALF),
@@ -2984,6 +2984,7 @@ BAD_INPUTS: Final[list[Line]] = [
         (f"call: {call} with {name} as {what}", "call", (call, {name: value}), "SourceError")
         for call, name, what, value in WRONG_CALLS
     ),
+    ("call: ingest.upload with data as no record", "call", ("ingest.upload", {"data": []}), "EmptyInputError"),
     *((f"{way}: {name} is {what}", way, ({name: value},), "SourceError") for way, name, what, value in WRONG_ARGUMENTS),
     *(
         (f"setting: {name} is a number of 5,000 digits", "settings", ({**APP, name: HUGE},), "SourceError")

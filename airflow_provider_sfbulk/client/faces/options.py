@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
     from pathlib import PurePath
 
     from airflow_provider_sfbulk.client.arguments import Seconds
@@ -77,7 +78,7 @@ class RuleOptions(TypedDict, total=False):
 
     column_mapping: Mapping[str, str | None] | None
     nulls: Nulls | Mapping[str, Nulls]
-    timezone: str | None
+    timezone: str | tzinfo | None
     columns: Sequence[str] | None
     blank_external_ids: BlankIds
     column_delimiter: ColumnDelimiter | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from functools import cached_property
 from typing import Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
@@ -49,7 +50,7 @@ class Rules:
     :param nulls: what an explicit null does: ``leave`` writes an empty value, which leaves the field unchanged; ``clear``
         writes ``#N/A``, which empties it. For all columns, or by target column (others leave). In a CSV an empty value is
         the null. A missing key always leaves the field unchanged, and ``Id`` and the external id are never ``#N/A``
-    :param timezone: IANA name of the zone of datetimes without one; None refuses them
+    :param timezone: zone of datetimes without one, or its IANA name; None refuses them
     :param columns: the columns of rows that are mappings, and their order, if the first rows do not have all of them; a
         row may lack some but has no others. Names as in the rows, ``Owner.External_Key__c`` for a nested one
     :param blank_external_ids: rows of an upsert whose external id is blank: ``refuse`` the whole input, or ``send``
@@ -66,7 +67,7 @@ class Rules:
     external_id_field: str | None = None
     column_mapping: Mapping[str, str | None] | None = None
     nulls: Nulls | Mapping[str, Nulls] = "leave"
-    timezone: str | None = None
+    timezone: str | tzinfo | None = None
     columns: Sequence[str] | None = None
     blank_external_ids: BlankIds = "refuse"
     column_delimiter: ColumnDelimiter | None = None
@@ -103,10 +104,10 @@ class Rules:
         if self.timezone is None:
             return None
         try:
-            return ZoneInfo(self.timezone)
+            return ZoneInfo(str(self.timezone))  # the text of a zone is its name
         except (KeyError, ValueError, OSError) as error:
             raise SourceError(
-                f"timezone: there is no zone {self.timezone!r}; give an IANA name, such as UTC"
+                f"timezone: there is no zone {str(self.timezone)!r}; give an IANA name, such as UTC"
             ) from error
 
     @property

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pendulum
@@ -105,6 +106,7 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
     (ingest, {"timezone": "Europe/Berln"}, "timezone.*'Europe/Berlin'"),
     (ingest, {"timezone": 1}, "timezone"),
     (ingest, {"timezone": ""}, "timezone"),
+    (ingest, {"timezone": timezone(timedelta(hours=2))}, "timezone.*Europe/Berlin"),
     (ingest, {"part_bytes": 200_000_000}, "part_bytes"),
     (ingest, {"part_bytes": 0}, "part_bytes"),
     (ingest, {"part_bytes": "10MB"}, "part_bytes"),
@@ -354,6 +356,11 @@ def test_what_makes_sense_is_taken(make: Callable[..., BaseOperator], given: dic
     make(**given)
 
 
+@pytest.mark.parametrize("given", ["Europe/Berlin", ZoneInfo("Europe/Berlin"), pendulum.timezone("Europe/Berlin")])
+def test_a_zone_is_its_name_from_the_door_on(given: Any) -> None:
+    assert (ingest(timezone=given).timezone, ingest(timezone=UTC).timezone) == ("Europe/Berlin", "UTC")
+
+
 @pytest.mark.parametrize("given", [90, 90.0, np.int64(90), timedelta(seconds=90), pendulum.duration(seconds=90)])
 def test_durations_are_seconds_from_the_door_on(given: Any) -> None:
     made: Any
@@ -518,7 +525,7 @@ def test_incremental_takes_durations_and_refuses_nonsense() -> None:
 def test_mypy_finds_the_mistakes_of_a_dag_file(tmp_path: Path) -> None:
     right = textwrap.dedent(
         """
-        from datetime import timedelta
+        from datetime import UTC, timedelta, timezone
         from pathlib import Path
         from airflow.sdk import DAG, task
         from airflow_provider_sfbulk import BulkClient, BulkIngestOperator, BulkJobSensor, BulkQueryOperator
