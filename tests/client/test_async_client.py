@@ -411,6 +411,13 @@ def test_whole_loads_and_queries_are_tasks_too(org: LocalOrg) -> None:
         await pending
         with pytest.raises(RuntimeError, match="already awaited"):
             await pending
+        load = client.insert("Account", rows("LL", 1), schedule=QUICK)
+        assert len(await _all(load)) == 1
+        calls = client.api_calls
+        for again in (load, _all(load), _all(pending)):
+            with pytest.raises(RuntimeError, match="already awaited or iterated over"):
+                await again
+        assert client.api_calls == calls, "nothing is loaded twice"
 
     run(org, use)
 

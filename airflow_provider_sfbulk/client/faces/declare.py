@@ -166,12 +166,19 @@ class Pending(Coroutine[Any, Any, A]):
         self._begin = begin
         self._iterating = iterating
         self._begun: Coroutine[Any, Any, A] | None = None
+        self._is_used = False
 
     def _coroutine(self) -> Coroutine[Any, Any, A]:
         # Made on demand: Python complains about a coroutine that is never awaited.
         if self._begun is None:
+            self._use()
             self._begun = self._begin()
         return self._begun
+
+    def _use(self) -> None:
+        if self._is_used:  # a load would be loaded again
+            raise RuntimeError("cannot reuse a call that was already awaited or iterated over: call again")
+        self._is_used = True
 
     def __await__(self) -> Generator[Any, Any, A]:
         return self._coroutine().__await__()
@@ -190,6 +197,7 @@ class Pending(Coroutine[Any, Any, A]):
             self._begun.close()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
+        self._use()
         result: Any = await self._begin(**self._iterating)
         async for item in result:
             yield item
