@@ -20,8 +20,8 @@ APIS: Final = ("2.0", "1.0")
 LONGEST_PATH: Final = 4096
 """Characters of a path on Linux; object storage takes 1,024 bytes."""
 
-_RECORDS: Final = re.compile(r"""\s*(?:[\[({]\s*(?:['"\[({]|[\])}]|\w+\()|<\S+ .*>\s*$)""", re.DOTALL)
-"""How records look when a template has made a text of them: JSON, Python's own notation, or an object's ``repr``."""
+_RECORDS: Final = re.compile(r"""\s*(?:[\[({]\s*(?:['"\[({]|[\])}]|\w+\())""", re.DOTALL)
+"""How lists of records look when a template has made a text of them: JSON, or Python's own notation."""
 
 
 def version(name: str, value: Any) -> str:
@@ -52,7 +52,7 @@ def is_no_path(value: str) -> bool:
         len(value) > LONGEST_PATH
         or any(mark in value for mark in "\n\r")
         or _RECORDS.match(value) is not None
-        or value.lstrip()[:1] == "{"
+        or value.lstrip().startswith(("{", "<"))  # an object, XML, or the ``repr`` of something
     )
 
 

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import Final
 from urllib.parse import unquote
 
 from airflow_provider_sfbulk.client.errors import SourceError
+
+_LIKE_A_PATH: Final = re.compile(r"[^\x00-\x1f,;|]{0,240}(?:[/\\][^\x00-\x1f,;|]{1,100}|\.[A-Za-z]\w{0,9})")
+
+
+def looks_like_a_path(text: str) -> bool:
+    """Whether a text has a folder or a suffix, and may be shown in a message. Anything else may be a value of a record."""
+    return _LIKE_A_PATH.fullmatch(text) is not None
 
 
 def local_path(text: str, *, what: str) -> str:

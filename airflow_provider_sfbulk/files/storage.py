@@ -23,6 +23,7 @@ from airflow_provider_sfbulk.client.errors import (
     SourceError,
     StorageError,
 )
+from airflow_provider_sfbulk.client.local_path import looks_like_a_path
 from airflow_provider_sfbulk.client.results.folder import LocalFolder, Output, OutputFile
 from airflow_provider_sfbulk.files.paths import AnyPath, Location, check_connection, locate
 from airflow_provider_sfbulk.files.storage_errors import converted, named
@@ -91,7 +92,7 @@ def find_sources(source: AnyPath, *, conn_id: str | None = None, argument: str =
     if kind is None:
         _check_bucket(place)
         raise MissingSourceError(
-            f"{argument}: there is no file {place.uri}{_hint(place)}. Check the path, and that this worker can see it"
+            f"{argument}: there is no file {_named(place)}{_hint(place)}. Check the path, and that this worker can see it"
         )
     if kind == "directory":
         raise SourceError(
@@ -432,7 +433,7 @@ def _matching(place: Location) -> list[Location]:
     if not files:
         _check_bucket(place)
         raise EmptyInputError(
-            f"{place.argument}: no file matches {place.uri}. Check the path, and that this worker can see it"
+            f"{place.argument}: no file matches {_named(place)}. Check the path, and that this worker can see it"
         )
     return [place.at(name) for name in files]
 
@@ -455,6 +456,14 @@ def _check_bucket(place: Location) -> None:
         raise SourceError(
             f"{place.argument}: there is no bucket {bucket} for {place.uri}. Check its name and connection."
         )
+
+
+def _named(place: Location) -> str:
+    """Name a file that is not there: what was given may be a value, if it does not look like a path."""
+    if not place.is_local or looks_like_a_path(place.uri):
+        return place.uri
+    several = "; several files are given as a list" if "," in place.uri else ""
+    return f"(a text of {len(place.uri)} characters{several})"
 
 
 def _hint(place: Location) -> str:

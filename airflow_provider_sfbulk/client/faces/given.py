@@ -15,7 +15,7 @@ from airflow_provider_sfbulk.client.arguments import shown
 from airflow_provider_sfbulk.client.effects import Body
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.http.beside import on_loop
-from airflow_provider_sfbulk.client.local_path import local_path
+from airflow_provider_sfbulk.client.local_path import local_path, looks_like_a_path
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE
 from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules, from_csv, from_file, from_source
 from airflow_provider_sfbulk.client.sources.open import source_format_of as format_of_name
@@ -25,9 +25,6 @@ _AT_A_TIME: Final = 1000
 """Asynchronous records that a thread asks their loop for at a time."""
 
 _TEXTS: Final = (str, bytes, bytearray, memoryview)
-_LIKE_A_PATH: Final = re.compile(r"[^\x00-\x1f,;|]{0,240}(?:[/\\][^\x00-\x1f,;|]{1,100}|\.[A-Za-z]\w{0,9})")
-"""A name that may be shown in a message: it has a folder or a suffix. Anything else may be a value."""
-
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """How a URI begins, also one whose slashes a ``Path`` has folded."""
 
@@ -169,16 +166,16 @@ def _hint(path: str | os.PathLike[str]) -> str:
     text = str(path)
     if _URI.match(text):
         return "A text names a file of this machine: give an object that opens a URI, such as a UPath"
-    if _LIKE_A_PATH.fullmatch(text) and any(mark in text for mark in "*?["):
+    if looks_like_a_path(text) and any(mark in text for mark in "*?["):
         return "A pattern is not looked up here: name one file"
     return "A CSV has a header line and records, and ids are given as a list"
 
 
 def _is_path(given: object) -> bool:
-    return names_a_file(given) and not (isinstance(given, str) and not _LIKE_A_PATH.fullmatch(given))
+    return names_a_file(given) and not (isinstance(given, str) and not looks_like_a_path(given))
 
 
 def _shown(path: str | os.PathLike[str]) -> str:
-    if not isinstance(path, str) or _LIKE_A_PATH.fullmatch(path):
+    if not isinstance(path, str) or looks_like_a_path(path):
         return str(path)
     return f"a text of one line ({len(path)} characters), which names a file"

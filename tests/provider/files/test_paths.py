@@ -156,6 +156,25 @@ def test_what_leads_nowhere_is_refused_before_anything_is_sent(
     assert not org.jobs
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Jane Roe", r"there is no file \(a text of 8 characters\)"),
+        ("Jane Roe,jane@acme.example,5", "several files are given as a list"),
+        ("Jane*", r"no file matches \(a text of 5 characters\)"),
+        ("<row><Name>Jane</Name></row>", "a text of 28 characters that is not a path"),
+        ("<generator object rows at 0x7f of Jane>", "a text of 39 characters that is not a path"),
+    ],
+)
+def test_a_text_that_does_not_look_like_a_path_is_not_shown(
+    text: str, told: str, org: LocalOrg, task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=told) as caught:
+        task.start().run(load(source=text))
+    assert "Jane" not in str(caught.value)
+
+
 def test_two_connections_for_one_path_are_refused() -> None:
     with pytest.raises(SourceError, match="one of them"):
         locate("s3://one@bucket/key", conn_id="two")
