@@ -107,7 +107,7 @@ def stored(org: LocalOrg) -> list[dict[str, str]]:
     return sorted(found, key=lambda each: each["External_Key__c"])
 
 
-@pytest.mark.parity("A3.5", "I4.1", "G2.9", "G9.3", "A4.7")
+@pytest.mark.parity("A3.5", "I4.1", "G9.3", "A4.7")
 def test_a_load_takes_records_files_and_text(given: Any, client: BulkClient, org: LocalOrg) -> None:
     assert client.ingest.perform("Account", "insert", given, schedule=QUICK).is_successful
     assert stored(org) == rows()

@@ -379,6 +379,13 @@ MUTANTS: Final = (
         "if False:",
     ),
     _m(
+        "rows of XML are held in memory",
+        "G8.10",
+        "client.bulk1.object_rows",
+        "for element in ends(file):",
+        "for element in list(ends(file)):",
+    ),
+    _m(
         "a job with its data is not multipart",
         "B1.3",
         "client.protocol.jobs",

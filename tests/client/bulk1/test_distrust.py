@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import AsyncIterator
 
@@ -13,9 +12,10 @@ from airflow_provider_sfbulk.client import BulkClient, errors
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
 from airflow_provider_sfbulk.client.bulk1.models import ContentType
 from airflow_provider_sfbulk.client.bulk1.result_rows import read_batch_results
+from airflow_provider_sfbulk.client.bulk1.results import Bulk1RowsFile
 from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.replies.refusal import read_refusals
-from airflow_provider_sfbulk.client.replies.safe_xml import MOST_LEVELS, MalformedXmlError, ends, parse
+from airflow_provider_sfbulk.client.replies.safe_xml import MOST_LEVELS, MalformedXmlError, parse
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from tests.client.bulk1.conftest import Once
@@ -163,10 +163,34 @@ class Endless(Fault):
 
 
 @pytest.mark.parity("G8.10")
-def test_rows_of_xml_are_read_one_at_a_time() -> None:
-    rows = b"".join(b"<records><Id>1</Id></records>" for _ in range(3))
-    seen = [element.tag for element in ends(io.BytesIO(b"<queryResult>" + rows + b"</queryResult>"))]
-    assert seen == ["Id", "records"] * 3 + ["queryResult"]
+@pytest.mark.parametrize(
+    ("kind", "start", "row", "end"),
+    [
+        ("XML", b"<queryResult>", b"<records><Id>1</Id></records>", b"</queryResult>"),
+        ("JSON", b"[", b'{"Id":"1"},\n', b'{"Id":"1"}]'),
+        ("CSV", b'"Id"\n', b'"1"\n', b""),
+    ],
+)
+def test_a_row_is_given_before_the_others_are_read(
+    kind: str, start: bytes, row: bytes, end: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = start + row * 1_000_000 + end
+    file = Bulk1RowsFile(ContentType(kind))
+    file.start(Reply(200, {}, b""))
+    file.write(data)
+    file.finish()
+    read, taken = file._opened().read, []
+
+    def counted(size: int = -1) -> bytes:
+        found = read(size)
+        taken.append(len(found))
+        return found
+
+    monkeypatch.setattr(file._opened(), "read", counted)
+    rows = file.rows()
+    assert next(rows)["Id"] == "1"
+    assert 0 < sum(taken) < len(data) // 2
+    file.discard()
 
 
 # --- replies that are not what they must be ---

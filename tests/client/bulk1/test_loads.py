@@ -288,23 +288,34 @@ def test_a_batch_of_a_replaced_try_that_arrives_late_is_refused(client: BulkClie
     assert isinstance(ends[0], errors.FencedError)
 
 
-class AbortBefore(Once):
-    """Somebody aborts the job just before the call."""
+class EndBefore(Once):
+    """Somebody aborts or closes the job just before the call."""
 
-    def __init__(self, org: LocalOrg, *numbers: int) -> None:
+    def __init__(self, org: LocalOrg, state: JobState, *numbers: int) -> None:
         super().__init__(*numbers)
         self._org = org
+        self._state = state
 
     async def before(self, exchange: Exchange) -> Response | None:
         if self.is_due():
             entry = self._org.core.bulk1.get(exchange.path.split("/")[5])
             assert entry is not None
-            self._org.core.bulk1.set_state(entry, JobState.ABORTED)
+            self._org.core.bulk1.set_state(entry, self._state)
         return None
 
 
+@pytest.mark.parity("G13.4")
+def test_a_job_that_salesforce_has_closed_after_a_day_is_followed_by_another(
+    client: BulkClient, org: LocalOrg, name: str
+) -> None:
+    org.core.faults.add("bulk1.add_batch", EndBefore(org, JobState.CLOSED, 2))
+    result = client.bulk1.perform("Account", "insert", rows(name), batch_records=10, schedule=QUICK)
+    assert (len(result.job_ids), result.successful_count) == (2, 25)
+    assert stored(org, name) == names(name)
+
+
 def test_a_job_that_somebody_has_aborted_is_not_gone_round(client: BulkClient, org: LocalOrg, name: str) -> None:
-    org.core.faults.add("bulk1.add_batch", AbortBefore(org, 2))
+    org.core.faults.add("bulk1.add_batch", EndBefore(org, JobState.ABORTED, 2))
     with pytest.raises(errors.JobFailedError, match="ended while it was being filled: 1 of 3"):
         client.bulk1.perform("Account", "insert", rows(name), batch_records=10, schedule=QUICK)
     assert len(stored(org, name)) == 10

@@ -205,6 +205,7 @@ class Org:
         return Settings.from_mapping({"host": self.server.url, "client_id": "id", "client_secret": "secret"})
 
 
+@pytest.mark.parity("G2.9", "A5.2")
 def test_eight_callers_with_an_ended_session_log_in_once(make, server):
     org = Org(server)
     driver = make(org.settings())
