@@ -163,6 +163,8 @@ def load(
         session.screen.progress(f"{operation} {sobject}") as show,
         NewFile(failed, reads=file) if failed is not None else nullcontext() as failed_file,
     ):
+        if failed is not None and not wait:
+            raise SourceError("--failed is for a load that is waited for; without --no-wait it writes the rows")
         rules: RuleOptions = {
             "column_mapping": _mapping(column),
             "nulls": "clear" if clear_nulls else "leave",

@@ -19,6 +19,7 @@ from airflow_provider_sfbulk.client.local_path import local_path
 from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.results.folder import LocalFile
 
+_SELECT: Final = re.compile(r"\s*SELECT\b", re.IGNORECASE)
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """How a URI begins when a ``Path`` has folded its slashes."""
 
@@ -32,6 +33,8 @@ def read_query(text: str) -> str:
     """
     path = query_file(text)
     if path is None:
+        if text.strip() and not _SELECT.match(text):
+            raise SourceError("the query does not begin with SELECT; a file with one is named as @FILE")
         return text
     if path.exists() and not path.is_file():
         raise SourceError(f"{path} is not a file with a query")

@@ -317,6 +317,11 @@ QUERY = "SELECT Name FROM Account"
         (("extract", QUERY, "-o", "gone/out.csv"), "cannot be written: No such file"),
         (("extract", QUERY, "-o", "x" * 300 + ".csv"), "cannot be written: File name too long"),
         (("extract", QUERY, "-o", "s3://bucket/out.csv"), "files of this machine"),
+        (
+            ("load", "Contact", "in.csv", "--failed", "failed.csv", "--no-wait"),
+            "--failed is for a load that is waited for",
+        ),
+        (("extract", "q.soql"), "does not begin with SELECT; a file with one is named as @FILE"),
         (("extract", "@gone"), "gone cannot be read: No such file"),
         (("extract", "@folder.csv"), "not a file with a query"),
         (("extract", "@pipe.csv"), "not a file with a query"),
