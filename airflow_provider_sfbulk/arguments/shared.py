@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from airflow_provider_sfbulk.arguments.table import Clash
+from airflow_provider_sfbulk.arguments.table import Clash, refuse_none
 from airflow_provider_sfbulk.client.arguments import Check, flag, one_of, optional, seconds, shown, text
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, ConcurrencyMode, LineEnding
@@ -42,6 +42,7 @@ def path(name: str, value: Any) -> Any:
         raise SourceError(f"{name} must be a path (a text, Path, ObjectStoragePath or UPath), not {shown(value)}")
     if not path_text(value).strip():
         raise SourceError(f"{name} is an empty text: was its template rendered from something empty?")
+    refuse_none(name, path_text(value))
     if isinstance(value, str) and is_no_path(value):
         raise SourceError(f"{name} is a text of {len(value)} characters that is not a path")
     return value

@@ -62,7 +62,7 @@ class Arguments:
             if not rendered and name in operator.template_fields and waits_for_rendering(value, operator.template_ext):
                 continue
             if rendered and name in operator.template_fields and name not in operator.native_fields:
-                _refuse_none(name, value)
+                refuse_none(name, value)
             kept = self._checked(name, value, check, operator.template_fields)
             if kept is not value:
                 setattr(operator, name, kept)
@@ -98,7 +98,7 @@ class Arguments:
         return check(name, value)
 
 
-def _refuse_none(name: str, value: Any) -> None:
+def refuse_none(name: str, value: Any) -> None:
     """Refuse what a template makes of None."""
     if isinstance(value, str) and value.strip() == "None":
         raise SourceError(f"{name} is the text None: if it comes from a task before, that task returned nothing")
