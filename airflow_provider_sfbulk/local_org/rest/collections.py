@@ -158,6 +158,5 @@ def _with_id(record: Mapping[str, Any], operation: str) -> Mapping[str, Any]:
 
 def _check_count(records: Sequence[Any]) -> None:
     if len(records) > limits.CHUNK_RECORDS:
-        # The limit is documented, Salesforce's message is not known.
-        message = f"A call can have {limits.CHUNK_RECORDS} records at most, and this has {len(records)}"
-        raise ApiError(400, "NUMBER_OUTSIDE_VALID_RANGE", message)
+        message = f"record limit reached. cannot submit more than {limits.CHUNK_RECORDS} records into this call"
+        raise ApiError(400, "EXCEEDED_ID_LIMIT", message)

@@ -93,7 +93,7 @@ def test_records_are_updated_upserted_retrieved_and_deleted(rest: RestWitness, o
 @pytest.mark.parametrize(
     ("method", "body", "code"),
     [
-        ("POST", {"records": [account("A")] * 201}, "NUMBER_OUTSIDE_VALID_RANGE"),
+        ("POST", {"records": [account("A")] * 201}, "EXCEEDED_ID_LIMIT"),
         ("POST", {"records": [{"Name": "A"}]}, "INVALID_TYPE"),
         ("POST", {"records": [{"attributes": {"type": "Nope"}}]}, "NOT_FOUND"),
         ("POST", {"records": [account("A", Nope=1)]}, "INVALID_FIELD"),
