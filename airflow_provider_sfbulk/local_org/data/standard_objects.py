@@ -25,7 +25,7 @@ from airflow_provider_sfbulk.local_org.data.describe import field_of, sobject_of
 from airflow_provider_sfbulk.local_org.data.schema import Field, SObject
 from airflow_provider_sfbulk.local_org.data.store import quoted
 
-_OF_SETUP: Final = ("User", "Group", "RecordType", "Organization", "Profile")
+_OF_SETUP: Final = ("User", "Group", "RecordType", "Organization", "Profile", "UserRole")
 """Objects without ``IsDeleted``, whose records no recycle bin takes."""
 
 NAMES: Final = (

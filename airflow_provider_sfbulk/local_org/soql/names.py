@@ -5,7 +5,7 @@ Every identifier in the SQL is spelled by the schema, never by the query.
 Polymorphic lookups (``Who.Name``, ``Owner.Email``) lead to Salesforce's *Name* object, which has the few fields that
 people and things share; ``Type`` is the API name of the record's object. A field of it is taken from whichever object
 the id belongs to and is null where that object has no such field. To anything else Salesforce answers "No such column
-... on entity 'Name'", and so do we. From *Name* no relationship leads further here.
+... on entity 'Name'", and so do we. From *Name* two relationships lead further, those of a user: ``Owner.Profile.Name``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,13 @@ NAME_FIELDS: Final = frozenset(
     {
         *("id", "name", "firstname", "middlename", "lastname", "suffix", "nameoralias", "alias", "username", "email"),
         *("phone", "title", "type", "isactive", "lastvieweddate", "lastreferenceddate"),
+        *("profileid", "userroleid"),
     }
 )
 """Fields of the *Name* object, in lower case (Object Reference, "Name")."""
+
+_NAME_RELATIONSHIPS: Final = frozenset({"profile", "userrole"})
+"""Relationships of the *Name* object, in lower case: those of the user that the record may be."""
 
 _TYPE: Final = Field(name="Type", type="string", length=40)
 
@@ -140,9 +144,10 @@ class Names:
             if lookup is None:
                 raise _unknown_relationship(name, path)
             if lookup.is_polymorphic:
-                if index + 1 < len(relationships):
+                if index + 1 == len(relationships):
+                    return self._of_name_object(table, lookup, last, path)
+                if relationships[index + 1].lower() not in _NAME_RELATIONSHIPS or "User" not in lookup.reference_to:
                     raise _unknown_relationship(relationships[index + 1], path)
-                return self._of_name_object(table, lookup, last, path)
             table = self._parent(table, lookup, path)
         field = table.sobject.get(last)
         if field is None:
@@ -159,7 +164,7 @@ class Names:
         full = (*child.path, relationship)
         if full in self._tables:
             return self._tables[full]
-        parent = self._schema.get(lookup.reference_to[0]) if lookup.reference_to else None
+        parent = self._schema.get("User" if lookup.is_polymorphic else next(iter(lookup.reference_to), ""))
         if parent is None:
             raise _unknown_relationship(relationship, path)
         if len(self._joins) >= limits.SOQL_PARENTS:

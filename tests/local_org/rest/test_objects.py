@@ -289,3 +289,17 @@ def test_a_describe_answer_is_given_back_unchanged(rest: RestWitness) -> None:
         assert {key: answer[key] for key in listed} == listed
         opportunity(again, StageName="Closed Won")
         assert again.select("SELECT IsWon, Probability FROM Opportunity") == [{"IsWon": True, "Probability": 100.0}]
+
+
+def test_profile_and_role_are_those_of_the_user_that_a_record_may_be(rest: RestWitness, org: LocalOrg) -> None:
+    role = rest.create("UserRole", Name="CEO")
+    (user,) = org.records("User")
+    rest.call("PATCH", f"sobjects/User/{user['Id']}", {"UserRoleId": role})
+    queue = rest.create("Group", Name="Queue", Type="Queue")
+    rest.create("Case", Subject="1")
+    rest.create("Case", Subject="2", OwnerId=queue)
+    mine, its = rest.select("SELECT Owner.Name, Owner.Profile.Name, Owner.UserRole.Name FROM Case ORDER BY Subject")
+    admin = {"Profile": {"Name": "System Administrator"}, "UserRole": {"Name": "CEO"}}
+    assert mine == {"Owner": {"Name": user["Name"], **admin}}
+    assert its == {"Owner": {"Name": "Queue", "Profile": None, "UserRole": None}}
+    assert rest.select("SELECT Subject FROM Case WHERE Owner.UserRole.Name = 'CEO'") == [{"Subject": "1"}]
