@@ -73,7 +73,7 @@ def _follow(
                 below.setdefault(child.name, {})[child_id] = root
         elif relationship.restricted_delete:
             if child_id not in seen:
-                found.kept.setdefault(root, _kept(store, child, child_id))
+                found.kept.setdefault(root, _kept(store, schema, root, child, child_id))
         else:
             found.cleared.append((child, lookup.name, child_id, root))
 
@@ -82,16 +82,24 @@ def _goes(relationship: ChildRelationship, lookup: Field) -> bool:
     return relationship.cascade_delete or not (lookup.nillable or lookup.is_system)
 
 
-def _kept(store: Store, child: SObject, child_id: str) -> RowError:
-    """Return the error of a record that others keep. The words are those commonly reported."""
-    name = next((f.name for f in child.fields.values() if f.name in ("Name", "CaseNumber", "Subject")), "Id")
-    sql = f"SELECT {quoted(name)} FROM {quoted(child.name)} WHERE Id = ?"  # noqa: S608 - names of the schema, quoted
-    shown = store.select(sql, (child_id,))[0][0] or child_id
+def _kept(store: Store, schema: Schema, record_id: str, child: SObject, child_id: str) -> RowError:
+    """Return the error of a record that others keep, in words that were seen."""
     return RowError(
         "DELETE_FAILED",
-        "Your attempt to delete the record could not be completed because it is associated with the following "
-        f"{(child.label_plural or child.label or child.name).lower()}.: {shown}\n",
+        f"Your attempt to delete {_shown(store, schema.of_id(record_id), record_id)} could not be completed because it is "
+        f"associated with the following {(child.label_plural or child.label or child.name).lower()}.: "
+        f"{_shown(store, child, child_id)}\n",
     )
+
+
+def _shown(store: Store, sobject: SObject | None, record_id: str) -> str:
+    """Return what people call a record: its name, with what a person is addressed by."""
+    if sobject is None:
+        return record_id
+    name = next((n for n in ("Name", "CaseNumber", "Subject") if sobject.get(n) is not None), "Id")
+    shown = [*(["Salutation"] if sobject.get("Salutation") is not None else []), name]
+    sql = f"SELECT {', '.join(map(quoted, shown))} FROM {quoted(sobject.name)} WHERE Id = ?"  # noqa: S608 - names of the schema, quoted
+    return " ".join(filter(None, store.select(sql, (record_id,))[0])) or record_id
 
 
 def statements(found: Fallout, *, now: str, for_ever: bool) -> list[tuple[str, list[tuple[Any, ...]]]]:

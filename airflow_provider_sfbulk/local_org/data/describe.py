@@ -104,7 +104,10 @@ def field_of(described: Mapping[str, Any]) -> Field:
         for entry in _listed(described, "picklistValues", "picklist_values")
     ]
     entries = [{**entry, "value": _text(entry.get("value"), "a value in picklistValues")} for entry in entries]
-    attributes["picklist_values"] = tuple(e["value"] for e in entries if e.get("active", True))
+    active = [entry for entry in entries if entry.get("active", True)]
+    attributes["picklist_values"] = tuple(entry["value"] for entry in active)
+    labels = tuple(_text(entry.get("label") or entry["value"], "a label in picklistValues") for entry in active)
+    attributes["picklist_labels"] = labels if labels != attributes["picklist_values"] else ()
     default = next((e["value"] for e in entries if e.get("defaultValue")), None)
     if default is not None:
         attributes.setdefault("default_value", default)
@@ -219,8 +222,8 @@ def describe_field(field: Field) -> dict[str, Any]:
     body["polymorphicForeignKey"] = field.is_polymorphic
     body["namePointing"] = field.is_polymorphic
     body["picklistValues"] = [
-        {"active": True, "defaultValue": value == field.default_value, "label": value, "validFor": None, "value": value}
-        for value in field.picklist_values
+        {"active": True, "defaultValue": value == field.default_value, "label": label, "validFor": None, "value": value}
+        for value, label in zip(field.picklist_values, field.picklist_labels or field.picklist_values, strict=True)
     ]
     body |= _SAME_FOR_ALL_FIELDS
     body["calculated"] = field.calculated

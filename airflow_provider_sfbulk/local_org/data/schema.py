@@ -71,6 +71,8 @@ class Field:
     compound_field_name: str | None = None
     extra_type_info: str | None = None
     picklist_values: tuple[str, ...] = ()
+    picklist_labels: tuple[str, ...] = ()
+    """What people see of each of the values; none: the values themselves."""
     restricted_picklist: bool = False
     default_value: str | bool | None = None
     """What an insert without a value stores: a picklist's default entry, a checkbox's default."""

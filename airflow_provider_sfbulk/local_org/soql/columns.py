@@ -7,13 +7,14 @@ begin on Sunday and its fiscal year is the calendar year.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, TypeGuard
 
 from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES, Field
 from airflow_provider_sfbulk.local_org.soql.errors import Place, Refused, malformed, not_in_bulk, too_complicated
-from airflow_provider_sfbulk.local_org.soql.names import Named, Names
+from airflow_provider_sfbulk.local_org.soql.names import Named, Names, text_literal
 from airflow_provider_sfbulk.local_org.soql.syntax import Call, ChildItem, FieldItem, Item, Operand, Path, TypeofItem
 
 AGGREGATES: Final = {
@@ -74,9 +75,8 @@ def find(operand: Operand, names: Names, *, aggregates: bool = False) -> Named:
         if not aggregates:
             raise _misplaced_aggregate(names, operand.place)
         return aggregate(operand, names)
-    argument = operand.arguments[0] if len(operand.arguments) == 1 else None
-    if name == "TOLABEL" and isinstance(argument, Path):
-        return names.find(argument)  # in this org the label of a picklist value is the value itself
+    if name == "TOLABEL":
+        return converted(operand, names)
     raise malformed(f"{operand.name}() is not supported by the local org", operand.place)
 
 
@@ -130,7 +130,7 @@ def is_format(operand: object) -> TypeGuard[Call]:
 
 def converted(call: Call, names: Names) -> Named:
     """Return what ``convertCurrency()``, ``toLabel()`` or ``FORMAT()`` makes of a field, or ``FORMAT()`` of one of the
-    others. This org has one currency, and the label of a picklist value is the value itself."""
+    others. This org has one currency and one language."""
     name = call.name.upper()
     argument = call.arguments[0] if len(call.arguments) == 1 else None
     if name == "FORMAT" and isinstance(argument, Call):
@@ -149,6 +149,10 @@ def converted(call: Call, names: Names) -> Named:
     is_record_type = name == "TOLABEL" and inner.path.endswith("RecordType.Name")
     if kind.is_compound or not (taken is None or kind.type in taken or is_record_type):
         raise malformed(f"{call.name}() does not work on field '{inner.path}'", call.place)
+    if name == "TOLABEL" and kind.picklist_labels:
+        labels = json.dumps(dict(zip(kind.picklist_values, kind.picklist_labels, strict=True)))
+        shown = replace(kind, picklist_values=kind.picklist_labels, picklist_labels=())
+        return replace(inner, field=shown, sql=f"soql_label({inner.sql}, {text_literal(labels)})")
     if name != "FORMAT":
         return inner
     text = Field(name=kind.name, type="string")

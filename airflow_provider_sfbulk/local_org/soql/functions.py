@@ -10,6 +10,7 @@ compiled queries use those: they are fast, and an index with ``COLLATE NOCASE`` 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from datetime import date, datetime
 from functools import lru_cache
@@ -45,11 +46,13 @@ def register(connection: sqlite3.Connection) -> None:
     ``soql_lengthen(text)``: the long form of an id. ``soql_fold(text)``: see :func:`fold`.
     ``soql_includes(stored, wanted)``: whether a stored multi-select picklist
     value has all the values of ``wanted`` ("Specifies AND for two or more strings"; both are joined with ``;``).
+    ``soql_label(stored, labels)``: the labels of a picklist's value, or of several, from a JSON object by value.
     ``soql_format(stored, type, scale)``: a value as ``FORMAT()`` writes it.
     """
     connection.create_function("soql_lengthen", 1, ids.lengthen, deterministic=True)
     connection.create_function("soql_fold", 1, _fold_or_null, deterministic=True)
     connection.create_function("soql_includes", 2, _includes, deterministic=True)
+    connection.create_function("soql_label", 2, _label, deterministic=True)
     connection.create_function("soql_format", 3, _formatted, deterministic=True)
 
 
@@ -64,6 +67,15 @@ def _values(joined: str) -> frozenset[str]:
 
 def _includes(stored: str | None, wanted: str) -> int:
     return int(stored is not None and _values(wanted) <= _values(stored))
+
+
+@lru_cache(maxsize=64)
+def _labels(labels: str) -> dict[str, str]:
+    return {str(value): str(label) for value, label in json.loads(labels).items()}
+
+
+def _label(stored: str | None, labels: str) -> str | None:
+    return None if stored is None else ";".join(_labels(labels).get(value, value) for value in stored.split(";"))
 
 
 def _formatted(value: Any, kind: str, scale: int) -> str | None:

@@ -183,7 +183,7 @@ class Names:
         if last.lower() not in NAME_FIELDS:
             raise _unknown_field(last, "Name", path)
         if last.lower() == "type":
-            cases = " ".join(f"WHEN {self._there(t, key)} THEN {_text(t.name)}" for t in targets)
+            cases = " ".join(f"WHEN {self._there(t, key)} THEN {text_literal(t.name)}" for t in targets)
             return Named(f"{full}.Type", _TYPE, f"CASE {cases} ELSE NULL END" if cases else "NULL", True, path.place)
         found = [
             (target, field) for target in targets if (field := target.get(last)) is not None and not field.is_compound
@@ -206,8 +206,8 @@ class Names:
         return None if self._include_deleted or deleted is None else f"{table}.{quoted(deleted.name)} = 0"
 
 
-def _text(name: str) -> str:
-    """Return a name of the schema as an SQL string."""
+def text_literal(name: str) -> str:
+    """Return text of the schema as an SQL string."""
     return "'" + name.replace("'", "''") + "'"
 
 

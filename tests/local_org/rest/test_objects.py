@@ -178,9 +178,13 @@ def test_an_account_with_cases_stays(rest: RestWitness, org: LocalOrg) -> None:
     account = rest.create("Account", Name="A")
     rest.create("Case", AccountId=account)
     error = rest.call("DELETE", f"sobjects/Account/{account}").json[0]
-    assert error["errorCode"] == "DELETE_FAILED"
-    assert "cases.: 00000001" in error["message"]
+    why = "could not be completed because it is associated with the following cases.: 00000001\n"
+    assert (error["errorCode"], error["message"]) == ("DELETE_FAILED", f"Your attempt to delete A {why}")
     assert len(org.records("Account")) == 1
+    contact = rest.create("Contact", Salutation="Mr.", FirstName="Josh", LastName="Davis")
+    rest.call("PATCH", f"sobjects/Case/{org.records('Case')[0]['Id']}", {"ContactId": contact, "AccountId": None})
+    error = rest.call("DELETE", f"sobjects/Contact/{contact}").json[0]
+    assert error["message"] == f"Your attempt to delete Mr. Josh Davis {why}"
 
 
 def test_hard_deleted_parents_take_their_children_for_ever(rest: RestWitness, org: LocalOrg) -> None:

@@ -138,6 +138,20 @@ def test_formats_labels_and_currencies(rest: RestWitness, family: str) -> None:
     assert rest.select(soql) == [{"s": "$1,245.25", "a": "5.50", "c": "4"}]
 
 
+def test_labels_are_those_of_the_picklist(rest: RestWitness, org: LocalOrg) -> None:
+    entries = [{"value": value, "label": f"It's {value}", "active": True} for value in ("a", "b")]
+    types = {"One__c": "picklist", "Many__c": "multipicklist"}
+    fields = [{"name": name, "type": kind, "picklistValues": entries} for name, kind in types.items()]
+    org.add_object(name="Thing__c", fields=fields)
+    org.put("Thing__c", [{"One__c": "a", "Many__c": "a;b;old"}, {}])
+    soql = "SELECT toLabel(One__c), toLabel(Many__c) m, Many__c FROM Thing__c"
+    shown = {"One__c": "It's a", "m": "It's a;It's b;old", "Many__c": "a;b;old"}
+    assert rest.select(f"{soql} WHERE toLabel(One__c) = 'it\\'s A'") == [shown]
+    assert rest.bulk.select(f"{soql} WHERE toLabel(One__c) LIKE 'It%'") == [shown]
+    described = {each["name"]: each for each in rest.call("GET", "sobjects/Thing__c/describe").json["fields"]}
+    assert [each["label"] for each in described["One__c"]["picklistValues"]] == ["It's a", "It's b"]
+
+
 def test_a_query_job_formats_and_labels_too(rest: RestWitness, family: str) -> None:
     soql = "SELECT FORMAT(AnnualRevenue) f, toLabel(Industry), convertCurrency(AnnualRevenue) FROM Account"
     (record,) = rest.bulk.select(f"{soql} WHERE Name = 'Mother'")
