@@ -90,8 +90,8 @@ class IngestMethods(JobMethods):
     def upload(self, job_id: str, data: bytes | str | os.PathLike[str] | Part | Body | Any) -> Flow[None]:
         """Upload a job's CSV with its one and only PUT.
 
-        Bytes, text and CSV files are sent unchanged. Records are encoded as the job expects them, and their columns checked
-        against describe.
+        Bytes, text and CSV files are sent unchanged. Records are encoded with commas and the job's line ending, and their
+        columns checked against describe.
 
         :param data: the CSV as bytes or text; a part; the path of a file (a text of one line is one); dicts, ids, a
             DataFrame, an Arrow table

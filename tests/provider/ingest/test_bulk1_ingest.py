@@ -427,6 +427,7 @@ def fallback(source: Any, **arguments: Any) -> BulkIngestOperator:
     return load(source, **{**defaults, **arguments})
 
 
+@pytest.mark.parity("G15.6")
 def test_rows_that_stay_locked_go_by_one_serial_job(
     org: LocalOrg, task: FakeTask, parents: list[str], tmp_path: Path
 ) -> None:
