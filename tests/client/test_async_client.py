@@ -422,6 +422,26 @@ def test_whole_loads_and_queries_are_tasks_too(org: LocalOrg) -> None:
     run(org, use)
 
 
+def test_another_event_loop_needs_another_client_or_one_that_was_closed(org: LocalOrg) -> None:
+    client = AsyncBulkClient(host=org.url, client_id=org.client_id, client_secret=org.client_secret)
+
+    async def use(*, to_its_end: bool) -> int:
+        found = (await client.limits())["DailyApiRequests"].max
+        if to_its_end:
+            await client.close()
+        return found
+
+    loop = asyncio.new_event_loop()
+    try:
+        assert loop.run_until_complete(use(to_its_end=False)) == 15000
+        with pytest.raises(errors.SourceError, match="belong to another event loop"):
+            asyncio.run(use(to_its_end=True))
+        loop.run_until_complete(client.close())
+    finally:
+        loop.close()
+    assert asyncio.run(use(to_its_end=True)) == 15000
+
+
 def test_asynchronous_records_may_be_the_first_thing_of_all(org: LocalOrg) -> None:
     async def given() -> AsyncIterator[dict[str, Any]]:
         yield {"Name": "first"}

@@ -41,6 +41,7 @@ from airflow_provider_sfbulk.client.effects import (
     Token,
     WriteEntry,
 )
+from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.http.beside import in_thread as _in_thread
 from airflow_provider_sfbulk.client.http.driver import Driver
 from airflow_provider_sfbulk.client.http.exchange import (
@@ -89,6 +90,7 @@ class AsyncDriver(Driver):
         self._login = asyncio.Lock()
         self._opening = asyncio.Lock()
         self._client: httpx.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, flow: Flow[T], *, ledger: Ledger | None = None, in_thread: bool = False) -> T:
         """Run a flow to its end and return its result.
@@ -245,7 +247,13 @@ class AsyncDriver(Driver):
 
     async def _opened(self) -> httpx.AsyncClient:
         async with self._opening:
+            if self._client is not None and self._loop is not asyncio.get_running_loop():
+                raise SourceError(
+                    "the client's connections belong to another event loop, and each asyncio.run makes a new one: make a "
+                    "client for each, or close this one before its loop ends"
+                )
             if self._client is None:
+                self._loop = asyncio.get_running_loop()
                 context = await asyncio.to_thread(_trusting, self._settings.ca_file)
                 # The proxy of the connection or of the environment is used, except for this machine; httpx reads no
                 # .netrc. No cookie is kept, no redirect followed and nothing repeated.
