@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.parts.stream import Block, Nulls, RecordStream, Rules
+from airflow_provider_sfbulk.client.parts.stream import DELETES, Block, Nulls, RecordStream, Rules
 from airflow_provider_sfbulk.client.sources.arrow import (
     from_arrow,
     from_frame,
@@ -43,6 +43,8 @@ __all__ = [
     "from_tuples",
     "source_format_of",
 ]
+
+_NOTHING: Final = object()
 
 SOURCE_FORMATS: Final[Mapping[str, Callable[[OpenBinary, Rules, str], RecordStream]]] = {
     "csv": lambda file, rules, name: from_csv(file, rules, name=name),
@@ -118,13 +120,13 @@ def from_source(
 
 def _from_iterable(source: Iterable[Any], rules: Rules, name: str) -> RecordStream:
     if isinstance(source, (list, tuple)):
-        first: Any = source[0] if source else None
+        first: Any = source[0] if source else _NOTHING
         rows: Iterable[Any] = source
     else:
         iterator = iter(source)
-        first = next(iterator, None)
-        rows = _put_back(first, iterator)
-    if isinstance(first, str):
+        first = next(iterator, _NOTHING)
+        rows = iterator if first is _NOTHING else chain((first,), iterator)
+    if isinstance(first, str) or (first is None and rules.operation in DELETES):
         return from_ids(rows, rules, name=name)
     if isinstance(first, pa.RecordBatch):
         return from_arrow(rows, rules, name=name)
@@ -136,7 +138,3 @@ def _from_iterable(source: Iterable[Any], rules: Rules, name: str) -> RecordStre
     if library == "polars" and type(first).__name__ == "DataFrame":
         return from_arrow((batch for frame in rows for batch in frame.to_arrow().to_batches()), rules, name=name)
     return from_dicts(rows, rules, name=name)
-
-
-def _put_back(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    return rest if first is None else chain((first,), rest)

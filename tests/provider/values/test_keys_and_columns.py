@@ -104,7 +104,13 @@ def test_blank_external_ids_are_sent_when_the_user_says_so(org: LocalOrg, ids: l
 
 @pytest.mark.parametrize(
     ("given", "row"),
-    [(lambda a: [a, None], 2), (lambda a: [None, a], 1), (lambda _: [{"Id": None}], 1), (lambda a: iter([a, None]), 2)],
+    [
+        (lambda a: [a, None], 2),
+        (lambda a: [None, a], 1),
+        (lambda _: [{"Id": None}], 1),
+        (lambda a: iter([a, None]), 2),
+        (lambda a: iter([None, a]), 1),
+    ],
 )
 def test_the_hook_refuses_to_delete_nothing(org: LocalOrg, ids: list[str], given: Any, row: int) -> None:
     with pytest.raises(SourceError, match=rf"records: no value of Id in row {row}:"):
