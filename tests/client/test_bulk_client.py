@@ -170,6 +170,7 @@ def test_jobs_are_listed_aborted_and_deleted(client):
     assert job.id not in {each.id for each in client.ingest.list_jobs(is_pk_chunking_enabled=True)}
     with pytest.raises(errors.SourceError, match="Parallel, Serial"):
         next(client.ingest.list_jobs(concurrency_mode="Sequential"))
+    assert (client.ingest.get_job(job.id).id, client.ingest.get_job(job.id).state) == (job.id, JobState.OPEN)
     assert client.ingest.abort(job.id).state is JobState.ABORTED
     assert client.ingest.abort(job.id).state is JobState.ABORTED
     client.ingest.delete(job.id)
@@ -211,7 +212,7 @@ def test_a_number_with_more_decimals_than_described_is_streamed_as_a_float(clien
 
 
 @pytest.mark.parametrize("dialect", [{}, {"column_delimiter": "TAB", "line_ending": "CRLF"}])
-@pytest.mark.parity("K5.4")
+@pytest.mark.parity("K5.4", "B1.1")
 def test_pages_are_read_in_order_and_by_their_locators(client, org, dialect):
     client.ingest.wait(load(client, 50, "P"), schedule=QUICK)
     org.core.page_records = 20
@@ -241,6 +242,18 @@ def test_deleted_records_are_found_when_asked_for(client, org):
 def test_a_wrong_query_is_told_with_salesforces_reason(client):
     with pytest.raises(errors.RequestRefusedError, match="No such column 'Nope'"):
         client.query.perform("SELECT Nope FROM Account")
+    with pytest.raises(errors.RequestRefusedError, match="unexpected token"):
+        client.query.perform("SELECT * FROM Account")
+
+
+@pytest.mark.parity("K7.6")
+def test_a_query_that_ends_badly_is_no_result_without_rows(client, org):
+    org.core.job_seconds = 3600
+    try:
+        with pytest.raises(errors.JobFailedError, match="ended Aborted: somebody aborted it"):
+            client.query.perform("SELECT Id FROM Account", on_progress=lambda job: client.query.abort(job.id))
+    finally:
+        org.core.job_seconds = 0
 
 
 class Replaced(Fault):

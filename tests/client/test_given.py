@@ -360,7 +360,7 @@ def whole(client: BulkClient, job_id: str) -> BulkResult:
     return BulkResult(client, [filled]).wait(schedule=QUICK)
 
 
-@pytest.mark.parity("I4.10", "A2.1", "I2.1")
+@pytest.mark.parity("I4.10", "A2.1", "I2.1", "I4.11")
 def test_a_result_of_several_jobs_is_iterated_over_job_by_job(client: BulkClient) -> None:
     records = [{"Name": f"N{n}"} for n in range(25)]
     result = client.ingest.perform("Account", "insert", records, part_records=10, schedule=QUICK)
@@ -368,6 +368,10 @@ def test_a_result_of_several_jobs_is_iterated_over_job_by_job(client: BulkClient
     assert [one.job.id for one in result] == result.job_ids
     with pytest.raises(errors.SourceError, match="3 jobs"):
         _ = result.job
+    by_bytes = client.ingest.perform(
+        "Account", "insert", records, part_bytes=len("Name\n" + "N1\n" * 10), schedule=QUICK
+    )
+    assert [one.successful_count for one in by_bytes][:2] == [10, 7]
     later = client.ingest.perform("Account", "insert", records, part_records=10, schedule=QUICK, wait=False)
     assert sorted(one.successful_count for one in later) == [5, 10, 10]
 

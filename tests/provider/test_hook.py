@@ -335,6 +335,7 @@ def test_why_records_failed(org: LocalOrg) -> None:
     (error,) = result.errors
     assert failed["External_Key__c"] == "BAD"
     assert (error.status_code, error.fields) == ("REQUIRED_FIELD_MISSING", ("Name",))
+    assert error.message == "Required fields are missing: [Name]"
     assert list(result.unprocessed_records) == []
 
 
