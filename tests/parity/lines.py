@@ -1,4 +1,4 @@
-"""The lines, the marks of the tests, and the page that is made of them."""
+"""The lines, the marks of the tests, and the page that is made of them and of the mutants."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
+
+from tests.parity.mutants import MUTANTS
 
 TESTS: Final = Path(__file__).parents[1]
 DOCS: Final = TESTS.parent / "docs"
@@ -102,7 +104,7 @@ class Parity:
         out = [
             "# Line by line: what two clients and the guide of Bulk API 1.0 offer",
             "",
-            "<!-- Made by `python -m tests.parity` of tests/parity/lines.toml and of the tests' marks. -->",
+            "<!-- Made by `python -m tests.parity` of tests/parity/lines.toml and mutants.py, and the tests' marks. -->",
             "",
             "Everything that the documents of two Python clients for Bulk API 2.0 and Salesforce's guide of Bulk API 1.0",
             "name, and where it is here: the tests (in `tests/`) or the page that show it.",
@@ -122,7 +124,19 @@ class Parity:
                 group = line.group
                 out += ["", f"### {self.titles[group]}", "", "| | | | |", "| --- | --- | --- | --- |"]
             out.append(f"| {line.name} | {line.text} | {line.state} | {self._where(line)} |")
-        return "\n".join(out) + "\n"
+        return "\n".join([*out, *self._changes()]) + "\n"
+
+    def _changes(self) -> Iterator[str]:
+        """Write which changes of the code the tests of the lines catch, by group."""
+        yield from ("", "## Changes that are caught", "")
+        yield f"Each of {len(MUTANTS)} changes of the code, some for every group that tests show, must fail a test of each"
+        yield "line that it breaks (`make campaign`; `make test` tries a few of them). A phrase that a page has to say is"
+        yield "missed when it is taken out."
+        yield from ("", "| | | |", "| --- | --- | --- |")
+        for group in dict.fromkeys(line.group for line in self.lines):
+            of_group = [each for each in MUTANTS if any(line.partition(".")[0] == group for line in each.lines)]
+            if of_group:
+                yield f"| {group} | {self.titles[group]} | {'; '.join(each.what for each in of_group)} |"
 
     def _where(self, line: Line) -> str:
         tests = self.tests.get(line.name, [])
