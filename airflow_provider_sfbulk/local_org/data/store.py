@@ -173,6 +173,15 @@ class Store:
                 found.setdefault(key_of(field, value), []).append(record_id)
         return found
 
+    def index(self, sobject: SObject, fields: Sequence[Field]) -> None:
+        """Let records be found by the keys of several fields, however many there are."""
+        name = quoted(".".join((sobject.name, *(field.name for field in fields), "keys")))
+        columns = ", ".join(map(key_column, fields))
+        with self.writing() as connection:
+            connection.execute(
+                f"CREATE INDEX IF NOT EXISTS {name} ON {quoted(sobject.name)} ({columns}) WHERE IsDeleted = 0"
+            )
+
     # --- the org's own ---
 
     def next_number(self, key_prefix: str, count: int) -> int:
@@ -249,6 +258,12 @@ def is_text(field: Field) -> bool:
 def key_of(field: Field, value: Any) -> Any:
     """Return what two values of a unique or external id field are compared by."""
     return fold(value) if is_text(field) and not field.case_sensitive else value
+
+
+def key_column(field: Field) -> str:
+    """Return the SQL whose value :func:`key_of` gives of a stored one."""
+    column = quoted(field.name)
+    return f"soql_fold({column})" if is_text(field) and not field.case_sensitive else column
 
 
 _UNINDEXED: Final = frozenset({"OwnerId", "RecordTypeId", "CreatedById", "LastModifiedById", "MasterRecordId"})

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from airflow_provider_sfbulk.local_org.data.cells import Cells
 from airflow_provider_sfbulk.local_org.data.schema import SObject
-from airflow_provider_sfbulk.local_org.data.store import Store, quoted
+from airflow_provider_sfbulk.local_org.data.store import Store, key_column, key_of, quoted
 from airflow_provider_sfbulk.local_org.data.values import RowError
 from airflow_provider_sfbulk.local_org.soql import fold
 
@@ -159,19 +159,19 @@ class Checking:
         """Whether another record has the rule's values; a rule without any is about the record alone."""
         if not rule.unique:
             return True
-        values = tuple(record.get(name) for name in rule.unique)
-        if any(value is None for value in values):
+        fields = [field for name in rule.unique if (field := self._sobject.get(name)) is not None]
+        values = [record.get(field.name) for field in fields]
+        if len(fields) < len(rule.unique) or any(value is None for value in values):
             return False
-        key = tuple(fold(value) if isinstance(value, str) else value for value in values)
+        key = tuple(key_of(field, value) for field, value in zip(fields, values, strict=True))
+        if rule.unique not in self._taken:
+            self._store.index(self._sobject, fields)
         taken = self._taken.setdefault(rule.unique, set())
         if key in taken:
             return True
-        conditions = " AND ".join(
-            f"soql_fold({quoted(name)}) = ?" if isinstance(value, str) else f"{quoted(name)} = ?"
-            for name, value in zip(rule.unique, values, strict=True)
-        )
-        sql = f"SELECT 1 FROM {quoted(self._sobject.name)} WHERE IsDeleted = 0 AND Id IS NOT ? AND {conditions} LIMIT 1"  # noqa: S608 - names of the schema, quoted
-        if self._store.select(sql, (record_id, *key)):
+        conditions = " AND ".join(f"{key_column(field)} = ?" for field in fields)
+        sql = f"SELECT 1 FROM {quoted(self._sobject.name)} WHERE IsDeleted = 0 AND {conditions} AND Id IS NOT ? LIMIT 1"  # noqa: S608 - names of the schema, quoted
+        if self._store.select(sql, (*key, record_id)):
             return True
         taken.add(key)
         return False

@@ -78,6 +78,18 @@ def test_nobody_is_a_campaign_member_twice(org: LocalOrg, witness: Witness, memb
     assert len(witness.errors(rows, "CampaignMember")) == 2
 
 
+def test_a_duplicate_is_found_by_an_index_however_many_records_there_are(org: LocalOrg) -> None:
+    (contact,) = org.put("Contact", [{"LastName": "Müller", "Email": "a@example.com"}])
+    org.duplicate_rule("Contact", ["LastName", "Email"])
+    org.put("Contact", [{"LastName": "Müller", "Email": "b@example.com"}])
+    with pytest.raises(ValueError, match="DUPLICATES_DETECTED"):
+        org.put("Contact", [{"LastName": "MÜLLER", "Email": "A@example.com"}])
+    sql = 'SELECT Id FROM Contact WHERE IsDeleted = 0 AND soql_fold("LastName") = ? AND soql_fold("Email") = ?'
+    plan = org.core.store.select(f"EXPLAIN QUERY PLAN {sql}", ("MÜLLER", "A@EXAMPLE.COM"))
+    assert "Contact.LastName.Email.keys" in plan[0][3]
+    assert org.core.store.select(sql, ("MÜLLER", "A@EXAMPLE.COM")) == [(contact,)]
+
+
 def test_a_product_has_one_price_in_a_price_book(org: LocalOrg, witness: Witness) -> None:
     (product,) = org.put("Product2", [{"Name": "P"}])
     book = org.records("Pricebook2")[0]["Id"]
