@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from threading import Lock
 from typing import Final, TypeVar
 
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, UnexpectedToken, v_args
@@ -70,14 +71,20 @@ _KINDS: Final = {
 }
 
 
+_BUILDING: Final = Lock()
+"""Held while the parser is built, so that simultaneous first queries do not each build one."""
+
+
 def parse(text: str) -> Select:
     """Parse a query.
 
     :raises Refused: ``MALFORMED_QUERY`` when it is not SOQL
     """
+    with _BUILDING:
+        parser = _parser()
     try:
         # Lark cannot say that the embedded builder's result is what comes out.
-        return _parser().parse(text)  # type: ignore[return-value]
+        return parser.parse(text)  # type: ignore[return-value]
     except UnexpectedInput as error:
         raise _syntax_error(text, error) from error
 
