@@ -450,6 +450,7 @@ class Extract(Subject):
         wanted = focus in ("forgotten", "asset", "next_run")
         self._waits |= wanted
         self._common["wait_for_completion"] = self._waits
+        self._to_files &= self._waits  # a task that does not wait has no rows to write
         self._is_incremental = self._waits and (wanted or copy_of(rng).random() < 0.4)
         self._window: str | None = None
         """The one that the run's first job was for."""
