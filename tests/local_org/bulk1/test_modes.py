@@ -41,7 +41,7 @@ def _all_waiting(bulk: AsyncWitness, job_id: str) -> bool:
     ]
     left = [state for state in states if state != "Completed"]
     serial = any(entry.job.is_serial for entry in bulk.org.core.bulk1 if entry.job.id == job_id)
-    return bool(left) and left[0] == "InProgress" and (serial or set(left) == {"InProgress"})
+    return bool(left) and left[0] == "InProgress" and (serial or set(states) == {"InProgress"})
 
 
 def test_a_contended_record_fails_rows_in_parallel_and_never_in_serial(bulk: AsyncWitness, org: LocalOrg) -> None:
