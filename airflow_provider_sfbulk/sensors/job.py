@@ -110,6 +110,8 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         self.api_version = api_version
         self._run: TaskRun | None = None
         self._waiting = ""
+        # When poking, one instance looks again and again, and need not read what it knows to have ended.
+        self._infos: dict[str, JobInfo] = {}
         self.is_parsed = not getattr(self, "_BaseOperator__from_mapped", False)
         self.arguments.apply(self, rendered=False)
 
@@ -217,7 +219,9 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         """Read the jobs."""
         job_ids = self._ids()
         run.show_jobs(job_ids)
-        infos = run.run(poll_once(run.jobs, job_ids, on_poll=run.reporter.take))
+        infos = run.run(poll_once(run.jobs, job_ids, known=self._infos))
+        self._infos = {info.id: info for info in infos}
+        run.reporter.take(infos)
         self._waiting = ", ".join(info.id for info in infos if not info.is_final)
         run.reporter.enter(Phase.WAITING if self._waiting else Phase.DONE)
         return infos

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from typing import Final, TypeAlias, TypeVar
@@ -142,9 +142,15 @@ def poll_briefly(
     return None
 
 
-def poll_once(jobs: WatchedJobs, job_ids: Iterable[str], *, on_poll: OnPoll | None = None) -> Flow[list[JobInfo]]:
-    """Poll all jobs once, now; again after a few seconds when that fails for a passing reason."""
-    polling = _Polling(jobs, job_ids, None, on_poll)
+def poll_once(
+    jobs: WatchedJobs, job_ids: Iterable[str], *, known: Mapping[str, JobInfo] | None = None
+) -> Flow[list[JobInfo]]:
+    """Poll all jobs once, now; again after a few seconds when that fails for a passing reason.
+
+    :param known: the jobs as an earlier poll has read them, by id: those that are final are not read again, and of the
+        others no more than tell that the wait goes on
+    """
+    polling = _Polling(jobs, job_ids, None, None, known)
     for attempt in count(1):
         try:
             yield from polling.look()
@@ -169,13 +175,16 @@ class _Polling:
         job_ids: Iterable[str],
         on_progress: OnProgress | None,
         on_poll: OnPoll | None,
+        known: Mapping[str, JobInfo] | None = None,
     ) -> None:
         self._order = list(dict.fromkeys(job_ids))
-        self._found: dict[str, JobInfo] = {}
+        self._found = {job_id: info for job_id, info in (known or {}).items() if job_id in self._order}
         self._jobs = jobs
         self._on_progress = on_progress
         self._on_poll = on_poll
-        self._running = deque(self._order)
+        self._running = deque(
+            job_id for job_id in self._order if job_id not in self._found or not self._found[job_id].is_final
+        )
 
     @property
     def infos(self) -> list[JobInfo]:

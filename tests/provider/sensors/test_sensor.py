@@ -30,6 +30,7 @@ from airflow_provider_sfbulk.client.errors import (
 )
 from airflow_provider_sfbulk.client.models import JobInfo
 from airflow_provider_sfbulk.client.waiting import wait
+from airflow_provider_sfbulk.client.waiting.schedule import UNCHANGED_AT_ONCE
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
@@ -372,7 +373,9 @@ def test_silent_fail_waits_on_in_both_halves(org: LocalOrg, task: FakeTask, monk
     assert again.value.trigger.deferred_at == pytest.approx(time.time(), abs=60)
 
 
-def test_many_jobs_are_told_of_in_one_line(org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_jobs_are_told_of_in_one_line_and_not_all_read_again(
+    org: LocalOrg, task: FakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     org.core.job_seconds = 60
     job_ids = [submit() for _ in range(12)]
     waiting, attempt, lines = sensor(job_ids=job_ids), task.start(), []
@@ -380,6 +383,10 @@ def test_many_jobs_are_told_of_in_one_line(org: LocalOrg, task: FakeTask, monkey
     monkeypatch.setattr(type(waiting.log), "info", lambda _, event, *args: lines.append(event % args), raising=False)
     assert not waiting.poke(attempt.context).is_done
     assert lines == ["0 of 12 jobs have ended: 0 records processed, 0 failed"]
+    for _ in range(3):  # of which one finds them InProgress
+        org.clear_calls()
+        assert not waiting.poke(attempt.context).is_done
+    assert sum("/jobs/ingest/" in call.path for call in org.calls) == UNCHANGED_AT_ONCE
     org.advance(61)
     org.wait_until_idle()
     while not (done := waiting.poke(attempt.context)).is_done:
