@@ -34,12 +34,13 @@ from airflow_provider_sfbulk.client.extract.whole_object import ALL
 from airflow_provider_sfbulk.client.faces.checks import job_id
 from airflow_provider_sfbulk.client.models import Compression, FileFormat
 from airflow_provider_sfbulk.client.results.schema_change import OnSchemaChange, read_types
+from airflow_provider_sfbulk.client.soql import is_a_query
 from airflow_provider_sfbulk.operators.incremental import BOUND, Incremental
 
 
 def soql(name: str, value: Any) -> str:
     """Check how a query begins: Salesforce reads the rest."""
-    if not _SELECT.match(text(name, value)):
+    if not is_a_query(text(name, value)):
         raise SourceError(f"{name} does not begin with SELECT: it is the query itself, or the name of a .soql file")
     return str(value)
 
@@ -57,7 +58,6 @@ def soql_params(name: str, value: Any) -> Any:
     return value
 
 
-_SELECT: Final = re.compile(r"\s*SELECT\b", re.IGNORECASE)
 _TEXT: Final = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _INNERMOST: Final = re.compile(r"\([^()]*\)")
 _MORE_THAN_A_CONDITION: Final = re.compile(

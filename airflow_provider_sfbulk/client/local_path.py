@@ -12,6 +12,14 @@ from airflow_provider_sfbulk.client.errors import SourceError
 
 _LIKE_A_PATH: Final = re.compile(r"[^\x00-\x1f,;|]{0,240}(?:[/\\][^\x00-\x1f,;|]{1,100}|\.[A-Za-z]\w{0,9})")
 
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""How a URI begins, also one whose slashes a ``Path`` has folded."""
+
+
+def is_uri(text: str) -> bool:
+    """Whether a text is a URI, not the path of a file."""
+    return _URI.match(text) is not None
+
 
 def looks_like_a_path(text: str) -> bool:
     """Whether a text has a folder or a suffix, and may be shown in a message. Anything else may be a value of a record."""

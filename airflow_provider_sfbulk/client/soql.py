@@ -30,6 +30,7 @@ _INT_DIGITS: Final = sys.float_info.max_10_exp
 _IDENTIFIER: Final = re.compile(r"[A-Za-z]\w*(?:\.[A-Za-z]\w*)*", re.ASCII)
 """API names: letters, digits and underscores, first a letter; with dots for parents (``Owner.Name``)."""
 
+_SELECT: Final = re.compile(r"\s*SELECT\b", re.IGNORECASE)
 _SELECTED: Final = re.compile(r"\s*SELECT\s+(.*?)\s+FROM\s+(\w+)(?:\s+(?:AS\s+)?(\w+))?", re.IGNORECASE | re.DOTALL)
 _FIELD: Final = re.compile(r"[A-Za-z][\w.]*")
 
@@ -40,6 +41,11 @@ _TOKEN: Final = re.compile(
     re.ASCII | re.DOTALL | re.IGNORECASE,
 )
 """Where a colon may precede a name. A name never begins with a digit, so no time of day is taken for one."""
+
+
+def is_a_query(text: str) -> bool:
+    """Whether a text begins as a query does. Salesforce reads the rest."""
+    return _SELECT.match(text) is not None
 
 
 class Identifier:

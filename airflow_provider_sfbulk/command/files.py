@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +14,10 @@ from typing import Any, Final, Self
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError
-from airflow_provider_sfbulk.client.local_path import local_path
+from airflow_provider_sfbulk.client.local_path import is_uri, local_path
 from airflow_provider_sfbulk.client.models import FileFormat
 from airflow_provider_sfbulk.client.results.folder import LocalFile
-
-_SELECT: Final = re.compile(r"\s*SELECT\b", re.IGNORECASE)
-_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-"""How a URI begins when a ``Path`` has folded its slashes."""
+from airflow_provider_sfbulk.client.soql import is_a_query
 
 _QUERY_BYTES: Final = 4 * limits.SOQL_CHARACTERS
 
@@ -33,7 +29,7 @@ def read_query(text: str) -> str:
     """
     path = query_file(text)
     if path is None:
-        if text.strip() and not _SELECT.match(text):
+        if text.strip() and not is_a_query(text):
             raise SourceError("the query does not begin with SELECT; a file with one is named as @FILE")
         return text
     if path.exists() and not path.is_file():
@@ -60,7 +56,7 @@ def on_this_machine(path: Path) -> Path:
     :raises SourceError: it is the URI of another place
     """
     made = Path(local_path(os.fspath(path), what="the path"))
-    if _URI.match(os.fspath(made)) and not made.parent.exists():
+    if is_uri(os.fspath(made)) and not made.parent.exists():
         raise SourceError(f"{made} is a URI: this command reads and writes files of this machine")
     return made
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import re
 import stat
 from collections.abc import AsyncIterable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from airflow_provider_sfbulk.client.arguments import shown
 from airflow_provider_sfbulk.client.effects import Body
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.http.beside import on_loop
-from airflow_provider_sfbulk.client.local_path import local_path, looks_like_a_path
+from airflow_provider_sfbulk.client.local_path import is_uri, local_path, looks_like_a_path
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE
 from airflow_provider_sfbulk.client.sources.open import RecordStream, Rules, from_csv, from_file, from_source
 from airflow_provider_sfbulk.client.sources.open import source_format_of as format_of_name
@@ -25,8 +24,6 @@ _AT_A_TIME: Final = 1000
 """Asynchronous records that a thread asks their loop for at a time."""
 
 _TEXTS: Final = (str, bytes, bytearray, memoryview)
-_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-"""How a URI begins, also one whose slashes a ``Path`` has folded."""
 
 
 def stream_of(records: Any, rules: Rules, *, source_format: str | None = None) -> RecordStream:
@@ -164,7 +161,7 @@ def _refuse_no_file(path: str | os.PathLike[str]) -> None:
 
 def _hint(path: str | os.PathLike[str]) -> str:
     text = str(path)
-    if _URI.match(text):
+    if is_uri(text):
         return "A text names a file of this machine: give an object that opens a URI, such as a UPath"
     if looks_like_a_path(text) and any(mark in text for mark in "*?["):
         return "A pattern is not looked up here: name one file"
