@@ -178,7 +178,8 @@ class _Polling:
         known: Mapping[str, JobInfo] | None = None,
     ) -> None:
         self._order = list(dict.fromkeys(job_ids))
-        self._found = {job_id: info for job_id, info in (known or {}).items() if job_id in self._order}
+        known = known or {}
+        self._found = {job_id: known[job_id] for job_id in self._order if job_id in known}
         self._jobs = jobs
         self._on_progress = on_progress
         self._on_poll = on_poll
