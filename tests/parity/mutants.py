@@ -230,9 +230,9 @@ MUTANTS: Final = (
     _m(
         "blanks beside quotes pass",
         "G9.7",
-        "client.sources.csv_source",
-        "place = found.misplaced_quote(self._delimiter)",
-        "place = None",
+        "client.csv.scan",
+        "wrong = self.quotes & ~((may_open & self.inside) | (may_close & ~self.inside))",
+        "wrong = bits.nowhere(self.data)",
     ),
     _m("times are local", "G10.1 G10.3", "client.values.text", "utc = moment.astimezone(UTC)", "utc = moment"),
     _m("nulls are left in XML", "G11.5", "client.bulk1.object_rows", "f'<{name} xsi:nil=\"true\"/>'", "''"),

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from airflow_provider_sfbulk.client.csv.scan import QUOTE, Places, Scan, scan
+from airflow_provider_sfbulk.client.csv.bits import Places
+from airflow_provider_sfbulk.client.csv.scan import QUOTE, Scan, scan
 from airflow_provider_sfbulk.client.models import LineEnding
 from airflow_provider_sfbulk.client.values.by_field_arrow import form_of
 from airflow_provider_sfbulk.client.values.text_arrow import UnfitRowError, compute, strings, texts_of_array

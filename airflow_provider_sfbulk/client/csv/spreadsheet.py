@@ -16,7 +16,8 @@ from typing import Final
 
 import numpy as np
 
-from airflow_provider_sfbulk.client.csv.scan import QUOTE, Places, Scan, scan
+from airflow_provider_sfbulk.client.csv.bits import Places
+from airflow_provider_sfbulk.client.csv.scan import QUOTE, Scan, scan
 
 MARK: Final = "sf__SpreadsheetSafe"
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from airflow_provider_sfbulk.client.csv.bits import Bytes, Places
 from airflow_provider_sfbulk.client.csv.decode import BLOCK_BYTES
-from airflow_provider_sfbulk.client.csv.scan import CR, LF, Bytes, Places, record_ends
+from airflow_provider_sfbulk.client.csv.scan import CR, LF, record_ends
 from airflow_provider_sfbulk.client.csv.whole import whole_blocks
 from airflow_provider_sfbulk.client.parts.stream import Block
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -17,7 +17,7 @@ _BEHIND: Final = 4
 """Maximum pending pieces of work of a :class:`BackgroundWriter`."""
 
 
-def in_order(tasks: Iterable[Callable[[], T]], *, ahead: int = THREADS) -> Iterator[T]:
+def in_order(tasks: Iterable[Callable[[], T]], *, ahead: int = THREADS) -> Generator[T]:
     """Run tasks ahead of the caller, and yield their results in the order of the tasks.
 
     An error is raised where its task's result would have come; an error of ``tasks`` itself, after all results before it.

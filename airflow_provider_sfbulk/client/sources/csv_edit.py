@@ -8,7 +8,8 @@ from typing import Final, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from airflow_provider_sfbulk.client.csv.scan import CR, QUOTE, Bytes, Places, Scan
+from airflow_provider_sfbulk.client.csv.bits import Bytes, Places
+from airflow_provider_sfbulk.client.csv.scan import CR, QUOTE, Scan
 from airflow_provider_sfbulk.client.models import LineEnding
 from airflow_provider_sfbulk.client.parts.mapping import ColumnPlan
 from airflow_provider_sfbulk.client.parts.stream import NULL_TEXT

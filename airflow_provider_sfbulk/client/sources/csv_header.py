@@ -9,8 +9,6 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from airflow_provider_sfbulk.client.csv.names import without_bom
 from airflow_provider_sfbulk.client.csv.scan import scan
 from airflow_provider_sfbulk.client.errors import SourceError
@@ -144,8 +142,7 @@ def _delimiters_in(line: bytes) -> dict[ColumnDelimiter, int]:
 
 
 def _is_regular(delimiter: ColumnDelimiter, count: int, records: bytes) -> bool:
-    seen = scan(records, ord(delimiter.character))
-    fields = np.diff(np.searchsorted(seen.separators, seen.ends[:_COMPARED_RECORDS]), prepend=-1)
+    fields = scan(records, ord(delimiter.character)).fields[:_COMPARED_RECORDS]
     return bool((fields == count + 1).all())
 
 

@@ -18,7 +18,7 @@ from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.csv.scan import record_ends, scan
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding, Operation
-from airflow_provider_sfbulk.client.sources.csv_source import RECORD_BYTES
+from airflow_provider_sfbulk.client.sources.csv_records import RECORD_BYTES
 from airflow_provider_sfbulk.client.sources.open import Rules, from_csv, from_file
 from tests.client.sources.witness import INSERT, SECRET, encoded, opened, parse, rows_of, write
 
@@ -363,4 +363,5 @@ def test_ends_of_records_are_where_a_reader_sees_them(rows: list[list[str]]) -> 
     assert [parse(data[start:end])[0] for start, end in zip(starts, ends, strict=True)] == rows
     found = scan(data, ord(","))
     assert (found.ends + 1).tolist() == ends
+    assert found.fields.tolist() == [2] * len(rows)
     assert np.diff(np.searchsorted(found.separators, found.ends), prepend=-1).tolist() == [2] * len(rows)

@@ -1,0 +1,297 @@
+"""Looks at whole records of a CSV file: whether Salesforce takes them, and what is sent of them.
+
+One look knows nothing of the others, so several may be made at the same time. What it finds wrong is said with the record's
+place among those looked at; whoever puts the looks in order knows its number in the file.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+
+from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.csv.bits import Places
+from airflow_provider_sfbulk.client.csv.cells import UnfitCellError, blank_cells, with_zone
+from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.csv.scan import CR, LF, Scan, scan
+from airflow_provider_sfbulk.client.csv.spreadsheet import MARK, restored
+from airflow_provider_sfbulk.client.models import LineEnding
+from airflow_provider_sfbulk.client.parts.encode import without_key
+from airflow_provider_sfbulk.client.parts.mapping import ColumnPlan
+from airflow_provider_sfbulk.client.parts.stream import FieldTypes
+from airflow_provider_sfbulk.client.sources.csv_edit import Edit
+from airflow_provider_sfbulk.client.sources.csv_header import CsvHeader
+
+RECORD_BYTES: Final = 4 * limits.RECORD_CHARACTERS + 3 * limits.RECORD_FIELDS + 2
+"""Bytes that an allowed record has at most: four of each character, quotes and a delimiter around each field."""
+
+EMPTY_LINE: Final = "an empty line in the middle of the file"
+
+
+class UnfitRecordsError(Exception):
+    """Records that cannot be sent.
+
+    :param reason: says why, given the number in the file of the first record that was looked at
+    """
+
+    def __init__(self, reason: Callable[[int], str]) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Looked:
+    """Records that can be sent.
+
+    :param data: what is sent of them
+    :param records: how many they are
+    :param is_all: whether no empty line follows them
+    """
+
+    data: bytes
+    records: int
+    is_all: bool
+
+
+class CsvRecords:
+    """What is wanted of one file's records.
+
+    :param header: the file's
+    :param plan: its columns
+    :param dialect: the job's
+    """
+
+    def __init__(self, header: CsvHeader, plan: ColumnPlan, dialect: Dialect) -> None:
+        self._names = header.names
+        self._plan = plan
+        self._dialect = dialect
+        self._delimiter = ord(dialect.delimiter)
+        self._is_safe = MARK.casefold() in {name.casefold() for name in header.names}
+        self._file_ending = header.line_ending or dialect.line_ending
+        self._edit = Edit(len(header.names), plan, self._file_ending, dialect.line_ending, _only_value_missing)
+
+    @property
+    def pass_through(self) -> bool:
+        """Whether the records are sent as the file has them, but for its end and for datetimes."""
+        return self._edit.changes_nothing and not self._is_safe
+
+    def look(
+        self, raw: bytes, offset: int, types: FieldTypes, zone: ZoneInfo | None, *, is_last: bool = False
+    ) -> Looked:
+        """Check records and make what is sent of them.
+
+        :param offset: of their first byte in the file
+        :param types: each kept column's type in describe
+        :param zone: of datetimes that carry none; None: they are not looked at
+        :param is_last: whether the file ends here: the last record may lack its line ending
+        :raises UnfitRecordsError: one of them cannot be sent
+        """
+        found = scan(raw, self._delimiter)
+        if is_last:
+            found = self._ended(found)
+        self._check_characters(found, offset)
+        self._check_marks(found)
+        self._check_quotes(found)
+        self._check_line_breaks(found)
+        whole, found = found, self._without_empty_lines(found)
+        if not found.ends.size:
+            return Looked(b"", 0, is_all=found is whole)
+        self._check_columns(found)
+        is_all = found is whole
+        if self._is_safe:
+            found = restored(found, self._delimiter)
+        if self._plan.key is not None:
+            self._check_key(found, self._plan.key)
+        moments = [kept for kept, each in zip(self._plan.kept, types, strict=True) if each == "datetime"]
+        if zone is not None and moments:
+            found = self._with_zone(found, moments, zone)
+        self._check_sizes(found)
+        return Looked(self._edit.apply(found), int(found.ends.size), is_all)
+
+    def refuse_long_record(self, raw: bytes) -> NoReturn:
+        """Refuse a record that has no end within :data:`RECORD_BYTES`.
+
+        :raises UnfitRecordsError: always
+        """
+        self._check_quotes(scan(raw, self._delimiter))
+        _fail(0, f"longer than a record can be ({RECORD_BYTES} bytes); is a quote not closed?")
+
+    def _ended(self, found: Scan) -> Scan:
+        """The last records: make sure that they are whole, and that the last one ends with a line ending."""
+        if found.is_open:
+            self._check_quotes(found)
+            _fail(found.row_of(found.last_quote), "a quote is not closed when the file ends")
+        if found.raw and not found.raw.endswith(b"\n"):
+            return scan(found.raw + self._file_ending.characters.encode(), self._delimiter)
+        return found
+
+    def _fail_at(self, place: int, found: Scan, reason: str) -> NoReturn:
+        """Raise the error of the value that has the byte at ``place``."""
+        index = found.row_of(place)
+        first = int(np.searchsorted(found.separators, found.ends[index - 1])) + 1 if index else 0
+        column = int(np.searchsorted(found.separators, place)) - first
+        _fail(index, reason, column=self._names[column] if column < len(self._names) else None)
+
+    def _check_characters(self, found: Scan, offset: int) -> None:
+        data = found.raw
+        if b"\0" in data:
+            self._fail_at(data.index(b"\0"), found, "a NUL character")
+        if not _is_utf8(data):
+            try:
+                data.decode()
+            except UnicodeDecodeError as error:
+                self._fail_at(
+                    error.start,
+                    found,
+                    f"not UTF-8, at byte {offset + error.start + 1} of the file; convert it (many such files are "
+                    "Windows-1252 or Latin-1)",
+                )
+
+    def _check_marks(self, found: Scan) -> None:
+        """Refuse a byte order mark at the beginning of a record, as a file has it that was joined from several."""
+        # The first byte alone is looked for ten times faster than all three.
+        if codecs.BOM_UTF8[:1] not in found.raw:
+            return
+        starts = _starts(found.ends)
+        for index in np.flatnonzero(found.data[starts] == codecs.BOM_UTF8[0]):
+            if found.raw.startswith(codecs.BOM_UTF8, int(starts[index])):
+                _fail(
+                    int(index),
+                    "begins with a byte order mark: files were joined here. Take the mark away, and the header line if it "
+                    "came along, or name the files one by one",
+                )
+
+    def _check_quotes(self, found: Scan) -> None:
+        if (place := found.misplaced_quote) is not None:
+            self._fail_at(
+                place,
+                found,
+                "a quote that neither opens nor closes the whole value; a value with quotes is quoted, and each quote "
+                'in it doubled ("")',
+            )
+
+    def _check_line_breaks(self, found: Scan) -> None:
+        if self._file_ending is LineEnding.LF:
+            stray = found.outer_returns
+        else:
+            if (bare := found.lone_feeds).size:
+                _fail(
+                    found.row_of(int(bare[0])), "ends with LF, the header line with CRLF; make all line endings alike"
+                )
+            stray = found.lone_returns
+        if stray.size:
+            place = int(stray[0])
+            ended = found.raw[place + 1 : place + 2] == b"\n"
+            reason = "ends with CRLF, the header line with LF; make all line endings alike"
+            _fail(found.row_of(place), reason if ended else "a lone carriage return outside quotes")
+        if (breaks := found.inner_breaks).size:
+            self._check_inner_line_breaks(found, breaks)
+
+    def _check_inner_line_breaks(self, found: Scan, breaks: Places) -> None:
+        feeds = breaks[found.data[breaks] == LF]
+        is_pair = found.data[feeds - 1] == CR
+        job = self._dialect.line_ending
+        wrong = feeds[is_pair if job is LineEnding.LF else ~is_pair]
+        if wrong.size:
+            other = LineEnding.CRLF if job is LineEnding.LF else LineEnding.LF
+            self._fail_at(
+                int(wrong[0]),
+                found,
+                f"a line break {other} in a value, in a job of line ending {job}, which Salesforce refuses; if all "
+                f'line breaks in the values are {other} give line_ending="{other}", else make them alike',
+            )
+
+    def _without_empty_lines(self, found: Scan) -> Scan:
+        """Drop empty lines that nothing follows here."""
+        starts = _starts(found.ends)
+        empty = (found.ends - starts) == len(self._file_ending.characters) - 1
+        if not empty.any():
+            return found
+        first = int(np.argmax(empty))
+        if not empty[first:].all():
+            _fail(first, EMPTY_LINE)
+        return found.upto(int(starts[first]))
+
+    def _check_columns(self, found: Scan) -> None:
+        wrong = found.fields != len(self._names)
+        if wrong.any():
+            index = int(np.argmax(wrong))
+            _fail(
+                index,
+                f"{int(found.fields[index])} values, the header has {len(self._names)} columns; a value with the delimiter "
+                f"({self._dialect.column_delimiter}) in it must be quoted",
+            )
+
+    def _check_key(self, found: Scan, key: int) -> None:
+        blank = blank_cells(found, self._plan.kept[key], len(self._names), self._file_ending)
+        if blank.size:
+            raise UnfitRecordsError(lambda row: without_key((blank + row).tolist(), self._plan))
+
+    def _with_zone(self, found: Scan, moments: list[int], zone: ZoneInfo) -> Scan:
+        try:
+            return with_zone(found, moments, len(self._names), self._file_ending, zone, self._delimiter)
+        except UnfitCellError as error:
+            self._fail_at(error.place, found, error.reason)
+
+    def _check_sizes(self, found: Scan) -> None:
+        records = np.diff(found.ends, prepend=-1)
+        if int(records.max()) <= limits.FIELD_CHARACTERS:  # and so is every field in them
+            return
+        separators = found.separators
+        for field in np.flatnonzero(np.diff(separators, prepend=-1) - 1 > limits.FIELD_CHARACTERS):
+            if _characters(found, int(field), int(field) + 1) > limits.FIELD_CHARACTERS:
+                self._fail_at(
+                    int(separators[field]),
+                    found,
+                    f"longer than the {limits.FIELD_CHARACTERS} characters that Salesforce takes in a field",
+                )
+        columns = len(self._names)
+        for index in np.flatnonzero(records > limits.RECORD_CHARACTERS):
+            if _characters(found, int(index) * columns, (int(index) + 1) * columns) > limits.RECORD_CHARACTERS:
+                _fail(
+                    int(index),
+                    f"longer than the {limits.RECORD_CHARACTERS} characters that Salesforce takes in a record",
+                )
+
+
+def _fail(index: int, reason: str, *, column: str | None = None) -> NoReturn:
+    """Raise the error of the record ``index``, from 0."""
+    where = f", column {column}" if column is not None else ""
+    raise UnfitRecordsError(lambda row: f"row {row + index}{where}: {reason}")
+
+
+def _only_value_missing(index: int) -> NoReturn:
+    _fail(index, "no value in the only column that is sent")
+
+
+def _characters(found: Scan, first: int, stop: int) -> int:
+    """Characters of the values ``first`` to ``stop``."""
+    total = 0
+    for field in range(first, stop):
+        start = int(found.separators[field - 1]) + 1 if field else 0
+        raw = found.raw[start : int(found.separators[field])].removesuffix(b"\r")
+        if raw.startswith(b'"'):
+            raw = raw[1:-1].replace(b'""', b'"')
+        total += len(raw.decode())
+    return total
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Tell whether bytes are UTF-8, several times faster than by decoding them."""
+    offsets: Any = np.array([0, len(data)], np.int64)
+    text: Any = pa.Array.from_buffers(pa.large_string(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _starts(ends: Places) -> Places:
+    return np.concatenate((np.zeros(min(1, ends.size), np.intp), ends[:-1] + 1))
