@@ -88,6 +88,17 @@ def upto(bits: Bits, stop: int) -> Bits:
     return kept
 
 
+def count(bits: Bits) -> int:
+    """Return how many places there are."""
+    return int(np.bitwise_count(bits).sum(dtype=np.intp))
+
+
+def last(bits: Bits) -> int | None:
+    """Return the last place, if there is any."""
+    words = np.flatnonzero(bits != 0)
+    return int(words[-1]) * _WORD + int(bits[words[-1]]).bit_length() - 1 if words.size else None
+
+
 def ranks(bits: Bits, places: Places) -> Places:
     """Return how many of the places in ``bits`` are not beyond each of some ``places``."""
     upto_word: Places = np.cumsum(np.bitwise_count(bits), dtype=np.intp)
@@ -103,7 +114,7 @@ def places(bits: Bits) -> Places:
     if not words.size:
         return words
     rest = bits[words]
-    if np.bitwise_count(rest).sum(dtype=np.intp) > bits.size:
+    if count(rest) > bits.size:
         return np.flatnonzero(np.unpackbits(bits.view(np.uint8), bitorder="little").view(np.bool_))
     found = []
     while words.size:  # the lowest place of each word that has some left

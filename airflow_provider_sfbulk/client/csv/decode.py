@@ -24,21 +24,16 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.csv import bits
+from airflow_provider_sfbulk.client.csv.bits import Bits, Bytes
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
+from airflow_provider_sfbulk.client.csv.scan import CR, LF, QUOTE
 from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter
 
-_QUOTE: Final = ord('"')
-_LF: Final = ord("\n")
-_CR: Final = ord("\r")
-
-_NOT_OF_A_VALUE: Final = np.isin(np.arange(256), [_QUOTE, _LF, _CR, *(ord(each.character) for each in ColumnDelimiter)])
-"""Bytes that may follow a closing quote. All delimiters: a result file's may be another than its job's."""
-
-_STEP: Final = 512 * 1024
+_STEP: Final = 1024 * 1024
 """Bytes processed at a time: few enough that intermediate results stay in the processor's cache."""
 
 _HEADER_BYTES: Final = 1024 * 1024
@@ -86,52 +81,37 @@ class RecordCounter:
             self._scan(view[start : start + _STEP])
 
     def _scan(self, piece: memoryview) -> None:
-        bytes_ = np.frombuffer(piece, np.uint8)
-        ends = np.flatnonzero(bytes_ == _LF)
-        inside = self._inside_after_clear_ends(bytes_, ends)
-        is_clear = inside is not None
-        if inside is None:
-            odd, changes = _odd_quotes(bytes_, ends)
-            # An even number of quotes before a line feed: it ends a record.
-            ends = ends[odd == self._inside]
-            inside = self._inside ^ changes
-        if len(ends):
+        data = np.frombuffer(piece, np.uint8)
+        inside = bits.between(bits.where(data, QUOTE))
+        if self._inside:
+            inside = ~inside
+        ends = bits.where(data, LF) & ~inside
+        if (last := bits.last(ends)) is not None:
             if not self.header_line:
-                self._end_header(bytes(piece[: int(ends[0]) + 1]))
+                self._end_header(bytes(piece[: int(bits.places(ends)[0]) + 1]))
                 self.records -= 1
-            # What follows a clear end is a value, so only the line of the first one may be blank.
-            self.records += len(ends) - self._blank(bytes_, ends[:1] if is_clear else ends)
-            self.whole = self.length + int(ends[-1]) + 1
+            self.records += bits.count(ends) - self._blank(data, ends)
+            self.whole = self.length + last + 1
         elif not self.header_line:
             self._begun += piece
             if len(self._begun) > _HEADER_BYTES:
                 raise TransportError(f"not a CSV: the first line has no end within {_HEADER_BYTES} bytes")
-        self._inside = inside
-        self._last = int(bytes_[-1])
+        self._inside = bool(inside[-1] >> 63)
+        self._last = piece[-1]
         self.length += len(piece)
 
-    def _inside_after_clear_ends(self, bytes_: npt.NDArray[np.uint8], ends: npt.NDArray[np.intp]) -> bool | None:
-        """Return whether the piece ends inside quotes if all its line feeds clearly end records, else None.
-
-        A line feed that a quote and then a character of a value follow ends a record: inside a value a quote is doubled,
-        and one that closes is followed by a delimiter or a line end. Pages of most queries are all like that, and to
-        look at the bytes around line feeds is several times faster than to count quotes.
-        """
-        if not len(ends) or ends[-1] + 2 >= len(bytes_):
-            return None
-        if (bytes_[ends + 1] != _QUOTE).any() or _NOT_OF_A_VALUE[bytes_[ends + 2]].any():
-            return None
-        return bool(np.count_nonzero(bytes_[int(ends[-1]) + 1 :] == _QUOTE) & 1)
-
-    def _blank(self, bytes_: npt.NDArray[np.uint8], ends: npt.NDArray[np.intp]) -> int:
+    def _blank(self, data: Bytes, ends: Bits) -> int:
         """Count the lines with nothing but their line ending."""
-        lengths = np.diff(ends, prepend=self.whole - self.length - 1)
-        if lengths.min() > 2:
-            return 0
-        before = bytes_[ends - 1]
-        if ends[0] == 0:
-            before[0] = self._last
-        return int(np.count_nonzero((lengths == 1) | ((lengths == 2) & (before == _CR))))
+        starts = bits.after(ends)
+        starts[0] |= np.uint64(self.whole == self.length)
+        seconds = bits.after(starts)
+        seconds[0] |= np.uint64(self.whole == self.length - 1)
+        blank, of_one = ends & starts, ends & seconds
+        if of_one.any():  # lines of one byte
+            after_return = bits.after(bits.where(data, CR))
+            after_return[0] |= np.uint64(self._last == CR)
+            blank |= of_one & after_return
+        return bits.count(blank)
 
     def _end_header(self, rest: bytes) -> None:
         self.header_line = bytes(self._begun) + rest
@@ -165,25 +145,6 @@ class RecordCounter:
         """
         self.check_header()
         self.check_end()
-
-
-def _odd_quotes(bytes_: npt.NDArray[np.uint8], places: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.bool_], bool]:
-    """Return for each position, and for the end, whether the number of quotes before it is odd.
-
-    64 bytes at a time: one bit a quote; shifting and xor-ing six times makes bit *i* the parity of the bits up to *i*;
-    the last bits, xor-ed over the words, carry it on. Twice as fast as searching the places among the quotes'.
-    """
-    bits = np.packbits(bytes_ == _QUOTE, bitorder="little")
-    words = np.zeros(-(-len(bits) // 8), "<u8")
-    words.view(np.uint8)[: len(bits)] = bits
-    for shift in (1, 2, 4, 8, 16, 32):
-        words ^= words << np.uint64(shift)
-    carried = np.bitwise_xor.accumulate(words >> np.uint64(63))
-    # The words before, not the place's own.
-    word = places >> 6
-    own = words[word] >> (places & 63).astype(np.uint64) & np.uint64(1)
-    before = np.where(word > 0, carried[word - 1], np.uint64(0))
-    return (own ^ before) == 1, bool(carried[-1])
 
 
 class Blocks:

@@ -79,7 +79,9 @@ class Scan:
     @property
     def last_quote(self) -> int:
         """Place of the last quote; there must be one."""
-        return int(bits.places(self.quotes)[-1])
+        last = bits.last(self.quotes)
+        assert last is not None
+        return last
 
     @property
     def inner_breaks(self) -> Places:
@@ -156,5 +158,6 @@ def last_end(raw: bytes) -> int:
         return last
     if not np.count_nonzero(np.frombuffer(raw, np.uint8, last) == QUOTE) % 2:
         return last
-    ends = record_ends(raw)
-    return int(ends[-1]) if ends.size else 0
+    data = np.frombuffer(raw, np.uint8)
+    found = bits.last(bits.where(data, LF) & ~bits.between(bits.where(data, QUOTE)))
+    return 0 if found is None else found + 1
