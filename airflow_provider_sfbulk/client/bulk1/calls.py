@@ -15,7 +15,7 @@ import gzip
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
@@ -41,6 +41,11 @@ from airflow_provider_sfbulk.client.replies import safe_json
 from airflow_provider_sfbulk.client.replies.refusal import is_html
 from airflow_provider_sfbulk.client.replies.safe_text import without_sent
 from airflow_provider_sfbulk.client.replies.safe_xml import MalformedXmlError, element_text, local_name, parse, texts_of
+
+if TYPE_CHECKING:
+    from airflow_provider_sfbulk.client.bulk1.result_rows import ResultColumns
+
+T = TypeVar("T")
 
 INVALID_STATE: Final = "InvalidJobState"
 
@@ -296,13 +301,22 @@ class Bulk1Calls:
         # This loads numpy, which a wait in a triggerer does not need.
         from airflow_provider_sfbulk.client.bulk1.result_rows import read_batch_results  # noqa: PLC0415
 
+        return self._results(job_id, batch_id, lambda body: read_batch_results(body, content_type, records=records))
+
+    def result_columns(self, job_id: str, batch_id: str, *, records: int | None) -> Flow[ResultColumns]:
+        """Read the same of a job in CSV, a column at a time."""
+        from airflow_provider_sfbulk.client.bulk1.result_rows import read_result_columns  # noqa: PLC0415 - as above
+
+        return self._results(job_id, batch_id, lambda body: read_result_columns(body, records=records))
+
+    def _results(self, job_id: str, batch_id: str, read: Callable[[bytes], T]) -> Flow[T]:
         api = ApiCall("GET", self._batch_path(job_id, batch_id, "result"), accept="*/*", job_id=job_id)
 
-        def attempt() -> Flow[list[RecordResult]]:
+        def attempt() -> Flow[T]:
             reply: Reply = yield from call(api)
             if is_html(reply):
                 raise ServerBusyError(f"GET {api.path}: a web page, as in a maintenance", path=api.path, job_id=job_id)
-            return read_batch_results(reply.body, content_type, records=records)
+            return read(reply.body)
 
         return repeat(attempt, DOWNLOAD)
 

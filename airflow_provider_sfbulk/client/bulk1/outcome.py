@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -24,14 +24,16 @@ from numpy.typing import NDArray
 
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls
 from airflow_provider_sfbulk.client.bulk1.load import AcceptedBatch, unpacked
-from airflow_provider_sfbulk.client.bulk1.models import ContentType, RecordResult
+from airflow_provider_sfbulk.client.bulk1.models import RecordResult
+from airflow_provider_sfbulk.client.bulk1.result_rows import ResultColumns, unsaved
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.effects import Body, Flow
 from airflow_provider_sfbulk.client.errors import ProtocolError, RequestRefusedError
 from airflow_provider_sfbulk.client.load.rounds import DOUBT
 from airflow_provider_sfbulk.client.models import BulkError, ColumnDelimiter, JobInfo, JobState, LineEnding, ResultKind
 from airflow_provider_sfbulk.client.parts.split import CONTENT_TYPE, Part, Spool
-from airflow_provider_sfbulk.client.results.typed import insert_column, read_text
+from airflow_provider_sfbulk.client.results.typed import codes_of, insert_column, read_text
+from airflow_provider_sfbulk.client.values.text_arrow import Array
 
 WHOLE_BATCH: Final = "InvalidBatch"
 """Code, Salesforce's, of records that were not tried because their batch failed as a whole."""
@@ -41,25 +43,30 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BatchOutcome:
-    """The results of a batch, one for each of its records, in their order."""
+    """The results of a batch, one for each of its records, in their order.
 
-    results: Sequence[RecordResult]
+    :param results: as they were read
+    :param processed: False for records that Salesforce never tried, the batch having failed as a whole or not run
+    """
+
+    results: ResultColumns
+    processed: NDArray[np.bool_]
 
     def places(self, kind: ResultKind) -> NDArray[np.int64]:
         """Return the places, from 0, of the records of that kind."""
-        return np.flatnonzero([_kind(each) == kind for each in self.results]).astype(np.int64)
+        success, processed = self.results.success, self.processed
+        found = {"successful": success, "failed": ~success & processed, "unprocessed": ~success & ~processed}[kind]
+        return np.flatnonzero(found).astype(np.int64)
 
     @property
-    def codes(self) -> list[str]:
+    def codes(self) -> Array:
         """Salesforce's code for each failed record."""
-        failed = (each for each in self.results if _kind(each) == "failed")
-        return [each.errors[0].status_code if each.errors else "" for each in failed]
+        return codes_of(self.results.errors.take(pa.array(self.places("failed"))))
 
-
-def _kind(result: RecordResult) -> ResultKind:
-    if result.success:
-        return "successful"
-    return "failed" if result.processed else "unprocessed"
+    def rows(self) -> Iterator[RecordResult]:
+        """Give the results one by one."""
+        for result, processed in zip(self.results.rows(), self.processed.tolist(), strict=True):
+            yield result if processed else replace(result, processed=False)
 
 
 def read_outcome(jobs: Bulk1Calls, batch: AcceptedBatch, end: JobInfo) -> Flow[BatchOutcome]:
@@ -68,41 +75,41 @@ def read_outcome(jobs: Bulk1Calls, batch: AcceptedBatch, end: JobInfo) -> Flow[B
     :param end: of the batch, see ``waiting.jobs.batch_end``
     """
     if end.state is JobState.JOB_COMPLETE:
-        return BatchOutcome(
-            (yield from jobs.results(batch.job_id, batch.batch_id, ContentType.CSV, records=batch.records))
-        )
-    found: list[RecordResult] = []
+        results = yield from jobs.result_columns(batch.job_id, batch.batch_id, records=batch.records)
+        return BatchOutcome(results, np.ones(batch.records, np.bool_))
+    found = unsaved(0, "")
     if end.processed:
         try:
-            found = yield from jobs.results(batch.job_id, batch.batch_id, ContentType.CSV, records=None)
+            found = yield from jobs.result_columns(batch.job_id, batch.batch_id, records=None)
         except (RequestRefusedError, ProtocolError) as error:
             log.warning(
                 "batch %s failed after %d records, and has no results: %s", batch.batch_id, end.processed, error
             )
-    return BatchOutcome(_fill_up(found, batch.records, end))
+    return _fill_up(found, batch.records, end)
 
 
-def _fill_up(found: list[RecordResult], records: int, end: JobInfo) -> list[RecordResult]:
+def _fill_up(found: ResultColumns, records: int, end: JobInfo) -> BatchOutcome:
     """Say for each record of a failed batch what is certain.
 
     :param found: results of its first records, as far as there are any
     """
     why = " ".join((end.error_message or f"the batch ended {end.state}").split())[:200]
-    untried = RecordResult(None, False, False, (BulkError(WHOLE_BATCH, why),), processed=False)
     doubtful = BulkError(
         DOUBT,
         f"the batch failed after {end.processed} of {records} records, and Salesforce does not say whether this one was "
         f"saved ({why})",
     )
-    unknown = RecordResult(None, False, False, (doubtful,))
-    saved = sum(each.success for each in found)
+    processed = np.ones(records, np.bool_)
     if len(found) > records:
-        return [unknown] * records
-    if saved == end.successful:
-        return [*found, *[untried] * (records - len(found))]
-    if len(found) == records:  # results and counters contradict each other
-        return [each if each.success else unknown for each in found]
-    return [*found, *[unknown] * (records - len(found))]
+        found = unsaved(0, "")
+    elif np.count_nonzero(found.success) == end.successful:
+        processed[len(found) :] = False
+        return BatchOutcome(
+            found.followed_by(unsaved(records - len(found), BulkError(WHOLE_BATCH, why).text)), processed
+        )
+    elif len(found) == records:  # results and counters contradict each other
+        return BatchOutcome(found.with_error(doubtful.text), processed)
+    return BatchOutcome(found.followed_by(unsaved(records - len(found), doubtful.text)), processed)
 
 
 def read_back(jobs: Bulk1Calls, batch: AcceptedBatch) -> Flow[Part]:
@@ -138,13 +145,13 @@ class BatchRows:
     """
 
     def __init__(
-        self, job_id: str, kind: ResultKind, part: Part, results: Sequence[RecordResult], places: NDArray[np.int64]
+        self, job_id: str, kind: ResultKind, part: Part, results: ResultColumns, places: NDArray[np.int64]
     ) -> None:
         self.job_id = job_id
         self.kind = kind
         self._part = part
-        self._results = [results[place] for place in places.tolist()]
-        self._places = places
+        self._results = results
+        self._places: pa.Array[Any] = pa.array(places)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows, all values text."""
@@ -152,16 +159,11 @@ class BatchRows:
             return
         table = pa.Table.from_batches(list(read_text(self._part.body.chunks(), self._part.dialect)))
         (rows,) = table.take(self._places).combine_chunks().to_batches()
+        results = self._results
         if self.kind != "unprocessed":
-            rows = insert_column(rows, 0, "sf__Id", [each.id or "" for each in self._results])
+            rows = insert_column(rows, 0, "sf__Id", results.ids.take(self._places))
         if self.kind == "successful":
-            rows = insert_column(
-                rows, 1, "sf__Created", ["true" if each.created else "false" for each in self._results]
-            )
+            rows = insert_column(rows, 1, "sf__Created", pa.array(results.created).take(self._places).cast(pa.string()))
         if self.kind == "failed":
-            rows = insert_column(rows, 1, "sf__Error", [_error_text(each) for each in self._results])
+            rows = insert_column(rows, 1, "sf__Error", results.errors.take(self._places))
         yield rows
-
-
-def _error_text(result: RecordResult) -> str:
-    return "; ".join(each.text for each in result.errors)

@@ -140,7 +140,7 @@ class Bulk1LoadResult(WholeLoad):
     def _rows(self) -> Stream[RecordResult]:
         for batch, sent in zip(self.batches, self._sent, strict=True):
             outcome: BatchOutcome = yield read_outcome(self._jobs, sent, batch_end(batch))
-            yield Give(outcome.results)
+            yield Give(outcome.rows())
 
 
 class Bulk1Result(Bulk1LoadResult, BlockingLoad):

@@ -323,7 +323,7 @@ class _Pass:
             return
         jobs = Bulk1Calls(self._jobs.api_version)
         outcome: BatchOutcome = yield from read_outcome(jobs, batch, sent.job)
-        codes = pa.array(outcome.codes, pa.string()).dictionary_encode()
+        codes = outcome.codes.dictionary_encode()
         indexes = {kind: places for kind in RESULT_KINDS if len(places := outcome.places(kind))}
         next_round = {
             kind: np.zeros(len(places), dtype=np.int16)

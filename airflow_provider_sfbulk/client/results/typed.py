@@ -260,7 +260,11 @@ class ErrorParts(NamedTuple):
 
 def error_codes(batch: pa.RecordBatch) -> Array:
     """Read the code of each row's ``sf__Error``."""
-    texts: Array = batch.column(batch.schema.names.index(ERROR))
+    return codes_of(batch.column(batch.schema.names.index(ERROR)))
+
+
+def codes_of(texts: Array) -> Array:
+    """Read the code of each text of an ``sf__Error``."""
     codes, _ = _parted(texts)
     if not _is_plain(codes):
         return pa.array([BulkError.parse(text).status_code for text in texts.to_pylist()], pa.string())
