@@ -99,13 +99,27 @@ def last(bits: Bits) -> int | None:
     return int(words[-1]) * _WORD + int(bits[words[-1]]).bit_length() - 1 if words.size else None
 
 
-def ranks(bits: Bits, places: Places) -> Places:
-    """Return how many of the places in ``bits`` are not beyond each of some ``places``."""
-    upto_word: Places = np.cumsum(np.bitwise_count(bits), dtype=np.intp)
+def counts(bits: Bits) -> Places:
+    """Return how many places there are up to the end of each word."""
+    found: Places = np.cumsum(np.bitwise_count(bits), dtype=np.intp)
+    return found
+
+
+def ranks(bits: Bits, counted: Places, places: Places) -> Places:
+    """Return how many of the places in ``bits`` are not beyond each of some ``places``.
+
+    :param counted: what :func:`counts` says
+    """
     words = places >> 6
     beyond = bits[words] >> (places & 63).astype(np.uint64) >> _ONE
-    found: Places = upto_word[words] - np.bitwise_count(beyond)
+    found: Places = counted[words] - np.bitwise_count(beyond)
     return found
+
+
+def widest_gap(bits: Bits) -> int:
+    """Return a bound of how far the places are from each other, and the first one from the beginning: at most 126 more."""
+    words = np.flatnonzero(bits != 0)
+    return int(np.diff(words, prepend=0).max() + 1) * _WORD if words.size else 0
 
 
 def places(bits: Bits) -> Places:

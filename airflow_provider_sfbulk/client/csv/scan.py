@@ -25,6 +25,9 @@ QUOTE: Final = 0x22
 LF: Final = 0x0A
 CR: Final = 0x0D
 
+_WORDS: Final = 4096
+"""Words whose line ends are listed together: a list of all that a megabyte may have does not stay in the cache."""
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -53,9 +56,19 @@ class Scan:
         return np.frombuffer(self.raw, np.uint8)
 
     @cached_property
-    def ends(self) -> Places:
+    def end_bits(self) -> Bits:
         """The line feeds outside quotes: each ends a record."""
-        return bits.places(self.feeds & ~self.inside)
+        return self.feeds & ~self.inside
+
+    @cached_property
+    def ends(self) -> Places:
+        """A list of these."""
+        return bits.places(self.end_bits)
+
+    @cached_property
+    def records(self) -> int:
+        """How many there are."""
+        return bits.count(self.end_bits)
 
     @cached_property
     def separators(self) -> Places:
@@ -63,13 +76,30 @@ class Scan:
         return bits.places(self._separators)
 
     @cached_property
-    def fields(self) -> Places:
-        """How many values each record has."""
-        return np.diff(bits.ranks(self._separators, self.ends), prepend=0)
-
-    @cached_property
     def _separators(self) -> Bits:
         return (self.delimiters | self.feeds) & ~self.inside
+
+    def ragged(self, columns: int) -> tuple[int, int] | None:
+        """Find the first record of another number of values than ``columns``, and how many it has."""
+        separators = self._separators
+        counted = bits.counts(separators)
+        done = 0
+        for word in range(0, separators.size, _WORDS):
+            ends = bits.places(self.end_bits[word : word + _WORDS]) + 64 * word
+            found = bits.ranks(separators, counted, ends)
+            wrong = found != columns * np.arange(done + 1, done + ends.size + 1)
+            if wrong.any():
+                index = int(np.argmax(wrong))
+                return done + index, int(found[index]) - columns * (done + index)
+            done += ends.size
+        return None
+
+    @property
+    def empty_lines(self) -> Bits:
+        """The ends of lines with nothing but their line ending."""
+        starts = bits.after(self.end_bits)
+        starts[0] |= np.uint64(1)
+        return self.end_bits & (starts | bits.after(self.returns & starts))
 
     @property
     def is_open(self) -> bool:

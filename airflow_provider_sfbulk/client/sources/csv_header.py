@@ -142,8 +142,8 @@ def _delimiters_in(line: bytes) -> dict[ColumnDelimiter, int]:
 
 
 def _is_regular(delimiter: ColumnDelimiter, count: int, records: bytes) -> bool:
-    fields = scan(records, ord(delimiter.character)).fields[:_COMPARED_RECORDS]
-    return bool((fields == count + 1).all())
+    ragged = scan(records, ord(delimiter.character)).ragged(count + 1)
+    return ragged is None or ragged[0] >= _COMPARED_RECORDS
 
 
 def _most_frequent(found: Mapping[ColumnDelimiter, int], name: str) -> ColumnDelimiter:

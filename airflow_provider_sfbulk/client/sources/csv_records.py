@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.csv import bits
 from airflow_provider_sfbulk.client.csv.bits import Places
 from airflow_provider_sfbulk.client.csv.cells import UnfitCellError, blank_cells, with_zone
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
@@ -100,7 +101,7 @@ class CsvRecords:
         self._check_quotes(found)
         self._check_line_breaks(found)
         whole, found = found, self._without_empty_lines(found)
-        if not found.ends.size:
+        if not found.records:
             return Looked(b"", 0, is_all=found is whole)
         self._check_columns(found)
         is_all = found is whole
@@ -112,7 +113,7 @@ class CsvRecords:
         if zone is not None and moments:
             found = self._with_zone(found, moments, zone)
         self._check_sizes(found)
-        return Looked(self._edit.apply(found), int(found.ends.size), is_all)
+        return Looked(self._edit.apply(found), found.records, is_all)
 
     def refuse_long_record(self, raw: bytes) -> NoReturn:
         """Refuse a record that has no end within :data:`RECORD_BYTES`.
@@ -158,7 +159,7 @@ class CsvRecords:
         # The first byte alone is looked for ten times faster than all three.
         if codecs.BOM_UTF8[:1] not in found.raw:
             return
-        starts = _starts(found.ends)
+        starts = np.concatenate((np.zeros(1, np.intp), found.ends[:-1] + 1))
         for index in np.flatnonzero(found.data[starts] == codecs.BOM_UTF8[0]):
             if found.raw.startswith(codecs.BOM_UTF8, int(starts[index])):
                 _fail(
@@ -209,22 +210,20 @@ class CsvRecords:
 
     def _without_empty_lines(self, found: Scan) -> Scan:
         """Drop empty lines that nothing follows here."""
-        starts = _starts(found.ends)
-        empty = (found.ends - starts) == len(self._file_ending.characters) - 1
-        if not empty.any():
+        if not (lines := found.empty_lines).any():
             return found
+        empty = np.isin(found.ends, bits.places(lines))
         first = int(np.argmax(empty))
         if not empty[first:].all():
             _fail(first, EMPTY_LINE)
-        return found.upto(int(starts[first]))
+        return found.upto(int(found.ends[first - 1]) + 1 if first else 0)
 
     def _check_columns(self, found: Scan) -> None:
-        wrong = found.fields != len(self._names)
-        if wrong.any():
-            index = int(np.argmax(wrong))
+        if (ragged := found.ragged(len(self._names))) is not None:
+            index, values = ragged
             _fail(
                 index,
-                f"{int(found.fields[index])} values, the header has {len(self._names)} columns; a value with the delimiter "
+                f"{values} values, the header has {len(self._names)} columns; a value with the delimiter "
                 f"({self._dialect.column_delimiter}) in it must be quoted",
             )
 
@@ -240,9 +239,9 @@ class CsvRecords:
             self._fail_at(error.place, found, error.reason)
 
     def _check_sizes(self, found: Scan) -> None:
-        records = np.diff(found.ends, prepend=-1)
-        if int(records.max()) <= limits.FIELD_CHARACTERS:  # and so is every field in them
+        if bits.widest_gap(found.end_bits) <= limits.FIELD_CHARACTERS:  # no record, so no field, is longer
             return
+        records = np.diff(found.ends, prepend=-1)
         separators = found.separators
         for field in np.flatnonzero(np.diff(separators, prepend=-1) - 1 > limits.FIELD_CHARACTERS):
             if _characters(found, int(field), int(field) + 1) > limits.FIELD_CHARACTERS:
@@ -291,7 +290,3 @@ def _is_utf8(data: bytes) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
-
-
-def _starts(ends: Places) -> Places:
-    return np.concatenate((np.zeros(min(1, ends.size), np.intp), ends[:-1] + 1))

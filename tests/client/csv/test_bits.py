@@ -46,8 +46,18 @@ def test_what_is_between_quotes_begins_with_the_one_that_opens(data: bytes) -> N
 def test_ranks_count_what_is_not_beyond(data: bytes, chosen: st.DataObject) -> None:
     commas = at(data, ord(","))
     places = sorted(chosen.draw(st.lists(st.integers(0, max(0, len(data) - 1)), max_size=len(data))))
-    found = bits.ranks(bits.where(np.frombuffer(data, np.uint8), ord(",")), np.array(places, np.intp))
-    assert found.tolist() == [sum(comma <= place for comma in commas) for place in places]
+    found = bits.where(np.frombuffer(data, np.uint8), ord(","))
+    ranks = bits.ranks(found, bits.counts(found), np.array(places, np.intp))
+    assert ranks.tolist() == [sum(comma <= place for comma in commas) for place in places]
+    assert bits.count(found) == len(commas)
+    assert bits.last(found) == max(commas, default=None)
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=20))
+def test_no_gap_is_wider_than_its_bound(gaps: list[int]) -> None:
+    data = b"".join(b"a" * (gap - 1) + b"," for gap in gaps)
+    bound = bits.widest_gap(bits.where(np.frombuffer(data, np.uint8), ord(",")))
+    assert max(gaps) <= bound <= max(gaps) + 126
 
 
 def test_memory_is_not_that_of_a_longer_piece_before() -> None:

@@ -363,5 +363,7 @@ def test_ends_of_records_are_where_a_reader_sees_them(rows: list[list[str]]) -> 
     assert [parse(data[start:end])[0] for start, end in zip(starts, ends, strict=True)] == rows
     found = scan(data, ord(","))
     assert (found.ends + 1).tolist() == ends
-    assert found.fields.tolist() == [2] * len(rows)
+    assert found.records == len(rows)
+    assert found.ragged(2) is None
+    assert found.ragged(3) == (0, 2)
     assert np.diff(np.searchsorted(found.separators, found.ends), prepend=-1).tolist() == [2] * len(rows)
