@@ -28,6 +28,7 @@ from airflow_provider_sfbulk.client.csv.whole import whole_blocks
 from airflow_provider_sfbulk.client.errors import ProtocolError, TransportError
 from airflow_provider_sfbulk.client.models import BulkError
 from airflow_provider_sfbulk.client.results.schema import ColumnKind, ColumnType, MisfitError
+from airflow_provider_sfbulk.client.values.arrow_memory import system_memory
 from airflow_provider_sfbulk.client.values.text_arrow import Array, compute
 
 _TYPES: Final[Mapping[ColumnKind, pa.DataType]] = {
@@ -99,7 +100,8 @@ class BlockReader:
         if b"\0" in block:
             block = block.replace(b"\0", b"")
         try:
-            arrays = self._convert(block, self._types, self._wanted)
+            with system_memory():
+                arrays = self._convert(block, self._types, self._wanted)
         except pa.ArrowInvalid:
             # Not chained: Arrow's message quotes the row.
             raise self._explain(block) from None
