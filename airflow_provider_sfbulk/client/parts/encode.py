@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
@@ -40,6 +41,9 @@ _WIDEST_BATCH_BYTES: Final = 8 * 1024 * 1024
 
 BATCH_ROWS: Final = 16_384
 """Maximum rows of one batch."""
+
+_END: Final = 2**31 - 1
+"""A place behind the end of any text of an array."""
 
 _TOGETHER: Final = 64
 """Texts that are looked through together."""
@@ -117,7 +121,7 @@ class RecordEncoder:
         self._plan = plan
         self._dialect = dialect
         self._name = name
-        self._special = f'["\r\n{"".join((chr(92), dialect.delimiter))}]'
+        self._marks = ('"', "\r", "\n", dialect.delimiter)
 
     def encode_columns(
         self, columns: Sequence[Array | list[Any]], types: FieldTypes, zone: ZoneInfo | None, *, first_row: int
@@ -162,9 +166,9 @@ class RecordEncoder:
             for place, (column, given) in enumerate(zip(filled, texts, strict=True))
         ]
         if len(columns) == 1:  # an empty line would not be a record
-            columns = [compute.if_else(compute.equal(columns[0], ""), '""', columns[0])]
-        columns[-1] = compute.binary_join_element_wise(columns[-1], self._dialect.newline, "")
-        rows = compute.binary_join_element_wise(*columns, self._dialect.delimiter)
+            columns = [compute.if_else(compute.equal(columns[0], b""), b'""', columns[0])]
+        columns[-1] = _extended(columns[-1], b"", self._dialect.newline.encode())
+        rows = compute.binary_join_element_wise(*columns, self._dialect.delimiter.encode())
         return Block(_data(rows), len(rows))
 
     def fail(self, row: int, place: int, reason: str, field_type: str | None = None) -> NoReturn:
@@ -199,7 +203,7 @@ class RecordEncoder:
         )
 
     def _of_size(self, column: Array, place: int, first_row: int) -> Array:
-        if _bytes_of(column) <= limits.FIELD_CHARACTERS:
+        if _longest(column) <= limits.FIELD_CHARACTERS:
             return column
         return self._refuse(
             compute.greater(compute.utf8_length(column), limits.FIELD_CHARACTERS),
@@ -224,6 +228,7 @@ class RecordEncoder:
             raise SourceError(f"{self._name}: row {first_row + int(over[0])}: {reason}")
 
     def _quoted(self, column: Array, given: Array, place: int, first_row: int) -> Array:
+        """Give a column's texts as CSV has them, in bytes."""
         data = _data(column)
         if not self._plan.clears[place] and NULL_TEXT.encode() in data:
             column = self._without_null_text(column, given, place, first_row)
@@ -231,11 +236,15 @@ class RecordEncoder:
             column = self._refuse(compute.match_substring(column, "\0"), column, place, first_row, "a NUL character")
         if b"\n" in data:
             column = self._with_line_breaks(column, place, first_row)
-        if not any(each in data for each in (b'"', b"\n", b"\r", self._dialect.delimiter.encode())):
-            return column
-        special = compute.match_substring_regex(column, self._special)
-        inner = compute.replace_substring(column, '"', '""') if b'"' in data else column
-        return compute.if_else(special, compute.binary_join_element_wise('"', inner, '"', ""), column)
+        marks = [ord(each) for each in self._marks if each.encode() in data]
+        texts = column.cast(pa.binary())
+        if not marks:
+            return texts
+        special = _having(column, data, marks)
+        inner = texts.filter(special)
+        if ord('"') in marks:
+            inner = compute.replace_substring(inner, b'"', b'""')
+        return compute.replace_with_mask(texts, special, _extended(inner, b'"', b'"'))
 
     def _with_line_breaks(self, column: Array, place: int, first_row: int) -> Array:
         ending = self._dialect.line_ending
@@ -278,9 +287,26 @@ def _offsets(column: Array) -> Any:
     return np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, 4 * column.offset)
 
 
-def _bytes_of(column: Array) -> int:
+def _having(column: Array, data: bytes, marks: Sequence[int]) -> Array:
+    """Return which texts have one of some bytes: a regular expression takes three times as long.
+
+    :param data: of the column
+    """
+    bytes_ = np.frombuffer(data, np.uint8)
+    found = bytes_ == marks[0]
+    for mark in marks[1:]:
+        found |= bytes_ == mark
     offsets = _offsets(column)
-    return int(offsets[-1] - offsets[0])
+    having = np.zeros(len(column), np.bool_)
+    having[np.searchsorted(offsets, np.flatnonzero(found).astype(np.int32) + offsets[0], side="right") - 1] = True
+    return pa.array(having)
+
+
+def _extended(texts: Array, before: bytes, after: bytes) -> Array:
+    """Put bytes before and after each text: a fourth of the time of joining the three."""
+    if before:
+        texts = compute.binary_replace_slice(texts, 0, 0, before)
+    return compute.binary_replace_slice(texts, _END, _END, after)
 
 
 def _longest(column: Array) -> int:

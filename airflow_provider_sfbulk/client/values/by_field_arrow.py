@@ -24,6 +24,7 @@ from airflow_provider_sfbulk.client.values.text_arrow import (
     Form,
     Kernel,
     compute,
+    write_boolean,
     write_cast,
     write_date,
     write_decimal,
@@ -129,7 +130,7 @@ _KERNELS: Final[dict[str, tuple[tuple[Callable[[Any], bool], Kernel], ...]]] = {
     "int": _WHOLE_KERNELS,
     "long": _WHOLE_KERNELS,
     "boolean": (
-        (pa.types.is_boolean, write_cast),
+        (pa.types.is_boolean, write_boolean),
         (pa.types.is_integer, _one_or_zero),
         (_is_text, _texts("(?i:true|false)|1|0")),
     ),

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute
 
+from airflow_provider_sfbulk.client.values.fixed_text import date_texts, moment_texts
 from airflow_provider_sfbulk.client.values.text import (
     EXACT_FLOAT,
     INFINITE,
@@ -216,6 +217,10 @@ def write_cast(array: Array, _zone: ZoneInfo | None) -> Array:
     return compute.cast(array, pa.string())
 
 
+def write_boolean(array: Array, _zone: ZoneInfo | None) -> Array:
+    return compute.if_else(array, "true", "false")  # half of the time of a cast
+
+
 def write_float(array: Array, _zone: ZoneInfo | None) -> Array:
     wide = compute.cast(array, pa.float64())
     nan = compute.fill_null(compute.is_nan(wide), False)
@@ -248,7 +253,9 @@ def _plain(texts: Array) -> Array:
 
 
 def write_date(array: Array, _zone: ZoneInfo | None) -> Array:
-    return _of_length(write_cast(compute.cast(array, pa.date32()), None), _DATE_CHARACTERS)
+    dates = compute.cast(array, pa.date32())
+    texts = _of_valid(dates, pa.int32(), date_texts)
+    return _of_length(write_cast(dates, None), _DATE_CHARACTERS) if texts is None else texts
 
 
 def write_time(array: Array, _zone: ZoneInfo | None) -> Array:
@@ -271,8 +278,21 @@ def write_timestamp(array: Array, zone: ZoneInfo | None) -> Array:
     utc = compute.cast(moments, pa.timestamp(moments.type.unit))
     if utc.type.unit in {"us", "ns"}:
         utc = compute.floor_temporal(utc, unit="millisecond")  # a cast would cut towards 1970
-    texts = _of_length(write_cast(compute.cast(utc, pa.timestamp("ms")), None), _DATETIME_CHARACTERS)
+    utc = compute.cast(utc, pa.timestamp("ms"))
+    texts = _of_valid(utc, pa.int64(), moment_texts)
+    if texts is not None:
+        return texts
+    texts = _of_length(write_cast(utc, None), _DATETIME_CHARACTERS)
     return _with_z(compute.utf8_replace_slice(texts, start=10, stop=11, replacement="T"))
+
+
+def _of_valid(array: Array, numbers: pa.DataType, write: Callable[[Any], Array | None]) -> Array | None:
+    """Write the numbers that an array is made of, null for null."""
+    plain = array.view(numbers)
+    texts = write(compute.fill_null(plain, 0).to_numpy())
+    if texts is None or not array.null_count:
+        return texts
+    return compute.if_else(compute.is_valid(array), texts, pa.scalar(None, pa.string()))
 
 
 def _with_z(texts: Array) -> Array:
@@ -288,7 +308,7 @@ def _of_length(texts: Array, characters: int) -> Array:
 
 KERNELS: Final[tuple[tuple[Callable[[Any], bool], Kernel], ...]] = (
     (pa.types.is_null, write_null),
-    (pa.types.is_boolean, write_cast),
+    (pa.types.is_boolean, write_boolean),
     (pa.types.is_integer, write_cast),
     (pa.types.is_string, write_cast),
     (pa.types.is_large_string, write_cast),

@@ -238,6 +238,22 @@ def test_naive_datetimes_of_a_column_and_its_values_have_the_same_texts(value: d
         assert texts_of_array(column, BERLIN).to_pylist() == [text]
 
 
+EDGES = (datetime(1899, 12, 31), datetime(1900, 1, 1), datetime(2099, 12, 31), datetime(2100, 1, 1))  # noqa: DTZ001
+MOMENTS = st.datetimes(EDGES[1], EDGES[2]) | st.builds(
+    lambda edge, seconds: edge + timedelta(seconds=seconds, milliseconds=-1),
+    st.sampled_from(EDGES),
+    st.integers(0, 86_400),
+)
+
+
+@given(st.lists(st.none() | MOMENTS.map(lambda moment: moment.replace(tzinfo=UTC)), max_size=6))
+def test_moments_and_dates_that_tables_know_or_just_do_not_have_the_same_texts(values: list[datetime | None]) -> None:
+    moments = pa.array(values, pa.timestamp("us", "UTC"))
+    assert texts_of_array(moments, None).to_pylist() == [text_of(value) for value in values]
+    days = [value and value.date() for value in values]
+    assert texts_of_array(pa.array(days, pa.date32()), None).to_pylist() == [text_of(day) for day in days]
+
+
 @pytest.mark.parametrize(
     ("column", "index", "reason"),
     [
