@@ -41,7 +41,7 @@ class Nursery:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**others, "AIRFLOW_HOME": self._home.name},
+            env={**others, "AIRFLOW_HOME": self._home.name, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"},
             cwd=Path(__file__).parents[3],
         )
         self._living: set[int] = set()

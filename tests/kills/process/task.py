@@ -13,10 +13,13 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any, Final
 
 from airflow.sdk import BaseHook, BaseOperator
+from airflow.sdk.listener import get_listener_manager
 
+from airflow_provider_sfbulk import client, files, hooks, operators, task
 from airflow_provider_sfbulk.files.storage import find_sources
 from airflow_provider_sfbulk.operators import base
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
@@ -47,13 +50,18 @@ class TaskInstance:
 def warm_up() -> None:
     """Do what costs a process most of its time and is the same each time.
 
-    Airflow looks for file systems and for secrets, and pyarrow for pandas, whose types its compute functions take.
+    Airflow looks for file systems, for secrets and for listeners, which brings its database models; pyarrow for pandas, whose
+    types its compute functions take; and the operators import what they need when they run.
     """
     for source in find_sources(__file__):
         source.open().close()
     importlib.import_module("pandas")
     os.environ["AIRFLOW_CONN_WARM_UP"] = "{}"
     BaseHook.get_connection("warm_up")
+    get_listener_manager()
+    for part in (client, files, hooks, operators, task):
+        for module in walk_packages(part.__path__, f"{part.__name__}."):
+            importlib.import_module(module.name)
 
 
 def run(spec: Spec) -> int:
