@@ -46,8 +46,6 @@ OPTIONAL: Final = {
 }
 """What is imported where it is there, or where an extra has brought it."""
 
-DISTRIBUTIONS: Final = packages_distributions()
-
 METADATA: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 # What each part may import of this package besides itself, below the airflow folders and ``client`` in turn. A module is of
@@ -169,7 +167,10 @@ def part_of(module: str) -> str:
     return max((part for part in ALLOWED if is_in(module, part)), key=len)
 
 
-IMPORTS: Final = {module: imports(path) for module, path in sources(PACKAGE)}
+@pytest.fixture(scope="module")
+def imported_by() -> dict[str, set[str]]:
+    """What each module of the package imports."""
+    return {module: imports(path) for module, path in sources(PACKAGE)}
 
 
 def test_the_parser_sees_imports_of_every_kind(tmp_path: Path) -> None:
@@ -181,27 +182,27 @@ def test_the_parser_sees_imports_of_every_kind(tmp_path: Path) -> None:
     assert imports(path) == {"httpx", f"{PACKAGE}.limits", f"{CLIENT}.errors", "requests.adapters"}
 
 
-def test_a_module_imports_only_what_its_part_may() -> None:
+def test_a_module_imports_only_what_its_part_may(imported_by: dict[str, set[str]]) -> None:
     wrong = {
         module: {each for each in imported if is_in(each, PACKAGE) and not is_in_any(each, ALLOWED[part_of(module)])}
-        for module, imported in IMPORTS.items()
+        for module, imported in imported_by.items()
     }
     assert named(wrong) == {}
 
 
-def test_neither_the_client_nor_the_local_org_knows_airflow() -> None:
+def test_neither_the_client_nor_the_local_org_knows_airflow(imported_by: dict[str, set[str]]) -> None:
     wrong = {
         module: {each for each in imported if is_in(each, "airflow")}
-        for module, imported in IMPORTS.items()
+        for module, imported in imported_by.items()
         if is_in_any(module, {CLIENT, LOCAL_ORG})
     }
     assert named(wrong) == {}
 
 
-def test_http_libraries_are_imported_by_drivers_only() -> None:
+def test_http_libraries_are_imported_by_drivers_only(imported_by: dict[str, set[str]]) -> None:
     wrong = {
         module: {each for each in imported if is_in_any(each, HTTP_LIBRARIES)}
-        for module, imported in IMPORTS.items()
+        for module, imported in imported_by.items()
         if not is_in_any(module, {LOCAL_ORG, f"{CLIENT}.http", f"{PACKAGE}.demo"})
     }
     assert named(wrong) == {}
@@ -222,14 +223,15 @@ def test_the_pytest_plugin_costs_other_projects_next_to_nothing() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_what_a_module_imports_is_installed_with_the_package() -> None:
+def test_what_a_module_imports_is_installed_with_the_package(imported_by: dict[str, set[str]]) -> None:
     """Every package that is imported is a dependency, or comes with Airflow itself, or is an extra that is looked for."""
     declared = {requirement_name(each) for each in METADATA["project"]["dependencies"]}
+    distributions = packages_distributions()
     wrong = {}
-    for module, imported in IMPORTS.items():
+    for module, imported in imported_by.items():
         if not is_in(module, LOCAL_ORG):
             tops = {each.partition(".")[0] for each in imported} - set(sys.stdlib_module_names) - {PACKAGE}
-            foreign = {each for each in tops if not declared & {name.lower() for name in DISTRIBUTIONS.get(each, ())}}
+            foreign = {each for each in tops if not declared & {name.lower() for name in distributions.get(each, ())}}
             wrong[module] = foreign - WITH_OTHERS - OPTIONAL.get(module, set())
     assert named(wrong) == {}
 
