@@ -103,9 +103,9 @@ class Stage:
         )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Start a local org and Airflow."""
+    """Start a local org and Airflow. They end with the last test of this folder: an Airflow at rest takes a third of a core."""
     with set_up(tmp_path_factory.mktemp("airflow")) as stage:
         yield stage
 
