@@ -105,7 +105,7 @@ class Stage:
 
 @pytest.fixture(scope="package")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Start a local org and Airflow. They end with the last test of this folder: an Airflow at rest takes a third of a core."""
+    """Start a local org and Airflow. They end with the last test of this folder: at rest, too, Airflow takes its time."""
     with set_up(tmp_path_factory.mktemp("airflow")) as stage:
         yield stage
 

@@ -50,8 +50,8 @@ class TaskInstance:
 def warm_up() -> None:
     """Do what costs a process most of its time and is the same each time.
 
-    Airflow looks for file systems, for secrets and for listeners, which brings its database models; pyarrow for pandas, whose
-    types its compute functions take; and the operators import what they need when they run.
+    Airflow looks for file systems, for secrets and for listeners, which brings its database models; pyarrow for pandas,
+    whose types its compute functions take; and the operators import what they need when they run.
     """
     for source in find_sources(__file__):
         source.open().close()
