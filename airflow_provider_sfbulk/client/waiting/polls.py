@@ -116,7 +116,6 @@ class _Job:
     """When its counters were last read."""
     early_due: float
     """When an early poll is due; ``inf`` once its pauses have grown to the period."""
-    is_unlisted: bool = False
     processed: int = 0
 
     def pause(self, now: float) -> float:
@@ -153,6 +152,8 @@ class _Group:
     """
 
     jobs: dict[str, _Job] = field(default_factory=dict)
+    unlisted: dict[str, _Job] = field(default_factory=dict)
+    """Those of them that were on no page."""
     pages: int = 1
     measured: float = -math.inf
     refused_until: float = -math.inf
@@ -164,22 +165,18 @@ class _Group:
         """Say when the next scan must begin so that, read evenly, each page is seen within ``period`` of its last read."""
         return min((at + period * (1 - page / self.pages) for page, at in enumerate(self.read)), default=-math.inf)
 
-    @property
-    def unlisted(self) -> int:
-        return sum(job.is_unlisted for job in self.jobs.values())
-
     def is_listed(self, now: float) -> bool:
         """Whether the list is worth reading."""
         many = len(self.jobs)
-        return many > FEW_JOBS and now >= self.refused_until and self.pages + self.unlisted < many
+        return many > FEW_JOBS and now >= self.refused_until and self.pages + len(self.unlisted) < many
 
     def cost(self, now: float) -> int:
         """Count the calls of one poll of all jobs."""
-        return self.pages + self.unlisted if self.is_listed(now) else len(self.jobs)
+        return self.pages + len(self.unlisted) if self.is_listed(now) else len(self.jobs)
 
     def window_calls(self, now: float, period: float) -> int:
         """Count the calls in a window that poll all jobs once in ``period``. Reads of jobs may come all at once."""
-        at_once = self.unlisted if self.is_listed(now) else len(self.jobs)
+        at_once = len(self.unlisted) if self.is_listed(now) else len(self.jobs)
         pages = self.pages if self.is_listed(now) else 0
         return at_once * math.ceil(WINDOW_SECONDS / period) + math.ceil(WINDOW_SECONDS * pages / period)
 
@@ -197,6 +194,8 @@ class Polls:
         self._groups[JobType.CLASSIC].refused_until = math.inf
         self._sent: deque[float] = deque()
         self._early: deque[float] = deque()
+        self._shortest: float | None = None
+        """The shortest pause that a job asks for; None until it is looked for again."""
         self._hold = -math.inf
         self._troubles = 0
         self._usage: float | None = None
@@ -214,6 +213,7 @@ class Polls:
         :param longest: maximum seconds between two polls, as far as the budget allows
         """
         group = self._groups[job_type]
+        self._shortest = None
         known = group.jobs.get(short_id(job_id))
         if known is not None:
             known.longest = min(known.longest, longest)
@@ -222,7 +222,10 @@ class Polls:
 
     def discard(self, job_id: str, job_type: JobType) -> None:
         """Stop waiting for a job."""
-        self._groups[job_type].jobs.pop(short_id(job_id), None)
+        group = self._groups[job_type]
+        group.jobs.pop(short_id(job_id), None)
+        group.unlisted.pop(short_id(job_id), None)
+        self._shortest = None
 
     def want_usage(self, wanted: bool, *, now: float) -> None:
         """Set whether anybody waits for spare API calls."""
@@ -272,7 +275,9 @@ class Polls:
 
     def _wish(self, now: float) -> float:
         is_shared = any(group.is_listed(now) for group in self._groups.values())
-        return min((job.longest for job in self._jobs()), default=math.inf) * (SHARED_MARGIN if is_shared else MARGIN)
+        if self._shortest is None:
+            self._shortest = min((job.longest for job in self._jobs()), default=math.inf)
+        return self._shortest * (SHARED_MARGIN if is_shared else MARGIN)
 
     def _least(self, now: float) -> float:
         calls = DUE_CALLS - self._look_calls()
@@ -298,9 +303,8 @@ class Polls:
                 yield scan.started + scan.pages * pause, ReadListPage(job_type, scan.locator)
             elif is_listed:
                 yield group.next_scan(period), ReadListPage(job_type, None)
-            for job in group.jobs.values():
-                if job.is_unlisted or not is_listed:
-                    yield job.last_tried + period, ReadJob(job.id, job_type)
+            for job in (group.unlisted if is_listed else group.jobs).values():
+                yield job.last_tried + period, ReadJob(job.id, job_type)
 
     def _early_polls(self, now: float, period: float) -> Iterator[tuple[float, Poll]]:
         """Yield what may be done beyond what is due, the most useful first, and when."""
@@ -373,7 +377,7 @@ class Polls:
             return
         ids = set(listed)
         for each in group.jobs.keys() & ids:
-            group.jobs[each].is_unlisted = False
+            group.unlisted.pop(each, None)
             self._put_off(group.jobs[each], now)
             scan.found.add(each)
         group.read[scan.pages : scan.pages + 1] = [now]
@@ -384,7 +388,7 @@ class Polls:
             del group.read[scan.pages :]
             for key, job in group.jobs.items():
                 if key not in scan.found and job.joined <= scan.started:
-                    job.is_unlisted = True
+                    group.unlisted[key] = job
             return
         scan.trail.step(following, len(ids))
         scan.locator = following

@@ -51,6 +51,7 @@ class Job:
     type: JobType = INGEST
     noticed: float = math.inf
     looks: int = 0
+    steps_before: int = 0
     worst_period: float = 0.0
 
     @property
@@ -78,6 +79,7 @@ class World:
         self.coming = sorted(self.jobs, key=lambda job: job.joins, reverse=True)
         self.waiting: dict[str, Job] = {}
         self.joined = {job.id: job.joins for job in self.jobs}
+        self.periods: list[float] = []
 
     def run(self, until: float) -> World:
         steps = 0
@@ -86,9 +88,7 @@ class World:
             assert steps < 200_000, "the plan goes round and round"
             self._join()
             poll = self.polls.next(self.now)
-            period = self.polls.period(self.now)
-            for job in self.waiting.values():
-                job.worst_period = max(job.worst_period, period)
+            self.periods.append(self.polls.period(self.now))
             if isinstance(poll, Idle):
                 assert poll.seconds > 0
                 wake = self.now + poll.seconds
@@ -104,6 +104,7 @@ class World:
         while self.coming and self.coming[-1].joins <= self.now:
             job = self.coming.pop()
             self.waiting[job.id] = job
+            job.steps_before = len(self.periods)
             self.polls.add(job.id, job.type, now=self.now, age=8.0, longest=job.longest)
 
     def _answer(self, poll: Poll) -> None:
@@ -126,6 +127,7 @@ class World:
         job.looks += 1
         if self.now >= job.ends:
             job.noticed = self.now
+            job.worst_period = max(self.periods[job.steps_before :])
             del self.waiting[job.id]
             self.polls.discard(job.id, job.type)
 

@@ -140,8 +140,8 @@ def test_it_stays_small_however_much_there_is() -> None:
     for number in range(2000):
         job_id = f"750LO{number:010}YAA"
         progress.add(job_id, records=1_000_000)
-        progress.take(info(job_id, number_records_processed=999_999, error_message="no " * 5000), now=1.0)
-        progress.jobs[job_id].error = None if number else progress.jobs[job_id].error
+        error = None if number else "no " * 5000
+        progress.take(info(job_id, number_records_processed=999_999, error_message=error), now=1.0)
     progress.files = {"records": [f"s3://lake/{number}" for number in range(5000)]}
     told = progress.to_dict()
     assert (len(told["jobs"]), told["more_jobs"]) == (SHOWN_JOBS, 2000 - SHOWN_JOBS)
