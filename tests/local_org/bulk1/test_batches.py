@@ -310,7 +310,8 @@ def test_a_batch_has_10_000_records_at_most(bulk: AsyncWitness) -> None:
     assert bulk.failure("insert", rows, "Account", "JSON") == message
 
 
-def test_a_batch_has_10_000_000_characters_at_most(bulk: AsyncWitness) -> None:
+def test_a_batch_has_10_000_000_characters_at_most(bulk: AsyncWitness, org: LocalOrg) -> None:
+    org.core.job_seconds = 3600  # what is in it is not looked at
     job_id = bulk.create("insert")
     path = f"/job/{job_id}/batch"
     fits = b"Name\n".ljust(limits.BATCH_CHARACTERS, b"\n")
