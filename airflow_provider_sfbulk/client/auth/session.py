@@ -56,7 +56,8 @@ class Session:
         self._settings = settings
         self._tell = on_secrets
         self._secrets: frozenset[str] = settings.secrets()
-        self._echoes = Echoes(self._secrets)
+        self._echoes: Echoes | None = None
+        """Of these secrets; made when a reply comes, for it takes longer than the rest of a login."""
         self._clock = clock
         self._token: Token | None = None
         self._failure: SfBulkError | None = None
@@ -71,13 +72,14 @@ class Session:
     def _on_secrets(self, secrets: frozenset[str]) -> None:
         if not secrets <= self._secrets:
             self._secrets |= secrets
-            self._echoes = Echoes(self._secrets)
+            self._echoes = None
         self._tell(secrets)
 
     def unsaid(self, reply: Reply) -> Reply:
         """Return a reply without this login's secrets: headers and the text of a refusal may repeat them, and are shown."""
-        headers = {name: self._echoes.hidden(reply.headers[name]) for name in _SHOWN if name in reply.headers}
-        body = self._echoes.hidden_in(reply.body) if reply.status >= 300 else reply.body
+        echoes = self._echoes = self._echoes or Echoes(self._secrets)
+        headers = {name: echoes.hidden(reply.headers[name]) for name in _SHOWN if name in reply.headers}
+        body = echoes.hidden_in(reply.body) if reply.status >= 300 else reply.body
         return replace(reply, headers={**reply.headers, **headers}, body=body)
 
     def token_for(self, stale: Token | None, seen: int) -> Token | None:
