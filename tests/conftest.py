@@ -9,6 +9,7 @@ long an example takes says something of the machine alone, so there is no deadli
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -47,6 +48,7 @@ for inherited in [name for name in os.environ if name.startswith(("AIRFLOW", "_A
 for bundle in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
     os.environ.pop(bundle, None)
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 settings.register_profile(
@@ -68,6 +70,12 @@ def short_pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """
     if not request.node.get_closest_marker("real_pauses"):
         shorten(monkeypatch.setattr)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage more seldom: what is imported and collected by now is looked through in vain each time."""
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
