@@ -233,7 +233,8 @@ def test_a_failed_task_s_page_says_what_failed_and_where_it_is(chromium: Browser
 
 @pytest.mark.parametrize("name", ["light", "dark"])
 def test_the_page_has_airflow_s_theme(name: str, chromium: Browser, seen: Seen) -> None:
-    look(chromium, seen.shown.tab, "Failures by code")
+    chromium.open(f"{seen.shown.stage.stack.url}/{PREFIX}/static/page.css")  # what is cheap to open, of the same origin
+    chromium.wait_for("location.pathname.endsWith('page.css')")
     with theme(chromium, name):
         look(chromium, seen.shown.tab, "Failures by code")
         assert chromium.run(f"{FRAME}.documentElement.dataset.theme") == name
