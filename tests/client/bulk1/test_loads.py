@@ -158,7 +158,7 @@ def test_what_became_of_records_is_unknown_when_a_batch_that_failed_has_no_resul
 
 @pytest.mark.parametrize("fault", [LostReply, LostRequest])
 @pytest.mark.parametrize("route", ["bulk1.create", "bulk1.add_batch", "bulk1.change", "bulk1.get", "bulk1.batches"])
-@pytest.mark.parametrize("calls", [(1,), (2,), (1, 2)])
+@pytest.mark.parametrize("calls", [pytest.param((1,), marks=pytest.mark.long), (2,), (1, 2)])
 def test_every_record_is_there_once_whatever_reply_is_lost(
     client: BulkClient, org: LocalOrg, name: str, route: str, fault: Any, calls: tuple[int, ...]
 ) -> None:

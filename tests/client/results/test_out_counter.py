@@ -114,7 +114,7 @@ def test_the_bom_is_no_part_of_the_first_column():
 
 @pytest.mark.parametrize("size", [1, 63, 64, 65, 4096, 262_144, 10_000_000])
 def test_long_values_with_line_breaks_are_counted_over_word_and_step_borders(size):
-    value = ('line\nbreak, "quoted"\r\n' * 40_000)[:300_000]
+    value = ('line\nbreak, "quoted"\r\n' * 40_000)[: 300_000 if size > 65 else 30_000]
     body = encode([["A", "B"], *[[str(i), value] for i in range(4)]])
     pieces = [body[i : i + size] for i in range(0, len(body), size)] if size > 1 else [body[:5000], body[5000:]]
     assert counted(pieces).records == 4

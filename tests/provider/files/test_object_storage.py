@@ -383,8 +383,11 @@ ALIASES = {
 }
 
 
-@pytest.mark.parametrize("validate_only", [False, True])
-@pytest.mark.parametrize("source", ALIASES.values(), ids=ALIASES)
+@pytest.mark.parametrize(
+    ("source", "validate_only"),
+    [*((source, False) for source in ALIASES.values()), (ALIASES["another address"], True)],
+    ids=[*ALIASES, "a check alone"],
+)
 def test_results_that_are_fed_back_by_another_address_are_not_replaced(
     source: str, validate_only: bool, s3: Any, folder: str, org: LocalOrg, monkeypatch: pytest.MonkeyPatch
 ) -> None:

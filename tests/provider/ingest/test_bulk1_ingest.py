@@ -510,7 +510,7 @@ def test_a_lock_that_the_serial_job_meets_too_fails_the_task(org: LocalOrg, task
     assert len(stored(org, "Contact", "LastName")) == 9
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", [pytest.param(False, marks=pytest.mark.long), True])
 def test_wherever_a_try_with_a_serial_job_dies_the_next_brings_every_row_once(after: bool, org: LocalOrg) -> None:
     FakeTask().start().run(load([{"Name": f"Parent {n}"} for n in range(3)], api="2.0"))
     parents = [record["Id"] for record in org.records("Account")]
