@@ -76,6 +76,8 @@ def is_session_over(reply: Reply) -> bool:
     """Whether a new token may help: 401 (``userinfo``: 403 ``Bad_OAuth_Token``), and not for a lasting reason."""
     if reply.status == 403:
         return reply.body.strip() == _BAD_TOKEN
+    if reply.status not in (400, 401):
+        return False
     refusals = read_refusals(reply.body)
     if any(text in refusal.message for refusal in refusals for text in _LASTING_SESSION_TROUBLE):
         return False
