@@ -141,7 +141,17 @@ def call_object(api: ApiCall) -> Flow[dict[str, Any]]:
     :raises ProtocolError: the JSON is not an object
     :raises SfBulkError: as :func:`call_json`
     """
-    data = yield from call_json(api)
+    reply = yield from call(api)
+    return object_of(api, reply)
+
+
+def object_of(api: ApiCall, reply: Reply) -> dict[str, Any]:
+    """Read the JSON object of a call's reply.
+
+    :raises ProtocolError: the JSON is not an object
+    :raises SfBulkError: as :func:`json_of`
+    """
+    data = json_of(reply, api.method, api.path, job_id=api.job_id)
     if not isinstance(data, dict):
         raise ProtocolError(
             f"{api.method} {api.path}: expected a JSON object, not {type(data).__name__}", path=api.path

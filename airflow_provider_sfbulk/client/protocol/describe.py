@@ -14,10 +14,12 @@ from typing import Any, Final
 
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import ProtocolError
-from airflow_provider_sfbulk.client.protocol.call import ApiCall, call_object, check_sobject, data_path
+from airflow_provider_sfbulk.client.protocol.call import ApiCall, call, check_sobject, data_path, object_of
 from airflow_provider_sfbulk.client.protocol.retry import repeat
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,254}")
+_MAY_HALVE: Final = re.compile(rb"\\u[dD]|\xed|\x00")
+"""How JSON may write half of a character: escaped, as bytes, or not in UTF-8. Whole ones may look so, too."""
 _MOST_TARGETS: Final = 5_000
 """Objects of one lookup: an org has some 3,000 of its own at most, and each may be described for the type of a column."""
 
@@ -29,19 +31,25 @@ def describe(sobject: str, *, api_version: str) -> Flow[dict[str, Any]]:
     :raises ProtocolError: the reply is not a describe
     """
     path = data_path(api_version, "sobjects", check_sobject(sobject), "describe")
-    found = yield from repeat(lambda: call_object(ApiCall("GET", path)))
-    wrong = _wrong(found)
+    found, wrong = yield from repeat(lambda: _read(ApiCall("GET", path)))
     if wrong:
         raise ProtocolError(f"GET {path}: the reply is not a describe: {wrong} is not what it must be", path=path)
     return found
 
 
-def _wrong(found: Mapping[str, Any]) -> str | None:
+def _read(api: ApiCall) -> Flow[tuple[dict[str, Any], str | None]]:
+    reply = yield from call(api)
+    found = object_of(api, reply)
+    return found, _wrong(found, reply.body)
+
+
+def _wrong(found: Mapping[str, Any], body: bytes) -> str | None:
     """Name the first entry that does not have the form it must have."""
-    try:
-        json.dumps(found, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return "a text with half of a character"
+    if _MAY_HALVE.search(body):  # else the look at all texts takes as long as reading them did
+        try:
+            json.dumps(found, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return "a text with half of a character"
     wrong = _without_form(found, _OBJECT)
     return wrong or next(filter(None, (_without_form(each, _FIELD) for each in found.get("fields") or ())), None)
 

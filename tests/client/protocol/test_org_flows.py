@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_sfbulk.client import errors
+from airflow_provider_sfbulk.client.effects import Reply
 from airflow_provider_sfbulk.client.protocol import describe, org
-from tests.client.protocol.by_hand import Hand, ok
+from tests.client.protocol.by_hand import JSON, Hand, ok
 
 
 @pytest.mark.parity("A5.6")
@@ -55,3 +56,20 @@ def test_objects_are_described_by_their_api_name_only():
     ]
     with pytest.raises(errors.SourceError):
         hand.run(describe.describe("../limits", api_version="66.0"))
+
+
+def described(body: bytes):
+    return Hand([Reply(200, JSON, body)]).run(describe.describe("Account", api_version="66.0"))
+
+
+@pytest.mark.parametrize("written", [rb"\ud83d", rb"\uDe00", b"\xed\xa0\xbd"])
+def test_half_of_a_character_is_in_no_describe_however_it_is_written(written):
+    body = b'{"label": "' + written + b'"}'
+    for each in (body, body.decode("utf-8", "surrogatepass").encode("utf-16-le", "surrogatepass")):
+        with pytest.raises(errors.ProtocolError, match="half of a character"):
+            described(each)
+
+
+@pytest.mark.parametrize("written", [rb"\ud83d\ude00", "😀 한글".encode()])
+def test_whole_characters_are_in_a_describe_however_they_are_written(written):
+    assert "😀" in described(b'{"label": "' + written + b'"}')["label"]
