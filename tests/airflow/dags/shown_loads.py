@@ -14,7 +14,7 @@ with DAG("nightly_accounts", schedule=None, params={name: Param("", type="string
         external_id_field="External_Key__c",
         source="{{ params.source }}",
         results_path="{{ params.results }}",
-        part_records=30_000,
+        part_records=6_000,
         max_failed_records=10,
         deferrable=True,
         poll_interval=2,

@@ -13,13 +13,16 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
+from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.plugin import PREFIX
 from airflow_provider_sfbulk.task.progress import PROGRESS_XCOM_KEY
 from tests.airflow.conftest import HELD_SECONDS, Stage
 from tests.airflow.page.browser import Browser
 
 DAG_ID, TASK_ID = "nightly_accounts", "load_accounts"
-ROWS, NAMELESS, WORDY = 50_000, 31, 6
+ROWS, NAMELESS, WORDY = 10_000, 31, 6
+BATCH_RECORDS = 2_000
+"""Of the org meanwhile, so that each of the two jobs is seen with some of its rows processed."""
 SECRETIVE = "Confidential Holdings"
 """Begin of every name in the input."""
 
@@ -73,6 +76,7 @@ class Shown:
         """Let the jobs end, and the task with them."""
         self.stage.let_jobs_end()
         assert self.stage.stack.finish_run(DAG_ID, self.run_id) == "failed"
+        self.stage.org.core.batch_records = limits.BATCH_RECORDS
 
 
 def told(stage: Stage, run_id: str, task_id: str = TASK_ID) -> dict[str, Any] | None:
@@ -85,6 +89,7 @@ def told(stage: Stage, run_id: str, task_id: str = TASK_ID) -> dict[str, Any] | 
 def start(stage: Stage) -> Shown:
     """Start the run, and wait until the triggerer has told of some of its rows."""
     stage.hold_jobs()
+    stage.org.core.batch_records = BATCH_RECORDS
     folder = stage.lake / "shown"
     folder.mkdir(exist_ok=True)
     source = folder / "accounts.csv"
