@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -39,6 +39,10 @@ def find_chromium() -> str | None:
     """Find a Chromium: the one that ``CHROMIUM`` names, or one on the path."""
     named = os.environ.get("CHROMIUM")
     return next((path for name in ([named] if named else NAMES) if (path := shutil.which(name))), None)
+
+
+class Navigated(Exception):
+    """The page went away while it was asked something."""
 
 
 class Browser:
@@ -101,6 +105,8 @@ class Browser:
         while True:
             reply = json.loads(self._read(until))
             if reply.get("id") == self._number:
+                if "navigated" in reply.get("error", {}).get("message", ""):
+                    raise Navigated(f"{method}: {reply['error']}")
                 assert "error" not in reply, f"{method}: {reply['error']}"
                 result: dict[str, Any] = reply["result"]
                 return result
@@ -136,10 +142,12 @@ class Browser:
     def wait_for(self, script: str, *, seconds: float = SECONDS) -> Any:
         """Evaluate an expression until it is true of something, and return that."""
         until = time.monotonic() + seconds
-        while not (found := self.run(script)):
+        while True:
+            with suppress(Navigated):
+                if found := self.run(script):
+                    return found
             assert time.monotonic() < until, f"waited in vain for {script}; there is: {self.run(TEXT)[:2000]!r}"
             time.sleep(LOOK_SECONDS)
-        return found
 
     def tabs(self) -> list[dict[str, Any]]:
         """List the tabs."""

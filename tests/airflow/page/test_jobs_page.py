@@ -245,7 +245,8 @@ def test_the_page_has_airflow_s_theme(name: str, chromium: Browser, seen: Seen) 
 def test_the_overview_leads_to_the_task(chromium: Browser, seen: Seen) -> None:
     text = look(chromium, seen.shown.overview, seen.shown.run_id)
     assert f"{ROWS:,} of {ROWS:,}" in text
-    chromium.run(f"{FRAME}.querySelector('td a[href*=\"/{DAG_ID}/\"]').click()")
+    link = f"{FRAME}.querySelector('td a[href*=\"/{DAG_ID}/\"]')"
+    chromium.run(f"setTimeout((link) => link.click(), 0, {link}) && null")  # answered before the page goes away
     chromium.wait_for(f"location.pathname.includes('/tasks/{TASK_ID}')")
 
 
