@@ -51,6 +51,20 @@ with DAG('d', schedule=None):
     BulkIngestOperator.partial(task_id='m', sobject='Account', operation='insert').expand(source=['/x.csv'])
 """
 
+WRITING: Final = """
+import datetime, decimal
+from airflow_provider_sfbulk.client.models import Operation
+from airflow_provider_sfbulk.client.sources.open import Rules, from_dicts
+rows = [{'Key__c': str(n), 'Name': 'a "quoted" one,\\nof two lines', 'Revenue': decimal.Decimal(n), 'Rating': n / 3,
+         'Size': n, 'Since': datetime.date(2026, 1, 1), 'Owner': {'Key__c': 'x'},
+         'Seen': datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC), **({'Active': True} if n % 2 else {})}
+        for n in range(1000)]
+rules = Rules(operation=Operation.UPSERT, external_id_field='Key__c', nulls='clear')
+types = [None, 'string', 'currency', 'double', 'int', 'date', None, 'datetime', 'boolean']
+stream = from_dicts(rows, rules, name='rows')
+assert sum(block.records for block in stream.with_columns(stream.columns, types).blocks()) == 1000
+"""
+
 TRIGGERER: Final = "import airflow_provider_sfbulk.triggers.job, airflow_provider_sfbulk.triggers.reserve"
 
 APART: Final = f"""
@@ -78,7 +92,7 @@ def python(*arguments: str) -> str:
 @pytest.fixture(scope="module")
 def loaded() -> dict[str, set[str]]:
     """The top-level packages that each piece of code imports beyond those of Airflow."""
-    pieces = [*(("", code) for code in (*OURS.values(), MAKING)), ("import airflow.triggers.base", TRIGGERER)]
+    pieces = [*(("", code) for code in (*OURS.values(), MAKING, WRITING)), ("import airflow.triggers.base", TRIGGERER)]
     printed = python(APART, json.dumps(pieces)).splitlines()
     assert len(printed) == len(pieces)
     return {code: set(packages) for code, packages in map(json.loads, printed)}
@@ -123,3 +137,7 @@ def test_making_operators_loads_nothing_columnar(loaded: dict[str, set[str]]) ->
 
 def test_the_triggerer_loads_nothing_columnar(loaded: dict[str, set[str]]) -> None:
     assert loaded[TRIGGERER] & set(NOT_AT_PARSE) == set()
+
+
+def test_writing_a_few_rows_loads_no_pandas(loaded: dict[str, set[str]]) -> None:
+    assert loaded[WRITING] & {"numpy", "pyarrow", "pandas"} == {"numpy", "pyarrow"}

@@ -20,12 +20,14 @@ from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
 from airflow_provider_sfbulk.client.parts.mapping import ColumnPlan
 from airflow_provider_sfbulk.client.parts.stream import NULL_TEXT, Block, FieldTypes, Rules
 from airflow_provider_sfbulk.client.values.by_field_arrow import form_of
+from airflow_provider_sfbulk.client.values.plain_arrow import FEW, booleans, literal, where_true
 from airflow_provider_sfbulk.client.values.text_arrow import (
     Array,
     Form,
     UnfitRowError,
     compute,
     texts_of_array,
+    texts_of_few,
     texts_of_values,
     texts_one_by_one,
 )
@@ -136,7 +138,9 @@ class RecordEncoder:
         """
         texts = []
         for place, (column, field_type) in enumerate(zip(columns, types, strict=True)):
-            write = texts_of_values if isinstance(column, list) else texts_of_array
+            write: Any = texts_of_array
+            if isinstance(column, list):
+                write = texts_of_few if len(column) <= FEW else texts_of_values
             form = form_of(field_type)
             try:
                 texts.append(write(column, zone, form))
@@ -154,7 +158,7 @@ class RecordEncoder:
         :raises SourceError: for a value, or a record, that Salesforce would not take as it is
         """
         filled = [
-            compute.fill_null(column, NULL_TEXT if clears else "")
+            compute.fill_null(column, literal(NULL_TEXT if clears else ""))
             for column, clears in zip(texts, self._plan.clears, strict=True)
         ]
         if self._plan.key is not None:
@@ -166,9 +170,9 @@ class RecordEncoder:
             for place, (column, given) in enumerate(zip(filled, texts, strict=True))
         ]
         if len(columns) == 1:  # an empty line would not be a record
-            columns = [compute.if_else(compute.equal(columns[0], b""), b'""', columns[0])]
+            columns = [compute.if_else(compute.equal(columns[0], literal(b"")), literal(b'""'), columns[0])]
         columns[-1] = _extended(columns[-1], b"", self._dialect.newline.encode())
-        rows = compute.binary_join_element_wise(*columns, self._dialect.delimiter.encode())
+        rows = compute.binary_join_element_wise(*columns, literal(self._dialect.delimiter.encode()))
         return Block(_data(rows), len(rows))
 
     def fail(self, row: int, place: int, reason: str, field_type: str | None = None) -> NoReturn:
@@ -178,7 +182,7 @@ class RecordEncoder:
         raise SourceError(f"{self._name}: row {row}, column {column}{field}: {reason}")
 
     def _check_key(self, column: Array, first_row: int) -> None:
-        blank = np.flatnonzero(compute.equal(compute.utf8_trim_whitespace(column), "").to_numpy(zero_copy_only=False))
+        blank = where_true(compute.equal(compute.utf8_trim_whitespace(column), literal("")))
         if blank.size:
             raise SourceError(f"{self._name}: {without_key((blank + first_row).tolist(), self._plan)}")
 
@@ -194,7 +198,7 @@ class RecordEncoder:
 
     def _without_null_text(self, column: Array, given: Array, place: int, first_row: int) -> Array:
         return self._refuse(
-            compute.fill_null(compute.equal(given, NULL_TEXT), False),
+            compute.equal(compute.fill_null(given, literal("")), literal(NULL_TEXT)),
             column,
             place,
             first_row,
@@ -263,13 +267,13 @@ class RecordEncoder:
 
     def _refuse(self, wrong: Array, column: Array, place: int, first_row: int, reason: str) -> Array:
         """Refuse values; where they are only reported, give the column with blanks for them."""
-        index = compute.index(wrong, True).as_py()
-        if index < 0:
+        if not compute.any(wrong, min_count=0).as_py():
             return column
+        places = where_true(wrong)
         if self._plan.unfit is None:
-            self.fail(first_row + index, place, reason)
-        self._tell((np.flatnonzero(wrong.to_numpy(zero_copy_only=False)) + first_row).tolist(), place, reason)
-        return compute.if_else(wrong, "", column)
+            self.fail(first_row + int(places[0]), place, reason)
+        self._tell((places + first_row).tolist(), place, reason)
+        return compute.if_else(wrong, literal(""), column)
 
     def _tell(self, rows: Sequence[int], place: int, reason: str) -> None:
         assert self._plan.unfit is not None, "somebody takes the report"
@@ -299,7 +303,7 @@ def _having(column: Array, data: bytes, marks: Sequence[int]) -> Array:
     offsets = _offsets(column)
     having = np.zeros(len(column), np.bool_)
     having[np.searchsorted(offsets, np.flatnonzero(found).astype(np.int32) + offsets[0], side="right") - 1] = True
-    return pa.array(having)
+    return booleans(having)
 
 
 def _extended(texts: Array, before: bytes, after: bytes) -> Array:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from airflow_provider_sfbulk.client.values.fixed_text import date_texts, moment_texts
+from airflow_provider_sfbulk.client.values.plain_arrow import FEW, few_strings
 from airflow_provider_sfbulk.client.values.text import (
     EXACT_FLOAT,
     INFINITE,
@@ -101,7 +102,7 @@ def texts_of_values(values: list[Any], zone: ZoneInfo | None, form: Form | None 
             return texts_of_array(build(values), zone, form)
         except (pa.ArrowException, ValueError, OverflowError):
             pass  # the long way finds the value, or copes with it
-    return _one_by_one(values, zone, form)
+    return texts_of_few(values, zone, form)
 
 
 def texts_of_array(array: Array, zone: ZoneInfo | None, form: Form | None = None) -> Array:
@@ -121,7 +122,7 @@ def texts_of_array(array: Array, zone: ZoneInfo | None, form: Form | None = None
                 return write(array, zone)
             except (pa.ArrowException, OverflowError):
                 break
-    return _one_by_one(_python_values(array), zone, form)
+    return texts_of_few(_python_values(array), zone, form)
 
 
 def strings(texts: Iterable[Text]) -> Array:
@@ -131,7 +132,7 @@ def strings(texts: Iterable[Text]) -> Array:
     """
     held = list(texts)
     try:
-        return pa.array(held, pa.string())
+        return few_strings(held) if len(held) <= FEW else pa.array(held, pa.string())
     except UnicodeEncodeError:
         for index, text in enumerate(held):
             try:
@@ -160,12 +161,18 @@ def texts_one_by_one(
     return strings(texts)
 
 
-def _one_by_one(values: Iterable[Any], zone: ZoneInfo | None, form: Form) -> Array:
+def texts_of_few(values: Iterable[Any], zone: ZoneInfo | None, form: Form) -> Array:
+    """Do what :func:`texts_of_values` does one by one: without pandas for up to ``FEW`` values, and slowly for many.
+
+    :raises UnfitRowError: for a value that has no text
+    """
     texts: list[Text] = []
     write = form.text
     try:
         for value in values:
-            texts.append(write(value, zone))  # not a comprehension: its length shows where an error was
+            texts.append(
+                "" if value is MISSING else write(value, zone)
+            )  # not a comprehension: its length shows where an error was
     except (ValueError, OverflowError) as error:
         raise UnfitRowError(len(texts), _reason(error)) from error
     return strings(texts)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -30,6 +31,7 @@ from airflow_provider_sfbulk.client.sources.open import (
     from_source,
 )
 from airflow_provider_sfbulk.client.sources.rows import AHEAD_ROWS
+from airflow_provider_sfbulk.client.values.plain_arrow import FEW
 from tests.client.sources.witness import INSERT, SECRET, encoded, opened, rows_of
 
 UPDATE = Rules(operation=Operation.UPDATE)
@@ -46,8 +48,8 @@ def expected(rows: Iterable[dict[str, Any]]) -> tuple[list[str], list[list[str]]
     return columns, [["" if row.get(each) is None else row[each] for each in columns] for row in rows]
 
 
-@given(rows=ROWS, kind=st.sampled_from(["list", "iterator", "jsonl"]))
-def test_rows_come_out_as_they_went_in(rows: list[dict[str, Any]], kind: str) -> None:
+@given(rows=ROWS, kind=st.sampled_from(["list", "iterator", "jsonl"]), few=st.sampled_from([0, FEW]))
+def test_rows_come_out_as_they_went_in(rows: list[dict[str, Any]], kind: str, few: int) -> None:
     columns, wanted = expected(rows)
     if rows and not columns:
         with pytest.raises(SourceError, match=f"none of the {len(rows)} rows has a column"):
@@ -58,7 +60,8 @@ def test_rows_come_out_as_they_went_in(rows: list[dict[str, Any]], kind: str) ->
     else:
         stream = from_dicts(rows if kind == "list" else iter(rows), INSERT, name="rows")
     assert stream.columns == tuple(columns)
-    assert rows_of(stream) == (wanted if columns else [])
+    with patch("airflow_provider_sfbulk.client.parts.encode.FEW", few):  # 0: by column, as where there are many rows
+        assert rows_of(stream) == (wanted if columns else [])
 
 
 @pytest.mark.parity("G9.6")

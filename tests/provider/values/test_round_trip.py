@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_sfbulk.client.values.plain_arrow import FEW
 from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
@@ -220,15 +221,20 @@ def sample_org() -> Iterator[LocalOrg]:
 
 @pytest.mark.parametrize("kind", SOURCES)
 @settings(max_examples=examples(2), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(given_rows=st.lists(rows, min_size=1, max_size=25))
-@example(given_rows=[AWKWARD, NULLS])
+@given(given_rows=st.lists(rows, min_size=1, max_size=25), few=st.sampled_from([0, FEW]))
+@example(given_rows=[AWKWARD, NULLS], few=0)
+@example(given_rows=[AWKWARD, NULLS], few=FEW)
 def test_what_comes_back_is_what_was_sent(
     sample_org: LocalOrg,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
     given_rows: list[dict[str, Any]],
+    few: int,
 ) -> None:
+    monkeypatch.setattr(
+        "airflow_provider_sfbulk.client.parts.encode.FEW", few
+    )  # 0: by column, as where there are many rows
     monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT", sample_org.connection)
     batch = f"batch {next(batches)}"
     numbered = [{**row, "External_Key__c": f"{batch} {n:03}", "Batch__c": batch} for n, row in enumerate(given_rows)]
