@@ -275,9 +275,9 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture(autouse=True)
 def no_pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at jobs without pausing: the local org shows every state for one look, whatever the time.
+    """Poll jobs without pausing: the local org shows every state to at least one poll, whatever the time.
 
-    A watch takes a second for a minute: what it does in minutes is seen in seconds.
+    For the poller in the triggerer a second counts as a minute: a test sees in seconds what it does in minutes.
     """
     if not request.node.get_closest_marker("real_pauses"):
         monkeypatch.setattr(polls, "WINDOW_SECONDS", 1.0)

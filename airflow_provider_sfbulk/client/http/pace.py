@@ -1,5 +1,7 @@
 """How long one HTTP exchange may take: one deadline for all of it, including the reply's head.
 
+How often calls are made is another matter: ``client/waiting`` for polls, ``client/protocol/retry.py`` for retries.
+
 Theory. A limit on the silence between two bytes never ends a server that drips: a byte a minute, a head without end,
 ``100 Continue`` again and again. A limit on the total ends healthy large downloads. So an exchange has credit: the
 connection's ``timeout`` in seconds. Waiting uses it up, and every :data:`SLOWEST` bytes restore a second, never beyond

@@ -1,4 +1,4 @@
-"""One Python value as the text of a field of a known type: the reference that ``field_arrays`` must agree with.
+"""One Python value as the text of a field of a known type: the reference that ``by_field_arrow`` must agree with.
 
 The type of its field decides how a value is written. It is converted where nothing is lost, and refused where something
 would be lost or where the meaning is ambiguous:
@@ -15,7 +15,7 @@ datetime               datetime; date, which is midnight in the ``timezone``
 time                   time; timedelta of less than a day, as MySQL's drivers give a time
 id, reference          text
 multipicklist          text, and lists or sets of texts
-every other type       what has a text at all (see ``values``), but no list
+every other type       whatever ``text.py`` converts, except lists
 =====================  ================================================================================================
 
 A text that can be read as one of these values counts as that value. Other text is sent unchanged: Salesforce refuses that
@@ -36,7 +36,7 @@ from zoneinfo import ZoneInfo
 from airflow_provider_sfbulk.client.values.text import NUMBER_CHARACTERS, Text, UnfitValueError, python_time, text_of
 
 Fit: TypeAlias = "Callable[[Any, ZoneInfo | None], object]"
-"""Converts a plain value for a field of a type into something that ``values.text_of`` writes."""
+"""Converts a plain value for a field of a type into something that ``text.text_of`` writes."""
 
 _TRUE: Final = frozenset({"true", "1", "1.0", "yes", "y", "t", "on"})
 _FALSE: Final = frozenset({"false", "0", "0.0", "no", "n", "f", "off"})

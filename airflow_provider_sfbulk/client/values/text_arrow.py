@@ -1,7 +1,7 @@
 """Whole columns as text: Arrow arrays and lists of Python values to arrays of strings, nulls kept.
 
-The fast twin of ``values.text_of``. Where a kernel cannot do it or refuses, the values go through ``text_of`` one by one,
-which also finds the invalid one.
+The fast twin of ``text.text_of``. If an Arrow kernel does not support a type or refuses a value, the values go through
+``text_of`` one by one, which also finds the invalid one.
 """
 
 from __future__ import annotations
