@@ -65,25 +65,20 @@ def _strings(texts: NDArray[np.bytes_]) -> Any:
 
 @cache
 def _dates() -> NDArray[np.bytes_]:
-    return _iso(np.arange(_FIRST_DAY, _FIRST_DAY + _DAYS).astype("M8[D]"))
+    return np.datetime_as_string(np.arange(_FIRST_DAY, _FIRST_DAY + _DAYS).astype("M8[D]")).astype("S10")
 
 
 @cache
 def _words() -> tuple[NDArray[np.uint64], ...]:
     """What three words are made of: ``2026-03-``; ``04`` and ``T05:06``; ``:07.089Z``."""
-    dates = _dates().view(np.uint8).reshape(-1, 10)
-    minutes = _iso(np.arange(24 * 60).astype("M8[m]")).view(np.uint8).reshape(-1, 16)
-    seconds = _iso(np.arange(60_000).astype("M8[ms]")).view(np.uint8).reshape(-1, 23)
-    return (
-        _word(dates[:, :8], 0),
-        _word(dates[:, 8:], 0),
-        _word(minutes[:, 10:], 2),
-        _word(np.pad(seconds[:, 16:], ((0, 0), (0, 1)), constant_values=ord("Z")), 0),
-    )
+    dates = _characters(_dates())
+    minutes = _characters(np.datetime_as_string(np.arange(24 * 60).astype("M8[m]")).astype("S16"))
+    seconds = _characters(np.datetime_as_string(np.arange(60_000).astype("M8[ms]"), timezone="UTC").astype("S24"))
+    return _word(dates[:, :8], 0), _word(dates[:, 8:], 0), _word(minutes[:, 10:], 2), _word(seconds[:, 16:], 0)
 
 
-def _iso(moments: NDArray[np.datetime64]) -> NDArray[np.bytes_]:
-    return np.datetime_as_string(moments).astype(np.bytes_)
+def _characters(texts: NDArray[np.bytes_]) -> NDArray[np.uint8]:
+    return texts.view(np.uint8).reshape(len(texts), -1)
 
 
 def _word(characters: NDArray[np.uint8], at: int) -> NDArray[np.uint64]:
