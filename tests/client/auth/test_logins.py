@@ -95,7 +95,11 @@ def test_a_jwt_is_signed_for_the_right_audience(host, audience, given_):
     assert claims == {"iss": "3MVG9", "sub": "loader@acme.example", "aud": audience, "exp": int(NOW) + 180}
 
 
-@pytest.mark.parametrize("key", ["nonsense", PEM[:200], PEM.replace("PRIVATE", "PUBLIC"), PEM[:80] + "!" + PEM[81:]])
+@pytest.mark.parametrize(
+    "key",
+    ["nonsense", PEM[:200], PEM.replace("PRIVATE", "PUBLIC"), PEM[:80] + "!" + PEM[81:]],
+    ids=["nonsense", "cut", "public", "damaged"],
+)
 def test_a_key_that_cannot_sign_is_refused_without_being_shown(key):
     with pytest.raises(errors.LoginError) as caught:
         renew(session(AuthFlow.JWT_BEARER, private_key=key), [])
