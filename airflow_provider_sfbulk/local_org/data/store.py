@@ -61,8 +61,9 @@ class Store:
 
     def _connect(self, cache_kib: int) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=60)
-        connection.execute("PRAGMA journal_mode = WAL")
+        # First, or the change of the journal waits for the disk.
         connection.execute(f"PRAGMA synchronous = {'NORMAL' if self._durable else 'OFF'}")
+        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         register(connection)
         return connection
