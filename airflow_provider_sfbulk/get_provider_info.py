@@ -106,9 +106,7 @@ def _fields() -> dict[str, Any]:
         "organization_id": _text(
             password, "Organization id", "Of a portal user's org, for soap_login. Setup > Company Information."
         ),
-        "access_token": _text(
-            token, "Access token", "A session that exists already; it cannot be renewed.", format="password"
-        ),
+        "access_token": _text(token, "Access token", "An existing session; it cannot be renewed.", format="password"),
         "instance_url": _text(
             token, "Instance URL", "The host of that session: https://acme.my.salesforce.com (Setup > My Domain)."
         ),

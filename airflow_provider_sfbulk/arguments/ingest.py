@@ -289,8 +289,7 @@ _CLASHES: Final[Sequence[Clash]] = (
     ),
     (
         lambda it: it.skip_unchanged and it.validate_only,
-        "validate_only=True sends nothing, so skip_unchanged has nothing to spare: which rows differ is read when they "
-        "are loaded",
+        "validate_only=True sends nothing, so skip_unchanged has no effect: leave it to the task that loads",
     ),
     (
         lambda it: it.staging_path is None and it.staging_conn_id is not None,
@@ -298,7 +297,7 @@ _CLASHES: Final[Sequence[Clash]] = (
     ),
     (
         lambda it: it.serial_fallback and it.api == "1.0" and it.concurrency_mode == ConcurrencyMode.SERIAL,
-        "serial_fallback is for loads that are not serial from their beginning",
+        "serial_fallback has no effect with concurrency_mode='Serial': such a load is serial from the beginning",
     ),
 )
 

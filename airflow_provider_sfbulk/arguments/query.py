@@ -53,7 +53,8 @@ def soql_params(name: str, value: Any) -> Any:
     for each in given:
         if not isinstance(each, str) or not each.isidentifier():
             raise SourceError(
-                f"{name}: {shown(each)} is not a name as the SOQL has after a colon; write it without the colon"
+                f"{name}: {shown(each)} is not a parameter name: give the name that follows the colon in the SOQL, "
+                f"without the colon"
             )
     return value
 
@@ -103,7 +104,7 @@ def where(name: str, value: Any) -> str:
     while (shorter := _INNERMOST.sub(" ", plain)) != plain:
         plain = shorter
     if "(" in plain or ")" in plain:
-        raise SourceError(f"{name} has a parenthesis without its other one")
+        raise SourceError(f"{name} has an unbalanced parenthesis")
     return str(value)
 
 
@@ -117,7 +118,7 @@ def incremental(name: str, value: Any) -> Incremental:
 def column_types(name: str, value: Any) -> Mapping[str, str]:
     """Check ``{"Field__c": "decimal(18,4)"}``."""
     if not isinstance(value, Mapping) or not all(isinstance(each, str) for each in (*value, *value.values())):
-        raise SourceError(f'{name} must be a dict as {{"Amount": "decimal(18,4)"}}, not {shown(value)}')
+        raise SourceError(f'{name} must be a dict such as {{"Amount": "decimal(18,4)"}}, not {shown(value)}')
     try:
         read_types(value)
     except SourceError as error:
@@ -184,15 +185,15 @@ _CLASHES: Final[Sequence[Clash]] = (
     (lambda it: it.job_id is not None and it.soql_params is not None, "soql_params belong to a query, not to job_id"),
     (
         lambda it: it.job_id is not None and it.include_deleted,
-        "include_deleted belongs to a query: the job of job_id has it or not",
+        "include_deleted belongs to a query: the job of job_id was created with or without it",
     ),
     (
         lambda it: it.incremental is not None and (it.job_id is not None or not it.wait_for_completion),
-        "incremental needs the soql or the sobject, and a wait: what is not published moves no watermark on",
+        "incremental needs soql or sobject, and wait_for_completion=True: only a published extract moves the watermark",
     ),
     (
         lambda it: it.incremental is not None and it.output_path is None and not it.do_xcom_push,
-        "incremental without output_path and with do_xcom_push=False: the rows would be nowhere",
+        "incremental without output_path and with do_xcom_push=False: the rows would be lost",
     ),
     (
         lambda it: (
@@ -221,7 +222,7 @@ _CLASHES: Final[Sequence[Clash]] = (
     ),
     (
         lambda it: it.compression not in (None, Compression.NONE) and it.spreadsheet_safe,
-        "spreadsheet_safe is for files that people open, which no spreadsheet does with compressed ones",
+        "spreadsheet_safe cannot be combined with compression: spreadsheets do not open compressed files",
     ),
     (
         lambda it: it.output_path is None and bool(layout_of(it)),
@@ -261,7 +262,7 @@ _CLASHES: Final[Sequence[Clash]] = (
     ),
     (
         lambda it: it.job_id is not None and it.pk_chunking is not False,
-        "pk_chunking belongs to a query: the job of job_id is chunked or not",
+        "pk_chunking belongs to a query: the job of job_id was created with or without it",
     ),
     (
         lambda it: it.api != APIS[0] and (it.column_delimiter, it.line_ending) != ("COMMA", "LF"),

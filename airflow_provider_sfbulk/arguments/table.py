@@ -93,7 +93,7 @@ class Arguments:
                 )
             if isinstance(value, str) and any(mark in value for mark in MARKS):
                 raise SourceError(
-                    f"{name} is not a template field, so {value!r:.40} would stay as it is: pass its value"
+                    f"{name} is not a template field, so {value!r:.40} would not be rendered: pass the value itself"
                 )
         return check(name, value)
 

@@ -137,7 +137,7 @@ def allowance(name: str, value: Any) -> float | None:
         return value
     if not is_whole(value) or not 0 <= value <= LARGEST:
         raise SourceError(
-            f"{name} is a whole number from 0, a float from 0.0 to 1.0 as fraction of all records, or None, "
+            f"{name} is a whole number from 0, a float from 0.0 to 1.0 as a fraction of all records, or None, "
             f"not {shown(value)}{_as_number(value)}"
         )
     return int(value)
@@ -153,7 +153,7 @@ def text(name: str, value: Any) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         # From None: the error quotes the text.
-        raise SourceError(f"{name} has half of a character in it, at place {error.start + 1}") from None
+        raise SourceError(f"{name} has an unpaired surrogate, at character {error.start + 1}") from None
     return value
 
 
@@ -211,7 +211,9 @@ def codes(name: str, value: Any) -> tuple[str, ...]:
         if not _CODE.fullmatch(each):
             upper = each.strip().upper().replace(" ", "_").replace("-", "_")
             hint = f": did you mean {upper!r}?" if _CODE.fullmatch(upper) else ""
-            raise SourceError(f"{name}: {each!r:.40} is not a code of Salesforce, such as UNABLE_TO_LOCK_ROW{hint}")
+            raise SourceError(
+                f"{name}: {each!r:.40} is not an error code of Salesforce, such as UNABLE_TO_LOCK_ROW{hint}"
+            )
     return given
 
 
@@ -231,7 +233,7 @@ def column_mapping(name: str, value: Any) -> Mapping[str, str | None]:
             raise SourceError(f"{name}: {source!r:.40} is mapped to an empty name; None drops the column")
         if _RESULT_COLUMN.fullmatch(target) and not _NAMED_FIELD.fullmatch(target):
             raise SourceError(
-                f"{name}: {source!r:.40} is mapped to {target!r:.40}, and columns with sf__ are those of result files"
+                f"{name}: {source!r:.40} is mapped to {target!r:.40}, but columns with sf__ belong to result files"
             )
         if (other := seen.setdefault(target.casefold(), source)) != source:
             raise SourceError(f"{name}: {other!r:.40} and {source!r:.40} are both mapped to {target!r:.40}")

@@ -45,7 +45,9 @@ class ClientMethods:
         :param driver: runs the flows; for example one whose session masks its secrets
         """
         if not isinstance(settings, Settings):
-            raise SourceError(f"settings are made by Settings.from_mapping, and are no {type(settings).__name__:.40}")
+            raise SourceError(
+                f"settings must be made by Settings.from_mapping, and this is a {type(settings).__name__:.40}"
+            )
         made = cls.__new__(cls)
         made._setup(settings, driver)
         return made

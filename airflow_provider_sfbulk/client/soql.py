@@ -163,7 +163,7 @@ def bind(soql: str, params: Mapping[str, Any]) -> str:
             return match[0]
         name = match["count"] or match["name"]
         if name not in params:
-            raise SourceError(f"the SOQL names :{name}, but there is no value for it")
+            raise SourceError(f"the SOQL has :{name}, but there is no value for it")
         used.add(name)
         value = params[name]
         if match["count"] is None:

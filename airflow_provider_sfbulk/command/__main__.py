@@ -335,7 +335,7 @@ def explain(
     session: CommandRun = context.obj
     found = explanations(code)
     if not found:
-        session.screen.error(SourceError(f"{code:.60} is none of the codes and classes that this package knows"))
+        session.screen.error(SourceError(f"{code:.60} is not a code or class that this package knows"))
         raise typer.Exit(2)
     session.screen.table(("code", "when", "raised_as", "what_to_do"), found)
 
@@ -357,7 +357,7 @@ def _mapping(columns: list[str] | None) -> dict[str, str | None] | None:
         raise SourceError("--map takes SOURCE=Field__c, or SOURCE= to drop the column")
     twice = next((source for source, many in Counter(source for source, _, _ in pairs).items() if many > 1), None)
     if twice is not None:
-        raise SourceError(f"--map says twice what becomes of the column {twice!r:.60}")
+        raise SourceError(f"--map names twice the column {twice!r:.60}")
     return {source: field or None for source, _, field in pairs}
 
 

@@ -228,7 +228,8 @@ class PartFiles:
         if len(alike) < len(folders) and self._folder.ignores_case():
             raise SourceError(
                 "partition_by: there are values that differ in upper and lower case only, or in how an accent is coded, "
-                f"and the file system of {self._output.uri('')} takes their folders for one. Write to another one, or to "
+                f"and the file system of {self._output.uri('')} treats their folders as one. Write to another one, "
+                f"or to "
                 "object storage"
             )
 

@@ -223,8 +223,8 @@ def _local_path(text: str, argument: str) -> str:
         )
     if "://" in text and not os.path.lexists(text):
         raise SourceError(
-            f"{argument} has :// in it and is no URI, which begins with its scheme, as s3://bucket/key: are there blanks "
-            "before it, or another URI?"
+            f"{argument} has :// in it but does not begin with a scheme, as s3://bucket/key does: are there blanks "
+            f"before it, or two URIs?"
         )
     return local_path(text, what=argument)
 

@@ -334,7 +334,7 @@ class ObjectFolder:
         fs.invalidate_cache(target.path.rpartition("/")[0])
         there, due = fs.info(target.path)["size"], fs.info(source.path)["size"]
         if there != due:
-            raise StorageError(f"{target.uri}: a copy of {there} bytes of an object of {due}; a retry copies again")
+            raise StorageError(f"{target.uri}: the copy has {there} bytes, the original {due}; a retry copies it again")
         fs.rm_file(source.path)
 
     def remove_if_empty(self) -> None:

@@ -219,8 +219,8 @@ class TaskFolder:
             manifest = _read(raw)
             if manifest is None or manifest.get("version") != FORMAT_VERSION:
                 raise SourceError(
-                    f"{self._place.argument}: {self._place.child(MANIFEST).uri} is not this package's, or of a later "
-                    "version. Write to another folder"
+                    f"{self._place.argument}: {self._place.child(MANIFEST).uri} was not written by this package, or "
+                    f"by a later version of it. Write to another folder"
                 )
             self._check_writer(Writer.read(manifest.get("writer")), "holds the files of")
             self.before |= names_in(manifest)

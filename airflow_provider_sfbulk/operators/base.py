@@ -238,7 +238,7 @@ class BulkJobOperator(TypedTemplates):
 
         :raises TaskDeferred: when the event was from an old trigger and the jobs still run
         :raises JobTimeoutError: when the time is up; the jobs continue
-        :raises TransientError: when the triggerer could not go on polling
+        :raises TransientError: when the triggerer could no longer poll
         """
         ended = WaitEvent.from_dict(event)
         run.earlier_calls = ended.api_calls
@@ -254,7 +254,7 @@ class BulkJobOperator(TypedTemplates):
             )
         if ended.is_about(job_ids) and ended.outcome is WaitOutcome.ERROR:
             raise TransientError(
-                f"the triggerer could not go on looking at {named(job_ids)}; its own log says why. The jobs go on, "
+                f"the triggerer could no longer poll {named(job_ids)}; its own log says why. The jobs continue, "
                 "and a retry waits for the same jobs.",
                 job_id=job_ids[0],
             )
@@ -264,7 +264,7 @@ class BulkJobOperator(TypedTemplates):
         from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 
         run.reporter.enter(Phase.WAITING)
-        self.log.info("%s still at work: waiting in the triggerer, %s", named(job_ids), run.until_when)
+        self.log.info("%s still running: waiting in the triggerer, %s", named(job_ids), run.until_when)
         trigger = BulkJobTrigger(
             job_ids=list(job_ids),
             job_type=str(run.job_type),
@@ -288,7 +288,7 @@ class BulkJobOperator(TypedTemplates):
         """
         ended = WaitEvent.from_dict(event)
         if ended.outcome is WaitOutcome.TIMEOUT:
-            raise _no_calls("the task's timeout has passed while it waited for API calls to spare: nothing was sent")
+            raise _no_calls("the task's timeout has passed while it waited for spare API calls: nothing was sent")
         return self._start(context, deadline=deadline, api_calls=ended.api_calls)
 
     def _start(self, context: Context, *, deadline: float | None = None, api_calls: int = 0) -> Any:

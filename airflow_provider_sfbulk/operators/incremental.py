@@ -82,7 +82,7 @@ class Window:
         except (KeyError, TypeError, SourceError) as error:
             raise LedgerError(
                 "the window that is kept for this query is not as this provider writes it: delete the task's entries "
-                "(sfbulk.…) from its state store, and it decides on another one"
+                "(sfbulk.…) from its state store, and the task chooses a new one"
             ) from error
         return cls(since, until)
 
@@ -117,7 +117,7 @@ class Incremental:
         if self.asset is not None and not isinstance(self.asset, Asset):
             raise SourceError(f"Incremental: asset is an Asset, not a {type(self.asset).__name__:.40}")
         if self.by == WATERMARK and self.asset is None:
-            raise SourceError("Incremental: a watermark needs an asset, in whose state store it lies")
+            raise SourceError("Incremental: a watermark needs an asset, whose state store keeps it")
         if self.by == ASSET_EVENT:
             self._check_asset_event()
         if self.lag is not None:

@@ -382,7 +382,7 @@ class BulkIngestOperator(BulkJobOperator):
         """Go on after a deferral for the query that the rows are compared with.
 
         :raises JobTimeoutError: when the time is up
-        :raises TransientError: when the triggerer could not go on asking
+        :raises TransientError: when the triggerer could no longer poll the jobs
         """
         from airflow_provider_sfbulk.operators.load.comparison import check_wait
 
@@ -393,9 +393,9 @@ class BulkIngestOperator(BulkJobOperator):
     def _done_before(self, run: TaskRun, load: Load, result: dict[str, Any] | list[str]) -> dict[str, Any] | list[str]:
         """Return the result of a load that was done by a try whose success is not known to be taken."""
         self.log.warning(
-            "an earlier try has done all of this load, but it is not recorded that Airflow took its success: it failed at "
-            "its very end, or its worker died there. Nothing is sent, and its result is returned. If you have cleared the "
-            "task to load everything once more, clear it again when this try has succeeded."
+            "an earlier try finished this load, but it is not recorded that Airflow accepted its success: it failed "
+            "at its very end, or its worker died there. Nothing is sent, and its result is returned. If you cleared "
+            "the task to load everything again, clear it again after this try has succeeded."
         )
         run.ledger.finish(result)
         load.show(load.rounds())

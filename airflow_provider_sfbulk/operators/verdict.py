@@ -127,8 +127,9 @@ def _refused(unprocessed: int, total: int, where: Sequence[str]) -> str:
         return "Nothing was processed. Correct the input, the arguments or the org, and clear the task."
     file = f"{', '.join(where)}, corrected," if where else "only these records, corrected (results_path gives a file),"
     return (
-        f"{unprocessed} of {total} records were not processed. If the org lacks something, as a field or a permission, put "
-        "that right and clear the task with the arguments it has: that sends what is not in the org, and a retry does not. "
+        f"{unprocessed} of {total} records were not processed. If the org lacks something, such as a field or a "
+        f"permission, fix the org and clear the task with unchanged arguments: a clear sends what is not in the "
+        f"org, a retry does not. "
         f"If the input is wrong, load {file} in another run instead, and leave this one."
     )
 

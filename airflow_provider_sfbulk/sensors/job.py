@@ -180,11 +180,12 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
             return
         if ended.outcome is WaitOutcome.TIMEOUT:
             raise AirflowSensorTimeout(
-                f"the sensor's time is over (timeout={self.timeout:g}, execution_timeout={self.execution_timeout}); these "
+                f"the sensor has timed out (timeout={self.timeout:g}, execution_timeout={self.execution_timeout}); "
+                f"these "
                 f"jobs continue: {self._waiting}"
             )
         if ended.outcome is WaitOutcome.ERROR:
-            raise TransientError(f"the triggerer could not go on polling {self._waiting}; its log says why")
+            raise TransientError(f"the triggerer could no longer poll {self._waiting}; its log says why")
 
     @fails_for_good
     def poke(self, context: Context) -> PokeReturnValue:

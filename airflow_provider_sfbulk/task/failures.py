@@ -24,7 +24,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 ADVICE: Final[Mapping[Remedy, str]] = {
-    Remedy.GO_ON: "A retry, or clearing the task, continues with what is done.",
+    Remedy.GO_ON: "A retry, or clearing the task, continues after the part that is done.",
     Remedy.BEGIN_ANEW: "Clear the task to start over.",
     Remedy.FORGET_LOAD: (
         "Check it in the org; to load everything again, delete the task's entries (sfbulk.…) from its state store."

@@ -32,7 +32,7 @@ TROUBLE_SECONDS: Final = 60.0
 XCOM_SECONDS: Final = 10.0
 """How long Airflow may take for an XCom of a trigger, whose wait pauses meanwhile."""
 
-NOT_TAKEN: Final = "Airflow did not accept what its page is to show (%s)"
+NOT_TAKEN: Final = "Airflow did not accept the progress for its page (%s)"
 
 
 NO_ANSWER: Final = object()

@@ -157,9 +157,9 @@ class SalesforceChangeTrigger(BaseEventTrigger):
                         await self._surely(partial(states.write, key, State(state.until or state.since)))
                         pause, soon = PAUSE_SECONDS, False
             except SfBulkError as error:
-                self.log.warning("%s is looked at again in %g s, since a look failed: %s", self.sobject, pause, error)
+                self.log.warning("a check of %s failed and is repeated in %g s: %s", self.sobject, pause, error)
             except Exception:
-                self.log.exception("%s is looked at again in %g s", self.sobject, pause)
+                self.log.exception("%s is checked again in %g s", self.sobject, pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 

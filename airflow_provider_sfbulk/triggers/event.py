@@ -23,7 +23,7 @@ class WaitOutcome(StrEnum):
     TIMEOUT = "timeout"
     """The deadline has passed; the jobs continue."""
     ERROR = "error"
-    """The triggerer could not go on polling. The task polls itself, and gets the error with its type."""
+    """The triggerer could no longer poll. The task polls the jobs itself, and so gets the error with its type."""
 
 
 def as_stored(job: JobInfo) -> dict[str, Any]:

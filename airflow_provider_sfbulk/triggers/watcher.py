@@ -325,7 +325,7 @@ class Watcher:
 
     def _begin_anew(self, error: Exception) -> None:
         """Start with a new plan, since the old one may be the cause of the error."""
-        log.error("the watch of connection %s failed, and starts again", self._hook.salesforce_conn_id, exc_info=error)
+        log.error("the poller of connection %s failed and restarts", self._hook.salesforce_conn_id, exc_info=error)
         self._polls = Polls(random.random)
         for wait in self._waits:
             for job_id in wait.left.values():

@@ -198,7 +198,7 @@ def test_it_signs_in_with_a_connection_of_airflow(run: Run, salesforce_org: Loca
         (("extract", "SELECT Nmae FROM Account"), 2, "RequestRefusedError"),
         (("load", "Account", "gone.csv"), 2, "SourceError"),
         (("extract", "SELECT Name FROM Account", "-o", "out.xlsx"), 2, "give --format"),
-        (("explain", "nonsense"), 2, "none of the codes"),
+        (("explain", "nonsense"), 2, "is not a code or class"),
     ],
 )
 def test_what_is_wrong_is_said_on_stderr_with_a_status(
@@ -329,10 +329,10 @@ QUERY = "SELECT Name FROM Account"
         (("extract", "@latin"), "not UTF-8, at byte 40"),
         (("extract", "@huge"), "larger than a query can be"),
         (("--conn-id", "no\x1bpe", "login-test"), "no connection 'no\\x1bpe'"),
-        (("--conn-id", "\udcff", "login-test"), "half of a character"),
+        (("--conn-id", "\udcff", "login-test"), "unpaired surrogate"),
         (("load", "Contact", "in.csv", "--timeout", "nan"), "timeout is a number of seconds"),
         (("load", "Contact", "in.csv", "--timeout=-1"), "timeout is a number of seconds"),
-        (("load", "Contact", "in.csv", "--map", "Email=Phone", "--map", "Email="), "says twice what becomes of"),
+        (("load", "Contact", "in.csv", "--map", "Email=Phone", "--map", "Email="), "names twice the column"),
         (("load", "Contact", "in.csv", "--map", "=Phone"), "--map takes SOURCE=Field__c"),
         (("load", "Contact", "\udcff.csv"), "cannot read \\udcff.csv"),
         (("load", "Contact", "in.csv", "--timezone", "../../etc/passwd"), "IANA name of a zone"),

@@ -53,8 +53,8 @@ _HINTS: Final[tuple[tuple[str, str], ...]] = (
     ("CERTIFICATE", "it is a certificate, its private key is needed"),
     ("ENCRYPTED", "it has a passphrase; remove it: openssl pkey -in key.pem -out plain.pem"),
     ("OPENSSH", "it is in OpenSSH's format; convert a copy: ssh-keygen -p -m PEM -f copy"),
-    ("EC PRIVATE", "it is an elliptic curve key; Salesforce takes RS256, so RSA keys, only"),
-    ("DSA PRIVATE", "it is a DSA key; Salesforce takes RS256, so RSA keys, only"),
+    ("EC PRIVATE", "it is an elliptic curve key; Salesforce accepts only RS256, which needs an RSA key"),
+    ("DSA PRIVATE", "it is a DSA key; Salesforce accepts only RS256, which needs an RSA key"),
 )
 
 
@@ -135,7 +135,7 @@ def load(text: str) -> Any:
     if hint is None and "Proc-Type" in text:
         hint = dict(_HINTS)["ENCRYPTED"]
     if hint is None and _PATH.fullmatch(text):
-        hint = "it is the name of a file, which is given as private_key_file"
+        hint = "it is the name of a file: give it as private_key_file"
     try:
         key = load_pem_private_key(text.encode("utf-8", "replace"), None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -54,7 +54,7 @@ def login(settings: Settings) -> Flow[Grant]:
 def _message(settings: Settings) -> bytes:
     for name, text in (("login", settings.login), ("password", settings.full_password)):
         if _NOT_IN_XML.search(text or ""):
-            raise LoginError(f"{name} has a character that XML, and so a SOAP login, cannot carry")
+            raise LoginError(f"{name} has a character that is not allowed in XML, so a SOAP login cannot send it")
     scope = ""
     if settings.organization_id is not None:
         organization = f"<s:organizationId>{settings.organization_id}</s:organizationId>"

@@ -171,7 +171,7 @@ def _read_boolean(text: str) -> object:
 _BY_PATTERN: Final[Mapping[str, tuple[str, Callable[[str], object], str]]] = {
     "boolean": (_SURE_BOOLEAN, _read_boolean, "neither true nor false"),
     "date": (_SURE_DATE, _read_date, "no date as 2026-03-04"),
-    "datetime": (_SURE_MOMENT, _read_moment, "no moment as 2026-03-04T05:06:07Z, which names its zone"),
+    "datetime": (_SURE_MOMENT, _read_moment, "not a datetime with a zone, such as 2026-03-04T05:06:07Z"),
     "time": (_SURE_TIME, _read_time, "no time as 05:06:07.000Z"),
 }
 
@@ -210,11 +210,15 @@ def _numbers(name: str, precision: int, scale: int) -> Cells:
 
 def _ids(name: str, kind: str, field: Field, describe: Mapping[str, Any]) -> Cells:
     prefixes = _prefixes(kind, field, describe)
-    malformed = Problem("MALFORMED_ID", name, "no id of 15 or 18 characters, or its last three do not fit the others")
+    malformed = Problem(
+        "MALFORMED_ID", name, "not an id of 15 or 18 characters, or its last three characters do not match the others"
+    )
     of_other = Problem(
         "INVALID_ID_FIELD" if kind == "id" else "FIELD_INTEGRITY_EXCEPTION", name, "the id of another object's record"
     )
-    not_usable = Problem("INVALID_CROSS_REFERENCE_KEY", name, "no record type that this login may use for this object")
+    not_usable = Problem(
+        "INVALID_CROSS_REFERENCE_KEY", name, "not a record type that this login may use for this object"
+    )
     record_types = _record_types(describe) if name == "RecordTypeId" else None
     begins = "|".join(map(re.escape, sorted(prefixes))) if prefixes else "[0-9A-Za-z]{3}"
     pattern = rf"^(?:{begins})[0-9A-Za-z]{{12}}(?:[0-9A-Za-z]{{3}})?$"

@@ -213,7 +213,7 @@ class InputCheck:
         elif folded == "id":
             found = ("DUPLICATE_VALUE", "another row changes the same record: which of them is last is not certain")
         elif field.get("unique"):
-            found = ("DUPLICATE_VALUE", "an earlier row has the same value, which no two records may have")
+            found = ("DUPLICATE_VALUE", "an earlier row has the same value, and the field is unique")
         else:
             return None
         self._uniques[folded] = _Unique(

@@ -61,8 +61,8 @@ class ChosenRows:
         text = b64encode(zlib.compress(self.bits.tobytes(), 6)).decode()
         if len(text) > RECORDED_CHARACTERS:
             raise SourceError(
-                f"skip_unchanged: the input has {self.rows:,} rows, and which {self.sent:,} of them are sent is "
-                "more than can be recorded. Load the input in several pieces, or without skip_unchanged"
+                f"skip_unchanged: the input has {self.rows:,} rows, and which {self.sent:,} of them are sent is too "
+                f"much to record. Load the input in several pieces, or without skip_unchanged"
             )
         return {"rows": self.rows, "sent": text}
 

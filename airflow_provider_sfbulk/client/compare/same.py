@@ -167,7 +167,7 @@ def _of_type(texts: Array, pattern: str, kind: str) -> Array:
 
 def _incomparable(name: str, why: str) -> SourceError:
     return SourceError(
-        f"skip_unchanged: {name} {why}, so that nobody can say which rows differ: leave the column out (column_mapping), "
+        f"skip_unchanged: {name} {why}, so its values cannot be compared: leave the column out (column_mapping), "
         "or load without skip_unchanged"
     )
 

@@ -272,7 +272,7 @@ def fetch_pages(
 def _unfit(types: Sequence[ColumnType], misfit: MisfitError) -> SourceError:
     wanted = next(type_name(each) for each in types if each.name == misfit.column)
     return SourceError(
-        f"{misfit.column} is to be {wanted}, and the value in row {misfit.row} of a page is none. Give a "
+        f"{misfit.column} cannot be {wanted}: the value in row {misfit.row} of a page is not one. Give a "
         "wider type (string holds every value), or leave the column to describe"
     )
 
@@ -330,4 +330,4 @@ def _forgotten(ledger: PageLedger) -> Flow[None]:
     try:
         yield from ledger.forget()
     except SfBulkError as error:
-        log.warning("what was read of the result could not be marked as doubtful: %s", error)
+        log.warning("the pages read so far could not be marked as invalid: %s", error)

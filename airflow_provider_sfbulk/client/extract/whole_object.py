@@ -125,7 +125,7 @@ class _Fields:
     def __init__(self, described: Mapping[str, Any]) -> None:
         self.sobject = str(described.get("name"))
         if described.get("queryable") is False:
-            raise SourceError(f"sobject: Salesforce lets no query read {self.sobject} (describe: queryable is false)")
+            raise SourceError(f"sobject: {self.sobject} cannot be queried (describe: queryable is false)")
         fields = [each for each in described.get("fields") or () if isinstance(each, Mapping) and each.get("name")]
         if not fields:
             raise ProtocolError(f"describe of {self.sobject} names no fields")

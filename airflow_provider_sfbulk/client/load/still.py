@@ -71,7 +71,7 @@ def _still(jobs: IngestCalls, job: JobInfo, part: UploadedPart) -> Flow[JobInfo]
         if now - begun > MOST_SECONDS:
             raise ProtocolError(f"job {job.id} ended {job.state} and still changes a day later", job_id=job.id)
         log.info(
-            "job %s ended %s with %d records that were not tried: for %.0f s a batch of it may still be at work",
+            "job %s ended %s with %d unprocessed records: one of its batches may still be running for %.0f s",
             *(job.id, job.state, part.records - job.processed, left),
         )
         yield Sleep(min(left, _LOOK_SECONDS))

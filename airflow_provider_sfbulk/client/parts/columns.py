@@ -49,7 +49,7 @@ def _by_themselves(
         if not name.strip():
             yield f"column {place} has no name" + (", and a header line names every column" if is_csv else "")
         elif unseen:
-            yield f"{label} has signs in its name that cannot be seen ({unseen}): write it without them"
+            yield f"{label} has invisible characters in its name ({unseen}): write it without them"
         elif name != name.strip():
             yield f"{label} has spaces around it"
         elif name.casefold() in seen:
@@ -230,7 +230,7 @@ class _Describe:
         if "." in leaf or not leaf or not name or (colon and not kind):
             return (
                 column,
-                f"{shown_name(column)}: one relationship and one field of it, such as Owner.Email or Lead:Who.Email",
+                f"{shown_name(column)}: must be one relationship and one field, such as Owner.Email or Lead:Who.Email",
             )
         if self.operation in DELETES:
             return column, None
@@ -255,7 +255,7 @@ class _Describe:
             if kind:
                 return (
                     column,
-                    f"{shown_name(column)}: {relationship} points to one object only, so no type goes in front of it",
+                    f"{shown_name(column)}: {relationship} points to one object only: write it without a type in front",
                 )
             canonical = f"{relationship}.{leaf}"
         return canonical, self._field_problem(relationship, {**field, "type": "reference"})

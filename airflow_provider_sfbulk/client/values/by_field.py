@@ -190,7 +190,7 @@ def _datetime(value: Any, zone: ZoneInfo | None) -> object:
     return datetime.combine(value, time(), zone)
 
 
-_ZONE_ADVICE: Final = "say with timezone (an IANA name, such as UTC) whose clock it goes by"
+_ZONE_ADVICE: Final = "set timezone to its zone (an IANA name, such as UTC)"
 
 
 def _time(value: Any, _zone: ZoneInfo | None) -> object:

@@ -51,7 +51,7 @@ _NUMBER_BITS: Final = int(NUMBER_CHARACTERS * math.log2(10))
 
 INFINITE: Final = "an infinite number"
 ABSURD: Final = f"a number of more than {NUMBER_CHARACTERS} digits, which no field holds"
-NO_ZONE: Final = "a datetime without a time zone; say which with timezone (an IANA name, such as UTC)"
+NO_ZONE: Final = "a datetime without a time zone; set timezone to its zone (an IANA name, such as UTC)"
 NOT_IN_ZONE: Final = "a datetime that the time zone skips, where clocks are put forward"
 
 
@@ -155,9 +155,9 @@ def _selection(value: Iterable[object], zone: ZoneInfo | None) -> Text:
     for each in value:
         text = text_of(each, zone) if isinstance(each, (str, Enum)) else None
         if text is None:
-            raise UnfitValueError("a list of something else than texts; only multi-select picklists are lists")
+            raise UnfitValueError("a list of values other than texts; only multi-select picklists take lists")
         if ";" in text or not text:
-            raise UnfitValueError("a list with an empty text or one with a semicolon, which parts the choices")
+            raise UnfitValueError("a list with an empty text or one with a semicolon, which separates the choices")
         texts.append(text)
     if isinstance(value, (set, frozenset)):
         texts.sort()
@@ -170,7 +170,8 @@ def _bytes(_value: object, _zone: ZoneInfo | None) -> Text:
 
 def _mapping(_value: object, _zone: ZoneInfo | None) -> Text:
     raise UnfitValueError(
-        'a nested value where none can be; a relationship is one level of keys, as {"Owner": {"External_Key__c": …}}'
+        'a nested value that is not a relationship; a relationship has one level of keys, as {"Owner": '
+        '{"External_Key__c": …}}'
     )
 
 

@@ -273,7 +273,7 @@ def check_complete(job: JobInfo) -> JobInfo:
     why = said or ("somebody aborted it" if job.state is JobState.ABORTED else "Salesforce gives no reason")
     raise JobFailedError(
         f"job {job.id} ({job.operation} {job.object or ''}) ended {job.state}: {' '.join(why.split())[:500]}; "
-        f"{job.processed} records were tried, {job.failed} of them failed",
+        f"{job.processed} records were processed, {job.failed} of them failed",
         job_id=job.id,
         error_code=code[1] if code else None,
     )

@@ -106,7 +106,9 @@ class LaidOutFiles(PartFiles):
             for file in writer.files
         ]
         if sum(each.file.records for each in parts) != sum(page.records for page in pages):
-            raise StorageError("the files have not the rows of the pages they were made of. A retry makes them again")
+            raise StorageError(
+                "the files do not have the same rows as the pages they were made from. A retry makes them again"
+            )
         return parts
 
     def _count(self, index: int, page: PageFile) -> Flow[Counter[str]]:

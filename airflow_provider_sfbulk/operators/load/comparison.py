@@ -87,7 +87,7 @@ def check_wait(ended: WaitEvent) -> None:
     """Check that the wait for the query has not ended too early.
 
     :raises JobTimeoutError: the time is up
-    :raises TransientError: the triggerer could not go on asking
+    :raises TransientError: the triggerer could no longer poll the query
     """
     if ended.outcome is WaitOutcome.TIMEOUT:
         raise JobTimeoutError(
@@ -96,6 +96,6 @@ def check_wait(ended: WaitEvent) -> None:
         )
     if ended.outcome is WaitOutcome.ERROR:
         raise TransientError(
-            "the triggerer could not go on looking at the query that skip_unchanged compares with; its own log says "
-            "why. Nothing was sent, and a retry goes on with the query"
+            "the triggerer could no longer poll the query that skip_unchanged compares with; its own log says why. "
+            "Nothing was sent, and a retry continues with the query"
         )

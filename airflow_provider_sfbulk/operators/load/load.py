@@ -528,8 +528,8 @@ class Load:
         kept = None if staging is None else staging.read()
         if staging is not None and kept is None:
             log.warning(
-                "staging_path holds nothing of try %s, which kept its parts there: the input is read again. If that try "
-                "ran on another worker, let staging_path lead to a place that all workers see",
+                "staging_path has no parts of try %s, which kept them there, so the input is read again. If that "
+                "try ran on another worker, set staging_path to a place that all workers see",
                 first.attempt,
             )
         return self._input_again(first) if kept is None else kept

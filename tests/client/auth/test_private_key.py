@@ -62,7 +62,7 @@ REFUSED = {
         base64.b64encode(pkcs12.serialize_key_and_certificates(b"k", KEY, None, None, LOCKED)).decode(),
         "perhaps a key store",
     ),
-    "the name of a file": ("/opt/airflow/keys/server.key", "given as private_key_file"),
+    "the name of a file": ("/opt/airflow/keys/server.key", "give it as private_key_file"),
     "locked": (KEY.private_bytes(ENCODED, PKCS8, LOCKED).decode(), "passphrase"),
     "locked, the old way": (KEY.private_bytes(ENCODED, PKCS1, LOCKED).decode(), "passphrase"),
     "OpenSSH": (KEY.private_bytes(ENCODED, serialization.PrivateFormat.OpenSSH, PLAIN).decode(), "OpenSSH|no RSA"),

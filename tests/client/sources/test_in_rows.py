@@ -122,7 +122,7 @@ def test_a_nested_mapping_is_a_relationship() -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"A": {"b": {"c": SECRET}}}], r"row 1, column A\.b: a nested value where none can be"),
+        ([{"A": {"b": {"c": SECRET}}}], r"row 1, column A\.b: a nested value that is not a relationship"),
         ([{"A": {"b": 1}}, {"A": SECRET}], r"column A is nested in some rows and not in others, up to row 2"),
         ([{"A": 1}, {"A": {"b": SECRET}}], r"column A is nested in some rows and not in others"),
         ([{"A": {1: SECRET}}], r"row 1: a nested column name that is not text"),

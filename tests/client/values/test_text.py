@@ -121,9 +121,9 @@ def test_a_value_has_its_text(value: object, text: str | None) -> None:
         (OrderedDict(a=1), "nested"),
         (timedelta(1), "timedelta"),
         (1j, "complex"),
-        ([1, 2], "list of something else"),
-        ([["a"]], "list of something else"),
-        ([None], "list of something else"),
+        ([1, 2], "list of values other"),
+        ([["a"]], "list of values other"),
+        ([None], "list of values other"),
         (["a;b"], "semicolon"),
         ([""], "empty"),
         (datetime(2026, 1, 1), "without a time zone"),  # noqa: DTZ001
@@ -261,7 +261,7 @@ def test_moments_and_dates_that_tables_know_or_just_do_not_have_the_same_texts(v
         (pa.array([1, 2], pa.duration("s")), 0, "timedelta"),
         (pa.array([1.0, float("inf"), None]), 1, "infinite"),
         (pa.array([None, datetime(2026, 1, 1)]), 1, "without a time zone"),  # noqa: DTZ001
-        (pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())), 0, "list of something else"),
+        (pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())), 0, "list of values other"),
         (pa.array([10**7], pa.date32()), 0, "cannot hold"),
         (pa.array([2**62], pa.timestamp("s", "UTC")), 0, "cannot hold"),
     ],

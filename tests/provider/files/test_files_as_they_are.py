@@ -178,7 +178,7 @@ def test_a_file_with_the_wrong_name_or_beginning(
         ),
         (f"{SECRET},{SECRET}\n", "column 2 has the name of column 1"),
         (f" {SECRET},Berlin\n", "column 1 has spaces around it"),
-        (f"{SECRET}\u200b,Berlin\n", "column 1 has signs in its name that cannot be seen (U+200B ZERO WIDTH SPACE)"),
+        (f"{SECRET}\u200b,Berlin\n", "column 1 has invisible characters in its name (U+200B ZERO WIDTH SPACE)"),
     ],
 )
 @pytest.mark.parametrize("mapping", [None, {"Customer": "Name"}])
@@ -277,7 +277,7 @@ def test_signs_that_nobody_sees_are_named(org: LocalOrg, tmp_path: Path, sign: s
     assert INVISIBLE[sign] in unseen_in(sign)
     for key in (f"Na{sign}me", f"Name{sign}"):
         message = refusal([{key: SECRET, "Phone": "1"}])
-        assert f"signs in its name that cannot be seen ({INVISIBLE[sign]}" in message
+        assert f"invisible characters in its name ({INVISIBLE[sign]}" in message
         if sign != "\ud800":
             (tmp_path / "a.csv").write_text(f"{key},Phone\n{SECRET},1\n", encoding="utf-8", newline="")
             assert INVISIBLE[sign] in refusal(str(tmp_path / "a.csv"), column_delimiter="COMMA")

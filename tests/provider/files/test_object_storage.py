@@ -137,7 +137,7 @@ def test_a_copy_that_is_not_whole_leaves_the_object_where_it_was(
     s3.put_object(Bucket=BUCKET, Key=f"{folder}/old", Body=b"1234")
     with monkeypatch.context() as patch:
         patch.setattr(path.fs, "cp_file", half)
-        with pytest.raises(StorageError, match="2 bytes of an object of 4"):
+        with pytest.raises(StorageError, match="the copy has 2 bytes, the original 4"):
             output.rename("old", "new")
     assert output.sizes() == {"old": 4, "new": 2}
     output.rename("old", "new")

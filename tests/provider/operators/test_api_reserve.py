@@ -218,7 +218,7 @@ def test_the_wait_ends_with_the_tasks_timeout(org: LocalOrg, task: FakeTask) -> 
     operator = made("query", api_reserve=100, timeout=0.3)
     attempt, pending = deferred(operator, task)
     assert pending.trigger.deadline == pytest.approx(time.time(), abs=5)
-    with pytest.raises(RequestLimitError, match="timeout has passed while it waited for API calls"):
+    with pytest.raises(RequestLimitError, match="timeout has passed while it waited for spare API calls"):
         attempt.resume(operator, pending)
     assert not org.jobs
 

@@ -167,7 +167,7 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
             ({"where": "WHERE Name = 'x'"}, "condition alone.*without WHERE"),
             ({"where": "Name = 'LIMIT' limit 5"}, "condition alone.*without LIMIT"),
             ({"where": "Name = 'x' ORDER  BY Name"}, "condition alone.*without ORDER BY"),
-            ({"where": "Name = 'x') OR (Name = 'y'"}, "a parenthesis without"),
+            ({"where": "Name = 'x') OR (Name = 'y'"}, "an unbalanced parenthesis"),
             ({"where": "Name = 'x"}, "a quote that is not closed"),
         )
     ),

@@ -400,8 +400,8 @@ def test_a_run_without_data_interval_is_told(run: dict[str, Any], org: LocalOrg,
         ),
         ({"output_path": None, "do_xcom_push": False}, "nowhere"),
         ({"soql_params": {"since": BEGINNING}}, "bound by incremental"),
-        ({"wait_for_completion": False}, "needs the soql or the sobject, and a wait"),
-        ({"soql": None, "job_id": "750000000000001AAA"}, "needs the soql or the sobject, and a wait"),
+        ({"wait_for_completion": False}, "needs soql or sobject, and wait_for_completion=True"),
+        ({"soql": None, "job_id": "750000000000001AAA"}, "needs soql or sobject, and wait_for_completion=True"),
     ],
 )
 def test_a_query_that_reads_no_window_is_told(

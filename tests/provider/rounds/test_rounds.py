@@ -335,7 +335,7 @@ def test_parts_that_another_worker_kept_out_of_sight_are_made_again_with_a_warni
     operator.max_record_retries = 3
     task.start().run(operator)
     assert stored(org) == names(rows)
-    assert "staging_path holds nothing of try 1" in caplog.text
+    assert "staging_path has no parts of try 1" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ REFUSED: Final[list[tuple[str, Any, str]]] = [
     ("Text__c", memoryview(b"abc"), "bytes"),
     ("Text__c", "\ud800", "half a surrogate pair"),
     ("Text__c", "a\0b", "a NUL character"),
-    ("Colors__c", [1], "a list of something else than texts"),
+    ("Colors__c", [1], "a list of values other than texts"),
     ("Account__c", 47, "a number; it takes a record's id"),
     ("Account__c", DAY, "a date; it takes a record's id"),
 ]
