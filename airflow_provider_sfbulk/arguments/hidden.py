@@ -1,7 +1,7 @@
-"""Records as an operator's argument, kept out of what Airflow stores and shows.
+"""Keeps records that are an operator's argument out of what Airflow stores and shows.
 
 Airflow writes the value of every template field into its database twice: with the serialized DAG and as the task's
-rendered fields. Records given as an argument, or by a task before, would lie there in plain text.
+rendered fields. Records that are an argument, or another task's output, would be stored there in plain text.
 """
 
 from __future__ import annotations

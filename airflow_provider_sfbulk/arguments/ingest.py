@@ -1,4 +1,4 @@
-"""What the arguments of ``BulkIngestOperator`` may be, and which of them go together."""
+"""Checks of the arguments of ``BulkIngestOperator``: the table, and which of them cannot be combined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the arguments of ``BulkQueryOperator`` may be, and which of them go together."""
+"""Checks of the arguments of ``BulkQueryOperator``: the table, and which of them cannot be combined."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the arguments of ``BulkJobSensor`` may be, and which of them go together."""
+"""Checks of the arguments of ``BulkJobSensor``: the table, and which of them cannot be combined."""
 
 from __future__ import annotations
 

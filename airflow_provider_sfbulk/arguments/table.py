@@ -1,9 +1,9 @@
-"""The arguments of an operator in one table: what each may be, and which of them go together.
+"""The table of an operator's arguments: a check for each, and which of them cannot be combined.
 
-The table is read twice. In the constructor, for everything that is known when the DAG is parsed: a mistake is an import
-error, seen in CI. And when the task begins, for what was a template or the output of another task until then, before
-anything is sent. A mapped operator is constructed in the worker: there both are the same moment, and ``partial`` looks
-at its own arguments when the DAG is parsed.
+The checks run twice. The constructor checks everything that is known when the DAG is parsed: a mistake is an import
+error, which CI sees. When the task begins, before anything is sent, it checks the values that were templates or outputs
+of other tasks until then. A mapped operator is constructed in the worker, so both happen at the same time there; its
+``partial`` checks its own arguments when the DAG is parsed.
 """
 
 from __future__ import annotations

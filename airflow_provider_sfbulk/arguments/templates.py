@@ -1,4 +1,4 @@
-"""How the template fields of operators are rendered: each as what it is.
+"""How the template fields of operators are rendered: each with the type that it needs.
 
 Airflow renders all fields alike, by the DAG's environment: as texts, or with ``render_template_as_native_obj=True`` as
 whatever Python literal a text happens to be, so that the account ``"None"`` becomes null and ``"42"`` a number. It also

@@ -24,10 +24,10 @@
         ├── MissingSourceError    the input is not there, or not now
         └── EmptyInputError       there is no record in the input
 
-A message says what was tried, on what, what came back and what to do next. It never contains a token, a password, a key
-or a record's contents; invisible characters are shown, and it has at most ``safe_text.MESSAGE_CHARACTERS``. All errors
-survive pickling: the keyword arguments are optional and live in ``__dict__``. ``error_table`` says which errors pass by
-themselves.
+A message says which call or step failed, on what, what came back and what to do next. It never contains a token, a
+password, a key or a record's contents; invisible characters are shown, and it has at most
+``safe_text.MESSAGE_CHARACTERS``. All errors survive pickling: the keyword arguments are optional and live in
+``__dict__``. ``error_table`` says which errors pass by themselves.
 
 The client does not know Airflow. Where the next step depends on its user, an error carries a :class:`Remedy`, and the
 operators say what it means for a task (``task/failures.py``).

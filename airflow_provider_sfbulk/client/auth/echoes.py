@@ -1,12 +1,12 @@
 """Finds secrets that a server repeats in its text, however they are spelled.
 
-The login host is given the secrets, and its refusal is shown. It may repeat them in capitals, in hex, with
-blanks between, over two lines, cut off, percent-encoded twice. No list of spellings is complete, so both sides are
-*folded*: escapes are decoded, compatibility forms become plain ones, case and everything but letters and digits goes. What
-a secret and a text then have in common is hidden where it stands in the text. Hiding too much of a refusal is the lesser
-harm.
+The login host receives the secrets, and the text of its refusal is shown to the user. It may repeat a secret in
+capitals, in hex, with blanks in between, over two lines, cut off, or percent-encoded twice. No list of spellings is
+complete, so both the secret and the text are *folded*: escapes are decoded, compatibility forms become plain ones, and
+case and everything but letters and digits is dropped. Whatever the two have in common after that is hidden at its place
+in the text. Hiding too much of a refusal does less harm than hiding too little.
 
-The masker of Airflow's logs compares texts as they are, and is given ``settings.spellings``.
+Airflow's own log masker compares texts literally, so it gets ``settings.spellings``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which hosts a password or a token may be sent to.
 
-A session is worth as much as its user's password, and Salesforce's replies name the host to send it to. So every such
-host, that of the login and that in the login's reply, is checked by :func:`check_url`.
+A session is as valuable as its user's password, and the reply to a login names the host to send it to. So
+:func:`check_url` checks both the login host and the host in the reply.
 
 ====================  =============================================================================================
 allowed by default    because

@@ -1,4 +1,4 @@
-"""The OAuth logins, and the ready-made session: what each sends to the token endpoint, and how the reply is checked.
+"""The OAuth logins, and the given access token: what each sends to the token endpoint, and how the reply is checked.
 
 =======================  =============================================================================================
 ``jwt_bearer``           a signed claim instead of a password: no secret is sent and no person is needed. ``iss`` is the

@@ -1,4 +1,4 @@
-"""The shared token: who logs in, who waits for it, and what the others get when the login fails.
+"""The shared token: who logs in, who waits for that login, and what the others get if it fails.
 
 Many threads or coroutines use one session, and Salesforce answers all of them with 401 when it expires. One of them
 logs in while the others wait, and all share the result, a failure too: eight wrong passwords in a row would lock the

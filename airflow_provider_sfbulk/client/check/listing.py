@@ -1,4 +1,4 @@
-"""The problems of rows as a file: a line for each problem of each row, with the value that is wrong."""
+"""Writes the problems that a check found to a file: a line for each problem of each row, with the wrong value."""
 
 from __future__ import annotations
 

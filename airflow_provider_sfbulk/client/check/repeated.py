@@ -1,6 +1,7 @@
 """Rows that share a key with another row, found in little memory however many rows there are.
 
-Each row's key is a digest of 128 bits, and these are sorted a share at a time. Of a hundred million rows a share has 38 MB.
+Each row's key is a digest of 128 bits. The digests are sorted a share at a time; with a hundred million rows, a share
+has 38 MB.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a check of an input has found: how much a load of it is, and of each kind of problem how many rows have it."""
+"""The result of checking an input: the size of its load, and the number of rows with each kind of problem."""
 
 from __future__ import annotations
 

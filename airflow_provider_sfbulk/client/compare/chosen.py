@@ -1,4 +1,5 @@
-"""Which rows of an input are sent: recorded with a load's decision, so that every try sends, and settles, the same ones."""
+"""Which rows of an input are sent. The choice is recorded with a load's decision, so that every try sends the same
+rows."""
 
 from __future__ import annotations
 

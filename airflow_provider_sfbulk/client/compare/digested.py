@@ -1,21 +1,21 @@
-"""Rows as digests, which say of a row of the input whether the org has it as it is.
+"""Digests of rows, which tell whether the org already has a row of the input.
 
-Of every row there is kept, in a temporary file, a digest of its key, and beside it
+For every row, a temporary file has a digest of its key, and
 
-* of a row of the input one digest of its values without the blank ones, which leave their field as it is; a bit for each
-  column that is blank; and whether all values are certain (``same.py``);
-* of a row of the org a digest of each value, and which of them are certain.
+* for a row of the input: one digest of its values, without blank ones, which leave their field unchanged; a bit for each
+  blank column; and whether all values are certain (``same.py``);
+* for a row of the org: a digest of each value, and which of them are certain.
 
-Theory: the digest of a row is the sum of its values' digests (``load/digests.py``), each times an odd number that is drawn
-for its column. So a row of the org can be digested without any of its values long after it was read. Two different rows
-have one digest with a probability below 2⁻¹⁰⁰.
+Theory: the digest of a row is the sum of its values' digests (``load/digests.py``), each multiplied by a random odd
+number of its column. So the digest of a row of the org can be computed without any of its values, long after it was
+read. Two different rows have the same digest with a probability below 2⁻¹⁰⁰.
 
-A row is unchanged when its key is once in the input and once in what was read of the org, the digests are the same, and
-all values are certain. Everything else differs, and is sent.
+A row is unchanged if its key occurs once in the input and once in the rows of the org, the digests are the same, and all
+values are certain. Every other row counts as different, and is sent.
 
-Memory: a byte for each row of the input, :data:`FILTER_BYTES`, and a 256th of all entries at a time. On disk an entry of
-the input takes some 50 bytes, one of the org 32 and 16 for each column; rows of the org whose keys are not in the input
-take nothing, but for one in a hundred with a million rows, one in fourteen with ten million.
+Memory: a byte for each row of the input, :data:`FILTER_BYTES`, and a 256th of all entries at a time. On disk, an entry
+of the input takes about 50 bytes, an entry of the org 32 bytes and 16 for each column. Rows of the org whose keys are
+not in the input take no space, except one in a hundred with a million rows, and one in fourteen with ten million.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading the rows of the org that a load's rows are compared with: one query job, found again by every try."""
+"""Reads the org's rows that a load's rows are compared with: one query job, which every try finds again."""
 
 from __future__ import annotations
 

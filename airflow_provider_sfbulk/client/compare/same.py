@@ -1,14 +1,14 @@
-"""When a value that is to be sent is the one that the org has: only when that is certain.
+"""Whether the org certainly already has a value that would be sent.
 
-A row that is taken for different is sent, and does no harm. A row that is taken for unchanged is not sent. So a value
-whose meaning leaves any doubt is different from every other: a datetime without a zone, text around a number, an id of a
-wrong length. Text is the same when every character is. (``load/normal_forms.py`` is for the other question, which row a
-result is, and is generous.)
+If an unchanged row is taken for different, it is sent, which does no harm. If a different row were taken for unchanged,
+it would not be sent. So a value with any doubt about its meaning counts as different: a datetime without a zone, text
+around a number, an id of a wrong length. Text is the same if every character is the same. (``load/normal_forms.py``
+answers another question, which row a result belongs to, and is less strict.)
 
 Numbers. Salesforce writes them as Java writes a double. A stored number has at most as many decimals as describe gives
-its field (its *scale*), and below ``10^(15 - scale)`` therefore at most 15 significant digits, which survive the way to a
-double and back (IEEE 754): there what is read is what is stored. Above, two stored numbers may read alike, so none is the
-same.
+its field (its *scale*), and below ``10^(15 - scale)`` therefore at most 15 significant digits, which survive the way to
+a double and back (IEEE 754): below this limit, the number that is read is the number that is stored. Above it, two
+stored numbers may read alike, so no number counts as the same.
 
 Several choices of a picklist are a set: their order does not count.
 """

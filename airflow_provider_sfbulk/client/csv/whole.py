@@ -1,7 +1,7 @@
-"""A CSV that is known to be whole, in blocks of whole records.
+"""Splits a CSV that is known to be complete into blocks of whole records.
 
-Theory as in ``decode``: a line feed ends a record when an even number of quotes precedes it. What was proven before need
-not be counted, so only the last line feed of a block is looked for, and the quotes are counted all at once: a fifth of the
+Theory as in ``decode``: a line feed ends a record when an even number of quotes precedes it. The records were counted
+before, so it is enough to find the last line feed of a block and to count the quotes at once: this takes a fifth of the
 time of ``decode.RecordCounter``.
 """
 

@@ -1,9 +1,9 @@
-"""Which pages of a query's job are finished, durably: a retry fetches only the others.
+"""Records durably which pages of a query job are finished: a retry fetches only the others.
 
-A page may be taken over from an earlier try when it holds the same rows in the same form. So the ledger condenses all
-that decides this (job, way of paging, types of the columns, and what the caller adds: format, folder) into the *setup*, a
-short hash. It is part of every entry and of the files' names: pages of two setups never mix, and two processes that
-write the same name write the same bytes.
+A try may use a page of an earlier try if the page has the same rows in the same form. Everything that this depends on
+(job, paging mode, column types, and what the caller adds: format, folder) is hashed into a short text, the *setup*. The
+setup is part of every entry and of the files' names: pages of two setups never mix, and two processes that write the
+same name write the same bytes.
 
 Layout, each key written once by a try, with ``g`` for the number of the job's generation and one more:
 

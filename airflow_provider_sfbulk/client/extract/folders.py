@@ -1,4 +1,4 @@
-"""In which folder a row of an extract belongs: ``Region__c=EMEA/CreatedDate_day=2026-11-30``, as Hive lays files out.
+"""The folder of each row of an extract in Hive's layout: ``Region__c=EMEA/CreatedDate_day=2026-11-30``.
 
 Facts (read in their sources, and tried with their releases by the tests where they are Python):
 
@@ -10,7 +10,8 @@ Facts (read in their sources, and tried with their releases by the tests where t
 - Iceberg names the day of ``CreatedDate`` ``CreatedDate_day``, and writes ``2026``, ``2026-11``, ``2026-11-30`` and
   ``2026-11-30-09``; Trino writes the wish for one as ``day(CreatedDate)``.
 
-So a column whose value names a folder leaves the files, and a part of a datetime is a column more, of a name of its own.
+So a column whose value is in the folder's name is not in the files, and a part of a datetime is an additional column
+with its own name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The results of a query job: page after page, or several at once, each proven before the next is believed.
+"""The results of a query job: page after page, or several at once. Each page is verified before the next one is trusted.
 
 Facts (Bulk API 2.0 guide, "Get Results for a Query Job" and "Get Parallel Results"; replies captured by clients):
 

@@ -1,7 +1,7 @@
-"""Pages whose rows know their folders: hidden files in Arrow's form, from which the files of an extract are made.
+"""Pages with the folder of each row: hidden Arrow files, from which the files of an extract are made.
 
-A page is proven and kept as every other one. Its rows are decoded once, and each gets the folder it belongs in as a first
-column; whoever lays the files out reads batch after batch and needs to know nothing more.
+Such a page is verified and kept like any other page. Its rows are decoded once, and the first column is the folder of
+the row. The code that writes the final files reads batch after batch and needs nothing else.
 """
 
 from __future__ import annotations

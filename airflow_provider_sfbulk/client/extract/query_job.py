@@ -1,4 +1,4 @@
-"""A query from its job to its last page: making the job or finding it again, and reading its pages, typed by describe."""
+"""A query from its job to its last page: creates the job or finds it again, and reads its pages, typed by describe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clients, as code sees them that only needs to run flows."""
+"""The interface of a client for code that only needs to run flows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the arguments of the clients' calls may be.
+"""Checks of the arguments of the clients' calls.
 
-A name means the same wherever it is an argument, so there is one check a name. What is not here is checked by what it is
-given to: records and data (``given.py``), objects and operations (``IngestSpec``, ``Bulk1JobSpec``).
+An argument's name means the same in every call, so there is one check for each name. Other arguments are checked where
+they are used: records and data in ``given.py``, objects and operations in ``IngestSpec`` and ``Bulk1JobSpec``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Work beside an event loop."""
+"""Runs blocking work in threads, so that it does not block an event loop."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""One thread for all calls out of flows that run at the same time: the thread that runs them all.
+"""Runs all calls that concurrent flows make into the caller's framework on one thread, the caller's own.
 
 A ledger, a log's masker or a progress page may belong to a framework that talks to its server from a single thread:
 Airflow's ``dag.test()`` takes its connection away while it is in use, and a call from a second thread fails at that
-moment. So a flow's own thread sends requests and writes files, and everything else goes through a door.
+moment. So a flow's own thread sends requests and writes files, and every other call goes through a *door* to the
+caller's thread.
 """
 
 from __future__ import annotations

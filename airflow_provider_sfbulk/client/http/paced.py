@@ -1,4 +1,4 @@
-"""Connections of ``urllib3`` that keep the pace of an exchange: no wait for the network outlasts the exchange's time.
+"""Connections of ``urllib3`` with the time limit of an exchange (``pace.py``): no wait for the network lasts longer.
 
 ``requests`` has a timeout only for the silence between two bytes, and keeps reading until it has as many bytes as it was
 asked for. So the socket is wrapped, below everything that buffers: this covers TLS, a proxy's tunnel and every framing
