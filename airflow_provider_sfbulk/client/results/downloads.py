@@ -31,6 +31,7 @@ from airflow_provider_sfbulk.client.results.folder import Output, OutputFile
 from airflow_provider_sfbulk.client.results.schema import ColumnType
 from airflow_provider_sfbulk.client.results.typed import BlockReader, arrow_schema, with_nulls
 from airflow_provider_sfbulk.client.results.writers import ROW_WRITERS, ParquetRows, RowWriter
+from airflow_provider_sfbulk.client.values.arrow_memory import system_memory
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -218,6 +219,8 @@ class TypedPage(PageWriter):
         self._blocks = Blocks(self._counter)
         self._reader = None
 
+    # One pool for what is decoded and for what is made of it: each keeps memory.
+    @system_memory()
     def _begin(self) -> None:
         types = self._types or [ColumnType(each) for each in self.columns]
         if tuple(each.name for each in types) != self.columns:
@@ -230,6 +233,7 @@ class TypedPage(PageWriter):
     def _take(self, data: bytes) -> None:
         self._decode(self._blocks.feed(data))
 
+    @system_memory()
     def _complete(self) -> None:
         self._decode(self._blocks.rest())
         rows = self._reader.rows if self._reader is not None else 0
@@ -238,6 +242,7 @@ class TypedPage(PageWriter):
             raise ProtocolError(f"a result page with {self.records} records that reads as {rows} rows")
         self._end_rows()
 
+    @system_memory()
     def _decode(self, block: bytes | None) -> None:
         if block is not None and self._reader is not None:
             self._rows(self._reader.read(block))
