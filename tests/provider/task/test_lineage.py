@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,16 @@ SECRET = "Confidential Umbrella Co"
 
 
 @pytest.fixture
-def listening(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def listening(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """OpenLineage is configured."""
     transport = {"type": "file", "log_file_path": str(tmp_path / "events"), "append": True}
     monkeypatch.setenv("AIRFLOW__OPENLINEAGE__TRANSPORT", json.dumps(transport))
+    _forget_configuration()
+    yield
+    _forget_configuration()
+
+
+def _forget_configuration() -> None:
     from airflow.providers.openlineage import conf  # whose answers are kept
 
     for each in vars(conf).values():
