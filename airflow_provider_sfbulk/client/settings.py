@@ -1,4 +1,4 @@
-"""A connection's settings: read, checked and completed once, then only passed on."""
+"""A connection's settings, which are read, checked and completed once."""
 
 from __future__ import annotations
 

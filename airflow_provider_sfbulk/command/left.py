@@ -1,5 +1,5 @@
-"""Jobs that will never be closed, since their load was killed between the request that created them and the reply with
-their id.
+"""Finds and aborts jobs that will never be closed, because their load was killed after it created them and before it
+recorded their id.
 
 Salesforce ends an open job after 24 hours (``limits.JOB_OPEN_HOURS``); this aborts it earlier.
 """

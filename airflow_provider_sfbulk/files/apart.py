@@ -1,9 +1,9 @@
 """Keeps a load's input and output apart: a load never replaces what it reads, and no later run reads what it wrote.
 
-Places are compared resolved (links, ``..``, ``file:`` URIs, with or without a connection; on a disk also folders that are
-mounted twice, and names in another case where case does not count), and patterns by what they would
-match, whether it is there yet or not. Object storage may have more addresses than a connection tells: there the mark that a
-load leaves in its folder shows whether a file lies in it.
+Places are resolved before they are compared (links, ``..``, ``file:`` URIs, with or without a connection; on a disk also
+folders that are mounted twice, and names that differ only in case where case does not count). Patterns are compared by
+what they would match, whether it exists yet or not. Object storage may have more addresses than a connection tells:
+there the mark that a load leaves in its folder shows whether a file lies in it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What the tasks return, and what the events of their assets say: counts and places, never a value of a record."""
+"""What tasks return (their summary), and what their asset events have: counts and locations, never a value of a
+record."""
 
 from __future__ import annotations
 

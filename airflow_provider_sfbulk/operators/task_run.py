@@ -1,4 +1,5 @@
-"""One try of a task: what it has while it runs, and what it does with it."""
+"""One try of a task: its client, ledger and deadline while it runs, and how it ends: by closing them, or by aborting its
+jobs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Records how Airflow took the end of a try, which distinguishes a retry from what a person asked for.
+"""Records whether Airflow accepted the end of a try as a success or a failure: this distinguishes a retry from a clear.
 
-A task cannot know this before it ends: its success counts when the API server has accepted it, and only then does Airflow
-call the listeners, in the same process. The task state store can still be written then. When the process dies in between,
-or Airflow did not accept the success, nothing is recorded, and the next try says so.
+A task cannot know this before it ends: its success counts once the API server has accepted it. Only then does Airflow
+call the listeners, in the same process, which can still write to the task state store. If the process dies in between,
+or Airflow does not accept the success, nothing is recorded, and the next try says so.
 
 The operators add the listener themselves when a try begins, so it needs no plugin.
 """

@@ -2,10 +2,10 @@
 
 The client knows only Salesforce and files; advice about Airflow is added here, from one table.
 
-Five wrong passwords lock a user out, and refused SOQL is refused again. So errors that a retry would only repeat are also
-Airflow's ``AirflowFailException``, which is not retried. They keep their own class, message and traceback, and the ledger
-is unchanged: once the cause is fixed, somebody clears the task, and it continues where it was. For these errors see
-``client/replies/error_table.is_lasting``.
+Five wrong passwords lock a user out, and refused SOQL is refused again. So an error that a retry would only repeat is
+also an ``AirflowFailException``, which Airflow does not retry. It keeps its own class, message and traceback, and the
+ledger is unchanged: after somebody has fixed the cause and cleared the task, it continues where it was. For these errors
+see ``client/replies/error_table.is_lasting``.
 """
 
 from __future__ import annotations

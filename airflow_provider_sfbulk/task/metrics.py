@@ -1,7 +1,7 @@
 """The metrics of tasks, which go where Airflow sends its own metrics (StatsD, Datadog, OpenTelemetry).
 
-Only tasks count: Airflow sets up no metrics for the SDK in the triggerer's process (3.3.2), so the task that a trigger
-wakes counts what the trigger has done. Plain StatsD drops tags, so a code is part of a name.
+Only tasks emit metrics: Airflow (3.3.2) sets up no metrics for the SDK in the triggerer's process, so the resumed task
+counts what its trigger has done. Plain StatsD drops tags, so a code is part of a name.
 """
 
 from __future__ import annotations

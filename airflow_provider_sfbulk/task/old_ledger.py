@@ -1,4 +1,4 @@
-"""Reads what a try wrote with version 0.1.0 of this package: one value with everything about the load, rewritten at each
+"""Reads ledger entries that a try of version 0.1.0 wrote: one value with everything about the load, rewritten at each
 step, and blocks of a hundred entries.
 """
 

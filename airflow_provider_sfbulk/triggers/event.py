@@ -1,4 +1,4 @@
-"""The event that a trigger fires: why its wait is over."""
+"""The event that a trigger fires, which says why the wait is over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The trigger that waits for jobs. All triggers of a connection share one watcher (``triggers/watcher.py``)."""
+"""The trigger that waits for jobs, and its arguments, which Airflow stores in the trigger's row.
+
+All triggers of a connection share one watcher (``triggers/watcher.py``)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""One watcher per org: all triggers of a connection in this process share a client, a token and a cycle of polls.
+"""The watcher, the poller of one org: all triggers of a connection in this process share a client, a token and a cycle
+of polls.
 
-A watcher is made by the first trigger that needs it and ends with the last. It runs as its own task, outside the log
-context of any trigger; each trigger waits in its own task and gets its news there. For what is read when, see
-``client/waiting/polls.py``.
+The first trigger that needs a watcher creates it, and it ends with the last. It runs as its own asyncio task, outside
+the log context of any trigger; each trigger waits in its own task, where the watcher reports to it. What is read when,
+and the limit of API calls, is in ``client/waiting/polls.py``.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Digests of 128 bits of many texts at once, to find within one process which of them are equal, in little memory.
+"""Computes 128-bit digests of many texts at once, to find equal texts within one process, in little memory.
 
 Theory (Lemire and Kaser, "Strongly universal string hashing is fast", 2014): with random keys ``k`` of 64 bits the upper
-half of ``k₀ + Σ kᵢsᵢ`` modulo 2⁶⁴, over the words ``s`` of 32 bits, is the same for two different texts of one length with
-a probability of 2⁻³², whatever the texts are. The length is one more word, so it need not be the same; four such sums,
-with keys of their own, make 2⁻¹²⁸. The keys are drawn when a process begins: digests of two processes have nothing to do
-with each other.
+half of ``k₀ + Σ kᵢsᵢ`` modulo 2⁶⁴, over the words ``s`` of 32 bits, is the same for two different texts of one length
+with a probability of 2⁻³², whatever the texts are. The length is one more word, so texts of different lengths are
+covered, too. Four such sums, each with its own keys, make 2⁻¹²⁸. Each process draws its own random keys, so digests of
+two processes cannot be compared.
 
-It is a few operations of numpy on a word of all texts at once. Measured: a third of the time that a digest of ``hashlib``
-for each of them takes. Long texts have one of that kind: there it is the quicker way.
+This takes a few numpy operations on the same word of all texts at once. Measured: a third of the time of a ``hashlib``
+digest for each text. Long texts use ``hashlib``, which is faster for them.
 """
 
 from __future__ import annotations

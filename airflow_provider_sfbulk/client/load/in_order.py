@@ -1,12 +1,12 @@
-"""Result rows that come in the order of the upload are found by it, in less than half of the time.
+"""Matches result rows that come in the order of the upload by that order, in less than half of the time.
 
-Nothing promises that order ("matching.py"), so it is tried, and proven or given up.
+Salesforce does not guarantee this order (see ``matching.py``), so it is tried, and then either proven or given up.
 
-Theory: let no two rows of the part have the same key, and let each of them be the next row of exactly one result file,
-so that in the end all files are used up. Then each key is once in the part and once in all results together, which is the
-first rule of ``matching``: it finds the same. Where nothing identifies a row, all its values take the place of the key, by
-the second rule. Texts are compared themselves; that no two of the part's are equal is told by 64 bits of their digests,
-and if these are equal it is given up, too.
+Theory: suppose that no two rows of the part have the same key, that each of them is the next row of exactly one result
+file, and that no result file has rows left at the end. Then each key occurs once in the part and once in all results
+together, which is the first rule of ``matching``: the result is the same. If there is no key, all values of a row take
+its place, by the second rule. Keys are compared as text; 64 bits of their digests show that no two keys of the part are
+equal. If two of these are equal, the attempt is given up, too.
 
 Memory: eight bytes for each row of the part, four for each of the results, and some batches.
 """

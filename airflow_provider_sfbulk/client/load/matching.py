@@ -1,4 +1,4 @@
-"""Which row of an uploaded part each row of its job's result files is.
+"""Finds, for each row of a job's result files, the row of the uploaded part that it belongs to.
 
 Facts (Bulk API 2.0 guide, "Get Job … Record Results"): result rows come in no order and carry no number of the row that
 was uploaded. Values are re-serialised, and a help article warns that some columns may come back blank. The same row may
@@ -7,18 +7,19 @@ have been uploaded several times.
 Rules, the first that applies:
 
 1. A key that is once in the part and once in all results together matches, whatever the other values are.
-2. Rows with the same values match, identical ones by their number. To Salesforce they are the same row, so which of them
-   is called failed is ours to say: the successful ones are the first of them, the unprocessed ones the last and the
-   failed ones just before those. So the same ones are failed whether or not the successful ones are asked for.
+2. Rows with the same values match, identical ones by their number. To Salesforce they are the same row, so we may choose
+   which of them counts as failed: the first ones are successful, the last ones unprocessed, and the failed ones come
+   just before those. So the same rows are failed, whether or not the successful rows are read.
 3. One row of the part and one result row that are left with the same key match.
 4. Other rows stay without a number.
 
-A row of the part is used once at most: when two files claim it, successful goes before failed before unprocessed, since
-a row that was taken must not be sent again. A surplus result row, one whose values are in the part but taken, stays
-unmatched, also when rule 3 would find it a place: it is a copy, or a blanked row that happens to look like another.
+A row of the part is matched at most once. If several files claim it, successful wins over failed, and failed over
+unprocessed, since a row that was saved must not be sent again. A surplus result row, whose values are in the part but
+already matched, stays unmatched, even if rule 3 would match it: it is a copy, or a row with blanked values that happens
+to look like another.
 
-Memory while it runs: five bytes for each row of the part and of the results. The digests lie in files and are looked at
-a share at a time; only rows that are all alike are in one share.
+Memory while it runs: five bytes for each row of the part and of the results. The digests are in files and are processed
+a share at a time; identical rows are always in the same share.
 """
 
 from __future__ import annotations

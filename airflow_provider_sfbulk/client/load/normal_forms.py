@@ -1,4 +1,4 @@
-"""What a value means, as text: two values of a field are the same when their normal forms are.
+"""The normal form of a value, as text: two values of a field mean the same if their normal forms are equal.
 
 Facts: "Values are written back re-serialised" - the guide's own sample shows an uploaded 912260031 come back as
 ``9.12260031E8``. Booleans come back in lower case, datetimes in UTC with milliseconds, an id of 15 characters may come

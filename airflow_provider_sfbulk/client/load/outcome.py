@@ -1,14 +1,14 @@
-"""What became of every record of a load, over all its rounds, and which records are sent again.
+"""The outcome of every record of a load, over all its rounds, and which records are sent again.
 
-One pass over the rounds, in their order, and over each round's parts. A part's result files are fetched, each proven whole;
-their rows are matched with the rows that were sent; a row that a later round took up is left out here, and every other
-row has its last outcome. So each row of the input is once in the result files, and the records of a round that is yet to
-be sent are the input's own bytes.
+One pass goes over the rounds, in their order, and over each round's parts. It fetches a part's result files, verifies
+that each is complete, and matches their rows with the rows that were sent. A row that a later round sent again is
+skipped here, so every row appears with its last outcome. So each row of the input is in the result files once, and a
+round that is yet to be sent has the input's own bytes.
 
-The pass is as cheap as it can be while proven. A job that is ``JobComplete`` with as many records processed as uploaded is
-counted by its own counters. Its failed records are fetched for their codes. Everything else is fetched, and the input
-read again, only for result files or when records are about to be sent again; before that the three files of a part
-must add up to what was uploaded.
+The pass fetches as little as it can without guessing. If a job is ``JobComplete`` and has processed as many records as
+were uploaded, its own counters are used, and only its failed records are fetched, for their codes. Everything else is
+fetched, and the input read again, only to write result files or to send records again; before records are sent again,
+the three result files of a part must add up to what was uploaded.
 
 A round that went by Bulk API 1.0 needs neither matching nor the input: results come in the order of the request, and
 what was sent is read back (``bulk1/outcome.py``).

@@ -1,4 +1,4 @@
-"""How one part of a load ended, by its job's own counters, held against what was sent."""
+"""How one part of a load ended, by its job's own counters, compared with what was sent."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """The rounds of a load: which records are sent again, and by what rule.
 
-Round 0 is the input. Every later round holds records that ended without being saved: they failed with a code that passes by
-itself (another one held a lock), they were never tried because their job ended ``Failed`` or ``Aborted``, or a user asks
-for all that failed. A record that was saved is in no later round, so no row can be in the org twice.
+Round 0 is the input. Every later round has records that were not saved: they failed with a temporary error (such as a
+lock), they were never tried because their job ended ``Failed`` or ``Aborted``, or a user asked to send all failed
+records again. A record that was saved is in no later round, so no row can be in the org twice.
 
-The rule that chose a round's records is recorded with its decision. The records themselves are not: jobs and result files
-of the rounds before stand unchanged at Salesforce, so the same rule always chooses the same ones.
+The rule that chose a round's records is recorded with its decision, the records are not: the jobs and result files of
+earlier rounds do not change at Salesforce, so the same rule always chooses the same records.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Whether a job of Bulk API 2.0 that ended before all its records were tried has really come to rest.
+"""Whether an aborted or failed job of Bulk API 2.0 has really stopped saving records.
 
-Facts. An abort stops the batches that have not begun; one at work is finished, and what it saves stays (Bulk API 2.0 guide,
-"Close or Abort a Job"). Until then its records count as unprocessed, and the three result files add up. Bulk API 1.0 lists
-each batch, see ``waiting.jobs``; 2.0 has only counters, which move when a batch is done. A batch has 10,000 records
-at most, and five minutes (``limits``).
+Facts. An abort stops the batches that have not begun. A running batch continues to its end, and the records that it
+saves stay (Bulk API 2.0 guide, "Close or Abort a Job"). Until then its records count as unprocessed, and the three
+result files add up. Bulk API 1.0 lists each batch, see ``waiting.jobs``; 2.0 has only counters, which move when a batch
+is done. A batch has 10,000 records at most, and five minutes (``limits``).
 
-Theory. So only time can show it. A job that has not changed for as long as its unprocessed records may take as one batch
-has ended for good: five minutes for 10,000 and more, some seconds for a handful. The time counts from the job's last
-change by the org's own clock, so that a retry or a clear that comes later waits for nothing.
+Theory. So only time can tell. Its unprocessed records, as one batch, may take five minutes if they are 10,000 or more,
+and some seconds if they are a handful. A job that has not changed for that long has stopped for good. The time counts
+from the job's last change, by the org's own clock, so a later retry or clear need not wait.
 """
 
 from __future__ import annotations

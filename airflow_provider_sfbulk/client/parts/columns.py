@@ -1,7 +1,7 @@
 """Checks whether columns can be sent: by themselves, and against the object's describe.
 
-At Salesforce an unknown column fails the whole job, only after the upload, and only the first one is named. So everything
-that can be checked before is checked before, and all problems are reported at once.
+At Salesforce an unknown column fails the whole job, but only after the upload, and the error names only the first one.
+So everything that can be checked is checked before the upload, and all problems are reported at once.
 """
 
 from __future__ import annotations

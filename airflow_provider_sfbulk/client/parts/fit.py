@@ -1,4 +1,5 @@
-"""Fits records to their object: columns are checked and spelled by its describe, values converted by its fields' types."""
+"""Fits records to their object by its describe: checks and corrects the column names, and converts values to the fields'
+types."""
 
 from __future__ import annotations
 

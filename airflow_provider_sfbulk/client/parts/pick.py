@@ -1,4 +1,4 @@
-"""Records of a CSV by their place in it, as the very bytes that they were."""
+"""Picks records of a CSV by their position, with their original bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Cuts encoded records into parts, one for each job."""
+"""Cuts encoded records into parts, one for each job. A part has at most ``part_bytes`` (``limits.PART_BYTES`` by
+default)."""
 
 from __future__ import annotations
 

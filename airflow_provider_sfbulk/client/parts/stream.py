@@ -1,4 +1,5 @@
-"""Records on their way to Salesforce: the rules for their columns, blocks of encoded records, and streams of them."""
+"""Records on their way to Salesforce: the rules for their columns (mapping, nulls, zone), blocks and streams of encoded
+records."""
 
 from __future__ import annotations
 

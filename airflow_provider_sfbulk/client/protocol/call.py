@@ -1,4 +1,5 @@
-"""One API call: a token, the request, at most one new token, and a reply or an exception."""
+"""One API call: gets a token, sends the request, renews the token at most once, and returns a reply or raises an
+exception."""
 
 from __future__ import annotations
 

@@ -5,9 +5,9 @@ The facts:
 * "The entire series of requests counts as a single call toward your API limits", and up to five of a call's subrequests
   may be queries (*REST API Developer Guide*, "Composite"). A failed subrequest does not touch the others unless
   ``allOrNone`` is set. (Of ``composite/batch`` "each subrequest counts against rate limits".)
-* ``/sobjects/X/updated`` answers with every id, up to 600,000, cuts the seconds off its ends, and knows only objects that
-  can be replicated. A query by the window's own conditions asks what an extract of that window would find, and one row of
-  it is enough.
+* ``/sobjects/X/updated`` answers with every id, up to 600,000, cuts the seconds off its ends, and knows only objects
+  that can be replicated. A query with the window's conditions finds the same records as an extract of that window, and
+  one row is enough.
 """
 
 from __future__ import annotations

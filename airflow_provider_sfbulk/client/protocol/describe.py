@@ -1,8 +1,8 @@
-"""What an object and its fields are: the reply of describe, checked against the forms that everything here relies on.
+"""The describe of an object and its fields, checked for the form that the rest of this package relies on.
 
-A reply without ``fields``, or a field without one of these, is accepted: what is unknown is not checked. A reply with
-something else in its place is refused (*REST API Developer Guide*, "sObject Describe"; *SOAP API Developer Guide*,
-"DescribeSObjectResult").
+A reply without ``fields``, or a field without one of these properties, is accepted: what is unknown is not checked. A
+property with a value of another type is refused (*REST API Developer Guide*, "sObject Describe"; *SOAP API Developer
+Guide*, "DescribeSObjectResult").
 """
 
 from __future__ import annotations

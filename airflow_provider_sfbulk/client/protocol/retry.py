@@ -1,6 +1,6 @@
-"""What is repeated, how often, and after which pauses.
+"""Retries of API calls: which are repeated, how often, and after which pauses.
 
-A policy says how many tries, how long in total, and which errors. What may be repeated depends on the call:
+A policy has the number of tries, the total time, and the errors to retry. Which policy applies depends on the call:
 
 ============  ======================================================  ==============================================
 policy        for                                                     repeats on

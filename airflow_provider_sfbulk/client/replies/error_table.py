@@ -1,8 +1,9 @@
 """What each error means: one table for REST, both Bulk APIs, OAuth and SOAP logins.
 
-The class of an error decides what happens: a ``TransientError`` passes by itself and is retried, anything else is not.
-An error for which :func:`is_lasting` is true stays until a person changes something: a retry of the task cannot help.
-The first row whose code matches, and whose words are in the message, decides; without one the status does.
+The class of an error decides what happens: a ``TransientError`` is temporary and is retried (how often:
+``protocol/retry.py``), any other error is not. An error for which :func:`is_lasting` is true stays until a person
+changes something: a retry of the task cannot help. The first row whose code matches, and whose words are in the message,
+decides; if there is none, the HTTP status decides.
 
 Sources: REST API guide, "Status Codes and Error Responses"; Bulk API guides, "Errors"; SOAP API guide, "ExceptionCode";
 Salesforce help, "OAuth 2.0 flow errors"; wsc, ``AsyncExceptionCode`` (codes in mixed case are Bulk API 1.0's).

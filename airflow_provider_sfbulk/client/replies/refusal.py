@@ -1,4 +1,4 @@
-"""Turns a reply that is not a success into the exception that says what to do about it.
+"""Turns an error reply into an exception that says what to do.
 
 Facts. REST and Bulk API 2.0 answer errors with a JSON array of ``{"errorCode", "message"}``; Bulk API 1.0 with one
 ``{"exceptionCode", "exceptionMessage"}`` or an XML ``<error>`` of the same, and nearly always with 400; the token
@@ -6,8 +6,8 @@ endpoint with ``{"error", "error_description"}``. The edge, a maintenance page o
 any status. So a body is never trusted to be what it should be. (REST API guide, "Status Codes and Error Responses"; Bulk
 API guides, "Errors"; bodies captured by other clients.)
 
-Theory. A known error code decides, else the status: see ``error_table``. The text of a reply is shown on one line, and
-without what was sent (``hide``).
+Theory. A known error code decides, otherwise the status: see ``error_table``. The text of a reply is shown on one line,
+and without anything that was sent (``hide``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Text from elsewhere, made fit to be shown in a message, a log line, a terminal, or Airflow's pages.
+"""Makes text from servers, files and forms safe to show in a message, a log line, a terminal, or Airflow's pages.
 
-What a server, a file or a form wrote may hold control characters that change what a terminal shows, be megabytes long,
-and quote what must stay hidden: a secret that was sent, a value of the query, a cell of a row.
+Such text may have control characters that change what a terminal shows, may be megabytes long, and may quote what must
+stay hidden: a secret that was sent, a value of the query, a cell of a row.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One Python value as the text of a field of a known type: the reference that ``by_field_arrow`` must agree with.
 
-The type of its field decides how a value is written. It is converted where nothing is lost, and refused where something
-would be lost or where the meaning is ambiguous:
+The field's type decides how a value is written. A value is converted if nothing is lost, and refused if something would
+be lost or if its meaning is ambiguous (a datetime in text without a zone, when there is no ``timezone``):
 
 =====================  ================================================================================================
 field's type           values

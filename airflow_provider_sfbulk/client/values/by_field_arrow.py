@@ -1,7 +1,7 @@
 """Whole columns as the texts of a field of a known type: the fast twin of ``by_field.text_for``.
 
-A kernel writes a column that needs no special treatment. What it does not know or refuses goes through ``text_for`` value
-by value, which converts it or says which value is wrong, and why.
+An Arrow kernel writes a column that needs no special treatment. If it does not support or refuses a value, the values go
+through ``text_for`` one by one, which converts them or says which value is wrong, and why.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Jobs of both generations as waiting code sees them.
+"""Jobs of both generations of the API, as the waiting code needs them.
 
 A job of Bulk API 1.0 never becomes "complete": it stays ``Closed`` while its batches run, and its counters lag behind.
 So it is described here by its batches, in the terms of Bulk API 2.0.

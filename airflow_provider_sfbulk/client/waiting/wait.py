@@ -1,9 +1,9 @@
 """Waiting for jobs: when to poll, and until when.
 
 Every poll costs an API call, and every second between the job's end and the next poll is lost. So the pause grows with
-the age of the wait: a job that took a minute is noticed within seconds, one that took hours within a minute, and the
-number of polls grows only with the logarithm of the job's duration until the longest pause is reached. For the pauses
-see ``schedule.py``.
+the age of the wait: the end of a job that took a minute is noticed within seconds, of one that took hours within a
+minute. Until the longest pause is reached, the number of polls grows only with the logarithm of the job's duration. For
+the pauses see ``schedule.py``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Files of an extract that are not just its pages: of some rows or bytes, in folders by value, deleted records apart.
+"""Files of an extract that are not simply its pages: split by rows or bytes, in folders by value, or with deleted
+records apart.
 
 ========================================  ==========================================================================
 ``_page-<job>-<index>.arrow.<setup>``     a finished page: it waits for the others, or for a retry
@@ -6,9 +7,9 @@
 ``<folder>/part-<job>-<form>-<index>.…``  a part file
 ========================================  ==========================================================================
 
-Pages stay the unit of proof and of resumption. When all are proven, their rows are read once more, from the pages' files,
-and written into the files that were asked for. A try that is killed meanwhile has lost nothing but that: the next one makes
-the same files of the same pages. The pages go when the manifest stands.
+Pages are still what is verified and what a retry resumes from. When all pages are verified, their rows are read once
+more, from the pages' files, and written into the requested files. If the try is killed meanwhile, only this step is
+repeated: the next try makes the same files from the same pages. The pages are removed when the manifest is written.
 
 Rows are in the order of the pages, and folders in the order of their names, so the same pages give the same files. At most
 ``OPEN_FILES`` folders are written at the same time; more of them cost another reading of the pages' files.

@@ -1,4 +1,4 @@
-"""The query that a task asks: what its text is, what it is told apart by, and how it is submitted."""
+"""The query of a task: its text, what identifies it for a retry, and how it is submitted."""
 
 from __future__ import annotations
 

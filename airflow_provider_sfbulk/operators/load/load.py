@@ -1,4 +1,5 @@
-"""One load in one try of its task: fill and close a round, find out what became of all rounds, send again what may be."""
+"""One load in one try of its task: fills and closes a round, reads the outcome of all rounds, and sends again what may
+be sent again."""
 
 from __future__ import annotations
 
