@@ -144,11 +144,11 @@ def _check_path(name: str, value: Any) -> None:
     text_of_it = path_text(value)
     if text_of_it.strip() in ("", "None"):
         raise SourceError(
-            f"{name} is {'an empty text' if not text_of_it.strip() else 'the text None'}: if it comes from a task before, "
-            "that task returned nothing"
+            f"{name} is {'an empty string' if not text_of_it.strip() else 'the string None'}: if it comes from "
+            "a task before, that task returned nothing"
         )
     if isinstance(value, str) and is_no_path(value):
-        raise SourceError(f"{name} is a text of {len(value)} characters that is not a path. For records {INSTEAD}")
+        raise SourceError(f"{name} is a string of {len(value)} characters that is not a path. For records {INSTEAD}")
 
 
 def _check_records(name: str, records: Any) -> None:

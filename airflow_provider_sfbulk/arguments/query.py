@@ -72,7 +72,7 @@ def fields(name: str, value: Any) -> Any:
     if value == ALL:
         return ALL
     if isinstance(value, str):
-        raise SourceError(f"{name} is 'all' or a list of names, not {shown(value)}: write [{value!r:.40}]")
+        raise SourceError(f"{name} must be 'all' or a list of names, not {shown(value)}: write [{value!r:.40}]")
     given = names(name, value)
     if not given:
         raise SourceError(f"{name} is an empty list: 'all' reads every field")

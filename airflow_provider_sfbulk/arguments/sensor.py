@@ -30,8 +30,8 @@ def _listed(name: str, text: str) -> list[str]:
     """Read the text that a template makes of a list: ids in brackets and quotes, or separated by commas."""
     if not text.strip() or text.strip() == "None":
         raise MissingSourceError(
-            f"{name} is {'an empty text' if not text.strip() else 'the text None'}: its template found no job ids. Is the "
-            "task that it names in that DAG, and has it run?"
+            f"{name} is {'an empty string' if not text.strip() else 'the string None'}: its template found no job ids. "
+            "Is the task that it names in that DAG, and has it run?"
         )
     return [each for each in re.split(r"[\s,\[\]()'\"]+", text) if each]
 

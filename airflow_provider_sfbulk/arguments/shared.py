@@ -41,10 +41,10 @@ def path(name: str, value: Any) -> Any:
     if not is_path(value):
         raise SourceError(f"{name} must be a path (a text, Path, ObjectStoragePath or UPath), not {shown(value)}")
     if not path_text(value).strip():
-        raise SourceError(f"{name} is an empty text: was its template rendered from something empty?")
+        raise SourceError(f"{name} is an empty string: was its template rendered from something empty?")
     refuse_none(name, path_text(value))
     if isinstance(value, str) and is_no_path(value):
-        raise SourceError(f"{name} is a text of {len(value)} characters that is not a path")
+        raise SourceError(f"{name} is a string of {len(value)} characters that is not a path")
     return value
 
 

@@ -101,7 +101,7 @@ class Arguments:
 def refuse_none(name: str, value: Any) -> None:
     """Refuse what a template makes of None."""
     if isinstance(value, str) and value.strip() == "None":
-        raise SourceError(f"{name} is the text None: if it comes from a task before, that task returned nothing")
+        raise SourceError(f"{name} is the string None: if it comes from a task before, that task returned nothing")
 
 
 def waits_for_rendering(value: Any, ends: Sequence[str] = ()) -> bool:

@@ -99,7 +99,7 @@ def count(*, least: int = 1, most: int | None = None) -> Check:
 
     def check(name: str, value: Any) -> int:
         if not is_whole(value) or not least <= value <= (LARGEST if most is None else most):
-            raise SourceError(f"{name} is a whole number {bounds}, not {shown(value)}{_as_number(value)}")
+            raise SourceError(f"{name} must be a whole number {bounds}, not {shown(value)}{_as_number(value)}")
         return int(value)
 
     return check
@@ -116,7 +116,7 @@ def seconds(*, zero: bool = False) -> Check:
         is_number = isinstance(given, Real) and not isinstance(given, bool)
         if not is_number or not (given >= 0 if zero else given > 0) or not given <= threading.TIMEOUT_MAX:
             raise SourceError(
-                f"{name} is a number of seconds {'from' if zero else 'above'} 0, or a timedelta, "
+                f"{name} must be a number of seconds {'from' if zero else 'above'} 0, or a timedelta, "
                 f"not {shown(value)}{_as_number(value)}"
             )
         return float(given)
@@ -137,7 +137,7 @@ def allowance(name: str, value: Any) -> float | None:
         return value
     if not is_whole(value) or not 0 <= value <= LARGEST:
         raise SourceError(
-            f"{name} is a whole number from 0, a float from 0.0 to 1.0 as a fraction of all records, or None, "
+            f"{name} must be a whole number from 0, a float from 0.0 to 1.0 as a fraction of all records, or None, "
             f"not {shown(value)}{_as_number(value)}"
         )
     return int(value)
@@ -146,9 +146,9 @@ def allowance(name: str, value: Any) -> float | None:
 def text(name: str, value: Any) -> str:
     """Check a text, which must not be blank."""
     if not isinstance(value, str):
-        raise SourceError(f"{name} must be a text, not {shown(value)}")
+        raise SourceError(f"{name} must be a string, not {shown(value)}")
     if not value.strip():
-        raise SourceError(f"{name} is an empty text: was it made from something empty? Use None for no value")
+        raise SourceError(f"{name} is an empty string: was it made from something empty? Use None for no value")
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -160,7 +160,7 @@ def text(name: str, value: Any) -> str:
 def column(name: str, value: Any) -> str:
     """Check the name of a column."""
     if not isinstance(value, str) or not value.strip():
-        raise SourceError(f"{name} is the name of a column, not {shown(value)}")
+        raise SourceError(f"{name} must be the name of a column, not {shown(value)}")
     return value
 
 
@@ -186,9 +186,9 @@ def field_name(name: str, value: Any) -> str:
 def names(name: str, value: Any) -> tuple[str, ...]:
     """Check a list of names. A single text would be taken for the list of its letters."""
     if isinstance(value, str):
-        raise SourceError(f"{name} is a list of names, not a text: write [{value!r:.40}]")
+        raise SourceError(f"{name} must be a list of names, not a string: write [{value!r:.40}]")
     if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) and each.strip() for each in value):
-        raise SourceError(f"{name} is a list of names, not {shown(value)}")
+        raise SourceError(f"{name} must be a list of names, not {shown(value)}")
     return tuple(value)
 
 

@@ -151,7 +151,7 @@ class Settings:
         for key, value in given.items():
             is_text = isinstance(value, str | int | float | PurePath) and not isinstance(value, bool)
             if (key != "allowed_hosts" and not is_text) or (isinstance(value, int) and abs(value) > LARGEST):
-                raise SourceError(f"{title(key)} must be a text, not {type(value).__name__}")
+                raise SourceError(f"{title(key)} must be a string, not {type(value).__name__}")
         texts = {key: str(value).strip() for key, value in given.items()}
         for key, text in texts.items():
             _check_characters(text, is_shown=key not in _SECRET | {"login"}, what=title(key))

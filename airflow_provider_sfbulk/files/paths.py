@@ -194,7 +194,7 @@ def _own_fs(path: UPath, protocol: str, argument: str) -> Any:
 
 def _of_text(text: str, argument: str) -> Location:
     if not text.strip():
-        raise SourceError(f"{argument} is an empty text: was its template rendered from something empty?")
+        raise SourceError(f"{argument} is an empty string: was its template rendered from something empty?")
     if "\0" in text:
         raise SourceError(f"{argument}: a path cannot contain a NUL character")
     path = of_file_uri(text, what=argument)

@@ -463,7 +463,7 @@ def _named(place: Location) -> str:
     if not place.is_local or looks_like_a_path(place.uri):
         return place.uri
     several = "; several files are given as a list" if "," in place.uri else ""
-    return f"(a text of {len(place.uri)} characters{several})"
+    return f"(a string of {len(place.uri)} characters{several})"
 
 
 def _hint(place: Location) -> str:

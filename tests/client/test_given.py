@@ -264,7 +264,7 @@ def test_a_file_that_is_not_there_is_named(client: BulkClient, tmp_path: Path) -
         ("file://server/rows.csv", "names a host"),
         ("*.csv", "A pattern is not looked up here: name one file"),
         (".", "it is a folder. Name one of its files"),
-        (" ", "an empty text"),
+        (" ", "an empty string"),
         (["/in/a.csv", "/in/b.csv"], "a list of 2 paths: load the files one after the other"),
         ([Path("a.csv")], "a list of 1 paths: load the files one after the other"),
     ],
@@ -294,7 +294,7 @@ def test_what_names_no_single_file_says_what_to_do(
 )
 @pytest.mark.parity("I4.5", "I4.6")
 def test_a_limit_that_cannot_be_is_refused_by_name(wrong: dict[str, Any], client: BulkClient, org: LocalOrg) -> None:
-    with pytest.raises(errors.SourceError, match=f"{next(iter(wrong))} is a whole number"):
+    with pytest.raises(errors.SourceError, match=f"{next(iter(wrong))} must be a whole number"):
         client.ingest.perform("Account", "insert", rows(), **wrong)
     assert org.calls == []
 

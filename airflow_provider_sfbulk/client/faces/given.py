@@ -145,7 +145,7 @@ def _openable(path: str | os.PathLike[str]) -> Any:
 def _refuse_no_file(path: str | os.PathLike[str]) -> None:
     """Refuse what is there but is no file that can be read more than once. What is missing is said by what opens it."""
     if isinstance(path, str) and not path.strip():
-        raise SourceError("the path of a file is an empty text")
+        raise SourceError("the path of a file is an empty string")
     place = _openable(path)
     try:
         mode = place.stat().st_mode if isinstance(place, Path) else stat.S_IFREG

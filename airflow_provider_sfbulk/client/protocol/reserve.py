@@ -31,7 +31,7 @@ class ApiReserve:
         is_fraction = isinstance(value, float) and math.isfinite(value) and 0.0 <= value < 1.0
         if not is_count and not is_fraction:
             raise SourceError(
-                f"{name} is a whole number of API calls from 0, or a float from 0.0 to below 1.0 as fraction of the "
+                f"{name} must be a whole number of API calls from 0, or a float from 0.0 to below 1.0 as a fraction of the "
                 f"day's, not {shown(value)}"
             )
         return cls(int(value) if is_whole(value) else value)  # type: ignore[arg-type] # one of the two kinds

@@ -117,8 +117,8 @@ def test_a_file_that_is_there_as_written_wins_over_the_decoded_name(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("", "empty text"),
-        ("  ", "empty text"),
+        ("", "empty string"),
+        ("  ", "empty string"),
         ("s3://", "names no bucket"),
         ("s3:///key.csv", "names no bucket"),
         ("s3://conn@/key.csv", "names no bucket"),
@@ -159,11 +159,11 @@ def test_what_leads_nowhere_is_refused_before_anything_is_sent(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("Jane Roe", r"there is no file \(a text of 8 characters\)"),
+        ("Jane Roe", r"there is no file \(a string of 8 characters\)"),
         ("Jane Roe,jane@acme.example,5", "several files are given as a list"),
-        ("Jane*", r"no file matches \(a text of 5 characters\)"),
-        ("<row><Name>Jane</Name></row>", "a text of 28 characters that is not a path"),
-        ("<generator object rows at 0x7f of Jane>", "a text of 39 characters that is not a path"),
+        ("Jane*", r"no file matches \(a string of 5 characters\)"),
+        ("<row><Name>Jane</Name></row>", "a string of 28 characters that is not a path"),
+        ("<generator object rows at 0x7f of Jane>", "a string of 39 characters that is not a path"),
     ],
 )
 def test_a_text_that_does_not_look_like_a_path_is_not_shown(

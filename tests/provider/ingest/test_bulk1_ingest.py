@@ -473,12 +473,12 @@ def test_locked_rows_of_a_file_without_commas_go_by_the_serial_job_too(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sort_by": ["AccountId"]}, "sort_by is the name of a column"),
+        ({"sort_by": ["AccountId"]}, "sort_by must be the name of a column"),
         ({"sort_by": "Nothing"}, "there is no column Nothing"),
-        ({"key_columns": "LastName"}, "key_columns is a list of names"),
-        ({"retry_codes": "UNABLE_TO_LOCK_ROW"}, "retry_codes is a list of names"),
-        ({"max_record_retries": "1"}, "max_record_retries is a whole number"),
-        ({"max_failed_records": "1"}, "max_failed_records is a whole number"),
+        ({"key_columns": "LastName"}, "key_columns must be a list of names"),
+        ({"retry_codes": "UNABLE_TO_LOCK_ROW"}, "retry_codes must be a list of names"),
+        ({"max_record_retries": "1"}, "max_record_retries must be a whole number"),
+        ({"max_failed_records": "1"}, "max_failed_records must be a whole number"),
         ({"results_format": "xlsx"}, "results_format"),
     ],
 )

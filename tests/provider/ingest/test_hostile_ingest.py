@@ -105,7 +105,7 @@ def test_results_that_could_not_be_written_stop_the_load_before_a_call(
     file = tmp_path / "notes.txt"
     file.write_text("not a folder")
     path = {"a file": file, "below a file": file / "results", "empty": ""}[kind]
-    with pytest.raises(SourceError, match=r"folder|empty text"):
+    with pytest.raises(SourceError, match=r"folder|empty string"):
         task.start().run(operator(source=ROWS, results_path=str(path)))
     assert not task.states
 

@@ -61,7 +61,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("value", [-1, 1.0, 1.5, -0.1, float("nan"), True, "500", [5]])
 def test_a_reserve_that_is_none_is_refused_when_the_dag_is_read(value: Any) -> None:
-    with pytest.raises(SourceError, match="api_reserve is a whole number"):
+    with pytest.raises(SourceError, match="api_reserve must be a whole number"):
         made("query", api_reserve=value)
 
 

@@ -62,7 +62,7 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
     (ingest, {"sobject": 5}, "sobject"),
     (ingest, {"sobject": ""}, "sobject"),
     (ingest, {"source": None}, "source is None"),
-    (ingest, {"source": ""}, "source is an empty text"),
+    (ingest, {"source": ""}, "source is an empty string"),
     (ingest, {"source": 5}, "source"),
     (ingest, {"source": True}, "source"),
     (ingest, {"source": b"Id\n001"}, "source"),
@@ -70,12 +70,12 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
     (ingest, {"source": iter(ROWS)}, "read only once"),
     (ingest, {"source": (row for row in ROWS)}, "read only once"),
     (ingest, {"source": ["/a.csv", "/b.csv", "/a.csv"]}, "source: 1 of its 3 paths"),
-    (ingest, {"source": ["/a.csv", ""]}, "source, item 2, is an empty text"),
+    (ingest, {"source": ["/a.csv", ""]}, "source, item 2, is an empty string"),
     (ingest, {"source": [SECRET, "Smith & Sons"]}, "2 texts, and item 1 is neither a record's id nor"),
     (ingest, {"source": ["/a.csv", SECRET]}, "2 texts, and item 2 is neither"),
     (ingest, {"source": "/a.csv", "sql": "SELECT 1", "sql_conn_id": "db"}, "source and sql"),
     (ingest, {"sql": "SELECT 1"}, "sql needs sql_conn_id"),
-    (ingest, {"sql": " ", "sql_conn_id": "db"}, "sql is an empty text"),
+    (ingest, {"sql": " ", "sql_conn_id": "db"}, "sql is an empty string"),
     (ingest, {"sql": "SELECT 1", "sql_conn_id": "db", "sql_parameters": "abc"}, "sql_parameters"),
     (ingest, {"sql": "SELECT 1", "sql_conn_id": "db", "source_format": "csv"}, "source_format"),
     (ingest, {"sql_conn_id": "db"}, "sql_conn_id belong to sql"),
@@ -118,7 +118,7 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
     (ingest, {"staging_path": 5}, "staging_path"),
     (ingest, {"staging_path": ""}, "staging_path"),
     (ingest, {"staging_conn_id": "s3"}, "staging_conn_id belongs to staging_path"),
-    (ingest, {"key_columns": "Name"}, "key_columns is a list"),
+    (ingest, {"key_columns": "Name"}, "key_columns must be a list"),
     (ingest, {"key_columns": [1]}, "key_columns"),
     (ingest, {"key_columns": {"Name": 1}}, "key_columns"),
     (ingest, {"results_path": ["/a"]}, "results_path"),
@@ -132,7 +132,7 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
     (ingest, {"max_failed_records": "5%"}, "max_failed_records"),
     (ingest, {"max_failed_records": NAN}, "max_failed_records"),
     (ingest, {"max_failed_records": "{{ var.value.allowed }}"}, "max_failed_records is not a template field"),
-    (ingest, {"retry_codes": "UNABLE_TO_LOCK_ROW"}, "retry_codes is a list"),
+    (ingest, {"retry_codes": "UNABLE_TO_LOCK_ROW"}, "retry_codes must be a list"),
     (ingest, {"retry_codes": ["unable_to_lock_row"]}, "'UNABLE_TO_LOCK_ROW'"),
     (ingest, {"retry_codes": [500]}, "retry_codes"),
     (ingest, {"retry_codes": None}, "retry_codes"),
@@ -156,14 +156,14 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
         (query, {"soql": None, "sobject": "Account", **given}, told)
         for given, told in (
             ({"sobject": "Account, Contact"}, "sobject"),
-            ({"fields": "Name"}, r"fields is 'all' or a list of names.*write \['Name'\]"),
+            ({"fields": "Name"}, r"fields must be 'all' or a list of names.*write \['Name'\]"),
             ({"fields": []}, "fields is an empty list"),
             ({"fields": None}, "fields"),
             ({"fields": ["FIELDS(ALL)"]}, "each of fields"),
             ({"fields": ["Id"], "exclude": ["Name"]}, "exclude belongs to fields='all'"),
             ({"exclude": "Name"}, r"exclude.*write \['Name'\]"),
             ({"exclude": ["Owner.Name"]}, "read only when fields names it"),
-            ({"where": ""}, "where is an empty text"),
+            ({"where": ""}, "where is an empty string"),
             ({"where": "WHERE Name = 'x'"}, "condition alone.*without WHERE"),
             ({"where": "Name = 'LIMIT' limit 5"}, "condition alone.*without LIMIT"),
             ({"where": "Name = 'x' ORDER  BY Name"}, "condition alone.*without ORDER BY"),
@@ -172,7 +172,7 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
         )
     ),
     (query, {"job_id": JOB}, "either soql or job_id, not both"),
-    (query, {"soql": ""}, "soql is an empty text"),
+    (query, {"soql": ""}, "soql is an empty string"),
     (query, {"soql": ["SELECT Id FROM Account"]}, "soql"),
     (query, {"soql": "accounts.sql"}, "soql does not begin with SELECT: .* name of a .soql file"),
     (query, {"soql": "Account"}, "soql does not begin with SELECT"),
@@ -293,7 +293,7 @@ def test_a_mistake_is_an_import_error(make: Callable[..., BaseOperator], given: 
     ],
 )
 def test_what_a_template_makes_of_none_is_named(make: Callable[..., Any], given: dict[str, Any]) -> None:
-    with pytest.raises(SourceError, match=f"{next(iter(given))} is the text None: .* returned nothing"):
+    with pytest.raises(SourceError, match=f"{next(iter(given))} is the string None: .* returned nothing"):
         make(**given).execute({})
 
 

@@ -184,7 +184,7 @@ def test_records_that_became_a_text_are_never_shown(native: bool, template: str)
 @NATIVE
 def test_a_template_of_nothing_says_so(native: bool) -> None:
     operator = ingest(native, source="{{ nothing }}")
-    with pytest.raises(SourceError, match=r"source is (None|the text None).*returned nothing"):
+    with pytest.raises(SourceError, match=r"source is (None|the string None).*returned nothing"):
         operator.execute({})
 
 

@@ -35,7 +35,7 @@ def test_an_output_that_could_not_be_written_stops_the_query_before_a_call(
     file = tmp_path / "notes.txt"
     file.write_text("not a folder")
     path = {"a file": file, "below a file": file / "out", "empty": ""}[kind]
-    with pytest.raises(SourceError, match=r"folder|empty text"):
+    with pytest.raises(SourceError, match=r"folder|empty string"):
         task.start().run(operator(output_path=str(path)))
 
 

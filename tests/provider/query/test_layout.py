@@ -512,7 +512,7 @@ def test_a_whole_object_s_query_selects_the_column_by_itself(readings: LocalOrg,
     [
         ({"partition_by": "week(CreatedDate)"}, "is neither a column nor year"),
         ({"partition_by": ["A__c", "a__C"]}, "names a column twice"),
-        ({"partition_by": 5}, "partition_by is a list of names"),
+        ({"partition_by": 5}, "partition_by must be a list of names"),
         ({"rows_per_file": 0}, "rows_per_file"),
         ({"rows_per_file": "many"}, "rows_per_file"),
         ({"partition_by": ["A__c"], "output_path": None}, "give an output_path"),

@@ -13,9 +13,9 @@ from airflow_provider_sfbulk.sensors.job import BulkJobSensor
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"job_ids": " "}, "job_ids is an empty text: its template found no job ids"),
-        ({"job_ids": ["750000000000001AAA"], "max_failed_records": -1}, "max_failed_records is"),
-        ({"job_id": "750000000000001AAA", "max_failed_records": "1"}, "max_failed_records is"),
+        ({"job_ids": " "}, "job_ids is an empty string: its template found no job ids"),
+        ({"job_ids": ["750000000000001AAA"], "max_failed_records": -1}, "max_failed_records must be"),
+        ({"job_id": "750000000000001AAA", "max_failed_records": "1"}, "max_failed_records must be"),
     ],
 )
 def test_an_argument_that_makes_no_sense_is_refused(arguments: dict[str, Any], told: str) -> None:

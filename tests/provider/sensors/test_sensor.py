@@ -168,7 +168,7 @@ def test_a_triggerer_that_could_not_ask_says_so(org: LocalOrg, task: FakeTask) -
         ({"job_ids": []}, "either job_id or job_ids"),
         ({"job_id": "750LO0000000001YAA", "job_ids": ["750LO0000000001YAA"]}, "either job_id or job_ids"),
         ({"job_id": "750LO0000000001YAA", "job_type": "Query"}, "ingest, query"),
-        ({"job_ids": "None"}, "the text None: its template found no job ids"),
+        ({"job_ids": "None"}, "the string None: its template found no job ids"),
         ({"job_ids": "['750LO0000000001YAA', None]"}, "job id"),
         ({"job_id": "../limits"}, "job id"),
         ({"job_ids": ["750LO0000000001YAA", None]}, "job id"),

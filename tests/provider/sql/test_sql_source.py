@@ -491,8 +491,8 @@ def test_statement_and_parameters_are_templates(lite: sqlite3.Connection, org: L
         ({"sql": "SELECT 1", "source": "x.csv"}, "source and sql are both given"),
         ({"sql": None, "source": "x.csv"}, "sql_conn_id belong to sql"),
         ({"sql": "SELECT 1", "sql_conn_id": None}, "sql needs sql_conn_id"),
-        ({"sql": " "}, "sql is an empty text"),
-        ({"sql": ["SELECT 1"]}, "sql must be a text"),
+        ({"sql": " "}, "sql is an empty string"),
+        ({"sql": ["SELECT 1"]}, "sql must be a string"),
         ({"sql": "SELECT 1", "sql_parameters": "abc"}, "list or a dict, not a str"),
     ],
 )
