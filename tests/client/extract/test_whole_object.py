@@ -81,7 +81,7 @@ def test_a_field_that_cannot_be_read_is_named(fields: list[str], exclude: list[s
 
 
 def test_an_object_that_no_query_reads_is_named() -> None:
-    with pytest.raises(SourceError, match="no query read Place__c"):
+    with pytest.raises(SourceError, match="Place__c cannot be queried"):
         choose_fields({**PLACE, "queryable": False}, ["all"], [])
 
 

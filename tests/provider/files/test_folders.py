@@ -238,7 +238,7 @@ def test_a_task_that_fails_gives_the_folder_free_and_leaves_no_folder_of_its_own
 @pytest.mark.parametrize("text", ["not json", "[]", '{"version": 7}', '{"version": "1", "writer": null}', ""])
 def test_a_manifest_that_is_not_ours_is_not_replaced(text: str, made: Any, accounts: LocalOrg, tmp_path: Path) -> None:
     (tmp_path / "_manifest.json").write_text(text)
-    with pytest.raises(SourceError, match=r"_manifest\.json is not this package's"):
+    with pytest.raises(SourceError, match=r"_manifest\.json was not written by this package"):
         Instance().start().run(made(tmp_path))
     assert content(tmp_path) == {"_manifest.json": text.encode()}
     assert not accounts.jobs

@@ -92,7 +92,7 @@ def test_the_state_store_has_no_value_of_a_record(org: LocalOrg, task: FakeTask)
     ],
 )
 def test_a_number_that_makes_no_sense_is_refused_before_a_call(argument: str, value: Any, task: FakeTask) -> None:
-    with pytest.raises(SourceError, match=f"^{argument} is"):
+    with pytest.raises(SourceError, match=f"^{argument} must be"):
         task.start().run(operator(source=ROWS, **{argument: value}))
     assert not task.states
 

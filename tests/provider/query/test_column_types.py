@@ -64,7 +64,7 @@ def test_json_lines_are_typed_alike(readings: LocalOrg, out: Path) -> None:
 
 
 def test_a_value_that_does_not_fit_fails_the_task_and_is_not_shown(readings: LocalOrg, out: Path) -> None:
-    with pytest.raises(SourceError, match=r"Level__c is to be decimal\(18,2\), .*row 1 of a page") as caught:
+    with pytest.raises(SourceError, match=r"Level__c cannot be decimal\(18,2\): .*row 1 of a page") as caught:
         extract(out, column_types={"Level__c": "decimal(18,2)"})
     assert isinstance(caught.value, AirflowFailException)
     assert "0.0001" not in str(caught.value)

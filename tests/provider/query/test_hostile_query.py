@@ -44,7 +44,7 @@ def test_an_output_that_could_not_be_written_stops_the_query_before_a_call(
     [("timeout", -1), ("poll_interval", 0), ("page_records", "5"), ("max_xcom_records", "5"), ("max_xcom_records", -1)],
 )
 def test_a_number_that_makes_no_sense_is_refused_before_a_call(argument: str, value: Any, task: FakeTask) -> None:
-    with pytest.raises(SourceError, match=f"^{argument} is"):
+    with pytest.raises(SourceError, match=f"^{argument} must be"):
         task.start().run(operator(**{argument: value}))
 
 
