@@ -166,13 +166,13 @@ class Incremental:
             if len(found) != 1 or negated or len(re.findall(rf":\s*{name}\b", soql)) != 1:
                 raise SourceError(
                     f"incremental: the SOQL needs WHERE {self.field} >= :since AND {self.field} < :until, in these signs, "
-                    f"once and outside of parentheses, so that the border belongs to one window only; "
-                    f"{self.field} {sign} :{name} is not so"
+                    f"once and outside of parentheses, so that the border belongs to only one window; check "
+                    f"{self.field} {sign} :{name}"
                 )
         cut = _CUTTING.search(plain)
         if cut is not None:
             raise SourceError(
-                f"incremental: {cut[0].upper()} in the SOQL lets a run leave out what no other one will read; "
+                f"incremental: {cut[0].upper()} in the SOQL could make a run skip records that no other run reads; "
                 + ("put it into parentheses" if cut[0].upper() == "OR" else "take it out")
             )
 

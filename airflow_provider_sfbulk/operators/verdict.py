@@ -130,7 +130,7 @@ def _refused(unprocessed: int, total: int, where: Sequence[str]) -> str:
         f"{unprocessed} of {total} records were not processed. If the org lacks something, such as a field or a "
         f"permission, fix the org and clear the task with unchanged arguments: a clear sends what is not in the "
         f"org, a retry does not. "
-        f"If the input is wrong, load {file} in another run instead, and leave this one."
+        f"If the input is wrong, load {file} in another run instead, and do not clear this task."
     )
 
 
@@ -186,8 +186,8 @@ def _advice(codes: Mapping[str, int], where: Sequence[str]) -> str:
     if doubtful := codes.get(DOUBT):
         files = f"All are in {', '.join(where)}" if where else "Set results_path to get them as a file"
         return (
-            f"Salesforce does not say whether {doubtful} of them ({DOUBT}) were saved: compare these with the org, and "
-            f"load none of them again before that. {files}, with Salesforce's reasons."
+            f"Salesforce does not say whether {doubtful} of them ({DOUBT}) were saved: compare these with the org "
+            f"before you load any of them again. {files}, with Salesforce's reasons."
         )
     if where:
         files = ", ".join(where)

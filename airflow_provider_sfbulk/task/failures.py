@@ -29,7 +29,7 @@ ADVICE: Final[Mapping[Remedy, str]] = {
     Remedy.FORGET_LOAD: (
         "Check it in the org; to load everything again, delete the task's entries (sfbulk.…) from its state store."
     ),
-    Remedy.KEEP_PARTS: "With staging_path the parts of a load are kept until it is done.",
+    Remedy.KEEP_PARTS: "With staging_path, the parts of a load are kept until the load is done.",
     Remedy.ACCEPT_COLUMNS: (
         "To accept them, clear the task with on_schema_change='accept' (or, for Parquet, 'widen'), or write to another "
         "folder."

@@ -365,7 +365,7 @@ class Watcher:
             self._take(poll, error)
         except Exception as error:
             # A mistake in this package that one job has revealed; the other jobs must not suffer from it.
-            log.exception("%s could not be done", poll)
+            log.exception("an internal error in the poll %s", poll)
             self._refused(poll, StoppedError(f"the watch in the triggerer failed ({type(error).__name__})"))
         finally:
             if driver is not None:
