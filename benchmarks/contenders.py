@@ -87,6 +87,10 @@ def _connect(place: Place) -> None:
     os.environ["AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT"] = json.dumps({"conn_type": "salesforce_bulk", "extra": extra})
 
 
+_IMPORTING_ROWS = 2_000
+"""Rows of a load that imports what is imported late; one of fewer does without pandas."""
+
+
 def _import_what_is_imported_late() -> None:
     from airflow.sdk.listener import get_listener_manager
 
@@ -106,7 +110,7 @@ def _ours_in(place: Place, source: Any) -> Run:
         return run(BulkIngestOperator(task_id="load", sobject=SOBJECT, operation="insert", source=records))
 
     _connect(place)
-    load(list(rows(1)))  # imports what is imported late
+    load(list(rows(_IMPORTING_ROWS)))
     return lambda: load(source)
 
 
@@ -130,7 +134,7 @@ def _(place: Place) -> Run:
     from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 
     _connect(place)
-    SalesforceBulkHook().insert(SOBJECT, list(rows(1)))
+    SalesforceBulkHook().insert(SOBJECT, list(rows(_IMPORTING_ROWS)))
     records = list(rows(place.count))
     return lambda: SalesforceBulkHook().insert(SOBJECT, records)
 

@@ -20,6 +20,7 @@ from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.csv.spreadsheet import protected
 from airflow_provider_sfbulk.client.models import Compression, FileFormat
 from airflow_provider_sfbulk.client.results.compressed import ArrowFile
+from airflow_provider_sfbulk.client.values.arrow_memory import give_back
 
 
 class ByteFile(Protocol):
@@ -87,7 +88,10 @@ class ParquetRows:
 
     def _write_group(self) -> None:
         if any(each.num_rows for each in self._group):
+            give_back()
             self._writer.write_table(pa.Table.from_batches(self._group, self._schema))
+            self._group = []
+            give_back()
         self._group, self._held = [], 0
 
 
