@@ -47,7 +47,7 @@ def system_memory() -> Iterator[None]:
 def give_back() -> None:
     """Return what ``malloc`` keeps of freed buffers to the system.
 
-    Pages are decoded on several threads, and it keeps memory for each. Measured with a million rows into Parquet, before and
-    after each row group is written: 183 to 242 MiB at most, instead of 230 to 290, in the same time.
+    Pages are decoded on several threads, and it keeps memory for each. Measured with a million rows into Parquet, before
+    and after each row group is written: 183 to 242 MiB at most, instead of 230 to 290, in the same time.
     """
     pa.system_memory_pool().release_unused()
