@@ -242,7 +242,7 @@ def test_arguments_that_were_changed_while_the_task_waited_publish_nothing(
         ({"fields": ["Spot__c"]}, "compound"),
         ({"exclude": ["Remarks__c"]}, "no field Remarks__c.*'Remark__c'"),
         ({"fields": ["Staton__r.Name"]}, "no relationship Staton__r.*'Station__r'"),
-        ({"where": "Name = :who"}, "names :who"),
+        ({"where": "Name = :who"}, "has :who"),
     ],
 )
 def test_what_the_object_has_not_makes_no_job(
