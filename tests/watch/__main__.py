@@ -167,7 +167,9 @@ def watch(
             for n, entry in enumerate(entries)
         ]
         triggerer = Triggerer(figures, triggers, environment)
-        while not figures.ready:
+        # The runner reports before its triggers run. If a job ended before the others' triggers began, the first one would
+        # have a poller, and so a login, of its own.
+        while not (figures.ready and org.calls):
             time.sleep(0.05)
         started = time.monotonic()
         coming = sorted((started + first_end + chance.random() * (seconds - first_end), n) for n in range(jobs))[::-1]
