@@ -305,7 +305,7 @@ class Bulk1Calls:
 
     def result_columns(self, job_id: str, batch_id: str, *, records: int | None) -> Flow[ResultColumns]:
         """Read the same of a job in CSV, a column at a time."""
-        from airflow_provider_sfbulk.client.bulk1.result_rows import read_result_columns  # noqa: PLC0415 - as above
+        from airflow_provider_sfbulk.client.bulk1.result_rows import read_result_columns  # noqa: PLC0415 - loads numpy, too
 
         return self._results(job_id, batch_id, lambda body: read_result_columns(body, records=records))
 

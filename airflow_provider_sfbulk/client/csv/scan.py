@@ -131,7 +131,7 @@ class Scan:
     @property
     def lone_feeds(self) -> Places:
         """Line feeds outside quotes that no carriage return precedes."""
-        return bits.places(self.feeds & ~self.inside & ~bits.after(self.returns))
+        return bits.places(self.end_bits & ~bits.after(self.returns))
 
     def upto(self, stop: int) -> Scan:
         """The same for the first ``stop`` bytes, which must end a record."""
@@ -174,20 +174,19 @@ def scan(raw: bytes, delimiter: int) -> Scan:
 
 def record_ends(raw: bytes) -> Places:
     """Places just after each record of whole records."""
-    data = np.frombuffer(raw, np.uint8)
-    feeds = bits.where(data, LF)
-    if b'"' in raw:
-        feeds &= ~bits.between(bits.where(data, QUOTE))
-    return bits.places(feeds) + 1
+    return bits.places(_ends(raw)) + 1
 
 
 def last_end(raw: bytes) -> int:
     """Place just after the last whole record of bytes that begin a record; 0 when none is whole."""
     last = raw.rfind(b"\n") + 1
-    if not last or b'"' not in raw:
+    if not last or not np.count_nonzero(np.frombuffer(raw, np.uint8, last) == QUOTE) % 2:
         return last
-    if not np.count_nonzero(np.frombuffer(raw, np.uint8, last) == QUOTE) % 2:
-        return last
-    data = np.frombuffer(raw, np.uint8)
-    found = bits.last(bits.where(data, LF) & ~bits.between(bits.where(data, QUOTE)))
+    found = bits.last(_ends(raw))
     return 0 if found is None else found + 1
+
+
+def _ends(raw: bytes) -> Bits:
+    data = np.frombuffer(raw, np.uint8)
+    feeds = bits.where(data, LF)
+    return feeds & ~bits.between(bits.where(data, QUOTE)) if b'"' in raw else feeds

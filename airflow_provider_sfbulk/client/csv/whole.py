@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-
 from airflow_provider_sfbulk.client.csv.decode import BLOCK_BYTES
-from airflow_provider_sfbulk.client.csv.scan import QUOTE
+from airflow_provider_sfbulk.client.csv.scan import last_end
 from airflow_provider_sfbulk.client.errors import TransportError
 
 
@@ -35,7 +33,7 @@ def whole_blocks(chunks: Iterable[bytes], *, size: int = BLOCK_BYTES) -> Iterato
             stop = _first_end(data)
             enough = size if stop else 0
         else:
-            stop = _last_end(data)
+            stop = last_end(data)
         block, rest = data[:stop], data[stop:]
         # Nothing of the block is held while it is used.
         held, length, data = [rest], len(rest), b""
@@ -45,7 +43,7 @@ def whole_blocks(chunks: Iterable[bytes], *, size: int = BLOCK_BYTES) -> Iterato
             # Twice what is left, so that a long record is not looked through again for each chunk of it.
             enough = max(size, 2 * length)
     data = b"".join(held)
-    if not enough or _last_end(data) != len(data):
+    if not enough or last_end(data) != len(data):
         raise TransportError(f"not a whole CSV: {len(data)} bytes at its end are no whole record")
     if data:
         yield data
@@ -57,15 +55,3 @@ def _first_end(data: bytes) -> int:
     while end and data.count(b'"', 0, end) % 2:
         end = data.find(b"\n", end) + 1
     return end
-
-
-def _last_end(data: bytes) -> int:
-    """Place just after the last whole record; 0 when there is none."""
-    quotes = int(np.count_nonzero(np.frombuffer(data, np.uint8) == QUOTE))
-    stop = len(data)
-    while end := data.rfind(b"\n", 0, stop) + 1:
-        quotes -= data.count(b'"', end, stop)
-        if quotes % 2 == 0:
-            return end
-        stop = end - 1
-    return 0

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from airflow_provider_sfbulk import limits
+from airflow_provider_sfbulk.client.csv import bits
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
@@ -297,12 +298,12 @@ def _having(column: Array, data: bytes, marks: Sequence[int]) -> Array:
     :param data: of the column
     """
     bytes_ = np.frombuffer(data, np.uint8)
-    found = bytes_ == marks[0]
-    for mark in marks[1:]:
-        found |= bytes_ == mark
+    found = bits.nowhere(bytes_)
+    for mark in marks:
+        found |= bits.where(bytes_, mark)
     offsets = _offsets(column)
     having = np.zeros(len(column), np.bool_)
-    having[np.searchsorted(offsets, np.flatnonzero(found).astype(np.int32) + offsets[0], side="right") - 1] = True
+    having[np.searchsorted(offsets, bits.places(found).astype(np.int32) + offsets[0], side="right") - 1] = True
     return booleans(having)
 
 

@@ -170,9 +170,8 @@ def texts_of_few(values: Iterable[Any], zone: ZoneInfo | None, form: Form) -> Ar
     write = form.text
     try:
         for value in values:
-            texts.append(
-                "" if value is MISSING else write(value, zone)
-            )  # not a comprehension: its length shows where an error was
+            # Not a comprehension: its length shows where an error was.
+            texts.append("" if value is MISSING else write(value, zone))
     except (ValueError, OverflowError) as error:
         raise UnfitRowError(len(texts), _reason(error)) from error
     return strings(texts)
