@@ -270,7 +270,7 @@ class InputCheck:
     def _without_key(self, column: _Column, texts: Array, is_null: Array) -> Iterator[tuple[Problem, Array]]:
         blank = compute.equal(compute.utf8_trim_whitespace(texts), "")
         if self._needs_key:
-            said = f"blank: nothing says which record is meant{self._blank_advice}"
+            said = f"blank, although it identifies the record{self._blank_advice}"
             yield Problem(SOURCE_ERROR, column.name, said), blank
         missing = is_null if self._needs_key else compute.or_(blank, is_null)
         if self._operation is not Operation.UPSERT or self._key != "id":

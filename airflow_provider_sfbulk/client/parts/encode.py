@@ -19,6 +19,7 @@ from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
 from airflow_provider_sfbulk.client.parts.mapping import ColumnPlan
+from airflow_provider_sfbulk.client.parts.reasons import LONG_FIELD, LONG_RECORD, NUL, foreign_line_break, without_key
 from airflow_provider_sfbulk.client.parts.stream import NULL_TEXT, Block, FieldTypes, Rules
 from airflow_provider_sfbulk.client.values.by_field_arrow import form_of
 from airflow_provider_sfbulk.client.values.plain_arrow import FEW, booleans, literal, where_true
@@ -51,29 +52,11 @@ _END: Final = 2**31 - 1
 _TOGETHER: Final = 64
 """Texts that are looked through together."""
 
-NAMED_ROWS: Final = 20
-"""Rows that one message names."""
-
 
 def rows_per_batch(data_bytes: float, rows: int, columns: int) -> int:
     """How many rows make a batch when ``rows`` of them have ``data_bytes``."""
     wanted = max(BATCH_BYTES, min(columns * _COLUMN_BYTES, _WIDEST_BATCH_BYTES))
     return max(1, min(BATCH_ROWS, int(wanted * max(rows, 1) / max(data_bytes, 1))))
-
-
-def without_key(rows: Sequence[int], plan: ColumnPlan) -> str:
-    """Make the message for rows without the value that identifies their record.
-
-    :param rows: numbers in the input, from 1
-    """
-    assert plan.key is not None, "rows lack a key where there is one"
-    shown = ", ".join(map(str, rows[:NAMED_ROWS])) + (
-        f" and {len(rows) - NAMED_ROWS} more" if rows[NAMED_ROWS:] else ""
-    )
-    return (
-        f"no value of {plan.targets[plan.key]} in row{'s' if rows[1:] else ''} {shown}: nothing says which record is "
-        f"meant; give it, or take them out{plan.blank_advice}"
-    )
 
 
 class LineBreaks:
@@ -203,8 +186,8 @@ class RecordEncoder:
             column,
             place,
             first_row,
-            f"the text {NULL_TEXT}, which tells Salesforce to clear the field; to clear fields send None and set "
-            f'nulls="clear" for the column, else change the text',
+            f"the text {NULL_TEXT}, which Salesforce reads as an empty field: to clear the field, send None and set "
+            f'nulls="clear" for the column, otherwise change the text',
         )
 
     def _of_size(self, column: Array, place: int, first_row: int) -> Array:
@@ -215,7 +198,7 @@ class RecordEncoder:
             column,
             place,
             first_row,
-            f"longer than the {limits.FIELD_CHARACTERS} characters that Salesforce takes in a field",
+            LONG_FIELD,
         )
 
     def _check_record_sizes(self, columns: Sequence[Array], first_row: int) -> None:
@@ -226,19 +209,18 @@ class RecordEncoder:
             compute.utf8_length(column).to_numpy(zero_copy_only=False).astype(np.int64) for column in columns
         )
         over = np.flatnonzero(characters > limits.RECORD_CHARACTERS)
-        reason = f"longer than the {limits.RECORD_CHARACTERS} characters that Salesforce takes in a record"
         if over.size and self._plan.unfit is not None:
-            self._plan.unfit((over + first_row).tolist(), "", reason)
+            self._plan.unfit((over + first_row).tolist(), "", LONG_RECORD)
         elif over.size:
-            raise SourceError(f"{self._name}: row {first_row + int(over[0])}: {reason}")
+            raise SourceError(f"{self._name}: row {first_row + int(over[0])}: {LONG_RECORD}")
 
     def _quoted(self, column: Array, given: Array, place: int, first_row: int) -> Array:
-        """Give a column's texts as CSV has them, in bytes."""
+        """Return a column's texts as they are written in CSV, in bytes."""
         data = _data(column)
         if not self._plan.clears[place] and NULL_TEXT.encode() in data:
             column = self._without_null_text(column, given, place, first_row)
         if b"\0" in data:
-            column = self._refuse(compute.match_substring(column, "\0"), column, place, first_row, "a NUL character")
+            column = self._refuse(compute.match_substring(column, "\0"), column, place, first_row, NUL)
         if b"\n" in data:
             column = self._with_line_breaks(column, place, first_row)
         marks = [ord(each) for each in self._marks if each.encode() in data]
@@ -262,12 +244,11 @@ class RecordEncoder:
             column,
             place,
             first_row,
-            f"a line break {found} in a job of line ending {ending}, which Salesforce refuses; if all line breaks in "
-            f'the values are {found} give line_ending="{found}", else make them alike',
+            foreign_line_break(found, ending),
         )
 
     def _refuse(self, wrong: Array, column: Array, place: int, first_row: int, reason: str) -> Array:
-        """Refuse values; where they are only reported, give the column with blanks for them."""
+        """Refuse values; where they are only reported, return the column with blanks instead."""
         if not compute.any(wrong, min_count=0).as_py():
             return column
         places = where_true(wrong)
@@ -277,7 +258,7 @@ class RecordEncoder:
         return compute.if_else(wrong, literal(""), column)
 
     def _tell(self, rows: Sequence[int], place: int, reason: str) -> None:
-        assert self._plan.unfit is not None, "somebody takes the report"
+        assert self._plan.unfit is not None, "unfit values are reported"
         self._plan.unfit(rows, self._plan.targets[place], reason)
 
 

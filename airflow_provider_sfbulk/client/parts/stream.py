@@ -117,8 +117,8 @@ class Rules:
         if self.operation is not Operation.UPSERT:
             return ""
         by_id = (self.external_id_field or "").casefold() == "id"
-        then = "inserts them" if by_id else "sends them, and Salesforce fails these rows alone"
-        return f'; or blank_external_ids="send" {then}'
+        then = "to insert such rows" if by_id else "to let only such rows fail"
+        return f', or set blank_external_ids="send" {then}'
 
     def refuse_columns(self, name: str) -> None:
         """Refuse ``columns`` for a source that names its own.

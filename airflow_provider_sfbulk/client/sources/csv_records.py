@@ -1,7 +1,7 @@
-"""Looks at whole records of a CSV file: whether Salesforce takes them, and what is sent of them.
+"""Checks whole records of a CSV file, and makes what is sent of them.
 
-One look knows nothing of the others, so several may be made at the same time. What it finds wrong is said with the record's
-place among those looked at; whoever puts the looks in order knows its number in the file.
+A check of some records is independent of the others, so several may run at the same time. An error gives the record's
+place among the records of its check; the caller, which puts the checks in order, knows its number in the file.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.csv.scan import CR, LF, Scan, scan
 from airflow_provider_sfbulk.client.csv.spreadsheet import MARK, restored
 from airflow_provider_sfbulk.client.models import LineEnding
-from airflow_provider_sfbulk.client.parts.encode import without_key
 from airflow_provider_sfbulk.client.parts.mapping import ColumnPlan
+from airflow_provider_sfbulk.client.parts.reasons import LONG_FIELD, LONG_RECORD, NUL, foreign_line_break, without_key
 from airflow_provider_sfbulk.client.parts.stream import FieldTypes
 from airflow_provider_sfbulk.client.sources.csv_edit import Edit
 from airflow_provider_sfbulk.client.sources.csv_header import CsvHeader
@@ -32,13 +32,13 @@ from airflow_provider_sfbulk.client.sources.csv_header import CsvHeader
 RECORD_BYTES: Final = 4 * limits.RECORD_CHARACTERS + 3 * limits.RECORD_FIELDS + 2
 """Bytes that an allowed record has at most: four of each character, quotes and a delimiter around each field."""
 
-EMPTY_LINE: Final = "an empty line in the middle of the file"
+EMPTY_LINE: Final = "an empty line before other records: remove it"
 
 
 class UnfitRecordsError(Exception):
     """Records that cannot be sent.
 
-    :param reason: says why, given the number in the file of the first record that was looked at
+    :param reason: returns why, given the number in the file of the first record that was checked
     """
 
     def __init__(self, reason: Callable[[int], str]) -> None:
@@ -48,10 +48,10 @@ class UnfitRecordsError(Exception):
 
 @dataclass(frozen=True)
 class Looked:
-    """Records that can be sent.
+    """Checked records, as they are sent.
 
     :param data: what is sent of them
-    :param records: how many they are
+    :param records: their number
     :param is_all: whether no empty line follows them
     """
 
@@ -61,7 +61,7 @@ class Looked:
 
 
 class CsvRecords:
-    """What is wanted of one file's records.
+    """Checks and edits the records of one file.
 
     :param header: the file's
     :param plan: its columns
@@ -79,17 +79,17 @@ class CsvRecords:
 
     @property
     def pass_through(self) -> bool:
-        """Whether the records are sent as the file has them, but for its end and for datetimes."""
+        """Whether the records are sent as they are in the file, except for its end and for datetimes."""
         return self._edit.changes_nothing and not self._is_safe
 
     def look(
         self, raw: bytes, offset: int, types: FieldTypes, zone: ZoneInfo | None, *, is_last: bool = False
     ) -> Looked:
-        """Check records and make what is sent of them.
+        """Check records, and return what is sent of them.
 
         :param offset: of their first byte in the file
         :param types: each kept column's type in describe
-        :param zone: of datetimes that carry none; None: they are not looked at
+        :param zone: of datetimes without one; None: they are not checked
         :param is_last: whether the file ends here: the last record may lack its line ending
         :raises UnfitRecordsError: one of them cannot be sent
         """
@@ -121,13 +121,13 @@ class CsvRecords:
         :raises UnfitRecordsError: always
         """
         self._check_quotes(scan(raw, self._delimiter))
-        _fail(0, f"longer than a record can be ({RECORD_BYTES} bytes); is a quote not closed?")
+        _fail(0, f"longer than any record ({RECORD_BYTES:,} bytes): look for a quoted value without a closing quote")
 
     def _ended(self, found: Scan) -> Scan:
-        """The last records: make sure that they are whole, and that the last one ends with a line ending."""
+        """Return the last records, the last one with a line ending; refuse one that is cut off."""
         if found.is_open:
             self._check_quotes(found)
-            _fail(found.row_of(found.last_quote), "a quote is not closed when the file ends")
+            _fail(found.row_of(found.last_quote), "a quoted value without a closing quote: add the quote")
         if found.raw and not found.raw.endswith(b"\n"):
             return scan(found.raw + self._file_ending.characters.encode(), self._delimiter)
         return found
@@ -142,7 +142,7 @@ class CsvRecords:
     def _check_characters(self, found: Scan, offset: int) -> None:
         data = found.raw
         if b"\0" in data:
-            self._fail_at(data.index(b"\0"), found, "a NUL character")
+            self._fail_at(data.index(b"\0"), found, NUL)
         if not _is_utf8(data):
             try:
                 data.decode()
@@ -150,12 +150,12 @@ class CsvRecords:
                 self._fail_at(
                     error.start,
                     found,
-                    f"not UTF-8, at byte {offset + error.start + 1} of the file; convert it (many such files are "
+                    f"not UTF-8, at byte {offset + error.start + 1} of the file: convert the file to UTF-8 (it is often "
                     "Windows-1252 or Latin-1)",
                 )
 
     def _check_marks(self, found: Scan) -> None:
-        """Refuse a byte order mark at the beginning of a record, as a file has it that was joined from several."""
+        """Refuse a byte order mark at the beginning of a record, as in a file that was joined from several."""
         # The first byte alone is looked for ten times faster than all three.
         if codecs.BOM_UTF8[:1] not in found.raw:
             return
@@ -164,8 +164,8 @@ class CsvRecords:
             if found.raw.startswith(codecs.BOM_UTF8, int(starts[index])):
                 _fail(
                     int(index),
-                    "begins with a byte order mark: files were joined here. Take the mark away, and the header line if it "
-                    "came along, or name the files one by one",
+                    "begins with a byte order mark, so files were probably joined here: remove the mark, and any repeated "
+                    "header line, or load the files as a list",
                 )
 
     def _check_quotes(self, found: Scan) -> None:
@@ -173,8 +173,7 @@ class CsvRecords:
             self._fail_at(
                 place,
                 found,
-                "a quote that neither opens nor closes the whole value; a value with quotes is quoted, and each quote "
-                'in it doubled ("")',
+                'a misplaced quote: enclose the whole value in quotes, and double each quote inside it ("")',
             )
 
     def _check_line_breaks(self, found: Scan) -> None:
@@ -183,14 +182,20 @@ class CsvRecords:
         else:
             if (bare := found.lone_feeds).size:
                 _fail(
-                    found.row_of(int(bare[0])), "ends with LF, the header line with CRLF; make all line endings alike"
+                    found.row_of(int(bare[0])),
+                    "ends with LF, but the header line with CRLF: convert the file to one line ending",
                 )
             stray = found.lone_returns
         if stray.size:
             place = int(stray[0])
             ended = found.raw[place + 1 : place + 2] == b"\n"
-            reason = "ends with CRLF, the header line with LF; make all line endings alike"
-            _fail(found.row_of(place), reason if ended else "a lone carriage return outside quotes")
+            reason = "ends with CRLF, but the header line with LF: convert the file to one line ending"
+            _fail(
+                found.row_of(place),
+                reason
+                if ended
+                else "a lone carriage return outside quotes: quote the value, or convert the line endings",
+            )
         if (breaks := found.inner_breaks).size:
             self._check_inner_line_breaks(found, breaks)
 
@@ -204,12 +209,11 @@ class CsvRecords:
             self._fail_at(
                 int(wrong[0]),
                 found,
-                f"a line break {other} in a value, in a job of line ending {job}, which Salesforce refuses; if all "
-                f'line breaks in the values are {other} give line_ending="{other}", else make them alike',
+                foreign_line_break(other, job),
             )
 
     def _without_empty_lines(self, found: Scan) -> Scan:
-        """Drop empty lines that nothing follows here."""
+        """Drop the empty lines at the end; refuse others."""
         if not (lines := found.empty_lines).any():
             return found
         empty = np.isin(found.ends, bits.places(lines))
@@ -223,8 +227,8 @@ class CsvRecords:
             index, values = ragged
             _fail(
                 index,
-                f"{values} values, the header has {len(self._names)} columns; a value with the delimiter "
-                f"({self._dialect.column_delimiter}) in it must be quoted",
+                f"{values} values, but the header has {len(self._names)} columns: a value that contains the delimiter "
+                f"({self._dialect.column_delimiter}) must be quoted",
             )
 
     def _check_key(self, found: Scan, key: int) -> None:
@@ -248,14 +252,14 @@ class CsvRecords:
                 self._fail_at(
                     int(separators[field]),
                     found,
-                    f"longer than the {limits.FIELD_CHARACTERS} characters that Salesforce takes in a field",
+                    LONG_FIELD,
                 )
         columns = len(self._names)
         for index in np.flatnonzero(records > limits.RECORD_CHARACTERS):
             if _characters(found, int(index) * columns, (int(index) + 1) * columns) > limits.RECORD_CHARACTERS:
                 _fail(
                     int(index),
-                    f"longer than the {limits.RECORD_CHARACTERS} characters that Salesforce takes in a record",
+                    LONG_RECORD,
                 )
 
 
@@ -266,7 +270,7 @@ def _fail(index: int, reason: str, *, column: str | None = None) -> NoReturn:
 
 
 def _only_value_missing(index: int) -> NoReturn:
-    _fail(index, "no value in the only column that is sent")
+    _fail(index, "no value in the only column that is sent: remove the row")
 
 
 def _characters(found: Scan, first: int, stop: int) -> int:
@@ -282,7 +286,7 @@ def _characters(found: Scan, first: int, stop: int) -> int:
 
 
 def _is_utf8(data: bytes) -> bool:
-    """Tell whether bytes are UTF-8, several times faster than by decoding them."""
+    """Return whether bytes are UTF-8, several times faster than by decoding them."""
     offsets: Any = np.array([0, len(data)], np.int64)
     text: Any = pa.Array.from_buffers(pa.large_string(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
     try:

@@ -141,10 +141,10 @@ def test_values_with_the_other_line_break_decide_the_job(records: str, breaks: s
 
 def test_a_later_value_with_another_line_break_is_refused_with_the_remedy() -> None:
     rows = [["A", "B"], ["x\ny", "1"], ["", f"{SECRET}\r\n"]]
-    with pytest.raises(SourceError, match=r'a\.csv: row 2, column B: a line break CRLF .* line_ending="CRLF"'):
+    with pytest.raises(SourceError, match=r'a\.csv: row 2, column B: a CRLF line break .* line_ending="CRLF"'):
         encoded(from_csv(opened(write(rows)), INSERT, name="a.csv"))
     rows = [["A", "B"], ["x\r\ny", "1"], ["x\ny", "1"]]
-    with pytest.raises(SourceError, match=r'row 2, column A: a line break LF .* line_ending="LF"'):
+    with pytest.raises(SourceError, match=r'row 2, column A: a LF line break .* line_ending="LF"'):
         encoded(from_csv(opened(write(rows, newline="\r\n")), INSERT, name="a.csv"))
 
 
@@ -222,18 +222,18 @@ BAD = {
     "open quote in header": (b'A,"B\n1,2\n', "quote in the header line is not closed"),
     "stray quote in header": (b'"A"x,B\n1,2\n', "the header line is not CSV"),
     "latin-1 header": ("Größe,B\n".encode("latin-1"), r"byte 3, in the header, is not UTF-8"),
-    "short row": (f"A,B\n1,2\n{SECRET}\n".encode(), r"row 2: 1 values, the header has 2 columns"),
-    "long row": (f"A,B\n1,2\n1,2\n{SECRET},2,3\n".encode(), r"row 3: 3 values, the header has 2"),
+    "short row": (f"A,B\n1,2\n{SECRET}\n".encode(), r"row 2: 1 values, but the header has 2 columns"),
+    "long row": (f"A,B\n1,2\n1,2\n{SECRET},2,3\n".encode(), r"row 3: 3 values, but the header has 2"),
     "one long, one short": (b"A,B\n1,2,3\n1\n", r"row 1: 3 values"),
-    "empty line": (b"A,B\n1,2\n\n3,4\n", r"row 2: an empty line in the middle"),
-    "empty line, one column": (b"A\n1\n\n3\n", r"row 2: an empty line in the middle"),
-    "quote in value": (f'A,B\n1,2\n{SECRET} 12" pipe,2\n'.encode(), r"row 2, column A: a quote that neither"),
-    "blank before quote": (f'A,B\n1, "{SECRET}"\n'.encode(), r"row 1, column B: a quote that neither"),
-    "text after quote": (f'A,B\n1,"{SECRET}"x\n'.encode(), r"row 1, column B: a quote that neither"),
-    "never closed": (f'A,B\n1,2\n1,"{SECRET}\n3,4\n'.encode(), r"row 2: a quote is not closed"),
+    "empty line": (b"A,B\n1,2\n\n3,4\n", r"row 2: an empty line before other records"),
+    "empty line, one column": (b"A\n1\n\n3\n", r"row 2: an empty line before other records"),
+    "quote in value": (f'A,B\n1,2\n{SECRET} 12" pipe,2\n'.encode(), r"row 2, column A: a misplaced quote"),
+    "blank before quote": (f'A,B\n1, "{SECRET}"\n'.encode(), r"row 1, column B: a misplaced quote"),
+    "text after quote": (f'A,B\n1,"{SECRET}"x\n'.encode(), r"row 1, column B: a misplaced quote"),
+    "never closed": (f'A,B\n1,2\n1,"{SECRET}\n3,4\n'.encode(), r"row 2: a quoted value without a closing quote"),
     "NUL": (b"A,B\n1,2\n1,x\0y\n", r"row 2, column B: a NUL"),
-    "mixed CRLF": (b"A,B\n1,2\n3,4\r\n", r"row 2: ends with CRLF, the header line with LF"),
-    "mixed LF": (b"A,B\r\n1,2\r\n3,4\n5,6\r\n", r"row 2: ends with LF, the header line with CRLF"),
+    "mixed CRLF": (b"A,B\n1,2\n3,4\r\n", r"row 2: ends with CRLF, but the header line with LF"),
+    "mixed LF": (b"A,B\r\n1,2\r\n3,4\n5,6\r\n", r"row 2: ends with LF, but the header line with CRLF"),
     "CR outside": (b"A,B\n1,2\n3\r,4\n", r"row 2: a lone carriage return"),
     "CR outside in CRLF": (b"A,B\r\n1,2\r\n3\r,4\r\n", r"row 2: a lone carriage return"),
     "latin-1": (f"A,B\n1,2\n3,{SECRET}\n".encode("latin-1"), r"row 2, column B: not UTF-8, at byte 16 of the file"),
@@ -254,7 +254,7 @@ def test_a_wrong_csv_is_refused_with_the_place_and_without_the_value(case: str, 
 
 def test_an_open_quote_does_not_take_the_file_into_memory() -> None:
     data = b'A,B\n1,"x\n' + b"2,y\n" * (RECORD_BYTES // 2)
-    with pytest.raises(SourceError, match=r"row 1: longer than a record can be.*quote"):
+    with pytest.raises(SourceError, match=r"row 1: longer than any record .*closing quote"):
         encoded(from_csv(opened(data), INSERT, name="a.csv"))
 
 
@@ -264,11 +264,13 @@ def test_sizes_are_counted_in_characters() -> None:
     assert rows_of(from_csv(opened(f"A,B\n{fits},1\n".encode()), INSERT, name="a")) == [[fits, "1"]]
     quoted = '"' + '""' * limits.FIELD_CHARACTERS + '"'
     assert len(encoded(from_csv(opened(f"A,B\n1,{quoted}\n".encode()), INSERT, name="a")))
-    with pytest.raises(SourceError, match="row 2, column B: longer than the 131072 characters"):
+    with pytest.raises(SourceError, match="row 2, column B: longer than the 131,072 characters"):
         encoded(from_csv(opened(f"A,B\n1,2\n1,{fits}é\n".encode()), INSERT, name="a"))
     four = ",".join(["é" * (limits.RECORD_CHARACTERS // 4)] * 4)
     assert len(encoded(from_csv(opened(f"A,B,C,D\n{four}\n".encode()), INSERT, name="a")))
-    with pytest.raises(SourceError, match="row 1: longer than the 400000 characters that Salesforce takes in a record"):
+    with pytest.raises(
+        SourceError, match="row 1: longer than the 400,000 characters that Salesforce accepts in a record"
+    ):
         encoded(from_csv(opened(f"A,B,C,D\n{four}é\n".encode()), INSERT, name="a"))
     names = ",".join(f"C{place:07d}" for place in range(limits.HEADER_CHARACTERS // 9 + 1))
     with pytest.raises(SourceError, match="the header has 32003 characters"):

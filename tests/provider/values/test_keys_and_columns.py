@@ -83,7 +83,7 @@ def test_rows_without_their_key_are_refused_before_the_upload(
             load(SOURCES[kind](rows, tmp_path), operation, **arguments)
         # Of one column alone, an empty line is the file's fault already.
         is_empty_line = kind == "CSV" and not named and not blank
-        wanted = "row 2: an empty line" if is_empty_line else f"no value of {key} in rows 2, 4: "
+        wanted = "row 2: an empty line" if is_empty_line else f"rows 2, 4: {key}, which identifies the record, is blank"
         assert wanted in str(caught.value), (kind, blank, key_first)
         assert "K-0" not in str(caught.value)
     assert org.records("Account") == before
@@ -96,7 +96,7 @@ def test_blank_external_ids_are_sent_when_the_user_says_so(org: LocalOrg, ids: l
     summary = load(rows, "upsert", max_failed_records=2, **sent)
     assert (summary["successful"], summary["errors"]) == (1, {"MISSING_ARGUMENT": 2})
     by_id = [{"Id": ids[0], "Name": "by id"}, {"Id": None, "Name": "inserted"}]
-    with pytest.raises(SourceError, match=r'in row 2: .*blank_external_ids="send" inserts them'):
+    with pytest.raises(SourceError, match=r'row 2: .*blank_external_ids="send" to insert such rows'):
         load(by_id, "upsert", external_id_field="Id", api=api)
     summary = load(by_id, "upsert", **{**sent, "external_id_field": "Id"})
     assert summary["successful"] == 2
@@ -114,7 +114,7 @@ def test_blank_external_ids_are_sent_when_the_user_says_so(org: LocalOrg, ids: l
     ],
 )
 def test_the_hook_refuses_to_delete_nothing(org: LocalOrg, ids: list[str], given: Any, row: int) -> None:
-    with pytest.raises(SourceError, match=rf"records: no value of Id in row {row}:"):
+    with pytest.raises(SourceError, match=rf"records: row {row}: Id, which identifies the record, is blank"):
         SalesforceBulkHook().delete("Account", given(ids[0]), schedule=QUICK)
     assert len(org.records("Account")) == 3
 
