@@ -38,9 +38,7 @@ SPELLED: Final = {
     "Seconds": "float | timedelta",
     "AnyPath": "str | Path | ObjectStoragePath | UPath",
     "Nulls": "str",
-    **dict.fromkeys(
-        ("SourceFormatName", "DelimiterName", "BlankIds", "Operation", "ColumnDelimiter", "LineEnding"), "str"
-    ),
+    **dict.fromkeys(("SourceFormat", "DelimiterName", "BlankIds", "Operation", "ColumnDelimiter", "LineEnding"), "str"),
     **dict.fromkeys(("FileFormat", "ConcurrencyMode", "JobType", "ContentType"), "str"),
 }
 """Names of types in signatures, as a user writes them: an enumeration's word will do."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
@@ -28,6 +27,7 @@ from airflow_provider_sfbulk.client.arguments import (
     column,
     column_mapping,
     count,
+    each_once,
     field_name,
     flag,
     names,
@@ -40,16 +40,10 @@ from airflow_provider_sfbulk.client.arguments import (
 )
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.faces.checks import rule_id
-from airflow_provider_sfbulk.client.models import (
-    ConcurrencyMode,
-    FileFormat,
-    Operation,
-    SourceFormat,
-)
+from airflow_provider_sfbulk.client.models import SOURCE_FORMATS, ConcurrencyMode, FileFormat, Operation
 from airflow_provider_sfbulk.client.parts.stream import COMPARABLE
 from airflow_provider_sfbulk.files.paths import is_path, path_text
 
-SourceFormatName: TypeAlias = Literal["csv", "csv.gz", "csv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"]
 DelimiterName: TypeAlias = Literal["BACKQUOTE", "CARET", "COMMA", "PIPE", "SEMICOLON", "TAB"]
 
 ON_EMPTY: Final = ("fail", "skip", "success")
@@ -59,7 +53,7 @@ BLANK_IDS: Final = ("refuse", "send")
 """What becomes of rows of an upsert whose external id is blank; the first is the usual one."""
 
 _OF_PATHS: Final = ("/", "\\", "*", "?", "{{", "{%")
-_ENDS: Final = tuple(f".{each}" for each in SourceFormat)
+_ENDS: Final = tuple(f".{each}" for each in SOURCE_FORMATS)
 
 _ID: Final = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
 
@@ -176,15 +170,6 @@ def _check_records(name: str, records: Any) -> None:
         )
 
 
-def columns(name: str, value: Any) -> tuple[str, ...]:
-    """Check the names of columns, each of which is one column."""
-    given = names(name, value)
-    counted = Counter(each.casefold() for each in given)
-    if twice := [each for each in given if counted[each.casefold()] > 1]:
-        raise SourceError(f"{name} has {twice[0]!r:.40} {counted[twice[0].casefold()]} times: give each column once")
-    return given
-
-
 def sql_parameters(name: str, value: Any) -> Any:
     """Check the values of a statement's placeholders, which are not shown."""
     given = value.records if isinstance(value, HiddenValue) else value
@@ -207,7 +192,7 @@ def _has_columns(it: Any) -> bool:
     if it.source_format is not None:
         return not it.source_format.startswith("jsonl")
     paths = it.source if isinstance(it.source, list) else [it.source]
-    own = tuple(f".{each}" for each in SourceFormat if not each.startswith("jsonl"))
+    own = tuple(f".{each}" for each in SOURCE_FORMATS if not each.startswith("jsonl"))
     return any(is_path(each) and path_text(each).casefold().endswith(own) for each in paths)
 
 
@@ -318,7 +303,7 @@ ARGUMENTS: Final = Arguments(
         "sobject": api_name,
         "operation": one_of(Operation),
         "source": optional(source),
-        "source_format": optional(one_of(SourceFormat)),
+        "source_format": optional(one_of(SOURCE_FORMATS)),
         "source_conn_id": optional(text),
         "sql": optional(text),
         "sql_parameters": optional(sql_parameters),
@@ -330,7 +315,7 @@ ARGUMENTS: Final = Arguments(
         "column_mapping": optional(column_mapping),
         "nulls": nulls,
         "timezone": optional(timezone),
-        "columns": optional(columns),
+        "columns": optional(each_once(names)),
         "blank_external_ids": one_of(BLANK_IDS),
         "part_bytes": count(most=limits.PART_BYTES),
         "part_records": count(most=limits.RECORDS_PER_DAY),

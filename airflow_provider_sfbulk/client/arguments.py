@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, timedelta
 from difflib import get_close_matches
@@ -196,6 +197,21 @@ def column_names(name: str, value: Any) -> tuple[str, ...]:
     """Check the names of columns, also those of a DataFrame, or the keys of a dict."""
     is_list = isinstance(value, Collection) and not isinstance(value, (str, bytes, set, frozenset))
     return names(name, tuple(value) if is_list else value)
+
+
+def each_once(check: Check) -> Check:
+    """Allow each name of a list only once, whatever its case, and one at least."""
+
+    def checked(name: str, value: Any) -> tuple[str, ...]:
+        given: tuple[str, ...] = check(name, value)
+        if not given:
+            raise SourceError(f"{name} is an empty list: name the columns, or leave it out")
+        counted = Counter(map(str.casefold, given))
+        if twice := next((each for each in given if counted[each.casefold()] > 1), None):
+            raise SourceError(f"{name} has {twice!r:.40} {counted[twice.casefold()]} times: give each column once")
+        return given
+
+    return checked
 
 
 def word(name: str, value: Any) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
 from airflow_provider_sfbulk.client.replies.safe_text import fit
@@ -107,16 +107,9 @@ _DELIMITERS: Final = {
 }
 
 
-class SourceFormat(StrEnum):
-    """Format of a file to load; the value is also the end of its name."""
-
-    CSV = "csv"
-    CSV_GZ = "csv.gz"
-    CSV_ZST = "csv.zst"
-    JSONL = "jsonl"
-    JSONL_GZ = "jsonl.gz"
-    JSONL_ZST = "jsonl.zst"
-    PARQUET = "parquet"
+SourceFormat: TypeAlias = Literal["csv", "csv.gz", "csv.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"]
+"""Format of a file to load, and the end of its name. What follows a dot is the compression."""
+SOURCE_FORMATS: Final[tuple[SourceFormat, ...]] = get_args(SourceFormat)
 
 
 class FileFormat(StrEnum):

@@ -32,7 +32,7 @@ from airflow_provider_sfbulk.client.errors import (
     TransientError,
 )
 from airflow_provider_sfbulk.client.faces.options import RuleOptions
-from airflow_provider_sfbulk.client.models import FileFormat, JobInfo, Operation, SourceFormat
+from airflow_provider_sfbulk.client.models import SOURCE_FORMATS, FileFormat, JobInfo, Operation
 from airflow_provider_sfbulk.command.explain import explanations
 from airflow_provider_sfbulk.command.files import NewFile, query_file, read_query
 from airflow_provider_sfbulk.command.left import abort_jobs, left_jobs
@@ -138,7 +138,9 @@ def load(
     sobject: Annotated[str, typer.Argument(help="API name of the object, such as Account.")],
     file: Annotated[Path, typer.Argument(help="CSV, JSON lines or Parquet, also gzipped.")],
     operation: Annotated[Operation, typer.Option(help="What to do with the records.")] = Operation.INSERT,
-    source_format: Annotated[SourceFormat | None, typer.Option(help="Of the file; by default, by its ending.")] = None,
+    source_format: Annotated[
+        str | None, typer.Option(help=f"Format of the file, if its name does not show it: {', '.join(SOURCE_FORMATS)}.")
+    ] = None,
     external_id: Annotated[str | None, typer.Option(help="The field that an upsert matches by.")] = None,
     column: Annotated[
         list[str] | None, typer.Option("--map", help="SOURCE=Field__c renames a column, SOURCE= drops it. Repeatable.")
@@ -357,7 +359,7 @@ def _mapping(columns: list[str] | None) -> dict[str, str | None] | None:
         raise SourceError("--map takes SOURCE=Field__c, or SOURCE= to drop the column")
     twice = next((source for source, many in Counter(source for source, _, _ in pairs).items() if many > 1), None)
     if twice is not None:
-        raise SourceError(f"--map names twice the column {twice!r:.60}")
+        raise SourceError(f"--map names the column {twice!r:.60} twice: name each column once")
     return {source: field or None for source, _, field in pairs}
 
 

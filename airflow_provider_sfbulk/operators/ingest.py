@@ -12,7 +12,7 @@ from airflow.sdk.execution_time.context import NEVER_EXPIRE
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.arguments.hidden import HiddenTemplate, HiddenValue
-from airflow_provider_sfbulk.arguments.ingest import ARGUMENTS, DelimiterName, SourceFormatName, shown_source
+from airflow_provider_sfbulk.arguments.ingest import ARGUMENTS, DelimiterName, shown_source
 from airflow_provider_sfbulk.arguments.table import Arguments
 from airflow_provider_sfbulk.arguments.templates import is_reference
 from airflow_provider_sfbulk.client.arguments import Seconds
@@ -25,6 +25,7 @@ from airflow_provider_sfbulk.client.models import (
     JobType,
     LineEnding,
     Operation,
+    SourceFormat,
 )
 from airflow_provider_sfbulk.client.parts.stream import BlankIds, Nulls, Rules
 from airflow_provider_sfbulk.client.waiting.schedule import POLL_INTERVAL_SECONDS
@@ -170,7 +171,7 @@ class BulkIngestOperator(BulkJobOperator):
         sobject: str | XComArg,
         operation: Operation | Literal["insert", "update", "upsert", "delete", "hardDelete"],
         source: Any = None,
-        source_format: SourceFormatName | None = None,
+        source_format: SourceFormat | None = None,
         source_conn_id: str | XComArg | None = None,
         sql: str | XComArg | None = None,
         sql_parameters: Sequence[Any] | Mapping[str, Any] | XComArg | None = None,

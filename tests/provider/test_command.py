@@ -332,7 +332,7 @@ QUERY = "SELECT Name FROM Account"
         (("--conn-id", "\udcff", "login-test"), "unpaired surrogate"),
         (("load", "Contact", "in.csv", "--timeout", "nan"), "timeout must be a number of seconds"),
         (("load", "Contact", "in.csv", "--timeout=-1"), "timeout must be a number of seconds"),
-        (("load", "Contact", "in.csv", "--map", "Email=Phone", "--map", "Email="), "names twice the column"),
+        (("load", "Contact", "in.csv", "--map", "Email=Phone", "--map", "Email="), "names the column 'Email' twice"),
         (("load", "Contact", "in.csv", "--map", "=Phone"), "--map takes SOURCE=Field__c"),
         (("load", "Contact", "\udcff.csv"), "cannot read \\udcff.csv"),
         (("load", "Contact", "in.csv", "--timezone", "../../etc/passwd"), "IANA name of a zone"),

@@ -15,6 +15,7 @@ from airflow_provider_sfbulk.client.arguments import (
     column_mapping,
     column_names,
     count,
+    each_once,
     field_name,
     flag,
     function,
@@ -29,7 +30,7 @@ from airflow_provider_sfbulk.client.arguments import (
 )
 from airflow_provider_sfbulk.client.errors import ProtocolError, SourceError
 from airflow_provider_sfbulk.client.faces import options
-from airflow_provider_sfbulk.client.models import SourceFormat, check_id
+from airflow_provider_sfbulk.client.models import SOURCE_FORMATS, check_id
 from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 
 _POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
@@ -74,11 +75,11 @@ CHECKS: Final[Mapping[str, Check]] = {
     "timeout": optional(seconds(zero=True)),
     "on_progress": optional(function),
     "schedule": _schedule,
-    "source_format": optional(one_of(SourceFormat)),
+    "source_format": optional(one_of(SOURCE_FORMATS)),
     "column_mapping": optional(column_mapping),
     "nulls": nulls,
     "timezone": optional(timezone),
-    "columns": optional(column_names),
+    "columns": optional(each_once(column_names)),
 }
 
 

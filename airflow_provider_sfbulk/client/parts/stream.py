@@ -86,10 +86,6 @@ class Rules:
             raise SourceError('nulls: choose "leave" or "clear", for all columns or by column {"Field__c": "clear"}')
         if self.blank_external_ids not in ("refuse", "send"):
             raise SourceError('blank_external_ids: choose "refuse" or "send"')
-        if self.columns is not None:
-            names = [] if isinstance(self.columns, str) else list(self.columns)
-            if not names or not all(isinstance(each, str) and each for each in names) or len(set(names)) < len(names):
-                raise SourceError("columns is a list of the rows' columns, each of them once")
         _ = self.zone
 
     @property

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from airflow_provider_sfbulk.client.errors import SourceError
+from airflow_provider_sfbulk.client.models import SOURCE_FORMATS
 from airflow_provider_sfbulk.client.parts.stream import DELETES, Block, Nulls, RecordStream, Rules
 from airflow_provider_sfbulk.client.sources.arrow import (
     from_arrow,
@@ -24,7 +25,7 @@ from airflow_provider_sfbulk.client.sources.jsonl import from_jsonl
 from airflow_provider_sfbulk.client.sources.rows import from_dicts, from_ids, from_tuples
 
 __all__ = [
-    "SOURCE_FORMATS",
+    "READERS",
     "Block",
     "Nulls",
     "RecordStream",
@@ -46,20 +47,16 @@ __all__ = [
 
 _NOTHING: Final = object()
 
-SOURCE_FORMATS: Final[Mapping[str, Callable[[OpenBinary, Rules, str], RecordStream]]] = {
-    "csv": lambda file, rules, name: from_csv(file, rules, name=name),
-    "csv.gz": lambda file, rules, name: from_csv(file, rules, name=name, compression="gz"),
-    "csv.zst": lambda file, rules, name: from_csv(file, rules, name=name, compression="zst"),
-    "jsonl": lambda file, rules, name: from_jsonl(file, rules, name=name),
-    "jsonl.gz": lambda file, rules, name: from_jsonl(file, rules, name=name, compression="gz"),
-    "jsonl.zst": lambda file, rules, name: from_jsonl(file, rules, name=name, compression="zst"),
-    "parquet": lambda file, rules, name: from_parquet(file, rules, name=name),
+READERS: Final[Mapping[str, Callable[..., RecordStream]]] = {
+    "csv": from_csv,
+    "jsonl": from_jsonl,
+    "parquet": from_parquet,
 }
-"""The formats of files; each is also the suffix of its files."""
+"""What reads the files of each format, without its compression."""
 
 
 def source_format_of(name: str) -> str:
-    """Read a file's format from its name: the longest suffix of :data:`SOURCE_FORMATS`, in any case.
+    """Return a file's format by its name: the longest suffix that is one of ``SOURCE_FORMATS``, in any case.
 
     :param name: path, URI or file name
     :raises SourceError: when it has none of the suffixes
@@ -69,19 +66,20 @@ def source_format_of(name: str) -> str:
         if lower.endswith(f".{each}"):
             return each
     known = ", ".join(f".{each}" for each in SOURCE_FORMATS)
-    raise SourceError(f"{name}: the name does not show the format (it ends with none of {known}): give source_format")
+    raise SourceError(f"{name}: the name does not show the format, as it ends with none of {known}: set source_format")
 
 
 def from_file(open_binary: OpenBinary, rules: Rules, *, name: str, source_format: str | None = None) -> RecordStream:
     """Make a stream of a file.
 
-    :param source_format: one of :data:`SOURCE_FORMATS`; None = by the name
-    :raises SourceError: for a format that is not known, and as the format's own function
+    :param source_format: one of ``SOURCE_FORMATS``; None = by the name
+    :raises SourceError: for an unknown format, and as the format's own function
     """
     chosen = source_format or source_format_of(name)
     if chosen not in SOURCE_FORMATS:
-        raise SourceError(f"source_format: choose one of {', '.join(SOURCE_FORMATS)}")
-    return SOURCE_FORMATS[chosen](open_binary, rules, name)
+        raise SourceError(f"source_format must be one of {', '.join(SOURCE_FORMATS)}, not {chosen!r:.40}")
+    kind, _, compression = chosen.partition(".")
+    return READERS[kind](open_binary, rules, name=name, **({"compression": compression} if compression else {}))
 
 
 def from_source(
@@ -112,7 +110,7 @@ def from_source(
         return from_polars(source, rules, name=name)
     if isinstance(source, (str, bytes, Mapping)) or not isinstance(source, Iterable):
         raise SourceError(
-            f"{name}: a {type(source).__name__} is not a source of records; pass a list of dicts, a DataFrame, an Arrow "
+            f"{name}: a {type(source).__name__} is not a source of records: pass a list of dicts, a DataFrame, an Arrow "
             "table, or an iterable of dicts or record batches"
         )
     return _from_iterable(source, rules, name)

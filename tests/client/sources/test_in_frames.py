@@ -19,10 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.models import LineEnding, Operation
+from airflow_provider_sfbulk.client.models import SOURCE_FORMATS, LineEnding, Operation
 from airflow_provider_sfbulk.client.parts import encode
 from airflow_provider_sfbulk.client.sources.open import (
-    SOURCE_FORMATS,
     Rules,
     from_arrow,
     from_csv,
@@ -297,7 +296,7 @@ def test_a_name_that_tells_no_format() -> None:
     for name in ("a.txt", "csv", "a.csv/part-1", "a.gz"):
         with pytest.raises(SourceError, match=r"none of .csv, .csv.gz, .csv.zst, .jsonl.*source_format"):
             source_format_of(name)
-    with pytest.raises(SourceError, match=r"source_format: choose one of csv, csv\.gz"):
+    with pytest.raises(SourceError, match=r"source_format must be one of csv, csv\.gz"):
         from_source(None, INSERT, name="a", open_binary=opened(b""), source_format="xlsx")
     assert from_source(None, INSERT, name="a", open_binary=opened(b"A\n1\n"), source_format="csv").columns == ("A",)
 
