@@ -99,27 +99,24 @@ def last(bits: Bits) -> int | None:
     return int(words[-1]) * _WORD + int(bits[words[-1]]).bit_length() - 1 if words.size else None
 
 
-def counts(bits: Bits) -> Places:
-    """Return how many places there are up to the end of each word."""
-    found: Places = np.cumsum(np.bitwise_count(bits), dtype=np.intp)
-    return found
+def to_first(bits: Bits) -> Bits:
+    """Return all places of each word up to the first one in ``bits``, that one included; of a word without any, all."""
+    return bits ^ (bits - _ONE)
 
 
-def ranks(bits: Bits, counted: Places, places: Places) -> Places:
-    """Return how many of the places in ``bits`` are not beyond each of some ``places``.
+def without_first(bits: Bits) -> Bits:
+    """Return the places without the first one of each word."""
+    return bits & (bits - _ONE)
 
-    :param counted: what :func:`counts` says
+
+def surely_within(bits: Bits, limit: int) -> bool:
+    """Return whether neighbours are at most ``limit`` places apart, and the first one from the beginning.
+
+    :return: False also when some are more than half of ``limit`` apart
     """
-    words = places >> 6
-    beyond = bits[words] >> (places & 63).astype(np.uint64) >> _ONE
-    found: Places = counted[words] - np.bitwise_count(beyond)
-    return found
-
-
-def widest_gap(bits: Bits) -> int:
-    """Return a bound of how far the places are from each other, and the first one from the beginning: at most 126 more."""
-    words = np.flatnonzero(bits != 0)
-    return int(np.diff(words, prepend=0).max() + 1) * _WORD if words.size else 0
+    words = limit // (2 * _WORD)  # neighbours are less than two stretches apart if there is a place in each stretch
+    stretches = np.bitwise_or.reduce(bits[: bits.size // words * words].reshape(-1, words), axis=1)
+    return bool(stretches.all())
 
 
 def places(bits: Bits) -> Places:

@@ -25,9 +25,6 @@ QUOTE: Final = 0x22
 LF: Final = 0x0A
 CR: Final = 0x0D
 
-_WORDS: Final = 4096
-"""Words whose line ends are listed together: a list of all that a megabyte may have does not stay in the cache."""
-
 
 @dataclass(frozen=True)
 class Scan:
@@ -81,25 +78,35 @@ class Scan:
 
     def ragged(self, columns: int) -> tuple[int, int] | None:
         """Find the first record of another number of values than ``columns``, and how many it has."""
-        separators = self._separators
-        counted = bits.counts(separators)
-        done = 0
-        for word in range(0, separators.size, _WORDS):
-            ends = bits.places(self.end_bits[word : word + _WORDS]) + 64 * word
-            found = bits.ranks(separators, counted, ends)
-            wrong = found != columns * np.arange(done + 1, done + ends.size + 1)
+        separators, ends = self._separators, self.end_bits
+        words, records = np.arange(ends.size), np.bitwise_count(ends)
+        # Values that end in each word beyond those of the records that end there, and before it.
+        surplus = np.bitwise_count(separators) - np.int32(columns) * records
+        before = np.cumsum(surplus) - surplus
+        found: tuple[int, int] | None = None
+        for nth in range(64):  # the end of the nth record that ends in each word
+            beyond = before + np.bitwise_count(separators & bits.to_first(ends)) - columns * (nth + 1)
+            wrong = (beyond != 0) & (ends != 0)
             if wrong.any():
-                index = int(np.argmax(wrong))
-                return done + index, int(found[index]) - columns * (done + index)
-            done += ends.size
-        return None
+                word = int(np.argmax(wrong))
+                first = int(records[: words[word]].sum(dtype=np.intp)) + nth, columns + int(beyond[word])
+                found = first if found is None else min(found, first)
+            ends = bits.without_first(ends)
+            left = np.flatnonzero(ends != 0)
+            if not left.size:
+                break
+            if left.size < ends.size // 2:
+                words, separators, ends, before = words[left], separators[left], ends[left], before[left]
+        return found
 
     @property
     def empty_lines(self) -> Bits:
         """The ends of lines with nothing but their line ending."""
         starts = bits.after(self.end_bits)
         starts[0] |= np.uint64(1)
-        return self.end_bits & (starts | bits.after(self.returns & starts))
+        if self.returns.any():
+            starts |= bits.after(self.returns & starts)
+        return self.end_bits & starts
 
     @property
     def is_open(self) -> bool:

@@ -243,7 +243,7 @@ class CsvRecords:
             self._fail_at(error.place, found, error.reason)
 
     def _check_sizes(self, found: Scan) -> None:
-        if bits.widest_gap(found.end_bits) <= limits.FIELD_CHARACTERS:  # no record, so no field, is longer
+        if bits.surely_within(found.end_bits, limits.FIELD_CHARACTERS):  # no record, so no field, is longer
             return
         records = np.diff(found.ends, prepend=-1)
         separators = found.separators

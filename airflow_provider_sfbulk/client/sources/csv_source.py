@@ -139,7 +139,7 @@ class _File:
         """
         row = 1
         empty_row: int | None = None  # the first of the empty lines that nothing has followed so far
-        with closing(self._looks(types, zone)) as looks, closing(in_order(looks)) as looked:
+        with closing(self._looks(types, zone)) as looks, closing(in_order(looks, ahead=1)) as looked:
             while True:
                 try:
                     block = next(looked, None)

@@ -42,22 +42,22 @@ def test_what_is_between_quotes_begins_with_the_one_that_opens(data: bytes) -> N
     assert bits.places(found).tolist() == [place for place, each in enumerate(inside) if each]
 
 
-@given(DATA, st.data())
-def test_ranks_count_what_is_not_beyond(data: bytes, chosen: st.DataObject) -> None:
-    commas = at(data, ord(","))
-    places = sorted(chosen.draw(st.lists(st.integers(0, max(0, len(data) - 1)), max_size=len(data))))
+@given(DATA)
+def test_the_first_place_of_each_word_is_found_and_left_out(data: bytes) -> None:
     found = bits.where(np.frombuffer(data, np.uint8), ord(","))
-    ranks = bits.ranks(found, bits.counts(found), np.array(places, np.intp))
-    assert ranks.tolist() == [sum(comma <= place for comma in commas) for place in places]
-    assert bits.count(found) == len(commas)
-    assert bits.last(found) == max(commas, default=None)
+    words = [[each for each in at(data, ord(",")) if each // 64 == word] for word in range(found.size)]
+    upto = [64 * n + bit for n, each in enumerate(words) for bit in range(each[0] % 64 + 1 if each else 64)]
+    assert bits.places(bits.to_first(found)).tolist() == upto
+    assert bits.places(bits.without_first(found)).tolist() == [place for each in words for place in each[1:]]
+    assert bits.count(found) == len(at(data, ord(",")))
+    assert bits.last(found) == max(at(data, ord(",")), default=None)
 
 
-@given(st.lists(st.integers(1, 400), min_size=1, max_size=20))
-def test_no_gap_is_wider_than_its_bound(gaps: list[int]) -> None:
+@given(st.lists(st.integers(1, 600), min_size=1, max_size=20), st.integers(128, 600))
+def test_neighbours_that_are_surely_within_a_limit_are(gaps: list[int], limit: int) -> None:
     data = b"".join(b"a" * (gap - 1) + b"," for gap in gaps)
-    bound = bits.widest_gap(bits.where(np.frombuffer(data, np.uint8), ord(",")))
-    assert max(gaps) <= bound <= max(gaps) + 126
+    found = bits.surely_within(bits.where(np.frombuffer(data, np.uint8), ord(",")), limit)
+    assert found in ({True} if max(gaps) <= limit // 128 * 64 else {True, False} if max(gaps) <= limit else {False})
 
 
 def test_memory_is_not_that_of_a_longer_piece_before() -> None:
