@@ -92,7 +92,7 @@ class ClientMethods:
     def describe(self, sobject: str) -> Flow[dict[str, Any]]:
         """Read what an object and its fields are, as Salesforce's JSON.
 
-        :raises NotFoundError: no such object, or this login may not see it
+        :raises NotFoundError: no such object, or this user cannot see it
         :raises ProtocolError: the reply is not a describe
         """
         return describe.describe(sobject, api_version=self.api_version)

@@ -136,7 +136,7 @@ class CommandRun:
 def load(
     context: typer.Context,
     sobject: Annotated[str, typer.Argument(help="API name of the object, such as Account.")],
-    file: Annotated[Path, typer.Argument(help="CSV, JSON lines or Parquet, also gzipped.")],
+    file: Annotated[Path, typer.Argument(help="CSV, JSON Lines or Parquet, also gzipped.")],
     operation: Annotated[Operation, typer.Option(help="What to do with the records.")] = Operation.INSERT,
     source_format: Annotated[
         str | None, typer.Option(help=f"Format of the file, if its name does not show it: {', '.join(SOURCE_FORMATS)}.")
@@ -233,7 +233,7 @@ def extract(
     context: typer.Context,
     soql: Annotated[str, typer.Argument(help="The query; @FILE reads it from a file.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write; without it, JSON lines here.")
+        Path | None, typer.Option("--output", "-o", help="File to write; without it, JSON Lines here.")
     ] = None,
     file_format: Annotated[
         FileFormat | None, typer.Option("--format", help="By default, by the file's ending.")

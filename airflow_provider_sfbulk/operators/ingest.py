@@ -71,7 +71,7 @@ class BulkIngestOperator(BulkJobOperator):
 
     :param sobject: API name of the object, as ``Account`` (templated)
     :param operation: ``insert``, ``update``, ``upsert``, ``delete`` or ``hardDelete``
-    :param source: path or URI of a file, or a pattern (``*.csv``): CSV, JSON lines (both also gzipped) or Parquet; a list
+    :param source: path or URI of a file, or a pattern (``*.csv``): CSV, JSON Lines (both also gzipped) or Parquet; a list
         of paths; or a list of dicts, a DataFrame, an Arrow table, a callable that returns an iterable of dicts; or an
         XComArg of these (templated)
     :param source_format: ``csv``, ``jsonl`` or ``parquet``, when the name does not say

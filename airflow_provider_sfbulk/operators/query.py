@@ -76,7 +76,7 @@ class BulkQueryOperator(BulkJobOperator):
     :param output_path: folder for the part files and the manifest, for one extract at a time (templated)
     :param output_format: ``csv``, ``parquet`` or ``jsonl``; the last two are typed by describe
     :param compression: ``none``, ``gzip`` or ``zstd``, and of Parquet ``snappy``; None for ``zstd`` inside of Parquet files
-        and none of others. Names of compressed CSV and JSON lines end with ``.gz`` or ``.zst``
+        and none of others. Names of compressed CSV and JSON Lines end with ``.gz`` or ``.zst``
     :param output_conn_id: connection of the object storage, when the URI does not name it (templated)
     :param rows_per_file: records of a file at most, whatever pages they come in; None for a file a page, or a partition
     :param bytes_per_file: bytes with which a file ends, as it lies there: it may have up to 1,000 rows more, and of Parquet
@@ -87,7 +87,7 @@ class BulkQueryOperator(BulkJobOperator):
     :param deletions: with ``include_deleted``: ``inline`` for deleted records among the others, or ``files`` for files of
         their own, in the folder ``deletions`` beside ``records``; ``Id`` and ``IsDeleted`` have to be selected, which a
         whole object's query does by itself
-    :param column_types: of Parquet and JSON lines: types by column that are not describe's, as ``{"Amount":
+    :param column_types: of Parquet and JSON Lines: types by column that are not describe's, as ``{"Amount":
         "decimal(18,4)"}``: ``string``, ``boolean``, ``integer``, ``decimal(digits,decimals)``, ``double``, ``date``,
         ``datetime`` or ``time``. A value that does not fit fails the task
     :param on_schema_change: when columns came, went or changed type since the extract that is in the folder: ``accept``,

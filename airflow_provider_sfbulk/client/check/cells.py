@@ -217,7 +217,7 @@ def _ids(name: str, kind: str, field: Field, describe: Mapping[str, Any]) -> Cel
         "INVALID_ID_FIELD" if kind == "id" else "FIELD_INTEGRITY_EXCEPTION", name, "the id of another object's record"
     )
     not_usable = Problem(
-        "INVALID_CROSS_REFERENCE_KEY", name, "not a record type that this login may use for this object"
+        "INVALID_CROSS_REFERENCE_KEY", name, "not a record type that this user may use for this object"
     )
     record_types = _record_types(describe) if name == "RecordTypeId" else None
     begins = "|".join(map(re.escape, sorted(prefixes))) if prefixes else "[0-9A-Za-z]{3}"

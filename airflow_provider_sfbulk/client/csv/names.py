@@ -60,22 +60,22 @@ def _named(character: str) -> str:
 
 _INDEX_OF_PANDAS: Final = re.compile(r"__index_level_[0-9]+__|Unnamed: [0-9]+")
 _DATA_LOADER: Final = re.compile(r"(?P<relationship>\w+):(?:(?P<object>\w+)-)?(?P<field>\w+)", re.ASCII)
-"""A relationship's column as Data Loader's mappings and the guide of Bulk API 1.0's old forms write it."""
+"""A relationship's column as written in Data Loader's mappings, and in old forms of the Bulk API 1.0 guide."""
 
 
 def foreign_name(name: str) -> str:
-    """Say what to do about a column that another program has named; empty for other names."""
+    """Return what to do about a column that another program has named; empty for other names."""
     if name == "attributes" or name.endswith(".attributes") or name.startswith("attributes."):
         return (
-            " (REST replies have attributes in every record, which say its type and address: drop it with "
+            " (every record in a REST reply has attributes, which are not a field: drop them with "
             f'column_mapping={{"{name if name.endswith(".attributes") else "attributes"}": None}})'
         )
     if _INDEX_OF_PANDAS.fullmatch(name):
         return (
-            f" (it is the index of a pandas frame: write the file with index=False, or drop it with column_mapping="
+            f" (this is the index of a pandas DataFrame: write the file with index=False, or drop it with column_mapping="
             f'{{"{name}": None}})'
         )
     if matched := _DATA_LOADER.fullmatch(name):
         kind = f"{matched['object']}:" if matched["object"] else ""
-        return f" (Data Loader writes it so; Bulk API takes {kind}{matched['relationship']}.{matched['field']})"
+        return f" (this is Data Loader's notation: Bulk API uses {kind}{matched['relationship']}.{matched['field']})"
     return ""

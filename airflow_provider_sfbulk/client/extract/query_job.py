@@ -311,7 +311,7 @@ def describe_types(
             try:
                 describes[name] = yield from describe(name, api_version=api_version)
             except NotFoundError:
-                describes[name] = {}  # this login may not see it: its columns stay text
+                describes[name] = {}  # this user cannot see it: its columns stay text
     return tuple(types_by_describe(sobject, columns, describes))
 
 

@@ -6,7 +6,7 @@ Facts (Bulk API 2.0 guide, "Understanding Bulk API 2.0 Query"; SOQL reference, "
   which are refused too. So every field is named.
 - Compound fields (addresses, locations) cannot be selected; their parts are fields of their own. Neither can base64 fields,
   and fields of the types *complexvalue* and *JunctionIdList* come back empty or not at all.
-- Describe has the fields that this login may read, and no others.
+- Describe has the fields that this user may read, and no others.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def list_fields(
     try:
         described = yield from describe(sobject, api_version=api_version)
     except NotFoundError as error:
-        raise SourceError(f"sobject: the org has no object {sobject}, or this login may not read it") from error
+        raise SourceError(f"sobject: the org has no object {sobject}, or this user cannot read it") from error
     selected = choose_fields(described, fields, exclude, needed)
     describes |= dict.fromkeys((sobject, selected.sobject), described)
     return selected
@@ -143,7 +143,7 @@ class _Fields:
         found = self._known.get(name.lower())
         if found is None:
             raise SourceError(
-                f"{argument}: {self.sobject} has no field {name}, or this login may not read it{meant(name, self.names)}"
+                f"{argument}: {self.sobject} has no field {name}, or this user cannot read it{meant(name, self.names)}"
             )
         return found
 

@@ -33,7 +33,7 @@ def check_columns(
     """
     problems = list(_by_themselves(columns, Operation(operation), external_id_field, is_csv=is_csv))
     if problems:
-        raise SourceError(f"{name}: the columns cannot be sent: {first_of(problems)}")
+        raise SourceError(f"{name}: the columns cannot be loaded: {first_of(problems)}")
 
 
 def _by_themselves(
@@ -42,37 +42,37 @@ def _by_themselves(
     folded = [name.casefold() for name in columns]
     seen: dict[str, int] = {}
     if len(columns) > limits.RECORD_FIELDS:
-        yield f"there are {len(columns)}, a record takes {limits.RECORD_FIELDS}"
+        yield f"there are {len(columns):,}, but a record can have only {limits.RECORD_FIELDS:,}"
     for place, name in enumerate(columns, start=1):
         label = f"column {place}" if is_csv else shown_name(name)
         unseen = unseen_in(name)
         if not name.strip():
-            yield f"column {place} has no name" + (", and a header line names every column" if is_csv else "")
+            yield f"column {place} has no name" + (", but the header line must name every column" if is_csv else "")
         elif unseen:
-            yield f"{label} has invisible characters in its name ({unseen}): write it without them"
+            yield f"{label} has invisible characters in its name ({unseen}): remove them"
         elif name != name.strip():
-            yield f"{label} has spaces around it"
+            yield f"{label} has spaces around its name: remove them"
         elif name.casefold() in seen:
-            twin = f"has the name of column {seen[name.casefold()]}" if is_csv else "is there twice"
-            yield f"{label} {twin} (case does not count)"
+            twin = f"has the same name as column {seen[name.casefold()]}" if is_csv else "occurs twice"
+            yield f"{label} {twin} (case is ignored)"
         seen.setdefault(name.casefold(), place)
     has_id = "id" in folded
     if operation in DELETES and (folded != ["id"]):
-        yield f"{operation} takes exactly one column, Id (drop others with column_mapping){_no_header(is_csv)}"
+        yield f"{operation} needs exactly one column, Id (drop others with column_mapping){_no_header(is_csv)}"
     elif operation in NEEDS_ID and not has_id:
-        yield f"{operation} needs a column Id{_no_header(is_csv)}"
+        yield f"{operation} needs the column Id{_no_header(is_csv)}"
     elif operation is Operation.INSERT and has_id:
-        yield "insert takes no Id (use update or upsert, or drop it with column_mapping)"
+        yield "insert does not accept an Id (use update or upsert, or drop the column with column_mapping)"
     elif operation is Operation.UPSERT:
         if not external_id_field or not isinstance(external_id_field, str):
-            yield "upsert needs an external_id_field, the name of one field"
+            yield "upsert needs external_id_field, the name of the field that records are matched by"
         # The guide asks for the key's column, yet an upsert by Id without it inserts: seen from clients.
         elif external_id_field.casefold() not in {*folded, "id"}:
             yield f"upsert by {external_id_field} needs a column of that name{_no_header(is_csv)}"
 
 
 def _no_header(is_csv: bool) -> str:
-    return " in the file's first line: is that the header line?" if is_csv else ""
+    return " in the first line of the file: is that the header line?" if is_csv else ""
 
 
 def check_against_describe(
@@ -100,8 +100,8 @@ def check_against_describe(
     checked = _Describe(describe, Operation(operation), external_id_field)
     if is_csv and columns and not any(map(checked.knows, columns)):
         raise SourceError(
-            f"{name}: none of the {len(columns)} name(s) in the first line is that of a field of {checked.object}. Is the "
-            "header line missing? The first line names the fields, or what column_mapping maps to them"
+            f"{name}: none of the {len(columns)} name(s) in the first line is a field of {checked.object}. If the header "
+            "line is missing, add one with the names of the fields, or with names that column_mapping maps to them"
             f"{_guesses(columns, checked)}"
         )
     problems: list[tuple[str, str]] = [("", each) for each in checked.object_problems()]
@@ -163,13 +163,13 @@ class _Describe:
         }[self.operation]
         for flag in needed:
             if self._describe.get(flag) is False:
-                yield f"this login cannot {self.operation} {self.object}: it is not {flag}"
+                yield f"this user cannot {self.operation} {self.object}: the object is not {flag}"
         if self.operation is Operation.UPSERT and self._external_id_field:
             field = self._fields.get(self._key)
             if field is None:
                 yield f"there is no external id field {self._external_id_field}{self._close(self._external_id_field)}"
             elif not (field.get("externalId") or field.get("idLookup")):
-                yield f"{field['name']} is neither an external id nor a lookup id, so upsert cannot match by it"
+                yield f"upsert cannot match by {field['name']}: it is neither an external id nor an idLookup field"
 
     def knows(self, column: str) -> bool:
         """Whether a column is a field, or goes over a relationship, of this object."""
@@ -195,7 +195,7 @@ class _Describe:
         field = self._fields.get(name.casefold())
         if field is None:
             hint = self._close(name) if guess else ""
-            return name, f"there is no field {shown_name(name)}, or this login may not see it{hint}"
+            return name, f"there is no field {shown_name(name)}, or this user cannot see it{hint}"
         canonical = str(field["name"])
         return canonical, self._field_problem(canonical, field)
 
@@ -205,10 +205,10 @@ class _Describe:
         kind = str(field.get("type", ""))
         createable, updateable = field.get("createable") is not False, field.get("updateable") is not False
         problems = {
-            f"{name} is a compound {kind} field: send its parts{self._parts_of(name)}": kind in COMPOUND_TYPES,
-            f"{name} holds binary data, which Bulk API 2.0 does not take": kind == BINARY_TYPE,
-            f"{name} is a formula: it cannot be written": bool(field.get("calculated")),
-            f"{name} is an auto number: it cannot be written": bool(field.get("autoNumber")),
+            f"{name} is a compound field ({kind}): send its components{self._parts_of(name)}": kind in COMPOUND_TYPES,
+            f"{name} holds binary data, which Bulk API 2.0 does not accept": kind == BINARY_TYPE,
+            f"{name} is a formula and cannot be written": bool(field.get("calculated")),
+            f"{name} is an auto number and cannot be written": bool(field.get("autoNumber")),
             f"{name} is not createable": self.operation is Operation.INSERT and not createable,
             f"{name} is not updateable": self.operation is Operation.UPDATE and not updateable,
             f"{name} is neither createable nor updateable": not createable and not updateable,
@@ -230,7 +230,7 @@ class _Describe:
         if "." in leaf or not leaf or not name or (colon and not kind):
             return (
                 column,
-                f"{shown_name(column)}: must be one relationship and one field, such as Owner.Email or Lead:Who.Email",
+                f"{shown_name(column)} must be one relationship and one field, such as Owner.Email or Lead:Who.Email",
             )
         if self.operation in DELETES:
             return column, None
@@ -247,15 +247,15 @@ class _Describe:
             if found is None:
                 named = ", ".join(sorted(targets)[:10])
                 return column, (
-                    f"{shown_name(column)}: {relationship} may point to several objects, so name one of them in front, as "
-                    f"{sorted(targets)[0]}:{relationship}.{leaf} (of: {named})"
+                    f"{shown_name(column)}: {relationship} can refer to several objects ({named}): put one of them in "
+                    f"front, such as {sorted(targets)[0]}:{relationship}.{leaf}"
                 )
             canonical = f"{found}:{relationship}.{leaf}"
         else:
             if kind:
                 return (
                     column,
-                    f"{shown_name(column)}: {relationship} points to one object only: write it without a type in front",
+                    f"{shown_name(column)}: {relationship} refers to only one object: leave out the object name in front",
                 )
             canonical = f"{relationship}.{leaf}"
         return canonical, self._field_problem(relationship, {**field, "type": "reference"})

@@ -80,11 +80,11 @@ def plan_columns(source: Sequence[SourceColumn], rules: Rules, *, name: str, is_
     if unknown and source:
         there = listed(sorted(column.label for column in source))
         raise SourceError(
-            f"{name}: column_mapping names columns that are not there: {listed(unknown)}; "
+            f"{name}: column_mapping names columns that do not exist: {listed(unknown)}. "
             + (
-                f"there are: {there}"
+                f"The columns are: {there}"
                 if not is_csv or len(unknown) < len(mapping)
-                else "none of them is in the first line. Is that the header line?"
+                else "None of them is in the first line of the file: is that the header line?"
             )
         )
     kept: list[int] = []
@@ -95,7 +95,7 @@ def plan_columns(source: Sequence[SourceColumn], rules: Rules, *, name: str, is_
             kept.append(place)
             targets.append(target)
     if source and not kept:
-        raise SourceError(f"{name}: no column is left to send")
+        raise SourceError(f"{name}: no column is left to load, after column_mapping and without the sf__ columns")
     if source:
         check_columns(
             targets,
@@ -136,8 +136,8 @@ def _left_of_mapping(
         return mapping, unknown
     if not unknown and fields and any(key != field for key, field in mapping.items()):
         raise SourceError(
-            f"{name}: this result file has the columns that column_mapping maps and those it maps to; its columns are "
-            "named as the fields already: leave column_mapping out, or the sf__ columns"
+            f"{name}: this result file has both the columns that column_mapping renames and the new names. Its columns "
+            "already have the names of fields: leave out column_mapping, or remove the sf__ columns"
         )
     return {key: field for key, field in mapping.items() if _RESULT_COLUMN.fullmatch(key) or field is None}, [
         key for key in unknown if _RESULT_COLUMN.fullmatch(key)

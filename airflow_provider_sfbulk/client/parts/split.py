@@ -230,10 +230,10 @@ def split(
     Source of the default: Bulk API 2.0, "Upload Job Data" (see ``limits.PART_BYTES``).
     """
     if max_records < 1:
-        raise SourceError(f"part_records is {max_records}; a part has at least one record")
+        raise SourceError(f"part_records must be at least 1, not {max_records}")
     if max_bytes <= len(stream.header):
         raise SourceError(
-            f"part_bytes is {max_bytes}; the header line has {len(stream.header)} bytes, and a record must fit too"
+            f"part_bytes is {max_bytes:,}, but the header line alone has {len(stream.header):,} bytes: give a larger number"
         )
     with ExitStack() as unfinished:
         writer: _Writer | None = None
@@ -250,8 +250,8 @@ def split(
                 if rest.records:
                     if not writer.records:
                         raise SourceError(
-                            f"{stream.name}: row {row}: the record and the header have more than the {max_bytes} bytes "
-                            "of a part (part_bytes)"
+                            f"{stream.name}: row {row}: the record and the header line are longer than a part may be "
+                            f"({max_bytes:,} bytes, part_bytes)"
                         )
                     part = writer.finish()
                     unfinished.pop_all()

@@ -83,9 +83,9 @@ class Rules:
             _set(self, "line_ending", _choice(LineEnding, self.line_ending, "line_ending"))
         chosen = set(self.nulls.values()) if isinstance(self.nulls, Mapping) else {self.nulls}
         if not chosen <= {"leave", "clear"}:
-            raise SourceError('nulls: choose "leave" or "clear", for all columns or by column {"Field__c": "clear"}')
+            raise SourceError('nulls must be "leave" or "clear", or a dict by column such as {"Field__c": "clear"}')
         if self.blank_external_ids not in ("refuse", "send"):
-            raise SourceError('blank_external_ids: choose "refuse" or "send"')
+            raise SourceError('blank_external_ids must be "refuse" or "send"')
         _ = self.zone
 
     @property
@@ -104,7 +104,7 @@ class Rules:
             return ZoneInfo(str(self.timezone))  # the text of a zone is its name
         except (KeyError, ValueError, OSError) as error:
             raise SourceError(
-                f"timezone: there is no zone {str(self.timezone)!r}; give an IANA name, such as UTC"
+                f"timezone: there is no zone {str(self.timezone)!r}: give an IANA name, such as UTC"
             ) from error
 
     @property
@@ -123,8 +123,8 @@ class Rules:
         """
         if self.columns is not None:
             raise SourceError(
-                f"{name}: columns is for rows that are dicts (also JSON lines, and what a callable gives); this source "
-                "names its columns itself, and column_mapping drops or renames them"
+                f"{name}: columns is for rows that are dicts, including JSON Lines and the rows of a callable. This source "
+                "names its own columns: drop or rename them with column_mapping"
             )
 
     def cleared(self, columns: Sequence[str]) -> tuple[bool, ...]:
@@ -150,7 +150,7 @@ def _set(rules: Rules, name: str, value: object) -> None:
 
 def _choice(kind: type[Operation | ColumnDelimiter | LineEnding], value: object, what: str) -> object:
     if not isinstance(value, str) or value not in list(kind):
-        raise SourceError(f"{what}: choose one of {', '.join(kind)}")
+        raise SourceError(f"{what} must be one of {', '.join(kind)}")
     return kind(value)
 
 
@@ -206,7 +206,7 @@ class RecordStream:
         :raises RuntimeError: when called again
         """
         if self._taken:
-            raise RuntimeError(f"the records of {self.name} were taken already: make a new stream to read them again")
+            raise RuntimeError(f"the records of {self.name} have already been read: make a new stream")
         self._taken = True
         return self._blocks(self.types)
 
@@ -218,7 +218,7 @@ class RecordStream:
         if len(names) != len(self.columns):
             raise SourceError(f"{self.name}: {len(self.columns)} columns cannot take {len(names)} names")
         if self._taken:
-            raise RuntimeError(f"the records of {self.name} were taken already: make a new stream to read them again")
+            raise RuntimeError(f"the records of {self.name} have already been read: make a new stream")
         self._taken = True
         return RecordStream(
             names,
@@ -240,7 +240,9 @@ def header_line(columns: Sequence[str], dialect: Dialect) -> bytes:
         return b""
     line = dialect.delimiter.join(_quoted(name, dialect) for name in columns)
     if len(line) > limits.HEADER_CHARACTERS:
-        raise SourceError(f"the header has {len(line)} characters, Salesforce takes {limits.HEADER_CHARACTERS}")
+        raise SourceError(
+            f"the header line has {len(line):,} characters, but Salesforce accepts only {limits.HEADER_CHARACTERS:,}"
+        )
     return (line + dialect.newline).encode()
 
 

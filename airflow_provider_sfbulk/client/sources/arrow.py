@@ -56,7 +56,9 @@ def from_arrow(table_or_batches: pa.Table | Iterable[pa.RecordBatch], rules: Rul
         row = 1
         for batch in chain((first,), iterator):
             if batch.schema.names != schema.names:
-                raise SourceError(f"{name}: row {row}: a batch with other columns than the first one")
+                raise SourceError(
+                    f"{name}: row {row}: this batch has other columns than the first: all must have the same"
+                )
             yield batch
             row += batch.num_rows
 
@@ -103,12 +105,12 @@ def _parquet_file(open_binary: OpenBinary, name: str) -> Iterator[Any]:
             head = file.read(LOOKED_AT)
             refuse_other(head, taken_for="parquet", name=name)
             if not head:
-                raise SourceError(f"{name}: the file is empty; a Parquet file has a schema at least") from error
+                raise SourceError(f"{name}: the file is empty: a Parquet file contains at least a schema") from error
             if not head.startswith(b"PAR") and b"\0" not in head:
                 raise SourceError(
-                    f'{name}: this is not Parquet but text: if it is a CSV give source_format="csv"'
+                    f'{name}: this is text, not Parquet: if it is a CSV file, set source_format="csv"'
                 ) from error
-            raise SourceError(f"{name}: this is not Parquet, or it is cut off or broken") from error
+            raise SourceError(f"{name}: the file is not Parquet, or is cut off or corrupt: copy it again") from error
 
 
 _WITHOUT_ARROW_FORM: Final = frozenset({"Object", "Int128", "UInt128"})
@@ -167,7 +169,9 @@ def from_frames(frames: Iterable[pd.DataFrame], rules: Rules, *, name: str) -> R
         row = 1
         for frame in chain((first,), iterator):
             if _labels(frame, name) != labels:
-                raise SourceError(f"{name}: row {row}: a frame with other columns than the first one")
+                raise SourceError(
+                    f"{name}: row {row}: this frame has other columns than the first: all must have the same"
+                )
             yield from _frame_batches(frame, keys, name, first_row=row)
             row += len(frame)
 
@@ -182,14 +186,14 @@ def _labels(df: pd.DataFrame, name: str) -> list[str]:
     named = [str(label) for label in df.index.names if label is not None]
     if named:
         raise SourceError(
-            f"{name}: the index has a name ({', '.join(named)}) and would not be sent: reset_index() makes columns of "
-            "it, reset_index(drop=True) drops it"
+            f"{name}: the index has a name ({', '.join(named)}), but an index is not sent: turn it into columns with "
+            "reset_index(), or drop it with reset_index(drop=True)"
         )
     for label in df.columns:
         if not isinstance(label, str):
-            raise SourceError(f"{name}: a column name that is not text but a {type(label).__name__}")
+            raise SourceError(f"{name}: column names must be strings, not {type(label).__name__}")
     if len(df) and df.columns.empty:
-        raise SourceError(f"{name}: none of the {len(df)} rows has a column")
+        raise SourceError(f"{name}: none of the {len(df):,} rows has a column")
     return list(df.columns)
 
 
@@ -268,7 +272,7 @@ def _checked(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[pa.Record
                 # From None: the error may quote the text.
                 rows = f"rows {row} to {row + batch.num_rows - 1}"
                 raise SourceError(
-                    f"{name}: {rows}, column {shown_name(label)}: not UTF-8, or broken Arrow data"
+                    f"{name}: {rows}, column {shown_name(label)}: text that is not UTF-8, or invalid Arrow data"
                 ) from None
         yield batch
         row += batch.num_rows

@@ -1,4 +1,4 @@
-"""Reads compressed sources, and checks that they are whole."""
+"""Reads compressed sources, and checks that they are complete."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ READ_BYTES: Final = 1024 * 1024
 """Bytes of one piece, about."""
 
 _PACKED_BYTES: Final = 64 * 1024
-"""Packed bytes that are read at a time, and unpacked at a time of gzip: a bound of what a well packed file becomes in
-memory, since gzip packs to a thousandth."""
+"""Compressed bytes that are read at a time, and for gzip also decompressed at a time: it bounds the memory for a file that
+compresses well, since gzip compresses to a thousandth at best."""
 
 _ZSTD_BYTES: Final = 512
-"""The same of Zstandard, four bytes of which may stand for 128 KiB."""
+"""Compressed bytes of Zstandard that are decompressed at a time: four of them may stand for 128 KiB."""
 
 
 def pieces(
@@ -46,7 +46,7 @@ def pieces(
             try:
                 import zstandard  # noqa: PLC0415 - optional
             except ImportError as error:
-                raise SourceError(f"{name}: to read .zst files install the package zstandard") from error
+                raise SourceError(f"{name}: reading .zst files needs the package zstandard: install it") from error
             start = zstandard.ZstdDecompressor().decompressobj
             yield from _unpacked(packed, start, zstandard.ZstdError, "zstd", name, _ZSTD_BYTES)
 
@@ -64,14 +64,14 @@ class _Held:
         self._length = 0
 
     def add(self, piece: bytes) -> Iterator[bytes]:
-        """Take a piece; give all when that is enough."""
+        """Add a piece; yield all once they are long enough."""
         self._pieces.append(piece)
         self._length += len(piece)
         if self._length >= READ_BYTES:
             yield from self.rest()
 
     def rest(self) -> Iterator[bytes]:
-        """Give all that there is."""
+        """Yield what is left."""
         if self._length:
             yield b"".join(self._pieces)
         self._pieces, self._length = [], 0
@@ -80,7 +80,7 @@ class _Held:
 def _unpacked(
     data: Iterator[bytes], start: Callable[[], Any], broken: type[Exception], form: str, name: str, at_once: int
 ) -> Iterator[bytes]:
-    """Unpack gzip members or zstd frames, one after the other: both may be put together by ``cat``."""
+    """Decompress gzip members or zstd frames, one after the other: files of both may be joined with ``cat``."""
     member: Any = None
     whole = False
     held = _Held()
@@ -98,6 +98,6 @@ def _unpacked(
                     rest, member = (member.unused_data, None) if whole else (b"", member)
             yield from held.rest()
     except broken as error:
-        raise SourceError(f"{name}: the {form} data are broken: copy the file again") from error
+        raise SourceError(f"{name}: the {form} data is corrupt: copy the file again") from error
     if not whole:
-        raise SourceError(f"{name}: the {form} data end too early: the file is cut off, copy it again")
+        raise SourceError(f"{name}: the {form} data ends too early, so the file is cut off: copy it again")

@@ -44,7 +44,7 @@ def read_header(head: bytes, *, whole: bool, column_delimiter: ColumnDelimiter |
     :raises SourceError: when there is no header line, or its form cannot be recognised
     """
     if not head:
-        raise SourceError(f"{name}: the file is empty; a CSV has at least a header line")
+        raise SourceError(f"{name}: the file is empty: a CSV file needs a header line")
     start = 0
     while head.startswith(codecs.BOM_UTF8, start):  # programs that put one in front do not look whether one is there
         start += len(codecs.BOM_UTF8)
@@ -53,18 +53,20 @@ def read_header(head: bytes, *, whole: bool, column_delimiter: ColumnDelimiter |
     line = head[start:stop]
     line_ending, after = _line_ending(head, stop, whole=whole, name=name)
     if not line.strip():
-        raise SourceError(f"{name}: the first line is empty; it must be the header")
+        raise SourceError(f"{name}: the first line is empty: it must be the header line")
     if _NOTE_FOR_EXCEL.fullmatch(line):
-        raise SourceError(f"{name}: the first line is a note for Excel (sep=); take it off, the header comes first")
+        raise SourceError(f"{name}: the first line is a hint for Excel (sep=): remove it, the header must come first")
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
-        raise SourceError(f"{name}: byte {start + error.start + 1}, in the header, is not UTF-8; convert it") from None
+        raise SourceError(
+            f"{name}: byte {start + error.start + 1}, in the header line, is not UTF-8: convert the file"
+        ) from None
     chosen = column_delimiter or _delimiter(line, head[after:], name)
     try:
         names = next(csv.reader([text], delimiter=chosen.character, strict=True))
     except csv.Error as error:
-        raise SourceError(f"{name}: the header line is not CSV: {error}") from None
+        raise SourceError(f"{name}: the header line is not valid CSV: {error}") from None
     if len(names) == 1 and column_delimiter is not None:
         _refuse_wrong_delimiter(line, column_delimiter, name)
     return CsvHeader(tuple(map(without_bom, names)), chosen, line_ending, head[:after])
@@ -76,7 +78,7 @@ def _refuse_wrong_delimiter(line: bytes, given: ColumnDelimiter, name: str) -> N
     if counts:
         likely = max(counts, key=lambda each: counts[each])
         raise SourceError(
-            f"{name}: column_delimiter is {given}, and the header line has none; it looks like {likely}: give "
+            f"{name}: column_delimiter is {given}, but the header line contains none. It probably is {likely}: set "
             f'column_delimiter="{likely}", or leave it out'
         )
 
@@ -88,14 +90,14 @@ def refuse_record(names: Sequence[str], *, mapped: Container[str], name: str) ->
     :raises SourceError: without what is in the line
     """
     if not any(each.strip() for each in names):
-        raise SourceError(f"{name}: the first line names no column; it must be the header")
+        raise SourceError(f"{name}: the first line names no column: it must be the header line")
     for place, each in enumerate(names, start=1):
         if each not in mapped and (
             found := next((what for what, form in _VALUES if form.fullmatch(each.strip())), None)
         ):
             raise SourceError(
-                f"{name}: the first line is a record, not a header line: its column {place} is {found}, which names no "
-                "field. The first line names the fields, or what column_mapping maps to them"
+                f"{name}: the first line is a record, not a header line: its column {place} is {found}, which is no field "
+                "name. Add a header line with the names of the fields, or with names that column_mapping maps to them"
             )
 
 
@@ -106,7 +108,7 @@ _VALUES: Final = (
     ("a URL", re.compile(r"[a-z]+://\S+", re.IGNORECASE)),
     ("a Salesforce id", re.compile(r"(?=(?:.*[0-9]){4})[0-9a-z][0-9A-Za-z]{14}(?:[A-Z0-5]{3})?", re.ASCII)),
 )
-"""Describe a value that cannot be a field's name."""
+"""What a value that cannot be a field's name looks like."""
 
 
 def _line_ending(head: bytes, stop: int, *, whole: bool, name: str) -> tuple[LineEnding | None, int]:
@@ -116,12 +118,12 @@ def _line_ending(head: bytes, stop: int, *, whole: bool, name: str) -> tuple[Lin
         return LineEnding.CRLF, stop + 2
     if head.startswith(b"\r", stop):
         raise SourceError(
-            f"{name}: the header line ends with a lone carriage return; Salesforce takes LF or CRLF, convert the file"
+            f"{name}: the header line ends with a lone carriage return: convert the line endings to LF or CRLF"
         )
     if head.startswith(b'"', stop):
-        raise SourceError(f"{name}: a quote in the header line is not closed")
+        raise SourceError(f"{name}: a quoted name in the header line has no closing quote: add it")
     if not whole:
-        raise SourceError(f"{name}: no end of the header line in the first {len(head)} bytes: is it a CSV?")
+        raise SourceError(f"{name}: the header line has no end in the first {len(head):,} bytes: is this a CSV file?")
     return None, stop
 
 
@@ -149,5 +151,5 @@ def _is_regular(delimiter: ColumnDelimiter, count: int, records: bytes) -> bool:
 def _most_frequent(found: Mapping[ColumnDelimiter, int], name: str) -> ColumnDelimiter:
     best = max(found, key=lambda each: found[each])
     if list(found.values()).count(found[best]) > 1:
-        raise SourceError(f"{name}: the delimiter could be {' or '.join(found)}; say which with column_delimiter")
+        raise SourceError(f"{name}: the delimiter could be {' or '.join(found)}: set column_delimiter")
     return best

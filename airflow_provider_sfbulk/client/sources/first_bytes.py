@@ -21,7 +21,7 @@ class OtherFormat:
 
     :param what: in words, with its article
     :param advice: what to do
-    :param ending: of files that are packed so, when they are unpacked while they are read
+    :param ending: of files in this compression, if they can be read directly
     """
 
     what: str
@@ -29,24 +29,24 @@ class OtherFormat:
     ending: str = ""
 
     def advice_for(self, taken_for: str, *, is_packed: bool) -> str:
-        """Say what to do with a file that was taken for something else.
+        """Return what to do with a file that was taken for something else.
 
         :param taken_for: ``csv``, ``jsonl`` or ``parquet``
-        :param is_packed: whether this was found inside of what is packed
+        :param is_packed: whether this was found inside a compressed file
         """
         if not self.ending:
             return self.advice
         if is_packed:
-            return "it is packed twice, unpack it once"
+            return "the file is compressed twice: decompress it once"
         if taken_for == "parquet":
-            return "unpack it; Parquet files are compressed inside"
-        return f'name it so (.{taken_for}.{self.ending}), or give source_format="{taken_for}.{self.ending}"'
+            return "decompress it, since Parquet files are compressed inside"
+        return f'rename it to end in .{taken_for}.{self.ending}, or set source_format="{taken_for}.{self.ending}"'
 
 
-_UNPACK: Final = "unpack it first (gzip and Zstandard are unpacked while they are read)"
-_CONVERT: Final = "write it as CSV, JSON lines or Parquet"
-_EXCEL: Final = "save it as “CSV UTF-8 (comma delimited)” and load that"
-_UTF: Final = "Salesforce takes UTF-8, convert it"
+_UNPACK: Final = "decompress it first (only gzip and Zstandard can be read directly)"
+_CONVERT: Final = "convert it to CSV, JSON Lines or Parquet"
+_EXCEL: Final = "save it as “CSV UTF-8 (comma delimited)” and load that file"
+_UTF: Final = "convert it to UTF-8"
 
 _SIGNATURES: Final[
     tuple[tuple[bytes, OtherFormat], ...]
@@ -58,7 +58,7 @@ _SIGNATURES: Final[
     (b"7z\xbc\xaf\x27\x1c", OtherFormat("a 7-Zip archive", _UNPACK)),
     (b"\x04\x22\x4d\x18", OtherFormat("LZ4", _UNPACK)),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OtherFormat("an Excel workbook (.xls)", _EXCEL)),
-    (b"PAR1\x15", OtherFormat("Parquet", 'name it so (.parquet), or give source_format="parquet"')),
+    (b"PAR1\x15", OtherFormat("Parquet", 'rename it to end in .parquet, or set source_format="parquet"')),
     *((b"ORC" + bytes((byte,)), OtherFormat("ORC", _CONVERT)) for byte in (*range(32), *range(128, 256))),
     (b"Obj\x01", OtherFormat("Avro", _CONVERT)),
     (b"ARROW1\0\0", OtherFormat("Arrow IPC (Feather)", _CONVERT)),
@@ -89,10 +89,10 @@ def beginning(data: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 def refuse_other(head: bytes, *, taken_for: str, name: str, is_packed: bool = False) -> None:
     """Refuse a file that has another format than expected.
 
-    :param head: its beginning, unpacked
+    :param head: its beginning, decompressed
     :param taken_for: ``csv``, ``jsonl`` or ``parquet``
     :param name: the file's name, for messages
-    :param is_packed: whether the file was unpacked to get there
+    :param is_packed: whether the file was decompressed to read it
     :raises SourceError: saying what it is, and what to do
     """
     found = _found(head[:LOOKED_AT], taken_for)
@@ -117,14 +117,14 @@ def refuse_unpacked(head: bytes, *, compression: str, taken_for: str, name: str)
     if found is None:
         is_text = b"\0" not in head
         found = (
-            OtherFormat("not packed at all", "name it without that ending, or give source_format") if is_text else None
+            OtherFormat("not compressed", "rename it without that ending, or set source_format") if is_text else None
         )
     what = f": this is {found.what}" if found is not None else ""
     advice = f": {found.advice_for(taken_for, is_packed=False)}" if found is not None else ""
-    raise SourceError(f"{name}: the data are not {form}{what}{advice}")
+    raise SourceError(f"{name}: the data is not {form}{what}{advice}")
 
 
-_NAMES: Final = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet"}
+_NAMES: Final = {"csv": "CSV", "jsonl": "JSON Lines", "parquet": "Parquet"}
 
 
 def _found(head: bytes, taken_for: str) -> OtherFormat | None:
@@ -142,12 +142,14 @@ def _found(head: bytes, taken_for: str) -> OtherFormat | None:
     return None if found_text is _JSON and taken_for == "jsonl" else found_text
 
 
-_JSON: Final = OtherFormat("JSON", 'if it has one object a line, name it .jsonl or give source_format="jsonl"')
+_JSON: Final = OtherFormat(
+    "JSON", 'if it has one object per line, rename it to end in .jsonl or set source_format="jsonl"'
+)
 _TEXTS: Final = (
     (
         re.compile(rb"(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html|head|body|div|table|script)\b", re.I | re.S),
         OtherFormat(
-            "an HTML page", "often the page of a login or an error, saved under the file's name: fetch it again"
+            "an HTML page", "probably a login or error page, saved under the file's name: fetch the file again"
         ),
     ),
     # Without its first line, as the errors of object storage that were saved as the file: two elements, one in the other.
@@ -155,7 +157,7 @@ _TEXTS: Final = (
     (re.compile(rb"\{\\rtf"), OtherFormat("rich text (RTF)", _CONVERT)),
     (
         re.compile(rb"\[\s*(?:[\[{\"\]]|null\b|true\b|false\b)"),
-        OtherFormat("a JSON array", "JSON lines have one object a line (jq -c '.[]' makes them)"),
+        OtherFormat("a JSON array", "JSON Lines has one object per line (jq -c '.[]' converts it)"),
     ),
     (re.compile(rb"\{\s*[\"}]"), _JSON),
 )

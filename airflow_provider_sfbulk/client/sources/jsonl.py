@@ -1,4 +1,4 @@
-"""JSON lines: one object a line."""
+"""JSON Lines: one object per line."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from airflow_provider_sfbulk.client.sources.rows import stream_rows
 _LINE_BYTES: Final = 16 * limits.RECORD_CHARACTERS
 """Bytes of one line at most: one character is 12 as two escapes, the rest is for names."""
 
-_ONE_LINE: Final = "; JSON lines have one whole object a line (jq -c . makes them)"
-_PERHAPS_CSV: Final = '; if it is a CSV give source_format="csv"'
+_ONE_LINE: Final = ": JSON Lines has one whole object per line (jq -c . converts it)"
+_JSON_NAMES: Final = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+_PERHAPS_CSV: Final = ': if this is a CSV file, set source_format="csv"'
 
 
 def from_jsonl(open_binary: OpenBinary, rules: Rules, *, name: str, compression: str | None = None) -> RecordStream:
-    """Make a stream from a file of JSON objects, one a line, in UTF-8.
+    """Make a stream from a file of JSON objects, one per line, in UTF-8.
 
     The file is read twice: objects may leave keys out, and the header must have the keys of all of them. So broken JSON
     anywhere is found before anything is sent. Numbers with a fraction are kept digit by digit.
@@ -64,7 +65,7 @@ def _objects(lines: Iterator[bytes], name: str) -> Iterator[dict[str, Any]]:
         try:
             found = decode(text.decode())
         except UnicodeDecodeError:
-            raise SourceError(f"{name}: row {row} is not UTF-8") from None
+            raise SourceError(f"{name}: row {row} is not UTF-8: convert the file to UTF-8") from None
         except json.JSONDecodeError as error:
             # The decoder's message is kept, not the error: it holds the line.
             hint = "" if row > 1 else _ONE_LINE if text.startswith(b"{") else _PERHAPS_CSV
@@ -72,11 +73,15 @@ def _objects(lines: Iterator[bytes], name: str) -> Iterator[dict[str, Any]]:
                 f"{name}: row {row} is not JSON: {error.msg} at character {error.pos + 1}{hint}"
             ) from None
         except _TwiceError as twice:
-            raise SourceError(f"{name}: row {row} has the key {twice.args[0]!r:.60} twice") from None
+            raise SourceError(
+                f"{name}: row {row} has the key {twice.args[0]!r:.60} twice: remove one of them"
+            ) from None
         except (ValueError, RecursionError):
-            raise SourceError(f"{name}: row {row} has a number or a nesting too long to read") from None
+            raise SourceError(f"{name}: row {row} has a number that is too long, or is nested too deeply") from None
         if not isinstance(found, dict):
-            raise SourceError(f"{name}: row {row} is a JSON {type(found).__name__}, an object is needed")
+            raise SourceError(
+                f"{name}: row {row} must be a JSON object, not {_JSON_NAMES.get(type(found), 'a number')}"
+            )
         yield found
 
 
@@ -88,5 +93,7 @@ def _lines(data: Iterator[bytes], name: str, *, is_packed: bool) -> Iterator[byt
         *whole, rest = (rest + piece).split(b"\n")
         yield from whole
         if len(rest) > _LINE_BYTES:
-            raise SourceError(f"{name}: a line of more than {_LINE_BYTES} bytes; JSON lines has one object a line")
+            raise SourceError(
+                f"{name}: a line is longer than {_LINE_BYTES:,} bytes: JSON Lines has one object per line"
+            )
     yield rest

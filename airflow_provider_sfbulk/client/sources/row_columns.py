@@ -95,7 +95,7 @@ class RowColumns:
                 self._see_values(key, _values(batch, key) if alike is None else alike[place], breaks)
             self._seen += len(batch)
         if self._seen and not self._keys and self._given is None:
-            raise SourceError(f"{self._name}: none of the {self._seen} rows has a column")
+            raise SourceError(f"{self._name}: none of the {self._seen:,} rows has a column")
 
     def _see_keys(self, batch: Sequence[Any]) -> None:
         if set(map(type, batch)) != {dict}:
@@ -108,8 +108,8 @@ class RowColumns:
                 if not isinstance(key, str):
                     raise self._error(
                         self._seen + index + 1,
-                        f"a column name that is not text but a {type(key).__name__} (csv.DictReader gives one when "
-                        "a line has more values than the header)",
+                        f"column names must be strings, not {type(key).__name__} (csv.DictReader returns None as a name "
+                        "when a line has more values than the header)",
                     )
                 self._keys.setdefault(key, {})
 
@@ -127,8 +127,8 @@ class RowColumns:
             self._plain.add(key)
         if children and key in self._plain:
             raise SourceError(
-                f"{self._name}: column {key} is nested in some rows and not in others, up to row "
-                f"{self._seen + len(values)}"
+                f"{self._name}: column {key} is a dict in some rows and a plain value in others, in or before row "
+                f"{self._seen + len(values)}: give all rows the same form"
             )
         if breaks is not None and str in kinds:
             breaks.see_texts(values)
@@ -136,7 +136,7 @@ class RowColumns:
     def _texts(self, nested: Mapping[Any, Any], row: int) -> Iterable[str]:
         if all(isinstance(key, str) for key in nested):
             return nested.keys()
-        raise self._error(row, "a nested column name that is not text")
+        raise self._error(row, "the names of nested columns must be strings")
 
     @property
     def columns(self) -> tuple[SourceColumn, ...]:
@@ -183,20 +183,20 @@ class RowColumns:
                     raise self._unknown(first_row + index, f"{column.name}.{extra}")
                 values[index] = value.get(column.child, MISSING)
             elif value is not None and value is not MISSING:
-                raise self._error(first_row + index, f"column {column.name} is not nested, as it was in earlier rows")
+                raise self._error(first_row + index, f"column {column.name} must be a dict, as in earlier rows")
         return values
 
     def _check_mapping(self, row: Any, number: int) -> None:
         if not isinstance(row, Mapping):
-            raise self._error(number, f"a {type(row).__name__} where a mapping was expected")
+            raise self._error(number, f"a row must be a dict, not {type(row).__name__}")
 
     def _unknown(self, row: int, extra: str) -> SourceError:
         if self._given is not None:
-            return self._error(row, f"a column {shown_name(extra)} that is not in columns")
+            return self._error(row, f"columns does not name {shown_name(extra)}: add it, or leave it out of the row")
         return self._error(
             row,
-            f"a column {shown_name(extra)} that the first {self._seen} rows do not have; the header is sent first, so name "
-            "all columns (columns=[…]), or give a list of rows",
+            f"the first {self._seen:,} rows have no column {shown_name(extra)}, and the header line is sent before the "
+            "rows: name all columns (columns=[…]), or pass a list of rows",
         )
 
     def _error(self, row: int, reason: str) -> SourceError:
@@ -243,10 +243,10 @@ def taken_below(
     for row, value in enumerate(values, start=first_row):
         nested = value if isinstance(value, Mapping) else None
         if nested is None and plain_value(value) is not None:
-            raise SourceError(f"{name}: row {row}: column {shown_name(column)} is not nested, as it is in other rows")
+            raise SourceError(f"{name}: row {row}: column {shown_name(column)} must be a dict, as in other rows")
         if nested is not None and (extra := set(nested) - set(keys)):
             label = f"{column}.{min(map(str, extra))}"
-            raise SourceError(f"{name}: row {row}: a column {shown_name(label)} that the first rows do not have")
+            raise SourceError(f"{name}: row {row}: the first rows have no column {shown_name(label)}, so no row may")
         for key, below in zip(keys, taken, strict=True):
             below.append(None if nested is None else nested.get(key, MISSING))
     return taken

@@ -1,4 +1,4 @@
-"""Streams from rows: mappings (lists, iterators, JSON lines), bare ids, and tuples with named columns.
+"""Streams from rows: mappings (lists, iterators, JSON Lines), bare ids, and tuples with named columns.
 
 Databases return tuples. Their columns are turned into text as lists of Python values: arrays would need types for each
 driver, and would change what they cannot hold (a decimal's digits, a time zone).
@@ -71,7 +71,7 @@ def stream_rows(
 ) -> RecordStream:
     """Make a stream of mappings whose columns and line breaks are those of ``seen``.
 
-    :param rows: gives the records
+    :param rows: returns the records
     :param seen: the records, or the first of them, to learn from
     """
     columns = RowColumns(name=name, given=rules.columns)
@@ -105,7 +105,7 @@ def value_blocks(
 ) -> Iterator[Block]:
     """Encode rows of Python values, about ``BATCH_BYTES`` at a time.
 
-    :param take: gives the next rows, at most so many; none at the end
+    :param take: returns the next rows, at most that many; none at the end
     :param as_columns: turns rows into one list for each column of the source; it is given the first row's number, too
     """
     size = FIRST_ROWS
@@ -133,8 +133,8 @@ def from_ids(ids: Iterable[str], rules: Rules, *, name: str) -> RecordStream:
     """
     if rules.operation not in DELETES:
         raise SourceError(
-            f"{name}: row 1: a text where a mapping was expected. Bare ids are for delete and hardDelete; paths are given "
-            "as the source itself, one or a list of nothing else"
+            f"{name}: row 1 must be a dict, not a string. Only delete and hardDelete take bare ids; to load files, pass a "
+            "path or a list of paths as the source"
         )
     rows = _id_rows(ids, name) if rules.unfit is None else ({"Id": each} for each in ids)
     return from_dicts(rows, replace(rules, columns=("Id",)), name=name)
@@ -145,7 +145,7 @@ def _id_rows(ids: Iterable[Any], name: str) -> Iterator[dict[str, str | None]]:
         try:
             yield {"Id": None if each is None else check_id(each)}  # None is refused with the other blank keys
         except ProtocolError:
-            raise SourceError(f"{name}: row {row}: not a Salesforce id, which is 15 or 18 letters and digits") from None
+            raise SourceError(f"{name}: row {row} must be a Salesforce id of 15 or 18 letters and digits") from None
 
 
 def from_tuples(take: Take, columns: Callable[[], Sequence[str]], rules: Rules, *, name: str) -> RecordStream:
@@ -153,8 +153,8 @@ def from_tuples(take: Take, columns: Callable[[], Sequence[str]], rules: Rules, 
 
     The line ending is chosen by the first ``AHEAD_ROWS`` rows, or fewer where they are long.
 
-    :param take: gives the rows
-    :param columns: gives their columns; asked after the first rows were taken, since some databases know them only then
+    :param take: returns the rows
+    :param columns: returns their columns; called after the first rows were taken, since some databases know them only then
     :raises SourceError: when two columns have one name, or the columns cannot be sent; while reading, for the row that
         cannot
     """
@@ -207,4 +207,4 @@ def _refuse_twins(labels: Iterable[str], name: str) -> None:
             twins.append(label)
         seen.add(label)
     if twins:
-        raise SourceError(f"{name}: there are several columns of the name {', '.join(twins)}: give them other names")
+        raise SourceError(f"{name}: several columns are named {', '.join(twins)}: rename them")

@@ -559,7 +559,7 @@ class Load:
         try:
             return self._client.describe(self._options.sobject)
         except NotFoundError as error:
-            raise SourceError(f"there is no object {self._options.sobject}, or this login may not see it") from error
+            raise SourceError(f"there is no object {self._options.sobject}, or this user cannot see it") from error
 
     # Around
 

@@ -219,9 +219,9 @@ BAD = {
     "empty first line": (b"\nA,B\n", "the first line is empty"),
     "UTF-16": ("A,B\n".encode("utf-16"), "UTF-16"),
     "lone CR": (b"A,B\r1,2\r", "lone carriage return"),
-    "open quote in header": (b'A,"B\n1,2\n', "quote in the header line is not closed"),
-    "stray quote in header": (b'"A"x,B\n1,2\n', "the header line is not CSV"),
-    "latin-1 header": ("Größe,B\n".encode("latin-1"), r"byte 3, in the header, is not UTF-8"),
+    "open quote in header": (b'A,"B\n1,2\n', "the header line has no closing quote"),
+    "stray quote in header": (b'"A"x,B\n1,2\n', "the header line is not valid CSV"),
+    "latin-1 header": ("Größe,B\n".encode("latin-1"), r"byte 3, in the header line, is not UTF-8"),
     "short row": (f"A,B\n1,2\n{SECRET}\n".encode(), r"row 2: 1 values, but the header has 2 columns"),
     "long row": (f"A,B\n1,2\n1,2\n{SECRET},2,3\n".encode(), r"row 3: 3 values, but the header has 2"),
     "one long, one short": (b"A,B\n1,2,3\n1\n", r"row 1: 3 values"),
@@ -273,7 +273,7 @@ def test_sizes_are_counted_in_characters() -> None:
     ):
         encoded(from_csv(opened(f"A,B,C,D\n{four}é\n".encode()), INSERT, name="a"))
     names = ",".join(f"C{place:07d}" for place in range(limits.HEADER_CHARACTERS // 9 + 1))
-    with pytest.raises(SourceError, match="the header has 32003 characters"):
+    with pytest.raises(SourceError, match="the header line has 32,003 characters"):
         from_csv(opened(names.encode()), INSERT, name="a")
 
 
@@ -296,7 +296,7 @@ def test_records_are_given_once_and_files_are_closed() -> None:
     next(blocks)
     blocks.close()  # type: ignore[attr-defined]
     assert [file.closed for file in files] == [True, True]
-    with pytest.raises(RuntimeError, match="taken already"):
+    with pytest.raises(RuntimeError, match="already been read"):
         stream.blocks()
 
 
@@ -319,9 +319,9 @@ def test_a_packed_file_is_read_whole_or_refused(form: str) -> None:
     for reads in (None, (1,), (5, 1000)):
         assert rows_of(from_file(opened(one + two, reads), INSERT, name=f"a.{form}")) == rows[1:]
     for cut in (0, 1, len(one) - 1, len(one) + 1, len(one + two) - 1):
-        with pytest.raises(SourceError, match=f"a.{form}: the .* data end too early"):
+        with pytest.raises(SourceError, match=f"a.{form}: the .* data ends too early"):
             encoded(from_file(opened((one + two)[:cut], (7,)), INSERT, name=f"a.{form}"))
-    with pytest.raises(SourceError, match=r"the data are not .*: this is not packed at all"):
+    with pytest.raises(SourceError, match=r"the data is not .*: this is not compressed"):
         encoded(from_file(opened(data), INSERT, name=f"a.{form}"))
 
 
@@ -340,20 +340,20 @@ def test_a_bomb_of_zstandard_is_refused_before_it_fills_the_memory() -> None:
 
 def test_zstd_needs_a_package_that_the_error_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zstandard", None)
-    with pytest.raises(SourceError, match="install the package zstandard"):
+    with pytest.raises(SourceError, match="needs the package zstandard"):
         from_file(opened(b""), INSERT, name="a.csv.zst")
 
 
 def test_zeros_after_gzip_data_are_padding() -> None:
     assert rows_of(from_file(opened(gzip.compress(b"A\n1\n") + b"\0" * 70), INSERT, name="a.csv.gz")) == [["1"]]
-    with pytest.raises(SourceError, match="broken"):
+    with pytest.raises(SourceError, match="corrupt"):
         encoded(from_file(opened(gzip.compress(b"A\n1\n") + b"junk"), INSERT, name="a.csv.gz"))
 
 
 def test_broken_gzip_data_are_refused() -> None:
     packed = bytearray(gzip.compress(b"A\n" + b"1\n" * 1000))
     packed[-6] ^= 1  # the CRC
-    with pytest.raises(SourceError, match="broken"):
+    with pytest.raises(SourceError, match="corrupt"):
         encoded(from_file(opened(bytes(packed)), INSERT, name="a.csv.gz"))
 
 

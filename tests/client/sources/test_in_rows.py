@@ -1,4 +1,4 @@
-"""Mappings, JSON lines and ids become records."""
+"""Mappings, JSON Lines and ids become records."""
 
 from __future__ import annotations
 
@@ -123,12 +123,15 @@ def test_a_nested_mapping_is_a_relationship() -> None:
     ("rows", "message"),
     [
         ([{"A": {"b": {"c": SECRET}}}], r"row 1, column A\.b: a nested value that is not a relationship"),
-        ([{"A": {"b": 1}}, {"A": SECRET}], r"column A is nested in some rows and not in others, up to row 2"),
-        ([{"A": 1}, {"A": {"b": SECRET}}], r"column A is nested in some rows and not in others"),
-        ([{"A": {1: SECRET}}], r"row 1: a nested column name that is not text"),
-        ([{"A": 1}, [SECRET]], r"row 2: a list where a mapping was expected"),
-        ([{"A": 1}, None], r"row 2: a NoneType where a mapping was expected"),
-        ([{"A": 1}, {None: [SECRET]}], r"row 2: a column name that is not text but a NoneType"),
+        (
+            [{"A": {"b": 1}}, {"A": SECRET}],
+            r"column A is a dict in some rows and a plain value in others, in or before row 2",
+        ),
+        ([{"A": 1}, {"A": {"b": SECRET}}], r"column A is a dict in some rows and a plain value in others"),
+        ([{"A": {1: SECRET}}], r"row 1: the names of nested columns must be strings"),
+        ([{"A": 1}, [SECRET]], r"row 2: a row must be a dict, not list"),
+        ([{"A": 1}, None], r"row 2: a row must be a dict, not NoneType"),
+        ([{"A": 1}, {None: [SECRET]}], r"row 2: column names must be strings, not NoneType"),
         ([{"A": 1}, {"A": b"secret"}], r"row 2, column A: bytes"),
         ([{"A": 1}, {"A": float("inf")}], r"row 2, column A: an infinite number"),
         ([{"A": 1}, {"A": datetime(2026, 1, 1)}], r"row 2, column A: a datetime without a time zone"),  # noqa: DTZ001
@@ -177,7 +180,7 @@ def test_columns_are_named_and_ordered_by_the_rules() -> None:
     rows = [{"B": 1}, {"A": 2, "P__c": {"k": 3}}]
     stream = from_dicts(rows, replace(INSERT, columns=["P__r.k", "A", "B", "C"]), name="rows")
     assert rows_of(stream) == [["", "", "1", ""], ["3", "2", "", ""]]
-    with pytest.raises(SourceError, match="row 1: a column B that is not in columns"):
+    with pytest.raises(SourceError, match="row 1: columns does not name B"):
         from_dicts(rows, replace(INSERT, columns=["A", "P__r.k"]), name="rows")
 
 
@@ -194,11 +197,11 @@ def many(rows: int, last: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def test_a_list_may_have_new_columns_at_its_end_and_an_iterator_not() -> None:
     last = {"A": 1, "Z": 2}
     assert rows_of(from_dicts(list(many(AHEAD_ROWS, last)), INSERT, name="rows"))[-1] == ["1", "", "2"]
-    with pytest.raises(SourceError, match=rf"row {AHEAD_ROWS + 1}: a column Z that the first {AHEAD_ROWS} rows"):
+    with pytest.raises(SourceError, match=rf"row {AHEAD_ROWS + 1}: the first {AHEAD_ROWS:,} rows have no column Z"):
         encoded(from_dicts(many(AHEAD_ROWS, last), INSERT, name="rows"))
-    with pytest.raises(SourceError, match=rf"row {AHEAD_ROWS + 1}: a column B\.z"):
+    with pytest.raises(SourceError, match=rf"row {AHEAD_ROWS + 1}: the first .* have no column B\.z"):
         encoded(from_dicts(many(AHEAD_ROWS, {"B": {"z": 1}}), INSERT, name="rows"))
-    with pytest.raises(SourceError, match=rf"row {AHEAD_ROWS + 1}: column B is not nested"):
+    with pytest.raises(SourceError, match=rf"row {AHEAD_ROWS + 1}: column B must be a dict"):
         encoded(from_dicts(many(AHEAD_ROWS, {"B": SECRET}), INSERT, name="rows"))
     with pytest.raises(SourceError, match=rf"row {AHEAD_ROWS + 1}, column A: a nested value"):
         encoded(from_dicts(many(AHEAD_ROWS, {"A": {"x": 1}}), INSERT, name="rows"))
@@ -241,10 +244,10 @@ def test_ids_are_the_column_id() -> None:
 
 def test_what_is_no_id_is_refused() -> None:
     for wrong in (SECRET, 5, ID + "x"):
-        with pytest.raises(SourceError, match="ids: row 2: not a Salesforce id") as caught:
+        with pytest.raises(SourceError, match="ids: row 2 must be a Salesforce id") as caught:
             encoded(from_ids([ID, wrong], DELETE, name="ids"))  # type: ignore[list-item]
         assert SECRET not in str(caught.value)
-    with pytest.raises(SourceError, match=r"a text where a mapping was expected.*Bare ids are for delete"):
+    with pytest.raises(SourceError, match=r"must be a dict, not a string.*delete and hardDelete take bare ids"):
         from_source([ID], UPDATE, name="ids")
 
 
@@ -265,13 +268,13 @@ def test_json_lines_may_have_new_keys_at_their_end() -> None:
     ("line", "message"),
     [
         (f'{{"A": "{SECRET}'.encode(), "row 2 is not JSON: Unterminated string"),
-        (b"[1]", "row 2 is a JSON list, an object is needed"),
+        (b"[1]", "row 2 must be a JSON object, not an array"),
         (f'{{"A": 1, "B": 2, "A": "{SECRET}"}}'.encode(), "row 2 has the key 'A' twice"),
         (f'{{"A": {{"B": 1, "B": "{SECRET}"}}}}'.encode(), "row 2 has the key 'B' twice"),
         (f'{{"A": "{SECRET}"}}'.encode("latin-1"), "row 2 is not UTF-8"),
         (b'{"A": Infinity}', "row 2, column A: an infinite number"),
-        (b'{"A": ' + b"1" * 5000 + b"}", "row 2 has a number or a nesting too long"),
-        (b'{"A": "' + b"x" * (20 * limits.RECORD_CHARACTERS), "a line of more than 6400000 bytes"),
+        (b'{"A": ' + b"1" * 5000 + b"}", "row 2 has a number that is too long"),
+        (b'{"A": "' + b"x" * (20 * limits.RECORD_CHARACTERS), "a line is longer than 6,400,000 bytes"),
     ],
     ids=range(8),
 )

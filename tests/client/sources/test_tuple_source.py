@@ -129,7 +129,7 @@ def test_the_row_and_the_column_at_fault_are_named_and_the_value_is_not() -> Non
 
 
 def test_two_columns_of_one_name_are_refused_by_name() -> None:
-    with pytest.raises(SourceError, match=r"rows: there are several columns of the name Id: "):
+    with pytest.raises(SourceError, match=r"rows: several columns are named Id: "):
         from_tuples(taker([]), lambda: ("Id", "Name", "Id"), Rules(operation="insert"), name="rows")
 
 

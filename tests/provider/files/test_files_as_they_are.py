@@ -86,35 +86,35 @@ PARQUET: Final = written(lambda out: pq.write_table(TABLE, out))
 OTHERS: Final[dict[str, tuple[bytes, str]]] = {
     "gzip": (gzip.compress(CSV.encode()), "gzip, not {}: "),
     "Zstandard": (zstandard.compress(CSV.encode()), "Zstandard, not {}: "),
-    "bzip2": (bz2.compress(CSV.encode()), "bzip2, not {}: unpack it"),
-    "xz": (lzma.compress(CSV.encode()), "xz, not {}: unpack it"),
-    "zip": (zipped({"a.csv": CSV}), "a zip archive, not {}: unpack it"),
-    "tar": (tarred({"a.csv": CSV}), "a tar archive, not {}: unpack it"),
+    "bzip2": (bz2.compress(CSV.encode()), "bzip2, not {}: decompress it"),
+    "xz": (lzma.compress(CSV.encode()), "xz, not {}: decompress it"),
+    "zip": (zipped({"a.csv": CSV}), "a zip archive, not {}: decompress it"),
+    "tar": (tarred({"a.csv": CSV}), "a tar archive, not {}: decompress it"),
     "xlsx": (zipped({"[Content_Types].xml": "", "xl/workbook.xml": ""}), "an Excel workbook (.xlsx), not {}: save it"),
     "xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), "an Excel workbook (.xls), not {}: save it"),
-    "Parquet": (PARQUET, 'Parquet, not {}: name it so (.parquet), or give source_format="parquet"'),
-    "ORC": (written(lambda out: pyarrow.orc.write_table(TABLE, out)), "ORC, not {}: write it as CSV"),
+    "Parquet": (PARQUET, 'Parquet, not {}: rename it to end in .parquet, or set source_format="parquet"'),
+    "ORC": (written(lambda out: pyarrow.orc.write_table(TABLE, out)), "ORC, not {}: convert it to CSV"),
     "Feather": (written(lambda out: pyarrow.feather.write_feather(TABLE, out)), "Arrow IPC (Feather), not {}"),
     "SQLite": (sqlite_file(), "a SQLite database, not {}: read it with SQL"),
-    "UTF-16 with a mark": (CSV.encode("utf-16"), "UTF-16, not {}: Salesforce takes UTF-8"),
+    "UTF-16 with a mark": (CSV.encode("utf-16"), "UTF-16, not {}: convert it to UTF-8"),
     "UTF-16": (CSV.encode("utf-16-le"), "UTF-16 (without a byte order mark), not {}"),
     "UTF-16 big-endian": (CSV.encode("utf-16-be"), "UTF-16 (without a byte order mark), not {}"),
     "UTF-32 with a mark": (CSV.encode("utf-32"), "UTF-32, not {}"),
     "UTF-32": (CSV.encode("utf-32-be"), "UTF-32 (without a byte order mark), not {}"),
-    "HTML": (b"\r\n<!DOCTYPE html><html>", "an HTML page, not {}: often the page of a login"),
+    "HTML": (b"\r\n<!DOCTYPE html><html>", "an HTML page, not {}: probably a login or error page"),
     "table": (b"<table><tr>", "an HTML page, not {}"),
     "HTML after a comment": (b"<!-- saved\nfrom -->\n<html>", "an HTML page, not {}"),
     "XML": (b'<?xml version="1.0"?>', "XML, not {}"),
     "XML without its first line": (b"<Error>\n <Code>AccessDenied</Code>", "XML, not {}"),
     "RTF": (b"{\\rtf1\\ansi " + CSV.encode(), "rich text (RTF), not {}"),
-    "JSON array": (json.dumps(ROWS, indent=1).encode(), "a JSON array, not {}: JSON lines have one object a line"),
+    "JSON array": (json.dumps(ROWS, indent=1).encode(), "a JSON array, not {}: JSON Lines has one object per line"),
 }
 
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_a_file_of_another_kind_is_named_as_what_it_is(org: LocalOrg, tmp_path: Path, kind: str) -> None:
     data, wanted = OTHERS[kind]
-    for ending, name in (("csv", "CSV"), ("jsonl", "JSON lines"), ("parquet", "Parquet"), ("csv.gz", "CSV")):
+    for ending, name in (("csv", "CSV"), ("jsonl", "JSON Lines"), ("parquet", "Parquet"), ("csv.gz", "CSV")):
         if ending == kind.lower():
             continue
         path = tmp_path / f"people.{ending}"
@@ -127,26 +127,26 @@ def test_a_file_of_another_kind_is_named_as_what_it_is(org: LocalOrg, tmp_path: 
 @pytest.mark.parametrize(
     ("name", "data", "wanted"),
     [
-        ("a.csv", json.dumps(ROWS[0]).encode(), 'this is JSON, not CSV: if it has one object a line, name it .jsonl'),
-        ("a.jsonl", CSV.encode(), 'row 1 is not JSON: .*if it is a CSV give source_format="csv"'),
-        ("a.jsonl", json.dumps(ROWS[0], indent=1).encode(), "one whole object a line"),
-        ("a.parquet", CSV.encode(), 'this is not Parquet but text: if it is a CSV give source_format="csv"'),
-        ("a.parquet", b"", "the file is empty; a Parquet file has a schema"),
-        ("a.parquet", PARQUET[:-9], "this is not Parquet, or it is cut off or broken"),
-        ("a.parquet", gzip.compress(PARQUET), "this is gzip, not Parquet: unpack it; Parquet files are compressed inside"),
-        ("a.csv", gzip.compress(CSV.encode()), r'name it so \(.csv.gz\), or give source_format="csv.gz"'),
-        ("a.jsonl", zstandard.compress(b"{}"), r'name it so \(.jsonl.zst\), or give source_format="jsonl.zst"'),
-        ("a.csv.gz", gzip.compress(gzip.compress(CSV.encode())), "this is gzip, not CSV: it is packed twice"),
-        ("a.jsonl.gz", gzip.compress(zstandard.compress(b"{}")), "this is Zstandard, not JSON lines: it is packed twice"),
-        ("a.csv.gz", CSV.encode(), "the data are not gzip: this is not packed at all"),
-        ("a.csv.gz", zstandard.compress(CSV.encode()), 'the data are not gzip: this is Zstandard: .*"csv.zst"'),
-        ("a.jsonl.zst", gzip.compress(b"{}"), r'are not Zstandard: this is gzip: name it so \(.jsonl.gz\)'),
-        ("a.csv.gz", PARQUET, "the data are not gzip: this is Parquet"),
+        ("a.csv", json.dumps(ROWS[0]).encode(), 'this is JSON, not CSV: .*, rename it to end in .jsonl'),
+        ("a.jsonl", CSV.encode(), 'row 1 is not JSON: .*if this is a CSV file, set source_format="csv"'),
+        ("a.jsonl", json.dumps(ROWS[0], indent=1).encode(), "one whole object per line"),
+        ("a.parquet", CSV.encode(), 'this is text, not Parquet: if it is a CSV file, set source_format="csv"'),
+        ("a.parquet", b"", "the file is empty: a Parquet file contains at least a schema"),
+        ("a.parquet", PARQUET[:-9], "the file is not Parquet, or is cut off or corrupt"),
+        ("a.parquet", gzip.compress(PARQUET), "this is gzip, not Parquet: decompress it"),
+        ("a.csv", gzip.compress(CSV.encode()), r'rename it to end in .csv.gz, or set source_format="csv.gz"'),
+        ("a.jsonl", zstandard.compress(b"{}"), r'rename it to end in .jsonl.zst, or set source_format="jsonl.zst"'),
+        ("a.csv.gz", gzip.compress(gzip.compress(CSV.encode())), "this is gzip, not CSV: the file is compressed twice"),
+        ("a.jsonl.gz", gzip.compress(zstandard.compress(b"{}")), "not JSON Lines: the file is compressed twice"),
+        ("a.csv.gz", CSV.encode(), "the data is not gzip: this is not compressed"),
+        ("a.csv.gz", zstandard.compress(CSV.encode()), 'the data is not gzip: this is Zstandard: .*"csv.zst"'),
+        ("a.jsonl.zst", gzip.compress(b"{}"), r'is not Zstandard: this is gzip: rename it to end in .jsonl.gz'),
+        ("a.csv.gz", PARQUET, "the data is not gzip: this is Parquet"),
         ("a.csv", b"", "the file is empty"),
-        ("a.csv", b"\n" + CSV.encode(), "the first line is empty; it must be the header"),
-        ("a.csv", b"sep=;\n" + CSV.encode(), r"the first line is a note for Excel \(sep=\); take it off"),
-        ("a.csv", b",,\n1,2,3\n", "the first line names no column; it must be the header"),
-        ("a.csv", b"Name,,Phone\na,b,c\n", "column 2 has no name, and a header line names every column"),
+        ("a.csv", b"\n" + CSV.encode(), "the first line is empty: it must be the header"),
+        ("a.csv", b"sep=;\n" + CSV.encode(), r"the first line is a hint for Excel \(sep=\): remove it"),
+        ("a.csv", b",,\n1,2,3\n", "the first line names no column: it must be the header"),
+        ("a.csv", b"Name,,Phone\na,b,c\n", "column 2 has no name, but the header line must name every column"),
         ("a.csv", f"Name;Phone\n{SECRET};1\n".encode(), None),
         ("a.csv", f"<Name>,<Phone>\n{SECRET},1\n".encode(), r"none of the 2 name\(s\)"),
     ],
@@ -174,9 +174,9 @@ def test_a_file_with_the_wrong_name_or_beginning(
         (f"001000000000001AAA,{SECRET}\n", "its column 1 is a Salesforce id"),
         (
             f"{SECRET},Berlin\n",
-            "none of the 2 name(s) in the first line is that of a field of Account. Is the header line",
+            "none of the 2 name(s) in the first line is a field of Account. If the header line",
         ),
-        (f"{SECRET},{SECRET}\n", "column 2 has the name of column 1"),
+        (f"{SECRET},{SECRET}\n", "column 2 has the same name as column 1"),
         (f" {SECRET},Berlin\n", "column 1 has spaces around it"),
         (f"{SECRET}\u200b,Berlin\n", "column 1 has invisible characters in its name (U+200B ZERO WIDTH SPACE)"),
     ],
@@ -193,13 +193,13 @@ def test_a_missing_header_line_is_reported_without_the_first_record(
     if mapping is None:
         assert wanted in message
     elif "none of the" in wanted:
-        assert "names columns that are not there: Customer; none of them is in the first line" in message
+        assert "names columns that do not exist: Customer. None of them is in the first line" in message
 
 
 def test_a_header_line_that_the_mapping_knows_is_shown(org: LocalOrg, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("Customer,Tel\na,1\n")
     message = refusal(str(tmp_path / "a.csv"), column_mapping={"Customer": "Nmae"})
-    assert "there is no field Nmae, or this login may not see it (is it Name?); there is no field Tel" in message
+    assert "there is no field Nmae, or this user cannot see it (is it Name?); there is no field Tel" in message
 
 
 def test_the_file_of_a_pattern_is_named(org: LocalOrg, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_the_file_of_a_pattern_is_named(org: LocalOrg, tmp_path: Path) -> None:
 def test_a_delimiter_that_is_not_in_the_header_is_reported_with_the_one_that_is(org: LocalOrg, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"Name;Phone\n{SECRET};1\n")
     message = refusal(str(tmp_path / "a.csv"), column_delimiter="COMMA")
-    assert "column_delimiter is COMMA, and the header line has none; it looks like SEMICOLON: give" in message
+    assert "column_delimiter is COMMA, but the header line contains none. It probably is SEMICOLON: set" in message
 
 
 MARKED: Final[dict[str, Callable[[Path], Any]]] = {
@@ -225,9 +225,9 @@ MARKED: Final[dict[str, Callable[[Path], Any]]] = {
         folder / "a.csv", f'{BOM}"Name","Phone"\n{SECRET},1\n'.encode()
     ),
     "packed CSV": lambda folder: put(folder / "a.csv.gz", gzip.compress((BOM + CSV).encode())),
-    "JSON lines": lambda folder: put(folder / "a.jsonl", (BOM + json.dumps(ROWS[0])).encode()),
-    "JSON lines with two marks": lambda folder: put(folder / "a.jsonl", (BOM + BOM + json.dumps(ROWS[0])).encode()),
-    "packed JSON lines": lambda folder: put(
+    "JSON Lines": lambda folder: put(folder / "a.jsonl", (BOM + json.dumps(ROWS[0])).encode()),
+    "JSON Lines with two marks": lambda folder: put(folder / "a.jsonl", (BOM + BOM + json.dumps(ROWS[0])).encode()),
+    "packed JSON Lines": lambda folder: put(
         folder / "a.jsonl.zst", zstandard.compress((BOM + json.dumps(ROWS[0])).encode())
     ),
     "a key of JSON": lambda folder: put(folder / "a.jsonl", json.dumps({BOM + "Name": SECRET, "Phone": "1"}).encode()),
@@ -286,11 +286,11 @@ def test_signs_that_nobody_sees_are_named(org: LocalOrg, tmp_path: Path, sign: s
 @pytest.mark.parametrize(
     ("column", "wanted"),
     [
-        ("Owner:User-Email", "Data Loader writes it so; Bulk API takes User:Owner.Email"),
-        ("Who:Contact-email", "Data Loader writes it so; Bulk API takes Contact:Who.email"),
-        ("Parent:External_Key__c", "Bulk API takes Parent.External_Key__c"),
-        ("attributes", 'drop it with column_mapping={"attributes": None}'),
-        ("__index_level_0__", 'the index of a pandas frame: write the file with index=False, or drop it with'),
+        ("Owner:User-Email", "Data Loader's notation: Bulk API uses User:Owner.Email"),
+        ("Who:Contact-email", "Data Loader's notation: Bulk API uses Contact:Who.email"),
+        ("Parent:External_Key__c", "Bulk API uses Parent.External_Key__c"),
+        ("attributes", 'drop them with column_mapping={"attributes": None}'),
+        ("__index_level_0__", 'the index of a pandas DataFrame: write the file with index=False, or drop it with'),
         ("Unnamed: 0", 'drop it with column_mapping={"Unnamed: 0": None}'),
     ],
 )  # fmt: skip
@@ -304,7 +304,7 @@ def test_columns_of_other_programs_get_the_right_hint(org: LocalOrg, tmp_path: P
 
 def test_attributes_of_rest_replies_are_dropped_by_the_hint(org: LocalOrg) -> None:
     rows = [{"attributes": {"type": "Account", "url": "/x"}, "Name": "A"}]
-    assert "REST replies have attributes" in refusal(rows)
+    assert "REST reply has attributes" in refusal(rows)
     assert load(rows, column_mapping={"attributes": None})["successful"] == 1
 
 
@@ -322,15 +322,13 @@ def test_failed_rows_are_fed_back_with_the_same_mapping(org: LocalOrg, tmp_path:
     assert {(each["Name"], each["Phone"], each["NumberOfEmployees"]) for each in org.records("Account")} == {
         ("A", "1", 12), ("B", "2", 3)
     }  # fmt: skip
-    assert "column_mapping names columns that are not there" in refusal(
-        str(failed), column_mapping={"Customer": "Site"}
-    )
+    assert "column_mapping names columns that do not exist" in refusal(str(failed), column_mapping={"Customer": "Site"})
 
 
 def test_a_mapping_that_swaps_columns_is_not_applied_twice(org: LocalOrg, tmp_path: Path) -> None:
     (tmp_path / "failed.csv").write_text('"sf__Row","sf__Error","Name","Phone"\n"1","x","A","1"\n')
     message = refusal(str(tmp_path / "failed.csv"), column_mapping={"Name": "Phone", "Phone": "Name"})
-    assert "named as the fields already" in message
+    assert "already have the names of fields" in message
 
 
 def test_thousands_of_unknown_columns_are_a_short_message(org: LocalOrg) -> None:

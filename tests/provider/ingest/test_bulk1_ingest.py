@@ -164,7 +164,7 @@ def test_the_limits_of_a_batch_are_kept(org: LocalOrg, task: FakeTask) -> None:
     assert summary["successful"] == count
     assert batches(org) == [[limits.BATCH_RECORDS, 1]]
     long = [{"Name": "x", "Description": "y" * (limits.FIELD_CHARACTERS + 1)}]
-    with pytest.raises((SourceError, AirflowFailException), match=f"{limits.FIELD_CHARACTERS}"):
+    with pytest.raises((SourceError, AirflowFailException), match=f"{limits.FIELD_CHARACTERS:,}"):
         FakeTask().start().run(load(long))
     assert len(org.bulk1_jobs) == 1
 

@@ -238,14 +238,14 @@ def test_rows_of_mapped_tasks_are_loaded(rows: Any, org: LocalOrg, task: FakeTas
 def test_rows_of_a_database_are_neither_paths_nor_ids_and_are_not_shown(
     org: LocalOrg, task: FakeTask, rows: list[Any]
 ) -> None:
-    with pytest.raises(SourceError, match="where a mapping was expected") as caught:
+    with pytest.raises(SourceError, match="a row must be a dict") as caught:
         task.start().run(load(source=rows))
     assert "Acme" not in str(caught.value)
 
 
 def test_paths_that_are_no_list_are_not_taken_for_ids(org: LocalOrg, task: FakeTask, tmp_path: Path) -> None:
     for source in ({str(tmp_path / "a.csv")}, lambda: ["/data/a.csv"], ["/data/a.csv", {"Name": "a"}]):
-        with pytest.raises(SourceError, match="paths are given as the source itself"):
+        with pytest.raises(SourceError, match="pass a path or a list of paths as the source"):
             FakeTask().start().run(load(source=source))
 
 
@@ -253,7 +253,7 @@ def test_attributes_of_a_parent_are_named_with_what_drops_them(org: LocalOrg, ta
     task.start().run(load(source=[{"Name": "a", "External_Key__c": "A-1"}]))
     parent = {"attributes": {"type": "Account", "url": "/x"}, "External_Key__c": "A-1"}
     rows = [{"Name": "b", "Parent": parent}]
-    with pytest.raises(SourceError, match=r'drop it with column_mapping=\{"Parent.attributes": None\}'):
+    with pytest.raises(SourceError, match=r'drop them with column_mapping=\{"Parent.attributes": None\}'):
         FakeTask().start().run(load(source=rows))
     FakeTask().start().run(load(source=rows, column_mapping={"Parent.attributes": None}))
     assert names(org) == ["a", "b"]

@@ -53,7 +53,7 @@ SOURCES: Final[dict[str, Callable[[list[dict[str, Any]], Path], Any]]] = {
     "DataFrame": lambda rows, _: pd.DataFrame(rows),
     "Arrow": lambda rows, _: pa.Table.from_pylist(rows),
     "Parquet": parquet_of,
-    "JSON lines": jsonl_of,
+    "JSON Lines": jsonl_of,
     "CSV": lambda rows, folder: csv_of(rows, folder, quote="", ending="\n"),
     "quoted CSV": lambda rows, folder: csv_of(rows, folder, quote='"', ending="\r\n"),
 }
@@ -128,7 +128,7 @@ def sparse() -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parity("I4.2", "I5.5")
 def test_a_generator_of_sparse_rows_needs_its_columns_named(org: LocalOrg, ids: list[str]) -> None:
-    with pytest.raises(SourceError, match=r"row 12001: a column .* that the first 10000 rows do not have.*columns=\["):
+    with pytest.raises(SourceError, match=r"row 12001: the first 10,000 rows have no column .*columns=\["):
         load(sparse, "insert")
     columns = ["Name", "Phone", "Parent.External_Key__c"]
     assert load(sparse, "insert", columns=columns)["successful"] == 12_001
@@ -144,12 +144,12 @@ def test_columns_name_the_rows_keys_and_all_of_them(org: LocalOrg, tmp_path: Pat
     mapping = {"Label": "Name", "Tel": "Phone"}
     assert load(rows, "insert", columns=["Tel", "Label"], column_mapping=mapping)["successful"] == 2
     assert {each["Name"]: each["Phone"] for each in org.records("Account")} == {"A": None, "B": "2"}
-    with pytest.raises(SourceError, match="row 2: a column Tel that is not in columns"):
+    with pytest.raises(SourceError, match="row 2: columns does not name Tel"):
         load(rows, "insert", columns=["Label"], column_mapping={"Label": "Name"})
     assert load(jsonl_of(rows, tmp_path), "insert", columns=["Tel", "Label"], column_mapping=mapping)["successful"] == 2
     for source in (pd.DataFrame(rows), csv_of([{"Name": "C"}], tmp_path, quote="", ending="\n")):
         with pytest.raises(SourceError, match="columns is for rows that are dicts"):
             load(source, "insert", columns=["Name"])
     for wrong in ("Name", [], ["Name", "Name"], [1]):
-        with pytest.raises(SourceError, match=r"columns (is|must be) a list of|columns has 'Name' 2 times"):
+        with pytest.raises(SourceError, match=r"columns (is an empty|must be a) list|columns has 'Name' 2 times"):
             load(rows, "insert", columns=wrong)

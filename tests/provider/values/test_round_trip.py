@@ -205,7 +205,7 @@ SOURCES: dict[str, Callable[[list[dict[str, Any]], Path], Any]] = {
     "Arrow table": lambda given, _: as_table(given),
     "Parquet": parquet_file,
     "CSV": csv_file,
-    "JSON lines": jsonl_file,
+    "JSON Lines": jsonl_file,
 }
 
 QUICK = Schedule(first=0.01, growth=0.1, longest=0.05)

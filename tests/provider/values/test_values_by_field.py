@@ -291,7 +291,7 @@ KINDS: Final[dict[str, Callable[[Path], Any]]] = {
     "polars": lambda _: pl.from_arrow(arrow().set_column(5, "Moment__c", pa.array([DAY, None], pa.date32()))),
     "Arrow": lambda _: arrow(),
     "Parquet": parquet,
-    "JSON lines": json_lines,
+    "JSON Lines": json_lines,
     "callable": lambda _: lambda: iter(frame().astype(object).to_dict("records")),
 }
 
@@ -353,7 +353,7 @@ def test_a_nested_dict_in_a_frame_is_a_relationship_as_in_a_list(typed_org: Loca
             each["Text__c"]: each["Account__c"] for each in typed_org.records("Typed__c") if each["Id"] not in known
         }
         assert (bool(found["child"]), found["none"]) == (True, None)
-    with pytest.raises(SourceError, match="row 2: column Account__r is not nested, as it is in other rows"):
+    with pytest.raises(SourceError, match="row 2: column Account__r must be a dict, as in other rows"):
         load(pd.DataFrame({"Account__r": [{"External_Key__c": "P-1"}, "P-1"]}))
 
 
