@@ -205,7 +205,7 @@ def test_a_list_may_have_new_columns_at_its_end_and_an_iterator_not() -> None:
         encoded(from_dicts(many(AHEAD_ROWS, {"B": SECRET}), INSERT, name="rows"))
     with pytest.raises(SourceError, match=rf"row {AHEAD_ROWS + 1}, column A: a nested value"):
         encoded(from_dicts(many(AHEAD_ROWS, {"A": {"x": 1}}), INSERT, name="rows"))
-    with pytest.raises(SourceError, match=rf"row {AHEAD_ROWS + 1}: a str where"):
+    with pytest.raises(SourceError, match=rf"row {AHEAD_ROWS + 1}: a row must be a dict, not str"):
         encoded(from_dicts(many(AHEAD_ROWS, SECRET), INSERT, name="rows"))  # type: ignore[arg-type]
 
 

@@ -206,7 +206,7 @@ def test_an_empty_result_has_its_columns(pg: Any, org: LocalOrg) -> None:
 
 
 def test_columns_of_one_name_are_refused_by_name(pg: Any, org: LocalOrg) -> None:
-    refused(load(sql="SELECT 'x' AS lastname, 1 AS id, 2 AS id"), "several columns of the name id:")
+    refused(load(sql="SELECT 'x' AS lastname, 1 AS id, 2 AS id"), "several columns are named id:")
     assert sessions(pg) == 0
 
 
