@@ -290,7 +290,7 @@ def test_a_result_file_that_lacks_a_row_is_fetched_again(client, org, broken):
     assert len(list(client.ingest.successful_results(job_id))) == 5
     broken("ingest.successful", without_last_row)
     with pytest.raises(
-        errors.TransportError, match=r"4 (successful )?records (of job [0-9A-Za-z]+ )?came instead of 5"
+        errors.TransportError, match=r"4 (successful )?records (of job [0-9A-Za-z]+ )?were received instead of 5"
     ):
         client.ingest.successful_results(job_id)
 
@@ -302,7 +302,7 @@ def test_a_page_that_lacks_a_row_is_fetched_again(client, org, broken):
     assert len(list(result)) == 5
     broken("query.results", without_last_row)
     with pytest.raises(
-        errors.TransportError, match=r"4 (successful )?records (of job [0-9A-Za-z]+ )?came instead of 5"
+        errors.TransportError, match=r"4 (successful )?records (of job [0-9A-Za-z]+ )?were received instead of 5"
     ):
         list(client.query.results(result.job.id))
 
@@ -311,7 +311,7 @@ def test_pages_that_do_not_add_up_to_the_job_are_told(client, org, broken):
     client.ingest.wait(load(client, 5, "H"), schedule=QUICK)
     broken("query.get", lambda data: data.replace(b'"numberRecordsProcessed":5', b'"numberRecordsProcessed":6'))
     result = client.query.perform("SELECT Name FROM Account WHERE External_Key__c LIKE 'H-%'", schedule=QUICK)
-    with pytest.raises(errors.ProtocolError, match="5 records instead of the 6"):
+    with pytest.raises(errors.ProtocolError, match="5 records, but the job counts 6"):
         list(result)
 
 

@@ -106,9 +106,9 @@ class Bulk1Methods:
             sent = yield from self._bytes(job, data, kind)
         body = Body.of(sent, kind.media_type)
         if compress and kind.is_zip:
-            raise SourceError("compress: an archive is compressed already")
+            raise SourceError("compress has no effect on a ZIP archive, which is compressed already: leave it out")
         if body.length > limits.BATCH_CHARACTERS:
-            raise SourceError(f"a batch has {limits.BATCH_CHARACTERS} bytes at most, not {body.length}")
+            raise SourceError(f"a batch can have at most {limits.BATCH_CHARACTERS:,} bytes, not {body.length:,}")
         return (yield from self._jobs.add_batch(job_id, body, compress=compress))
 
     def _bytes(self, job: Bulk1Job, data: Any, kind: ContentType) -> Flow[bytes]:
@@ -123,13 +123,13 @@ class Bulk1Methods:
             return xml_records(self._given(data))
         if not loads_csv:
             raise SourceError(
-                f"records are for CSV and XML jobs that load; job {job.id} is a {job.operation} job with {kind}: pass "
-                "bytes, text or the path object of a file"
+                f"records can be added only to loads in CSV or XML, but job {job.id} is a {job.operation} job with {kind}: "
+                "pass bytes, text or the path object of a file"
             )
         if isinstance(data, Part):
             if data.dialect.column_delimiter is not ColumnDelimiter.COMMA:
                 raise SourceError(
-                    f"a batch has commas between its columns, and the part {data.dialect.column_delimiter}"
+                    f"a batch needs COMMA as its delimiter, but the part has {data.dialect.column_delimiter}"
                 )
             return data.data
         rules = Rules(operation=Operation(job.operation), external_id_field=job.external_id_field_name)

@@ -129,9 +129,9 @@ class Bulk1JobSpec:
         if self.operation not in _OPERATIONS:
             raise SourceError(f"operation must be one of {', '.join(_OPERATIONS)}, not {shown(self.operation)}")
         if (self.operation == Operation.UPSERT) is not bool(self.external_id_field):
-            raise SourceError("external_id_field is required for upsert, and only for upsert")
+            raise SourceError("external_id_field is required for upsert, and allowed only for upsert")
         if self.operation in tuple(QueryOperation) and self.rows_in.is_zip:
-            raise SourceError(f"content_type {self.rows_in} is for batches with attachments, not for queries")
+            raise SourceError(f"content_type {self.rows_in} is for batches with attachments: a query needs another")
         fields = {
             "operation": str(self.operation),
             "object": check_sobject(self.sobject),
@@ -147,7 +147,7 @@ class Bulk1JobSpec:
         found = {}
         if self.pk_chunking is not None:
             if self.operation not in tuple(QueryOperation):
-                raise SourceError("pk_chunking is for queries")
+                raise SourceError("pk_chunking is only for queries")
             found["Sforce-Enable-PKChunking"] = self.pk_chunking.header
         if not self.batch_retry:
             found["Sforce-Disable-Batch-Retry"] = "TRUE"
@@ -166,7 +166,7 @@ class Bulk1Calls:
     api_version: str
 
     def path(self, *segments: str) -> str:
-        """Make a path below the jobs."""
+        """Return a path below that of the jobs."""
         return async_path(self.api_version, "job", *segments)
 
     # --- jobs ---
@@ -223,7 +223,7 @@ class Bulk1Calls:
     def _job(self, api: ApiCall) -> Flow[Bulk1Job]:
         job = Bulk1Job.of((yield from call_info(api, "jobInfo")))
         if api.job_id is not None and not same_id(job.id, api.job_id):
-            raise ProtocolError(f"{api.method} {api.path}: the reply is about another job", job_id=api.job_id)
+            raise ProtocolError(f"{api.method} {api.path}: the reply describes another job", job_id=api.job_id)
         return job
 
     # --- batches ---
@@ -266,13 +266,13 @@ class Bulk1Calls:
         if not all(same_id(each.job_id, job_id) for each in batches):
             raise ProtocolError(f"GET {api.path}: the list contains batches of another job", job_id=job_id)
         if len({each.id[:15] for each in batches}) < len(batches):
-            raise ProtocolError(f"GET {api.path}: the list names a batch twice", job_id=job_id)
+            raise ProtocolError(f"GET {api.path}: the list contains a batch twice", job_id=job_id)
         return batches
 
     def _batch(self, api: ApiCall, batch_id: str | None = None) -> Flow[BatchInfo]:
         batch = BatchInfo.of((yield from call_info(api, "batchInfo")))
         if not same_id(batch.job_id, api.job_id or "") or (batch_id is not None and not same_id(batch.id, batch_id)):
-            raise ProtocolError(f"{api.method} {api.path}: the reply is about another batch", job_id=api.job_id)
+            raise ProtocolError(f"{api.method} {api.path}: the reply describes another batch", job_id=api.job_id)
         return batch
 
     def request(self, job_id: str, batch_id: str) -> Flow[bytes]:
@@ -282,7 +282,9 @@ class Bulk1Calls:
         def attempt() -> Flow[bytes]:
             reply: Reply = yield from call(api)
             if is_html(reply):
-                raise ServerBusyError(f"GET {api.path}: a web page, as in a maintenance", path=api.path, job_id=job_id)
+                raise ServerBusyError(
+                    f"GET {api.path}: the reply is a web page, as during maintenance", path=api.path, job_id=job_id
+                )
             return reply.body
 
         return repeat(attempt, DOWNLOAD)
@@ -315,7 +317,9 @@ class Bulk1Calls:
         def attempt() -> Flow[T]:
             reply: Reply = yield from call(api)
             if is_html(reply):
-                raise ServerBusyError(f"GET {api.path}: a web page, as in a maintenance", path=api.path, job_id=job_id)
+                raise ServerBusyError(
+                    f"GET {api.path}: the reply is a web page, as during maintenance", path=api.path, job_id=job_id
+                )
             return read(reply.body)
 
         return repeat(attempt, DOWNLOAD)
@@ -329,7 +333,7 @@ class Bulk1Calls:
             for each in found:
                 check_id(each, what="result id")
             if len(set(found)) != len(found):
-                raise ProtocolError(f"GET {api.path}: the list names a result twice", job_id=job_id)
+                raise ProtocolError(f"GET {api.path}: the list contains a result twice", job_id=job_id)
             return found
 
         return repeat(attempt)
@@ -363,7 +367,7 @@ def root_object(soql: str) -> str:
         depth += {"(": 1, ")": -1}.get(word[0], 0)
         if not depth and word["object"]:
             return word["object"]
-    raise SourceError("the SOQL has no FROM (outside of parentheses): write SELECT … FROM the object")
+    raise SourceError("the SOQL has no FROM outside of parentheses: write SELECT … FROM …")
 
 
 def is_in_doubt(error: TransientError) -> bool:
@@ -425,7 +429,7 @@ def _document(api: ApiCall, reply: Reply) -> Any:
     """Read a reply: an XML element, or JSON values."""
     facts: dict[str, Any] = {"status": reply.status, "method": api.method, "path": api.path, "job_id": api.job_id}
     if is_html(reply):
-        raise ServerBusyError(f"{api.method} {api.path}: a web page, as in a maintenance", **facts)
+        raise ServerBusyError(f"{api.method} {api.path}: the reply is a web page, as during maintenance", **facts)
     kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if kind in ("application/xml", "text/xml"):

@@ -97,19 +97,19 @@ class PlannedBatch:
         return cls(**{each.name: getattr(part, each.name) for each in fields(cls)})
 
     def to_list(self) -> list[Any]:
-        """Return what is recorded."""
+        """Return the entry for the ledger."""
         return [self.first_row, self.records, self.length, self.sha256]
 
     @classmethod
     def from_list(cls, number: int, known: Sequence[Any]) -> Self:
-        """Read what was recorded.
+        """Read an entry of the ledger.
 
         :raises LedgerError: when it has another form
         """
         match known:
             case [int(first_row), int(records), int(length), str(sha256)] if first_row > 0 < records and length > 0:
                 return cls(number=number, first_row=first_row, records=records, length=length, sha256=sha256)
-        raise LedgerError(f"the record of part {number} of the load does not have the form that this provider writes")
+        raise LedgerError(f"the ledger's entry for part {number} of the load is not in this provider's format")
 
     def is_part(self, part: Part) -> bool:
         """Whether a part that was read again is this one."""
@@ -181,8 +181,8 @@ def _decide(kept: KeptParts, parts: Iterable[Part], number: int, note: Mapping[s
         try:
             if part.dialect.column_delimiter is not ColumnDelimiter.COMMA:
                 raise SourceError(
-                    f"Bulk API 1.0 takes commas between columns only, not {part.dialect.column_delimiter}: give the "
-                    "source in another form, or load it with Bulk API 2.0"
+                    f"Bulk API 1.0 accepts only COMMA as a delimiter, not {part.dialect.column_delimiter}: convert the "
+                    "source, or load it with Bulk API 2.0"
                 )
             kept.keep(part)
             plan.append(PlannedBatch.of(part))
@@ -208,14 +208,16 @@ def planned(number: int = 0) -> Flow[list[PlannedBatch] | None]:
         return None
     plan: list[PlannedBatch] = []
     if not isinstance(decided["parts"], int):
-        raise LedgerError("the load's number of parts is not a number")
+        raise LedgerError("the ledger's number of parts of the load is not a number")
     while len(plan) < decided["parts"]:
         known = yield ReadEntry(_plan_key(number, len(plan)))
         if known is None or not known["parts"]:
-            raise LedgerError(f"the load has {decided['parts']} parts, but nothing is recorded about part {len(plan)}")
+            raise LedgerError(
+                f"the load has {decided['parts']} parts, but the ledger has no entry for part {len(plan)}"
+            )
         if not isinstance(known["parts"], list):
             raise LedgerError(
-                f"the load has {decided['parts']} parts, but the record of part {len(plan)} is not a list"
+                f"the load has {decided['parts']} parts, but the ledger's entry for part {len(plan)} is not a list"
             )
         plan += [PlannedBatch.from_list(len(plan) + at, each) for at, each in enumerate(known["parts"])]
     return plan
@@ -300,8 +302,8 @@ class _Sending:
 
     def _changed(self, number: int) -> InputChangedError:
         return InputChangedError(
-            f"the input gives other records than when this load was decided, first in batch {number} of {len(self.plan)}; "
-            f"{len(self.sent)} batches were sent. Put back what it was: the load can be finished only so."
+            f"the input has changed since this load began, first in batch {number} of {len(self.plan)}; {len(self.sent)} "
+            "batches were sent. Restore the original input: the load can continue only with it."
         )
 
     def _send(self, planned: PlannedBatch, part: Part) -> Flow[None]:
@@ -315,7 +317,7 @@ class _Sending:
                     return
                 if attempt == SEND_TRIES:
                     raise
-                log.warning("batch %d was not accepted by job %s; another job takes it", planned.number, job_id)
+                log.warning("job %s did not accept batch %d: sending it to another job", job_id, planned.number)
                 yield Sleep(2.0**attempt, jitter=0.5)
             else:
                 yield from self._record(planned, job_id, batch.id)
@@ -327,15 +329,17 @@ class _Sending:
             # It was open for a day, or somebody has ended it.
             if (yield from self.jobs.get(job_id)).state is not Bulk1JobState.CLOSED:
                 raise JobFailedError(
-                    f"job {job_id} was ended while it was being filled: {len(self.sent)} of {len(self.plan)} batches were "
-                    "sent",
+                    f"job {job_id} was closed or aborted by someone while batches were sent to it: {len(self.sent)} of "
+                    f"{len(self.plan)} batches were sent",
                     job_id=job_id,
                     remedy=Remedy.GO_ON,
                 ) from error
         elif not isinstance(error, ProtocolError) and not (isinstance(error, TransientError) and is_in_doubt(error)):
             yield from self._leave(job_id, error)
             raise error
-        log.warning("whether job %s has taken a batch is in doubt (%s): closing it", job_id, error)
+        log.warning(
+            "job %s may have received a batch although no reply came (%s): closing it to find out", job_id, error
+        )
         yield from self._close_and_find(job_id)
 
     def _leave(self, job_id: str, error: SfBulkError) -> Flow[None]:
@@ -345,7 +349,7 @@ class _Sending:
         try:
             yield from self._fence(job_id)
         except SfBulkError as trouble:
-            log.warning("job %s stays Open (%s) until the load continues", job_id, trouble)
+            log.warning("job %s could not be closed (%s): it stays Open until the load continues", job_id, trouble)
 
     def _job(self) -> Flow[str]:
         """Return the job that takes batches; create and record one if there is none."""
@@ -358,7 +362,9 @@ class _Sending:
                 raise
             stands = yield WriteEntry(_job_key(self.number, self.jobs_made), {"job_id": job.id})
             if stands["job_id"] != job.id:
-                raise FencedError(f"another try of this load goes on with job {stands['job_id']}", job_id=job.id)
+                raise FencedError(
+                    f"another try of this load has taken over, with job {stands['job_id']}", job_id=job.id
+                )
             self.jobs_made += 1
             self.open_job = job.id
             left = sum(part.records for part in self.plan if part.number not in self.sent)
@@ -370,7 +376,8 @@ class _Sending:
         stands = yield WriteEntry(_part_key(self.number, part.number), sent.to_dict())
         if dict(stands) != sent.to_dict():
             raise FencedError(
-                f"another try of this load has sent batch {part.number} as {stands['batch_id']}", job_id=job_id
+                f"another try of this load has taken over, and sent batch {part.number} as {stands['batch_id']}",
+                job_id=job_id,
             )
         self.sent[part.number] = sent
 
@@ -402,12 +409,14 @@ class _Sending:
             found = missing.get(hashlib.sha256(data).hexdigest())
             if not found:
                 raise LedgerError(
-                    f"batch {batch.id} of job {job_id} holds records that this load has sent before, or none of its own. "
-                    "Compare it with the org: nothing more is sent.",
+                    f"batch {batch.id} of job {job_id} contains records that this load did not send, or sent in another "
+                    "batch. Nothing more is sent: compare the batch with the org.",
                     job_id=job_id,
                 )
             part = found.pop(0)
-            log.info("batch %d was sent as %s of job %s although no reply came", part.number, batch.id, job_id)
+            log.info(
+                "batch %d had arrived as batch %s of job %s, although no reply came", part.number, batch.id, job_id
+            )
             yield from self._record(part, job_id, batch.id)
 
 

@@ -239,7 +239,7 @@ def _read(
                 made[name] = read(raw)
             except (TypeError, ValueError):
                 # From None: the text may be anything, secrets included.
-                raise ProtocolError(f"{what} has an unreadable {key}") from None
+                raise ProtocolError(f"{what} has an invalid {key}") from None
     missing = {"state", "operation"} & table.keys() - made.keys()
     if missing:
         raise ProtocolError(f"{what} has no {' and '.join(sorted(missing))}")

@@ -47,9 +47,9 @@ def xml_rows(file: Readable) -> Iterator[dict[str, Any]]:
                 yield _tree(element)
                 element.clear()
     except MalformedXmlError as error:
-        raise TransportError(f"a query result that is not a whole XML: {error}") from error
+        raise TransportError(f"a query result that is not complete XML: {error}") from error
     if name != "queryResult":
-        raise ProtocolError("XML that is not a query result")
+        raise ProtocolError("a reply in XML that is not a query result")
 
 
 def _tree(parent: Element) -> dict[str, Any]:
@@ -70,19 +70,19 @@ def json_rows(file: Readable) -> Iterator[dict[str, Any]]:
     """
     decoder, text = json.JSONDecoder(), _Text(file)
     if text.next_sign() != "[":
-        raise ProtocolError("JSON that is not a query result")
+        raise ProtocolError("a reply in JSON that is not a query result")
     first = True
     while (sign := text.next_sign()) != "]":
         if not first:
             if sign != ",":
-                raise ProtocolError("JSON that is not a list of rows")
+                raise ProtocolError("a reply in JSON that is not a list of rows")
             sign = text.next_sign()
         first = False
         if sign != "{":
             raise (
-                TransportError("a query result that is not a whole JSON")
+                TransportError("a query result that is not complete JSON")
                 if not sign
-                else ProtocolError("JSON that is not a list of rows")
+                else ProtocolError("a reply in JSON that is not a list of rows")
             )
         yield text.take_object(decoder)
 
@@ -115,7 +115,7 @@ class _Text:
             except (json.JSONDecodeError, RecursionError):
                 if not self._more():
                     # From None: the error holds the text.
-                    raise TransportError("a query result that is not a whole JSON") from None
+                    raise TransportError("a query result that is not complete JSON") from None
             else:
                 return row  # type: ignore[no-any-return] # what begins with a brace is an object
 
@@ -139,10 +139,10 @@ def xml_records(records: Iterable[Mapping[str, Any]], *, zone: ZoneInfo | None =
     """
     pieces = [f'<?xml version="1.0" encoding="UTF-8"?>\n<sObjects xmlns="{NAMESPACE}" xmlns:xsi="{_XSI}">']
     if isinstance(records, Mapping) or not isinstance(records, Iterable):
-        raise SourceError(f"the records of an XML batch are a list of dicts, not {shown(records)}")
+        raise SourceError(f"the records of an XML batch must be a list of dicts, not {shown(records)}")
     for number, record in enumerate(records, 1):
         if not isinstance(record, Mapping):
-            raise SourceError(f"row {number} of an XML batch is {shown(record)}, and no dict")
+            raise SourceError(f"row {number} of an XML batch must be a dict, not {shown(record)}")
         try:
             pieces.append(f"<sObject>{_fields(record, zone)}</sObject>\n")
         except UnfitValueError as error:
@@ -154,13 +154,13 @@ def _fields(record: Mapping[str, Any], zone: ZoneInfo | None) -> str:
     pieces = []
     for name, value in record.items():
         if not isinstance(name, str) or not name or name[0] not in _NAME_START or not _NAME.issuperset(name):
-            raise UnfitValueError("a column name that is no field's")
+            raise UnfitValueError("a column name that is not the name of a field")
         if isinstance(value, Mapping):
             pieces.append(f"<{name}><sObject>{_fields(value, zone)}</sObject></{name}>")
         elif (text := text_of(value, zone)) is None:
             pieces.append(f'<{name} xsi:nil="true"/>')
         elif any(sign < " " and sign not in "\t\n\r" for sign in text):
-            raise UnfitValueError("a control character, which XML cannot hold")
+            raise UnfitValueError("a control character, which XML does not allow: remove it")
         else:
             pieces.append(f"<{name}>{escape(text, _RETURN)}</{name}>")
     return "".join(pieces)

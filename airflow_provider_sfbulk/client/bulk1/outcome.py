@@ -83,13 +83,16 @@ def read_outcome(jobs: Bulk1Calls, batch: AcceptedBatch, end: JobInfo) -> Flow[B
             found = yield from jobs.result_columns(batch.job_id, batch.batch_id, records=None)
         except (RequestRefusedError, ProtocolError) as error:
             log.warning(
-                "batch %s failed after %d records, and has no results: %s", batch.batch_id, end.processed, error
+                "batch %s failed after %d records, and its results cannot be read: %s",
+                batch.batch_id,
+                end.processed,
+                error,
             )
     return _fill_up(found, batch.records, end)
 
 
 def _fill_up(found: ResultColumns, records: int, end: JobInfo) -> BatchOutcome:
-    """Say for each record of a failed batch what is certain.
+    """Return for each record of a failed batch what is certain.
 
     :param found: results of its first records, as far as there are any
     """
@@ -120,7 +123,7 @@ def read_back(jobs: Bulk1Calls, batch: AcceptedBatch) -> Flow[Part]:
     data = unpacked((yield from jobs.request(batch.job_id, batch.batch_id)))
     if hashlib.sha256(data).hexdigest() != batch.sha256:
         raise ProtocolError(
-            f"batch {batch.batch_id} of job {batch.job_id} was read back with other records than were sent",
+            f"Salesforce returned other records for batch {batch.batch_id} of job {batch.job_id} than were sent",
             job_id=batch.job_id,
         )
     ending = LineEnding.CRLF if data.partition(b"\n")[0].endswith(b"\r") else LineEnding.LF

@@ -72,7 +72,7 @@ def submit(jobs: Bulk1Calls, spec: Bulk1JobSpec, soql: str, *, plan: str = "") -
             yield from abort_quietly(jobs, job.id)
             if generation == last or (isinstance(error, TransientError) and not is_in_doubt(error)):
                 raise
-            log.warning("whether query job %s has its query is in doubt (%s); making another job", job.id, error)
+            log.warning("query job %s may not have received its query (%s): creating another job", job.id, error)
             generation += 1
             continue
         yield WriteEntry(_batch_key(generation), {"batch_id": batch.id})
@@ -190,7 +190,8 @@ class ByFiles:
         for batch in batches:
             if read[batch.id] != batch.processed:
                 raise ProtocolError(
-                    f"batch {batch.id} has {batch.processed} rows, {read[batch.id]} came", job_id=batch.job_id
+                    f"batch {batch.id} has {batch.processed} rows, but {read[batch.id]} were received",
+                    job_id=batch.job_id,
                 )
 
     def _nothing(
@@ -214,7 +215,7 @@ class ByFiles:
         (batch, *_) = yield from self._jobs.list_batches(self._job_id)
         names = selected_fields((yield from self._jobs.request(self._job_id, batch.id)).decode())
         if not names:
-            raise ProtocolError("a query without rows, whose fields cannot be read from it")
+            raise ProtocolError("the query has no rows, and its fields cannot be read from the SOQL")
         return names
 
 

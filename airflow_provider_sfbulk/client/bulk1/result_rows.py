@@ -98,7 +98,7 @@ def read_result_columns(body: bytes, *, records: int | None) -> ResultColumns:
 
 def _check_count(found: int, records: int | None) -> None:
     if records is not None and found != records:
-        raise TransportError(f"{found} results came instead of {records}")
+        raise TransportError(f"{found} results were received instead of {records}")
 
 
 def _columns(body: bytes) -> ResultColumns:
@@ -125,9 +125,9 @@ def _of_xml(body: bytes) -> Iterator[RecordResult]:
     try:
         root = parse(body)
     except MalformedXmlError as error:
-        raise TransportError(f"results that are no whole XML: {error}") from error
+        raise TransportError(f"results that are not complete XML: {error}") from error
     if local_name(root) != "results":
-        raise ProtocolError("XML that is not a list of results")
+        raise ProtocolError("a reply in XML that is not a list of results")
     for result in root:
         texts = texts_of(result)
         errors = tuple(
@@ -149,7 +149,7 @@ def _of_json(body: bytes) -> Iterator[RecordResult]:
     except safe_json.MalformedJsonError as error:
         raise TransportError(f"results that are {error}") from error
     if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
-        raise ProtocolError("JSON that is not a list of results")
+        raise ProtocolError("a reply in JSON that is not a list of results")
     for each in data:
         errors = tuple(_json_error(error) for error in _list_of(each, "errors"))
         yield RecordResult(each.get("id") or None, _flag(each.get("success")), _flag(each.get("created")), errors)
@@ -157,7 +157,7 @@ def _of_json(body: bytes) -> Iterator[RecordResult]:
 
 def _json_error(error: Any) -> BulkError:
     if not isinstance(error, Mapping):
-        raise ProtocolError("a result whose error is not JSON object")
+        raise ProtocolError("a result whose error is not a JSON object")
     names = _list_of(error, "fields")
     return BulkError(str(error.get("statusCode") or ""), str(error.get("message") or ""), tuple(map(str, names)))
 
@@ -174,7 +174,7 @@ def _flag(raw: object) -> bool:
         return raw
     if raw in ("true", "false"):
         return raw == "true"
-    raise ProtocolError("a result with neither true nor false")
+    raise ProtocolError("a result that is neither true nor false")
 
 
 _READERS: Final[Mapping[ContentType, Callable[[bytes], Iterator[RecordResult]]]] = {

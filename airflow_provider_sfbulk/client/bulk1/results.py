@@ -69,7 +69,7 @@ class Bulk1LoadResult(WholeLoad):
         for batch, sent in zip(batches, self._sent, strict=True):
             if batch.state is BatchState.COMPLETED and batch.processed != sent.records:
                 raise ProtocolError(
-                    f"batch {batch.id} has {batch.processed} records, {sent.records} were sent", job_id=batch.job_id
+                    f"batch {batch.id} has {batch.processed} records, but {sent.records} were sent", job_id=batch.job_id
                 )
         self._batches = batches
         return self
@@ -215,7 +215,9 @@ def _read_batch(jobs: Bulk1Calls, content_type: ContentType, batch: BatchInfo) -
         yield jobs.query_result(batch.job_id, batch.id, result_id, file)
         yield Give(counted(file.rows()))
     if seen != batch.processed:
-        raise ProtocolError(f"batch {batch.id} has {batch.processed} rows, {seen} came", job_id=batch.job_id)
+        raise ProtocolError(
+            f"batch {batch.id} has {batch.processed} rows, but {seen} were received", job_id=batch.job_id
+        )
 
 
 class Bulk1RowsFile(DownloadedFile):
@@ -238,7 +240,7 @@ class Bulk1RowsFile(DownloadedFile):
         :raises ServerBusyError: the reply is a web page
         """
         if is_html(reply):
-            raise ServerBusyError("a web page instead of rows, as during maintenance", status=reply.status)
+            raise ServerBusyError("the reply is a web page instead of rows, as during maintenance", status=reply.status)
         self._open()
         self._counter = RecordCounter(Dialect())
         self._start = b""
@@ -261,7 +263,7 @@ class Bulk1RowsFile(DownloadedFile):
         self._counter.finish()
         found = find_dialect(self._counter.header_line, Dialect())
         if found is None:
-            raise TransportError("the result file has no header")
+            raise TransportError("the result file has no header line")
         self._dialect = found
 
     @property

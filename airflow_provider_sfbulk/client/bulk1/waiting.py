@@ -98,7 +98,8 @@ def _keep_looking(
 ) -> Flow[T]:
     def timed_out(seconds: float) -> JobTimeoutError:
         return JobTimeoutError(
-            f"waited {seconds:g} s for the batches of job {job_id}; it continues at Salesforce", job_id=job_id
+            f"the batches of job {job_id} have not ended after {seconds:g} s; the job continues in Salesforce",
+            job_id=job_id,
         )
 
     return keep_looking(look, schedule=schedule, timeout=timeout, timed_out=timed_out)
@@ -170,7 +171,9 @@ def ends_of(jobs: Bulk1Calls, parts: Iterable[AcceptedBatch]) -> Flow[dict[str, 
         found = own_batches(job_id, (yield from jobs.list_batches(job_id)), keys)
         for key, batch in found.items():
             if not batch.is_final:
-                raise ProtocolError(f"batch {batch.id} of job {job_id} is {batch.state} after its end", job_id=job_id)
+                raise ProtocolError(
+                    f"batch {batch.id} of job {job_id} is {batch.state}, although it had ended", job_id=job_id
+                )
             ends[key] = batch_end(batch)
     return ends
 
@@ -185,11 +188,11 @@ def own_batches(job_id: str, batches: Iterable[BatchInfo], keys: AbstractSet[str
     found = {batch.id[:15]: batch for batch in batches}
     if more := sorted(found.keys() - keys):
         raise LedgerError(
-            f"job {job_id} has {len(more)} batch(es) that this load has not sent ({', '.join(more[:3])}): the network may "
-            "have sent a batch twice, or somebody else has added them. Their records may be in the org twice: check "
-            "the org before you go on.",
+            f"job {job_id} has {len(more)} batch(es) that this load did not send ({', '.join(more[:3])}): the network may "
+            "have delivered a batch twice, or someone else has added them. Their records may be in the org twice: check "
+            "the org before you continue.",
             job_id=job_id,
         )
     if missing := sorted(keys - found.keys()):
-        raise ProtocolError(f"job {job_id} does not list batch {missing[0]}, which it has accepted", job_id=job_id)
+        raise ProtocolError(f"job {job_id} accepted batch {missing[0]}, but does not list it", job_id=job_id)
     return found

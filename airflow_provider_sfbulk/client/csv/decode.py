@@ -101,7 +101,7 @@ class RecordCounter:
         elif not self.header_line:
             self._begun += piece
             if len(self._begun) > _HEADER_BYTES:
-                raise TransportError(f"not a CSV: the first line has no end within {_HEADER_BYTES} bytes")
+                raise TransportError(f"not a CSV: the first line is longer than {_HEADER_BYTES:,} bytes")
         self._inside = bool(inside[-1] >> 63)
         self._last = piece[-1]
         self.length += len(piece)
@@ -130,7 +130,7 @@ class RecordCounter:
         :raises TransportError: when it is not a CSV header: empty, HTML, JSON, not UTF-8
         """
         if self.header_line and self.header is None:
-            raise TransportError("not a CSV: the first line is not a header (a maintenance or error page?)")
+            raise TransportError("not a CSV: the first line is not a header line (is it a maintenance or error page?)")
 
     def check_end(self) -> None:
         """Check that the bytes so far end where a CSV may end.
@@ -138,11 +138,11 @@ class RecordCounter:
         :raises TransportError: when it is empty, or ends inside a quoted value or without a line ending
         """
         if not self.length:
-            raise TransportError("not a whole CSV: the body is empty")
+            raise TransportError("not a complete CSV: the body is empty")
         if self._inside:
-            raise TransportError(f"not a whole CSV: it ends inside a quoted value, after {self.length} bytes")
+            raise TransportError(f"not a complete CSV: it ends inside a quoted value, after {self.length} bytes")
         if self.whole != self.length:
-            raise TransportError(f"not a whole CSV: its last line has no end, after {self.length} bytes")
+            raise TransportError(f"not a complete CSV: its last line has no line ending, after {self.length} bytes")
 
     def finish(self) -> None:
         """Check that the bytes so far are a whole CSV: header and end.
@@ -259,7 +259,9 @@ def read_rows(chunks: Iterable[bytes], dialect: Dialect) -> Iterator[dict[str, s
             continue
         row += 1
         if len(values) != len(header):
-            raise ProtocolError(f"row {row} of the result has {len(values)} values, the header {len(header)} columns")
+            raise ProtocolError(
+                f"row {row} of the result has {len(values)} values, but the header has {len(header)} columns"
+            )
         yield dict(zip(header, values, strict=True))
 
 

@@ -37,5 +37,5 @@ def dialect_of(job: JobInfo) -> Dialect:
         )
     except ValueError:
         raise ProtocolError(
-            f"job {job.id} is said to have a column delimiter or a line ending that does not exist", job_id=job.id
+            f"Salesforce reports an unknown column delimiter or line ending for job {job.id}", job_id=job.id
         ) from None

@@ -44,7 +44,7 @@ def whole_blocks(chunks: Iterable[bytes], *, size: int = BLOCK_BYTES) -> Iterato
             enough = max(size, 2 * length)
     data = b"".join(held)
     if not enough or last_end(data) != len(data):
-        raise TransportError(f"not a whole CSV: {len(data)} bytes at its end are no whole record")
+        raise TransportError(f"not a complete CSV: its last {len(data)} bytes are not a complete record")
     if data:
         yield data
 

@@ -165,7 +165,7 @@ def _page_of(entry: Mapping[str, Any], index: int, header: bytes) -> Page:
     try:
         records = entry["records"]
         if not isinstance(records, int) or not isinstance(entry["file"], Mapping) or not header:
-            raise TypeError("no entry of a finished page")
+            raise TypeError("not an entry of a finished page")
         return Page(
             index=index,
             locator=None if entry["locator"] is None else check_locator(entry["locator"]),
@@ -175,4 +175,4 @@ def _page_of(entry: Mapping[str, Any], index: int, header: bytes) -> Page:
             in_order=bool(entry["in_order"]),
         )
     except (KeyError, TypeError, ProtocolError) as error:
-        raise LedgerError(f"what is recorded of page {index} cannot be read", remedy=Remedy.BEGIN_ANEW) from error
+        raise LedgerError(f"the ledger's entry for page {index} cannot be read", remedy=Remedy.BEGIN_ANEW) from error

@@ -69,11 +69,11 @@ class Folders:
             if level.part is not None and not (has_part and (level.part != "hour" or not pa.types.is_date(kind))):
                 raise SourceError(f"partition_by: {level.column} is a {kind}, which has no {level.part}")
             if level.part is not None and level.name.lower() in map(str.lower, self._names):
-                raise SourceError(f"partition_by: the result has a column {level.name} already")
+                raise SourceError(f"partition_by: the result already has a column {level.name}")
         self.dropped = frozenset(place for level, place in self._levels if level.part is None)
         """Columns, by number, that are not in the files of records, since their folders say them."""
         if len(self.dropped) == len(self._names):
-            raise SourceError("partition_by leaves no column for the files")
+            raise SourceError("partition_by names all columns, so the files would have none: select another column")
 
     @property
     def empty(self) -> list[str]:
@@ -116,7 +116,9 @@ def _segments(level: Partition, column: Array) -> Array:
     if level.part is not None:
         form = _FORMS[level.part == "hour"]
         if not compute.all(compute.match_substring_regex(texts, form), min_count=0).as_py():
-            raise SourceError(f"partition_by: a value of {level.column} is no UTC datetime, and has no {level.part}")
+            raise SourceError(
+                f"partition_by: a value of {level.column} is not a UTC datetime, and so has no {level.part}"
+            )
         texts = compute.utf8_slice_codeunits(texts, 0, PARTS[level.part])
         texts = compute.replace_substring(texts, "T", "-")
     values = texts.dictionary_encode()
@@ -131,7 +133,7 @@ def _segments(level: Partition, column: Array) -> Array:
 def too_many_folders() -> SourceError:
     """Make the error of an extract in too many partitions."""
     return SourceError(
-        f"partition_by gives more than {MOST_FOLDERS:,} partitions: partition by fewer columns, by one with fewer values, "
+        f"partition_by makes more than {MOST_FOLDERS:,} partitions: partition by fewer columns, by one with fewer values, "
         "or by a longer span of time, as month(…) instead of day(…)"
     )
 

@@ -110,8 +110,8 @@ def check_total(job: JobInfo, found: Sequence[Page]) -> None:
     total = sum(page.records for page in found)
     if total != job.number_records_processed:
         raise ProtocolError(
-            f"query job {job.id}: its {len(found)} pages have {total} records instead of the "
-            f"{job.number_records_processed} that it says",
+            f"query job {job.id}: its {len(found)} pages have {total} records, but the job counts "
+            f"{job.number_records_processed}",
             job_id=job.id,
         )
 
@@ -119,7 +119,7 @@ def check_total(job: JobInfo, found: Sequence[Page]) -> None:
 def result_pages(jobs: QueryCalls, job_id: str) -> Flow[list[str]]:
     """Ask for the locators of all pages of a finished job, in order.
 
-    :raises ProtocolError: a page is named twice
+    :raises ProtocolError: the list contains a page twice
     """
     path = jobs.path(check_id(job_id), "resultPages")
     found: list[str] = []
@@ -132,7 +132,7 @@ def result_pages(jobs: QueryCalls, job_id: str) -> Flow[list[str]]:
         named = list(_page_locators(data, job_id))
         for locator in named:
             if locator in seen:
-                raise ProtocolError(f"query job {job_id}: a page was named twice", job_id=job_id)
+                raise ProtocolError(f"query job {job_id}: the list contains a page twice", job_id=job_id)
             seen.add(locator)
         found += named
         if data.get("done") is not False:
@@ -175,7 +175,9 @@ def fetch_page(
         proven = PageSink(sink, header=row.known, in_order=in_order)
         reply = yield from fetch(api, proven)
         if reply.status != 200:
-            raise TransportError(f"GET {path}: {reply.status} instead of a page", status=reply.status, job_id=job_id)
+            raise TransportError(
+                f"GET {path}: status {reply.status} instead of a page", status=reply.status, job_id=job_id
+            )
         row.agree(proven.header)
         following = proven.next_locator if in_order else None
         return Page(index, locator, following, proven.records, proven.header, in_order)
@@ -198,7 +200,7 @@ def next_page(
     return fetch_page(jobs, job_id, sink, index=len(before), locator=locator, max_records=max_records, header=header)
 
 
-_OTHER_HEADER: Final = "a page of results whose header row is not the other pages'"
+_OTHER_HEADER: Final = "a page of results has another header line than the others"
 
 
 class OtherHeaderError(TransportError):
@@ -276,7 +278,7 @@ class PageSink(CsvSink):
         :raises OtherHeaderError: it is not the first page's
         """
         if not self.header:
-            raise TransportError("a page of results without a header row")
+            raise TransportError("a page of results without a header line")
         if self._wanted is not None and self.header != self._wanted:
             raise OtherHeaderError(_OTHER_HEADER)
         super().finish()

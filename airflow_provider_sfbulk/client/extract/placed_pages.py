@@ -112,5 +112,5 @@ class PlacedRows:
             yield
         except (pa.ArrowInvalid, OSError) as error:
             raise StorageError(
-                f"{self._name} is not as it was written: {type(error).__name__}. Remove it, and its page is read again"
+                f"{self._name} has changed since it was written ({type(error).__name__}): delete it to read its page again"
             ) from None

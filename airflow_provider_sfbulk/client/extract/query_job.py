@@ -118,7 +118,7 @@ def find_recorded(
         if known.get("plan") != plan:
             yield from abort_quietly(jobs, known["job_id"])
         elif (yield from is_usable(known, generation)):
-            log.info("going on with query job %s of an earlier try", known["job_id"])
+            log.info("continuing with query job %s of an earlier try", known["job_id"])
             return _submitted(known, generation), generation + 1
     raise AssertionError("unreachable: the count has no end")
 
@@ -272,8 +272,8 @@ def fetch_pages(
 def _unfit(types: Sequence[ColumnType], misfit: MisfitError) -> SourceError:
     wanted = next(type_name(each) for each in types if each.name == misfit.column)
     return SourceError(
-        f"{misfit.column} cannot be {wanted}: the value in row {misfit.row} of a page is not one. Give a "
-        "wider type (string holds every value), or leave the column to describe"
+        f"column_types: {misfit.column} cannot be {wanted}, because the value in row {misfit.row} of a page does not fit: "
+        "give a wider type (string holds every value), or leave the column out"
     )
 
 

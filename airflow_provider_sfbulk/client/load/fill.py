@@ -128,16 +128,16 @@ class UploadedPart:
 
     @classmethod
     def from_list(cls, number: int, known: Sequence[Any]) -> Self:
-        """Read what a decision names.
+        """Read a part of a recorded decision.
 
         :raises LedgerError: when that is nothing
         """
         match known:
             case [None, _, _, _]:
-                raise LedgerError(f"the load is decided, but nothing is recorded about its part {number}")
+                raise LedgerError(f"the load is decided, but the ledger has no entry for its part {number}")
             case [str(job_id), int(records), int(length), str(sha256)] if job_id.isalnum() and records > 0 < length:
                 return cls(number=number, job_id=job_id, records=records, length=length, sha256=sha256)
-        raise LedgerError(f"what is recorded about part {number} of the load is not as this provider writes it")
+        raise LedgerError(f"the ledger's entry for part {number} of the load is not in this provider's format")
 
 
 def load(
@@ -186,10 +186,10 @@ def recorded(number: int = 0) -> Flow[list[UploadedPart]]:
     """
     decided = yield ReadEntry(f"{DECISION}{number}")
     if decided is None:
-        raise LedgerError("the load is not decided: its input has not been uploaded to its end")
+        raise LedgerError("the load is not decided: its input has not been uploaded completely")
     filled = [UploadedPart.from_list(part, known) for part, known in enumerate(decided["jobs"])]
     if len({each.job_id for each in filled}) != decided["parts"]:
-        raise LedgerError(f"the load has {decided['parts']} parts, but {len(filled)} jobs are recorded")
+        raise LedgerError(f"the load has {decided['parts']} parts, but the ledger has {len(filled)} jobs")
     return filled
 
 
@@ -228,7 +228,7 @@ def _give_up(jobs: IngestCalls, made: Iterable[str]) -> Flow[None]:
     try:
         yield WriteEntry(GIVEN_UP, {})
     except LedgerError as error:
-        log.warning("the jobs of this load stay Open and are never processed: %s", error)
+        log.warning("the jobs of this load are left Open, so Salesforce never processes them: %s", error)
         return
     for job_id in made:
         yield from _abort_quietly(jobs, job_id)
@@ -298,7 +298,7 @@ def _is_open(jobs: IngestCalls, job_id: str) -> Flow[bool]:
     if info.state in (JobState.ABORTED, JobState.FAILED) and not info.processed:
         return False
     raise JobFailedError(
-        f"job {info.id} was uploaded by an earlier try and never closed by it, yet it is {info.state}: somebody else has "
+        f"an earlier try uploaded job {info.id} and did not close it, but the job is {info.state}: someone else has "
         "closed it, so its records may be in the org",
         job_id=info.id,
         remedy=Remedy.FORGET_LOAD,
@@ -318,7 +318,9 @@ def _upload(jobs: IngestCalls, spec: IngestSpec, part: Part, number: int, on_job
             yield from _abort_quietly(jobs, info.id)
             if not isinstance(error, TransientError) or attempt == FILL_TRIES:
                 raise
-            log.warning("upload of part %d to job %s failed (%s); making another job", part.number, info.id, error)
+            log.warning(
+                "the upload of part %d to job %s failed (%s): creating another job", part.number, info.id, error
+            )
             yield Sleep(2.0**attempt, jitter=0.5)
         else:
             return info.id
@@ -339,7 +341,7 @@ def _close(jobs: IngestCalls, job_id: str, *, look_first: bool) -> Flow[JobInfo]
                 raise
             # The network has doubled the upload. Salesforce processes none of it; a later round sends the part again.
             log.warning(
-                "job %s cannot be closed (%s) and is aborted: a later round sends its part again", job_id, error
+                "job %s cannot be closed (%s): aborting it, and sending its part again in a later round", job_id, error
             )
             info = yield from jobs.abort(job_id)
             return info
@@ -347,7 +349,7 @@ def _close(jobs: IngestCalls, job_id: str, *, look_first: bool) -> Flow[JobInfo]
             return info
         yield Sleep(2.0**attempt, jitter=0.5)
     raise TransientError(
-        f"job {job_id} stays Open although its close was sent {CLOSE_TRIES} times. Its data lies at Salesforce",
+        f"job {job_id} is still Open after {CLOSE_TRIES} attempts to close it. Its data is at Salesforce",
         job_id=job_id,
         remedy=Remedy.GO_ON,
     )
@@ -358,4 +360,4 @@ def _abort_quietly(jobs: IngestCalls, job_id: str) -> Flow[None]:
     try:
         yield from jobs.abort(job_id)
     except SfBulkError as error:
-        log.warning("job %s could not be aborted (%s); it stays Open and is never processed", job_id, error)
+        log.warning("job %s could not be aborted (%s): it stays Open, so Salesforce never processes it", job_id, error)

@@ -53,7 +53,7 @@ class RowForm:
         missing = [name for name in key_columns if name.lower() not in places]
         if missing:
             raise SourceError(
-                f"key_columns: no column {', '.join(missing)}; the columns that are sent are {', '.join(columns)}"
+                f"key_columns: there is no column {', '.join(missing)}; the columns that are sent are {', '.join(columns)}"
             )
         return cls(
             tuple(columns),

@@ -203,10 +203,9 @@ class _Pass:
         if self._unreadable is not None:
             raise self._unreadable
         raise ProtocolError(
-            "the results of the load's rounds do not reconcile: "
-            f"{sum(part.records for part in self._rounds[0].parts)} records were sent, "
-            f"{sum(self.outcome.counts.values())} have an outcome. Nothing is sent again: compare the jobs' result files "
-            "with the input."
+            f"the results of the load do not add up: {sum(part.records for part in self._rounds[0].parts)} records were "
+            f"sent, but {sum(self.outcome.counts.values())} have an outcome. Nothing is sent again: compare the jobs' "
+            "result files with the input."
         )
 
     def _close(self, *, all_of_them: bool) -> None:
@@ -262,16 +261,16 @@ class _Pass:
 
     def _cannot_read(self, cause: Exception | None, part: UploadedPart) -> None:
         where = f"first in part {part.number} (job {part.job_id})"
-        only = "Records that were not saved can be sent again only from the same input: put it back"
+        only = "Records that were not saved can be sent again only from the same input: restore it"
         if isinstance(cause, (StorageError, OSError)):  # the same input may be there for the next try
-            message = f"{cause}. This was to read the input again, {where}. {only}"
+            message = f"{cause}. The input could not be read again, {where}. {only}"
             self._unreadable = StorageError(message, remedy=Remedy.KEEP_PARTS)
         else:
-            why = f"it cannot be read ({cause})" if cause is not None else "it gives other records than were uploaded"
-            message = f"the input is not what it was when it was uploaded: {why}, {where}. {only}"
+            why = f"it cannot be read ({cause})" if cause is not None else "it has other records than were uploaded"
+            message = f"the input has changed since it was uploaded: {why}, {where}. {only}"
             self._unreadable = InputChangedError(message, remedy=Remedy.KEEP_PARTS)
         self._unreadable.__cause__ = cause
-        log.warning("the rows of the results cannot be numbered: %s", self._unreadable)
+        log.warning("the results cannot be matched to rows of the input: %s", self._unreadable)
 
     def _part(self, number: int, sent: PartEnd, numbered: NumberedPart | None, stack: ExitStack) -> Flow[None]:
         results: dict[ResultKind, JobResult] = {}
@@ -365,9 +364,9 @@ class _Pass:
         found = {kind: results[kind].records if kind in results else 0 for kind in RESULT_KINDS}
         if sum(found.values()) != sent.part.records:
             raise ProtocolError(
-                f"job {sent.job.id} ({sent.job.state}) does not reconcile: {sent.part.records} records were uploaded, its "
-                f"result files have {', '.join(f'{count} {kind}' for kind, count in found.items())}. Nothing of it is "
-                "sent again. Salesforce may still be writing them",
+                f"the results of job {sent.job.id} ({sent.job.state}) do not add up: {sent.part.records} records were "
+                f"uploaded, but its result files have {', '.join(f'{count} {kind}' for kind, count in found.items())}. "
+                "Nothing is sent again. Salesforce may still be writing the files",
                 job_id=sent.job.id,
                 remedy=Remedy.GO_ON,
             )
@@ -430,8 +429,8 @@ class _Pass:
             places[blind] = 0
         if untold:
             log.warning(
-                "job %s: %d records that could be sent again cannot be told from others of the input, and are not sent: "
-                "name columns that identify a record as key_columns",
+                "job %s: %d records cannot be sent again, because they cannot be told from others of the input: "
+                "set key_columns to columns that identify a record",
                 sent.job.id,
                 untold,
             )

@@ -43,9 +43,9 @@ def part_ends(parts: Sequence[UploadedPart], infos: Iterable[JobInfo]) -> list[P
         complete = each.job.state is JobState.JOB_COMPLETE
         if min(map(each.count, RESULT_KINDS)) < 0 or (complete and each.count("unprocessed")):
             raise ProtocolError(
-                f"job {each.job.id} does not reconcile: {each.part.records} records were uploaded, and Salesforce "
-                f"counts {each.job.processed} processed, {each.job.failed} of them failed. Nothing is sent again: "
-                "compare the job's result files with the input.",
+                f"the counters of job {each.job.id} do not add up: {each.part.records} records were uploaded, "
+                f"but Salesforce counts {each.job.processed} processed, {each.job.failed} of them failed. Nothing is sent "
+                "again: compare the job's result files with the input.",
                 job_id=each.job.id,
             )
     return ends

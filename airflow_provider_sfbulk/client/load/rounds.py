@@ -138,7 +138,7 @@ class Round:
                 planned=note["parts"],
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise LedgerError(f"the decision of round {number} is not as this provider writes it") from error
+            raise LedgerError(f"the ledger's entry for round {number} is not in this provider's format") from error
 
 
 def recorded_rounds() -> Flow[list[Round]]:

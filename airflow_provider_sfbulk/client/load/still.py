@@ -69,9 +69,11 @@ def _still(jobs: IngestCalls, job: JobInfo, part: UploadedPart) -> Flow[JobInfo]
         if left <= 0:
             return job
         if now - begun > MOST_SECONDS:
-            raise ProtocolError(f"job {job.id} ended {job.state} and still changes a day later", job_id=job.id)
+            raise ProtocolError(
+                f"job {job.id} ended {job.state}, but its counters still change a day later", job_id=job.id
+            )
         log.info(
-            "job %s ended %s with %d unprocessed records: one of its batches may still be running for %.0f s",
+            "job %s ended %s with %d unprocessed records: waiting up to %.0f s, as one of its batches may still run",
             *(job.id, job.state, part.records - job.processed, left),
         )
         yield Sleep(min(left, _LOOK_SECONDS))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 def too_many(max_records: int) -> SourceError:
     """Make the error of a query with more rows than may be held in memory."""
-    return SourceError(f"the query gives more than {max_records} records", remedy=Remedy.WRITE_FILES)
+    return SourceError(f"the query returns more than {max_records:,} records", remedy=Remedy.WRITE_FILES)
 
 
 def columns_of(header: bytes, dialect: Dialect) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ class PageWriter:
     def _prove(self) -> None:
         self._counter.finish()
         if self._expected is not None and self.records != self._expected:
-            raise TransportError(f"a result page with {self.records} records where {self._expected} were announced")
+            raise TransportError(f"a result page has {self.records} records, but {self._expected} were announced")
 
     def discard(self) -> None:
         """Drop what this try wrote. Does nothing after a :meth:`finish` that succeeded."""
@@ -225,7 +225,7 @@ class TypedPage(PageWriter):
         types = self._types or [ColumnType(each) for each in self.columns]
         if tuple(each.name for each in types) != self.columns:
             raise TransportError(
-                f"a result page with {len(self.columns)} columns that are not the job's {len(types)}, or in another order"
+                f"a result page has {len(self.columns)} columns that are not the job's {len(types)}, or in another order"
             )
         self._reader = BlockReader(types, self._dialect)
         self._begin_rows(self._reader.schema)
@@ -239,7 +239,7 @@ class TypedPage(PageWriter):
         rows = self._reader.rows if self._reader is not None else 0
         if rows != self.records:
             # Only a quote inside a bare value could do this, and query pages are fully quoted.
-            raise ProtocolError(f"a result page with {self.records} records that reads as {rows} rows")
+            raise ProtocolError(f"a result page has {self.records} records, but {rows} rows can be read from it")
         self._end_rows()
 
     @system_memory()

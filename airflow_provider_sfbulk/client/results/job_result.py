@@ -72,7 +72,7 @@ class _OfJob(DownloadedCsv):
     def finish(self) -> None:
         """Prove it, and that its columns are those of its kind.
 
-        :raises ProtocolError: a column is there twice, or one of another kind is there
+        :raises ProtocolError: a column occurs twice, or belongs to another kind of file
         """
         super().finish()
         if not self._counter.length:
@@ -81,8 +81,8 @@ class _OfJob(DownloadedCsv):
         twice = sorted({name for name in names if names.count(name) > 1})
         foreign = sorted(name for name in _OF_OTHERS - {*REQUIRED[self.kind]} if name.casefold() in names)
         if twice or foreign:
-            why = f"the column {listed(twice or foreign)} is there" + (" more than once" if twice else "")
-            raise ProtocolError(f"the file of the {self._what} cannot be that: {why}", job_id=self.job_id)
+            why = f"the column {listed(twice)} more than once" if twice else f"the column {listed(foreign)}"
+            raise ProtocolError(f"the file of the {self._what} must be another one: it has {why}", job_id=self.job_id)
 
 
 class JobRows(_OfJob, DownloadedRows):
@@ -104,7 +104,7 @@ class JobResult(_OfJob):
         self._codes: list[Array] = []
         self._wrong: ProtocolError | None = None
         self._prefixes: set[str] = set()
-        """What the ids of saved records begin with."""
+        """Prefixes of the ids of saved records."""
 
     def start(self, reply: Reply) -> None:
         """Begin anew."""
@@ -123,12 +123,12 @@ class JobResult(_OfJob):
         if self._reader is not None and self._wrong is None and self._reader.rows != self.records:
             # Only a quote inside a bare value could do this.
             self._wrong = ProtocolError(
-                f"the file of the {self._what} has {self.records} records that read as {self._reader.rows} rows",
+                f"the file of the {self._what} has {self.records} records, but {self._reader.rows} rows can be read",
                 job_id=self.job_id,
             )
 
     def check_columns(self, sent: Sequence[str]) -> None:
-        """Hold the columns against those that were uploaded. Names match in any order and case.
+        """Compare the columns with those that were uploaded. Names match in any order and case.
 
         A relationship's column (``Owner.Email``) may be absent: it is no field of the object, and no source says that
         Salesforce gives it back.
@@ -142,13 +142,13 @@ class JobResult(_OfJob):
         missing = [name for name in sent if name.casefold() not in there and "." not in name]
         extra = [name for name in columns if name.casefold() not in uploaded and not name.startswith("sf__")]
         if missing or extra:
-            what = [f"no column {listed(missing)}"] * bool(missing) + [
-                f"columns that were not sent: {listed(extra)}"
+            what = [f"they lack {listed(missing)}"] * bool(missing) + [
+                f"they have {listed(extra)}, which was not sent"
             ] * bool(extra)
             raise ProtocolError(
-                f"the {self.kind} records of job {self.job_id} are not those that were sent: {', and '.join(what)}. So "
-                "they cannot be told apart by their values. Nothing is sent again: look at the job's results in "
-                "Salesforce; the next try reads them once more",
+                f"the columns of the {self.kind} records of job {self.job_id} are not those that were sent: "
+                f"{' and '.join(what)}. So the records cannot be matched to the input, and nothing is sent again. "
+                "Check the job's results in Salesforce; the next try reads them again",
                 job_id=self.job_id,
             )
 
@@ -218,19 +218,19 @@ class JobResult(_OfJob):
         created = batch.column(batch.schema.names.index("sf__Created"))
         why = None
         if not _are_ids(ids):
-            why = "there is no id in some sf__Id"
+            why = "some have no id in sf__Id"
         elif {each.lower() for each in compute.unique(created).to_pylist()} - {"true", "false"}:
-            why = "some sf__Created is neither true nor false"
+            why = "some have neither true nor false in sf__Created"
         if why:
             raise ProtocolError(
-                f"the {self._what} are not those that were sent: {why}. Look at the job's results in Salesforce; the next "
-                "try reads them once more",
+                f"the {self._what} are not those that were sent: {why}. Check the job's results in Salesforce; the next "
+                "try reads them again",
                 job_id=self.job_id,
             )
         found = self._prefixes | _prefixes(ids)
         if len(self._prefixes) < 2 <= len(found):
             log.warning(
-                "the ids of the %s begin in different ways, as those of several objects do: %s. They are taken as they are",
+                "the ids of the %s have different prefixes, like those of several objects: %s. They are used as they are",
                 self._what,
                 listed(sorted(found)),
             )

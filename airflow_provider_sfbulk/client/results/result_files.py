@@ -130,7 +130,7 @@ class ResultFile:
         wanted = [name.lower() for name in self.columns]
         if len(names) != len(wanted) or set(places) != set(wanted):
             raise ProtocolError(
-                f"the {self._kind} records of job {job_id} have other columns than those of the jobs before",
+                f"the {self._kind} records of job {job_id} have other columns than those of earlier jobs",
                 job_id=job_id,
             )
         return [places[name] for name in wanted]

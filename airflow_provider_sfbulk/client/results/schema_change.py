@@ -47,8 +47,8 @@ class OnSchemaChange(StrEnum):
 class SchemaChange:
     """How columns differ.
 
-    :param added: columns that came
-    :param removed: columns that went
+    :param added: new columns
+    :param removed: columns that are gone
     :param retyped: columns whose type is another, with the type before and the type now
     """
 
@@ -82,7 +82,7 @@ class SchemaChange:
 
     def __str__(self) -> str:
         retyped = [f"{name} ({before} to {now})" for name, (before, now) in self.retyped.items()]
-        kinds = (("came", self.added), ("went", self.removed), ("changed type", retyped))
+        kinds = (("added", self.added), ("removed", self.removed), ("changed type", retyped))
         return "; ".join(f"{verb}: {_listed(names)}" for verb, names in kinds if names)
 
 
@@ -118,7 +118,7 @@ def read_types(given: Mapping[str, str]) -> dict[str, ColumnType]:
         kind = read_type(name, written.replace(" ", ""))
         if kind is None:
             raise SourceError(
-                f"the type of {name:.60} is one of {', '.join(each for each in ColumnKind if each != 'decimal')} and "
+                f"the type of {name:.60} must be one of {', '.join(each for each in ColumnKind if each != 'decimal')} or "
                 f"decimal(digits,decimals) with at most {DECIMAL128_DIGITS} digits, not {written!r:.40}"
             )
         types[name] = kind
@@ -133,7 +133,7 @@ def with_types(types: Sequence[ColumnType], given: Mapping[str, ColumnType]) -> 
     names = {each.name for each in types}
     if missing := [name for name in given if name not in names]:
         raise SourceError(
-            f"a type is given, but the result has no column {', '.join(missing)}; its columns are "
+            f"column_types names {', '.join(missing)}, but the result has no such column; its columns are "
             f"{', '.join(list(dict.fromkeys(each.name for each in types))[:50])}"
         )
     return tuple(given.get(each.name, each) for each in types)
@@ -235,7 +235,7 @@ class SchemaGuard:
     def _refuse(self, change: SchemaChange) -> None:
         if change and self._policy is OnSchemaChange.FAIL and not self._is_own:
             raise SourceError(
-                f"the columns differ from those of the extract that is in the folder, which stays as it is ({change})",
+                f"the columns differ from those of the extract in the folder, which is left unchanged ({change})",
                 remedy=Remedy.ACCEPT_COLUMNS,
             )
 

@@ -97,10 +97,12 @@ class DownloadedCsv(DownloadedFile):
             self._counter.check_end()
             found = find_dialect(self._counter.header_line, self._given, self._required)
             if found is None:
-                raise TransportError(f"the first line is not the header of {self._what}", job_id=self.job_id)
+                raise TransportError(f"the first line is not the header line of {self._what}", job_id=self.job_id)
             self._dialect = found
         if self._expected not in (None, self.records):
-            raise TransportError(f"{self.records} {self._what} came instead of {self._expected}", job_id=self.job_id)
+            raise TransportError(
+                f"{self.records} {self._what} were received instead of {self._expected}", job_id=self.job_id
+            )
 
 
 class DownloadedRows(DownloadedCsv):

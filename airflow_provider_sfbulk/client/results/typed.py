@@ -155,16 +155,17 @@ class BlockReader:
         if found:
             place = self.rows + (found[0].number or 1)
             return ProtocolError(
-                f"row {place} of the result has {found[0].actual_columns} values, the header {len(self._types)} columns"
+                f"row {place} of the result has {found[0].actual_columns} values, but the header has "
+                f"{len(self._types)} columns"
             )
         for column, texts in zip([self._types[each] for each in self._wanted], table.columns, strict=True):
             row = _first_misfit(texts, partial(self._reads, column))
             if row is not None:
                 place = self.rows + row + 1
                 return MisfitError(
-                    f"column {column.name!r}, row {place} of the result: the value is no {_arrow_type(column)}, as "
-                    "which its field is described (numbers may rightly have more decimals than described when an API "
-                    "wrote them, and FORMAT() makes text of them)",
+                    f"column {column.name!r}, row {place} of the result: the value is not a {_arrow_type(column)}, as "
+                    "describe says (numbers written by an API may have more decimals than described, and FORMAT() "
+                    "returns text)",
                     column=column.name,
                     row=place,
                 )
@@ -219,7 +220,7 @@ def read_text(
     blocks = whole_blocks(chunks)
     header = parse_header(next(blocks), dialect)
     if header is None:
-        raise TransportError("not a CSV: the first line is not a header")
+        raise TransportError("not a CSV: the first line is not a header line")
     reader = BlockReader([ColumnType(name) for name in header], dialect, empty_is_null=False, only=only)
     yield empty_batch(reader.schema)
     for block in blocks:

@@ -147,9 +147,9 @@ def test_a_batch_that_never_ran_is_known_in_every_spelling(client: BulkClient, o
 def test_the_limits_of_a_batch_are_kept_before_anything_is_sent(client: BulkClient, org: LocalOrg) -> None:
     job = client.bulk1.create_job("Account", "insert")
     before = len(org.calls)
-    with pytest.raises(errors.SourceError, match=str(limits.BATCH_CHARACTERS)):
+    with pytest.raises(errors.SourceError, match=f"{limits.BATCH_CHARACTERS:,}"):
         client.bulk1.add_batch(job.id, b"x" * (limits.BATCH_CHARACTERS + 1), content_type="CSV")
-    with pytest.raises(errors.SourceError, match="archive is compressed already"):
+    with pytest.raises(errors.SourceError, match="archive, which is compressed already"):
         client.bulk1.add_batch(job.id, b"PK", content_type="ZIP_CSV", compress=True)
     assert len(org.calls) == before
 

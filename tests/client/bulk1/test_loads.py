@@ -94,7 +94,7 @@ def test_batches_keep_the_limits(client: BulkClient, org: LocalOrg, name: str) -
     assert [len(each) <= 200 < len(each) + 20 for each in sent] == [True] * (len(sent) - 1) + [len(sent[-1]) > 180]
     with pytest.raises(errors.SourceError, match="no records"):
         client.bulk1.perform("Account", "insert", [])
-    with pytest.raises(errors.SourceError, match=str(limits.FIELD_CHARACTERS)):
+    with pytest.raises(errors.SourceError, match=f"{limits.FIELD_CHARACTERS:,}"):
         client.bulk1.perform("Account", "insert", [{"Name": "x" * (limits.FIELD_CHARACTERS + 1)}])
 
 
@@ -318,7 +318,7 @@ def test_a_job_that_salesforce_has_closed_after_a_day_is_followed_by_another(
 
 def test_a_job_that_somebody_has_aborted_is_not_gone_round(client: BulkClient, org: LocalOrg, name: str) -> None:
     org.core.faults.add("bulk1.add_batch", EndBefore(org, JobState.ABORTED, 2))
-    with pytest.raises(errors.JobFailedError, match="ended while it was being filled: 1 of 3"):
+    with pytest.raises(errors.JobFailedError, match="while batches were sent to it: 1 of 3"):
         client.bulk1.perform("Account", "insert", rows(name), batch_records=10, schedule=QUICK)
     assert len(stored(org, name)) == 10
 

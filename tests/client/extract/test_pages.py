@@ -108,7 +108,7 @@ def test_a_locator_of_another_form_is_refused():
 
 
 def test_pages_must_add_up_to_what_the_job_says():
-    with pytest.raises(errors.ProtocolError, match="1 records instead of the 2"):
+    with pytest.raises(errors.ProtocolError, match="1 records, but the job counts 2"):
         run([page(1, None)], done(2))
 
 

@@ -147,7 +147,7 @@ def test_text_that_is_not_utf8_is_a_misfit():
 def test_a_row_of_another_length_is_named_and_not_shown():
     reader = BlockReader([ColumnType("A"), ColumnType("B")], COMMA)
     reader.read(b'"1","2"\n')
-    with pytest.raises(ProtocolError, match="row 3 of the result has 1 values, the header 2 columns") as error:
+    with pytest.raises(ProtocolError, match="row 3 of the result has 1 values, but the header has 2 columns") as error:
         reader.read(b'"1","a\nb"\n"secret"\n')
     assert "secret" not in str(error.value)
 

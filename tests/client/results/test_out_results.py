@@ -197,7 +197,7 @@ def test_other_columns_are_an_error_and_a_discarded_file_is_never_shown(tmp_path
     file = ResultFile(LocalFolder(tmp_path), "u.csv", "unprocessed")
     add(file, "unprocessed", chunks=[b"Name,Key__c\nA,1\n"])
     row = b",".join(b"x" for _ in header.split(b","))
-    with pytest.raises(ProtocolError, match=r"of job 2 (have other columns|cannot be that)"):
+    with pytest.raises(ProtocolError, match=r"of job 2 (have other columns|must be another one)"):
         add(file, "unprocessed", chunks=[header + b"\n" + row + b"\n"], job_id="2")
     file.discard()
     file.discard()
@@ -258,11 +258,19 @@ def test_ids_of_several_key_prefixes_are_taken_and_said_once(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("kind", "body", "why"),
     [
-        ("failed", FAILED.replace(b',"x","y"', b',"x"'), "row 3 of the result has 3 values, the header 4 columns"),
-        ("successful", SUCCESSFUL.replace(b"0038d00000KpQrTAAV", b"0038d00000KpQrTAA"), "no id in some sf__Id"),
-        ("successful", SUCCESSFUL.replace(b"0038d00000KpQrTAAV", "0038d00000KpQrTAé".encode()), "no id in some sf__Id"),
+        (
+            "failed",
+            FAILED.replace(b',"x","y"', b',"x"'),
+            "row 3 of the result has 3 values, but the header has 4 columns",
+        ),
+        ("successful", SUCCESSFUL.replace(b"0038d00000KpQrTAAV", b"0038d00000KpQrTAA"), "some have no id in sf__Id"),
+        (
+            "successful",
+            SUCCESSFUL.replace(b"0038d00000KpQrTAAV", "0038d00000KpQrTAé".encode()),
+            "some have no id in sf__Id",
+        ),
         ("successful", SUCCESSFUL.replace(b'"false"', b'"no"'), "neither true nor false"),
-        ("unprocessed", b'Name,Key__c\nA "b,1\nB" c,2\n', "1 records that read as 2 rows"),
+        ("unprocessed", b'Name,Key__c\nA "b,1\nB" c,2\n', "1 records, but 2 rows can be read"),
     ],
 )
 def test_rows_that_are_wrong_are_no_cut_download_and_come_out_when_they_are_read(kind, body, why):

@@ -39,7 +39,7 @@ def test_an_error_text_longer_than_any_field_is_read():
 
 
 def test_a_row_of_another_length_is_named_by_its_number_and_not_shown():
-    with pytest.raises(ProtocolError, match="row 2 of the result has 1 values, the header 2 columns") as error:
+    with pytest.raises(ProtocolError, match="row 2 of the result has 1 values, but the header has 2 columns") as error:
         list(read_rows([b'"A","B"\n"1","2"\n"secret"\n'], COMMA))
     assert "secret" not in str(error.value)
 

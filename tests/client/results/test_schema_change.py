@@ -86,7 +86,7 @@ def test_columns_that_came_went_and_changed_are_named() -> None:
         "schema_changes": {"added": ["New"], "removed": ["Gone"], "retyped": {"N": ["integer", "decimal(18,2)"]}},
     }
     assert str(SchemaChange.from_dict(facts["schema_changes"])) == (
-        "came: New; went: Gone; changed type: N (integer to decimal(18,2))"
+        "added: New; removed: Gone; changed type: N (integer to decimal(18,2))"
     )
 
 
@@ -107,7 +107,7 @@ def test_a_column_that_went_stays_once_it_is_widened_and_is_told_once() -> None:
 
 
 def test_fail_fails_before_a_page_is_read() -> None:
-    with pytest.raises(SourceError, match=r"stays as it is \(came: New; went: Gone; changed type: N"):
+    with pytest.raises(SourceError, match=r"is left unchanged \(added: New; removed: Gone; changed type: N"):
         guard("fail", manifest()).retype(NOW)
 
 

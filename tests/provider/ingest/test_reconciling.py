@@ -105,7 +105,7 @@ def test_files_of_a_broken_off_job_that_do_not_add_up_stop_the_task(
     org.core.faults.add(route, Edited(lambda rows: rows[1:]))
     operator = load(children(parents))
     for _ in range(2):
-        with pytest.raises(ProtocolError, match="does not reconcile: 9 records were uploaded"):
+        with pytest.raises(ProtocolError, match="do not add up: 9 records were uploaded"):
             task.start().run(operator)
     assert jobs_made(org) == 2
     org.core.faults.clear()

@@ -51,9 +51,9 @@ def renamed(name: str, new: str) -> Callable[[dict[str, str]], dict[str, str]]:
 @pytest.mark.parametrize(
     ("change", "wanted"),
     [
-        (without("Phone"), "no column Phone"),
-        (renamed("Phone", "Fone"), "no column Phone, and columns that were not sent: Fone"),
-        (lambda row: {**row, "Extra": "1"}, "columns that were not sent: Extra"),
+        (without("Phone"), "they lack Phone"),
+        (renamed("Phone", "Fone"), "they lack Phone and they have Fone, which was not sent"),
+        (lambda row: {**row, "Extra": "1"}, "they have Extra, which was not sent"),
     ],
 )
 def test_a_result_file_with_other_columns_than_were_sent_is_refused(
@@ -68,7 +68,7 @@ def test_a_result_file_with_other_columns_than_were_sent_is_refused(
     task = FakeTask()
     kind = route.removeprefix("ingest.")
     with pytest.raises(
-        ProtocolError, match=rf"the {kind} records of job 750\w+ are not those that were sent: {wanted}"
+        ProtocolError, match=rf"columns of the {kind} records of job 750\w+ are not those that were sent: {wanted}"
     ) as caught:
         task.start().run(operator)
     assert SECRET not in str(caught.value)

@@ -64,7 +64,7 @@ def test_json_lines_are_typed_alike(readings: LocalOrg, out: Path) -> None:
 
 
 def test_a_value_that_does_not_fit_fails_the_task_and_is_not_shown(readings: LocalOrg, out: Path) -> None:
-    with pytest.raises(SourceError, match=r"Level__c cannot be decimal\(18,2\): .*row 1 of a page") as caught:
+    with pytest.raises(SourceError, match=r"Level__c cannot be decimal\(18,2\), because .*row 1 of a page") as caught:
         extract(out, column_types={"Level__c": "decimal(18,2)"})
     assert isinstance(caught.value, AirflowFailException)
     assert "0.0001" not in str(caught.value)
@@ -73,7 +73,9 @@ def test_a_value_that_does_not_fit_fails_the_task_and_is_not_shown(readings: Loc
 
 
 def test_a_column_that_is_not_there_is_named_before_a_page_is_read(readings: LocalOrg, out: Path) -> None:
-    with pytest.raises(SourceError, match=r"no column Levle__c; its columns are External_Key__c"):
+    with pytest.raises(
+        SourceError, match=r"names Levle__c, but the result has no such column; its columns are External_Key__c"
+    ):
         extract(out, column_types={"Levle__c": "double"})
 
 

@@ -225,7 +225,7 @@ def test_pages_that_do_not_add_up_to_the_job_are_no_extract(
             return Response(recounted(bytes(response.body), {}), media_type="application/json")
 
     readings.core.faults.add("query.get", Recounted())
-    with pytest.raises(ProtocolError, match=f"12 records instead of the {count}"):
+    with pytest.raises(ProtocolError, match=f"12 records, but the job counts {count}"):
         task.start().run(extract(out))
     assert not shown(out)
     readings.core.faults.clear()

@@ -430,7 +430,7 @@ def test_a_page_s_file_that_was_changed_is_found(readings: LocalOrg, out: Path, 
     readings.core.faults.clear()
     page = min(out.iterdir())
     page.write_bytes(page.read_bytes()[:-40] + b"x" * 40)
-    with pytest.raises(StorageError, match="is not as it was written"):
+    with pytest.raises(StorageError, match="has changed since it was written"):
         extract(out, task, partition_by="Remark__c")
     page.unlink()
     check_whole(out, extract(out, task, partition_by="Remark__c"))
@@ -442,11 +442,11 @@ def test_a_page_s_file_that_was_changed_is_found(readings: LocalOrg, out: Path, 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"partition_by": "Remark__c"}, "gives more than 5 partitions"),
+        ({"partition_by": "Remark__c"}, "makes more than 5 partitions"),
         ({"rows_per_file": 1}, r"rows_per_file=1 makes 27 files of this extract, and at most 10 are written"),
         ({"bytes_per_file": 1}, r"bytes_per_file=1 makes more than 10 files of this extract"),
-        ({"partition_by": "day(Name)"}, "a value of Name is no UTC datetime"),
-        ({"partition_by": "day(Name)", "output_format": "parquet"}, "a value of Name is no UTC datetime"),
+        ({"partition_by": "day(Name)"}, "a value of Name is not a UTC datetime"),
+        ({"partition_by": "day(Name)", "output_format": "parquet"}, "a value of Name is not a UTC datetime"),
         ({"partition_by": "hour(Day__c)", "output_format": "parquet"}, r"Day__c is a date32\[day\], which has no hour"),
     ],
     ids=str,

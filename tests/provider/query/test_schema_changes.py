@@ -97,7 +97,7 @@ def test_fail_leaves_the_extract_before_as_it_was_and_no_retry_follows(
     extract(out, output_format=output_format)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     change(readings)
-    with pytest.raises(SourceError, match=r"came: New__c; went: Day__c.*on_schema_change='accept'") as caught:
+    with pytest.raises(SourceError, match=r"added: New__c; removed: Day__c.*on_schema_change='accept'") as caught:
         extract(out, output_format=output_format, on_schema_change="fail")
     assert isinstance(caught.value, AirflowFailException)
     assert {path.name: path.read_bytes() for path in out.iterdir() if not path.name.startswith("_part")} == before
