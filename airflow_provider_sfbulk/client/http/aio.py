@@ -54,7 +54,7 @@ from airflow_provider_sfbulk.client.http.exchange import (
     url_of,
 )
 from airflow_provider_sfbulk.client.http.memory_ledger import MemoryLedger
-from airflow_provider_sfbulk.client.http.pace import Pace, connect_seconds
+from airflow_provider_sfbulk.client.http.time_limit import TimeLimit, connect_seconds
 from airflow_provider_sfbulk.client.settings import Settings
 
 T = TypeVar("T")
@@ -207,14 +207,14 @@ class AsyncDriver(Driver):
         return results
 
     async def _exchange(self, request: Request, sink: Sink | None) -> Reply:
-        pace = self._begin(request)
-        async with self._sent(request, pace) as response:
-            receiver = self._receiver(request, sink, response.status_code, response.headers, pace)
+        time_limit = self._begin(request)
+        async with self._sent(request, time_limit) as response:
+            receiver = self._receiver(request, sink, response.status_code, response.headers, time_limit)
             # A sink works beside the loop; a body that stays in memory needs no thread.
             beside = _in_thread if receiver.is_fetched else _here
             try:
                 await beside(receiver.start)
-                async for raw in _body(request, response, pace):
+                async for raw in _body(request, response, time_limit):
                     await beside(partial(receiver.feed, raw))
                     if receiver.is_full:
                         break
@@ -225,13 +225,13 @@ class AsyncDriver(Driver):
                 raise
 
     @asynccontextmanager
-    async def _sent(self, request: Request, pace: Pace) -> AsyncIterator[httpx.Response]:
+    async def _sent(self, request: Request, time_limit: TimeLimit) -> AsyncIterator[httpx.Response]:
         """Send a request, yield its reply with the body unread, and close it."""
         client = await self._opened()
         try:
-            async with _keeping(pace) as timer:
+            async with _keeping(time_limit) as timer:
                 body = request.body
-                content = _pieces(body, pace, timer) if body is not None and body.length else None
+                content = _pieces(body, time_limit, timer) if body is not None and body.length else None
                 prepared = client.build_request(
                     request.method, url_of(request), headers=headers_of(request), content=content
                 )
@@ -292,30 +292,30 @@ async def _here(work: Callable[[], T]) -> T:
 
 
 @asynccontextmanager
-async def _keeping(pace: Pace) -> AsyncIterator[asyncio.Timeout]:
+async def _keeping(time_limit: TimeLimit) -> AsyncIterator[asyncio.Timeout]:
     """End the block when the exchange's time is over.
 
     :raises TooSlowError: the time is over
     """
     try:
-        async with asyncio.timeout(pace.left()) as timer:
+        async with asyncio.timeout(time_limit.left()) as timer:
             yield timer
     except TimeoutError as error:
-        raise pace.error() from error
+        raise time_limit.error() from error
 
 
-async def _pieces(body: Body, pace: Pace, timer: asyncio.Timeout) -> AsyncIterator[bytes]:
+async def _pieces(body: Body, time_limit: TimeLimit, timer: asyncio.Timeout) -> AsyncIterator[bytes]:
     """Yield a body's pieces. Each that was taken gives the exchange more time."""
     pieces = iter(Upload(body))
     while (piece := await _in_thread(partial(next, pieces, None))) is not None:
         for at in range(0, len(piece), _SENT_BYTES):
             sent = piece[at : at + _SENT_BYTES]
             yield sent
-            pace.sent(len(sent))
-            timer.reschedule(asyncio.get_running_loop().time() + pace.left())
+            time_limit.sent(len(sent))
+            timer.reschedule(asyncio.get_running_loop().time() + time_limit.left())
 
 
-async def _body(request: Request, response: httpx.Response, pace: Pace) -> AsyncIterator[bytes]:
+async def _body(request: Request, response: httpx.Response, time_limit: TimeLimit) -> AsyncIterator[bytes]:
     """Yield a body as it comes, in pieces of ``RAW_BYTES`` while it comes fast."""
     stream = response.aiter_raw()
     kept: list[bytes] = []
@@ -323,10 +323,10 @@ async def _body(request: Request, response: httpx.Response, pace: Pace) -> Async
     try:
         while True:
             begun = time.monotonic()
-            async with _keeping(pace):
+            async with _keeping(time_limit):
                 raw = await anext(stream, b"")
-            pace.read(len(raw))
-            pace.came(len(raw), time.monotonic() - begun)
+            time_limit.read(len(raw))
+            time_limit.received(len(raw), time.monotonic() - begun)
             kept += [raw] if raw else []
             size += len(raw)
             if size >= RAW_BYTES or (kept and not raw):

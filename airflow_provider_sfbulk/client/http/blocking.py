@@ -53,8 +53,8 @@ from airflow_provider_sfbulk.client.http.exchange import (
     url_of,
 )
 from airflow_provider_sfbulk.client.http.memory_ledger import MemoryLedger
-from airflow_provider_sfbulk.client.http.pace import Pace, connect_seconds
-from airflow_provider_sfbulk.client.http.paced import PACE, PacedAdapter
+from airflow_provider_sfbulk.client.http.time_limit import TimeLimit, connect_seconds
+from airflow_provider_sfbulk.client.http.timed_connections import TIME_LIMIT, TimedAdapter
 from airflow_provider_sfbulk.client.settings import Settings
 
 T = TypeVar("T")
@@ -109,7 +109,7 @@ class BlockingDriver(Driver):
         self._login = threading.Lock()
         self._stopped = threading.Event()
         self._sleep = sleep or self._stopped.wait
-        self._adapter = PacedAdapter(_CONNECTIONS)
+        self._adapter = TimedAdapter(_CONNECTIONS)
 
     def run(self, flow: Flow[T], *, ledger: Ledger | None = None) -> T:
         """Run a flow to its end and return its result.
@@ -234,12 +234,12 @@ class BlockingDriver(Driver):
         return results
 
     def _exchange(self, request: Request, sink: Sink | None) -> Reply:
-        pace = self._begin(request)
-        with self._sent(request, pace) as response:
-            receiver = self._receiver(request, sink, response.status_code, response.headers, pace)
+        time_limit = self._begin(request)
+        with self._sent(request, time_limit) as response:
+            receiver = self._receiver(request, sink, response.status_code, response.headers, time_limit)
             try:
                 receiver.start()
-                for raw in self._body(request, response, pace):
+                for raw in self._body(request, response, time_limit):
                     receiver.feed(raw)
                     if receiver.is_full:
                         break
@@ -250,12 +250,12 @@ class BlockingDriver(Driver):
                 raise
 
     @contextmanager
-    def _sent(self, request: Request, pace: Pace) -> Iterator[requests.Response]:
+    def _sent(self, request: Request, time_limit: TimeLimit) -> Iterator[requests.Response]:
         """Send a request, yield its reply with the body unread, and close it."""
         body = Upload(request.body) if request.body is not None and request.body.length else None
         url = url_of(request)
         prepared = requests.Request(request.method, url, headers=headers_of(request), data=body).prepare()
-        kept = PACE.set(pace)
+        kept = TIME_LIMIT.set(time_limit)
         try:
             response = self._adapter.send(
                 prepared,
@@ -268,7 +268,7 @@ class BlockingDriver(Driver):
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise no_reply(request, error, sent=_was_sent(error)) from error
         finally:
-            PACE.reset(kept)
+            TIME_LIMIT.reset(kept)
         try:
             yield response
         finally:
@@ -284,10 +284,10 @@ class BlockingDriver(Driver):
         proxy = self._settings.proxy
         return get_environ_proxies(url) if proxy is None else {"http": proxy, "https": proxy}
 
-    def _body(self, request: Request, response: requests.Response, pace: Pace) -> Iterator[bytes]:
+    def _body(self, request: Request, response: requests.Response, time_limit: TimeLimit) -> Iterator[bytes]:
         try:
             for raw in response.raw.stream(RAW_BYTES, decode_content=False):
-                pace.read(len(raw))
+                time_limit.read(len(raw))
                 yield raw
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise no_reply(request, error, sent=True) from error

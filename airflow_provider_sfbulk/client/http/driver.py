@@ -9,7 +9,7 @@ from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.effects import Request, Sink, Sleep
 from airflow_provider_sfbulk.client.errors import StoppedError
 from airflow_provider_sfbulk.client.http.exchange import Meter, Receiver, head_of
-from airflow_provider_sfbulk.client.http.pace import Pace
+from airflow_provider_sfbulk.client.http.time_limit import TimeLimit
 from airflow_provider_sfbulk.client.protocol.org import ApiUsage
 from airflow_provider_sfbulk.client.settings import Settings
 
@@ -56,16 +56,16 @@ class Driver:
     def _pause(self, effect: Sleep) -> float:
         return effect.seconds * (1.0 - effect.jitter * self._chance())
 
-    def _begin(self, request: Request) -> Pace:
+    def _begin(self, request: Request) -> TimeLimit:
         """Count a request that is about to be sent."""
         self._meter.sent(request)
-        return Pace(self._settings.timeout)
+        return TimeLimit(self._settings.timeout)
 
     def _receiver(
-        self, request: Request, sink: Sink | None, status: int, headers: Mapping[str, str], pace: Pace
+        self, request: Request, sink: Sink | None, status: int, headers: Mapping[str, str], time_limit: TimeLimit
     ) -> Receiver:
         """Take the head of a reply, and return what takes its body."""
-        pace.headed()
+        time_limit.head_received()
         head = self._session.unsaid(head_of(status, headers))
-        self._meter.answered(request, head, pace.seconds)
+        self._meter.answered(request, head, time_limit.seconds)
         return Receiver(head, sink)

@@ -19,7 +19,7 @@ from airflow_provider_sfbulk.client.auth.hosts import is_loopback
 from airflow_provider_sfbulk.client.effects import ERROR_BYTES, FETCH_BYTES, REPLY_BYTES, Body, Reply, Request, Sink
 from airflow_provider_sfbulk.client.errors import LoginError, ProtocolError, SfBulkError, SourceError, TransportError
 from airflow_provider_sfbulk.client.http.gunzip import Decoder, Plain, decoder_for
-from airflow_provider_sfbulk.client.http.pace import TooSlowError
+from airflow_provider_sfbulk.client.http.time_limit import TooSlowError
 from airflow_provider_sfbulk.client.protocol.org import ApiUsage, read_usage
 from airflow_provider_sfbulk.client.replies.safe_text import fit
 from airflow_provider_sfbulk.client.settings import check_authorities
@@ -118,7 +118,7 @@ class Memory:
         """
         self._size += len(data)
         if self._size > self._most:
-            raise ProtocolError(f"a reply of more than {self._most} bytes instead of a small one")
+            raise ProtocolError(f"a reply of more than {self._most:,} bytes, where a small one is expected")
         self._pieces.append(data)
 
     def finish(self) -> None:
@@ -166,7 +166,7 @@ class Receiver:
             for piece in self._decoder.decode(raw):
                 self._size += len(piece)
                 if self._size > FETCH_BYTES:
-                    raise ProtocolError(f"a reply of more than {FETCH_BYTES} bytes", status=self._head.status)
+                    raise ProtocolError(f"a reply of more than {FETCH_BYTES:,} bytes", status=self._head.status)
                 self._sink.write(piece)
         except ProtocolError:
             if not self._is_refusal:
@@ -231,12 +231,12 @@ def no_reply(request: Request, error: Exception, *, sent: bool) -> SfBulkError:
     place = f"{request.method} {parts.scheme}://{parts.netloc}{parts.path}"
     if _found(error, ssl.SSLCertVerificationError):
         return LoginError(
-            f"{place}: the host's certificate is not trusted; if it is your own authority's, set ca_file",
+            f"{place}: the host's certificate is not trusted: if your own authority issued it, set ca_file",
             method=request.method,
             path=parts.path,
         )
     slow = _found(error, TooSlowError)
-    reason = str(slow) if slow else "no whole reply came" if sent else "no connection could be made"
+    reason = str(slow) if slow else "no complete reply was received" if sent else "no connection could be made"
     found = TransportError(f"{place}: {reason} ({type(error).__name__})", method=request.method, path=parts.path)
     found.sent = sent
     return found

@@ -28,8 +28,8 @@ from airflow_provider_sfbulk.client.values.text_arrow import (
     Form,
     UnfitRowError,
     compute,
+    fitting_texts,
     texts_of_array,
-    texts_of_few,
     texts_of_values,
     texts_one_by_one,
 )
@@ -124,7 +124,7 @@ class RecordEncoder:
         for place, (column, field_type) in enumerate(zip(columns, types, strict=True)):
             write: Any = texts_of_array
             if isinstance(column, list):
-                write = texts_of_few if len(column) <= FEW else texts_of_values
+                write = texts_one_by_one if len(column) <= FEW else texts_of_values
             form = form_of(field_type)
             try:
                 texts.append(write(column, zone, form))
@@ -175,7 +175,7 @@ class RecordEncoder:
     ) -> Array:
         """Write the values that can be sent, null for the others, and report those."""
         unfit: dict[str, list[int]] = {}
-        texts = texts_one_by_one(column, zone, form, lambda index, why: unfit.setdefault(why, []).append(index))
+        texts = fitting_texts(column, zone, form, lambda index, why: unfit.setdefault(why, []).append(index))
         for reason, indexes in unfit.items():
             self._tell([first_row + index for index in indexes], place, reason)
         return texts

@@ -101,8 +101,8 @@ def texts_of_values(values: list[Any], zone: ZoneInfo | None, form: Form | None 
         try:
             return texts_of_array(build(values), zone, form)
         except (pa.ArrowException, ValueError, OverflowError):
-            pass  # the long way finds the value, or copes with it
-    return texts_of_few(values, zone, form)
+            pass  # one by one, the value is found, or is written after all
+    return texts_one_by_one(values, zone, form)
 
 
 def texts_of_array(array: Array, zone: ZoneInfo | None, form: Form | None = None) -> Array:
@@ -122,7 +122,7 @@ def texts_of_array(array: Array, zone: ZoneInfo | None, form: Form | None = None
                 return write(array, zone)
             except (pa.ArrowException, OverflowError):
                 break
-    return texts_of_few(_python_values(array), zone, form)
+    return texts_one_by_one(_python_values(array), zone, form)
 
 
 def strings(texts: Iterable[Text]) -> Array:
@@ -142,12 +142,12 @@ def strings(texts: Iterable[Text]) -> Array:
         raise
 
 
-def texts_one_by_one(
+def fitting_texts(
     values: Array | Iterable[Any], zone: ZoneInfo | None, form: Form, unfit: Callable[[int, str], None]
 ) -> Array:
-    """Turn values, ``MISSING`` among them or not, into strings one after the other, which is slow.
+    """Turn values, which may include ``MISSING``, into strings one by one, with null for those that do not fit.
 
-    :param unfit: called with each value that has no text, its place from 0 and why; it becomes null
+    :param unfit: called for each value that has no text, with its place from 0 and the reason
     """
     texts: list[Text] = []
     for index, value in enumerate(_python_values(values) if isinstance(values, pa.Array) else values):
@@ -161,8 +161,9 @@ def texts_one_by_one(
     return strings(texts)
 
 
-def texts_of_few(values: Iterable[Any], zone: ZoneInfo | None, form: Form) -> Array:
-    """Do what :func:`texts_of_values` does one by one: without pandas for up to ``FEW`` values, and slowly for many.
+def texts_one_by_one(values: Iterable[Any], zone: ZoneInfo | None, form: Form) -> Array:
+    """Turn values into strings one by one: the quickest way for up to ``FEW`` values, since it does not import pandas. For
+    more it is slow, but copes with every value.
 
     :raises UnfitRowError: for a value that has no text
     """
@@ -189,7 +190,7 @@ def _python_values(array: Array) -> Iterator[Any]:
 
 
 def _aware_datetimes(values: Sequence[datetime | None]) -> Array:
-    # Arrow would take a naive datetime for UTC, and give a year 0 where UTC leaves the calendar: both go the long way.
+    # Arrow would take a naive datetime for UTC, and give a year 0 outside the calendar: both are written one by one.
     if any(value is not None and (value.tzinfo is None or not 1 < value.year < 9999) for value in values):
         raise ValueError
     return pa.array(values, pa.timestamp("us", tz="UTC"))
@@ -198,7 +199,7 @@ def _aware_datetimes(values: Sequence[datetime | None]) -> Array:
 def _decimals(values: Sequence[Decimal | None]) -> Array:
     texts = [None if value is None else str(value) for value in values]
     together = "".join(filter(None, texts))
-    # An exponent, NaN or Infinity: the long way writes, leaves out or refuses it.
+    # An exponent, NaN or Infinity: such a value is written, left out or refused one by one.
     if any(letter in together for letter in "ENI"):
         raise ValueError
     return pa.array(texts, pa.string())
@@ -278,7 +279,7 @@ def write_timestamp(array: Array, zone: ZoneInfo | None) -> Array:
             return write_null(array, None)
         ends = compute.min_max(compute.cast(moments, pa.timestamp("us"), safe=False)).as_py()
         if ends["min"] is not None and not _ZONE_RULES_FROM <= ends["min"] <= ends["max"] < _ZONE_RULES_TO:
-            raise pa.ArrowInvalid  # the long way
+            raise pa.ArrowInvalid  # one by one
         # A skipped hour raises, and the slow way names the row; of an hour that comes twice both take the first.
         moments = compute.assume_timezone(moments, zone.key, ambiguous="earliest", nonexistent="raise")
     utc = compute.cast(moments, pa.timestamp(moments.type.unit))

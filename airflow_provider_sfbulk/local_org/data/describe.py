@@ -131,7 +131,7 @@ def _of_type(value: Any, key: str, attribute: str) -> Any:
 
 
 def _text(value: Any, what: str) -> str:
-    _check_type(value, str, f"{what} of a schema", "text")
+    _check_type(value, str, f"{what} of a schema", "a string")
     return str(value)
 
 
@@ -145,7 +145,7 @@ def _listed(described: Mapping[str, Any], *keys: str) -> Sequence[Any]:
 def _check_type(value: Any, wanted: Any, what: str, said: str) -> None:
     fits = isinstance(value, wanted)
     if not fits:
-        raise ValueError(f"{what} is {said}, not {value!r}")
+        raise ValueError(f"{what} must be {said}, not {value!r}")
 
 
 def sobject_of(described: Mapping[str, Any], *, key_prefix: str | None = None) -> SObject:
@@ -164,7 +164,7 @@ def sobject_of(described: Mapping[str, Any], *, key_prefix: str | None = None) -
     if not prefix:
         raise ValueError(f"object {name} of the schema has no keyPrefix")
     if not (isinstance(prefix, str) and prefix.isascii() and prefix.isalnum() and len(prefix) == _PREFIX_CHARACTERS):
-        raise ValueError(f"keyPrefix of a schema is three letters or digits, not {prefix!r}")
+        raise ValueError(f"keyPrefix of a schema must be three letters or digits, not {prefix!r}")
     label = _text(described.get("label") or name, "label")
     return SObject.of(
         name=name,

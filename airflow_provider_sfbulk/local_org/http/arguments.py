@@ -1,5 +1,5 @@
-"""Arguments that came as JSON, held against what a Python function declares: who calls from another language makes
-mistakes that no type checker has seen."""
+"""Checks arguments that came as JSON against the types that a Python function declares: a caller in another language makes
+mistakes that no type checker finds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 _SAID: Final[dict[Any, str]] = {
-    str: "text",
+    str: "a string",
     int: "a whole number",
     float: "a number",
     bool: "true or false",
@@ -17,18 +17,18 @@ _SAID: Final[dict[Any, str]] = {
     Sequence: "a list",
     Mapping: "an object",
 }
-"""What JSON has, by how Python declares it."""
+"""JSON's types in words, by how Python declares them."""
 
 
 def check(function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
-    """Refuse arguments of other types than a function declares. Which there have to be is left to the call.
+    """Refuse arguments of other types than a function declares. Missing ones are left to the call.
 
     :raises TypeError: with the name of the argument, and what it should be
     """
     hints = get_type_hints(function)
     for name, value in arguments.items():
         if name in hints and not _fits(value, hints[name]):
-            raise TypeError(f"{name} is {' or '.join(dict.fromkeys(_said(hints[name])))}")
+            raise TypeError(f"{name} must be {' or '.join(dict.fromkeys(_said(hints[name])))}")
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -168,7 +168,7 @@ def test_a_body_in_another_coding_is_refused(make, server):
 def test_a_body_that_must_be_small_is_not_read_without_end(make, server, monkeypatch):
     monkeypatch.setattr(exchange, "REPLY_BYTES", 100_000)
     server.answers = [reply(zipped(b"a" * 3_000_000), Content_Encoding="gzip")]
-    with pytest.raises(errors.ProtocolError, match="100000"):
+    with pytest.raises(errors.ProtocolError, match="100,000"):
         one(make(server.url), call(GET))
 
 

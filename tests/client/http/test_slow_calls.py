@@ -19,7 +19,7 @@ from airflow_provider_sfbulk.client.protocol.describe import describe
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls, QueryCalls
 from airflow_provider_sfbulk.client.results.spool import DownloadedRows
 from tests.client.http.outcome import one
-from tests.client.http.test_pace import LATE, Drips, driver_of
+from tests.client.http.test_time_limit import LATE, Drips, driver_of
 
 TIMEOUT = 0.1
 TRIES = 8

@@ -224,7 +224,7 @@ class SimulatedDriver:
             for piece in (body[:middle], body[middle:]):
                 sink.write(piece)
             if fault == "cut":
-                raise TransportError("no whole reply came")
+                raise TransportError("no complete reply was received")
             sink.finish()
         except BaseException:
             with suppress(Exception):

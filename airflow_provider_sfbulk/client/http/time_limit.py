@@ -1,22 +1,22 @@
-"""How long one HTTP exchange may take: one deadline for all of it, including the reply's head.
+"""The time limit of one HTTP exchange, from connecting to the last byte of the reply.
 
-How often calls are made is another matter: ``client/waiting`` for polls, ``client/protocol/retry.py`` for retries.
+It does not limit how often calls are made: see ``client/waiting`` for polls, ``client/protocol/retry.py`` for retries.
 
-Theory. A limit on the silence between two bytes never ends a server that drips: a byte a minute, a head without end,
-``100 Continue`` again and again. A limit on the total ends healthy large downloads. So an exchange has credit: the
+A limit on the silence between two bytes never stops a server that drips: a byte a minute, a head without end,
+``100 Continue`` again and again. A limit on the total time stops healthy large downloads. So an exchange has credit: the
 connection's ``timeout`` in seconds. Waiting uses it up, and every :data:`SLOWEST` bytes restore a second, never beyond
 the initial credit. A connection that is slow for a while is kept, a dead one is not.
 
 =================  ==============================================  =======================================
-until              what uses the credit up                         what restores it
+until              what uses up the credit                         what restores it
 =================  ==============================================  =======================================
-the head is whole  every second, including connecting              bytes that the server takes
-the body is whole  seconds of waiting for the network: a slow      bytes that arrive
+the head is there  every second, including connecting              bytes that the server accepts
+the body is there  seconds of waiting for the network: a slow      bytes that arrive
                    disk is not the server's fault
 =================  ==============================================  =======================================
 
-Besides, the body must have arrived :data:`BODY_SECONDS` after the head, whatever its rate. Only bytes of a body count:
-endless trailers and chunk extensions are no sign of life.
+In addition, the body must have arrived :data:`BODY_SECONDS` after the head, whatever its rate. Only bytes of a body count:
+endless trailers and chunk extensions do not count.
 """
 
 from __future__ import annotations
@@ -29,23 +29,24 @@ from airflow_provider_sfbulk import limits
 
 CONNECT_SECONDS: Final = 10.0
 BODY_SECONDS: Final = float(limits.RESULT_PAGE_SECONDS)
-"""Seconds in which a reply's body must have arrived; Salesforce gives up then, too."""
+"""Seconds within which a reply's body must have arrived; Salesforce's own limit."""
 
 SLOWEST: Final = 16 * 1024
-"""Bytes a second below which a connection counts as dead; our limit."""
+"""Bytes per second below which a connection counts as dead; our limit."""
 
 
 _OVERHEAD: Final = 4 * 1024 * 1024
 _OVERHEAD_TIMES: Final = 16
-"""Maximum bytes around a body, in all and for each byte of it: the framing of one-byte chunks is five times as long."""
+"""Maximum bytes that are not the body, in total and per byte of the body: the framing of one-byte chunks is five times as
+long as the chunks."""
 
 
 class TooSlowError(TimeoutError):
     """An exchange has used up its time."""
 
 
-class Pace:
-    """The time that one exchange has left. Used by one thread at a time.
+class TimeLimit:
+    """The time limit of one exchange. Used by one thread at a time.
 
     :param timeout: of the connection, in seconds
     :param clock: seconds of a monotonic clock
@@ -77,28 +78,28 @@ class Pace:
         return left
 
     def error(self) -> TooSlowError:
-        """Make the error, which says how far the exchange came."""
+        """Return the error, which says how far the exchange got."""
         if self._end is None:
-            return TooSlowError(f"no whole reply in {self.seconds:.1f} s")
-        return TooSlowError(f"{self._bytes} bytes of a reply in {self.seconds:.1f} s, and no end")
+            return TooSlowError(f"no complete reply in {self.seconds:.1f} s")
+        return TooSlowError(f"only {self._bytes:,} bytes of the reply in {self.seconds:.1f} s")
 
     def sent(self, count: int) -> None:
-        """Count bytes that the network has taken."""
+        """Count bytes that the network has accepted."""
         if self._end is None:
             now = self._clock()
             self._refill(count, now - self._since)
             self._since = now
 
-    def headed(self) -> None:
-        """Start the time of the body: the reply's head has arrived."""
+    def head_received(self) -> None:
+        """Start the time of the body, once the reply's head has arrived."""
         self._end = self._clock() + BODY_SECONDS
         self._credit = self._timeout
 
-    def came(self, count: int, seconds: float) -> None:
-        """Count bytes that arrived after this many seconds of waiting. Those of a head restore no credit, since it may be
+    def received(self, count: int, seconds: float) -> None:
+        """Count bytes that arrived after this many seconds of waiting. Bytes of a head restore no credit, since it may be
         endless.
 
-        :raises TooSlowError: next to nothing of it is the body
+        :raises TooSlowError: hardly any of them are the body
         """
         if self._end is not None:
             self._bytes += count
@@ -115,5 +116,5 @@ class Pace:
 
 
 def connect_seconds(timeout: float) -> float:
-    """Return the seconds in which a connection must be made: some of the exchange's time is kept for the reply."""
+    """Return the seconds within which a connection must be made: some of the time is kept for the reply."""
     return min(CONNECT_SECONDS, timeout / 2)

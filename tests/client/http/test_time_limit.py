@@ -15,7 +15,7 @@ from airflow_provider_sfbulk.client.auth import oauth
 from airflow_provider_sfbulk.client.effects import Body
 from airflow_provider_sfbulk.client.http import gunzip
 from airflow_provider_sfbulk.client.http.exchange import Memory
-from airflow_provider_sfbulk.client.http.pace import SLOWEST, Pace, TooSlowError
+from airflow_provider_sfbulk.client.http.time_limit import SLOWEST, TimeLimit, TooSlowError
 from airflow_provider_sfbulk.client.protocol.call import ApiCall, call, fetch
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.settings import Settings
@@ -289,36 +289,36 @@ class Clock:
 
 def test_credit_comes_back_by_bytes_and_never_beyond_what_there_was():
     clock = Clock()
-    pace = Pace(10.0, clock=clock)
+    time_limit = TimeLimit(10.0, clock=clock)
     clock.now = 4.0
-    assert pace.left() == 6.0
-    pace.sent(SLOWEST * 3)
-    assert pace.left() == 9.0
-    pace.sent(SLOWEST * 3000)
-    assert pace.left() == 10.0
-    pace.came(SLOWEST * 3, 0.0)  # a head's bytes bring nothing back
+    assert time_limit.left() == 6.0
+    time_limit.sent(SLOWEST * 3)
+    assert time_limit.left() == 9.0
+    time_limit.sent(SLOWEST * 3000)
+    assert time_limit.left() == 10.0
+    time_limit.received(SLOWEST * 3, 0.0)  # a head's bytes bring nothing back
     clock.now = 13.5
-    assert pace.left() == 0.5
-    pace.headed()
-    assert pace.left() == 10.0
-    pace.came(1, 9.0)
-    assert 1.0 < pace.left() < 1.1
-    pace.came(1, 2.0)
+    assert time_limit.left() == 0.5
+    time_limit.head_received()
+    assert time_limit.left() == 10.0
+    time_limit.received(1, 9.0)
+    assert 1.0 < time_limit.left() < 1.1
+    time_limit.received(1, 2.0)
     with pytest.raises(TooSlowError, match="2 bytes"):
-        pace.left()
+        time_limit.left()
 
 
 def test_a_body_ends_after_twenty_minutes_at_any_rate():
     clock = Clock()
-    pace = Pace(120.0, clock=clock)
-    pace.headed()
+    time_limit = TimeLimit(120.0, clock=clock)
+    time_limit.head_received()
     for _ in range(20):
-        pace.left()
+        time_limit.left()
         clock.now += 61
-        pace.read(10_000_000)
-        pace.came(10_000_000, 1.0)
+        time_limit.read(10_000_000)
+        time_limit.received(10_000_000, 1.0)
     with pytest.raises(TooSlowError):
-        pace.left()
+        time_limit.left()
 
 
 @pytest.mark.parametrize("answer", [Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", close=False)])

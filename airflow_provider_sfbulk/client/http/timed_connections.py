@@ -1,8 +1,8 @@
-"""Connections of ``urllib3`` with the time limit of an exchange (``pace.py``): no wait for the network lasts longer.
+"""Connections of ``urllib3`` that keep the time limit of an exchange (``time_limit.py``).
 
-``requests`` has a timeout only for the silence between two bytes, and keeps reading until it has as many bytes as it was
-asked for. So the socket is wrapped, below everything that buffers: this covers TLS, a proxy's tunnel and every framing
-of a body.
+The timeout of ``requests`` covers only the silence between two bytes, and a read goes on until it has all the bytes that
+were requested. So the socket is wrapped, below everything that buffers: this covers TLS, a proxy's tunnel and every
+framing of a body.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from airflow_provider_sfbulk.client.http.pace import Pace
+from airflow_provider_sfbulk.client.http.time_limit import TimeLimit
 
-PACE: Final[ContextVar[Pace | None]] = ContextVar("sfbulk_pace", default=None)
-"""Pace of this thread's exchange. A connection takes it over with the request."""
+TIME_LIMIT: Final[ContextVar[TimeLimit | None]] = ContextVar("sfbulk_time_limit", default=None)
+"""The time limit of this thread's exchange. A connection takes it over with the request."""
 
 
 _OF_A_BODY: Final = (StartBoundaryNotFoundDefect, MultipartInvariantViolationDefect)
@@ -32,23 +32,23 @@ _OF_A_BODY: Final = (StartBoundaryNotFoundDefect, MultipartInvariantViolationDef
 class _Reading(io.RawIOBase):
     """What a reply is read from."""
 
-    def __init__(self, paced: _PacedSocket, raw: io.RawIOBase) -> None:
+    def __init__(self, timed: _TimedSocket, raw: io.RawIOBase) -> None:
         super().__init__()
-        self._paced = paced
+        self._timed = timed
         self._raw = raw
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        pace = self._paced.pace
-        self._paced.settimeout(pace.left())
+        time_limit = self._timed.time_limit
+        self._timed.settimeout(time_limit.left())
         begun = time.monotonic()
         try:
             count = self._raw.readinto(buffer)
         except TimeoutError as error:
-            raise pace.error() from error
-        pace.came(count or 0, time.monotonic() - begun)
+            raise time_limit.error() from error
+        time_limit.received(count or 0, time.monotonic() - begun)
         return count
 
     def close(self) -> None:
@@ -56,12 +56,12 @@ class _Reading(io.RawIOBase):
         super().close()
 
 
-class _PacedSocket:
-    """A socket of any kind, whose waits keep the pace. Everything else is left to the socket."""
+class _TimedSocket:
+    """A socket of any kind whose waits keep the time limit. Everything else is left to the socket."""
 
-    def __init__(self, inner: Any, pace: Pace) -> None:
+    def __init__(self, inner: Any, time_limit: TimeLimit) -> None:
         self.inner = inner
-        self.pace = pace
+        self.time_limit = time_limit
 
     def makefile(self, mode: str, *_: Any, **__: Any) -> io.BufferedReader:
         # Made by the socket: when it is closed, it counts what still reads from it.
@@ -71,12 +71,12 @@ class _PacedSocket:
         with memoryview(data).cast("B") as waiting:
             at = 0
             while at < len(waiting):
-                self.inner.settimeout(self.pace.left())
+                self.inner.settimeout(self.time_limit.left())
                 try:
                     count = self.inner.send(waiting[at:], *flags)
                 except TimeoutError as error:
-                    raise self.pace.error() from error
-                self.pace.sent(count)
+                    raise self.time_limit.error() from error
+                self.time_limit.sent(count)
                 at += count
 
     def __getattr__(self, name: str) -> Any:
@@ -84,50 +84,50 @@ class _PacedSocket:
 
 
 class _Response(HTTPResponse):
-    """A reply whose head is whole. The standard library takes a cut head for a short one, and ``urllib3`` logs what it
-    could not read, whatever that is."""
+    """A reply whose head must be complete. The standard library takes a head that was cut off for a short one, and
+    ``urllib3`` logs what it could not parse, which may be anything."""
 
     def begin(self) -> None:
         super().begin()
         if any(not isinstance(each, _OF_A_BODY) for each in self.msg.defects):
-            raise HTTPException("a head that is not whole")
+            raise HTTPException("the head of the reply is incomplete")
 
 
-class _Paced:
-    """Mixed into a connection: makes its socket keep the pace of the current exchange."""
+class _Timed:
+    """Mixed into a connection: makes its socket keep the time limit of the current exchange."""
 
     sock: Any
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
-        self.sock = _PacedSocket(self.sock, _current())
+        self.sock = _TimedSocket(self.sock, _current())
 
     def _tunnel(self) -> None:
-        paced = _PacedSocket(self.sock, _current())
-        self.sock = paced
+        timed = _TimedSocket(self.sock, _current())
+        self.sock = timed
         try:
             super()._tunnel()  # type: ignore[misc]
         finally:
-            if self.sock is paced:
-                self.sock = paced.inner
+            if self.sock is timed:
+                self.sock = timed.inner
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:  # it was used before
-            self.sock.pace = _current()
+            self.sock.time_limit = _current()
         super().request(*args, **kwargs)  # type: ignore[misc]
 
 
-def _current() -> Pace:
-    pace = PACE.get()
-    assert pace is not None, "a driver sets it before it sends"
-    return pace
+def _current() -> TimeLimit:
+    time_limit = TIME_LIMIT.get()
+    assert time_limit is not None, "a driver sets it before it sends"
+    return time_limit
 
 
-class _Connection(_Paced, HTTPConnection):
+class _Connection(_Timed, HTTPConnection):
     response_class = cast("Any", _Response)
 
 
-class _TlsConnection(_Paced, HTTPSConnection):
+class _TlsConnection(_Timed, HTTPSConnection):
     response_class = cast("Any", _Response)
 
 
@@ -139,7 +139,7 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = cast("Any", _TlsConnection)
 
 
-class PacedAdapter(HTTPAdapter):
+class TimedAdapter(HTTPAdapter):
     """The adapter of ``requests`` with such connections. Nothing is repeated: every retry is a flow's decision, and
     ``urllib3`` would repeat a PUT."""
 
