@@ -16,9 +16,10 @@ from airflow_provider_sfbulk.arguments.shared import (
     SHARED_CLASHES,
     path,
 )
-from airflow_provider_sfbulk.arguments.table import Arguments, Clash
+from airflow_provider_sfbulk.arguments.table import Arguments, Clash, refuse_none
 from airflow_provider_sfbulk.client.arguments import (
     api_name,
+    as_list,
     count,
     field_name,
     flag,
@@ -71,9 +72,9 @@ def fields(name: str, value: Any) -> Any:
     """Check the fields of a whole object: ``all``, or names."""
     if value == ALL:
         return ALL
-    if isinstance(value, str):
-        raise SourceError(f"{name} must be 'all' or a list of names, not {shown(value)}: write [{value!r:.40}]")
-    given = names(name, value)
+    if isinstance(value, str) and not _is_text_of_list(value) and value.strip() != "None":
+        raise SourceError(f"{name} must be 'all' or a list of names, not {shown(value)}: write {as_list(value)}")
+    given = _names(name, value)
     if not given:
         raise SourceError(f"{name} is an empty list: 'all' reads every field")
     for each in given:
@@ -84,11 +85,25 @@ def fields(name: str, value: Any) -> Any:
 
 def exclude(name: str, value: Any) -> list[str]:
     """Check names of fields of the object itself."""
-    given = names(name, value)
+    given = _names(name, value)
     for each in given:
         if "." in field_name(f"each of {name}", each):
             raise SourceError(f"{name}: {each!r:.60} is read only when fields names it")
     return list(given)
+
+
+def _names(name: str, value: Any) -> tuple[str, ...]:
+    refuse_none(name, value)
+    if isinstance(value, str) and _is_text_of_list(value):
+        raise SourceError(
+            f"{name} is the text of a list, which is what a template gives: set render_template_as_native_obj=True on the "
+            "DAG, or give a list whose items are templates"
+        )
+    return names(name, value)
+
+
+def _is_text_of_list(value: str) -> bool:
+    return value.lstrip().startswith(("[", "("))
 
 
 def where(name: str, value: Any) -> str:

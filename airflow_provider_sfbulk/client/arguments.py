@@ -187,10 +187,15 @@ def field_name(name: str, value: Any) -> str:
 def names(name: str, value: Any) -> tuple[str, ...]:
     """Check a list of names. A single text would be taken for the list of its letters."""
     if isinstance(value, str):
-        raise SourceError(f"{name} must be a list of names, not a string: write [{value!r:.40}]")
+        raise SourceError(f"{name} must be a list of names, not a string: write {as_list(value)}")
     if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) and each.strip() for each in value):
         raise SourceError(f"{name} must be a list of names, not {shown(value)}")
     return tuple(value)
+
+
+def as_list(value: str) -> str:
+    """Return how the names in a text are written as a list."""
+    return f"[{', '.join(repr(each.strip()) for each in value.split(','))[:60]}]"
 
 
 def column_names(name: str, value: Any) -> tuple[str, ...]:

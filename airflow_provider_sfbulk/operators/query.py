@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
@@ -127,6 +127,7 @@ class BulkQueryOperator(BulkJobOperator):
 
     job_type: ClassVar[JobType] = JobType.QUERY
     arguments: ClassVar[Arguments] = ARGUMENTS
+    native_fields: ClassVar[Collection[str]] = ("fields", "exclude")
     template_fields: Sequence[str] = (
         "soql",
         "sobject",

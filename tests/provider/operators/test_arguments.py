@@ -157,6 +157,7 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
         for given, told in (
             ({"sobject": "Account, Contact"}, "sobject"),
             ({"fields": "Name"}, r"fields must be 'all' or a list of names.*write \['Name'\]"),
+            ({"fields": "Id, Name"}, r"fields must be 'all' or a list of names.*write \['Id', 'Name'\]"),
             ({"fields": []}, "fields is an empty list"),
             ({"fields": None}, "fields"),
             ({"fields": ["FIELDS(ALL)"]}, "each of fields"),
@@ -203,8 +204,8 @@ REFUSED: list[tuple[Callable[..., BaseOperator], dict[str, Any], str]] = [
         for given, told in (
             (["Name"], "column_types must be a dict"),
             ({"Name": 5}, "column_types must be a dict"),
-            ({"Name": "varchar"}, "column_types: the type of Name is one of string, .*not 'varchar'"),
-            ({"N": "decimal"}, "column_types: the type of N is one of"),
+            ({"Name": "varchar"}, "column_types: the type of Name must be one of string, .*not 'varchar'"),
+            ({"N": "decimal"}, "column_types: the type of N must be one of"),
             ({"N": "decimal(40,2)"}, "column_types: the type of N .*38 digits"),
         )
     ),

@@ -137,6 +137,20 @@ def test_texts_stay_texts(native: bool) -> None:
     assert operator.source == ["/in/2026-01-31.csv", Path("/in/42.csv")]
 
 
+def test_a_template_gives_a_list_of_fields_where_the_dag_renders_natively() -> None:
+    given = {"soql": None, "sobject": "Account", "fields": "{{ ['Id', 'Name'] }}", "exclude": "{{ ['Fax'] }}"}
+    operator = query(True, **given)
+    assert (operator.fields, operator.exclude) == (["Id", "Name"], ["Fax"])
+    for name in ("fields", "exclude"):
+        for template, message in (
+            (given[name], f"{name} is the text of a list.*render_template_as_native_obj=True"),
+            ("{{ none }}", f"{name} is the string None"),
+        ):
+            operator = query(False, **{"soql": None, "sobject": "Account", name: template})
+            with pytest.raises(SourceError, match=message):
+                operator.arguments.apply(operator, rendered=True)
+
+
 @NATIVE
 def test_a_path_without_a_template_is_not_touched(native: bool) -> None:
     for path in ("None", "20260131", "'a'", "[0-9].csv", "/in/a.sql"):
