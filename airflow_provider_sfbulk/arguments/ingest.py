@@ -101,7 +101,7 @@ def shown_source(value: Any) -> Any:
 
 
 def _joined(items: Iterable[Any]) -> Iterator[Any]:
-    """Give what is in lists in a list, however deep."""
+    """Yield what is in lists in a list, however deep."""
     for each in items:
         if _is_list(each):
             yield from _joined(each)

@@ -165,7 +165,7 @@ DELETIONS_WAYS: Final = ("inline", "files")
 
 
 def layout_of(it: Any) -> Layout:
-    """Say how the rows are laid out in files."""
+    """Return how the rows are laid out in files."""
     return Layout(
         tuple(map(Partition.read, it.partition_by)),
         it.rows_per_file,

@@ -287,7 +287,7 @@ def timezone(name: str, value: Any) -> str:
 
 
 def _as_number(value: object) -> str:
-    """Give advice about a number that was passed as text."""
+    """Return advice about a number that was passed as text."""
     if not isinstance(value, str):
         return ""
     try:

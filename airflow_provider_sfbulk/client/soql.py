@@ -132,7 +132,7 @@ def _moment(value: datetime | time) -> str:
 
 
 def selected_fields(soql: str) -> tuple[str, ...]:
-    """Give the fields that a query selects, without the object's name or alias before them; of a function the field
+    """Return the fields that a query selects, without the object's name or alias before them; of a function the field
     inside. None when they cannot be seen."""
     found = _SELECTED.match(soql)
     if found is None:

@@ -76,7 +76,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Salesforce Bulk API from the shell. Signs in with SFBULK_ variables, or with an Airflow connection.",
+    help="Salesforce Bulk API from the shell. Signs in with SFBULK_ environment variables or an Airflow connection.",
 )
 
 
@@ -84,9 +84,10 @@ app = typer.Typer(
 def main(
     context: typer.Context,
     conn_id: Annotated[
-        str | None, typer.Option("--conn-id", help="Airflow connection to sign in with, instead of SFBULK_ variables.")
+        str | None,
+        typer.Option("--conn-id", help="Airflow connection to sign in with, instead of SFBULK_ environment variables."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")] = False,
 ) -> None:
     """Read the options that all commands have in common."""
     # Airflow, which is imported for a connection, would print log lines among the results.
@@ -129,36 +130,45 @@ class CommandRun:
         try:
             return SalesforceBulkHook(self._conn_id).get_conn()
         except AirflowNotFoundException as error:
-            raise SourceError(f"there is no connection {self._conn_id!r:.100} in this Airflow") from error
+            raise SourceError(f"this Airflow has no connection {self._conn_id!r:.100}") from error
 
 
 @app.command()
 def load(
     context: typer.Context,
     sobject: Annotated[str, typer.Argument(help="API name of the object, such as Account.")],
-    file: Annotated[Path, typer.Argument(help="CSV, JSON Lines or Parquet, also gzipped.")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV, JSON Lines or Parquet file. CSV and JSON Lines may be compressed (.gz, .zst).")
+    ],
     operation: Annotated[Operation, typer.Option(help="What to do with the records.")] = Operation.INSERT,
     source_format: Annotated[
         str | None, typer.Option(help=f"Format of the file, if its name does not show it: {', '.join(SOURCE_FORMATS)}.")
     ] = None,
-    external_id: Annotated[str | None, typer.Option(help="The field that an upsert matches by.")] = None,
+    external_id: Annotated[str | None, typer.Option(help="Field that an upsert matches records by.")] = None,
     column: Annotated[
-        list[str] | None, typer.Option("--map", help="SOURCE=Field__c renames a column, SOURCE= drops it. Repeatable.")
+        list[str] | None,
+        typer.Option("--map", help="Rename a column (SOURCE=Field__c) or drop it (SOURCE=). Repeatable."),
     ] = None,
-    clear_nulls: Annotated[bool, typer.Option(help="Nulls clear the field instead of leaving it.")] = False,
-    timezone: Annotated[str | None, typer.Option(help="Of datetimes that name none, as Europe/Berlin.")] = None,
+    clear_nulls: Annotated[
+        bool, typer.Option(help="Clear the field for a null value, instead of leaving it unchanged.")
+    ] = False,
+    timezone: Annotated[
+        str | None, typer.Option(help="Time zone of datetimes without one, such as Europe/Berlin.")
+    ] = None,
     skip_unchanged: Annotated[
-        bool, typer.Option("--skip-unchanged", help="Of an update or an upsert, send only the rows that differ.")
+        bool, typer.Option("--skip-unchanged", help="In an update or upsert, send only rows that differ from the org.")
     ] = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Check the file against the object and send nothing. Ends with 1 for problems."),
+        typer.Option(
+            "--check", help="Only check the file against the object; send nothing. Exits with 1 if rows would fail."
+        ),
     ] = False,
-    failed: Annotated[Path | None, typer.Option(help="Write the failed rows into this CSV file.")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds to wait; the jobs continue after that.")] = None,
-    wait: Annotated[bool, typer.Option(help="Wait until Salesforce is done.")] = True,
+    failed: Annotated[Path | None, typer.Option(help="Write failed rows to this CSV file.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait. The jobs continue after that.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until the jobs have ended.")] = True,
 ) -> None:
-    """Load a file. Nothing is remembered: the same load started twice loads twice, unless it is an upsert."""
+    """Load a file into Salesforce. Running an insert twice loads the records twice: the command remembers nothing."""
     session: CommandRun = context.obj
     with (
         session.client() as client,
@@ -166,7 +176,9 @@ def load(
         NewFile(failed, reads=file) if failed is not None else nullcontext() as failed_file,
     ):
         if failed is not None and not wait:
-            raise SourceError("--failed is for a load that is waited for; without --no-wait it writes the rows")
+            raise SourceError(
+                "--failed cannot be combined with --no-wait: failed rows are known only when the jobs have ended"
+            )
         rules: RuleOptions = {
             "column_mapping": _mapping(column),
             "nulls": "clear" if clear_nulls else "leave",
@@ -174,9 +186,9 @@ def load(
         }
         if check:
             if failed is not None:
-                raise SourceError("--failed is for the rows that Salesforce has refused, and --check sends none")
+                raise SourceError("--failed cannot be combined with --check, which sends no rows")
             if skip_unchanged:
-                raise SourceError("--skip-unchanged is for a load, and --check sends nothing")
+                raise SourceError("--skip-unchanged cannot be combined with --check, which sends no rows")
             found = client.ingest.check(
                 sobject, operation, file, external_id_field=external_id, source_format=source_format, **rules
             )
@@ -217,31 +229,36 @@ def load(
 
 
 def _show_check(screen: Screen, found: CheckReport) -> NoReturn:
-    """Print what a check has found, and end.
+    """Print the result of a check, and exit.
 
     :raises typer.Exit: 0 when nothing is wrong, 1 when rows would fail, 2 when the load would be refused
     """
     if screen.is_json:
         screen.facts({**found.to_dict(), "load_api_calls": found.calls_of_load()})
     else:
-        screen.lines([*found.lines(), f"a load takes about {found.calls_of_load():,} API calls"])
+        screen.lines([*found.lines(), f"a load needs about {found.calls_of_load():,} API calls"])
     raise typer.Exit(0 if found.is_clean else 1 if found.refusal is None else 2)
 
 
 @app.command()
 def extract(
     context: typer.Context,
-    soql: Annotated[str, typer.Argument(help="The query; @FILE reads it from a file.")],
+    soql: Annotated[str, typer.Argument(help="SOQL query, or @FILE to read it from a file.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write; without it, JSON Lines here.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write (.csv, .jsonl or .parquet). Without it, rows are printed as JSON Lines.",
+        ),
     ] = None,
     file_format: Annotated[
-        FileFormat | None, typer.Option("--format", help="By default, by the file's ending.")
+        FileFormat | None, typer.Option("--format", help="Format of the file, if its name does not show it.")
     ] = None,
-    include_deleted: Annotated[bool, typer.Option(help="Also deleted and archived records.")] = False,
-    timeout: Annotated[float | None, typer.Option(help="Seconds to wait; the job continues after that.")] = None,
+    include_deleted: Annotated[bool, typer.Option(help="Include deleted and archived records.")] = False,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait. The job continues after that.")] = None,
 ) -> None:
-    """Run a query and write its rows. The file appears when all rows are in it."""
+    """Run a query and write its rows to a file, which appears once it is complete."""
     session: CommandRun = context.obj
     with (
         session.client() as client,
@@ -266,29 +283,31 @@ def extract(
 @app.command()
 def jobs(
     context: typer.Context,
-    job_id: Annotated[str | None, typer.Argument(help="One job in full; without it, the newest ones.")] = None,
-    query: Annotated[bool, typer.Option("--query", help="Query jobs instead of loads.")] = False,
-    most: Annotated[int, typer.Option("--most", min=1, help="How many to list.")] = 20,
+    job_id: Annotated[
+        str | None, typer.Argument(help="Id of a job to show in full. Without it, the newest jobs are listed.")
+    ] = None,
+    query: Annotated[bool, typer.Option("--query", help="Show query jobs instead of loads.")] = False,
+    most: Annotated[int, typer.Option("--most", min=1, help="Maximum number of jobs to list.")] = 20,
     abort: Annotated[bool, typer.Option("--abort", help="Abort the job.")] = False,
     abort_left: Annotated[
-        bool, typer.Option("--abort-left", help="Abort this user's loads that were never closed.")
+        bool, typer.Option("--abort-left", help="Abort loads of this user that were never closed.")
     ] = False,
     older_than: Annotated[
         float,
         typer.Option(
             min=1,
             max=limits.JOB_OPEN_HOURS,
-            help="Minimum age in hours, for --abort-left: running loads are open, too.",
+            help="For --abort-left: minimum age of a job in hours. Loads that are still uploading are open, too.",
         ),
     ] = 12,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, for --abort-left.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="For --abort-left: do not ask for confirmation.")] = False,
 ) -> None:
-    """Show jobs of the last seven days, or one of them."""
+    """List the jobs of the last seven days, or show one job."""
     session: CommandRun = context.obj
     with session.client() as client:
         if abort_left:
             if job_id is not None or query or abort:
-                raise SourceError("--abort-left looks for the jobs itself: give no job, no --abort and no --query")
+                raise SourceError("--abort-left finds the jobs itself: leave out the job id, --abort and --query")
             _abort_left(session.screen, client, timedelta(hours=older_than), is_agreed=yes)
             return
         calls = client.query if query else client.ingest
@@ -304,7 +323,7 @@ def jobs(
 def describe(
     context: typer.Context, sobject: Annotated[str, typer.Argument(help="API name of the object, such as Account.")]
 ) -> None:
-    """List the fields of an object: type, length, and whether this user may write them."""
+    """List the fields of an object, their types, and whether this user may write them."""
     session: CommandRun = context.obj
     with session.client() as client:
         fields = client.describe(sobject).get("fields") or ()
@@ -313,7 +332,7 @@ def describe(
 
 @app.command("login-test")
 def login_test(context: typer.Context) -> None:
-    """Sign in, and show the org and the API calls left today."""
+    """Sign in, and show the org, the user and the API calls left today."""
     session: CommandRun = context.obj
     with session.client() as client:
         calls = client.limits().get("DailyApiRequests")
@@ -331,13 +350,13 @@ def login_test(context: typer.Context) -> None:
 @app.command()
 def explain(
     context: typer.Context,
-    code: Annotated[str, typer.Argument(help="A code of Salesforce or a class of this package, in any case.")],
+    code: Annotated[str, typer.Argument(help="Error code or class, in any case.")],
 ) -> None:
-    """Say what an error's code or class means, and what to do."""
+    """Explain an error code of Salesforce or an error class of this package, and say what to do."""
     session: CommandRun = context.obj
     found = explanations(code)
     if not found:
-        session.screen.error(SourceError(f"{code:.60} is not a code or class that this package knows"))
+        session.screen.error(SourceError(f"{code:.60} is not an error code or class that this package knows"))
         raise typer.Exit(2)
     session.screen.table(("code", "when", "raised_as", "what_to_do"), found)
 
@@ -356,7 +375,7 @@ def _mapping(columns: list[str] | None) -> dict[str, str | None] | None:
         return None
     pairs = [each.partition("=") for each in columns]
     if any(not mark or not source for source, mark, _ in pairs):
-        raise SourceError("--map takes SOURCE=Field__c, or SOURCE= to drop the column")
+        raise SourceError("--map must be SOURCE=Field__c, or SOURCE= to drop the column")
     twice = next((source for source, many in Counter(source for source, _, _ in pairs).items() if many > 1), None)
     if twice is not None:
         raise SourceError(f"--map names the column {twice!r:.60} twice: name each column once")
@@ -366,7 +385,7 @@ def _mapping(columns: list[str] | None) -> dict[str, str | None] | None:
 def _format_of(path: Path) -> FileFormat:
     kinds = {".csv": FileFormat.CSV, ".jsonl": FileFormat.JSONL, ".parquet": FileFormat.PARQUET}
     if path.suffix.lower() not in kinds:
-        raise SourceError(f"{path.name} ends in none of {', '.join(kinds)}: give --format")
+        raise SourceError(f"{path.name} ends with none of {', '.join(kinds)}: set --format")
     return kinds[path.suffix.lower()]
 
 

@@ -30,19 +30,19 @@ def read_query(text: str) -> str:
     path = query_file(text)
     if path is None:
         if text.strip() and not is_a_query(text):
-            raise SourceError("the query does not begin with SELECT; a file with one is named as @FILE")
+            raise SourceError("the query does not begin with SELECT: to read it from a file, write @FILE")
         return text
     if path.exists() and not path.is_file():
-        raise SourceError(f"{path} is not a file with a query")
+        raise SourceError(f"{path} is not a file: name a file that contains a query")
     with _named(path, "read"), path.open("rb") as file:
         data = file.read(_QUERY_BYTES + 1)
     if len(data) > _QUERY_BYTES:
-        raise SourceError(f"{path} is larger than a query can be ({limits.SOQL_CHARACTERS} characters)")
+        raise SourceError(f"{path} is larger than a query may be ({limits.SOQL_CHARACTERS:,} characters)")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         # From None: the error quotes the file.
-        raise SourceError(f"{path} is not UTF-8, at byte {error.start + 1}") from None
+        raise SourceError(f"{path} is not UTF-8, at byte {error.start + 1}: convert the file") from None
 
 
 def query_file(text: str) -> Path | None:
@@ -57,7 +57,7 @@ def on_this_machine(path: Path) -> Path:
     """
     made = Path(local_path(os.fspath(path), what="the path"))
     if is_uri(os.fspath(made)) and not made.parent.exists():
-        raise SourceError(f"{made} is a URI: this command reads and writes files of this machine")
+        raise SourceError(f"{made} is a URI, but this command reads and writes only local files")
     return made
 
 
@@ -75,11 +75,11 @@ class NewFile:
         with _named(path, "written"):
             target = path.resolve()  # a link stays, and leads to the new rows
             if target.exists() and not target.is_file():
-                raise SourceError(f"{path} is not a file that can be replaced: name one")
+                raise SourceError(f"{path} exists and is not a regular file: name another one")
             if reads is not None and target.exists() and reads.exists() and target.samefile(reads):
-                raise SourceError(f"{path} is the file that is read, and would be replaced: write to another one")
+                raise SourceError(f"{path} is the input file and would be replaced: write to another file")
             if not target.name:
-                raise SourceError(f"{path} names no file")
+                raise SourceError(f"{path} is not the name of a file")
             self._file = LocalFile(target)
 
     def __enter__(self) -> Self:

@@ -49,7 +49,7 @@ def show(stack: AirflowStack, dag_id: str, run_id: str, *, seconds_to_start: flo
 
 
 def check(stack: AirflowStack, dag_id: str, run_id: str, *, records_in_org: int) -> None:
-    """Hold the input, the org, the summaries and the files against each other.
+    """Compare the input, the org, the summaries and the files with each other.
 
     :param records_in_org: what the org itself counts
     :raises Mismatch: naming what differs

@@ -149,7 +149,7 @@ class PartFiles:
         return True
 
     def columns(self) -> tuple[str, ...]:
-        """Give the columns of the rows, once a page is finished."""
+        """Return the columns of the rows, once a page is finished."""
         return self._file(0).columns
 
     def publish(self, pages: int, *, at_once: int, facts: Mapping[str, Any]) -> Flow[Published]:

@@ -58,7 +58,7 @@ def converted(error: Exception, what: str, place: Location) -> SfBulkError:
 
 
 def _judged(error: Exception, code: str, place: Location) -> tuple[type[SfBulkError], str]:
-    """Say whether the same may work later, what is wrong and what to do."""
+    """Return whether the same may work later, what is wrong and what to do."""
     number = error.errno if isinstance(error, OSError) else None
     kind: type[SfBulkError] = SourceError
     if isinstance(error, AirflowNotFoundException):

@@ -325,7 +325,7 @@ class BulkIngestOperator(BulkJobOperator):
                 )
 
     def _result_before(self, ledger: TaskLedger) -> dict[str, Any] | list[str] | None:
-        """Give the result of a load that is done; None as well when its jobs were only submitted and are waited for now."""
+        """Return the result of a load that is done; None, too, when its jobs were only submitted and are now waited for."""
         done = ledger.done
         if done is None:
             return None
@@ -502,7 +502,7 @@ class BulkIngestOperator(BulkJobOperator):
         self.extend_events(run, load_event(result, sobject=self.sobject, operation=self.operation))
 
     def _targets(self) -> list[Target]:
-        """Say where this load writes."""
+        """Return where this load writes."""
         from airflow_provider_sfbulk.files.apart import Target
 
         targets = []
@@ -530,7 +530,7 @@ class BulkIngestOperator(BulkJobOperator):
         return {"operation": f"{'check ' * self.validate_only}{self.operation}", "sobject": self.sobject}
 
     def _plan(self, source: LoadInput) -> dict[str, Any]:
-        """Give what makes this load what it is. From its decision on until its end none of it may change."""
+        """Return what makes this load what it is. From its decision on until its end none of it may change."""
         return {
             "sobject": self.sobject,
             "operation": self.operation,
@@ -549,7 +549,7 @@ class BulkIngestOperator(BulkJobOperator):
         }
 
     def _input(self) -> LoadInput:
-        """Give the input, after all was checked that can be without reading or sending anything.
+        """Return the input, after all was checked that can be without reading or sending anything.
 
         :raises SourceError: naming the argument
         """

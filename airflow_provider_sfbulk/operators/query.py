@@ -307,7 +307,7 @@ class BulkQueryOperator(BulkJobOperator):
             return self._fetch(run, info, generation=submitted.generation)
 
     def _hidden(self, text: str) -> str:
-        """Give what an error says without the values of the query."""
+        """Return what an error says without the values of the query."""
         return self._statement.hidden(text)
 
     def _folder(self, context: Context) -> TaskFolder | None:
@@ -334,7 +334,7 @@ class BulkQueryOperator(BulkJobOperator):
             open_output(self.output_path, conn_id=self.output_conn_id)
 
     def _submitted(self, run: TaskRun) -> Submitted:
-        """Give the job to fetch: the user's, an earlier try's, or a new one.
+        """Return the job to fetch: the user's, an earlier try's, or a new one.
 
         A retry goes on with its job. A user's clear starts over: reading twice does no harm, stale rows might.
         """

@@ -55,7 +55,7 @@ def load_summary(
 
 
 def count_unchanged(chosen: ChosenRows | None) -> dict[str, int]:
-    """Say how many rows were not sent since the org has them; nothing for a load that sends all its rows."""
+    """Return how many rows were not sent since the org has them; nothing for a load that sends all its rows."""
     return {} if chosen is None else {"unchanged": chosen.unchanged}
 
 
@@ -155,7 +155,7 @@ def _named(files: list[str]) -> list[str] | int:
 
 
 def _changes(extract: Extract) -> dict[str, Any]:
-    """Say how the columns differ from those of the extract before, when they do."""
+    """Return how the columns differ from those of the extract before, when they do."""
     return {"schema_changes": extract.change.in_short()} if extract.change else {}
 
 

@@ -148,7 +148,7 @@ def test_when_the_org_does_not_say_who_is_signed_in_no_job_is_this_users(
 @pytest.mark.parametrize("arguments", [("750R00000012345AAA",), ("--query",), ("--abort",)])
 def test_what_is_left_is_not_named_by_hand(arguments: tuple[str, ...], run: Run) -> None:
     result = run("jobs", "--abort-left", *arguments)
-    assert (result.exit_code, "give no job" in result.stderr) == (2, True)
+    assert (result.exit_code, "leave out the job id" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
@@ -197,8 +197,8 @@ def test_it_signs_in_with_a_connection_of_airflow(run: Run, salesforce_org: Loca
         (("describe", "Nonsense__c"), 2, "NotFoundError"),
         (("extract", "SELECT Nmae FROM Account"), 2, "RequestRefusedError"),
         (("load", "Account", "gone.csv"), 2, "SourceError"),
-        (("extract", "SELECT Name FROM Account", "-o", "out.xlsx"), 2, "give --format"),
-        (("explain", "nonsense"), 2, "is not a code or class"),
+        (("extract", "SELECT Name FROM Account", "-o", "out.xlsx"), 2, "set --format"),
+        (("explain", "nonsense"), 2, "is not an error code or class"),
     ],
 )
 def test_what_is_wrong_is_said_on_stderr_with_a_status(
@@ -298,42 +298,42 @@ QUERY = "SELECT Name FROM Account"
     ("arguments", "said"),
     [
         *(
-            (("load", "Contact", "in.csv", "--failed", each), "is the file that is read")
+            (("load", "Contact", "in.csv", "--failed", each), "is the input file")
             for each in ("in.csv", "./in.csv", "link", "hard", "folder.csv/../in.csv")
         ),
-        (("load", "Contact", "link", "--failed", "in.csv"), "is the file that is read"),
+        (("load", "Contact", "link", "--failed", "in.csv"), "is the input file"),
         (("load", "Contact", "in.csv", "--failed", "gone/failed.csv"), "cannot be written: No such file"),
-        (("load", "Contact", "in.csv", "--failed", "folder.csv"), "not a file that can be replaced"),
+        (("load", "Contact", "in.csv", "--failed", "folder.csv"), "exists and is not a regular file"),
         (("load", "Contact", "in.csv", "--failed", "circle"), "cannot be written"),
         (("load", "Contact", "pipe.csv"), "not a regular file"),
         (("load", "Contact", "folder.csv"), "it is a folder"),
         (("load", "Contact", "s3://bucket/in.csv"), "a file of this machine"),
-        (("load", "Contact", "in.csv", "--failed", "s3://bucket/failed.csv"), "files of this machine"),
-        (("load", "Contact", "{here}/in.csv", "--failed", "in.csv"), "is the file that is read"),
-        (("extract", "@q.soql", "-o", "q.soql", "--format", "csv"), "is the file that is read"),
-        (("extract", QUERY, "-o", "pipe.csv"), "not a file that can be replaced"),
-        (("extract", QUERY, "-o", "/dev/null", "--format", "csv"), "not a file that can be replaced"),
-        (("extract", QUERY, "-o", "..", "--format", "csv"), "not a file that can be replaced"),
+        (("load", "Contact", "in.csv", "--failed", "s3://bucket/failed.csv"), "only local files"),
+        (("load", "Contact", "{here}/in.csv", "--failed", "in.csv"), "is the input file"),
+        (("extract", "@q.soql", "-o", "q.soql", "--format", "csv"), "is the input file"),
+        (("extract", QUERY, "-o", "pipe.csv"), "exists and is not a regular file"),
+        (("extract", QUERY, "-o", "/dev/null", "--format", "csv"), "exists and is not a regular file"),
+        (("extract", QUERY, "-o", "..", "--format", "csv"), "exists and is not a regular file"),
         (("extract", QUERY, "-o", "gone/out.csv"), "cannot be written: No such file"),
         (("extract", QUERY, "-o", "x" * 300 + ".csv"), "cannot be written: File name too long"),
-        (("extract", QUERY, "-o", "s3://bucket/out.csv"), "files of this machine"),
+        (("extract", QUERY, "-o", "s3://bucket/out.csv"), "only local files"),
         (
             ("load", "Contact", "in.csv", "--failed", "failed.csv", "--no-wait"),
-            "--failed is for a load that is waited for",
+            "--failed cannot be combined with --no-wait",
         ),
-        (("extract", "q.soql"), "does not begin with SELECT; a file with one is named as @FILE"),
+        (("extract", "q.soql"), "does not begin with SELECT: to read it from a file, write @FILE"),
         (("extract", "@gone"), "gone cannot be read: No such file"),
-        (("extract", "@folder.csv"), "not a file with a query"),
-        (("extract", "@pipe.csv"), "not a file with a query"),
-        (("extract", "@"), "not a file with a query"),
+        (("extract", "@folder.csv"), "is not a file: name a file"),
+        (("extract", "@pipe.csv"), "is not a file: name a file"),
+        (("extract", "@"), "is not a file: name a file"),
         (("extract", "@latin"), "not UTF-8, at byte 40"),
-        (("extract", "@huge"), "larger than a query can be"),
+        (("extract", "@huge"), "larger than a query may be"),
         (("--conn-id", "no\x1bpe", "login-test"), "no connection 'no\\x1bpe'"),
         (("--conn-id", "\udcff", "login-test"), "unpaired surrogate"),
         (("load", "Contact", "in.csv", "--timeout", "nan"), "timeout must be a number of seconds"),
         (("load", "Contact", "in.csv", "--timeout=-1"), "timeout must be a number of seconds"),
         (("load", "Contact", "in.csv", "--map", "Email=Phone", "--map", "Email="), "names the column 'Email' twice"),
-        (("load", "Contact", "in.csv", "--map", "=Phone"), "--map takes SOURCE=Field__c"),
+        (("load", "Contact", "in.csv", "--map", "=Phone"), "--map must be SOURCE=Field__c"),
         (("load", "Contact", "\udcff.csv"), "cannot read \\udcff.csv"),
         (("load", "Contact", "in.csv", "--timezone", "../../etc/passwd"), "IANA name of a zone"),
         (("load", "Contact", "in.csv", "--operation", "upsert", "--external-id", "\x1b[2J"), "field's API name"),

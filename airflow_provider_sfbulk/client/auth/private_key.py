@@ -102,7 +102,7 @@ def unfolded(text: str) -> str:
 
 
 def _spellings(text: str) -> Iterator[str]:
-    """Give what a text may have been before it was put into something, the nearest first."""
+    """Yield what a text may have been before it was put into something, the nearest first."""
     plain = _ESCAPES.sub("\n", text.strip(_AROUND))
     yield plain
     if "%" in plain:

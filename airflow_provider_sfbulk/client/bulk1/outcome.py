@@ -64,7 +64,7 @@ class BatchOutcome:
         return codes_of(self.results.errors.take(pa.array(self.places("failed"))))
 
     def rows(self) -> Iterator[RecordResult]:
-        """Give the results one by one."""
+        """Yield the results one by one."""
         for result, processed in zip(self.results.rows(), self.processed.tolist(), strict=True):
             yield result if processed else replace(result, processed=False)
 

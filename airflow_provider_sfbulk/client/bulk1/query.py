@@ -242,7 +242,7 @@ class _FileSink(CsvSink):
         return self._counter.header_line.rstrip(b"\r\n")
 
     def start(self, reply: Reply) -> None:
-        """Begin anew."""
+        """Start over."""
         super().start(reply)
         self._counter = RecordCounter(Dialect())
 

@@ -43,7 +43,7 @@ class ResultColumns:
         return len(self.ids)
 
     def followed_by(self, others: ResultColumns) -> ResultColumns:
-        """Give these, and then others."""
+        """Return these, and then others."""
         return ResultColumns(
             pa.concat_arrays([self.ids, others.ids]),
             np.concatenate((self.success, others.success)),
@@ -52,7 +52,7 @@ class ResultColumns:
         )
 
     def with_error(self, text: str) -> ResultColumns:
-        """Give these, with another error for all that were not saved."""
+        """Return these, with another error for all that were not saved."""
         others = unsaved(len(self), text)
         saved = pa.array(self.success)
         return ResultColumns(
@@ -63,7 +63,7 @@ class ResultColumns:
         )
 
     def rows(self) -> Iterator[RecordResult]:
-        """Give them one by one."""
+        """Yield them one by one."""
         columns = self.ids.to_pylist(), self.success.tolist(), self.created.tolist(), self.errors.to_pylist()
         for id_, success, created, error in zip(*columns, strict=True):
             errors = () if success or not error else (BulkError.parse(error),)
@@ -71,7 +71,7 @@ class ResultColumns:
 
 
 def unsaved(records: int, error: str) -> ResultColumns:
-    """Give the results of records that were not saved, all for the same reason."""
+    """Return the results of records that were not saved, all for the same reason."""
     none = np.zeros(records, np.bool_)
     return ResultColumns(pa.repeat("", records), none, none, pa.repeat(error, records))
 

@@ -235,7 +235,7 @@ class Bulk1RowsFile(DownloadedFile):
         self._dialect = Dialect()
 
     def start(self, reply: Reply) -> None:
-        """Begin anew.
+        """Start over.
 
         :raises ServerBusyError: the reply is a web page
         """

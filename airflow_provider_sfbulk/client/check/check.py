@@ -202,7 +202,7 @@ class InputCheck:
         return _Column(name, place, field, cells_of(field, self._describe), self._unique(name, field))
 
     def _unique(self, name: str, field: Field) -> _Unique | None:
-        """Say how a field's values are looked through for those that come twice; all files of an input together."""
+        """Return how a field's values are looked through for those that come twice; all files of an input together."""
         if (folded := name.casefold()) in self._uniques:
             return self._uniques[folded]
         if self._operation in DELETES:

@@ -41,7 +41,7 @@ class Keys:
         self._file.add(digests, rows)
 
     def sharing(self) -> Iterator[Sharing]:
-        """Give the rows that share their key with another, some keys at a time."""
+        """Yield the rows that share their key with another, some keys at a time."""
         for (keys,) in shares([self._file]):
             order, same = runs(keys.digests)
             is_later = np.concatenate((np.zeros(min(1, len(order)), np.bool_), same))
@@ -50,5 +50,5 @@ class Keys:
                 yield Sharing(keys.rows[order[shared]], is_later[shared])
 
     def close(self) -> None:
-        """Give the file back."""
+        """Release the file."""
         self._file.close()

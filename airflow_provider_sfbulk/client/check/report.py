@@ -134,7 +134,7 @@ class CheckReport:
         return first_of(said, _REFUSALS) if said else None
 
     def calls_of_load(self, *, is_classic: bool = False, has_results: bool = False) -> int:
-        """Say how many API calls a load takes whose jobs end soon; each further look at one is another call.
+        """Return how many API calls a load takes whose jobs end soon; each further look at one is another call.
 
         :param is_classic: whether it goes by Bulk API 1.0, as batches of one job
         :param has_results: whether result files are written

@@ -55,7 +55,7 @@ class ChosenRows:
         return self.rows - self.sent
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what is recorded.
+        """Return what is recorded.
 
         :raises SourceError: that is too much
         """
@@ -86,7 +86,7 @@ class ChosenRows:
             raise LedgerError("which rows a load sends is not recorded as this provider writes it") from error
 
     def numbers(self, part: Part) -> NDArray[np.int64]:
-        """Give the numbers in the input, from 1, of a part's rows. The part itself counts the rows that are sent."""
+        """Return the numbers in the input, from 1, of a part's rows. The part itself counts the rows that are sent."""
         first, stop = part.first_row - 1, part.first_row - 1 + part.records
         from_piece, to_piece = np.searchsorted(self._sent_before, (first, stop)).tolist()
         from_piece = max(0, from_piece - 1)
@@ -97,7 +97,7 @@ class ChosenRows:
         return numbers
 
     def only(self, streams: Iterable[RecordStream]) -> Iterator[RecordStream]:
-        """Give streams without the rows that are not sent. Each is read to its end before the next."""
+        """Yield streams without the rows that are not sent. Each is read to its end before the next."""
         place = 0
 
         def kept(stream: RecordStream) -> Iterator[Block]:
@@ -121,7 +121,7 @@ class ChosenRows:
         return np.cumsum([0, *counts], dtype=np.int64)
 
     def _are_sent(self, begin: int, stop: int) -> NDArray[np.bool_]:
-        """Say of the rows from one on up to another, or to the end, which are sent."""
+        """Return for the rows from one on up to another, or to the end, which are sent."""
         stop = min(stop, self.rows)
         first = begin // 8
         bits = np.unpackbits(self.bits[first : -(-stop // 8)])

@@ -84,7 +84,7 @@ class SentRows:
         self.file.add(keys, rows, np.concatenate((values, _words(flags)), axis=1))
 
     def are_same(self, beside: Words, values: Words, are_certain: Flags) -> Flags:
-        """Say of rows of the input whether those of the org have all of their values.
+        """Return for rows of the input whether those of the org have all of their values.
 
         :param beside: what was kept beside their digests
         :param values: of shape (rows, columns, 2), of the rows of the org
@@ -127,7 +127,7 @@ class FoundRows:
             return self.file.hold(keys[hits], beside=beside)
 
     def values(self, beside: Words, columns: Sequence[ComparedColumn]) -> tuple[Words, Flags]:
-        """Give the digests of some columns' values, of shape (rows, columns, 2), and which of them are certain.
+        """Return the digests of some columns' values, of shape (rows, columns, 2), and which of them are certain.
 
         :param beside: what was kept beside the rows' digests
         """
@@ -150,7 +150,7 @@ class KeyFilter:
         np.bitwise_or.at(self._bytes, places, bits)
 
     def may_have(self, keys: Digests) -> Flags:
-        """Tell of each key whether it may be one that was added."""
+        """Return for each key whether it may be one that was added."""
         places, bits = self._places(keys)
         found: Flags = (self._bytes[places] & bits) != 0
         return found
@@ -167,7 +167,7 @@ def keys_of(texts: Array, column: ComparedColumn) -> Digests:
 
 
 def choose(rows: int, sent: Sequence[SentRows], found: FoundRows) -> ChosenRows:
-    """Give the rows that differ from the org's, or may.
+    """Return the rows that differ from the org's, or may.
 
     :param rows: how many the input has
     """

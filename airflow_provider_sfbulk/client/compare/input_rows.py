@@ -117,7 +117,7 @@ class InputRows:
         return choose(self.rows, list(self._sent.values()), self.found)
 
     def streams(self) -> Iterator[RecordStream]:
-        """Give all rows once more."""
+        """Yield all rows once more."""
         for kept in self._kept:
             given = kept.stream
             yield RecordStream(
@@ -130,7 +130,7 @@ class InputRows:
             )
 
     def close(self) -> None:
-        """Give the files back."""
+        """Release the files."""
         self._file.close()
         self.found.file.close()
         for each in self._sent.values():

@@ -92,7 +92,7 @@ class ComparedColumn:
 
 
 def sent_forms(texts: Array, column: ComparedColumn) -> tuple[Array, Mask]:
-    """Give the form of each value that is to be sent: equal to that of the org's when the field would not change.
+    """Return the form of each value that is to be sent: equal to that of the org's when the field would not change.
 
     :param texts: as they are sent, without nulls; blanks, which leave a field as it is, are for the caller to see to
     :return: the forms, and where they are certain
@@ -104,7 +104,7 @@ def sent_forms(texts: Array, column: ComparedColumn) -> tuple[Array, Mask]:
 
 
 def read_forms(texts: Array, column: ComparedColumn) -> tuple[Array, Mask]:
-    """Give the form of each value that was read from the org; see :func:`sent_forms`."""
+    """Return the form of each value that was read from the org; see :func:`sent_forms`."""
     return _forms(texts, column, "")
 
 
@@ -159,7 +159,7 @@ def _choices(texts: Array) -> Array:
 
 
 def _of_type(texts: Array, pattern: str, kind: str) -> Array:
-    """Give normal forms; null instead of the others."""
+    """Return normal forms; null instead of the others."""
     forms = normal_form(compute.if_else(compute.match_substring_regex(texts, pattern), texts, ""), kind)
     doubtful = compute.or_(compute.equal(forms, ""), compute.starts_with(forms, _NOT_READ))
     return compute.if_else(doubtful, None, forms)

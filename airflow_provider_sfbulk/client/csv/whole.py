@@ -19,7 +19,7 @@ def whole_blocks(chunks: Iterable[bytes], *, size: int = BLOCK_BYTES) -> Iterato
 
     :param chunks: the CSV, cut anywhere
     :param size: bytes of a block, about
-    :raises TransportError: when it is not whole nevertheless
+    :raises TransportError: when it is not complete
     """
     held: list[bytes] = []
     length, enough = 0, 0

@@ -47,7 +47,7 @@ class PageFiles(Protocol):
     """Where the finished pages are: what the ledger says of a page must be true of its file."""
 
     def finished(self, index: int, /) -> Mapping[str, Any]:
-        """Tell what to remember of the file of a page that has just been finished, JSON."""
+        """Return what to remember of the file of a page that has just been finished, JSON."""
 
     def restore(self, page: Page, kept: Mapping[str, Any], setup: str, /, *, published: bool) -> bool:
         """Take over an earlier try's file, as :meth:`finished` described it; False when it is gone or not whole.

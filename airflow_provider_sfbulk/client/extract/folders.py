@@ -83,7 +83,7 @@ class Folders:
         return [records] if self._deleted is None else [records, DELETIONS]
 
     def of(self, rows: pa.RecordBatch) -> Array:
-        """Give each row's folder, relative to the extract's; empty for that one itself.
+        """Return each row's folder, relative to the extract's; empty for that one itself.
 
         :raises SourceError: a value makes no folder's name; it is not shown
         """
@@ -111,7 +111,7 @@ class Folders:
 
 
 def _segments(level: Partition, column: Array) -> Array:
-    """Give what a level's folders are called after the equals sign."""
+    """Return what a level's folders are called after the equals sign."""
     texts = cell_texts(column)
     if level.part is not None:
         form = _FORMS[level.part == "hour"]

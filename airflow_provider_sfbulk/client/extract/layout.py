@@ -81,7 +81,7 @@ class Layout:
         return {**deleted, **{each.column: OF_PARTITIONS for each in self.partition_by}}
 
     def partition_columns(self, columns: Sequence[str]) -> list[str]:
-        """Give the columns that folders are named by, in the spelling of the result."""
+        """Return the columns that folders are named by, in the spelling of the result."""
         known = {each.lower(): each for each in columns}
         return [Partition(known.get(each.column.lower(), each.column), each.part).name for each in self.partition_by]
 

@@ -97,7 +97,7 @@ class PlacedRows:
         """The columns of the rows."""
 
     def __iter__(self) -> Iterator[tuple[Array, pa.RecordBatch]]:
-        """Give the folders of some rows, and the rows."""
+        """Yield the folders of some rows, and the rows."""
         with self._as_written():
             for batch in self._batches:
                 yield batch.column(0), batch.select(list(range(1, batch.num_columns)))

@@ -97,7 +97,7 @@ def submit(
 
 
 def job_key(generation: int, key: str = JOBS) -> str:
-    """Give the key under which a job is recorded."""
+    """Return the key under which a job is recorded."""
     return f"{key}.{generation}"
 
 
@@ -316,7 +316,7 @@ def describe_types(
 
 
 def widen_for(types: Sequence[ColumnType], misfit: MisfitError) -> tuple[ColumnType, ...]:
-    """Give the types with which the rows can be read again after a misfit.
+    """Return the types with which the rows can be read again after a misfit.
 
     :raises MisfitError: the same, when there are none
     """

@@ -209,7 +209,7 @@ def read_result_file(jobs: IngestCalls, job: JobInfo, kind: ResultKind) -> Strea
 
 
 def _error_of(job: JobInfo) -> BulkError:
-    """Say why a job failed as a whole, from a message like ``InvalidBatch : Field name not found : Nmae``."""
+    """Return why a job failed as a whole, from a message like ``InvalidBatch : Field name not found : Nmae``."""
     code, _, message = (job.error_message or "").partition(" : ")
     if not message or " " in code:
         code, message = str(job.state), job.error_message or f"the job ended {job.state}"

@@ -212,7 +212,7 @@ class DigestFile:
         return self._length * self._fields * _WORD
 
     def read(self, first: int, stop: int) -> Entries:
-        """Give the entries of some shares; those of one share in the order in which they were kept."""
+        """Return the entries of some shares; those of one share in the order in which they were kept."""
         size = self._fields * _WORD
         pieces = []
         for block in self._blocks:
@@ -223,7 +223,7 @@ class DigestFile:
         return Entries(entries[:, :2], entries[:, 2].astype(np.int64), entries[:, _FIELDS:])
 
     def close(self) -> None:
-        """Give the file back."""
+        """Release the file."""
         self._file.close()
 
     def __del__(self) -> None:
@@ -232,7 +232,7 @@ class DigestFile:
 
 
 def digests_at(digests: Digests, places: NDArray[np.intp]) -> Digests:
-    """Give some of the digests. A half at a time: numpy takes five times as long for rows of two."""
+    """Return some of the digests. A half at a time: numpy takes five times as long for rows of two."""
     found: Digests = np.empty((len(places), 2), np.uint64)
     for half in (0, 1):
         found[:, half] = digests[:, half][places]

@@ -5,7 +5,7 @@ The facts (Bulk API 2.0 guide):
 * A job in state ``Open`` is never processed: "If you don't make this request [``UploadComplete``], processing of your
   data does not start". So everything before the close may be thrown away.
 * A job takes one PUT. After a second one it cannot be closed any more.
-* Nothing ties a job to whoever made it: a job whose id is lost stays ``Open`` and harmless.
+* Nothing ties a job to the try that created it: a job whose id is lost stays ``Open`` and harmless.
 
 Hence, for a whole load:
 
@@ -115,15 +115,15 @@ class UploadedPart:
 
     @classmethod
     def of(cls, part: Part, job_id: str) -> Self:
-        """Say that this job holds this part."""
+        """Return a part as uploaded to a job."""
         return cls(number=part.number, job_id=job_id, records=part.records, length=part.length, sha256=part.sha256)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what is recorded under the part's key."""
+        """Return the ledger's entry of the part."""
         return {"job_id": self.job_id, "records": self.records, "length": self.length, "sha256": self.sha256}
 
     def to_list(self) -> list[Any]:
-        """Give what the decision names of it."""
+        """Return the part's entry in the decision."""
         return list(self.to_dict().values())
 
     @classmethod
@@ -280,7 +280,7 @@ def _fill(
 
 
 def _digest(spec: IngestSpec) -> str:
-    """Tell the jobs of one load from those of another, which the same bytes may be for."""
+    """Return what distinguishes the jobs of a load from those of another with the same bytes."""
     return hashlib.sha256(json.dumps(spec.to_json(), sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -77,7 +77,7 @@ class Fingerprints:
         return self.values.rows
 
     def close(self) -> None:
-        """Give the files back."""
+        """Release the files."""
         for file in (self.values, self.keys):
             if file is not None:
                 file.close()
@@ -106,7 +106,7 @@ def fingerprint_keys(batches: Iterable[pa.RecordBatch], form: RowForm) -> Digest
 
 
 def identities(batches: Iterable[pa.RecordBatch], form: RowForm) -> Iterator[Array]:
-    """Give a text for each row, of some rows at a time, that is the same for two rows exactly when their keys are the same.
+    """Yield a text for each row, for some rows at a time: two rows have the same text exactly when their keys are the same.
 
     Without a key all values take its place. A key of which something is blank identifies nothing: there it ends.
     """
@@ -118,7 +118,7 @@ def identities(batches: Iterable[pa.RecordBatch], form: RowForm) -> Iterator[Arr
 
 
 def _normal_forms(batches: Iterable[pa.RecordBatch], form: RowForm, wanted: Sequence[int]) -> Iterator[list[Array]]:
-    """Give the normal forms of some columns, for some rows at a time."""
+    """Yield the normal forms of some columns, for some rows at a time."""
     for batch in batches:
         places = _places(batch.schema.names, form.columns)
         chosen = [(places[each], form.types[each]) for each in wanted]
@@ -150,7 +150,7 @@ def _blank(rows: int) -> Array:
 
 
 def key_digests(columns: Sequence[Array]) -> Digests:
-    """Give a digest of each row's key.
+    """Return a digest of each row's key.
 
     :param columns: the normal forms of its values
     :return: zeros for a row of whose key something is blank
@@ -162,7 +162,7 @@ def key_digests(columns: Sequence[Array]) -> Digests:
 
 
 def row_digests(columns: Sequence[Array]) -> Digests:
-    """Give a digest of each row.
+    """Return a digest of each row.
 
     :param columns: the normal forms of its values
     """

@@ -69,7 +69,7 @@ class _File:
         self._held: Array = pa.nulls(0, pa.string())
 
     def take(self, rows: Array, places: Indexes) -> NDArray[np.bool_]:
-        """Tell which of some rows of the part are the next ones here.
+        """Return which of some rows of the part are the next ones here.
 
         :param places: of the rows, in the part
         """
@@ -88,11 +88,11 @@ class _File:
         return there
 
     def is_used_up(self) -> bool:
-        """Tell whether no row is left. Reads on, so that it is said what is wrong with the file."""
+        """Return whether no row is left. Reads on, so that it is said what is wrong with the file."""
         return self._used == len(self.found) and not len(self._held) and next(self._texts, None) is None
 
     def _next(self, count: int) -> Array:
-        """Give the next rows, as many as there are."""
+        """Return the next rows, as many as there are."""
         count = min(count, len(self.found) - self._used)
         while len(self._held) < count and (more := next(self._texts, None)) is not None:
             self._held = pa.concat_arrays([self._held, more])

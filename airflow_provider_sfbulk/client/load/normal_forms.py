@@ -2,7 +2,7 @@
 
 Facts: "Values are written back re-serialised" - the guide's own sample shows an uploaded 912260031 come back as
 ``9.12260031E8``. Booleans come back in lower case, datetimes in UTC with milliseconds, an id of 15 characters may come
-back with the 18 it stands for, ``#N/A`` and blank alike as blank.
+back with the 18 it stands for, both ``#N/A`` and blank as blank.
 
 Theory: a normal form is a text computed from the value alone, never from its neighbours, so that it does not matter in
 which batch a value comes. What does not parse as its field's type is its own normal form.
@@ -55,7 +55,7 @@ _ID_SUFFIX: Final = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345", np.uint8)
 
 
 def normal_form(texts: Array, field_type: str | None) -> Array:
-    """Give the normal form of each value of a column; blank and ``#N/A`` both as ``""``.
+    """Return the normal form of each value of a column; blank and ``#N/A`` both as ``""``.
 
     :param texts: an Arrow array of strings
     :param field_type: what describe calls the field's type; None when it is not known, which is read as text
@@ -73,7 +73,7 @@ def normal_form(texts: Array, field_type: str | None) -> Array:
 
 
 def holds(texts: Array, byte: int) -> bool:
-    """Tell whether a byte may occur in any of the texts; looked for in the buffer, which is ten times faster."""
+    """Return whether a byte may occur in any of the texts; looked for in the buffer, which is ten times faster."""
     data = texts.buffers()[2]
     return data is not None and bool((np.frombuffer(data, np.uint8) == byte).any())
 

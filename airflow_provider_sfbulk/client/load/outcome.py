@@ -69,7 +69,7 @@ class Input:
     numbers: Callable[[Part], NDArray[np.int64]] | None = None
 
     def numbered(self, part: Part) -> NumberedPart:
-        """Give a part with the numbers of its rows in the input."""
+        """Return a part with the numbers of its rows in the input."""
         return NumberedPart(part, None if self.numbers is None else self.numbers(part))
 
 
@@ -346,7 +346,7 @@ class _Pass:
         self._count(next_round, codes)
 
     def _destinations(self, number: int, sent: PartEnd, kind: ResultKind, records: int, codes: Array) -> Destinations:
-        """Tell for each row of a kind which later round takes it up; 0 for none.
+        """Return for each row of a kind which later round takes it up; 0 for none.
 
         :param codes: of the failed rows
         """
@@ -374,7 +374,7 @@ class _Pass:
     def _match(
         self, results: Mapping[ResultKind, JobResult], numbered: NumberedPart | None
     ) -> Mapping[ResultKind, Indexes]:
-        """Give for each row of the results the row of the part that it is, from 0; -1 where that is unknown."""
+        """Return for each row of the results the row of the part that it is, from 0; -1 where that is unknown."""
         if numbered is None or self._given is None or not results:
             return {}
         columns = _columns(numbered.part)

@@ -33,7 +33,7 @@ class PartEnd:
 
 
 def part_ends(parts: Sequence[UploadedPart], infos: Iterable[JobInfo]) -> list[PartEnd]:
-    """Hold the counters of a load's jobs, all of them final, against what was sent.
+    """Compare the counters of a load's jobs, all of them final, with what was sent.
 
     :raises ProtocolError: when a job counts more records than it was sent, or is ``JobComplete`` with fewer
     """

@@ -44,7 +44,7 @@ class NumberedPart:
     numbers: NDArray[np.int64] | None = None
 
     def numbers_at(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-        """Give the numbers of some rows, which are counted from 0."""
+        """Return the numbers of some rows, which are counted from 0."""
         return rows.astype(np.int64) + self.part.first_row if self.numbers is None else self.numbers[rows]
 
 
@@ -95,7 +95,7 @@ class RowsToResend:
                 first += part.records
 
     def close(self) -> None:
-        """Give the temporary files back."""
+        """Release the temporary files."""
         for group in self._groups.values():
             group.file.close()
 
@@ -120,7 +120,7 @@ class _Group:
             raise RuntimeError("as many records as numbers are added")
 
     def order(self, sort_by: str | None) -> NDArray[np.int64]:
-        """Tell in which order the records are sent."""
+        """Return the order in which the records are sent."""
         folded = [name.casefold() for name in self.columns]
         if sort_by is None or sort_by.casefold() not in folded:
             return np.arange(len(self.numbers), dtype=np.int64)

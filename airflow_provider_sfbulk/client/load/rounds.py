@@ -50,7 +50,7 @@ class ResendRule:
         return code != DOUBT and (self.codes is None or code in self.codes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give what is recorded."""
+        """Return the entry for the ledger."""
         codes = None if self.codes is None else list(self.codes)
         rule = {"codes": codes, "unprocessed": self.unprocessed, "sort_by": self.sort_by}
         return {**rule, "refused": True} if self.refused else rule
@@ -69,7 +69,7 @@ class ResendRule:
 
 @dataclass(frozen=True, kw_only=True)
 class PartLimits:
-    """How a round was cut into parts: who reads it again must cut it alike.
+    """How a round was cut into parts: when it is read again, it must be cut in the same way.
 
     :param part_bytes: of a part's CSV, at most
     :param part_records: of a part, at most
@@ -112,7 +112,7 @@ class Round:
     def note(
         cut: PartLimits, *, attempt: int, rule: ResendRule | None = None, mode: ConcurrencyMode | None = None
     ) -> dict[str, Any]:
-        """Give what is recorded with a round's decision, beside the number of its parts."""
+        """Return what is recorded with a round's decision, beside the number of its parts."""
         return {
             "attempt": attempt,
             "part_bytes": cut.part_bytes,

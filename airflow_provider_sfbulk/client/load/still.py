@@ -84,5 +84,5 @@ def _still(jobs: IngestCalls, job: JobInfo, part: UploadedPart) -> Flow[JobInfo]
 
 
 def still_seconds(unprocessed: int) -> float:
-    """Give the seconds that a batch of so many records may take."""
+    """Return the seconds that a batch of so many records may take."""
     return max(LEAST_SECONDS, BATCH_SECONDS * min(1.0, unprocessed / limits.BATCH_RECORDS))

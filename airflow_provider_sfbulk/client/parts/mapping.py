@@ -49,7 +49,7 @@ class ColumnPlan:
     :param targets: their names in Salesforce
     :param clears: whether an explicit null clears the field
     :param key: position among the kept columns of the one that no row may leave blank; None when there is none
-    :param blank_advice: how it could be left blank nevertheless, for a message
+    :param blank_advice: how rows with a blank key can be loaded, for a message
     :param unfit: called with values that cannot be sent; None: they are refused
     """
 

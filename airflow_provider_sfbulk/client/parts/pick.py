@@ -17,7 +17,7 @@ from airflow_provider_sfbulk.client.parts.stream import Block
 def records_at(
     chunks: Iterable[bytes], indexes: NDArray[np.int64], *, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[Block]:
-    """Give the records with these places, line endings included, in blocks.
+    """Yield the records with these places, line endings included, in blocks.
 
     Records are counted as ``arrow.read_text`` and Salesforce do: line breaks inside quotes are no ends, a line with
     nothing on it is no record. Memory is that of a block of the CSV.
@@ -45,7 +45,7 @@ def records_at(
 
 
 def chosen_of(block: Block, indexes: NDArray[np.int64]) -> Block:
-    """Give the records of a block with these places, from 0, ascending. A block has no empty lines.
+    """Return the records of a block with these places, from 0, ascending. A block has no empty lines.
 
     :param indexes: one at least
     """

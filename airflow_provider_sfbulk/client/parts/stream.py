@@ -109,7 +109,7 @@ class Rules:
 
     @property
     def blank_advice(self) -> str:
-        """How a row may lack :attr:`needed_key` nevertheless, for a message."""
+        """How rows without :attr:`needed_key` can be loaded, for a message."""
         if self.operation is not Operation.UPSERT:
             return ""
         by_id = (self.external_id_field or "").casefold() == "id"

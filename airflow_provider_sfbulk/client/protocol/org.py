@@ -109,7 +109,7 @@ def read_usage(headers: Mapping[str, str]) -> ApiUsage | None:
 
 
 def age(stamp: datetime | None) -> Flow[float]:
-    """Say how many seconds ago the org wrote a stamp, by its own clock; 0 when that cannot be said."""
+    """Return how many seconds ago the org wrote a stamp, by its own clock; 0 when that cannot be said."""
     if stamp is None:
         return 0.0
     try:

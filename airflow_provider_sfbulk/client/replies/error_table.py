@@ -211,7 +211,7 @@ def login_kind_of(status: int, code: str, message: str, flow: str) -> type[SfBul
 
 
 def advice_of(status: int, code: str, message: str, kind: type[SfBulkError], path: str, job_id: str | None) -> str:
-    """Say what to do about a call that was refused; may be empty."""
+    """Return what to do about a call that was refused; may be empty."""
     if 300 <= status < 400:
         return _REDIRECT
     row = row_of(code, message)

@@ -127,7 +127,7 @@ def _guard(match: re.Match[str]) -> str:
 
 
 def _ends(text: str, most: int) -> str:
-    """Give the beginning and the end of a text that is too long to look for values in it."""
+    """Return the beginning and the end of a text that is too long to look for values in it."""
     half = most // 2
     return text if len(text) <= most else f"{text[:half]}{_CUT}{text[-half:]}"
 

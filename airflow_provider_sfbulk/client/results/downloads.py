@@ -385,7 +385,7 @@ class OneFile:
         return self._length
 
     def open(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self.drop()
         self._length = 0
         self._digest = hashlib.sha256()

@@ -125,7 +125,7 @@ class LocalFolder:
         (self._folder / name).replace(self._folder / new)
 
     def remove_if_empty(self) -> None:
-        """Remove the folders that were made here, as far as nothing is in them; a private one whoever made it."""
+        """Remove the folders that were made here, as far as nothing is in them; a private one in any case."""
         for folder in [self._folder, *self._made] if self._private else self._made:
             with suppress(OSError):
                 folder.rmdir()

@@ -107,7 +107,7 @@ class JobResult(_OfJob):
         """Prefixes of the ids of saved records."""
 
     def start(self, reply: Reply) -> None:
-        """Begin anew."""
+        """Start over."""
         super().start(reply)
         self._forget()
 
@@ -169,7 +169,7 @@ class JobResult(_OfJob):
             raise self._wrong
 
     def codes(self) -> Array:
-        """Give Salesforce's code of each failed row, in the file's order: a dictionary array, since few are distinct.
+        """Return Salesforce's code of each failed row, in the file's order: a dictionary array, since few are distinct.
 
         :raises ProtocolError: as :meth:`batches`
         """

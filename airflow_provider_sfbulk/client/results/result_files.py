@@ -34,7 +34,7 @@ class RowNumbers(Protocol):
     """The numbers in the input, from 1, of the rows of one kind of one job; 0 where one is unknown."""
 
     def __getitem__(self, rows: slice, /) -> NDArray[np.int64]:
-        """Give some of them."""
+        """Return some of them."""
 
 
 class ResultFile:

@@ -114,7 +114,7 @@ def types_by_describe(
 
 
 def needed_describes(sobject: str, columns: Iterable[str], describes: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """Tell which objects must still be described before :func:`column_types` can do its best.
+    """Return which objects must still be described before :func:`column_types` can do its best.
 
     Call it, describe what it names, and call it again until it names nothing: each round goes one relationship
     further. An object that cannot be described is given as an empty mapping.
@@ -151,7 +151,7 @@ class _Describes:
         return self._fields[sobject].get(name.lower())
 
     def walk(self, sobject: str, path: Sequence[str]) -> Iterator[list[str]]:
-        """Give the objects along a path as far as they are known, the starting one first; none when it leads nowhere.
+        """Yield the objects along a path as far as they are known, the starting one first; none when it leads nowhere.
 
         They are several behind a polymorphic relationship. Stops where one is not described: it can be named, but not
         gone through.
@@ -167,7 +167,7 @@ class _Describes:
             yield here
 
     def _parents(self, sobject: str, relationship: str, following: str) -> list[str]:
-        """Give the objects that a relationship leads to.
+        """Return the objects that a relationship leads to.
 
         :param following: the field, or relationship, that is looked for in them
         """

@@ -126,7 +126,7 @@ def read_types(given: Mapping[str, str]) -> dict[str, ColumnType]:
 
 
 def with_types(types: Sequence[ColumnType], given: Mapping[str, ColumnType]) -> tuple[ColumnType, ...]:
-    """Give the types of columns, those of a user instead of describe's.
+    """Return the types of columns, those of a user instead of describe's.
 
     :raises SourceError: the result lacks a column that has one
     """
@@ -140,7 +140,7 @@ def with_types(types: Sequence[ColumnType], given: Mapping[str, ColumnType]) -> 
 
 
 def wider(one: ColumnType, other: ColumnType) -> ColumnType:
-    """Give the narrowest type that holds the values of both; text holds everything."""
+    """Return the narrowest type that holds the values of both; text holds everything."""
     if one == other:
         return one
     if {one.kind, other.kind} - _NUMBERS:
@@ -180,7 +180,7 @@ class SchemaGuard:
         """Columns that are gone, and stay in the files."""
 
     def retype(self, types: Sequence[ColumnType]) -> tuple[ColumnType, ...]:
-        """Give the types of the files' columns, given those of the result; columns that are gone come last.
+        """Return the types of the files' columns, given those of the result; columns that are gone come last.
 
         :raises SourceError: the columns differ, and the policy is to fail
         """
@@ -195,7 +195,7 @@ class SchemaGuard:
         return (*held, *self.null_columns)
 
     def facts(self, columns: Sequence[str], types: Sequence[ColumnType]) -> dict[str, Any]:
-        """Give what the manifest says of the files' columns.
+        """Return what the manifest says of the files' columns.
 
         :param columns: the files' columns
         :param types: of the files' columns; none of CSV

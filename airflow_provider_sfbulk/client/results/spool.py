@@ -78,7 +78,7 @@ class DownloadedCsv(DownloadedFile):
         return self._counter.records
 
     def start(self, reply: Reply) -> None:
-        """Begin anew."""
+        """Start over."""
         self._open()
         self._counter = RecordCounter(self._given)
         said = read_count(reply.headers.get(RECORDS_HEADER, ""))

@@ -48,7 +48,7 @@ _WIDEST: Final = 38
 
 
 def arrow_schema(types: Iterable[ColumnType]) -> pa.Schema:
-    """Give the Arrow schema of typed columns; every column may be null."""
+    """Return the Arrow schema of typed columns; every column may be null."""
     return pa.schema([pa.field(each.name, _arrow_type(each)) for each in types])
 
 
@@ -214,7 +214,7 @@ def read_text(
     The first batch is empty, so that the columns are known.
 
     :param only: places of the columns that are wanted; None = all
-    :raises TransportError: when it is not whole nevertheless, or has no header
+    :raises TransportError: when it is not complete, or has no header
     :raises ProtocolError: when a row has not as many values as the header, or is not UTF-8
     """
     blocks = whole_blocks(chunks)
@@ -228,7 +228,7 @@ def read_text(
 
 
 def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
-    """Give a batch without rows."""
+    """Return a batch without rows."""
     # Not pa.array([]): given a Python list it imports pandas, which takes a second.
     return pa.RecordBatch.from_arrays([pa.nulls(0, each.type) for each in schema], schema=schema)
 

@@ -154,7 +154,7 @@ _OTHER_CONTROLS: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
 
 
 def _json_cells(column: Any) -> Any:
-    """Give a column's values as JSON."""
+    """Return a column's values as JSON."""
     kind = column.type
     if pa.types.is_string(kind):
         cells = _json_texts(column)
@@ -166,7 +166,7 @@ def _json_cells(column: Any) -> Any:
 
 
 def cell_texts(column: Any) -> Any:
-    """Give a column's values as text, null as null: numbers with every digit, datetimes in UTC with milliseconds."""
+    """Return a column's values as text, null as null: numbers with every digit, datetimes in UTC with milliseconds."""
     if not pa.types.is_timestamp(column.type):
         return column.cast(pa.string())
     # Arrow writes a space before the time, and no zone once the column has none. Its strftime is ten times slower.

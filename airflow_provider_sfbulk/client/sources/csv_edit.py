@@ -44,7 +44,7 @@ class Edit:
         self.changes_nothing = not self._dropped and not any(plan.clears) and file_ending is job_ending
 
     def apply(self, found: Scan) -> bytes:
-        """Give the bytes of the records, changed. Every record has the file's number of columns."""
+        """Return the bytes of the records, changed. Every record has the file's number of columns."""
         if self.changes_nothing:
             return found.raw
         # Starts and stops of the values: a row a record, a column a column.

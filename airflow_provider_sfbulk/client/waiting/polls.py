@@ -162,7 +162,7 @@ class _Group:
     scan: _ListScan | None = None
 
     def next_scan(self, period: float) -> float:
-        """Say when the next scan must begin so that, read evenly, each page is seen within ``period`` of its last read."""
+        """Return when the next scan must begin so that each page is read again within ``period``, at an even rate."""
         return min((at + period * (1 - page / self.pages) for page, at in enumerate(self.read)), default=-math.inf)
 
     def is_listed(self, now: float) -> bool:
@@ -469,7 +469,7 @@ class Polls:
 
 
 def _when_all_are_there(waiting: Sequence[_Job]) -> float:
-    """Say when to read the list for jobs that have joined: those of a lost triggerer come some at a time."""
+    """Return when to read the list for jobs that have joined: those of a lost triggerer come some at a time."""
     joined = [job.joined for job in waiting]
     return min(max(joined) + CALM_SECONDS, min(joined) + SHORTEST_PERIOD_SECONDS)
 

@@ -204,7 +204,7 @@ def extract_to_rows(reader: PageReader, job: JobInfo, *, max_records: int) -> Fl
 
 
 def _for_xcom(value: Any) -> Any:
-    """Give a value that Airflow's XCom keeps as it is.
+    """Return a value that Airflow's XCom keeps as it is.
 
     Airflow makes a float of a Decimal and a Decimal of that float again, and knows no ``time``. Salesforce's own numbers
     are doubles, so the float that a Decimal is nearest to is exactly the number Salesforce holds.

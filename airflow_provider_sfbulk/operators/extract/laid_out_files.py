@@ -131,7 +131,7 @@ class LaidOutFiles(PartFiles):
             rows.close()
 
     def _plan(self, counts: Counter[str], pages: Sequence[PageFile], form: str) -> list[_FolderFiles]:
-        """Say in which folders there will be files.
+        """Return in which folders there will be files.
 
         :raises SourceError: too many
         """
@@ -180,7 +180,7 @@ class LaidOutFiles(PartFiles):
             raise
 
     def _form(self) -> str:
-        """Give what the bytes of the files depend on beyond the rows, as a short hash for their names."""
+        """Return what the bytes of the files depend on beyond the rows, as a short hash for their names."""
         form = [
             self._setup,
             str(self._format),
@@ -292,7 +292,7 @@ class _FolderFiles:
         return self._records == self._most or (has_bytes and self._records % _MEASURED_ROWS == 0)
 
     def _room(self, rows: int) -> int:
-        """Say how many of so many rows to write before looking again."""
+        """Return how many of so many rows to write before looking again."""
         room = rows if self._most is None else min(rows, self._most - self._records)
         return room if self._bytes is None else min(room, _MEASURED_ROWS - self._records % _MEASURED_ROWS)
 
@@ -328,7 +328,7 @@ def _joined(batches: Sequence[tuple[Array, pa.RecordBatch]]) -> tuple[Array, pa.
 
 
 def _split(folders: Array, rows: pa.RecordBatch, wanted: Mapping[str, object]) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Give the rows of each folder that is wanted. They hold on to no others: some wait long for their row group."""
+    """Yield the rows of each folder that is wanted. They hold on to no others: some wait long for their row group."""
     values = folders.dictionary_encode()
     names = values.dictionary.to_pylist()
     if len(names) == 1:

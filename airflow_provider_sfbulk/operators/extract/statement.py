@@ -57,7 +57,7 @@ class Statement:
         return QueryOperation.QUERY_ALL if self.include_deleted else QueryOperation.QUERY
 
     def text(self, selected: FieldList | None = None) -> str | None:
-        """Give the query with names in the places of its values; None when only a job is known.
+        """Return the query with names in the places of its values; None when only a job is known.
 
         :param selected: the fields of a whole object, when they are known
         """
@@ -66,7 +66,7 @@ class Statement:
         return self.whole_object.statement() if selected is None else self.whole_object.statement(selected.names)
 
     def bound(self, window: Window | None, selected: FieldList | None = None) -> str:
-        """Give the query with its values.
+        """Return the query with its values.
 
         :param window: of an incremental query
         :param selected: see :meth:`text`
@@ -91,7 +91,7 @@ class Statement:
             self._check_selected(self.bound(self._any_window))
 
     def hidden(self, text: str) -> str:
-        """Give what an error says without the values of the query: of a job that failed, Salesforce may quote them."""
+        """Return what an error says without the values of the query: of a job that failed, Salesforce may quote them."""
         try:
             soql = "" if self.job_id is not None else self.bound(self._any_window)
         except SfBulkError:
@@ -103,20 +103,20 @@ class Statement:
         return self._submission(run.client, self._window(run), self._select(run))
 
     def given_job(self) -> Submitted | None:
-        """Give the job that the user named. No other ever follows it."""
+        """Return the job that the user named. No other ever follows it."""
         from airflow_provider_sfbulk.client.extract.query_job import Submitted
 
         return None if self.job_id is None else Submitted(self.job_id, generation=0)
 
     def selected(self, run: TaskRun) -> FieldList | None:
-        """Give the fields of a whole object that this try has asked for.
+        """Return the fields of a whole object that this try has asked for.
 
         :raises SourceError: the DAG was changed while the task was deferred
         """
         return None if self.whole_object is None else run.run(self.whole_object.kept_fields())
 
     def asked_window(self, run: TaskRun) -> Window | None:
-        """Give the window that this try has asked for.
+        """Return the window that this try has asked for.
 
         :raises SourceError: the DAG was changed while the task was deferred
         """
@@ -144,7 +144,7 @@ class Statement:
         return None if self.incremental is None else Window(BEGINNING, BEGINNING)
 
     def _window(self, run: TaskRun) -> Window | None:
-        """Give the window to read: the one this task instance has read or begun to read before, or a new one."""
+        """Return the window to read: the one this task instance has read or begun to read before, or a new one."""
         if self.incremental is None:
             return None
         kept = _kept_window(self.incremental, run)
@@ -185,7 +185,7 @@ class Statement:
         return extract1.submit(Bulk1Calls(client.api_version), spec, soql, plan=plan)
 
     def _plan(self, window: Window | None, selected: FieldList | None) -> dict[str, Any]:
-        """Give what a job of an earlier try must have been asked for. People can read it, so it has no value."""
+        """Return what a job of an earlier try must have been asked for. People can read it, so it has no value."""
         return {
             "soql": self.text(selected),
             **self._identity_of_params(window),
@@ -198,7 +198,7 @@ class Statement:
         }
 
     def _identity_of_params(self, window: Window | None) -> dict[str, str]:
-        """Give a digest of the values, which shows a change and not the values."""
+        """Return a digest of the values, which shows a change and not the values."""
         if self.params is None:
             return {}
         return {"soql_params": hashlib.sha256(self.bound(window).encode("utf-8", "surrogatepass")).hexdigest()}

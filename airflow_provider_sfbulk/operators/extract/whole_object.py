@@ -43,7 +43,7 @@ class WholeObject:
         return select_statement(self.sobject, names, (*where, *self.window))
 
     def list_fields(self, *, api_version: str, describes: dict[str, Mapping[str, Any]]) -> Flow[FieldList]:
-        """Give the fields that this query selects: those of the try before, or those that describe has now.
+        """Return the fields that this query selects: those of the try before, or those that describe has now.
 
         :param describes: describe's answers so far, to which this one is added
         :raises SourceError: see ``client.extract.whole_object.list_fields``
@@ -61,7 +61,7 @@ class WholeObject:
         return _read(stands)
 
     def kept_fields(self) -> Flow[FieldList]:
-        """Give the fields of the query that this try has waited for.
+        """Return the fields of the query that this try has waited for.
 
         :raises SourceError: the DAG was changed meanwhile
         """
@@ -83,7 +83,7 @@ class WholeObject:
 
 
 def said_left_out(selected: FieldList) -> str:
-    """Say which fields are left out, as the end of a sentence; nothing when none are."""
+    """Return which fields are left out, as the end of a sentence; nothing when none are."""
     if not selected.left_out:
         return ""
     return f"; left out: {', '.join(f'{name} ({why})' for name, why in selected.left_out.items())}"

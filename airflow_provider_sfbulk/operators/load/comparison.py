@@ -39,7 +39,7 @@ class Comparison:
         self._describe = describe
 
     def rows(self, wait: Callable[[str], JobInfo], awaited: Collection[str]) -> InputRows:
-        """Give the rows of the input, compared. They are the caller's, who closes them.
+        """Return the rows of the input, compared. They are the caller's, who closes them.
 
         :param wait: waits for a query job, or defers the task
         :param awaited: ids of jobs that this try has waited for

@@ -85,7 +85,7 @@ class LoadInput:
             check_not_beside([file for _, file in self._found], target, mark)
 
     def target(self, name: str) -> str:
-        """Give the target column of a source column; a target column's own name stays."""
+        """Return the target column of a source column; a target column's own name stays."""
         mapping = self.rules.column_mapping or {}
         return mapping.get(name) or name
 
@@ -128,7 +128,7 @@ class LoadInput:
             yield from parts_of(streams if chosen is None else chosen.only(streams), cut, known)
 
     def streams(self, describe: Mapping[str, Any], rules: Rules | None = None) -> Generator[RecordStream]:
-        """Give the records, file by file, made to fit the object. Closing the generator closes what it reads from.
+        """Yield the records, file by file, made to fit the object. Closing the generator closes what it reads from.
 
         :param rules: instead of the input's own, to collect what does not fit
         :raises SourceError: what is wrong with the input, and where
@@ -172,7 +172,7 @@ class LoadInput:
         return [[number, file.path] for number, file in self._found] if self._is_files else None
 
     def csv_bytes(self) -> int | None:
-        """Give the bytes of an input of plain CSV files; None for any other: packed, or not in files."""
+        """Return the bytes of an input of plain CSV files; None for any other: packed, or not in files."""
         files = self._files() if self._is_files else []
         if not files or any((self._source_format or source_format_of(file.name)) != "csv" for file in files):
             return None
@@ -198,7 +198,7 @@ class LoadInput:
                     )
 
     def _files(self) -> list[SourceFile]:
-        """Give the files, once they are found, in the order that was given.
+        """Return the files, once they are found, in the order that was given.
 
         :raises EmptyInputError: when a pattern has no match, or with ``may_be_empty`` none of them has
         :raises SourceError: when there is not a file for each, or one is named twice

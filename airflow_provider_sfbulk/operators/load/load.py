@@ -303,7 +303,7 @@ class Load:
         return summary
 
     def finish_empty(self, chosen: ChosenRows | None = None) -> dict[str, Any]:
-        """Give the result of a load that has nothing to send, with its manifest.
+        """Return the result of a load that has nothing to send, with its manifest.
 
         :param chosen: of an input of which no row differs; None for one without records
         """
@@ -437,7 +437,7 @@ class Load:
         self._send(number, (each.part for each in numbered), note, mode)
 
     def _rule(self, rounds: Sequence[Round]) -> tuple[ResendRule | None, ConcurrencyMode | None]:
-        """Say what may be sent again now, and in which mode of Bulk API 1.0 if not by 2.0.
+        """Return what may be sent again now, and in which mode of Bulk API 1.0 if not by 2.0.
 
         A user's clear of a load that ended with failed records asks for all of them. Otherwise some codes pass by
         themselves, for so many rounds in one try. Records that were locked in all of them go into one serial job, if
@@ -512,7 +512,7 @@ class Load:
         return ReportFiles(folder, results_format, spreadsheet_safe=self._options.spreadsheet_safe)
 
     def _given(self, first: Round) -> Input:
-        """Say how the input is read again."""
+        """Return how the input is read again."""
         chosen = self._chosen
         numbers = None if chosen is None else chosen.numbers
         return Input(parts=lambda: self._parts_again(first), form=self._form, numbers=numbers)
@@ -543,7 +543,7 @@ class Load:
             yield from parts
 
     def _form(self, columns: Sequence[str]) -> RowForm:
-        """Say how a record is identified: by its id where it has one, else by what the user names, else whole."""
+        """Return how a record is identified: by its id where it has one, else by what the user names, else whole."""
         fields = {field["name"].casefold(): field["type"] for field in self._describe["fields"]}
         return RowForm.of(columns, fields, self._keys(columns))
 
@@ -564,7 +564,7 @@ class Load:
     # Around
 
     def _staging(self, attempt: int) -> Staging | None:
-        """Give the folder of the parts that a try has uploaded; None when the user wants none kept."""
+        """Return the folder of the parts that a try has uploaded; None when the user wants none kept."""
         path = self._options.staging_path
         if path is None:
             return None
