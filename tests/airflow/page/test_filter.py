@@ -15,7 +15,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from airflow_provider_sfbulk.plugin import PREFIX
-from airflow_provider_sfbulk.plugin.app import FILES, HEADERS, SHELL, STATIC
 from tests.airflow.page.browser import Browser, find_chromium
 
 TASKS: Final = 230
@@ -26,13 +25,19 @@ ODD_ONE: Final = 170
 class PretendedAirflow(BaseHTTPRequestHandler):
     """Answers what the page asks of Airflow."""
 
+    app: Any
+
     def do_GET(self) -> None:
         """Answer."""
         url = urlsplit(self.path)
         name = url.path.rpartition("/")[2]
         if url.path.startswith(f"/{PREFIX}/"):
-            page = SHELL.format(view="jobs", up="") if name == "jobs" else (STATIC / name).read_text(encoding="utf-8")
-            self._reply(page, FILES.get(name, "text/html"))
+            page = (
+                self.app.SHELL.format(view="jobs", up="")
+                if name == "jobs"
+                else (self.app.STATIC / name).read_text(encoding="utf-8")
+            )
+            self._reply(page, self.app.FILES.get(name, "text/html"))
         elif name == "xcomEntries":
             query = {key: int(values[0]) for key, values in parse_qs(url.query).items() if values[0].isdecimal()}
             last = min(TASKS, query["offset"] + min(query["limit"], 100))
@@ -61,7 +66,7 @@ class PretendedAirflow(BaseHTTPRequestHandler):
 
     def _reply(self, text: str, kind: str = "application/json") -> None:
         self.send_response(200)
-        for header, value in {**HEADERS, "Content-Type": kind}.items():
+        for header, value in {**self.app.HEADERS, "Content-Type": kind}.items():
             self.send_header(header, value)
         self.end_headers()
         self.wfile.write(text.encode())
@@ -79,6 +84,10 @@ def overview() -> Iterator[Browser]:
     path = find_chromium()
     if path is None:
         pytest.skip("no Chromium was found: set CHROMIUM to its path")
+    # It imports Airflow's API server, which a process that only collects this test has no use for.
+    from airflow_provider_sfbulk.plugin import app
+
+    PretendedAirflow.app = app
     server = Server(("127.0.0.1", 0), PretendedAirflow)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with Browser(path) as browser:
