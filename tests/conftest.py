@@ -13,12 +13,14 @@ import gc
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.airflow.warm.stack import lay_out
 from tests.client.waiting.pauses import shorten
 from tests.examples import USUAL
 
@@ -70,6 +72,13 @@ def short_pauses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """
     if not request.node.get_closest_marker("real_pauses"):
         shorten(monkeypatch.setattr)
+
+
+@pytest.fixture(scope="session")
+def airflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Airflow's database with nothing in it, for copies: one for all processes of the run."""
+    own = tmp_path_factory.getbasetemp()
+    return lay_out((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "airflow-database")
 
 
 def pytest_collection_finish() -> None:

@@ -126,7 +126,7 @@ class AirflowStack:
         self.home.mkdir(parents=True, exist_ok=True)
         self._passwords.write_text(json.dumps(dict.fromkeys(self._roles, self._password)))
         try:
-            self._migrate()
+            self.migrate()
             for name in self.components:
                 self.start_component(name)
             self.wait_until_healthy()
@@ -135,7 +135,11 @@ class AirflowStack:
             raise
         return self
 
-    def _migrate(self) -> None:
+    def migrate(self) -> None:
+        """Lay the database out in the home.
+
+        :raises StackError: when that fails
+        """
         log = self.home / "migrate.log"
         with log.open("wb") as output:
             done = subprocess.run(

@@ -21,8 +21,8 @@ import pytest
 
 from airflow_provider_sfbulk.demo.airports import SCHEMA
 from airflow_provider_sfbulk.demo.samples import write_samples
-from airflow_provider_sfbulk.demo.stack import AirflowStack
 from airflow_provider_sfbulk.local_org import LocalOrg
+from tests.airflow.warm.stack import WarmStack
 
 ROOT = Path(__file__).resolve().parents[2]
 HELD_SECONDS = 3600.0
@@ -76,7 +76,7 @@ class Stage:
     :ivar metrics: what Airflow has sent to StatsD
     """
 
-    stack: AirflowStack
+    stack: WarmStack
     org: LocalOrg
     lake: Path
     events: Path
@@ -104,16 +104,17 @@ class Stage:
 
 
 @pytest.fixture(scope="package")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def stage(tmp_path_factory: pytest.TempPathFactory, airflow_database: Path) -> Iterator[Stage]:
     """Start a local org and Airflow. They end with the last test of this folder: at rest, too, Airflow takes its time."""
-    with set_up(tmp_path_factory.mktemp("airflow")) as stage:
+    with set_up(tmp_path_factory.mktemp("airflow"), airflow_database) as stage:
         yield stage
 
 
 @contextmanager
-def set_up(home: Path, **settings: str) -> Iterator[Stage]:
+def set_up(home: Path, database: Path, **settings: str) -> Iterator[Stage]:
     """Start a local org and Airflow with the example DAGs and those of this folder.
 
+    :param database: empty one of Airflow
     :param settings: further environment variables of Airflow
     """
     dags = home / "dags"
@@ -149,7 +150,7 @@ def set_up(home: Path, **settings: str) -> Iterator[Stage]:
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
             **settings,
         }
-        with AirflowStack(home / "home", dags, environment, roles=ROLES) as stack:
+        with WarmStack(home / "home", dags, environment, database=database, roles=ROLES) as stack:
             yield Stage(stack, org, home / "lake", events, metrics)
 
 

@@ -1,4 +1,7 @@
-"""Runs in a process of its own, with a home of its own: ``python -m tests.clears.scene FOLDER``. Prints one JSON object."""
+"""Runs in a process of its own, whose home holds Airflow's database: ``python -m tests.clears.scene FOLDER``.
+
+Prints one JSON object.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from typing import Any
 
 from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.sdk.definitions.dag import _run_task
-from airflow.utils.db import initdb
 from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy import select
@@ -48,7 +50,6 @@ def _cleared(dag: Any) -> str:
 
 def main(folder: Path) -> None:
     """Play all scenes."""
-    initdb()
     shorten()
     found: dict[str, Any] = {}
     with LocalOrg() as org:

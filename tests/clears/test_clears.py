@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(tmp_path_factory: pytest.TempPathFactory, airflow_database: Path) -> dict[str, Any]:
     home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("lake")
+    shutil.copy(airflow_database, home)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     done = subprocess.run(
         [sys.executable, "-m", "tests.clears.scene", str(folder)],

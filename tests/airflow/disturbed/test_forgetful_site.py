@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +16,10 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
-def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def forgetful(tmp_path_factory: pytest.TempPathFactory, airflow_database: Path) -> Iterator[Stage]:
     """Start such an Airflow."""
-    with set_up(tmp_path_factory.mktemp("forgetful"), AIRFLOW__STATE_STORE__CLEAR_ON_SUCCESS="True") as stage:
+    home = tmp_path_factory.mktemp("forgetful")
+    with set_up(home, airflow_database, AIRFLOW__STATE_STORE__CLEAR_ON_SUCCESS="True") as stage:
         yield stage
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.airflow.conftest import ROOT, Stage, set_up
 from tests.airflow.page.browser import Browser, find_chromium
 from tests.airflow.page.shown import look, start, theme
+from tests.airflow.warm.stack import lay_out
 
 NARROW = 480
 """Pixels, as of half a screen."""
@@ -22,9 +23,11 @@ def main(folder: Path) -> None:
     if path is None:
         sys.exit("no Chromium was found: set CHROMIUM to its path")
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as home, set_up(Path(home)) as stage, Browser(path) as browser:
-        browser.sign_in(stage.stack.url, stage.stack.sign_in("admin"))
-        _take(stage, browser, folder)
+    with tempfile.TemporaryDirectory() as home:
+        database = lay_out(Path(home, "database"))
+        with set_up(Path(home, "stage"), database) as stage, Browser(path) as browser:
+            browser.sign_in(stage.stack.url, stage.stack.sign_in("admin"))
+            _take(stage, browser, folder)
 
 
 def _take(stage: Stage, browser: Browser, folder: Path) -> None:

@@ -54,8 +54,8 @@ class FabStack(AirflowStack):
 
     components: Mapping[str, tuple[str, ...]] = {name: COMPONENTS[name] for name in ("api-server", "dag-processor")}
 
-    def _migrate(self) -> None:
-        super()._migrate()
+    def migrate(self) -> None:
+        super().migrate()
         environment = {**self._environment, "FAB_ROLES": json.dumps(ROLES), "FAB_PASSWORD": self._password}
         subprocess.run([sys.executable, "-c", USERS], env=environment, cwd=self.home, check=True)
 
