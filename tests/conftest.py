@@ -33,6 +33,7 @@ FIRST = (
         "tests/parity/test_mutants.py",
         "tests/test_docs.py",
     ),
+    *("tests/test_demo.py", "tests/test_docs_site.py", "tests/test_public_names.py", "tests/local_org/test_command.py"),
     *("tests/simulator/", "tests/provider/"),
 )
 """What takes longest, so that no process is left with it at the end."""
