@@ -145,7 +145,7 @@ def set_up(home: Path, database: Path, **settings: str) -> Iterator[Stage]:
             # Every disturbed load takes one for its wait, a frozen one for good.
             "AIRFLOW__CORE__PARALLELISM": "14",
             # It turns five times a second in the demo, which takes a tenth of a core.
-            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
             # The DAG files stay as they are: reading them again and again takes what the tasks could use.
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
             **settings,

@@ -1,4 +1,4 @@
-"""The incremental example, run three times with changed data between, in Airflow."""
+"""The incremental example, run twice with changed data between, in Airflow."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ASSET = "salesforce_accounts"
 
 @pytest.fixture(scope="module")
 def runs(stage: Stage) -> list[dict[str, Any]]:
-    """Run it: over what there is, over one change and one new account, over nothing. Gives what the tasks returned."""
+    """Run it: over what there is, then over one change and one new account. Gives what the tasks returned."""
     stage.hurry_jobs()
     _upsert(stage, {"inc-1": "first", "inc-2": "first"})
     run_ids = []
-    for changes in ({}, {"inc-2": "second", "inc-3": "second"}, {}):
+    for changes in ({}, {"inc-2": "second", "inc-3": "second"}):
         if changes:
             _upsert(stage, changes)
         run_ids.append(stage.stack.start_run(DAG_ID))
@@ -33,15 +33,13 @@ def test_each_run_extracts_what_changed_since_the_one_before(runs: list[dict[str
     assert [_extracted(each) for each in runs] == [
         {"inc-1": "first", "inc-2": "first"},
         {"inc-2": "second", "inc-3": "second"},
-        {},
     ]
-    assert runs[2]["records"] == 0
 
 
 def test_the_windows_follow_each_other(runs: list[dict[str, Any]]) -> None:
     windows = [each["window"] for each in runs]
     assert windows[0]["since"] == "2026-01-01T00:00:00.000Z"
-    assert [each["until"] for each in windows[:2]] == [each["since"] for each in windows[1:]]
+    assert windows[0]["until"] == windows[1]["since"]
 
 
 def test_the_watermark_is_in_the_asset_s_state_store(stage: Stage, runs: list[dict[str, Any]]) -> None:

@@ -67,7 +67,7 @@ def main(folder: Path) -> None:
             state = _cleared(dag) if again else str(dag.test(logical_date=datetime(2026, 1, day, tzinfo=UTC)).state)
             return state, len(org.records("Contact")) - before
 
-        found["many jobs"] = [play("many", day) for day in range(1, 4)]
+        found["many jobs"] = [play("many", day) for day in (1, 2)]
         found["cleared with fewer retries"] = [play("fewer", 1, retries=1), play("fewer", again=True, retries=0)]
 
         real, accepted.SUCCESS = accepted.SUCCESS, "never"  # type: ignore[attr-defined]

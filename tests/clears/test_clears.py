@@ -31,7 +31,7 @@ def found(tmp_path_factory: pytest.TempPathFactory, airflow_database: Path) -> d
 
 
 def test_a_load_of_many_jobs_runs(found: dict[str, Any]) -> None:
-    assert found["many jobs"] == [["success", 9]] * 3
+    assert found["many jobs"] == [["success", 9]] * 2
 
 
 def test_a_clear_after_a_success_loads_anew_though_retries_were_lowered(found: dict[str, Any]) -> None:
