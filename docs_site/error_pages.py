@@ -30,7 +30,7 @@ TO_DO: Final = {
     "TransportError": "Let Airflow retry. If it lasts: the network, the proxy, `ca_file` and `timeout` of the connection.",
     "ServerBusyError": "Let Airflow retry, with a `retry_delay` of minutes during maintenance.",
     "RequestLimitError": "Wait for the allowance (`daily` says whether it is the day's), or leave calls to others with "
-    "[`api_reserve`](../waiting.md#leaving-api-calls-to-others).",
+    "[`api_reserve`](../waiting.md#reserving-api-calls-for-others).",
     "LoginError": "Fix the [connection](../connection.md) or the app in Salesforce: the message names the field or the "
     "setting. The task is not retried.",
     "RequestRefusedError": "Change what is asked for: the SOQL, the object, the fields, a permission.",

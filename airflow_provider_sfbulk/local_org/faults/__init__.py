@@ -1,4 +1,4 @@
-"""Misbehaving on request: calls, jobs, rows and locks."""
+"""Faults on request: calls, jobs, rows and locks."""
 
 from __future__ import annotations
 
