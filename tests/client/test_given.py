@@ -163,7 +163,7 @@ def test_what_is_no_batch_is_refused_before_it_is_sent(client: BulkClient, org: 
         (load, [], "no records"),
         (load, [{"Name": "x"}] * (limits.BATCH_RECORDS + 1), "do not fit into one batch of 10,000 records"),
         (load, SECRET, r"cannot read a text of one line \(11 characters\)"),
-        (load, part, "has commas .* and the part SEMICOLON"),
+        (load, part, "needs COMMA .* but the part has SEMICOLON"),
         (query, rows(), "is a query job with CSV"),
     ):
         org.calls.clear()

@@ -110,12 +110,18 @@ def test_a_part_never_has_more_than_the_default_limits() -> None:
 def test_a_record_larger_than_a_part_is_told_by_its_number() -> None:
     parts = split(stream_of([["1", "2"], ["x" * 50, ""]]), max_bytes=40)
     next(parts)
-    with pytest.raises(SourceError, match="rows: row 2: the record and the header have more than the 40 bytes"):
+    with pytest.raises(
+        SourceError, match=r"rows: row 2: the record and the header line are longer than a part may be \(40 bytes"
+    ):
         next(parts)
 
 
 @pytest.mark.parametrize(
-    ("limit", "message"), [({"max_bytes": 4}, "part_bytes is 4; the header"), ({"max_records": 0}, "part_records is 0")]
+    ("limit", "message"),
+    [
+        ({"max_bytes": 4}, "part_bytes is 4, but the header line"),
+        ({"max_records": 0}, "part_records must be at least 1, not 0"),
+    ],
 )
 def test_limits_that_nothing_fits_in_are_refused(limit: dict[str, int], message: str) -> None:
     with pytest.raises(SourceError, match=message):
