@@ -272,7 +272,7 @@ def fetch_pages(
 def _unfit(types: Sequence[ColumnType], misfit: MisfitError) -> SourceError:
     wanted = next(type_name(each) for each in types if each.name == misfit.column)
     return SourceError(
-        f"column_types: {misfit.column} cannot be {wanted}, because the value in row {misfit.row} of a page does not fit: "
+        f"{misfit.column} cannot be {wanted}, because the value in row {misfit.row} of a page does not fit: "
         "give a wider type (string holds every value), or leave the column out"
     )
 

@@ -133,7 +133,7 @@ def with_types(types: Sequence[ColumnType], given: Mapping[str, ColumnType]) -> 
     names = {each.name for each in types}
     if missing := [name for name in given if name not in names]:
         raise SourceError(
-            f"column_types names {', '.join(missing)}, but the result has no such column; its columns are "
+            f"a type is given for {', '.join(missing)}, but the result has no such column; its columns are "
             f"{', '.join(list(dict.fromkeys(each.name for each in types))[:50])}"
         )
     return tuple(given.get(each.name, each) for each in types)
