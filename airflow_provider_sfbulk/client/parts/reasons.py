@@ -23,7 +23,7 @@ NAMED_ROWS: Final = 20
 def foreign_line_break(found: LineEnding, job: LineEnding) -> str:
     """Return the reason for a line break in a value that is not the job's line ending."""
     return (
-        f"a {found} line break in a job with line ending {job}, which Salesforce refuses: set "
+        f"{found} line breaks in a job with line ending {job}, which Salesforce refuses: set "
         f'line_ending="{found}" if all line breaks in values are {found}, otherwise convert them to one kind'
     )
 

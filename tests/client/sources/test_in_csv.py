@@ -141,10 +141,10 @@ def test_values_with_the_other_line_break_decide_the_job(records: str, breaks: s
 
 def test_a_later_value_with_another_line_break_is_refused_with_the_remedy() -> None:
     rows = [["A", "B"], ["x\ny", "1"], ["", f"{SECRET}\r\n"]]
-    with pytest.raises(SourceError, match=r'a\.csv: row 2, column B: a CRLF line break .* line_ending="CRLF"'):
+    with pytest.raises(SourceError, match=r'a\.csv: row 2, column B: CRLF line breaks .* line_ending="CRLF"'):
         encoded(from_csv(opened(write(rows)), INSERT, name="a.csv"))
     rows = [["A", "B"], ["x\r\ny", "1"], ["x\ny", "1"]]
-    with pytest.raises(SourceError, match=r'row 2, column A: a LF line break .* line_ending="LF"'):
+    with pytest.raises(SourceError, match=r'row 2, column A: LF line breaks .* line_ending="LF"'):
         encoded(from_csv(opened(write(rows, newline="\r\n")), INSERT, name="a.csv"))
 
 

@@ -183,7 +183,7 @@ def test_all_ways_agree_on_the_same_rows(rows: list[dict[str, Any]]) -> None:
         (pa.array([1.0, -np.inf]), "row 2, column A: an infinite number"),
         (pa.array([None, dt.datetime(2026, 1, 1)]), "row 2, column A: a datetime without a time zone"),  # noqa: DTZ001
         (pa.array([dt.timedelta(1)] * 2), "row 1, column A: a timedelta"),
-        (pa.array(["a\n", f"{SECRET}\r\n"]), "row 2, column A: a CRLF line break"),
+        (pa.array(["a\n", f"{SECRET}\r\n"]), "row 2, column A: CRLF line breaks"),
         (pa.array([{"b": {"c": 1}}] * 2), r"row 1, column A\.b: a nested value"),
     ],
     ids=str,

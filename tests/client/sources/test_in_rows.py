@@ -137,7 +137,7 @@ def test_a_nested_mapping_is_a_relationship() -> None:
         ([{"A": 1}, {"A": datetime(2026, 1, 1)}], r"row 2, column A: a datetime without a time zone"),  # noqa: DTZ001
         ([{"A": 1}, {"A": f"{SECRET}\0"}], r"row 2, column A: a NUL character"),
         ([{"A": 1}, {"A": f"{SECRET}\udc80"}], r"row 2, column A: half a surrogate pair"),
-        ([{"A": "x\n"}, {"A": f"{SECRET}\r\n"}], r'row 2, column A: a CRLF line break .* set line_ending="CRLF"'),
+        ([{"A": "x\n"}, {"A": f"{SECRET}\r\n"}], r'row 2, column A: CRLF line breaks .* set line_ending="CRLF"'),
         ([{"A": 1, "B": "x" * (limits.FIELD_CHARACTERS + 1)}], r"row 1, column B: longer than the 131,072 characters"),
         ([{f"C{i}": "é" * 100_001 for i in range(4)}], r"row 1: longer than the 400,000 characters"),
     ],
@@ -165,7 +165,7 @@ def test_all_rows_of_a_list_decide_the_line_ending() -> None:
     nested = from_dicts([{"A": {"b": "a\r\nb"}}], INSERT, name="rows")
     assert nested.dialect.line_ending is LineEnding.CRLF
     given = Rules(operation=Operation.INSERT, line_ending=LineEnding.CRLF)
-    with pytest.raises(SourceError, match=r'row 1, column A: a LF line break .*line_ending="LF"'):
+    with pytest.raises(SourceError, match=r'row 1, column A: LF line breaks .*line_ending="LF"'):
         encoded(from_dicts([{"A": "a\nb"}], given, name="rows"))
 
 
