@@ -73,9 +73,7 @@ def test_a_value_that_does_not_fit_fails_the_task_and_is_not_shown(readings: Loc
 
 
 def test_a_column_that_is_not_there_is_named_before_a_page_is_read(readings: LocalOrg, out: Path) -> None:
-    with pytest.raises(
-        SourceError, match=r"names Levle__c, but the result has no such column; its columns are External_Key__c"
-    ):
+    with pytest.raises(SourceError, match=r"a type is given for Levle__c, but the result has no such column"):
         extract(out, column_types={"Levle__c": "double"})
 
 

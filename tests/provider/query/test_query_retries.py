@@ -505,7 +505,7 @@ def test_a_retry_does_not_build_on_pages_that_did_not_fit_together(
     locator: str, readings: LocalOrg, task: FakeTask, out: Path
 ) -> None:
     readings.core.faults.add("query.results", Tampered(3, sforce_locator=locator))
-    with pytest.raises(ProtocolError, match=r"twice|instead of the 25"):
+    with pytest.raises(ProtocolError, match=r"twice|the job counts 25"):
         task.start().run(extract(out))
     assert not [name for name in listing(out) if not name.startswith("_")]
     readings.calls.clear()
@@ -525,7 +525,7 @@ def test_a_wrong_header_row_of_the_first_page_is_not_kept_for_ever(
             return self.body_of(chunks) if exchange.number == 1 else chunks
 
     readings.core.faults.add("query.results", Renamed())
-    with pytest.raises(TransportError, match="header row"):
+    with pytest.raises(TransportError, match="header line"):
         task.start().run(extract(out))
     check_whole(out, task.start().run(extract(out)))
 
