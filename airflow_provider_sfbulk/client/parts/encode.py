@@ -22,7 +22,7 @@ from airflow_provider_sfbulk.client.parts.mapping import ColumnPlan
 from airflow_provider_sfbulk.client.parts.reasons import LONG_FIELD, LONG_RECORD, NUL, foreign_line_break, without_key
 from airflow_provider_sfbulk.client.parts.stream import NULL_TEXT, Block, FieldTypes, Rules
 from airflow_provider_sfbulk.client.values.by_field_arrow import form_of
-from airflow_provider_sfbulk.client.values.plain_arrow import FEW, booleans, literal, where_true
+from airflow_provider_sfbulk.client.values.plain_arrow import FEW, FEW_IN_ALL, booleans, literal, where_true
 from airflow_provider_sfbulk.client.values.text_arrow import (
     Array,
     Form,
@@ -108,6 +108,7 @@ class RecordEncoder:
         self._dialect = dialect
         self._name = name
         self._marks = ('"', "\r", "\n", dialect.delimiter)
+        self._values = 0  # that came as lists so far, about: batches may be encoded at the same time
 
     def encode_columns(
         self, columns: Sequence[Array | list[Any]], types: FieldTypes, zone: ZoneInfo | None, *, first_row: int
@@ -121,10 +122,12 @@ class RecordEncoder:
         :raises SourceError: for a value, or a record, that Salesforce would not take
         """
         texts = []
+        few = self._values < FEW_IN_ALL
+        self._values += sum(len(column) for column in columns if isinstance(column, list))
         for place, (column, field_type) in enumerate(zip(columns, types, strict=True)):
             write: Any = texts_of_array
             if isinstance(column, list):
-                write = texts_one_by_one if len(column) <= FEW else texts_of_values
+                write = texts_one_by_one if few and len(column) <= FEW else texts_of_values
             form = form_of(field_type)
             try:
                 texts.append(write(column, zone, form))

@@ -16,7 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 FEW: Final = 512
-"""Values that are turned into text one by one: up to here that is quicker than to import pandas, by far."""
+"""Values of a column that are turned into text one by one: up to here that is quicker than to import pandas, by far."""
+
+FEW_IN_ALL: Final = 100_000
+"""Values of all columns and batches that are: for more, which wide rows have in small batches, the import pays."""
 
 
 def few_strings(texts: Sequence[str | None]) -> Any:

@@ -6,6 +6,7 @@ The fast twin of ``text.text_of``. If an Arrow kernel does not support a type or
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -132,7 +133,7 @@ def strings(texts: Iterable[Text]) -> Array:
     """
     held = list(texts)
     try:
-        return few_strings(held) if len(held) <= FEW else pa.array(held, pa.string())
+        return few_strings(held) if len(held) <= FEW and "pandas" not in sys.modules else pa.array(held, pa.string())
     except UnicodeEncodeError:
         for index, text in enumerate(held):
             try:

@@ -18,10 +18,12 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import LineEnding, Operation
+from airflow_provider_sfbulk.client.parts import encode
 from airflow_provider_sfbulk.client.sources.open import (
     Rules,
     from_dicts,
@@ -31,7 +33,7 @@ from airflow_provider_sfbulk.client.sources.open import (
     from_source,
 )
 from airflow_provider_sfbulk.client.sources.rows import AHEAD_ROWS
-from airflow_provider_sfbulk.client.values.plain_arrow import FEW
+from airflow_provider_sfbulk.client.values.plain_arrow import FEW, FEW_IN_ALL
 from tests.client.sources.witness import INSERT, SECRET, encoded, opened, rows_of
 
 UPDATE = Rules(operation=Operation.UPDATE)
@@ -46,6 +48,16 @@ def expected(rows: Iterable[dict[str, Any]]) -> tuple[list[str], list[list[str]]
     rows = list(rows)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     return columns, [["" if row.get(each) is None else row[each] for each in columns] for row in rows]
+
+
+def test_wide_rows_are_written_one_by_one_only_at_the_beginning(mocker: MockerFixture) -> None:
+    written = mocker.spy(encode, "texts_one_by_one")
+    rows = [{f"C{column}": f"{row} {column}" for column in range(500)} for row in range(1_000)]
+    blocks = list(from_dicts(rows, INSERT, name="rows").blocks())
+    assert max(block.records for block in blocks) <= FEW
+    assert FEW_IN_ALL / 2 < sum(len(call.args[0]) for call in written.call_args_list) < 3 * FEW_IN_ALL
+    body = b"".join(block.data for block in blocks).decode()
+    assert list(csv.reader(io.StringIO(body))) == [list(row.values()) for row in rows]
 
 
 @given(rows=ROWS, kind=st.sampled_from(["list", "iterator", "jsonl"]), few=st.sampled_from([0, FEW]))
