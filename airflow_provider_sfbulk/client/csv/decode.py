@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import threading
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
@@ -36,10 +35,6 @@ from airflow_provider_sfbulk.client.models import ColumnDelimiter
 
 _STEP: Final = 1024 * 1024
 """Bytes processed at a time: few enough that intermediate results stay in the processor's cache."""
-
-_one_at_a_time = threading.Lock()
-"""Held while a piece is counted. That is some forty short computations, and before each one a thread takes the interpreter
-back: four pages counted at the same time took a tenth more of the processor, and longer."""
 
 _HEADER_BYTES: Final = 1024 * 1024
 """Maximum bytes of a header line; our limit, above what ``limits.SOQL_CHARACTERS`` of column names can become."""
@@ -83,8 +78,7 @@ class RecordCounter:
         """
         view = memoryview(data)
         for start in range(0, len(view), _STEP):
-            with _one_at_a_time:
-                self._scan(view[start : start + _STEP])
+            self._scan(view[start : start + _STEP])
 
     def _scan(self, piece: memoryview) -> None:
         data = np.frombuffer(piece, np.uint8)
