@@ -72,9 +72,10 @@ def fields(name: str, value: Any) -> Any:
     """Check the fields of a whole object: ``all``, or names."""
     if value == ALL:
         return ALL
-    if isinstance(value, str) and not _is_text_of_list(value) and value.strip() != "None":
+    _refuse_text_of_list(name, value)
+    if isinstance(value, str):
         raise SourceError(f"{name} must be 'all' or a list of names, not {shown(value)}: write {as_list(value)}")
-    given = _names(name, value)
+    given = names(name, value)
     if not given:
         raise SourceError(f"{name} is an empty list: 'all' reads every field")
     for each in given:
@@ -85,25 +86,22 @@ def fields(name: str, value: Any) -> Any:
 
 def exclude(name: str, value: Any) -> list[str]:
     """Check names of fields of the object itself."""
-    given = _names(name, value)
+    _refuse_text_of_list(name, value)
+    given = names(name, value)
     for each in given:
         if "." in field_name(f"each of {name}", each):
             raise SourceError(f"{name}: {each!r:.60} is read only when fields names it")
     return list(given)
 
 
-def _names(name: str, value: Any) -> tuple[str, ...]:
+def _refuse_text_of_list(name: str, value: Any) -> None:
+    """Refuse what a template gives instead of a list, or of None."""
     refuse_none(name, value)
-    if isinstance(value, str) and _is_text_of_list(value):
+    if isinstance(value, str) and value.lstrip().startswith(("[", "(")):
         raise SourceError(
             f"{name} is the text of a list, which is what a template gives: set render_template_as_native_obj=True on the "
             "DAG, or give a list whose items are templates"
         )
-    return names(name, value)
-
-
-def _is_text_of_list(value: str) -> bool:
-    return value.lstrip().startswith(("[", "("))
 
 
 def where(name: str, value: Any) -> str:

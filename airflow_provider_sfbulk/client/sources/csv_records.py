@@ -1,7 +1,7 @@
 """Checks whole records of a CSV file, and makes what is sent of them.
 
-A check of some records is independent of the others, so several may run at the same time. An error gives the record's
-place among the records of its check; the caller, which puts the checks in order, knows its number in the file.
+A check of some records is independent of those before them, so it may run on another thread. An error gives the
+record's place among the records of its check; the caller takes the checks in order, and knows its number in the file.
 """
 
 from __future__ import annotations
@@ -190,12 +190,8 @@ class CsvRecords:
             place = int(stray[0])
             ended = found.raw[place + 1 : place + 2] == b"\n"
             reason = "ends with CRLF, but the header line with LF: convert the file to one line ending"
-            _fail(
-                found.row_of(place),
-                reason
-                if ended
-                else "a lone carriage return outside quotes: quote the value, or convert the line endings",
-            )
+            lone = "a lone carriage return outside quotes: quote the value, or convert the line endings"
+            _fail(found.row_of(place), reason if ended else lone)
         if (breaks := found.inner_breaks).size:
             self._check_inner_line_breaks(found, breaks)
 
@@ -249,18 +245,11 @@ class CsvRecords:
         separators = found.separators
         for field in np.flatnonzero(np.diff(separators, prepend=-1) - 1 > limits.FIELD_CHARACTERS):
             if _characters(found, int(field), int(field) + 1) > limits.FIELD_CHARACTERS:
-                self._fail_at(
-                    int(separators[field]),
-                    found,
-                    LONG_FIELD,
-                )
+                self._fail_at(int(separators[field]), found, LONG_FIELD)
         columns = len(self._names)
         for index in np.flatnonzero(records > limits.RECORD_CHARACTERS):
             if _characters(found, int(index) * columns, (int(index) + 1) * columns) > limits.RECORD_CHARACTERS:
-                _fail(
-                    int(index),
-                    LONG_RECORD,
-                )
+                _fail(int(index), LONG_RECORD)
 
 
 def _fail(index: int, reason: str, *, column: str | None = None) -> NoReturn:
