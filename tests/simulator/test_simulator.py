@@ -23,6 +23,7 @@ OPERATOR_REGRESSIONS = {
     130: "the first try after a clear dies before it has noted so: its retry goes on with the query of before",
     142: "a replaced try wakes up and puts its manifest in place of its successor's",
     966: "the input cannot be read again: the result files have no row numbers",
+    4624: "a row of a failed job fails after the others went again: the round is another one when it is looked at again",
     30063: "the manifest's commit is done and said to have failed: its pages are removed again",
     33214: "a replaced try finds the kept parts removed",
     3009308: "records of a failed job are in its failed file, but not yet in its counters",

@@ -26,7 +26,7 @@ from airflow_provider_sfbulk.client.load.fingerprints import RowForm
 from airflow_provider_sfbulk.client.load.outcome import Input, Outcome, find_outcome
 from airflow_provider_sfbulk.client.load.resend import RowsToResend
 from airflow_provider_sfbulk.client.load.rounds import PartLimits, ResendRule, Round, recorded_rounds
-from airflow_provider_sfbulk.client.load.still import wait_until_still
+from airflow_provider_sfbulk.client.load.still import may_be_at_work, wait_until_still
 from airflow_provider_sfbulk.client.models import RESULT_KINDS, ConcurrencyMode, FileFormat, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.parts.split import Part
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
@@ -470,9 +470,20 @@ class Load:
         self, rounds: Sequence[Round], infos: Sequence[JobInfo], rule: ResendRule | None
     ) -> tuple[Outcome, Report]:
         ends = self._ends(rounds, infos)
-        if rule is not None and rule.unprocessed:
-            parts = (part for each in rounds if each.mode is None for part in each.parts)
-            ends.update(self._try.run(wait_until_still(self._jobs, parts, ends)))
+        parts = [part for each in rounds if each.mode is None for part in each.parts]
+        if is_still := rule is not None and rule.unprocessed:
+            ends |= self._try.run(wait_until_still(self._jobs, parts, ends))
+        outcome, report = self._read_results(rounds, ends, rule)
+        if outcome.again is not None and not is_still and any(may_be_at_work(ends[each.key], each) for each in parts):
+            # Whenever the load is looked at, what went again is found in these results anew: they must not change then.
+            outcome.again.close()
+            ends |= self._try.run(wait_until_still(self._jobs, parts, ends))
+            outcome, report = self._read_results(rounds, ends, rule)
+        return outcome, report
+
+    def _read_results(
+        self, rounds: Sequence[Round], ends: Mapping[str, JobInfo], rule: ResendRule | None
+    ) -> tuple[Outcome, Report]:
         given = self._given(rounds[0])
         files = self._report_files()
         try:
