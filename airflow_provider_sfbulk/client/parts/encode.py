@@ -6,12 +6,14 @@ Arrow joins the columns; the joined array's buffer is the CSV. Measured on 300,0
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, NoReturn
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, NoReturn, Self
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.csv import bits
@@ -32,12 +34,13 @@ from airflow_provider_sfbulk.client.values.text_arrow import (
     texts_of_array,
     texts_of_values,
     texts_one_by_one,
+    texts_together,
 )
 
 BATCH_BYTES: Final = 2 * 1024 * 1024
 """Approximate bytes of one batch of rows: what is in memory at a time, on the way from a source to a block."""
 
-_COLUMN_BYTES: Final = 16 * 1024
+_COLUMN_BYTES: Final = 12 * 1024
 """What a batch holds of each column at least: to begin with a column takes Arrow as long as some hundred values."""
 
 _WIDEST_BATCH_BYTES: Final = 8 * 1024 * 1024
@@ -49,7 +52,10 @@ BATCH_ROWS: Final = 16_384
 _END: Final = 2**31 - 1
 """A place behind the end of any text of an array."""
 
-_TOGETHER: Final = 64
+_TOGETHER: Final = 16_384
+"""Values of several columns that are put together at most: about as many as fit into the processor's cache."""
+
+_TEXTS_TOGETHER: Final = 64
 """Texts that are looked through together."""
 
 
@@ -83,7 +89,10 @@ class LineBreaks:
         """Examine the texts among Python values."""
         texts = [value for value in values if isinstance(value, str)]
         # Some at a time: quicker than each by itself, and of long texts not all are joined.
-        if all("\n" not in "".join(texts[start : start + _TOGETHER]) for start in range(0, len(texts), _TOGETHER)):
+        if all(
+            "\n" not in "".join(texts[start : start + _TEXTS_TOGETHER])
+            for start in range(0, len(texts), _TEXTS_TOGETHER)
+        ):
             return
         for text in texts:
             if "\n" in text:
@@ -121,21 +130,43 @@ class RecordEncoder:
         :param first_row: the number in the input of the batch's first record
         :raises SourceError: for a value, or a record, that Salesforce would not take
         """
-        texts = []
         few = self._values < FEW_IN_ALL
         self._values += sum(len(column) for column in columns if isinstance(column, list))
+        texts = self._texts_of_arrays(columns, types, zone)
         for place, (column, field_type) in enumerate(zip(columns, types, strict=True)):
+            if place in texts:
+                continue
             write: Any = texts_of_array
             if isinstance(column, list):
                 write = texts_one_by_one if few and len(column) <= FEW else texts_of_values
             form = form_of(field_type)
             try:
-                texts.append(write(column, zone, form))
+                texts[place] = write(column, zone, form)
             except UnfitRowError as error:
                 if self._plan.unfit is None:
                     self.fail(first_row + error.index, place, error.reason, field_type)
-                texts.append(self._fitting(column, zone, form, place, first_row))
-        return self.encode(texts, first_row=first_row)
+                texts[place] = self._fitting(column, zone, form, place, first_row)
+        return self.encode([texts[place] for place in range(len(columns))], first_row=first_row)
+
+    def _texts_of_arrays(
+        self, columns: Sequence[Array | list[Any]], types: FieldTypes, zone: ZoneInfo | None
+    ) -> dict[int, Array]:
+        """Turn arrays that are alike into text together; leave out what must be looked at by itself.
+
+        :return: by the place of the column
+        """
+        alike: dict[tuple[pa.DataType, str | None], list[int]] = {}
+        for place, (column, field_type) in enumerate(zip(columns, types, strict=True)):
+            if not isinstance(column, list):
+                alike.setdefault((column.type, field_type), []).append(place)
+        texts: dict[int, Array] = {}
+        rows = len(columns[0])
+        for (_, field_type), places in alike.items():
+            for group in _groups(places, rows):
+                if len(group) > 1:
+                    found = texts_together([columns[place] for place in group], zone, form_of(field_type))
+                    texts.update(zip(group, found, strict=False))
+        return texts
 
     def encode(self, texts: Sequence[Array], *, first_row: int) -> Block:
         """Encode a batch.
@@ -144,22 +175,19 @@ class RecordEncoder:
         :param first_row: the number in the input of the batch's first record
         :raises SourceError: for a value, or a record, that Salesforce would not take as it is
         """
-        filled = [
-            compute.fill_null(column, literal(NULL_TEXT if clears else ""))
+        cleared = [
+            compute.fill_null(column, literal(NULL_TEXT)) if clears else column
             for column, clears in zip(texts, self._plan.clears, strict=True)
         ]
         if self._plan.key is not None:
-            self._check_key(filled[self._plan.key], first_row)
-        filled = [self._of_size(column, place, first_row) for place, column in enumerate(filled)]
-        self._check_record_sizes(filled, first_row)
-        columns = [
-            self._quoted(column, given, place, first_row)
-            for place, (column, given) in enumerate(zip(filled, texts, strict=True))
-        ]
-        if len(columns) == 1:  # an empty line would not be a record
-            columns = [compute.if_else(compute.equal(columns[0], literal(b"")), literal(b'""'), columns[0])]
-        columns[-1] = _extended(columns[-1], b"", self._dialect.newline.encode())
-        rows = compute.binary_join_element_wise(*columns, literal(self._dialect.delimiter.encode()))
+            self._check_key(compute.fill_null(cleared[self._plan.key], literal("")), first_row)
+        columns = [self._of_size(each, first_row) for each in _Columns.of(cleared)]
+        self._check_record_sizes(columns, first_row)
+        written = [column for each in columns for column in self._quoted(each, first_row)]
+        if len(written) == 1:  # an empty line would not be a record
+            written = [compute.if_else(compute.equal(written[0], literal(b"")), literal(b'""'), written[0])]
+        written[-1] = _extended(written[-1], b"", self._dialect.newline.encode())
+        rows = compute.binary_join_element_wise(*written, literal(self._dialect.delimiter.encode()))
         return Block(_data(rows), len(rows))
 
     def fail(self, row: int, place: int, reason: str, field_type: str | None = None) -> NoReturn:
@@ -183,86 +211,116 @@ class RecordEncoder:
             self._tell([first_row + index for index in indexes], place, reason)
         return texts
 
-    def _without_null_text(self, column: Array, given: Array, place: int, first_row: int) -> Array:
-        return self._refuse(
-            compute.equal(compute.fill_null(given, literal("")), literal(NULL_TEXT)),
-            column,
-            place,
-            first_row,
-            f"the text {NULL_TEXT}, which Salesforce reads as an empty field: to clear the field, send None and set "
-            f'nulls="clear" for the column, otherwise change the text',
-        )
+    def _of_size(self, columns: _Columns, first_row: int) -> _Columns:
+        if columns.longest().max(initial=0) <= limits.FIELD_CHARACTERS:
+            return columns
+        wrong = compute.greater(compute.utf8_length(columns.texts), limits.FIELD_CHARACTERS)
+        return self._refuse(wrong, columns, first_row, LONG_FIELD)
 
-    def _of_size(self, column: Array, place: int, first_row: int) -> Array:
-        if _longest(column) <= limits.FIELD_CHARACTERS:
-            return column
-        return self._refuse(
-            compute.greater(compute.utf8_length(column), limits.FIELD_CHARACTERS),
-            column,
-            place,
-            first_row,
-            LONG_FIELD,
-        )
-
-    def _check_record_sizes(self, columns: Sequence[Array], first_row: int) -> None:
+    def _check_record_sizes(self, columns: Sequence[_Columns], first_row: int) -> None:
         # No record is longer than the longest values of all columns together, and bytes are no fewer than characters.
-        if sum(map(_longest, columns)) <= limits.RECORD_CHARACTERS:
+        if sum(int(each.longest().sum()) for each in columns) <= limits.RECORD_CHARACTERS:
             return
-        characters = sum(
-            compute.utf8_length(column).to_numpy(zero_copy_only=False).astype(np.int64) for column in columns
-        )
+        lengths = (compute.utf8_length(each.texts).to_numpy(zero_copy_only=False) for each in columns)
+        characters = sum(each.reshape(-1, columns[0].rows).sum(axis=0, dtype=np.int64) for each in lengths)
         over = np.flatnonzero(characters > limits.RECORD_CHARACTERS)
         if over.size and self._plan.unfit is not None:
             self._plan.unfit((over + first_row).tolist(), "", LONG_RECORD)
         elif over.size:
             raise SourceError(f"{self._name}: row {first_row + int(over[0])}: {LONG_RECORD}")
 
-    def _quoted(self, column: Array, given: Array, place: int, first_row: int) -> Array:
-        """Return a column's texts as they are written in CSV, in bytes."""
-        data = _data(column)
-        if not self._plan.clears[place] and NULL_TEXT.encode() in data:
-            column = self._without_null_text(column, given, place, first_row)
+    def _quoted(self, columns: _Columns, first_row: int) -> list[Array]:
+        """Return the texts of columns as they are written in CSV, in bytes."""
+        data = _data(columns.texts)
+        if NULL_TEXT.encode() in data:
+            columns = self._without_null_text(columns, first_row)
         if b"\0" in data:
-            column = self._refuse(compute.match_substring(column, "\0"), column, place, first_row, NUL)
+            columns = self._refuse(compute.match_substring(columns.texts, "\0"), columns, first_row, NUL)
         if b"\n" in data:
-            column = self._with_line_breaks(column, place, first_row)
+            columns = self._with_line_breaks(columns, first_row)
         marks = [ord(each) for each in self._marks if each.encode() in data]
-        texts = column.cast(pa.binary())
-        if not marks:
-            return texts
-        special = _having(column, data, marks)
-        inner = texts.filter(special)
-        if ord('"') in marks:
-            inner = compute.replace_substring(inner, b'"', b'""')
-        return compute.replace_with_mask(texts, special, _extended(inner, b'"', b'"'))
+        texts = columns.texts.cast(pa.binary())
+        if marks:
+            special = _having(columns.texts, marks)
+            inner = texts.filter(special)
+            if ord('"') in marks:
+                inner = compute.replace_substring(inner, b'"', b'""')
+            texts = compute.replace_with_mask(texts, special, _extended(inner, b'"', b'"'))
+        return [texts.slice(start, columns.rows) for start in range(0, len(texts), columns.rows)]
 
-    def _with_line_breaks(self, column: Array, place: int, first_row: int) -> Array:
-        ending = self._dialect.line_ending
-        if ending is LineEnding.LF:
-            wrong, found = compute.match_substring(column, "\r\n"), LineEnding.CRLF
-        else:
-            wrong, found = _bare_line_feed(column), LineEnding.LF
+    def _without_null_text(self, columns: _Columns, first_row: int) -> _Columns:
+        clears = np.repeat(self._plan.clears[columns.first :][: len(columns.texts) // columns.rows], columns.rows)
         return self._refuse(
-            wrong,
-            column,
-            place,
+            compute.and_not(compute.equal(columns.texts, literal(NULL_TEXT)), booleans(clears)),
+            columns,
             first_row,
-            foreign_line_break(found, ending),
+            f"the text {NULL_TEXT}, which Salesforce reads as an empty field: to clear the field, send None and set "
+            f'nulls="clear" for the column, otherwise change the text',
         )
 
-    def _refuse(self, wrong: Array, column: Array, place: int, first_row: int, reason: str) -> Array:
-        """Refuse values; where they are only reported, return the column with blanks instead."""
-        if not compute.any(wrong, min_count=0).as_py():
-            return column
-        places = where_true(wrong)
+    def _with_line_breaks(self, columns: _Columns, first_row: int) -> _Columns:
+        ending = self._dialect.line_ending
+        if ending is LineEnding.LF:
+            wrong, found = compute.match_substring(columns.texts, "\r\n"), LineEnding.CRLF
+        else:
+            wrong, found = _bare_line_feed(columns.texts), LineEnding.LF
+        return self._refuse(wrong, columns, first_row, foreign_line_break(found, ending))
+
+    def _refuse(self, wrong: Array, columns: _Columns, first_row: int, reason: str) -> _Columns:
+        """Refuse values; where they are only reported, return the columns with blanks instead."""
+        found = where_true(wrong)
+        if not found.size:
+            return columns
+        places, rows = columns.first + found // columns.rows, first_row + found % columns.rows
         if self._plan.unfit is None:
-            self.fail(first_row + int(places[0]), place, reason)
-        self._tell((places + first_row).tolist(), place, reason)
-        return compute.if_else(wrong, literal(""), column)
+            self.fail(int(rows[0]), int(places[0]), reason)
+        for place in np.unique(places):
+            self._tell(rows[places == place].tolist(), int(place), reason)
+        return replace(columns, texts=compute.if_else(wrong, literal(""), columns.texts))
 
     def _tell(self, rows: Sequence[int], place: int, reason: str) -> None:
         assert self._plan.unfit is not None, "unfit values are reported"
         self._plan.unfit(rows, self._plan.targets[place], reason)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Columns of a batch as one array of strings, one column after the other.
+
+    To begin with an array takes Arrow as long as some hundred values, and a batch of many columns has few rows.
+
+    :param first: the place of the first column
+    :param rows: of each column
+    """
+
+    texts: Array
+    first: int
+    rows: int
+
+    @classmethod
+    def of(cls, columns: Sequence[Array]) -> list[Self]:
+        """Put neighbours together, nulls empty."""
+        found: list[Self] = []
+        rows = len(columns[0])
+        for places in _groups(range(len(columns)), rows):
+            group = [columns[place] for place in places]
+            try:
+                arrays = [pa.concat_arrays(group)] if len(group) > 1 else group
+            except pa.ArrowInvalid:  # an array of strings has no more than 2 GiB
+                arrays = group
+            found += [cls(compute.fill_null(each, literal("")), places[n], rows) for n, each in enumerate(arrays)]
+        return found
+
+    def longest(self) -> NDArray[np.int32]:
+        """Return for each column the bytes of its longest text."""
+        longest: NDArray[np.int32] = np.diff(_offsets(self.texts)).reshape(-1, self.rows).max(axis=1, initial=0)
+        return longest
+
+
+def _groups(places: Sequence[int], rows: int) -> Iterator[Sequence[int]]:
+    """Group the places of columns of so many rows."""
+    size = max(1, _TOGETHER // rows)
+    return (places[start : start + size] for start in range(0, len(places), size))
 
 
 def _bare_line_feed(column: Array) -> Any:
@@ -276,17 +334,14 @@ def _offsets(column: Array) -> Any:
     return np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, 4 * column.offset)
 
 
-def _having(column: Array, data: bytes, marks: Sequence[int]) -> Array:
-    """Return which texts have one of some bytes: a regular expression takes three times as long.
-
-    :param data: of the column
-    """
-    bytes_ = np.frombuffer(data, np.uint8)
-    found = bits.nowhere(bytes_)
+def _having(texts: Array, marks: Sequence[int]) -> Array:
+    """Return which texts have one of some bytes: a regular expression takes three times as long."""
+    data = np.frombuffer(_data(texts), np.uint8)
+    found = bits.nowhere(data)
     for mark in marks:
-        found |= bits.where(bytes_, mark)
-    offsets = _offsets(column)
-    having = np.zeros(len(column), np.bool_)
+        found |= bits.where(data, mark)
+    offsets = _offsets(texts)
+    having = np.zeros(len(texts), np.bool_)
     having[np.searchsorted(offsets, bits.places(found).astype(np.int32) + offsets[0], side="right") - 1] = True
     return booleans(having)
 
@@ -296,11 +351,6 @@ def _extended(texts: Array, before: bytes, after: bytes) -> Array:
     if before:
         texts = compute.binary_replace_slice(texts, 0, 0, before)
     return compute.binary_replace_slice(texts, _END, _END, after)
-
-
-def _longest(column: Array) -> int:
-    """Bytes of the longest text of an array of strings."""
-    return int(np.diff(_offsets(column)).max(initial=0))
 
 
 def _data(column: Array) -> bytes:

@@ -198,7 +198,7 @@ def _labels(df: pd.DataFrame, name: str) -> list[str]:
 
 
 def _frame_keys(df: pd.DataFrame) -> Keys:
-    columns = (df.iloc[:, place] for place in range(df.shape[1]))
+    columns = (each for _, each in df.items())
     return [keys_below(each) if each.dtype == object or _is_struct(each.dtype) else () for each in columns]
 
 
@@ -218,7 +218,7 @@ def _frame_batches(df: pd.DataFrame, keys: Keys, name: str, *, first_row: int = 
     size = rows_per_batch(int(df.memory_usage(index=False, deep=False).sum()), *df.shape)
     for start in range(0, len(df), size):
         part = df.iloc[start : start + size]
-        columns = [_series(part.iloc[:, place]) for place in range(part.shape[1])]
+        columns = [_series(series) for _, series in part.items()]
         yield _with_nested(columns, keys, list(df.columns), name=name, first_row=first_row + start)
 
 
