@@ -264,7 +264,8 @@ class Load(Subject):
             self._lines[load] = Counter(row for row, is_sent in zip(rows, are_sent, strict=True) if is_sent)
             spared = Counter(rows) - self._lines[load]
             claim(
-                spared in self._asked.get(load, []),
+                # The org was asked for more than the input if there was one more file by then.
+                any(same & Counter(rows) == spared for same in self._asked.get(load, [])),
                 "what is sent is not what differed when one query of this load was made",
             )
 
