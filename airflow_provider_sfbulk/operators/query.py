@@ -285,7 +285,7 @@ class BulkQueryOperator(BulkJobOperator):
                     self.log.info("%s is submitted; this task does not wait", named([submitted.job_id]))
                     return submitted.job_id
                 (info,) = self._wait(run, [submitted.job_id])
-                return self._fetch(run, info, generation=submitted.generation)
+                return self._fetch(run, info)
 
     @fails_for_good
     def execute_complete(
@@ -304,7 +304,7 @@ class BulkQueryOperator(BulkJobOperator):
             self._statement.asked_window(run)
             run.show_jobs([submitted.job_id])
             (info,) = self._wait_again(run, event, [submitted.job_id])
-            return self._fetch(run, info, generation=submitted.generation)
+            return self._fetch(run, info)
 
     def _hidden(self, text: str) -> str:
         """Return what an error says without the values of the query."""
@@ -349,13 +349,7 @@ class BulkQueryOperator(BulkJobOperator):
             self._keep_reserve(run)
         return run.run(submission)
 
-    def _fetch(
-        self,
-        run: TaskRun,
-        info: JobInfo,
-        *,
-        generation: int,
-    ) -> dict[str, Any] | list[dict[str, Any]]:
+    def _fetch(self, run: TaskRun, info: JobInfo) -> dict[str, Any] | list[dict[str, Any]]:
         """Fetch the rows of the finished job."""
         from airflow_provider_sfbulk.operators.extract.extract import PageReader, extract_to_files, extract_to_rows
 
@@ -382,7 +376,6 @@ class BulkQueryOperator(BulkJobOperator):
                 reader,
                 info,
                 folder,
-                generation=generation,
                 named=[path_text(self.output_path), self.output_conn_id],
                 file_format=FileFormat(self.output_format),
                 spreadsheet_safe=self.spreadsheet_safe,

@@ -77,7 +77,7 @@ def submit(jobs: Bulk1Calls, spec: Bulk1JobSpec, soql: str, *, plan: str = "") -
             continue
         yield WriteEntry(_batch_key(generation), {"batch_id": batch.id})
         yield from _close(jobs, spec, job.id, batch.id)
-        return Submitted(job.id, generation)
+        return Submitted(job.id)
 
 
 def _batch_key(generation: int) -> str:

@@ -5,17 +5,18 @@ A try may use a page of an earlier try if the page has the same rows in the same
 setup is part of every entry and of the files' names: pages of two setups never mix, and two processes that write the
 same name write the same bytes.
 
-Layout, each key written once by a try, with ``g`` for the number of the job's generation and one more:
+Layout, each key written once by a try and under ``1.<job>``: a user may name another job for the next try, or run two
+queries in one.
 
-======================  ==============================================================================================
-``g.header.<doubts>``   the header row, the same for all pages: kept once, since it is the one long thing here. Names of
-                        columns are no secret
-``g.wide.<n>``          a column that a value did not fit
-``g.doubt.<n>``         all pages were given up because they did not fit together
-``g.shown.<setup>``     the files of this setup were about to be shown
-``g.<setup>.<index>``   a finished page: ``locator``, ``next``, ``in_order``, ``records``, and what the caller says of its
-                        file
-======================  ==============================================================================================
+====================  ================================================================================================
+``header.<doubts>``   the header row, the same for all pages: kept once, since it is the one long thing here. Names of
+                      columns are no secret
+``wide.<n>``          a column that a value did not fit
+``doubt.<n>``         all pages were given up because they did not fit together
+``shown.<setup>``     the files of this setup were about to be shown
+``<setup>.<index>``   a finished page: ``locator``, ``next``, ``in_order``, ``records``, and what the caller says of its
+                      file
+====================  ================================================================================================
 """
 
 from __future__ import annotations
@@ -59,17 +60,15 @@ class PageFiles(Protocol):
 class PageLedger:
     """What is remembered of the pages of one job.
 
-    :param generation: the job's, see ``extract.query_job.Submitted``
     :param setup: what the form of the files depends on, JSON
     """
 
-    def __init__(self, job: JobInfo, generation: int, files: PageFiles, *, setup: Mapping[str, Any]) -> None:
+    def __init__(self, job: JobInfo, files: PageFiles, *, setup: Mapping[str, Any]) -> None:
         self.setup = ""
         """The setup of the pages being fetched; known once begun."""
         self.types: tuple[ColumnType, ...] = ()
         """Types of the columns of the pages being fetched; none when the rows stay text."""
         self._job = job
-        self._generation = generation
         self._files = files
         self._given = dict(setup)
         self._doubts = 0
@@ -154,7 +153,7 @@ class PageLedger:
         yield WriteEntry(self._key("shown", self.setup), {})
 
     def _key(self, what: str, number: int | str) -> str:
-        return f"{self._generation + 1}.{what}.{number}"
+        return f"1.{self._job.id}.{what}.{number}"
 
 
 def _page_of(entry: Mapping[str, Any], index: int, header: bytes) -> Page:

@@ -45,13 +45,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Submitted:
-    """A query job as the ledger knows it.
-
-    :param generation: index of the job, from 0: a job that failed or is gone is followed by another
-    """
+    """A query job as the ledger knows it."""
 
     job_id: str
-    generation: int
     api_version: str | None = None
     """That all calls on the job are made with; None when it is not known, as of jobs that an earlier version recorded."""
 
@@ -93,11 +89,14 @@ def submit(
     stands = yield WriteEntry(job_key(generation, key), entry)
     if stands["job_id"] != made.id:
         yield from abort_quietly(jobs, made.id)
-    return _submitted(stands, generation)
+    return _submitted(stands)
 
 
 def job_key(generation: int, key: str = JOBS) -> str:
-    """Return the key under which a job is recorded."""
+    """Return the key under which a job is recorded.
+
+    :param generation: index of the job, from 0: a job that failed or is gone is followed by another
+    """
     return f"{key}.{generation}"
 
 
@@ -119,12 +118,12 @@ def find_recorded(
             yield from abort_quietly(jobs, known["job_id"])
         elif (yield from is_usable(known, generation)):
             log.info("continuing with query job %s of an earlier try", known["job_id"])
-            return _submitted(known, generation), generation + 1
+            return _submitted(known), generation + 1
     raise AssertionError("unreachable: the count has no end")
 
 
-def _submitted(known: Mapping[str, Any], generation: int) -> Submitted:
-    return Submitted(known["job_id"], generation, known.get("api_version"))
+def _submitted(known: Mapping[str, Any]) -> Submitted:
+    return Submitted(known["job_id"], known.get("api_version"))
 
 
 class Aborts(Protocol):
@@ -149,7 +148,7 @@ def recorded_job() -> Flow[Submitted | None]:
         known = yield ReadEntry(job_key(generation))
         if known is None:
             return found
-        found = _submitted(known, generation)
+        found = _submitted(known)
     raise AssertionError("unreachable: the count has no end")
 
 

@@ -102,7 +102,6 @@ def extract_to_files(
     job: JobInfo,
     folder: TaskFolder,
     *,
-    generation: int,
     named: Sequence[str | None],
     file_format: FileFormat,
     spreadsheet_safe: bool = False,
@@ -118,7 +117,6 @@ def extract_to_files(
 
     Every finished page is remembered, and pages of an earlier try are taken over where they are.
 
-    :param generation: the job's, see ``extract.query_job.Submitted``
     :param named: what names the folder: in another one all pages are fetched anew
     :param spreadsheet_safe: of CSV, whether no value is taken for a formula by a spreadsheet
     :param compression: of the files, or inside of Parquet; None for the format's own
@@ -149,7 +147,7 @@ def extract_to_files(
     if layout:
         # Pages hold rows, whatever file they go into.
         setup = {"folder": list(named), "rows": layout.folders}
-    ledger = PageLedger(job, generation, files, setup=setup)
+    ledger = PageLedger(job, files, setup=setup)
 
     def make_page(index: int, types: Sequence[ColumnType]) -> FilePage:
         return files.page(index, types, ledger.setup)

@@ -106,7 +106,7 @@ class Statement:
         """Return the job that the user named. No other ever follows it."""
         from airflow_provider_sfbulk.client.extract.query_job import Submitted
 
-        return None if self.job_id is None else Submitted(self.job_id, generation=0)
+        return None if self.job_id is None else Submitted(self.job_id)
 
     def selected(self, run: TaskRun) -> FieldList | None:
         """Return the fields of a whole object that this try has asked for.

@@ -65,9 +65,9 @@ def run(flow: Flow[Any], store: dict[str, Any]) -> Any:
 class Attempt:
     """One try of the same task."""
 
-    def __init__(self, store: dict[str, Any], folder: Folder, *, generation: int = 0, **setup: Any) -> None:
+    def __init__(self, store: dict[str, Any], folder: Folder, *, job: JobInfo = JOB, **setup: Any) -> None:
         self.store, self.folder = store, folder
-        self.ledger = PageLedger(JOB, generation, folder, setup={"format": "csv", **setup})
+        self.ledger = PageLedger(job, folder, setup={"format": "csv", **setup})
         run(self.ledger.open(), store)
 
     def begin(self, *types: ColumnType, **paging: Any) -> list[Page]:
@@ -157,13 +157,16 @@ def test_files_that_have_their_final_names_count_only_when_this_setup_gave_them(
     assert Attempt(store, folder, format="jsonl").begin() == []
 
 
-def test_the_job_that_follows_has_pages_of_its_own(store: dict[str, Any], folder: Folder) -> None:
-    store["0.1"] = {"job_id": "7508d000003QaLqAAK"}
-    follower = Attempt(store, folder, generation=1)
+def test_another_job_has_pages_of_its_own(store: dict[str, Any], folder: Folder) -> None:
+    other = replace(JOB, id="7508d000003QaLqAAK")
+    follower = Attempt(store, folder, job=other)
     assert follower.ledger.columns == ()
     assert follower.begin() == []
     follower.note(PAGES[1])
-    assert {key for key in store if key.startswith("2.")} == {"2.header.0", f"2.{follower.ledger.setup}.1"}
+    assert {key for key in store if other.id in key} == {
+        f"1.{other.id}.header.0",
+        f"1.{other.id}.{follower.ledger.setup}.1",
+    }
     assert Attempt(store, folder).begin() == [PAGES[0], PAGES[2]]
 
 
@@ -201,7 +204,7 @@ def test_many_pages_come_back_behind_a_gap_of_those_that_were_being_read(folder:
     ids=["records", "locator", "next", "file"],
 )
 def test_an_entry_that_is_not_ours_is_an_error(harm: dict[str, Any], store: dict[str, Any], folder: Folder) -> None:
-    key = f"1.{folder.setup}.0"
+    key = f"1.{JOB.id}.{folder.setup}.0"
     store[key] = {**store[key], **harm}
     with pytest.raises(LedgerError, match="page 0"):
         Attempt(store, folder).begin()
@@ -226,7 +229,7 @@ def test_the_header_is_kept_once_and_before_the_first_page(folder: Folder) -> No
             except StopIteration:
                 break
     setup = attempt.ledger.setup
-    assert order == ["1.header.0", f"1.{setup}.0", f"1.{setup}.1", f"1.{setup}.2"]
+    assert order == [f"1.{JOB.id}.{each}" for each in ("header.0", *(f"{setup}.{index}" for index in range(3)))]
 
 
 def test_a_page_that_could_not_be_noted_is_not_taken_over(store: dict[str, Any], folder: Folder) -> None:

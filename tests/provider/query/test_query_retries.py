@@ -248,6 +248,30 @@ def test_pages_are_found_again_after_a_deferral(readings: LocalOrg, task: FakeTa
     break_from(readings, 4)
     with pytest.raises(TransportError):
         attempt.resume(extract(out, deferrable=True), deferred.value)
+def submitted(out: Path, soql: str) -> str:
+    job_id: str = FakeTask().start().run(extract(out, soql=soql, output_path=None, wait_for_completion=False))
+    return job_id
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_a_retry_that_names_another_job_reads_that_one(
+    file_format: str, readings: LocalOrg, task: FakeTask, out: Path
+) -> None:
+    wrong = submitted(out, "SELECT Name FROM Reading__c ORDER BY Count__c")
+    right = submitted(out, f"{SOQL} ORDER BY Count__c")
+    fail(task, readings, extract(out, soql=None, job_id=wrong, output_format=file_format), page=3)
+    check_whole(out, task.start().run(extract(out, soql=None, job_id=right, output_format=file_format)))
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_one_try_may_read_several_jobs(file_format: str, readings: LocalOrg, task: FakeTask, out: Path) -> None:
+    attempt = task.start()
+    for soql in ("SELECT Name FROM Reading__c", f"{SOQL} ORDER BY Count__c"):
+        operator = extract(out, soql=None, job_id=submitted(out, soql), output_format=file_format)
+        summary = attempt.run(operator)
+    check_whole(out, summary)
+
+
     assert len(hidden(out)) == 3
     readings.core.faults.clear()
     readings.calls.clear()
