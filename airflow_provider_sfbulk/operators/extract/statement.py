@@ -149,7 +149,7 @@ class Statement:
             return None
         kept = _kept_window(self.incremental, run)
         if kept is None:
-            kept = self.incremental.decide(run.context, run.client, str(self.text())).to_dict()
+            kept = self.incremental.decide(run.context, run.client, self.bound(self._any_window)).to_dict()
             run.ledger.keep_window(self.incremental.identity, kept)
         window = Window.from_dict(kept)
         log.info("%s from %s before %s", self.incremental.field, *window.to_dict().values())

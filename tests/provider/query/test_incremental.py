@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
 from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
+from airflow_provider_sfbulk.client.soql import Identifier
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.incremental import BEGINNING, watermark_key
@@ -536,6 +537,12 @@ def test_a_run_reads_from_its_first_event_s_begin_to_its_last_one_s_end(tmp_path
         "since": "2026-01-03T00:00:00.000Z",
         "until": "2026-01-05T00:00:00.000Z",
     }
+
+
+def test_the_object_of_the_events_may_be_a_value_of_the_query(tmp_path: Path, org: LocalOrg) -> None:
+    bound = {"soql": SOQL.replace("Account", ":object"), "soql_params": {"object": Identifier("Account")}}
+    summary = FakeTask(run=started_by(window("03", "04"))).start().run(extract(tmp_path / "out", BY_EVENT, **bound))
+    assert summary["window"]["until"].startswith("2026-01-04")
 
 
 def test_a_retry_reads_the_same_events_window_and_the_asset_is_no_outlet(tmp_path: Path, org: LocalOrg) -> None:
