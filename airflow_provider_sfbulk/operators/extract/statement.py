@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError
 from airflow_provider_sfbulk.client.extract.whole_object import FieldList
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.effects import Flow
     from airflow_provider_sfbulk.client.extract.query_job import Submitted
     from airflow_provider_sfbulk.operators.task_run import TaskRun
+
+_DEFAULT_DIALECT: Final = [str(ColumnDelimiter.COMMA), str(LineEnding.LF)]
 
 log = logging.getLogger(__name__)
 
@@ -195,7 +197,12 @@ class Statement:
             "salesforce_conn_id": self.salesforce_conn_id,
             # Nothing for 2.0: a query that an earlier version of this package began has no such entry.
             **({} if self.mode is None else {"api": "1.0", "pk_chunking": self.pk_chunking}),
+            **({} if self._dialect == _DEFAULT_DIALECT else {"dialect": self._dialect}),
         }
+
+    @property
+    def _dialect(self) -> list[str]:
+        return [str(self.column_delimiter), str(self.line_ending)]
 
     def _identity_of_params(self, window: Window | None) -> dict[str, str]:
         """Return a digest of the values, which shows a change and not the values."""

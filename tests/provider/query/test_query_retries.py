@@ -183,6 +183,17 @@ def test_other_files_are_begun_anew_from_the_same_job(
     assert created(readings) == 0
 
 
+@pytest.mark.parametrize("changed", [{"column_delimiter": "TAB"}, {"line_ending": "CRLF"}])
+def test_another_dialect_is_another_query(
+    changed: dict[str, str], readings: LocalOrg, task: FakeTask, out: Path
+) -> None:
+    fail(task, readings, extract(out), page=4)
+    summary = task.start().run(extract(out, **changed))
+    header, *_ = Path(summary["files"][0]).read_bytes().splitlines(keepends=True)
+    assert (b'"\t"' in header, header.endswith(b"\r\n")) == ("column_delimiter" in changed, "line_ending" in changed)
+    assert (created(readings), pages_read(readings)) == (1, 5)
+
+
 def test_a_column_that_was_widened_stays_so_for_the_retry(readings: LocalOrg, task: FakeTask, out: Path) -> None:
     with readings.core.store.writing() as connection:
         connection.execute("UPDATE Reading__c SET Level__c = 0.123456789 WHERE External_Key__c = 'K-12'")
@@ -237,17 +248,6 @@ def test_pages_of_a_job_that_the_user_named_are_taken_over(readings: LocalOrg, t
     assert not [call for call in readings.calls if call.method in ("PATCH", "DELETE")], "the job is not this task's"
 
 
-def test_pages_are_found_again_after_a_deferral(readings: LocalOrg, task: FakeTask, out: Path) -> None:
-    readings.core.job_seconds = 60
-    waiting = extract(out, deferrable=True, poll_interval=0.05)
-    attempt = task.start()
-    with pytest.raises(TaskDeferred) as deferred:
-        waiting.execute(attempt.context)
-    readings.advance(61)
-    readings.wait_until_idle()
-    break_from(readings, 4)
-    with pytest.raises(TransportError):
-        attempt.resume(extract(out, deferrable=True), deferred.value)
 def submitted(out: Path, soql: str) -> str:
     job_id: str = FakeTask().start().run(extract(out, soql=soql, output_path=None, wait_for_completion=False))
     return job_id
@@ -272,6 +272,17 @@ def test_one_try_may_read_several_jobs(file_format: str, readings: LocalOrg, tas
     check_whole(out, summary)
 
 
+def test_pages_are_found_again_after_a_deferral(readings: LocalOrg, task: FakeTask, out: Path) -> None:
+    readings.core.job_seconds = 60
+    waiting = extract(out, deferrable=True, poll_interval=0.05)
+    attempt = task.start()
+    with pytest.raises(TaskDeferred) as deferred:
+        waiting.execute(attempt.context)
+    readings.advance(61)
+    readings.wait_until_idle()
+    break_from(readings, 4)
+    with pytest.raises(TransportError):
+        attempt.resume(extract(out, deferrable=True), deferred.value)
     assert len(hidden(out)) == 3
     readings.core.faults.clear()
     readings.calls.clear()
