@@ -33,6 +33,7 @@ _IDENTIFIER: Final = re.compile(r"[A-Za-z]\w*(?:\.[A-Za-z]\w*)*", re.ASCII)
 _SELECT: Final = re.compile(r"\s*SELECT\b", re.IGNORECASE)
 _SELECTED: Final = re.compile(r"\s*SELECT\s+(.*?)\s+FROM\s+(\w+)(?:\s+(?:AS\s+)?(\w+))?", re.IGNORECASE | re.DOTALL)
 _FIELD: Final = re.compile(r"[A-Za-z][\w.]*")
+_MANY: Final = re.compile(r"\bFIELDS\s*\(", re.IGNORECASE)
 
 _TOKEN: Final = re.compile(
     r"(?P<text>'(?:[^'\\]|\\.)*')"
@@ -133,9 +134,9 @@ def _moment(value: datetime | time) -> str:
 
 def selected_fields(soql: str) -> tuple[str, ...]:
     """Return the fields that a query selects, without the object's name or alias before them; of a function the field
-    inside. None when they cannot be seen."""
+    inside. None when they cannot be seen, as those of ``FIELDS(STANDARD)``."""
     found = _SELECTED.match(soql)
-    if found is None:
+    if found is None or _MANY.search(found[1]):
         return ()
     names = [_FIELD.findall(item) for item in found[1].split(",")]
     owners = {each.lower() for each in found.groups()[1:] if each}

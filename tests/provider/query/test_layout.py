@@ -500,6 +500,11 @@ def test_a_query_without_the_column_is_refused_before_it_runs(soql: str, reading
     assert not any("/jobs/" in call.path for call in readings.calls)
 
 
+def test_a_query_whose_fields_are_not_named_may_have_the_column(readings: LocalOrg, out: Path) -> None:
+    summary = extract(out, soql="SELECT FIELDS(STANDARD) FROM Reading__c", partition_by=["year(CreatedDate)"])
+    assert {Path(path).parent.name[:17] for path in summary["files"]} == {"CreatedDate_year="}
+
+
 def test_a_whole_object_s_query_selects_the_column_by_itself(readings: LocalOrg, out: Path) -> None:
     given = {"sobject": "Reading__c", "fields": ["External_Key__c"], "soql": None, "partition_by": "station__r.Name"}
     summary = extract(out, **given)
