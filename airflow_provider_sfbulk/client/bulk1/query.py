@@ -137,7 +137,7 @@ class ByFiles:
     ) -> Flow[list[Page]]:
         """Read all files but those of ``done``.
 
-        :raises ProtocolError: the files of a batch do not have as many rows as it says
+        :raises ProtocolError: a batch has no files, or they do not have as many rows as it says
         """
         places = list(enumerate((yield from self._files())))
         if not places:
@@ -179,6 +179,8 @@ class ByFiles:
             self._found = []
             for batch in (each for each in batches if each.processed):
                 result_ids = yield from self._jobs.result_ids(self._job_id, batch.id)
+                if not result_ids:
+                    raise _other_rows(batch, 0)
                 self._found += [(batch, each) for each in result_ids]
         return self._found
 
@@ -189,10 +191,7 @@ class ByFiles:
             read[batch.id] += page.records
         for batch in batches:
             if read[batch.id] != batch.processed:
-                raise ProtocolError(
-                    f"batch {batch.id} has {batch.processed} rows, but {read[batch.id]} were received",
-                    job_id=batch.job_id,
-                )
+                raise _other_rows(batch, read[batch.id])
 
     def _nothing(
         self, done: Sequence[Page], make_sink: MakeSink, on_page: Callable[[Page], Flow[None]] | None
@@ -217,6 +216,12 @@ class ByFiles:
         if not names:
             raise ProtocolError("the query has no rows, and its fields cannot be read from the SOQL")
         return names
+
+
+def _other_rows(batch: BatchInfo, received: int) -> ProtocolError:
+    return ProtocolError(
+        f"batch {batch.id} has {batch.processed} rows, but {received} were received", job_id=batch.job_id
+    )
 
 
 class _HeaderSeenError(SfBulkError):

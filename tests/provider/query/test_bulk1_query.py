@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from starlette.responses import Response
 
-from airflow_provider_sfbulk.client.errors import SfBulkError, SourceError, TransportError
+from airflow_provider_sfbulk.client.errors import ProtocolError, SfBulkError, SourceError, TransportError
 from airflow_provider_sfbulk.client.protocol import retry
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from tests.client.bulk1.conftest import LostReply, LostRequest
 from tests.provider.conftest import FakeTask
@@ -99,6 +102,15 @@ def test_an_empty_result_has_its_schema(readings: LocalOrg, tmp_path: Path) -> N
     assert FakeTask().start().run(extract(soql=soql)) == []
 
 
+def test_an_empty_result_of_fields_that_the_soql_does_not_name_has_no_invented_columns(
+    readings: LocalOrg, tmp_path: Path
+) -> None:
+    with pytest.raises(ProtocolError, match="fields cannot be read from the SOQL"):
+        FakeTask().start().run(
+            extract(soql="SELECT FIELDS(STANDARD) FROM Reading__c WHERE Name = 'nobody'", output_path=str(tmp_path))
+        )
+
+
 @pytest.mark.parametrize("chunking", [True, 1000])
 def test_pk_chunking_brings_every_row_once(chunking: Any, org: LocalOrg, tmp_path: Path) -> None:
     fill_readings(org, tmp_path / "seed", many(2500))
@@ -167,6 +179,19 @@ def test_a_retry_goes_on_with_the_job_behind_the_files_that_are_there(org: Local
     assert len(org.bulk1_jobs) == 1, "no second query"
     read = sum("/result/" in call.path for call in org.calls)
     assert read == len(summary["files"]) - 2
+
+
+@pytest.mark.parametrize("output_format", ["csv", "parquet"])
+def test_rows_that_no_result_file_has_are_missed(output_format: str, readings: LocalOrg, tmp_path: Path) -> None:
+    class NoFiles(Fault):
+        async def after(self, exchange: Exchange, response: Response) -> Response:
+            listed = re.sub(rb"<result>.*</result>", b"", bytes(response.body))
+            return Response(listed, media_type="application/xml")
+
+    readings.core.faults.add("bulk1.result", NoFiles())
+    with pytest.raises(ProtocolError, match="has 3 rows, but 0 were received"):
+        FakeTask().start().run(extract(output_path=str(tmp_path / "out"), output_format=output_format))
+    assert not list((tmp_path / "out").glob("part-*"))
 
 
 def test_a_query_that_the_org_refuses_says_why(readings: LocalOrg) -> None:
