@@ -191,8 +191,7 @@ def extract_to_rows(reader: PageReader, job: JobInfo, *, max_records: int) -> Fl
         made[index] = RowsPage(dialect_of(job), types, max_records=max_records)
         return made[index]
 
-    if reader.is_classic and job.processed > max_records:
-        # Each page for itself may have fewer.
+    if job.processed > max_records:  # each page for itself may have fewer
         raise too_many(max_records)
     reader = replace(reader, page_records=max_records + 1, at_once=1)
     count = yield from reader.fetch(job, make_page, typed=True)

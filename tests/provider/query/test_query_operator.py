@@ -406,6 +406,7 @@ def test_as_many_rows_as_allowed_come_back(readings: LocalOrg, task: FakeTask) -
 def test_more_rows_than_allowed_are_refused_with_a_way_out(readings: LocalOrg, task: FakeTask) -> None:
     with pytest.raises(SourceError, match=r"more than 2 records.*output_path.*max_xcom_records"):
         task.start().run(operator(max_xcom_records=2))
+    assert not any("/results" in call.path for call in readings.calls), "pages may be smaller than what is asked for"
 
 
 # --- which records, which job -----------------------------------------------------------------------------------------
