@@ -12,6 +12,7 @@ from airflow_provider_sfbulk.client.arguments import allowance, flag, one_of, op
 from airflow_provider_sfbulk.client.errors import MissingSourceError, SourceError
 from airflow_provider_sfbulk.client.faces.checks import job_id
 from airflow_provider_sfbulk.client.models import JobType
+from airflow_provider_sfbulk.client.protocol.distrust import short_id
 
 
 def job_ids(name: str, value: Any) -> list[str]:
@@ -23,7 +24,7 @@ def job_ids(name: str, value: Any) -> list[str]:
     ids: list[str] = []
     for each in value:
         ids.extend(each if isinstance(each, (list, tuple)) else [each])
-    return list(dict.fromkeys(job_id(name, each) for each in ids))
+    return list({short_id(each): each for each in (job_id(name, each) for each in ids)}.values())
 
 
 def _listed(name: str, text: str) -> list[str]:

@@ -223,7 +223,7 @@ def test_ids_that_a_template_makes_a_text_of_are_read(written: str, org: LocalOr
 
 def test_an_id_that_is_given_twice_is_waited_for_once(org: LocalOrg, task: FakeTask) -> None:
     first, second = submit(1, broken=1), submit(2)
-    waiting = sensor(job_ids=[[first], [second, first]], max_failed_records=1)
+    waiting = sensor(job_ids=[[first], [second, first, second[:15]]], max_failed_records=1)
     assert [info["id"] for info in task.start().run(waiting)] == [first, second]
 
 
