@@ -30,6 +30,7 @@ from airflow_provider_sfbulk.client.results.downloads import (
     SpreadsheetPage,
     columns_of,
 )
+from airflow_provider_sfbulk.files.paths import without_folder_values
 from airflow_provider_sfbulk.files.task_folder import PART
 
 if TYPE_CHECKING:
@@ -215,10 +216,11 @@ class PartFiles:
         }
         missing = [part.name for part in parts if there.get(part.name) != part.file.length]
         if missing:
+            gone = self._output.uri(without_folder_values(missing[0]))
             raise StorageError(
-                f"{self._output.uri(missing[0])} was removed or replaced while the extract was being published: does "
-                "another run of the task write into the same folder? Put {{ run_id }} into output_path, or set "
-                "max_active_runs=1. A retry reads what is missing again"
+                f"{gone} was removed or replaced while the extract was being published: does another run of the task write "
+                "into the same folder? Put {{ run_id }} into output_path, or set max_active_runs=1. A retry reads what is "
+                "missing again"
             )
 
     def _check_case(self, names: Iterable[str]) -> None:

@@ -46,6 +46,9 @@ _ADDRESSES: Final = ("endpoint_url", "endpoint", "host", "account_name", "accoun
 _VERSION: Final = "?versionId="
 """Behind a key, says which version of the object is meant."""
 
+_VALUE: Final = re.compile("=[^/]*/")
+"""The end of a folder's name in Hive's layout."""
+
 _PACKAGES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("s3", "s3a", "s3n"), "apache-airflow-providers-amazon[s3fs]"),
     **dict.fromkeys(("gs", "gcs"), "apache-airflow-providers-google[gcsfs]"),
@@ -63,6 +66,11 @@ def path_text(path: AnyPath) -> str:
     if isinstance(path, str):
         return path
     return os.fspath(path) if isinstance(path, os.PathLike) else str(path)
+
+
+def without_folder_values(name: str) -> str:
+    """Return the name of a file below an extract's folder for a message: the values that name its folders are cells."""
+    return _VALUE.sub("=…/", name)
 
 
 def rendered(path: AnyPath, text: str) -> AnyPath:

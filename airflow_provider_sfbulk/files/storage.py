@@ -25,7 +25,7 @@ from airflow_provider_sfbulk.client.errors import (
 )
 from airflow_provider_sfbulk.client.local_path import looks_like_a_path
 from airflow_provider_sfbulk.client.results.folder import LocalFolder, Output, OutputFile
-from airflow_provider_sfbulk.files.paths import AnyPath, Location, check_connection, locate
+from airflow_provider_sfbulk.files.paths import AnyPath, Location, check_connection, locate, without_folder_values
 from airflow_provider_sfbulk.files.storage_errors import converted, named
 
 READ_BLOCK_BYTES: Final = 4 * 1024 * 1024
@@ -178,23 +178,23 @@ class NamedOutput:
 
     def create(self, name: str, /) -> OutputFile:
         """Begin a file."""
-        place = self._place.child(name)
+        place = self._shown(name)
         with named("write", place):
             return _NamedFile(self._output.create(name), place)
 
     def read(self, name: str, /) -> bytes | None:
         """Read a small file completely; None when it does not exist."""
-        with named("read", self._place.child(name)):
+        with named("read", self._shown(name)):
             return self._output.read(name)
 
     def remove(self, name: str, /) -> None:
         """Remove a file, if it exists."""
-        with named("remove", self._place.child(name)):
+        with named("remove", self._shown(name)):
             self._output.remove(name)
 
     def open(self, name: str, /) -> IO[bytes]:
         """Open a file for reading."""
-        place = self._place.child(name)
+        place = self._shown(name)
         with named("read", place):
             return cast("IO[bytes]", _Reading(self._output.open(name), place))
 
@@ -205,7 +205,7 @@ class NamedOutput:
 
     def rename(self, name: str, new: str, /) -> None:
         """Rename a file, replacing one of that name."""
-        with named(f"rename to {new}", self._place.child(name)):
+        with named(f"rename to {without_folder_values(new)}", self._shown(name)):
             self._output.rename(name, new)
 
     def remove_if_empty(self) -> None:
@@ -216,6 +216,9 @@ class NamedOutput:
     def uri(self, name: str, /) -> str:
         """Return the URI of a file of that name, whether it exists or not."""
         return self._output.uri(name)
+
+    def _shown(self, name: str) -> Location:
+        return self._place.child(without_folder_values(name))
 
 
 class _NamedFile:
@@ -334,7 +337,7 @@ class ObjectFolder:
         fs.invalidate_cache(target.path.rpartition("/")[0])
         there, due = fs.info(target.path)["size"], fs.info(source.path)["size"]
         if there != due:
-            raise StorageError(f"{target.uri}: the copy has {there} bytes, the original {due}; a retry copies it again")
+            raise StorageError(f"{source.uri}: the copy has {there} bytes, the original {due}; a retry copies it again")
         fs.rm_file(source.path)
 
     def remove_if_empty(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -420,6 +421,27 @@ def test_a_try_that_ends_while_files_are_made_or_shown_loses_nothing(
     check_whole(out, extract(out, task, **extract_again))
     if place != "remove":
         assert pages_read(readings) == 0, "the pages are there"
+
+
+@pytest.mark.parametrize("trouble", ["rename", "remove", "is gone"])
+def test_an_error_with_a_file_does_not_show_the_value_that_its_folder_is_named_by(
+    trouble: str, readings: LocalOrg, out: Path, mocker: MockerFixture
+) -> None:
+    task = FakeTask()
+    extract(out, task, partition_by="Remark__c")
+    name = "remove" if trouble == "remove" else "rename"
+    real = getattr(LocalFolder, name)
+
+    def step(self: LocalFolder, *args: str) -> None:
+        if "=EMEA/" not in args[-1]:
+            real(self, *args)
+        elif trouble != "is gone":
+            raise OSError(errno.EIO, "no", args[-1])
+
+    mocker.patch.object(LocalFolder, name, step)
+    with pytest.raises(StorageError, match=r"Remark__c=…/part-") as caught:
+        extract(out, task, cleared=True, partition_by="Remark__c")
+    assert "EMEA" not in str(caught.value)
 
 
 def test_a_page_s_file_that_was_changed_is_found(readings: LocalOrg, out: Path, mocker: MockerFixture) -> None:
