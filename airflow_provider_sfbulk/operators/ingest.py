@@ -368,7 +368,7 @@ class BulkIngestOperator(BulkJobOperator):
             sent = sum(part.records for part in rounds[0].parts)
             self.log.info("%s records are with Salesforce in %s; this task does not wait", f"{sent:,}", named(job_ids))
             return job_ids
-        return self._finish(run, load, rounds, self._wait(run, job_ids))
+        return self._finish(run, load, rounds, self._wait(run, job_ids), plan)
 
     def _compared(self, run: TaskRun, load: Load, awaited: Collection[str]) -> InputRows:
         def wait(job_id: str) -> JobInfo:
@@ -420,11 +420,13 @@ class BulkIngestOperator(BulkJobOperator):
             load = self._load(run, source)
             rounds = load.rounds()
             job_ids = load.show(rounds)
-            return self._finish(run, load, rounds, self._wait_again(run, event, job_ids))
+            return self._finish(run, load, rounds, self._wait_again(run, event, job_ids), self._plan(source))
 
-    def _finish(self, run: TaskRun, load: Load, rounds: list[Round], infos: Sequence[JobInfo]) -> dict[str, Any]:
+    def _finish(
+        self, run: TaskRun, load: Load, rounds: list[Round], infos: Sequence[JobInfo], plan: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """Settle round after round until nothing is left to be sent again."""
-        while (summary := load.settle(rounds, infos)) is None:
+        while (summary := load.settle(rounds, infos, plan)) is None:
             rounds = load.rounds()
             infos = self._wait(run, load.show(rounds))
         self._add_to_events(run, summary)

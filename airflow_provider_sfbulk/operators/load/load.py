@@ -40,7 +40,7 @@ from airflow_provider_sfbulk.operators.load.comparison import Comparison
 from airflow_provider_sfbulk.operators.load.input import parts_of
 from airflow_provider_sfbulk.operators.summary import count_unchanged, load_summary
 from airflow_provider_sfbulk.operators.verdict import judge
-from airflow_provider_sfbulk.task.ledger import input_changed
+from airflow_provider_sfbulk.task.ledger import check_plan, input_changed
 from airflow_provider_sfbulk.task.lineage import Lineage, field_types, file_place, is_wanted, object_place
 from airflow_provider_sfbulk.task.metrics import count_load
 from airflow_provider_sfbulk.task.progress import Phase
@@ -252,13 +252,17 @@ class Load:
                 files.discard()
         return found, report
 
-    def settle(self, rounds: Sequence[Round], infos: Sequence[JobInfo]) -> dict[str, Any] | None:
+    def settle(
+        self, rounds: Sequence[Round], infos: Sequence[JobInfo], plan: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
         """Find out what became of all records, and send again what may be.
 
         :param infos: the last round's jobs, all final
+        :param plan: what makes the load what it is, as the task describes it now
         :return: the task's result; None when another round has been sent
         :raises FailedRecordsError: when more records failed than allowed
         :raises JobFailedError: when records were not processed
+        :raises InputChangedError: when records should be sent again, and the task describes another load since a deferral
         """
         rule, mode = self._rule(rounds)
         self._try.reporter.enter(Phase.READING)
@@ -267,6 +271,9 @@ class Load:
         if outcome.again is not None:
             assert rule is not None
             with closing(outcome.again) as to_resend:
+                decision, has_verdict = self._ledger.decision, self._ledger.judged_round is not None
+                assert decision is not None, "a round was decided"
+                check_plan(decision, plan, has_verdict=has_verdict)
                 self._send_again(len(rounds), to_resend, rule, mode)
             return None
         total = sum(part.records for part in rounds[0].parts)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_provider_sfbulk.client.errors import FailedRecordsError, JobTimeoutError, NotFoundError
+from airflow_provider_sfbulk.client.errors import FailedRecordsError, InputChangedError, JobTimeoutError, NotFoundError
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
@@ -83,6 +84,28 @@ def test_jobs_that_were_submitted_are_waited_for_when_the_task_says_so_now(org: 
     assert (result["job_ids"], result["successful"], result["failed"]) == (job_ids, 3, 1)
     assert task.start().run(load(source=rows, max_failed_records=1, wait_for_completion=False)) == job_ids
     assert (stored(org), len(org.jobs)) == (["A", "B", "C"], 1)
+
+
+def test_records_do_not_go_again_by_an_operation_that_the_task_names_since_a_deferral(
+    org: LocalOrg, task: FakeTask
+) -> None:
+    """The DAG file is edited while the load is deferred; if nothing went again, it would end as it was begun."""
+    task.start().run(load())
+    task = FakeTask()
+    source = [{"Id": record["Id"]} for record in org.records("Account")]
+    org.core.hard_delete = True
+    org.fail_rows("Account", code="UNABLE_TO_LOCK_ROW", attempts=1)
+    org.core.job_seconds = 60
+    attempt = task.start()
+    with pytest.raises(TaskDeferred) as deferral:
+        attempt.run_once(load(operation="delete", source=source, deferrable=True))
+    org.core.job_seconds = 0
+    finish_jobs(org)
+    with pytest.raises(InputChangedError, match="since then operation changed"):
+        attempt.resume(load(operation="hardDelete", source=source, deferrable=True), deferral.value)
+    assert [job.operation for job in org.jobs[1:]] == ["delete"]
+    assert task.start().run(load(operation="delete", source=source))["successful"] == 3
+    assert [job.operation for job in org.jobs[1:]] == ["delete", "delete"]
 
 
 def test_a_failed_load_that_a_person_marks_as_a_success_and_clears_sends_its_failed_rows(
