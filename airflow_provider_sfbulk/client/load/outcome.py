@@ -429,8 +429,8 @@ class _Pass:
             places[blind] = 0
         if untold:
             log.warning(
-                "job %s: %d records cannot be sent again, because they cannot be told from others of the input: "
-                "set key_columns to columns that identify a record",
+                "job %s: %d records cannot be sent again, because they cannot be told from others of the input. "
+                "For the next load, set key_columns to columns that identify a record",
                 sent.job.id,
                 untold,
             )

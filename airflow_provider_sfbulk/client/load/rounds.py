@@ -38,12 +38,14 @@ class ResendRule:
     :param unprocessed: those that no job has tried, too
     :param refused: also where the job failed for its header or format: somebody says that the org has been put right
     :param sort_by: column that puts them in order, so that children of one parent lie together
+    :param key_columns: the user's, by which their results were matched to rows; None when that was not recorded
     """
 
     codes: tuple[str, ...] | None
     unprocessed: bool = False
     refused: bool = False
     sort_by: str | None = None
+    key_columns: tuple[str, ...] | None = None
 
     def takes(self, code: str) -> bool:
         """Whether a record that failed with this code is sent again."""
@@ -53,17 +55,20 @@ class ResendRule:
         """Return the entry for the ledger."""
         codes = None if self.codes is None else list(self.codes)
         rule = {"codes": codes, "unprocessed": self.unprocessed, "sort_by": self.sort_by}
-        return {**rule, "refused": True} if self.refused else rule
+        keys = {} if self.key_columns is None else {"key_columns": list(self.key_columns)}
+        return {**rule, **keys, **({"refused": True} if self.refused else {})}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Read what was recorded."""
         codes = None if value["codes"] is None else tuple(value["codes"])
+        keys = value.get("key_columns")
         return cls(
             codes=codes,
             unprocessed=value["unprocessed"],
             refused=value.get("refused", False),
             sort_by=value["sort_by"],
+            key_columns=None if keys is None else tuple(keys),
         )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -207,7 +207,7 @@ class Load:
 
         :raises InputChangedError: when its rule chooses none now
         """
-        given = self._given(rounds[0])
+        given = self._given(rounds, rule)
         outcome = self._try.run(find_outcome(self._jobs, rounds, self._ends(rounds, ()), given=given, rule=rule))
         if outcome.again is None:
             raise self._changed()
@@ -463,7 +463,10 @@ class Load:
         elif options.serial_fallback and all(each.mode is not ConcurrencyMode.SERIAL for each in made_here):
             codes, mode = LOCKED, ConcurrencyMode.SERIAL
         waited = rounds[-1].attempt < attempt
-        rule = ResendRule(codes=codes, unprocessed=waited, refused=asks_for_all, sort_by=self._sort_by)
+        keys = self._key_columns(each.rule for each in rounds)
+        rule = ResendRule(
+            codes=codes, unprocessed=waited, refused=asks_for_all, sort_by=self._sort_by, key_columns=keys
+        )
         return (rule if rule.codes != () or rule.unprocessed else None), mode
 
     @property
@@ -491,7 +494,7 @@ class Load:
     def _read_results(
         self, rounds: Sequence[Round], ends: Mapping[str, JobInfo], rule: ResendRule | None
     ) -> tuple[Outcome, Report]:
-        given = self._given(rounds[0])
+        given = self._given(rounds, rule)
         files = self._report_files()
         try:
             flow = find_outcome(
@@ -529,11 +532,17 @@ class Load:
             return None
         return ReportFiles(folder, results_format, spreadsheet_safe=self._options.spreadsheet_safe)
 
-    def _given(self, first: Round) -> Input:
-        """Return how the input is read again."""
+    def _given(self, rounds: Sequence[Round], rule: ResendRule | None) -> Input:
+        """Return how the input is read again.
+
+        :param rule: of the round that is yet to be sent
+        """
         chosen = self._chosen
-        numbers = None if chosen is None else chosen.numbers
-        return Input(parts=lambda: self._parts_again(first), form=self._form, numbers=numbers)
+        return Input(
+            parts=lambda: self._parts_again(rounds[0]),
+            form=partial(self._form, self._key_columns([*(each.rule for each in rounds), rule])),
+            numbers=None if chosen is None else chosen.numbers,
+        )
 
     @property
     def _chosen(self) -> ChosenRows | None:
@@ -560,14 +569,24 @@ class Load:
         with closing(self._input.parts(self._describe, first.cut, first.parts, self._chosen)) as parts:
             yield from parts
 
-    def _form(self, columns: Sequence[str]) -> RowForm:
+    def _form(self, key_columns: Sequence[str], columns: Sequence[str]) -> RowForm:
         """Return how a record is identified: by its id where it has one, else by what the user names, else whole."""
         fields = {field["name"].casefold(): field["type"] for field in self._describe["fields"]}
-        return RowForm.of(columns, fields, self._keys(columns))
+        return RowForm.of(columns, fields, key_columns or self._keys(columns))
+
+    def _key_columns(self, rules: Iterable[ResendRule | None]) -> tuple[str, ...]:
+        """Return the user's key columns: those of the first round that chose records by them, whatever the task says now.
+
+        By others, some records might be told apart that were not then, or the other way round, and that round would be
+        another one when it is looked at again.
+
+        :param rules: of the rounds so far
+        """
+        recorded = (rule.key_columns for rule in rules if rule is not None and rule.key_columns is not None)
+        now = tuple(self._input.target(name) for name in self._options.key_columns)
+        return next(recorded, now)
 
     def _keys(self, columns: Sequence[str]) -> tuple[str, ...]:
-        if self._options.key_columns:
-            return tuple(self._input.target(name) for name in self._options.key_columns)
         there = {column.casefold() for column in columns}
         own = self._options.external_id_field if self._operation is Operation.UPSERT else None
         return next(((name,) for name in (own, "Id") if name is not None and name.casefold() in there), ())

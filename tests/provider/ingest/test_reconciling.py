@@ -6,6 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,28 @@ def test_failed_rows_that_cannot_be_told_from_others_are_not_sent_again(
         task.start().run(load(children(parents)))
     assert jobs_made(org) == 2
     assert sum(stored(org).values()) == 6
+
+
+@pytest.mark.parametrize(("first", "then", "untold"), [(["Key"], [], 0), ([], ["Key"], 1)])
+def test_key_columns_that_change_after_records_went_again_make_it_no_other_round(
+    org: LocalOrg, task: FakeTask, parents: list[str], first: list[str], then: list[str], untold: int
+) -> None:
+    """One of the three locked rows can be told from others by its key alone."""
+    rows = [{**row, "Key": f"K{number}"} for number, row in enumerate(children(parents))]
+
+    def blank_the_first(found: Rows) -> Rows:
+        return [[*row[:2], "", "", row[4]] if row[4] == "K0" and len(found) == 3 else row for row in found]
+
+    org.hold(parents[0])
+    org.core.faults.add("ingest.failed", Edited(blank_the_first))
+    arguments = {"column_mapping": {"Key": "External_Key__c"}, "max_record_retries": 1}
+    with pytest.raises(FailedRecordsError, match="3 of 9"):
+        task.start().run(load(rows, key_columns=first, **arguments))
+    org.release(parents[0])
+    with nullcontext() if not untold else pytest.raises(FailedRecordsError, match="1 of 9"):
+        task.start(cleared=True).run(load(rows, key_columns=then, **arguments))
+    assert max(stored(org).values()) == 1
+    assert sum(stored(org).values()) == 9 - untold
 
 
 def test_a_row_that_is_said_to_be_saved_and_failed_is_not_sent_again(
