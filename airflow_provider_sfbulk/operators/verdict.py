@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_provider_sfbulk.client.bulk1.load import AcceptedBatch
 from airflow_provider_sfbulk.client.errors import FailedRecordsError, JobFailedError, SourceError
-from airflow_provider_sfbulk.client.load.fill import GIVEN_UP, UploadedPart
+from airflow_provider_sfbulk.client.load.fill import GIVEN_UP
 from airflow_provider_sfbulk.client.load.rounds import DOUBT, is_refused_input
 from airflow_provider_sfbulk.client.load.still import may_be_at_work
 from airflow_provider_sfbulk.client.models import JobInfo
@@ -55,7 +56,7 @@ def judge(
     """
     jobs = [sent.job for _, sent in outcome.jobs]
     if unprocessed := outcome.counts["unprocessed"]:
-        if unprocessed == total and not _may_be_at_work(outcome):
+        if unprocessed == total and not _may_be_at_work(outcome, last_round):
             # Nothing of the load is in the org, and nothing of it is at work: the next try may load what it finds then.
             ledger.record(GIVEN_UP, {})
         else:
@@ -99,9 +100,10 @@ def judge_check(found: CheckReport, *, allowed: float | None, where: Sequence[st
     raise FailedCheckError(report)
 
 
-def _may_be_at_work(outcome: Outcome) -> bool:
-    """Whether a batch may still be at work. By Bulk API 1.0 each was waited for."""
-    return any(isinstance(end.part, UploadedPart) and may_be_at_work(end.job, end.part) for _, end in outcome.jobs)
+def _may_be_at_work(outcome: Outcome, last_round: int) -> bool:
+    """Whether a batch may still be at work. Those of the rounds before, and each of Bulk API 1.0, were waited for."""
+    last = [end for number, end in outcome.jobs if number == last_round and not isinstance(end.part, AcceptedBatch)]
+    return any(may_be_at_work(end.job, end.part) for end in last)
 
 
 def _refuse_unprocessed(jobs: Sequence[JobInfo], unprocessed: int, *, total: int, where: Sequence[str]) -> None:

@@ -394,6 +394,19 @@ def test_a_batch_that_fails_partly_tells_which_records_are_saved_and_the_rest_go
     assert stored(org) == keys(records)
 
 
+def test_when_no_batch_was_processed_the_next_try_loads_the_input_as_it_finds_it(
+    org: LocalOrg, task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("Name,External_Key__c\nWrong,K-0\n")
+    fail_next_batch(monkeypatch, after=0)
+    with pytest.raises(JobFailedError, match="1 records were not processed"):
+        task.start().run(load(str(source)))
+    source.write_text("Name,External_Key__c\nRight,K-1\n")
+    assert task.start().run(load(str(source)))["successful"] == 1
+    assert stored(org) == Counter(["K-1"])
+
+
 def test_no_record_that_may_be_saved_is_sent_again_or_advised_to_be(
     org: LocalOrg, task: FakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -253,6 +253,23 @@ def test_a_job_that_fails_for_its_header_is_not_sent_again_by_a_retry_and_a_clea
     assert stored(org) == Counter({"B": 1})
 
 
+def test_a_load_whose_rows_are_refused_when_they_go_again_begins_anew_if_nothing_was_processed(
+    org: LocalOrg, task: FakeTask, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("LastName\nA\n")
+    operator = load(str(source))
+    org.fail_jobs()
+    with pytest.raises(JobFailedError, match="1 records were not processed"):
+        task.start().run(operator)
+    org.fail_jobs(error_message="InvalidBatch : Field name not found : LastName")
+    with pytest.raises(AirflowFailException, match=r"Nothing was processed\. Correct the input"):
+        task.start().run(operator)
+    source.write_text("LastName\nB\n")
+    assert task.start(cleared=True).run(operator)["successful"] == 1
+    assert stored(org) == Counter({"B": 1})
+
+
 def test_when_the_org_is_fixed_a_clear_sends_the_rows_of_the_one_job_that_was_refused(
     org: LocalOrg, task: FakeTask, mocker: MockerFixture
 ) -> None:
