@@ -523,6 +523,20 @@ def test_a_lock_that_the_serial_job_meets_too_fails_the_task(org: LocalOrg, task
     assert len(stored(org, "Contact", "LastName")) == 9
 
 
+def test_a_round_whose_upload_to_a_job_of_2_0_was_cut_off_may_go_by_the_serial_job(
+    org: LocalOrg, parents: list[str]
+) -> None:
+    records, task = children(parents), FakeTask()
+    org.contend(parents[0])
+    with pytest.raises(Killed):
+        DyingTry(task, 5, after=True).run(fallback(records, deferrable=False))
+    assert "sfbulk.try1.1.0" in task.states, "a part of round 1 is uploaded"
+    assert "sfbulk.try1.end.1" not in task.states, "the round is not decided"
+    assert task.start().run(fallback(records, max_record_retries=0))["successful"] == 9
+    assert stored(org, "Contact", "LastName") == Counter(row["LastName"] for row in records)
+    assert batches(org) == [[3]]
+
+
 @pytest.mark.parametrize("after", [pytest.param(False, marks=pytest.mark.long), True])
 def test_wherever_a_try_with_a_serial_job_dies_the_next_brings_every_row_once(after: bool, org: LocalOrg) -> None:
     FakeTask().start().run(load([{"Name": f"Parent {n}"} for n in range(3)], api="2.0"))
