@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_sfbulk.client.extract import pages, query_job
 from airflow_provider_sfbulk.client.load import fill as ingest
-from airflow_provider_sfbulk.client.load import outcome
+from airflow_provider_sfbulk.client.load import outcome, still
 from airflow_provider_sfbulk.client.protocol import distrust
 from airflow_provider_sfbulk.client.results import downloads, spool
 from airflow_provider_sfbulk.files import report
@@ -120,7 +120,7 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
         Change(BulkJobTrigger, "_abort_if_ended", "if await self._is_ended_by_person()", "if True"),
     ),
     "sends again while a batch of an ended job is at work": (
-        Change(load.Load, "_find_out", "if rule is not None and rule.unprocessed", "if False"),
+        Change(still, "wait_until_still", "if may_be_at_work(job, part)", "if False", (load,)),
     ),
     "does not read what 0.1.0 has written": (
         Change(TaskLedger, "_old_try", "if number not in self._old", "return None\n    if False"),
@@ -147,7 +147,7 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
         Change(Incremental, "advance", 'if conf.getboolean("state_store", "clear_on_success", fallback=False)', "if False"),
     ),
     "was: gives a load up while a batch of its ended job is at work": (
-        Change(verdict, "judge", "unprocessed == total and not _may_be_at_work(outcome)", "unprocessed == total", (load,)),
+        Change(verdict, "judge", "and not _may_be_at_work(outcome, last_round)", "", (load,)),
     ),
     "sends again what Salesforce has deleted": (Change(load.Load, "close_last", CLOSE, CLOSE_OR_SEND),),
     "sends a failed job's records again": (Change(outcome._Pass, "_part", SAVED, SAVED_TOO),),
