@@ -15,7 +15,7 @@ NEWER: Final = frozenset({"plan", "files", "jobs"})
 """What a decision names since then."""
 
 OF_JOB: Final = frozenset({"header", "wide", "doubt", "shown"})
-"""What is known of a query's job: keys of their own since then."""
+"""What is known of a query's job: keys of their own since then, with the job's id instead of its generation."""
 
 
 @dataclass(frozen=True)
@@ -83,17 +83,19 @@ def _query(own: Mapping[str, Any], asked: Asked) -> tuple[dict[str, Any], dict[s
         others["sfbulk.t1.window"] = {**window, "of": dict(asked.window_of)}
     head: dict[str, Any] = {"plan": plans[0]}
     entries: dict[str, Any] = {}
+    generations = {value["job_id"]: int(name.partition(".")[2]) for name, value in own.items() if name.startswith("0.")}
     for name, value in own.items():
         group, _, rest = name.partition(".")
         if group == "0":
             (head["plan"],) = (plan for plan in plans if plan_digest(plan) == value["plan"])
             entries.setdefault(name, {})["job_id"] = value["job_id"]
         elif group.isdigit():
-            what, _, number = rest.partition(".")
+            job_id, what, number = rest.split(".")
+            generation = generations[job_id]
             if what in OF_JOB:
-                entries.setdefault(f"0.{int(group) - 1}", {})[what] = number
+                entries.setdefault(f"0.{generation}", {})[what] = number
             else:
-                entries[f"{group}.{number}"] = {**value, "setup": what}
+                entries[f"{generation + 1}.{number}"] = {**value, "setup": what}
     return head, {**others, **_blocks(entries)}
 
 
