@@ -59,7 +59,6 @@ def test_json_has_attributes_nested_parents_and_milliseconds(bulk: AsyncWitness,
     assert answer.headers["content-type"] == JSON
     first, second = org.records("Contact")
     (account,) = org.records("Account")
-    moment = int(datetime.fromisoformat(first["CreatedDate"]).timestamp()) * 1000
     url = "/services/data/v66.0/sobjects"
     owner = {"attributes": {"type": "User", "url": f"{url}/User/{org.user_id}"}, "Name": "Local Loader"}
     parent = {
@@ -67,12 +66,13 @@ def test_json_has_attributes_nested_parents_and_milliseconds(bulk: AsyncWitness,
         "Owner": owner,
         "NumberOfEmployees": 5,
     }
-    rest = {"Phone": None, "CreatedDate": moment, "IsDeleted": False}
     assert answer.json == [
         {
             "attributes": {"type": "Contact", "url": f"{url}/Contact/{each['Id']}"},
             "LastName": name,
-            **rest,
+            "Phone": None,
+            "CreatedDate": int(datetime.fromisoformat(each["CreatedDate"]).timestamp()) * 1000,
+            "IsDeleted": False,
             "Account": up,
         }
         for each, name, up in ((first, "With", parent), (second, "Without", None))
