@@ -36,7 +36,6 @@ from airflow_provider_sfbulk.operators.base import BulkJobOperator, named
 from airflow_provider_sfbulk.operators.summary import check_load_result, check_summary, load_event
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.failures import fails_for_good
-from airflow_provider_sfbulk.task.ledger import check_plan
 from airflow_provider_sfbulk.triggers.event import WaitEvent
 
 if TYPE_CHECKING:
@@ -310,8 +309,7 @@ class BulkIngestOperator(BulkJobOperator):
             except EmptyInputError as error:
                 empty = error
         elif decision is not None:
-            has_verdict = ledger.judged_round is not None
-            check_plan(decision, self._plan(source), has_verdict=has_verdict, is_done=ledger.done is not None)
+            ledger.check_load(self._plan(source))
         with self.results_folder(context["ti"]) or nullcontext() as folder:
             if folder is not None and done is None:
                 folder.claim_for_results(self.results_format)

@@ -242,6 +242,15 @@ class TaskLedger:
         verdict = self.recall("verdict")
         return None if verdict is None else int(verdict["round"])
 
+    def check_load(self, plan: Mapping[str, Any]) -> None:
+        """Make sure that a load that is decided is still the one that its task describes.
+
+        :param plan: what the task describes
+        :raises InputChangedError: naming the parameters that changed
+        """
+        if (decision := self.decision) is not None:
+            check_plan(decision, plan, has_verdict=self.judged_round is not None, is_done=self.done is not None)
+
     def asks_for_all(self, last_round: int) -> bool:
         """Whether a person has cleared the task since its load ended in this round, with nothing sent since."""
         verdict, cleared = self.recall("verdict"), self._head.get("cleared")

@@ -40,7 +40,7 @@ from airflow_provider_sfbulk.operators.load.comparison import Comparison
 from airflow_provider_sfbulk.operators.load.input import parts_of
 from airflow_provider_sfbulk.operators.summary import count_unchanged, load_summary
 from airflow_provider_sfbulk.operators.verdict import judge
-from airflow_provider_sfbulk.task.ledger import check_plan, input_changed
+from airflow_provider_sfbulk.task.ledger import input_changed
 from airflow_provider_sfbulk.task.lineage import Lineage, field_types, file_place, is_wanted, object_place
 from airflow_provider_sfbulk.task.metrics import count_load
 from airflow_provider_sfbulk.task.progress import Phase
@@ -271,9 +271,7 @@ class Load:
         if outcome.again is not None:
             assert rule is not None
             with closing(outcome.again) as to_resend:
-                decision, has_verdict = self._ledger.decision, self._ledger.judged_round is not None
-                assert decision is not None, "a round was decided"
-                check_plan(decision, plan, has_verdict=has_verdict)
+                self._ledger.check_load(plan)
                 self._send_again(len(rounds), to_resend, rule, mode)
             return None
         total = sum(part.records for part in rounds[0].parts)
