@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.data.seed import SeedError
 from airflow_provider_sfbulk.local_org.faults import Dropped, Exchange, Fault
+from airflow_provider_sfbulk.local_org.http.server import Server
 from tests.local_org.org_witness import V, Witness
 
 
@@ -233,3 +234,16 @@ def test_headers_are_spelled_as_salesforce_does(org: LocalOrg, witness: Witness)
 def test_describe_says_that_short_text_areas_can_be_filtered(witness: Witness) -> None:
     fields = {each["name"]: each for each in witness.call("GET", f"{V}/sobjects/Account/describe").json["fields"]}
     assert [fields[name]["filterable"] for name in ("BillingStreet", "Description", "Name")] == [True, False, True]
+
+
+def test_a_server_that_sees_its_end_before_it_is_woken_is_stopped() -> None:
+    server = Server(0)
+    server.start(Response())
+    port = server.port
+    assert server._server is not None
+    assert server._thread is not None
+    server._server.should_exit = True  # as stop() does first; the loop may look at it before stop() wakes the loop
+    server._thread.join()
+    server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        http.client.HTTPConnection("127.0.0.1", port).connect()

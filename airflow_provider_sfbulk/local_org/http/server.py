@@ -87,7 +87,9 @@ class _Server(uvicorn.Server):
         """End, from another thread."""
         self.should_exit = True
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._ending.set)
+            # The loop may see the flag by itself, and be closed before it is woken.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._ending.set)
 
     async def main_loop(self) -> None:
         """Do uvicorn's regular work every tenth of a second, and end without waiting for the next one.
