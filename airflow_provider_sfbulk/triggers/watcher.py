@@ -16,12 +16,10 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
-
-from airflow.sdk.exceptions import AirflowNotFoundException
 
 from airflow_provider_sfbulk.client.effects import Flow
 from airflow_provider_sfbulk.client.errors import LoginError, SfBulkError, SourceError, StoppedError, TransientError
@@ -52,6 +50,7 @@ from airflow_provider_sfbulk.client.waiting.schedule import (
 from airflow_provider_sfbulk.client.waiting.wait import is_of_a_call, may_look_again
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.triggers.event import WaitOutcome
+from airflow_provider_sfbulk.triggers.shared_client import SharedClient
 from airflow_provider_sfbulk.triggers.stored import seconds_of
 
 if TYPE_CHECKING:
@@ -154,9 +153,7 @@ class Watcher:
         self._polls = Polls(random.random)
         self._waits: list[_Wait] = []
         self._turn = 0
-        self._driver: AsyncDriver | None = None
-        self._clients = AsyncExitStack()
-        self._opening = asyncio.Lock()
+        self._client = SharedClient(self._hook)
         self._is_proven = False
         self._refusals: Counter[Poll | type[LoginError]] = Counter()
         """How often in a row each poll failed, and any poll failed at the login."""
@@ -246,7 +243,7 @@ class Watcher:
 
         :raises SfBulkError: what the flow raises
         """
-        driver = await self._opened()
+        driver = await self._client.opened()
         return await driver.run(flow(driver))
 
     async def close(self) -> None:
@@ -351,7 +348,7 @@ class Watcher:
         concerned = self._concerned(poll)
         calls, driver = 0, None
         try:
-            driver = await self._opened()
+            driver = await self._client.opened()
             calls = driver.calls
             async with asyncio.timeout(CALL_SECONDS):
                 await self._perform(poll, driver)
@@ -362,7 +359,7 @@ class Watcher:
         except TimeoutError:
             self._polls.troubled(poll, TransientError(f"no answer in {CALL_SECONDS:g} s"), now=time.monotonic())
         except SfBulkError as error:
-            self._take(poll, error)
+            await self._take(poll, error, driver)
         except Exception as error:
             # A mistake in this package that one job has revealed; the other jobs must not suffer from it.
             log.exception("an internal error in the poll %s", poll)
@@ -373,14 +370,14 @@ class Watcher:
                 self._polls.sent(time.monotonic(), made)
                 self._charge(concerned, made)
 
-    def _take(self, poll: Poll, error: SfBulkError) -> None:
+    async def _take(self, poll: Poll, error: SfBulkError, driver: AsyncDriver | None) -> None:
         """Handle an error: a transient one, or one of a login, of a job, or of the list."""
         if isinstance(error, LoginError) and not is_of_a_call(error):
             # Somebody may have corrected the connection since it was read.
             if not self._is_proven:
                 self._fail(error)
             self._is_proven = False
-            self._driver = None
+            self._client.drop()
             return
         key = LoginError if isinstance(error, LoginError) else poll
         self._refusals[key] += 1
@@ -391,6 +388,9 @@ class Watcher:
                 "a poll of the jobs of %s failed, and will be repeated: %s", self._hook.salesforce_conn_id, error
             )
             self._polls.troubled(poll, error, now=time.monotonic())
+        elif driver is not None and await self._client.is_outdated(driver):
+            self._refusals.pop(key)
+            self._polls.withdraw(poll)
         else:
             self._refused(poll, error)
 
@@ -491,30 +491,11 @@ class Watcher:
             error = TransientError(f"job {job_id} could not be read for {BLIND_SECONDS / 3600:g} hours", job_id=job_id)
             self._refused(ReadJob(job_id, job_type), error)
 
-    # --- the client ---
-
-    async def _opened(self) -> AsyncDriver:
-        async with self._opening:
-            if self._driver is None:
-                try:
-                    driver = await self._hook.get_async_driver()
-                except SfBulkError:
-                    raise
-                except AirflowNotFoundException as error:
-                    raise SourceError(f"Airflow has no connection {self._hook.salesforce_conn_id!r}") from error
-                except Exception as error:
-                    # Airflow's API server, or a secrets backend, may be down.
-                    raise TransientError(
-                        f"the connection {self._hook.salesforce_conn_id!r} cannot be read ({type(error).__name__})"
-                    ) from error
-                self._driver = await self._clients.enter_async_context(driver)
-            return self._driver
-
     async def _close(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        await self._clients.aclose()
+        await self._client.close()
 
 
 _watchers: Final[dict[tuple[asyncio.AbstractEventLoop, str, str | None], Watcher]] = {}

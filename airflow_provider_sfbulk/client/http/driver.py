@@ -28,6 +28,11 @@ class Driver:
         self._reason: StoppedError | None = None
 
     @property
+    def settings(self) -> Settings:
+        """The settings that it was made with."""
+        return self._settings
+
+    @property
     def api_version(self) -> str:
         """The version of all calls, such as ``"66.0"``."""
         return self._settings.api_version

@@ -441,6 +441,11 @@ class Polls:
         group.scan = None
         group.refused_until = now + LENGTH_KEPT_SECONDS
 
+    def withdraw(self, poll: Poll) -> None:
+        """Make a poll again as if it had not been made. A page of the list has no place but in its own scan."""
+        if isinstance(poll, ReadListPage):
+            self._groups[poll.job_type].scan = None
+
     def unseen_since(self, moment: float) -> list[tuple[str, JobType]]:
         """Return the jobs that were not seen since ``moment``."""
         return [(job.id, job.type) for job in self._jobs() if job.last_seen < moment]

@@ -167,6 +167,12 @@ TROUBLE_SECONDS: Final = 5.0
 CALL_SECONDS: Final = 20.0
 """Longest time of one poll: all waits depend on it."""
 
+REREAD_SECONDS: Final = 300.0
+"""How long a connection counts as read: somebody may have edited it."""
+
+FRESH_SECONDS: Final = 10.0
+"""The same when a call is refused. Many may be refused at once."""
+
 LAST_LOOK_SECONDS: Final = 30.0
 """How long a wait whose deadline has passed may still go on for its first look."""
 

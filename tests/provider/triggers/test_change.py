@@ -30,9 +30,10 @@ from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.local_org.rest.saving import save_records
 from airflow_provider_sfbulk.triggers import change as change_module
+from airflow_provider_sfbulk.triggers import shared_client
 from airflow_provider_sfbulk.triggers.change import SalesforceChangeTrigger
 from tests.examples import examples
-from tests.provider.triggers.test_watcher import Answer, busy, until
+from tests.provider.triggers.test_watcher import Answer, busy, edit_connection, until
 from tests.provider.triggers.test_watcher import run as run_whole
 
 ACCOUNTS = Asset("accounts")
@@ -351,6 +352,22 @@ def test_a_login_that_works_again_is_taken_up(org: LocalOrg) -> None:
 
     run(lambda: while_running(airflow, watch(), do=changes))
     assert refused.left < 0
+
+
+def test_a_watch_follows_its_connection_to_another_org(org: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_client, "REREAD_SECONDS", 0.0)
+    airflow = Airflow()
+    with LocalOrg() as other:
+
+        async def changes() -> None:
+            await until(lambda: bool(looks(org)))
+            edit_connection(monkeypatch, other)
+            await until(lambda: bool(looks(other)))
+            save(other, Name="new")
+            await until(lambda: bool(airflow.events))
+
+        run(lambda: while_running(airflow, watch(), do=changes))
+    assert len(airflow.events) == 1
 
 
 def test_a_single_question_that_fails_for_a_while_is_asked_again(org: LocalOrg) -> None:

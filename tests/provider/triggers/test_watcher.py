@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +24,7 @@ from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, JobKind, State
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators import base
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
+from airflow_provider_sfbulk.triggers import shared_client
 from airflow_provider_sfbulk.triggers import watcher as watcher_module
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from airflow_provider_sfbulk.triggers.watcher import Watcher, watcher_of
@@ -432,6 +434,67 @@ def test_a_login_that_is_mended_in_the_connection_meanwhile_is_taken_up(
 
     assert run(test) == ["final", "final"]
     assert paths(org)["/services/oauth2/token"] == 3
+
+
+@pytest.fixture
+def other_org() -> Iterator[LocalOrg]:
+    with LocalOrg() as running:
+        yield running
+
+
+def edit_connection(monkeypatch: pytest.MonkeyPatch, org: LocalOrg, **edits: str) -> None:
+    """Save the connection, now to this org."""
+    connection = json.loads(org.connection)
+    connection["extra"].update(edits)
+    monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT", json.dumps(connection))
+
+
+@pytest.mark.parametrize("number", [1, 20])
+def test_jobs_are_found_where_an_edited_connection_leads(
+    number: int, org: LocalOrg, other_org: LocalOrg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_client, "FRESH_SECONDS", 0.0)
+    old = add_jobs(org, 5)
+    new = add_jobs(other_org, 5 + number)[5:]
+
+    async def test() -> list[str]:
+        waits = start(*(trigger(entry) for entry in old))
+        await until(lambda: paths(org)["/jobs/ingest"] >= 1)
+        edit_connection(monkeypatch, other_org)
+        more = start(*(trigger(entry) for entry in new))
+        await until(lambda: bool(other_org.calls))
+        end(other_org, *new)
+        ended = await outcomes(more)
+        for each in waits:
+            each.cancel()
+        await asyncio.wait(waits)
+        return ended
+
+    assert run(test) == ["final"] * number
+    assert paths(other_org)["/services/oauth2/token"] == 1
+
+
+def test_a_connection_that_was_edited_wrongly_is_tried_once_and_what_waits_waits_on(
+    org: LocalOrg, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shared_client, "REREAD_SECONDS", 0.0)
+    (entry,) = add_jobs(org, 1)
+
+    async def test() -> list[str]:
+        waits = start(trigger(entry))
+        await until(lambda: paths(org)[f"/jobs/ingest/{entry.job.id}"] >= 1)
+        edit_connection(monkeypatch, org, client_secret="wrong-secret")
+        seen = len(org.calls)
+        await until(lambda: len(org.calls) > seen + 4)
+        monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_BULK_DEFAULT", "{")
+        seen = len(org.calls)
+        await until(lambda: len(org.calls) > seen + 2)
+        end(org, entry)
+        return await outcomes(waits)
+
+    assert run(test) == ["final"]
+    assert paths(org)["/services/oauth2/token"] == 2
+    assert "cannot be used as it is now" in caplog.text
 
 
 INVALID_USER = '[{"errorCode":"InvalidUser","message":"user is not enabled for Bulk API"}]'
