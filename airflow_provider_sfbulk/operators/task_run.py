@@ -134,7 +134,7 @@ class TaskRun:
     def show_new_job(self, job_id: str, *, number: int, records: int) -> None:
         """Show a job of a round before anything is uploaded to it."""
         self.reporter.made(job_id, number=number, records=records, setup_url=self.client.instance_url)
-        self._show_link(list(self.reporter.progress.jobs))
+        self._show_link([job.id for job in self.reporter.progress.jobs.values()])
 
     def _show_link(self, job_ids: Sequence[str]) -> None:
         link = job_url(self.client.instance_url, job_ids)

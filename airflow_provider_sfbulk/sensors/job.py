@@ -221,7 +221,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
         job_ids = self._ids()
         run.show_jobs(job_ids)
         infos = run.run(poll_once(run.jobs, job_ids, known=self._infos))
-        self._infos = {info.id: info for info in infos}
+        self._infos = dict(zip(job_ids, infos, strict=True))
         run.reporter.take(infos)
         self._waiting = ", ".join(info.id for info in infos if not info.is_final)
         run.reporter.enter(Phase.WAITING if self._waiting else Phase.DONE)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 from airflow_provider_sfbulk.client.models import JobInfo, JobState, JobType, by_code
+from airflow_provider_sfbulk.client.protocol.distrust import short_id
 from airflow_provider_sfbulk.client.replies.safe_text import guarded
 
 PROGRESS_XCOM_KEY: Final = "salesforce_bulk_progress"
@@ -124,6 +125,7 @@ class Progress:
     setup_url: str = ""
     api_calls: int = 0
     jobs: dict[str, JobCount] = field(default_factory=dict)
+    """By their short ids: a user may have given either form."""
     counts: dict[str, int] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
     files: dict[str, list[str]] = field(default_factory=dict)
@@ -138,14 +140,15 @@ class Progress:
 
         :param number: its round
         """
-        if job_id not in self.jobs:
-            self.jobs[job_id] = JobCount(job_id, round=number, records=records)
-        return self.jobs[job_id]
+        key = short_id(job_id)
+        if key not in self.jobs:
+            self.jobs[key] = JobCount(job_id, round=number, records=records)
+        return self.jobs[key]
 
     def keep(self, job_ids: Iterable[str]) -> None:
         """Drop all other jobs: those whose upload failed and was repeated."""
-        kept = set(job_ids)
-        self.jobs = {job_id: job for job_id, job in self.jobs.items() if job_id in kept}
+        kept = set(map(short_id, job_ids))
+        self.jobs = {key: job for key, job in self.jobs.items() if key in kept}
 
     def take(self, info: JobInfo, *, now: float | None = None) -> None:
         """Note what Salesforce says about a job.
@@ -153,6 +156,7 @@ class Progress:
         :param now: seconds since 1970; None: now
         """
         job = self.add(info.id)
+        job.id = info.id
         job.state, job.processed, job.failed = str(info.state), info.processed, info.failed
         job.error = None if info.error_message is None else " ".join(guarded(info.error_message).split())[:TEXT_LENGTH]
         self.sobject = self.sobject or info.object or ""
@@ -194,7 +198,7 @@ class Progress:
         return [self._line(info) for info in infos]
 
     def _line(self, info: JobInfo) -> str:
-        job = self.jobs.get(info.id)
+        job = self.jobs.get(short_id(info.id))
         pieces = [
             f"job {info.id} is {info.state}: {_of(info.processed, None if job is None else job.records)} processed"
         ]
@@ -278,7 +282,7 @@ class Progress:
             )
             for each in given.get("jobs", ()):
                 job = JobCount(**each)
-                progress.jobs[job.id] = job
+                progress.jobs[short_id(job.id)] = job
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise ValueError("not the progress of a task") from error
         return progress

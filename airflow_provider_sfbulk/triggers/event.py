@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from airflow_provider_sfbulk.client.errors import ProtocolError
 from airflow_provider_sfbulk.client.models import JobInfo
+from airflow_provider_sfbulk.client.protocol.distrust import short_id
 from airflow_provider_sfbulk.client.replies.safe_text import guarded
 
 CARRIED_JOBS: Final = 10
@@ -79,8 +80,9 @@ class WaitEvent:
 
     def final_jobs(self, job_ids: Sequence[str]) -> list[JobInfo] | None:
         """Return what it says about these jobs, in order; None unless it says how each of them ended."""
-        known = {job.id: job for job in self.jobs if job.is_final}
-        return [known[job_id] for job_id in job_ids] if known.keys() >= set(job_ids) else None
+        known = {short_id(job.id): job for job in self.jobs if job.is_final}
+        keys = [short_id(job_id) for job_id in job_ids]
+        return [known[key] for key in keys] if known.keys() >= set(keys) else None
 
     def is_about(self, job_ids: Sequence[str]) -> bool:
         """Whether it is about these jobs. After a clear, an old trigger's event may reach the new try."""

@@ -36,6 +36,7 @@ from airflow_provider_sfbulk.local_org import LocalOrg
 from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.sensors.job import BulkJobSensor
+from airflow_provider_sfbulk.task.progress import PROGRESS_XCOM_KEY
 from tests.provider.conftest import FakeTask, first_event
 
 
@@ -225,6 +226,22 @@ def test_an_id_that_is_given_twice_is_waited_for_once(org: LocalOrg, task: FakeT
     first, second = submit(1, broken=1), submit(2)
     waiting = sensor(job_ids=[[first], [second, first, second[:15]]], max_failed_records=1)
     assert [info["id"] for info in task.start().run(waiting)] == [first, second]
+
+
+def test_ids_of_15_characters_are_the_same_jobs_in_what_is_read_and_shown(org: LocalOrg, task: FakeTask) -> None:
+    org.core.job_seconds = 60
+    job_ids = [submit() for _ in range(UNCHANGED_AT_ONCE + 2)]
+    waiting = sensor(job_ids=[each[:15] for each in job_ids])
+    attempt = task.start()
+    for _ in range(3):  # after which they are seen in progress, unchanged
+        seen = len(org.calls)
+        waiting.poke(attempt.context)
+    assert sum("/jobs/" in call.path for call in org.calls[seen:]) == UNCHANGED_AT_ONCE
+    org.advance(61)
+    org.wait_until_idle()
+    assert waiting.poke(attempt.context).is_done
+    shown = [(job["id"], job["state"]) for job in attempt.xcoms[PROGRESS_XCOM_KEY]["jobs"]]
+    assert shown == [(job_id, "JobComplete") for job_id in job_ids]
 
 
 def test_a_template_that_finds_no_ids_yet_fails_a_try_that_may_be_retried(org: LocalOrg, task: FakeTask) -> None:
