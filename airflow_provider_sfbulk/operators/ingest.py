@@ -521,7 +521,8 @@ class BulkIngestOperator(BulkJobOperator):
         return open_task_folder(self.results_path, ti, conn_id=self.results_conn_id, argument="results_path")
 
     def _load(self, run: TaskRun, source: LoadInput) -> Load:
-        from airflow_provider_sfbulk.operators.load.load import Load, LoadArguments
+        from airflow_provider_sfbulk.operators.load.arguments import LoadArguments
+        from airflow_provider_sfbulk.operators.load.load import Load
 
         return Load(run, LoadArguments.of(self), source, results=lambda: self.results_folder(run.ti))
 

@@ -5,42 +5,36 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
-from functools import cached_property, partial
-from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Final, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.bulk1 import load as load1
 from airflow_provider_sfbulk.client.bulk1.calls import Bulk1Calls, Bulk1JobSpec
-from airflow_provider_sfbulk.client.bulk1.waiting import ends_of
 from airflow_provider_sfbulk.client.check.check import InputCheck
 from airflow_provider_sfbulk.client.check.listing import ProblemFile
 from airflow_provider_sfbulk.client.compare.chosen import ChosenRows
 from airflow_provider_sfbulk.client.effects import Flow
-from airflow_provider_sfbulk.client.errors import InputChangedError, NotFoundError, SourceError
+from airflow_provider_sfbulk.client.errors import NotFoundError, SourceError
 from airflow_provider_sfbulk.client.load import fill as ingest
-from airflow_provider_sfbulk.client.load.fingerprints import RowForm
-from airflow_provider_sfbulk.client.load.outcome import Input, Outcome, find_outcome
+from airflow_provider_sfbulk.client.load.outcome import Outcome
 from airflow_provider_sfbulk.client.load.resend import RowsToResend
 from airflow_provider_sfbulk.client.load.rounds import PartLimits, ResendRule, Round, recorded_rounds
-from airflow_provider_sfbulk.client.load.still import may_be_at_work, wait_until_still
-from airflow_provider_sfbulk.client.models import RESULT_KINDS, ConcurrencyMode, FileFormat, JobInfo, JobType, Operation
+from airflow_provider_sfbulk.client.models import RESULT_KINDS, ConcurrencyMode, JobInfo, JobType, Operation
 from airflow_provider_sfbulk.client.parts.split import Part
 from airflow_provider_sfbulk.client.protocol.jobs import IngestCalls
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec
-from airflow_provider_sfbulk.client.waiting.wait import poll_once
 from airflow_provider_sfbulk.files.paths import path_text
-from airflow_provider_sfbulk.files.report import Report, ReportFiles
+from airflow_provider_sfbulk.files.report import Report
 from airflow_provider_sfbulk.files.room import check_room
-from airflow_provider_sfbulk.files.staging import Staging
 from airflow_provider_sfbulk.operators.load.comparison import Comparison
 from airflow_provider_sfbulk.operators.load.input import parts_of
+from airflow_provider_sfbulk.operators.load.input_again import InputAgain
+from airflow_provider_sfbulk.operators.load.results import LoadResults
 from airflow_provider_sfbulk.operators.summary import count_unchanged, load_summary
 from airflow_provider_sfbulk.operators.verdict import judge
-from airflow_provider_sfbulk.task.ledger import input_changed
 from airflow_provider_sfbulk.task.lineage import Lineage, field_types, file_place, is_wanted, object_place
 from airflow_provider_sfbulk.task.metrics import count_load
 from airflow_provider_sfbulk.task.progress import Phase
@@ -49,8 +43,8 @@ from airflow_provider_sfbulk.task.reporter import log_group
 if TYPE_CHECKING:
     from airflow_provider_sfbulk.client.check.report import CheckReport
     from airflow_provider_sfbulk.client.compare.input_rows import InputRows
-    from airflow_provider_sfbulk.files.paths import AnyPath
     from airflow_provider_sfbulk.files.task_folder import TaskFolder
+    from airflow_provider_sfbulk.operators.load.arguments import LoadArguments
     from airflow_provider_sfbulk.operators.load.input import LoadInput
     from airflow_provider_sfbulk.operators.task_run import TaskRun
 
@@ -61,37 +55,6 @@ LOCKED: Final = ("UNABLE_TO_LOCK_ROW",)
 """Code of failures that a serial job may fix: its batches do not compete with each other."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoadArguments:
-    """The arguments of ``BulkIngestOperator`` that a load goes by, under their names."""
-
-    sobject: str
-    operation: str
-    external_id_field: str | None
-    assignment_rule_id: str | None
-    mode: ConcurrencyMode | None
-    part_bytes: int
-    part_records: int
-    max_concurrent_jobs: int
-    staging_path: AnyPath | None
-    staging_conn_id: str | None
-    key_columns: Sequence[str]
-    results_format: str
-    spreadsheet_safe: bool
-    max_failed_records: float | None
-    retry_codes: Sequence[str]
-    max_record_retries: int
-    sort_by: str | None
-    serial_fallback: bool
-    sql: str | None
-    metric_tags: Mapping[str, str]
-
-    @classmethod
-    def of(cls, operator: object) -> Self:
-        """Read them from an operator whose templates are rendered."""
-        return cls(**{each.name: getattr(operator, each.name) for each in fields(cls)})
 
 
 class Load:
@@ -115,7 +78,8 @@ class Load:
         self._options = options
         self._operation = Operation(options.operation)
         self._input = source
-        self._results = results
+        self._again = InputAgain(run, options, source, lambda: self._describe)
+        self._results = LoadResults(run, options, self._again, results)
         self._jobs = IngestCalls(run.client.api_version)
         self._jobs1 = Bulk1Calls(run.client.api_version)
 
@@ -147,12 +111,12 @@ class Load:
         """
         chosen = None if rows is None else rows.chosen
         for earlier in range(self._ledger.load, self._ledger.attempt):
-            if (left_behind := self._staging(earlier)) is not None:
+            if (left_behind := self._again.staging(earlier)) is not None:
                 left_behind.remove()
         mode = self._options.mode
         cut = self._cut(mode)
         check_room(cut.part_bytes, self._options.max_concurrent_jobs, self._input.csv_bytes)
-        staging = self._staging(self._ledger.attempt)
+        staging = self._again.staging(self._ledger.attempt)
         note = Round.note(cut, attempt=self._ledger.attempt, mode=mode)
         note |= {"plan": dict(plan), "files": self._input.files}
         note |= {} if chosen is None else {"compared": chosen.to_dict()}
@@ -178,7 +142,7 @@ class Load:
         log.info("an earlier try has read the whole input: going on with its jobs")
         rounds = self.rounds()
         if self._input.is_in_memory and rounds[0].is_sent:
-            self._check_unchanged(rounds[0])
+            self._again.check_unchanged(rounds[0])
         last = rounds[-1]
         with closing(self._unsent(rounds)) as parts:
             self._send(last.number, parts, {}, last.mode)
@@ -190,10 +154,10 @@ class Load:
         if last.is_sent:
             return
         if last.number == 0:
-            yield from self._parts_again(last)
+            yield from self._again.parts(last)
             return
         assert last.rule is not None, "a later round has a rule"
-        with closing(self._chosen_again(rounds[:-1], last.rule)) as to_resend:
+        with closing(self._results.chosen_again(rounds[:-1], last.rule)) as to_resend:
             for each in to_resend.parts(
                 max_bytes=last.cut.part_bytes,
                 max_records=last.cut.part_records,
@@ -202,33 +166,6 @@ class Load:
             ):
                 yield each.part
 
-    def _chosen_again(self, rounds: Sequence[Round], rule: ResendRule) -> RowsToResend:
-        """Choose the records of a round once more.
-
-        :raises InputChangedError: when its rule chooses none now
-        """
-        given = self._given(rounds, rule)
-        outcome = self._try.run(find_outcome(self._jobs, rounds, self._ends(rounds, ()), given=given, rule=rule))
-        if outcome.again is None:
-            raise self._changed()
-        to_resend: RowsToResend = outcome.again
-        return to_resend
-
-    def _check_unchanged(self, first: Round) -> None:
-        """Compare records that a task before has given, maybe anew, with what was uploaded.
-
-        :raises InputChangedError: when they are others
-        """
-        with closing(self._input.parts(self._describe, first.cut, chosen=self._chosen)) as parts:
-            for part, filled in zip_longest(parts, first.parts):
-                if part is not None:
-                    part.close()
-                if part is None or filled is None or part.sha256 != filled.sha256:
-                    raise self._changed()
-
-    def _changed(self) -> InputChangedError:
-        return input_changed(["source"], has_verdict=self._ledger.judged_round is not None)
-
     def check(self, operation: str) -> tuple[CheckReport, Report]:
         """Check the input instead of loading it, and list the problems where the results would go.
 
@@ -236,7 +173,7 @@ class Load:
         :raises EmptyInputError: when it has no records
         """
         self._try.reporter.enter(Phase.CHECKING)
-        files = self._report_files()
+        files = self._results.files()
         listing = None if files is None else ProblemFile(files.by_kind["failed"])
         check = InputCheck(self._describe, self._input.rules, self._cut(self._options.mode), listing=listing)
         report = Report()
@@ -246,7 +183,7 @@ class Load:
             if files is not None:
                 outcome = Outcome(errors=Counter(found.errors))
                 outcome.counts["failed"] = found.failed
-                report = self._commit(files, outcome, operation)
+                report = self._results.commit(files, outcome, operation=operation)
         finally:
             if files is not None:
                 files.discard()
@@ -267,7 +204,7 @@ class Load:
         rule, mode = self._rule(rounds)
         self._try.reporter.enter(Phase.READING)
         with log_group(log, "Reading the results"):
-            outcome, report = self._find_out(rounds, infos, rule)
+            outcome, report = self._results.find_out(rounds, infos, rule)
         if outcome.again is not None:
             assert rule is not None
             with closing(outcome.again) as to_resend:
@@ -275,7 +212,7 @@ class Load:
                 self._send_again(len(rounds), to_resend, rule, mode)
             return None
         total = sum(part.records for part in rounds[0].parts)
-        chosen = self._chosen
+        chosen = self._again.chosen
         log.info(
             "%s records sent in %s job(s): %s saved, %s failed, %s not processed",
             *(
@@ -313,10 +250,10 @@ class Load:
         :param chosen: of an input of which no row differs; None for one without records
         """
         outcome, report = Outcome(), Report()
-        files = self._report_files()
+        files = self._results.files()
         if files is not None:
             try:
-                report = self._commit(files, outcome, chosen=chosen)
+                report = self._results.commit(files, outcome, chosen=chosen)
             finally:
                 files.discard()
         self._try.reporter.found(
@@ -327,22 +264,6 @@ class Load:
         summary = self._summary(outcome, report, chosen)
         self._ledger.finish(summary)
         return summary
-
-    def _commit(
-        self,
-        files: ReportFiles,
-        outcome: Outcome,
-        operation: str | None = None,
-        *,
-        chosen: ChosenRows | None = None,
-    ) -> Report:
-        return files.commit(
-            outcome,
-            sobject=self._options.sobject,
-            operation=operation or self._options.operation,
-            verify=self._ledger.verify,
-            facts=count_unchanged(chosen),
-        )
 
     def _lineage(self, outcome: Outcome, total: int) -> Lineage:
         names = (self._ledger.recall(_COLUMNS) or {"names": ()})["names"]
@@ -375,7 +296,7 @@ class Load:
     def forget_parts(self, rounds: Sequence[Round] | None = None) -> None:
         """Remove the parts that were kept for a retry."""
         first = (rounds or self.rounds())[0]
-        if (staging := self._staging(first.attempt)) is not None:
+        if (staging := self._again.staging(first.attempt)) is not None:
             staging.remove()
 
     # Sending
@@ -461,7 +382,7 @@ class Load:
         elif options.serial_fallback and all(each.mode is not ConcurrencyMode.SERIAL for each in made_here):
             codes, mode = LOCKED, ConcurrencyMode.SERIAL
         waited = rounds[-1].attempt < attempt
-        keys = self._key_columns(each.rule for each in rounds)
+        keys = self._again.key_columns(each.rule for each in rounds)
         rule = ResendRule(
             codes=codes, unprocessed=waited, refused=asks_for_all, sort_by=self._sort_by, key_columns=keys
         )
@@ -472,138 +393,12 @@ class Load:
         column = self._options.sort_by
         return None if column is None else self._input.target(column)
 
-    # Settling
-
-    def _find_out(
-        self, rounds: Sequence[Round], infos: Sequence[JobInfo], rule: ResendRule | None
-    ) -> tuple[Outcome, Report]:
-        ends = self._ends(rounds, infos)
-        parts = [part for each in rounds if each.mode is None for part in each.parts]
-        if is_still := rule is not None and rule.unprocessed:
-            ends |= self._try.run(wait_until_still(self._jobs, parts, ends))
-        outcome, report = self._read_results(rounds, ends, rule)
-        if outcome.again is not None and not is_still and any(may_be_at_work(ends[each.key], each) for each in parts):
-            # Whenever the load is looked at, what went again is found in these results anew: they must not change then.
-            outcome.again.close()
-            ends |= self._try.run(wait_until_still(self._jobs, parts, ends))
-            outcome, report = self._read_results(rounds, ends, rule)
-        return outcome, report
-
-    def _read_results(
-        self, rounds: Sequence[Round], ends: Mapping[str, JobInfo], rule: ResendRule | None
-    ) -> tuple[Outcome, Report]:
-        given = self._given(rounds, rule)
-        files = self._report_files()
-        try:
-            flow = find_outcome(
-                self._jobs, rounds, ends, given=given, rule=rule, files=None if files is None else files.by_kind
-            )
-            outcome = self._try.run(flow)
-            report = Report()
-            if files is not None and outcome.again is None:
-                report = self._commit(files, outcome, chosen=self._chosen)
-        finally:
-            if files is not None:
-                files.discard()
-        return outcome, report
-
-    def _ends(self, rounds: Sequence[Round], infos: Sequence[JobInfo]) -> dict[str, JobInfo]:
-        """Read how the jobs of 2.0 and the batches of 1.0 have ended, by the keys of their parts.
-
-        :param infos: jobs that are known to have ended
-        """
-        ends = {info.id: info for info in infos}
-        parts = [part for each in rounds for part in each.parts]
-        batches = [part for part in parts if isinstance(part, load1.AcceptedBatch)]
-        others = [
-            part.job_id for part in parts if not isinstance(part, load1.AcceptedBatch) and part.job_id not in ends
-        ]
-        if others:
-            ends.update((info.id, info) for info in self._try.run(poll_once(self._jobs, others)))
-        if batches:
-            ends.update(self._try.run(ends_of(self._jobs1, batches)))
-        return ends
-
-    def _report_files(self) -> ReportFiles | None:
-        folder, results_format = self._results(), FileFormat(self._options.results_format)
-        if folder is None:
-            return None
-        return ReportFiles(folder, results_format, spreadsheet_safe=self._options.spreadsheet_safe)
-
-    def _given(self, rounds: Sequence[Round], rule: ResendRule | None) -> Input:
-        """Return how the input is read again.
-
-        :param rule: of the round that is yet to be sent
-        """
-        chosen = self._chosen
-        return Input(
-            parts=lambda: self._parts_again(rounds[0]),
-            form=partial(self._form, self._key_columns([*(each.rule for each in rounds), rule])),
-            numbers=None if chosen is None else chosen.numbers,
-        )
-
-    @property
-    def _chosen(self) -> ChosenRows | None:
-        """The rows that a decided load sends; None when it sends all of them."""
-        compared = (self._ledger.decision or {}).get("compared")
-        return None if compared is None else ChosenRows.from_dict(compared)
-
-    def _parts_again(self, first: Round) -> Generator[Part]:
-        """Read again what was uploaded: the parts that were kept, or else the input."""
-        staging = self._staging(first.attempt)
-        kept = None if staging is None else staging.read()
-        if staging is not None and kept is None:
-            log.warning(
-                "staging_path has no parts of try %s, which kept them there, so the input is read again. If that "
-                "try ran on another worker, set staging_path to a place that all workers see",
-                first.attempt,
-            )
-        return self._input_again(first) if kept is None else kept
-
-    def _input_again(self, first: Round) -> Generator[Part]:
-        decision = self._ledger.decision
-        assert decision is not None, "a round was decided"
-        self._input.pin(decision.get("files"))
-        with closing(self._input.parts(self._describe, first.cut, first.parts, self._chosen)) as parts:
-            yield from parts
-
-    def _form(self, key_columns: Sequence[str], columns: Sequence[str]) -> RowForm:
-        """Return how a record is identified: by its id where it has one, else by what the user names, else whole."""
-        fields = {field["name"].casefold(): field["type"] for field in self._describe["fields"]}
-        return RowForm.of(columns, fields, key_columns or self._keys(columns))
-
-    def _key_columns(self, rules: Iterable[ResendRule | None]) -> tuple[str, ...]:
-        """Return the user's key columns: those of the first round that chose records by them, whatever the task says now.
-
-        By others, some records might be told apart that were not then, or the other way round, and that round would be
-        another one when it is looked at again.
-
-        :param rules: of the rounds so far
-        """
-        recorded = (rule.key_columns for rule in rules if rule is not None and rule.key_columns is not None)
-        now = tuple(self._input.target(name) for name in self._options.key_columns)
-        return next(recorded, now)
-
-    def _keys(self, columns: Sequence[str]) -> tuple[str, ...]:
-        there = {column.casefold() for column in columns}
-        own = self._options.external_id_field if self._operation is Operation.UPSERT else None
-        return next(((name,) for name in (own, "Id") if name is not None and name.casefold() in there), ())
-
     @cached_property
     def _describe(self) -> dict[str, Any]:
         try:
             return self._client.describe(self._options.sobject)
         except NotFoundError as error:
             raise SourceError(f"there is no object {self._options.sobject}, or this user cannot see it") from error
-
-    # Around
-
-    def _staging(self, attempt: int) -> Staging | None:
-        """Return the folder of the parts that a try has uploaded; None when the user wants none kept."""
-        path = self._options.staging_path
-        if path is None:
-            return None
-        return Staging(path, self._try.ti, attempt, conn_id=self._options.staging_conn_id)
 
     def _summary(self, outcome: Outcome, report: Report, chosen: ChosenRows | None) -> dict[str, Any]:
         return load_summary(
