@@ -346,16 +346,17 @@ class Watcher:
 
     async def _make(self, poll: Poll) -> None:
         concerned = self._concerned(poll)
-        calls, driver = 0, None
+        calls, usage, driver = 0, None, None
         try:
             driver = await self._client.opened()
-            calls = driver.calls
+            calls, usage = driver.calls, driver.usage
             async with asyncio.timeout(CALL_SECONDS):
                 await self._perform(poll, driver)
             self._is_proven = True
             for key in (poll, LoginError):
                 self._refusals.pop(key, None)
-            self._hear(driver.usage)
+            if driver.usage is not usage:  # not every reply says it
+                self._hear(driver.usage)
         except TimeoutError:
             self._polls.troubled(poll, TransientError(f"no answer in {CALL_SECONDS:g} s"), now=time.monotonic())
         except SfBulkError as error:

@@ -16,12 +16,14 @@ from airflow_provider_sfbulk.client.protocol.reserve import ApiReserve
 from airflow_provider_sfbulk.client.waiting import polls
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.usage import Usage
 from airflow_provider_sfbulk.operators.base import BulkJobOperator
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
 from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from airflow_provider_sfbulk.triggers.reserve import ApiReserveTrigger
 from tests.provider.conftest import FakeTask, first_event
+from tests.provider.triggers.test_watcher import add_jobs, trigger, until
 
 KINDS = pytest.mark.parametrize("kind", ["query", "ingest"])
 
@@ -163,6 +165,26 @@ def test_with_too_few_left_it_waits_deferred_and_goes_on(
         counted = [call for call in org.calls if "/services/data/" in call.path]
         assert result["api_calls"] == len(counted), "those of the wait too"
         assert len(org.records("Account")) == 2
+
+
+def test_replies_that_say_nothing_of_api_calls_do_not_repeat_what_was_said_before(
+    org: LocalOrg, often: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(org, 50)
+    (entry,) = add_jobs(org, 1)
+
+    async def run() -> str:
+        waiting = asyncio.create_task(first_event(trigger(entry)))
+        await until(lambda: len(org.calls) > 2)
+        monkeypatch.setattr(Usage, "header", "")  # as the replies of Bulk API 1.0 do
+        leave(org, 5000)
+        event = await first_event(ApiReserveTrigger(api_reserve=1_000, salesforce_conn_id="salesforce_bulk_default"))
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        return str(event.payload["outcome"])
+
+    assert asyncio.run(asyncio.wait_for(run(), 30)) == "final"
 
 
 def test_the_trigger_fires_when_there_are_enough_and_reads_once_for_all(org: LocalOrg, often: None) -> None:
