@@ -9,6 +9,7 @@ A window is half open: from ``since``, before ``until``. Consecutive windows sha
   reads the same window. A later run may have advanced the watermark; it never goes back.
 * ``until`` is ``lag`` before the org's present, by the org's own clock: Salesforce stamps a record when its transaction
   begins to save it, and shows it when the transaction is committed, some minutes later in a large load.
+* By *data interval*, the window is the run's own. It is not read before it has ended by the org's clock.
 * By *asset event*, the windows are those of the events that started a run (``triggers/change.py``), which are consecutive,
   too: a run reads from the start of its first window to the end of its last.
 """
@@ -26,7 +27,8 @@ from airflow.sdk import Asset, conf
 from airflow.sdk.exceptions import AirflowRuntimeError, AirflowSkipException
 
 from airflow_provider_sfbulk.client.arguments import Seconds, one_of
-from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
+from airflow_provider_sfbulk.client.effects import Flow, Sleep
+from airflow_provider_sfbulk.client.errors import LedgerError, SourceError, TransientError
 from airflow_provider_sfbulk.client.protocol.org import server_time
 from airflow_provider_sfbulk.task.asset_state import asset_key, lag_seconds, moment, written
 
@@ -42,6 +44,9 @@ WAYS: Final = (WATERMARK, DATA_INTERVAL, ASSET_EVENT)
 
 LAG: Final = timedelta(minutes=5)
 """Salesforce's own limit for the processing of a batch."""
+
+_SOON: Final = timedelta(minutes=1)
+"""By how much Airflow's clock may be ahead of the org's without the task noticing."""
 
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Before every record of every org."""
@@ -180,18 +185,16 @@ class Incremental:
         """Decide on the window of a task instance that has none yet.
 
         :raises SourceError: the run has no data interval, no event, or its window would begin in the future
+        :raises TransientError: by data interval or event, its window ends in the future
         :raises AirflowSkipException: none of the run's events is of this object
         :raises LedgerError: the watermark cannot be read
         """
-        if self.by == DATA_INTERVAL:
-            return self._interval(context)
-        if self.by == ASSET_EVENT:
-            return self._of_events(context, soql)
+        if self.by != WATERMARK:
+            window = self._interval(context) if self.by == DATA_INTERVAL else self._of_events(context, soql)
+            client.run(_wait_for_end(window))
+            return window
         since = self._begin(context)
-        now = client.run(server_time())
-        if now is None:
-            log.warning("the org does not give its time: the window ends by this machine's clock")
-            now = datetime.now(UTC)
+        now = client.run(_org_time())
         if since > now:
             raise SourceError(f"incremental: the window would begin in the future, at {written(since)}: fix `initial`")
         # An empty window is read like every other one: downstream tasks find an extract without rows.
@@ -282,6 +285,29 @@ class Incremental:
                 "it, an until, each with a timezone as 2026-01-31T00:00:00Z"
             ) from None
         return found
+
+
+def _org_time() -> Flow[datetime]:
+    now = yield from server_time()
+    if now is None:
+        log.warning("the org does not give its time: this machine's clock is used instead")
+        now = datetime.now(UTC)
+    return now
+
+
+def _wait_for_end(window: Window) -> Flow[None]:
+    """Wait until a window has ended by the org's clock. It is read only once, so what changes later in it would be missed.
+
+    :raises TransientError: it ends too late to wait for
+    """
+    left = window.until - (yield from _org_time())
+    if left > _SOON:
+        raise TransientError(
+            f"incremental: the window ends at {written(window.until)}, which is {left} ahead of the org's clock. No later "
+            "run would read what changes until then, so nothing was read: retry when it has ended"
+        )
+    if left > timedelta():
+        yield Sleep(left.total_seconds())
 
 
 def _root(plain: str) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
-from airflow_provider_sfbulk.client.errors import LedgerError, SourceError
+from airflow_provider_sfbulk.client.errors import LedgerError, SourceError, TransientError
 from airflow_provider_sfbulk.client.soql import Identifier
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
@@ -347,6 +347,7 @@ def test_a_data_interval_is_the_window_and_moves_no_watermark(org: LocalOrg, run
     change(org, 1)
     later(org)
     change(org, 2)
+    later(org)
     end = begin + 10 * MINUTE
     found = []
     for start, stop in ((begin, end), (end, end + 10 * MINUTE)):
@@ -551,6 +552,31 @@ def test_a_retry_reads_the_same_events_window_and_the_asset_is_no_outlet(tmp_pat
     assert task.start(cleared=True).run(extract(tmp_path / "out", BY_EVENT))["window"] == first
     assert extract(tmp_path / "out", BY_EVENT).outlets == []
     assert task.assets == {}
+
+
+@pytest.mark.parametrize(
+    ("incremental", "run"),
+    [
+        (
+            Incremental(by="data_interval", lag=NO_LAG),
+            {"data_interval_start": BEGINNING, "data_interval_end": datetime(2026, 1, 4, tzinfo=UTC)},
+        ),
+        (BY_EVENT, started_by(window("03", "04"))),
+    ],
+)
+def test_a_window_is_not_read_before_it_has_ended(
+    incremental: Incremental, run: dict[str, Any], org: LocalOrg, runs: Runs
+) -> None:
+    org.freeze("2026-01-03T23:58:00Z")
+    task, folder = runs.task(**run)
+    with pytest.raises(
+        TransientError, match=r"ends at 2026-01-04T00:00:00\.000Z, which is 0:02:00 ahead of the org's clock"
+    ):
+        task.start().run(extract(folder, incremental))
+    assert not any("/jobs/query" in call.path for call in org.calls)
+    change(org, 1)
+    org.freeze("2026-01-03T23:59:30Z")  # the task waits for the rest
+    assert read(task.start().run(extract(folder, incremental))) == ["K-1"]
 
 
 def test_a_run_that_no_event_started_is_refused_and_one_of_another_asset_s_skips(tmp_path: Path, org: LocalOrg) -> None:
