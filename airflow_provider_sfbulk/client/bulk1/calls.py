@@ -33,7 +33,15 @@ from airflow_provider_sfbulk.client.errors import (
     TransportError,
 )
 from airflow_provider_sfbulk.client.models import ConcurrencyMode, LineEnding, Operation, QueryOperation, check_id
-from airflow_provider_sfbulk.client.protocol.call import ApiCall, async_path, call, check_sobject, fetch, json_body
+from airflow_provider_sfbulk.client.protocol.call import (
+    ApiCall,
+    async_path,
+    call,
+    check_sobject,
+    fetch,
+    json_body,
+    reading,
+)
 from airflow_provider_sfbulk.client.protocol.distrust import same_id
 from airflow_provider_sfbulk.client.protocol.retry import CREATE, DOWNLOAD, ONCE, repeat
 from airflow_provider_sfbulk.client.protocol.spec import member
@@ -221,9 +229,11 @@ class Bulk1Calls:
             return job
 
     def _job(self, api: ApiCall) -> Flow[Bulk1Job]:
-        job = Bulk1Job.of((yield from call_info(api, "jobInfo")))
-        if api.job_id is not None and not same_id(job.id, api.job_id):
-            raise ProtocolError(f"{api.method} {api.path}: the reply describes another job", job_id=api.job_id)
+        values = yield from call_info(api, "jobInfo")
+        with reading(api):
+            job = Bulk1Job.of(values)
+            if api.job_id is not None and not same_id(job.id, api.job_id):
+                raise ProtocolError(f"{api.method} {api.path}: the reply describes another job")
         return job
 
     # --- batches ---
@@ -262,17 +272,23 @@ class Bulk1Calls:
     def list_batches_once(self, job_id: str) -> Flow[list[BatchInfo]]:
         """Read all batches of a job, not repeated: for callers that poll."""
         api = ApiCall("GET", self.path(check_id(job_id), "batch"), accept=ANY, job_id=job_id)
-        batches = [BatchInfo.of(values) for values in (yield from call_infos(api))]
-        if not all(same_id(each.job_id, job_id) for each in batches):
-            raise ProtocolError(f"GET {api.path}: the list contains batches of another job", job_id=job_id)
-        if len({each.id[:15] for each in batches}) < len(batches):
-            raise ProtocolError(f"GET {api.path}: the list contains a batch twice", job_id=job_id)
+        infos = yield from call_infos(api)
+        with reading(api):
+            batches = [BatchInfo.of(values) for values in infos]
+            if not all(same_id(each.job_id, job_id) for each in batches):
+                raise ProtocolError(f"GET {api.path}: the list contains batches of another job")
+            if len({each.id[:15] for each in batches}) < len(batches):
+                raise ProtocolError(f"GET {api.path}: the list contains a batch twice")
         return batches
 
     def _batch(self, api: ApiCall, batch_id: str | None = None) -> Flow[BatchInfo]:
-        batch = BatchInfo.of((yield from call_info(api, "batchInfo")))
-        if not same_id(batch.job_id, api.job_id or "") or (batch_id is not None and not same_id(batch.id, batch_id)):
-            raise ProtocolError(f"{api.method} {api.path}: the reply describes another batch", job_id=api.job_id)
+        values = yield from call_info(api, "batchInfo")
+        with reading(api):
+            batch = BatchInfo.of(values)
+            if not same_id(batch.job_id, api.job_id or "") or (
+                batch_id is not None and not same_id(batch.id, batch_id)
+            ):
+                raise ProtocolError(f"{api.method} {api.path}: the reply describes another batch")
         return batch
 
     def request(self, job_id: str, batch_id: str) -> Flow[bytes]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
@@ -158,6 +159,16 @@ def object_of(api: ApiCall, reply: Reply) -> dict[str, Any]:
             f"{api.method} {api.path}: expected a JSON object, not {type(data).__name__}", path=api.path
         )
     return data
+
+
+@contextmanager
+def reading(api: ApiCall) -> Iterator[None]:
+    """Add the call to an error of what its reply says: those who poll look again when a call went wrong."""
+    try:
+        yield
+    except ProtocolError as error:
+        error.method, error.path, error.job_id = api.method, api.path, error.job_id or api.job_id
+        raise
 
 
 def _exchange(api: ApiCall, effect: Callable[[Request], Send | Fetch]) -> Flow[Reply]:

@@ -33,7 +33,16 @@ from airflow_provider_sfbulk.client.models import (
     check_id,
     check_locator,
 )
-from airflow_provider_sfbulk.client.protocol.call import CSV, ApiCall, call, call_object, data_path, fetch, json_body
+from airflow_provider_sfbulk.client.protocol.call import (
+    CSV,
+    ApiCall,
+    call,
+    call_object,
+    data_path,
+    fetch,
+    json_body,
+    reading,
+)
 from airflow_provider_sfbulk.client.protocol.distrust import CsvSink, locator_of, same_id, short_id
 from airflow_provider_sfbulk.client.protocol.retry import CREATE, DOWNLOAD, ONCE, SAFE, repeat
 from airflow_provider_sfbulk.client.protocol.spec import IngestSpec, member
@@ -182,9 +191,11 @@ class JobCalls:
         return self._info(ApiCall("PATCH", self.path(check_id(job_id)), body=body, job_id=job_id))
 
     def _info(self, api: ApiCall) -> Flow[JobInfo]:
-        job = JobInfo.from_json((yield from call_object(api)))
-        if api.job_id is not None and not same_id(job.id, api.job_id):
-            raise ProtocolError(f"{api.method} {api.path}: the reply is about another job", job_id=api.job_id)
+        data = yield from call_object(api)
+        with reading(api):
+            job = JobInfo.from_json(data)
+            if api.job_id is not None and not same_id(job.id, api.job_id):
+                raise ProtocolError(f"{api.method} {api.path}: the reply is about another job")
         return job
 
     def _list_page(self, query: tuple[tuple[str, str], ...]) -> Flow[JobPage]:

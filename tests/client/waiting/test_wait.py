@@ -102,7 +102,10 @@ def test_a_job_that_is_gone_ends_the_wait():
         Hand([refused(404, "NOT_FOUND")]).run(wait_until_final(INGEST, [JOB_ID]))
 
 
-@pytest.mark.parametrize("reply", [NO_USER, NO_ACCESS, refused(400, "ClientInputError")])
+ODD = [ok([]), ok({}), ok(job("Resting")), ok({**job("InProgress"), "id": OTHER})]
+
+
+@pytest.mark.parametrize("reply", [NO_USER, NO_ACCESS, refused(400, "ClientInputError"), *ODD])
 def test_a_call_that_is_refused_for_a_moment_ends_no_wait(reply):
     hand = Hand([*[reply] * (REFUSALS - 1), ok(job("InProgress")), reply, ok(job("JobComplete"))])
     assert hand.run(wait_until_final(INGEST, [JOB_ID]))[0].is_final

@@ -346,7 +346,16 @@ def concurrent() -> Response:
     return Response(text, status_code=403, media_type="application/json")
 
 
-@pytest.mark.parametrize("response", [busy, concurrent])
+def odd() -> Response:
+    return Response('{"id":"750LO0000000001YAA","state":"Resting"}', media_type="application/json")
+
+
+def foreign() -> Response:
+    job = '{"id":"750LO00000000ZZYAA","state":"InProgress","operation":"insert"}'
+    return Response(job, media_type="application/json")
+
+
+@pytest.mark.parametrize("response", [busy, concurrent, odd, foreign])
 @pytest.mark.parametrize("number", [1, 20])
 def test_a_bad_moment_of_salesforce_fails_nobody(response: Callable[[], Response], number: int, org: LocalOrg) -> None:
     entries = add_jobs(org, number)
