@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_sfbulk.client.effects import Reply
-from tests.hostile.bad_inputs import BAD_INPUTS, Answer
 from tests.hostile.judge import judged
+from tests.hostile.table import BAD_INPUTS
+from tests.hostile.table.line import Answer
 
 
 def came(given: Any) -> Any:
