@@ -9,7 +9,7 @@ import os
 import re
 import ssl
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -177,7 +177,7 @@ class Settings:
         if "ca_file" in texts:
             check_authorities(texts["ca_file"], what=title("ca_file"))
         if "proxy" in texts:
-            checked["proxy"] = _proxy(texts["proxy"])
+            checked["proxy"] = checked_proxy(texts["proxy"])
         if "password" in given:
             checked["password"] = str(given["password"])  # blanks at its ends may be part of it
         return cls(**checked)._checked(title)
@@ -311,6 +311,21 @@ def check_authorities(path: str, *, what: str) -> None:
         raise LoginError(f"{what} {path!r:.200} cannot be read: {reason}") from error
 
 
+def checked_proxy(text: str, *, what: str = "proxy", schemes: Collection[str] = ("http", "https")) -> str:
+    """Check a proxy's URL, and complete it. The text is not shown: it may hold a password.
+
+    :raises SourceError: it is none
+    """
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        good = parts.scheme in schemes and parts.hostname and parts.port != 0 and _VISIBLE.fullmatch(text)
+    except ValueError:
+        good = False
+    if not good:
+        raise SourceError(f"{what} must be a URL such as http://proxy.example:3128")
+    return parts.geturl()
+
+
 def _flow(texts: Mapping[str, str], title: Callable[[str], str]) -> AuthFlow:
     if "auth_flow" in texts:
         try:
@@ -335,18 +350,6 @@ def _check_characters(text: str, *, is_shown: bool, what: str) -> None:
 def _proxy_passwords(proxy: str | None) -> tuple[str, ...]:
     written = urlsplit(proxy).password if proxy is not None else None
     return (written, unquote(written)) if written is not None else ()
-
-
-def _proxy(text: str) -> str:
-    """Check a proxy's URL. The text is not shown: it may hold a password."""
-    try:
-        parts = urlsplit(text if "://" in text else f"http://{text}")
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and _VISIBLE.fullmatch(text)
-    except ValueError:
-        good = False
-    if not good:
-        raise SourceError("proxy must be a URL such as http://proxy.example:3128")
-    return parts.geturl()
 
 
 def _patterns(value: object) -> tuple[str, ...]:

@@ -12,11 +12,12 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cached_property, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from inspect import isawaitable
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
+from urllib.parse import urlsplit
 
 import certifi
 import httpx
@@ -54,13 +55,13 @@ from airflow_provider_sfbulk.client.http.exchange import (
     url_of,
 )
 from airflow_provider_sfbulk.client.http.memory_ledger import MemoryLedger
+from airflow_provider_sfbulk.client.http.proxies import no_proxy_of_this_kind, proxy_of
 from airflow_provider_sfbulk.client.http.time_limit import TimeLimit, connect_seconds
 from airflow_provider_sfbulk.client.settings import Settings
 
 T = TypeVar("T")
 
 _NEVER_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-_LOCAL: Final = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 _END: Final = object()
 _SENT_BYTES: Final = 64 * 1024
 """Bytes given to the network at a time: once they are taken, the exchange is alive."""
@@ -89,7 +90,8 @@ class AsyncDriver(Driver):
         self._sleep = sleep
         self._login = asyncio.Lock()
         self._opening = asyncio.Lock()
-        self._client: httpx.AsyncClient | None = None
+        self._clients: dict[str, httpx.AsyncClient] = {}
+        """By host: each may have its own proxy, or none."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self, flow: Flow[T], *, ledger: Ledger | None = None, in_thread: bool = False) -> T:
@@ -103,9 +105,8 @@ class AsyncDriver(Driver):
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        while self._clients:
+            await self._clients.popitem()[1].aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -227,7 +228,7 @@ class AsyncDriver(Driver):
     @asynccontextmanager
     async def _sent(self, request: Request, time_limit: TimeLimit) -> AsyncIterator[httpx.Response]:
         """Send a request, yield its reply with the body unread, and close it."""
-        client = await self._opened()
+        client = await self._opened(request)
         try:
             async with _keeping(time_limit) as timer:
                 body = request.body
@@ -245,29 +246,38 @@ class AsyncDriver(Driver):
         finally:
             await response.aclose()
 
-    async def _opened(self) -> httpx.AsyncClient:
+    async def _opened(self, request: Request) -> httpx.AsyncClient:
+        host = urlsplit(request.url).netloc
         async with self._opening:
-            if self._client is not None and self._loop is not asyncio.get_running_loop():
+            if self._clients and self._loop is not asyncio.get_running_loop():
                 raise SourceError(
                     "the client's connections belong to another event loop, and each asyncio.run makes a new one: make a "
                     "client for each, or close this one before its loop ends"
                 )
-            if self._client is None:
+            if host not in self._clients:
                 self._loop = asyncio.get_running_loop()
-                context = await asyncio.to_thread(_trusting, self._settings.ca_file)
-                # The proxy of the connection or of the environment is used, except for this machine; httpx reads no
-                # .netrc. No cookie is kept, no redirect followed and nothing repeated.
-                self._client = httpx.AsyncClient(
-                    verify=context,
-                    timeout=httpx.Timeout(None, connect=connect_seconds(self._settings.timeout)),
-                    follow_redirects=False,
-                    http2=False,
-                    trust_env=True,
-                    proxy=self._settings.proxy,
-                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                    mounts=dict.fromkeys(_LOCAL),
-                )
-            return self._client
+                self._clients[host] = await asyncio.to_thread(self._client_for, request)
+            return self._clients[host]
+
+    def _client_for(self, request: Request) -> httpx.AsyncClient:
+        """Make the client for a host. No cookie is kept, no .netrc read, no redirect followed and nothing repeated."""
+        proxy = proxy_of(request, self._settings)
+        try:
+            return httpx.AsyncClient(
+                verify=self._trusted,
+                timeout=httpx.Timeout(None, connect=connect_seconds(self._settings.timeout)),
+                follow_redirects=False,
+                http2=False,
+                trust_env=False,
+                proxy=proxy,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            )
+        except (ImportError, ValueError):
+            raise no_proxy_of_this_kind("httpx[socks]") from None
+
+    @cached_property
+    def _trusted(self) -> ssl.SSLContext:
+        return _trusting(self._settings.ca_file)
 
 
 def _trusting(ca_file: str | None) -> ssl.SSLContext:

@@ -19,7 +19,6 @@ from typing import Any, Final, Protocol, Self, TypeVar
 
 import requests
 import urllib3
-from requests.utils import get_environ_proxies
 
 from airflow_provider_sfbulk.client.auth.session import Session
 from airflow_provider_sfbulk.client.effects import (
@@ -47,12 +46,12 @@ from airflow_provider_sfbulk.client.http.exchange import (
     Upload,
     authorities,
     headers_of,
-    is_local,
     name,
     no_reply,
     url_of,
 )
 from airflow_provider_sfbulk.client.http.memory_ledger import MemoryLedger
+from airflow_provider_sfbulk.client.http.proxies import no_proxy_of_this_kind, proxy_of
 from airflow_provider_sfbulk.client.http.time_limit import TimeLimit, connect_seconds
 from airflow_provider_sfbulk.client.http.timed_connections import TIME_LIMIT, TimedAdapter
 from airflow_provider_sfbulk.client.settings import Settings
@@ -254,6 +253,7 @@ class BlockingDriver(Driver):
         """Send a request, yield its reply with the body unread, and close it."""
         body = Upload(request.body) if request.body is not None and request.body.length else None
         url = url_of(request)
+        proxy = proxy_of(request, self._settings)
         prepared = requests.Request(request.method, url, headers=headers_of(request), data=body).prepare()
         kept = TIME_LIMIT.set(time_limit)
         try:
@@ -263,8 +263,10 @@ class BlockingDriver(Driver):
                 timeout=(connect_seconds(self._settings.timeout), self._settings.timeout),
                 # To read the file of authorities takes longer than a request on this machine.
                 verify=(url.startswith("https:") and self._authorities) or True,
-                proxies=self._proxies(request, url),
+                proxies={} if proxy is None else {"http": proxy, "https": proxy},
             )
+        except requests.exceptions.InvalidSchema:
+            raise no_proxy_of_this_kind("PySocks") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise no_reply(request, error, sent=_was_sent(error)) from error
         finally:
@@ -277,12 +279,6 @@ class BlockingDriver(Driver):
     @cached_property
     def _authorities(self) -> str | None:
         return authorities(self._settings.ca_file)
-
-    def _proxies(self, request: Request, url: str) -> dict[str, str]:
-        if is_local(request):
-            return {}
-        proxy = self._settings.proxy
-        return get_environ_proxies(url) if proxy is None else {"http": proxy, "https": proxy}
 
     def _body(self, request: Request, response: requests.Response, time_limit: TimeLimit) -> Iterator[bytes]:
         try:

@@ -236,6 +236,30 @@ def test_other_hosts_are_reached_through_the_proxy_of_the_environment(make, serv
     assert "acme.my.salesforce.com" in server.asked[0].target
 
 
+def proxied(monkeypatch, proxy, *, but=""):
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, but)
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, proxy)
+
+
+@pytest.mark.parametrize("but", ["10.96.0.0/12,.svc,fd00::/8", "[::1]", "fe80::/10"])
+def test_networks_that_are_reached_without_the_proxy_may_be_of_ipv6(make, server, monkeypatch, but):
+    proxied(monkeypatch, server.url, but=but)
+    server.answers = [reply(b"no", "502 Bad Gateway")]
+    with pytest.raises(errors.TransportError):
+        one(make(server.url), send(Request("GET", "https://acme.my.salesforce.com/services/data/")))
+    assert server.asked[0].target == "acme.my.salesforce.com:443"
+
+
+@pytest.mark.parametrize("proxy", ["ftp://secret@p.example", "http://[secret", "http://p.example:99999"])
+def test_a_proxy_of_the_environment_that_cannot_be_used_is_said_without_being_shown(make, server, monkeypatch, proxy):
+    proxied(monkeypatch, proxy)
+    with pytest.raises(errors.SourceError, match="the environment's HTTPS_PROXY") as caught:
+        one(make(server.url), send(Request("GET", "https://acme.my.salesforce.com/services/data/")))
+    assert "secret" not in str(caught.value)
+
+
 def test_the_connections_proxy_goes_before_the_environments(make, server, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "*")
     server.answers = [reply(b"no", "502 Bad Gateway"), reply(b"{}")]
