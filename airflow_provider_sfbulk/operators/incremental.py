@@ -56,7 +56,7 @@ BOUND: Final = ("since", "until")
 
 _TEXT: Final = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _INNERMOST: Final = re.compile(r"\([^()]*\)")
-_ROOT: Final = re.compile(r"\bFROM\s+(\w+)(?:\s+(?:AS\s+)?(?!WHERE\b|USING\b|WITH\b)(\w+))?", re.IGNORECASE)
+_ROOT: Final = re.compile(r"\bFROM\s+(:?\w+)(?:\s+(?:AS\s+)?(?!WHERE\b|USING\b|WITH\b)(\w+))?", re.IGNORECASE)
 _CUTTING: Final = re.compile(r"\b(?:LIMIT|OFFSET|OR)\b", re.IGNORECASE)
 """Clauses that, outside of parentheses, remove rows from the window or add others to it."""
 
@@ -311,7 +311,8 @@ def _wait_for_end(window: Window) -> Flow[None]:
 
 
 def _root(plain: str) -> tuple[str, str]:
-    """Name the object that a query without its parentheses selects from, and its alias; empty where there is none."""
+    """Name the object that a query without parentheses selects from, or what stands for it (``:object``), and an alias;
+    empty where there is none."""
     found = _ROOT.search(plain)
     return ("", "") if found is None else (found[1], found[2] or "")
 

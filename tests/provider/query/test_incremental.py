@@ -540,8 +540,15 @@ def test_a_run_reads_from_its_first_event_s_begin_to_its_last_one_s_end(tmp_path
     }
 
 
-def test_the_object_of_the_events_may_be_a_value_of_the_query(tmp_path: Path, org: LocalOrg) -> None:
-    bound = {"soql": SOQL.replace("Account", ":object"), "soql_params": {"object": Identifier("Account")}}
+@pytest.mark.parametrize(
+    "soql",
+    [
+        SOQL.replace("Account", ":object"),
+        "SELECT Id, External_Key__c FROM :object a WHERE a.SystemModstamp >= :since AND a.SystemModstamp < :until",
+    ],
+)
+def test_the_object_of_the_events_may_be_a_value_of_the_query(soql: str, tmp_path: Path, org: LocalOrg) -> None:
+    bound = {"soql": soql, "soql_params": {"object": Identifier("Account")}}
     summary = FakeTask(run=started_by(window("03", "04"))).start().run(extract(tmp_path / "out", BY_EVENT, **bound))
     assert summary["window"]["until"].startswith("2026-01-04")
 
