@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -55,9 +56,11 @@ def from_arrow(table_or_batches: pa.Table | Iterable[pa.RecordBatch], rules: Rul
     def batches() -> Iterator[pa.RecordBatch]:
         row = 1
         for batch in chain((first,), iterator):
-            if batch.schema.names != schema.names:
+            # Structs are taken apart by place, so their fields count, too.
+            if not batch.schema.equals(schema) and _schema_columns(batch.schema) != columns:
                 raise SourceError(
-                    f"{name}: row {row}: this batch has other columns than the first: all must have the same"
+                    f"{name}: row {row}: this batch has other columns than the first, or other fields in a struct: all "
+                    "must have the same, in the same order"
                 )
             yield batch
             row += batch.num_rows
@@ -113,8 +116,26 @@ def _parquet_file(open_binary: OpenBinary, name: str) -> Iterator[Any]:
             raise SourceError(f"{name}: the file is not Parquet, or is cut off or corrupt: copy it again") from error
 
 
-_WITHOUT_ARROW_FORM: Final = frozenset({"Object", "Int128", "UInt128"})
-"""Types of polars that are read as Python values."""
+_WITHOUT_ARROW_FORM: Final = re.compile(r"\b(?:Object|U?Int128)\b")
+"""Types of polars that are read as Python values, also those that are made of them."""
+
+
+def polars_batches(frames: Iterable[pl.DataFrame], *, name: str) -> Iterator[pa.RecordBatch]:
+    """Yield polars frames as Arrow's record batches.
+
+    :raises SourceError: for a frame with a column that Arrow does not have
+    """
+    for frame in frames:
+        for label in _without_arrow_form(frame):
+            raise SourceError(
+                f"{name}: column {shown_name(label)} is of a type of polars that Arrow does not have: cast it, or pass "
+                "one frame instead of several"
+            )
+        yield from frame.to_arrow().to_batches()
+
+
+def _without_arrow_form(frame: pl.DataFrame) -> list[str]:
+    return [label for label, dtype in frame.schema.items() if _WITHOUT_ARROW_FORM.search(str(dtype))]
 
 
 def from_polars(frame: pl.DataFrame, rules: Rules, *, name: str) -> RecordStream:
@@ -122,7 +143,7 @@ def from_polars(frame: pl.DataFrame, rules: Rules, *, name: str) -> RecordStream
 
     :raises SourceError: as :func:`from_arrow`
     """
-    if any(str(dtype) in _WITHOUT_ARROW_FORM for dtype in frame.dtypes):
+    if _without_arrow_form(frame):
         keys = [keys_below(frame[label]) for label in frame.columns]
 
         def batches() -> Iterator[Batch]:
@@ -238,10 +259,21 @@ def _with_nested(
 
 
 def _series(series: pd.Series[Any]) -> Column:
-    if series.dtype == object or series.dtype.kind in "cV" or type(series.dtype).__name__ in _PANDAS_ONLY:
+    if not _has_arrow_form(series):
         return list(series)
-    found: Any = pa.array(series, from_pandas=True)
+    try:
+        found: Any = pa.array(series, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return list(series)  # one by one, the value is found, or is written after all
     return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+
+
+def _has_arrow_form(values: Any) -> bool:
+    """Whether a series or an index means the same as an Arrow array: objects would all become of one type there."""
+    if (categories := getattr(values.dtype, "categories", None)) is not None:
+        return _has_arrow_form(categories) or categories.inferred_type == "string"
+    is_object = values.dtype == object or values.dtype.kind in "cV"
+    return not is_object and type(values.dtype).__name__ not in _PANDAS_ONLY
 
 
 _PANDAS_ONLY = frozenset({"PeriodDtype", "IntervalDtype", "SparseDtype"})
@@ -286,11 +318,24 @@ def _small(batches: Iterable[pa.RecordBatch]) -> Iterator[Batch]:
             yield _taken_apart(batch.slice(start, size))
 
 
+class Period:
+    """Stands for a value of pandas' type of this name, which Arrow stores as a number, such as months since 1970."""
+
+
+def _is_period(field: Any) -> bool:
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    # Arrow knows the type only where pandas was imported.
+    named = (getattr(kind, "extension_name", ""), (field.metadata or {}).get(b"ARROW:extension:name", b"").decode())
+    return "pandas.period" in named
+
+
 def _taken_apart(batch: pa.RecordBatch) -> list[Column]:
     taken: list[Column] = []
     columns: list[Array] = batch.columns
-    for column in columns:
-        if pa.types.is_struct(column.type):
+    for field, column in zip(batch.schema, columns, strict=True):
+        if _is_period(field):
+            taken.append([Period() if valid else None for valid in column.is_valid().to_pylist()])
+        elif pa.types.is_struct(column.type):
             taken += column.flatten()  # a null struct makes nulls of its fields
         else:
             taken.append(column)

@@ -18,6 +18,7 @@ from airflow_provider_sfbulk.client.sources.arrow import (
     from_frames,
     from_parquet,
     from_polars,
+    polars_batches,
 )
 from airflow_provider_sfbulk.client.sources.compression import OpenBinary
 from airflow_provider_sfbulk.client.sources.csv_source import from_csv
@@ -134,5 +135,5 @@ def _from_iterable(source: Iterable[Any], rules: Rules, name: str) -> RecordStre
     if library == "pandas" and type(first).__name__ == "DataFrame":
         return from_frames(rows, rules, name=name)
     if library == "polars" and type(first).__name__ == "DataFrame":
-        return from_arrow((batch for frame in rows for batch in frame.to_arrow().to_batches()), rules, name=name)
+        return from_arrow(polars_batches(rows, name=name), rules, name=name)
     return from_dicts(rows, rules, name=name)

@@ -15,7 +15,7 @@ from airflow_provider_sfbulk.client.csv.names import shown_name
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.parts.encode import LineBreaks
 from airflow_provider_sfbulk.client.parts.mapping import SourceColumn
-from airflow_provider_sfbulk.client.values.by_field import plain_value
+from airflow_provider_sfbulk.client.values.by_field import is_null
 from airflow_provider_sfbulk.client.values.text_arrow import MISSING, Missing
 
 Row: TypeAlias = Mapping[str, Any]
@@ -226,7 +226,7 @@ def keys_below(values: Iterable[Any]) -> tuple[str, ...]:
     for value in values:
         if isinstance(value, Mapping):
             keys |= dict.fromkeys(map(str, value))
-        elif not keys and plain_value(value) is not None:
+        elif not keys and not is_null(value):
             return ()
     return tuple(keys)
 
@@ -242,7 +242,7 @@ def taken_below(
     taken: list[list[Any]] = [[] for _ in keys]
     for row, value in enumerate(values, start=first_row):
         nested = value if isinstance(value, Mapping) else None
-        if nested is None and plain_value(value) is not None:
+        if nested is None and not is_null(value):
             raise SourceError(f"{name}: row {row}: column {shown_name(column)} must be a dict, as in other rows")
         if nested is not None and (extra := set(nested) - set(keys)):
             label = f"{column}.{min(map(str, extra))}"

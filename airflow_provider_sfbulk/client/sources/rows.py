@@ -6,7 +6,7 @@ driver, and would change what they cannot hold (a decimal's digits, a time zone)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
@@ -34,6 +34,8 @@ Take: TypeAlias = Callable[[int], Sequence[Row]]
 _AHEAD_CHARACTERS: Final = BATCH_BYTES
 """Approximate characters of text after which no more rows are read ahead."""
 
+_CHANGING: Final = (dict, list, set)
+
 T = TypeVar("T")
 
 
@@ -50,9 +52,36 @@ def from_dicts(rows: Iterable[Any], rules: Rules, *, name: str) -> RecordStream:
     """
     if isinstance(rows, (list, tuple)):
         return stream_rows(lambda: iter(rows), rows, rules, name=name)
-    iterator = iter(rows)
+    iterator = _kept_apart(iter(rows))
     ahead = list(islice(iterator, AHEAD_ROWS))
     return stream_rows(lambda: chain(_emptied(ahead), iterator), ahead, rules, name=name)
+
+
+def _kept_apart(rows: Iterator[Any]) -> Iterator[Any]:
+    """Yield rows of which none changes when the next one is made: a generator may fill one dict again and again.
+
+    Only the first two rows are compared, since to copy all rows would take a fifth of the time of reading them.
+    """
+    for first in rows:
+        kept = _copied(first)
+        for second in rows:
+            rest = chain((second,), rows)
+            return chain((kept,), map(_copied, rest) if _share(first, second) else rest)
+        return iter((kept,))
+    return rows
+
+
+def _share(first: Any, second: Any) -> bool:
+    """Whether two rows are the same object, or have one in common that can change."""
+    if first is second or not (isinstance(first, Mapping) and isinstance(second, Mapping)):
+        return first is second
+    return any(isinstance(value, _CHANGING) and value is second.get(key) for key, value in first.items())
+
+
+def _copied(row: Any) -> Any:
+    if not isinstance(row, dict):
+        return dict(row) if isinstance(row, Mapping) else row
+    return {key: value.copy() if isinstance(value, _CHANGING) else value for key, value in row.items()}
 
 
 def _emptied(rows: list[T]) -> Iterator[T]:

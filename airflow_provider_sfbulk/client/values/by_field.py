@@ -89,6 +89,14 @@ def plain_value(value: Any) -> Any:
     return None if is_nan or (home == "pandas" and kind.__name__ in {"NAType", "NaTType"}) else value
 
 
+def is_null(value: Any) -> bool:
+    """Return whether a value stands for none; one that cannot be sent does not."""
+    try:
+        return plain_value(value) is None
+    except UnfitValueError:
+        return False
+
+
 def _of_numpy(value: Any, kind: str) -> Any:
     if kind in {"float16", "float32"}:
         return Decimal(str(value))  # the shortest digits of its own width: float32(0.1) is 0.1

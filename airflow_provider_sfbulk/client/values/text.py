@@ -227,8 +227,9 @@ def _by_ancestry(kind: type) -> Writer:
 
 def _numpy_float(value: Any, zone: ZoneInfo | None) -> Text:
     if math.isfinite(value):
-        if value == math.floor(value) and abs(value) < EXACT_FLOAT:
-            return str(int(value))
+        wide = float(value)
+        if wide.is_integer() and abs(wide) < EXACT_FLOAT:
+            return str(int(wide))
         return number_text(str(value))  # the shortest digits of its own width: float32(0.1) is 0.1
     return _float(float(value), zone)
 

@@ -249,6 +249,8 @@ def write_boolean(array: Array, _zone: ZoneInfo | None) -> Array:
 
 
 def write_float(array: Array, _zone: ZoneInfo | None) -> Array:
+    if pa.types.is_float16(array.type):  # Arrow writes the digits of a wider float
+        return texts_one_by_one(array.to_numpy(zero_copy_only=False), None, BY_OWN_TYPE)
     wide = compute.cast(array, pa.float64())
     nan = compute.fill_null(compute.is_nan(wide), False)
     if compute.any(nan).as_py():

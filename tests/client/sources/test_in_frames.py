@@ -149,6 +149,57 @@ def test_python_values_in_frames_are_written_as_in_rows() -> None:
     assert rows_of(from_frame(sparse, INSERT, name="df")) == [["1"], [""]]
 
 
+def test_categories_are_written_as_their_values() -> None:
+    mixed = [SECRET, 1, dt.date(2026, 3, 4), Decimal("2"), Decimal("1.10"), None]
+    df = pd.DataFrame({"A": pd.Categorical(mixed)})
+    assert rows_of(from_frame(df, INSERT, name="df")) == [[SECRET], ["1"], ["2026-03-04"], ["2"], ["1.10"], [""]]
+
+
+def test_values_that_arrow_cannot_hold_are_told_by_row_and_column() -> None:
+    months = pd.period_range("2026-03", periods=2, freq="M")
+    lone = pd.Series(["ok", "\ud800" + SECRET], dtype=pd.StringDtype("python"))
+    refused: list[tuple[Any, str]] = [
+        (pd.Categorical(months), "row 1, column A: a Period"),
+        (lone, "row 2, column A: half a surrogate pair"),
+        (np.array([1.5], dtype=np.longdouble), "row 1, column A: a numpy longdouble"),
+        (pd.Series([np.longdouble(1.5)], dtype=object), "row 1, column A: a numpy longdouble"),
+    ]
+    for values, message in refused:
+        with pytest.raises(SourceError, match=message) as caught:
+            encoded(from_frame(pd.DataFrame({"A": values}), INSERT, name="df"))
+        assert SECRET not in str(caught.value)
+    for dtype in (pl.Int128, pl.List(pl.UInt128), pl.Object):
+        frame = pl.DataFrame({"A": pl.Series([None], dtype=dtype)})
+        assert rows_of(from_polars(frame, INSERT, name="rows")) == [[""]]
+        with pytest.raises(SourceError, match="column A is of a type of polars that Arrow does not have"):
+            encoded(from_source(iter([frame]), INSERT, name="rows"))
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["with pandas", "without pandas"])
+def test_periods_are_not_sent_as_the_numbers_that_arrow_stores(is_known: bool) -> None:
+    months = pd.period_range("2026-03", periods=2, freq="M")
+    table = pa.table({"A": pa.array(months), "B": pa.array(pd.Categorical(months)), "C": [1, 2]})
+    data = as_parquet(table.select(["A", "C"]))
+    if not is_known:
+        pa.unregister_extension_type("pandas.period")
+    try:
+        with pytest.raises(SourceError, match="row 1, column A: a Period"):
+            encoded(from_parquet(opened(data), INSERT, name="x"))
+        dropped = replace(INSERT, column_mapping={"A": None})
+        assert rows_of(from_parquet(opened(data), dropped, name="x")) == [["1"], ["2"]]
+        with pytest.raises(SourceError, match="row 1, column B: a Period"):
+            encoded(from_arrow(table.select(["B"]), INSERT, name="x"))
+    finally:
+        if not is_known:
+            pa.register_extension_type(table["A"].type)
+
+
+def test_narrow_floats_have_their_own_shortest_digits() -> None:
+    halves = np.array([0.1, 2.0, np.nan], dtype=np.float16)
+    for source in (pa.table({"A": halves}), pd.DataFrame({"A": halves}), [{"A": each} for each in halves]):
+        assert rows_of(from_source(source, INSERT, name="rows")) == [["0.1"], ["2"], [""]]
+
+
 @given(
     st.lists(
         st.fixed_dictionaries(
@@ -249,6 +300,25 @@ def test_batches_and_frames_must_have_the_same_columns() -> None:
         encoded(from_source(batches, INSERT, name="rows"))
     with pytest.raises(SourceError, match="row 2: this frame has other columns"):
         encoded(from_source([pd.DataFrame({"A": [1]}), pd.DataFrame({"B": [1]})], INSERT, name="rows"))
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        [{"B__c": "b", "A__c": "a"}],
+        [{"A__c": "a", "C__c": "c"}],
+        [{"A__c": "a"}],
+        [None],
+        ["plain"],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("make", [pa.table, pl.DataFrame], ids=["arrow", "polars"])
+def test_structs_of_all_batches_must_have_the_same_fields(make: Any, second: list[Any]) -> None:
+    tables = [make({"Owner": values, "Name": ["n"]}) for values in ([{"A__c": "a", "B__c": "b"}], second)]
+    assert rows_of(from_source(iter(tables[:1]), INSERT, name="rows")) == [["a", "b", "n"]]
+    with pytest.raises(SourceError, match="row 2: this batch has other columns than the first"):
+        encoded(from_source(iter(tables), INSERT, name="rows"))
 
 
 def test_column_names_are_checked() -> None:

@@ -308,3 +308,28 @@ def test_datetimes_of_rows_take_the_rules_zone() -> None:
         ["2026-07-01T00:00:00.000Z"],
     ]
     assert rows_of(from_dicts([{"A": Decimal("1.50")}], rules, name="rows")) == [["1.50"]]
+
+
+def test_a_generator_may_fill_one_dict_again_and_again() -> None:
+    def rows(count: int) -> Iterator[dict[str, Any]]:
+        row: dict[str, Any] = {}
+        for number in range(count):
+            row["A"] = number
+            yield row
+
+    def nested(count: int) -> Iterator[dict[str, Any]]:
+        owner: dict[str, Any] = {}
+        for number in range(count):
+            owner["A"] = number
+            yield {"Owner": owner}
+
+    for make in (rows, nested):
+        for count in (0, 1, 2, 50):
+            assert rows_of(from_dicts(make(count), INSERT, name="rows")) == [[str(each)] for each in range(count)]
+
+
+def test_no_row_of_an_iterator_is_lost() -> None:
+    with pytest.raises(SourceError, match="row 1: a row must be a dict, not NoneType"):
+        encoded(from_dicts(iter([None, {"A": 1}]), INSERT, name="rows"))
+    with pytest.raises(SourceError, match="row 2: a row must be a dict, not NoneType"):
+        encoded(from_dicts(iter([{"A": 1}, None]), INSERT, name="rows"))
