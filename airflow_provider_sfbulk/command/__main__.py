@@ -33,6 +33,7 @@ from airflow_provider_sfbulk.client.errors import (
 )
 from airflow_provider_sfbulk.client.faces.options import RuleOptions
 from airflow_provider_sfbulk.client.models import SOURCE_FORMATS, FileFormat, JobInfo, Operation
+from airflow_provider_sfbulk.client.protocol.org import read_api_usage
 from airflow_provider_sfbulk.command.explain import explanations
 from airflow_provider_sfbulk.command.files import NewFile, query_file, read_query
 from airflow_provider_sfbulk.command.left import abort_jobs, left_jobs
@@ -335,14 +336,14 @@ def login_test(context: typer.Context) -> None:
     """Sign in, and show the org, the user and the API calls left today."""
     session: CommandRun = context.obj
     with session.client() as client:
-        calls = client.limits().get("DailyApiRequests")
+        usage = client.run(read_api_usage(api_version=client.api_version))
         session.screen.facts(
             {
                 "instance_url": client.instance_url,
                 "user": client.user_info().get("preferred_username"),
                 "api_version": client.api_version,
-                "api_calls_left": None if calls is None else calls.remaining,
-                "api_calls_of_a_day": None if calls is None else calls.max,
+                "api_calls_left": None if usage is None else usage.left,
+                "api_calls_of_a_day": None if usage is None else usage.allowed,
             }
         )
 

@@ -76,15 +76,16 @@ class SalesforceBulkHook(BaseHook):
         return await asyncio.to_thread(connection_session, connection, api_version=self.api_version)
 
     def test_connection(self) -> tuple[bool, str]:
-        """Sign in and read the org's limits, which tests the login, the API permission and the version."""
+        """Sign in and read how many API calls are left, which tests the login, the API permission and the version."""
+        from airflow_provider_sfbulk.client.protocol.org import read_api_usage
+
         try:
             with self.get_conn() as client:
-                limits = client.limits()
+                usage = client.run(read_api_usage(api_version=client.api_version))
                 host = client.instance_url
         except SfBulkError as error:
             return False, str(error)
-        calls = limits.get("DailyApiRequests")
-        left = f" API calls left today: {calls.remaining} of {calls.max}." if calls else ""
+        left = f" API calls left today: {usage.left} of {usage.allowed}." if usage else ""
         return True, f"Signed in to {host} with API version {client.api_version}.{left}"
 
     def insert(

@@ -15,6 +15,7 @@ import pytest
 from airflow.sdk import Connection
 from airflow.sdk import log as sdk_log
 from pytest_mock import MockerFixture
+from starlette.responses import Response
 
 from airflow_provider_sfbulk.client import BulkClient
 from airflow_provider_sfbulk.client.effects import Authorize, Flow, Token
@@ -25,6 +26,7 @@ from airflow_provider_sfbulk.client.waiting.schedule import Schedule
 from airflow_provider_sfbulk.hooks import connection as hook_connection
 from airflow_provider_sfbulk.hooks.salesforce_bulk import SalesforceBulkHook
 from airflow_provider_sfbulk.local_org import LocalOrg
+from airflow_provider_sfbulk.local_org.faults import Exchange, Fault
 from tests.provider.readings import SOQL, fill_readings, many, truth
 
 QUICK = Schedule(first=0.01, longest=0.05)
@@ -47,6 +49,12 @@ def token_of(client: BulkClient) -> str:
     return client.run(flow())
 
 
+class NoSetup(Fault):
+    async def before(self, exchange: Exchange) -> Response | None:
+        text = '[{"errorCode":"FORBIDDEN","message":"no permission"}]'
+        return Response(text, status_code=403, media_type="application/json")
+
+
 def keys(org: LocalOrg) -> set[str]:
     return {row["External_Key__c"] for row in org.records("Account")}
 
@@ -60,6 +68,17 @@ def test_a_good_connection_says_where_and_what_is_left(org: LocalOrg) -> None:
     assert org.url in message
     assert "66.0" in message
     assert "of 15000" in message
+
+
+def test_a_user_who_may_not_see_the_orgs_limits_has_a_good_connection(org: LocalOrg) -> None:
+    org.core.faults.add("data.limits", NoSetup())
+    good, message = SalesforceBulkHook().test_connection()
+    assert good
+    assert "of 15000" in message
+    org.core.faults.add("data.resources", NoSetup())
+    good, message = SalesforceBulkHook().test_connection()
+    assert not good
+    assert "FORBIDDEN" in message
 
 
 def test_a_wrong_secret_is_told_without_showing_it(org: LocalOrg, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Final
 
 from airflow_provider_sfbulk.client.effects import Flow, Reply
-from airflow_provider_sfbulk.client.errors import ProtocolError, SfBulkError
+from airflow_provider_sfbulk.client.errors import ProtocolError, RequestRefusedError, SfBulkError
 from airflow_provider_sfbulk.client.protocol.call import ApiCall, call, call_json, call_object, data_path
 from airflow_provider_sfbulk.client.protocol.retry import repeat
 
@@ -66,8 +67,18 @@ def read_limits(*, api_version: str) -> Flow[dict[str, Allowance]]:
 
 
 def read_api_usage(*, api_version: str) -> Flow[ApiUsage | None]:
-    """Read how many API calls the org has used and may make; None when Salesforce does not say."""
-    calls = (yield from read_limits(api_version=api_version)).get("DailyApiRequests")
+    """Read how many API calls the org has used and may make; None when Salesforce does not say.
+
+    The limits are for users with the permission "View Setup and Configuration", which a user that only loads and extracts
+    does not need. Without it, the header of the list of resources says the same.
+    """
+    try:
+        calls = (yield from read_limits(api_version=api_version)).get("DailyApiRequests")
+    except RequestRefusedError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+        reply = yield from repeat(lambda: call(ApiCall("GET", data_path(api_version))))
+        return read_usage(reply.headers)
     return None if calls is None else ApiUsage(calls.max - calls.remaining, calls.max)
 
 

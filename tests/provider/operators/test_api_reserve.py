@@ -23,6 +23,7 @@ from airflow_provider_sfbulk.operators.query import BulkQueryOperator
 from airflow_provider_sfbulk.triggers.job import BulkJobTrigger
 from airflow_provider_sfbulk.triggers.reserve import ApiReserveTrigger
 from tests.provider.conftest import FakeTask, first_event
+from tests.provider.test_hook import NoSetup
 from tests.provider.triggers.test_watcher import add_jobs, trigger, until
 
 KINDS = pytest.mark.parametrize("kind", ["query", "ingest"])
@@ -165,6 +166,16 @@ def test_with_too_few_left_it_waits_deferred_and_goes_on(
         counted = [call for call in org.calls if "/services/data/" in call.path]
         assert result["api_calls"] == len(counted), "those of the wait too"
         assert len(org.records("Account")) == 2
+
+
+def test_it_is_kept_for_a_user_who_may_not_see_the_orgs_limits(org: LocalOrg, task: FakeTask, often: None) -> None:
+    org.core.faults.add("data.limits", NoSetup())
+    leave(org, 50)
+    operator = made("ingest", api_reserve=100)
+    attempt, pending = deferred(operator, task)
+    assert not org.jobs
+    leave(org, 5000)
+    assert attempt.resume(operator, pending)["successful"] == 2
 
 
 def test_replies_that_say_nothing_of_api_calls_do_not_repeat_what_was_said_before(
