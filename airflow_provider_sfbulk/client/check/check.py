@@ -268,13 +268,12 @@ class InputCheck:
             yield from column.cells.find(looked_at).items()
 
     def _without_key(self, column: _Column, texts: Array, is_null: Array) -> Iterator[tuple[Problem, Array]]:
-        blank = compute.equal(compute.utf8_trim_whitespace(texts), "")
+        blank = compute.or_(is_null, compute.equal(compute.utf8_trim_whitespace(texts), ""))
         if self._needs_key:
             said = f"blank, although it identifies the record{self._blank_advice}"
             yield Problem(SOURCE_ERROR, column.name, said), blank
-        missing = is_null if self._needs_key else compute.or_(blank, is_null)
-        if self._operation is not Operation.UPSERT or self._key != "id":
-            yield Problem("MISSING_ARGUMENT", column.name, "blank: Salesforce refuses the row"), missing
+        elif self._operation is not Operation.UPSERT or self._key != "id":
+            yield Problem("MISSING_ARGUMENT", column.name, "blank: Salesforce refuses the row"), blank
 
     def _clears_wrongly(self, column: _Column) -> bool:
         """Whether the field of a column may not be emptied."""

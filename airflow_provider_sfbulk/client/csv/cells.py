@@ -14,7 +14,9 @@ from airflow_provider_sfbulk.client.models import LineEnding
 from airflow_provider_sfbulk.client.values.by_field_arrow import form_of
 from airflow_provider_sfbulk.client.values.text_arrow import UnfitRowError, compute, strings, texts_of_array
 
-_BLANK: Final = np.frombuffer(b" \t", np.uint8)
+_BLANK: Final = np.frombuffer(b" \t\n\r\v\f", np.uint8)
+_WIDE_BLANK: Final = np.array([0xC285, 0xC2A0, 0xE19A, 0xE280, 0xE281, 0xE380], np.uint16)
+"""The first two bytes of all other blanks of Unicode."""
 
 
 def cells_of(found: Scan, place: int, columns: int, ending: LineEnding) -> tuple[Places, Places]:
@@ -27,15 +29,25 @@ def cells_of(found: Scan, place: int, columns: int, ending: LineEnding) -> tuple
     return starts, stops - 1 if ending is LineEnding.CRLF and place == columns - 1 else stops
 
 
-def blank_cells(found: Scan, place: int, columns: int, ending: LineEnding) -> Places:
-    """Records, from 0, whose value in a column is blank. Only cells that begin like a blank one are read."""
+def blank_cells(found: Scan, place: int, columns: int, ending: LineEnding, *, null: str) -> Places:
+    """Records, from 0, whose value in a column is blank. Only cells that begin like a blank one are read.
+
+    :param null: the text that stands for no value
+    """
     starts, stops = cells_of(found, place, columns, ending)
-    first, second = found.data[starts], found.data[np.minimum(starts + 1, found.data.size - 1)]
-    is_quoted = first == QUOTE
-    may_be = (stops == starts) | np.isin(first, _BLANK) | (is_quoted & ((second == QUOTE) | np.isin(second, _BLANK)))
+    is_quoted = found.data[starts] == QUOTE
+    inner = starts + is_quoted
+    first, second = found.data[inner], found.data[np.minimum(inner + 1, found.data.size - 1)]
+    may_be = (stops == starts) | (is_quoted & (first == QUOTE)) | np.isin(first, _BLANK) | (first == ord(null[0]))
+    if not found.raw.isascii():
+        may_be |= np.isin(first.astype(np.uint16) << 8 | second, _WIDE_BLANK)
     suspects = np.flatnonzero(may_be)
-    read = [found.raw[starts[each] : stops[each]].strip(b'" \t') for each in suspects.tolist()]
-    return suspects[[not each for each in read]] if read else suspects
+    read = [_value(found.raw[starts[each] : stops[each]]) for each in suspects.tolist()]
+    return suspects[[each == null or not each.strip() for each in read]] if read else suspects
+
+
+def _value(cell: bytes) -> str:
+    return (cell[1:-1].replace(b'""', b'"') if cell.startswith(b'"') else cell).decode()
 
 
 def with_zone(

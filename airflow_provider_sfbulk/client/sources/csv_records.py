@@ -25,7 +25,7 @@ from airflow_provider_sfbulk.client.csv.spreadsheet import MARK, restored
 from airflow_provider_sfbulk.client.models import LineEnding
 from airflow_provider_sfbulk.client.parts.mapping import ColumnPlan
 from airflow_provider_sfbulk.client.parts.reasons import LONG_FIELD, LONG_RECORD, NUL, foreign_line_break, without_key
-from airflow_provider_sfbulk.client.parts.stream import FieldTypes
+from airflow_provider_sfbulk.client.parts.stream import NULL_TEXT, FieldTypes
 from airflow_provider_sfbulk.client.sources.csv_edit import Edit
 from airflow_provider_sfbulk.client.sources.csv_header import CsvHeader
 
@@ -228,7 +228,8 @@ class CsvRecords:
             )
 
     def _check_key(self, found: Scan, key: int) -> None:
-        blank = blank_cells(found, self._plan.kept[key], len(self._names), self._file_ending)
+        place, columns = self._plan.kept[key], len(self._names)
+        blank = blank_cells(found, place, columns, self._file_ending, null=NULL_TEXT)
         if blank.size:
             raise UnfitRecordsError(lambda row: without_key((blank + row).tolist(), self._plan))
 

@@ -89,6 +89,27 @@ def test_rows_without_their_key_are_refused_before_the_upload(
     assert org.records("Account") == before
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_what_is_no_key_elsewhere_is_none_in_a_csv(
+    org: LocalOrg, ids: list[str], tmp_path: Path, quote: str, ending: str
+) -> None:
+    """``#N/A`` is what Excel writes where a lookup found nothing: an upsert by Id would insert those rows."""
+    before = org.records("Account")
+    blanks = ["#N/A", "\t", "\v", "\x85", "\xa0", "\u1680", "\u2003 ", "\u205f", "\u3000"] + [ending] * bool(quote)
+    odd = ["#N/A ", "#", "#1", "\xe9", "\u20ac", "\u3042", "\xa0k"] + ['""'] * bool(quote)
+    for names in (["Id", "Name"], ["Name", "Id"]):
+        rows = [{"Id": key, "Name": f"{number}"} for number, key in enumerate([ids[0], *odd, *blanks], 1)]
+        rows = [{name: row[name] for name in names} for row in rows]
+        path = csv_of(rows, tmp_path, quote=quote, ending=ending)
+        blank_rows = ", ".join(map(str, range(2 + len(odd), len(rows) + 1)))
+        with pytest.raises(SourceError, match=rf"rows {blank_rows}: Id, which identifies the record, is blank"):
+            load(path, "upsert", external_id_field="Id")
+        with pytest.raises(SourceError, match=rf"a load would be refused .*: Id: blank.*\({len(blanks)} rows"):
+            load(path, "upsert", external_id_field="Id", validate_only=True)
+    assert org.records("Account") == before
+
+
 @pytest.mark.parametrize("api", ["2.0", "1.0"])
 def test_blank_external_ids_are_sent_when_the_user_says_so(org: LocalOrg, ids: list[str], api: str) -> None:
     rows = [{"External_Key__c": "K-0", "Name": "new"}, {"Name": "blank"}, {"External_Key__c": "", "Name": "blank"}]
