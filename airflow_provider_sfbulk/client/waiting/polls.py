@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from airflow_provider_sfbulk.client.errors import RequestLimitError, SfBulkError
+from airflow_provider_sfbulk.client.errors import LoginError, RequestLimitError, SfBulkError, TransientError
 from airflow_provider_sfbulk.client.models import JobType
 from airflow_provider_sfbulk.client.protocol.changes import QUESTIONS_A_CALL
 from airflow_provider_sfbulk.client.protocol.distrust import MANY_LIST_PAGES, Trail, short_id
@@ -410,14 +410,9 @@ class Polls:
                 self._watches[number].put_off(now)
 
     def troubled(self, poll: Poll, error: SfBulkError, *, now: float) -> None:
-        """Record a transient error: everything waits, each time longer, or as long as the reply asks."""
-        self._troubles += 1
-        pause = min(TROUBLE_SECONDS * 2.0 ** (min(self._troubles, 10) - 1), LONGEST_DELAY_SECONDS)
-        pause *= 1.0 - POLL_JITTER * self._chance()
-        pause = max(pause, min(retry_after_of(error), LONGEST_DELAY_SECONDS))
-        if isinstance(error, RequestLimitError) and error.daily:
-            pause = max(pause, LIMIT_PAUSE_SECONDS)
-        self._hold = now + pause
+        """Record an error after which the poll is made again: everything waits, unless it is one job that is refused."""
+        if isinstance(error, (TransientError, LoginError)):
+            self._pause(error, now)
         match poll:
             case ReadJob(job_id, job_type):
                 job = self._groups[job_type].jobs.get(short_id(job_id))
@@ -434,6 +429,16 @@ class Polls:
                 self.read_usage(now=now)
             case ReadChanges():
                 pass  # they stay due
+
+    def _pause(self, error: SfBulkError, now: float) -> None:
+        """Make no call for a while, each time longer, or as long as the reply asks."""
+        self._troubles += 1
+        pause = min(TROUBLE_SECONDS * 2.0 ** (min(self._troubles, 10) - 1), LONGEST_DELAY_SECONDS)
+        pause *= 1.0 - POLL_JITTER * self._chance()
+        pause = max(pause, min(retry_after_of(error), LONGEST_DELAY_SECONDS))
+        if isinstance(error, RequestLimitError) and error.daily:
+            pause = max(pause, LIMIT_PAUSE_SECONDS)
+        self._hold = now + pause
 
     def refused(self, poll: ReadListPage, *, now: float) -> None:
         """Record that the list cannot be read: jobs are read one by one for some hours."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from airflow_provider_sfbulk.client.errors import (
     ProtocolError,
     RequestLimitError,
+    RequestRefusedError,
     ServerBusyError,
     SfBulkError,
     TransientError,
@@ -35,6 +36,7 @@ from airflow_provider_sfbulk.client.waiting.schedule import (
     LIMIT_PAUSE_SECONDS,
     LOOK_CALLS,
     PAGE_FAILURES,
+    REFUSALS,
     WINDOW_SECONDS,
 )
 from tests.examples import examples
@@ -343,6 +345,35 @@ def test_one_job_that_cannot_be_read_does_not_keep_the_others_from_being_read() 
             polls.seen(poll, now=now, age=0, processed=0)
     assert seen >= 15
     assert polls.unseen_since(300) == [(bad, QUERY)]
+
+
+def looks_at(*jobs: str, refused: str | None) -> dict[str, list[float]]:
+    """Say when jobs are read in ten minutes, of which one is refused each time."""
+    polls = Polls(lambda: 0.0)
+    looks: dict[str, list[float]] = {each: [] for each in jobs}
+    for each in looks:
+        polls.add(each, QUERY, now=0, age=0, longest=30)
+    now = 0.0
+    while now < 600:
+        poll = polls.next(now)
+        if isinstance(poll, Idle):
+            now += poll.seconds
+            continue
+        polls.sent(now, 1)
+        assert isinstance(poll, ReadJob)
+        looks[poll.job_id].append(now)
+        if poll.job_id == refused:
+            polls.troubled(poll, RequestRefusedError("no access"), now=now)
+        else:
+            polls.seen(poll, now=now, age=0, processed=0)
+    return looks
+
+
+def test_refusals_of_one_job_put_off_no_other() -> None:
+    good, refused = "750000000000001AAA", "750000000000002AAA"
+    looks = looks_at(good, refused, refused=refused)
+    assert looks[good] == looks_at(good, refused, refused=None)[good]
+    assert looks[refused][REFUSALS - 1] >= 60, "it is looked at again for some minutes"
 
 
 def test_a_page_that_fails_again_and_again_is_given_up() -> None:
