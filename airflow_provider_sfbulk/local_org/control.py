@@ -19,7 +19,7 @@ from airflow_provider_sfbulk.local_org.faults.kinds import AskedFault, Kind
 from airflow_provider_sfbulk.local_org.faults.rules import Condition
 from airflow_provider_sfbulk.local_org.faults.troubles import Where
 from airflow_provider_sfbulk.local_org.http import routes
-from airflow_provider_sfbulk.local_org.state import OrgState
+from airflow_provider_sfbulk.local_org.state import OrgState, record_id_of
 
 
 class Control(OrgState):
@@ -193,7 +193,7 @@ class Control(OrgState):
     def close_record(self, record_id: str) -> None:
         """Take the user's access to a record away: rows that name it as a parent fail with
         ``INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY``, rows that change it with ``INSUFFICIENT_ACCESS_OR_READONLY``."""
-        self.core.rules.closed.add(record_id)
+        self.core.rules.closed.add(record_id_of(record_id))
 
     def clear_rules(self) -> None:
         """Forget all rules, and give access back."""
@@ -204,17 +204,18 @@ class Control(OrgState):
         ``UNABLE_TO_LOCK_ROW``.
 
         :param batches: let go after rows of so many batches have met it; None: until :meth:`release`
+        :raises ValueError: for what is no id
         """
-        self.core.locks.hold(record_id, batches=batches)
+        self.core.locks.hold(record_id_of(record_id), batches=batches)
 
     def contend(self, record_id: str) -> None:
         """Let rows that change a record, or name it as a parent, fail with ``UNABLE_TO_LOCK_ROW`` in everything that runs
         in parallel, until :meth:`release`. In serial jobs of Bulk API 1.0 they do not fail."""
-        self.core.locks.contend(record_id)
+        self.core.locks.contend(record_id_of(record_id))
 
     def release(self, record_id: str) -> None:
         """Let go of a record."""
-        self.core.locks.release(record_id)
+        self.core.locks.release(record_id_of(record_id))
 
     # --- an end to it ---
 

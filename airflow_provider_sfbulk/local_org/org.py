@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -24,7 +26,7 @@ from airflow_provider_sfbulk.local_org.data import seed
 from airflow_provider_sfbulk.local_org.data.describe import sobjects_in
 from airflow_provider_sfbulk.local_org.data.schema import Schema
 from airflow_provider_sfbulk.local_org.data.standard_objects import standard_objects
-from airflow_provider_sfbulk.local_org.data.store import Store
+from airflow_provider_sfbulk.local_org.data.store import Store, check_file
 from airflow_provider_sfbulk.local_org.http.application import application
 from airflow_provider_sfbulk.local_org.http.server import HOST, Server
 from airflow_provider_sfbulk.local_org.http.tls import make_certificate
@@ -42,7 +44,7 @@ class LocalOrg(Control):
         not again
     :param schema: describe answers of further objects: a JSON file, or what it would hold
     :param data: SQLite file that outlives the process, with records, jobs, credentials and sessions; its job files
-        are in a folder beside it. None: everything is thrown away at the end
+        are in a folder beside it. One org at a time can have it. None: everything is thrown away at the end
     :param job_seconds: how long a job takes, by the org's clock, in seconds or as a timedelta; 0 is at once
     :param batch_records: records of one batch of an ingest job, 10,000 as in Salesforce; fewer let a small test have
         several
@@ -63,6 +65,8 @@ class LocalOrg(Control):
         port: int = 0,
         random_seed: int | None = None,
     ) -> None:
+        if batch_records < 1:
+            raise ValueError(f"batch_records must be a number from 1, not {batch_records}")
         self._random_seed = random_seed
         self._seed = seed
         self._schema = schema
@@ -75,6 +79,7 @@ class LocalOrg(Control):
         self._server: Server | None = None
         self._core: Core | None = None
         self._ca_file: Path | None = None
+        self._held: int | None = None
 
     # --- life ---
 
@@ -82,8 +87,12 @@ class LocalOrg(Control):
         """Start the org; it answers when this returns.
 
         :raises SeedError: when the seed folder cannot be loaded
-        :raises ValueError: for a document that is not a schema
+        :raises ValueError: for a document that is not a schema, and for a data file that is none or that another org has
+        :raises RuntimeError: when it has started already
         """
+        if self._folder is not None:
+            raise RuntimeError("the local org is started already")
+        self._core = None  # what an earlier start may have left to look at
         self._folder = Path(tempfile.mkdtemp(prefix="local-org-"))
         try:
             self._start(self._folder)
@@ -101,10 +110,13 @@ class LocalOrg(Control):
         # Certificates and clients differ on how to check an address; a name works with all of them.
         url = f"https://localhost:{server.port}" if certificate else f"http://{HOST}:{server.port}"
         time = Clock()
+        check_file(database)
+        job_files = database.with_name(database.name + ".jobs")
+        if self._data is not None:
+            self._hold(job_files)
         is_new = not database.exists()
         seed.lay_out(database)
         store = Store(database, durable=self._data is not None)
-        job_files = database.with_name(database.name + ".jobs")
         keys = credentials.load(store, self._random_seed)
         core = self._core = Core(
             url=url,
@@ -131,18 +143,31 @@ class LocalOrg(Control):
             for described in sobjects_in(_document(self._schema)):
                 self.add_object(described)
         if self._seed is not None and store.setting("seeded") is None:
-            seed.load(core, Path(self._seed))
-            store.keep_setting("seeded", str(self._seed))
+            with store.writing():  # all or nothing: the next start seeds again what this one could not
+                seed.load(core, Path(self._seed))
+                store.keep_setting("seeded", str(self._seed))
         core.ingest_worker.start()
         core.query_worker.start()
         self._resume(core)
         server.start(application(core, self), certificate=certificate)
 
+    def _hold(self, job_files: Path) -> None:
+        """Keep others out of the data file: two orgs would both work on its jobs. The lock ends with the process, however
+        that ends."""
+        job_files.mkdir(exist_ok=True)
+        self._held = os.open(job_files, os.O_RDONLY)
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"another local org has the data file {self._data}") from error
+
     def close(self) -> None:
-        """Stop the org. What is in ``data`` stays, everything else is gone.
+        """Stop the org, if it runs. What is in ``data`` stays, everything else is gone.
 
         :raises RuntimeError: when something went wrong inside the org itself
         """
+        if self._folder is None:
+            return
         mistakes = self._core.mistakes if self._core is not None else []
         self._stop()
         if mistakes:
@@ -156,6 +181,10 @@ class LocalOrg(Control):
             for worker in (self._core.ingest_worker, self._core.query_worker):
                 worker.stop()
             self._core.store.close()
+        if self._held is not None:
+            fcntl.flock(self._held, fcntl.LOCK_UN)  # also for processes forked meanwhile, which have it open too
+            os.close(self._held)
+            self._held = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None

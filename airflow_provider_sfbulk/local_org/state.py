@@ -115,6 +115,7 @@ class OrgState(ABC):
 
         :param record_ids: None: all of the object
         :return: how many there were
+        :raises ValueError: for what is no id
         """
         known = self._known(sobject)
         table = quoted(known.name)
@@ -122,7 +123,7 @@ class OrgState(ABC):
             if record_ids is None:
                 return connection.execute(f"DELETE FROM {table}").rowcount  # noqa: S608 - a name of the schema, quoted
             sql = f"DELETE FROM {table} WHERE Id = ?"  # noqa: S608 - a name of the schema, quoted
-            return sum(connection.execute(sql, (record_id,)).rowcount for record_id in record_ids)
+            return sum(connection.execute(sql, (record_id_of(each),)).rowcount for each in record_ids)
 
     def undelete(self, record_id: str) -> None:
         """Restore a record from the recycle bin, with the children that were deleted with it and the lookups to it that
@@ -130,7 +131,7 @@ class OrgState(ABC):
 
         :raises ValueError: when it is not there
         """
-        core = self.core
+        core, record_id = self.core, record_id_of(record_id)
         try:
             with core.saving:
                 deleting.undelete(core.store, core.schema, record_id, now=clock.in_csv(core.clock.now()))
@@ -245,6 +246,17 @@ class OrgState(ABC):
         if not re.fullmatch(r"[\w-]{1,80}", name):
             raise ValueError("a snapshot's name is of letters, digits, - and _")
         return self.core.folder / f"snapshot-{name}.sqlite"
+
+
+def record_id_of(given: str) -> str:
+    """Return a record's id as it is stored, from either of its forms. There need be no such record yet.
+
+    :raises ValueError: for what has the form of no id, and so would mean no record ever
+    """
+    try:
+        return ids.normalize(str(given))
+    except ids.MalformedIdError:
+        raise ValueError(f"{given!r} is no id of a record") from None
 
 
 def _plain(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import ssl
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +88,28 @@ def test_tls_answers_those_who_trust_its_certificate() -> None:
         stop(process, signal.SIGTERM)
 
 
-@pytest.mark.parametrize("options", [["--seed", "/nowhere"], ["--schema", "/nowhere.json"]])
-def test_what_cannot_be_loaded_ends_the_command_with_a_reason(options: list[str]) -> None:
-    run = subprocess.run([*COMMAND, *options], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--seed", "/nowhere"], "seed folder /nowhere does not exist"),
+        (["--schema", "/nowhere.json"], "/nowhere.json"),
+        (["--data", "."], ". is not the data file of a local org: unable to open database file"),
+        (["--data", "notes.txt"], "notes.txt is not the data file of a local org: file is not a database"),
+        (["--data", "other.db"], "other.db is not the data file of a local org: it is a database of something else"),
+        (["--port", "65536"], "port is a whole number from 0 to 65535, not 65536"),
+    ],
+)
+def test_what_cannot_be_loaded_ends_the_command_with_a_reason(tmp_path: Path, options: list[str], reason: str) -> None:
+    (tmp_path / "notes.txt").write_text("no database, and no file that anybody wants changed")
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("CREATE TABLE dag (id)")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    run = subprocess.run([*COMMAND, *options], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (1, "")
     assert run.stderr.startswith("the local org cannot start: ")
-    assert "nowhere" in run.stderr
+    assert reason in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_taken_port_is_said(tmp_path: Path) -> None:

@@ -48,6 +48,25 @@ def test_what_the_org_does_not_take_is_not_put_in(org: LocalOrg) -> None:
         org.put("Nope", [{}])
 
 
+def test_records_are_meant_by_either_form_of_their_id(org: LocalOrg, witness: Witness) -> None:
+    (record_id,) = org.put("Account", [{"Name": "A"}])
+    update = f"Id,Name\n{record_id},B\n"
+    org.hold(record_id[:15])
+    assert "UNABLE_TO_LOCK_ROW" in witness.errors(update, operation="update")[0]
+    org.release(record_id[:15])
+    org.close_record(record_id[:15])
+    assert "INSUFFICIENT_ACCESS_OR_READONLY" in witness.errors(update, operation="update")[0]
+    org.clear_rules()
+    assert witness.errors(f"Id\n{record_id}\n", operation="delete") == []
+    org.undelete(record_id[:15])
+    assert org.remove("Account", [record_id[:15]]) == 1
+    for refuse in (org.hold, org.contend, org.release, org.close_record, org.undelete):
+        with pytest.raises(ValueError, match="'A' is no id of a record"):
+            refuse("A")
+    with pytest.raises(ValueError, match="is no id of a record"):
+        org.remove("Account", record_id)
+
+
 def test_a_snapshot_brings_back_what_there_was(org: LocalOrg, witness: Witness) -> None:
     witness.load("Name\nA\nB\n")
     org.put("Opportunity", [{"Name": "O", "StageName": "Closed Won", "CloseDate": "2026-01-01", "Probability": 7}])
@@ -90,6 +109,38 @@ def test_reset_is_a_new_start(tmp_path: Path) -> None:
         assert witness.errors("Name\nA\n") == []
         assert witness.errors(f"Id,Name\n{first},X\n", operation="update") == []
         assert abs((org.core.clock.now() - datetime.now(UTC)).total_seconds()) < 5
+
+
+def test_an_org_is_started_once_and_ended_as_often_as_wanted() -> None:
+    org = LocalOrg().start()
+    with pytest.raises(RuntimeError, match="started already"):
+        org.start()
+    org.close()
+    org.close()
+    assert org.calls == []
+    with org:
+        assert org.records("Account") == []
+    with pytest.raises(ValueError, match="batch_records must be a number from 1, not 0"):
+        LocalOrg(batch_records=0)
+
+
+def test_one_org_at_a_time_has_a_data_file(tmp_path: Path) -> None:
+    with LocalOrg(data=tmp_path / "org.sqlite"), pytest.raises(ValueError, match="another local org has the data file"):
+        LocalOrg(data=tmp_path / "org.sqlite").start()
+    with LocalOrg(data=tmp_path / "org.sqlite") as org:
+        assert org.records("Account") == []
+
+
+def test_a_seed_is_loaded_as_a_whole(tmp_path: Path) -> None:
+    seed = tmp_path / "seed"
+    seed.mkdir()
+    (seed / "Account.csv").write_text("Name\nUmbrella Stand Co\n")
+    (seed / "Contact.csv").write_text("LastName,Nope__c\nOkafor,x\n")
+    with pytest.raises(ValueError, match="Nope__c"):
+        LocalOrg(seed=seed, data=tmp_path / "org.sqlite").start()
+    (seed / "Contact.csv").write_text("LastName\nOkafor\n")
+    with LocalOrg(seed=seed, data=tmp_path / "org.sqlite") as org:
+        assert (len(org.records("Account")), len(org.records("Contact"))) == (1, 1)
 
 
 def test_the_clock_stands_still_and_goes_on(org: LocalOrg, witness: Witness) -> None:

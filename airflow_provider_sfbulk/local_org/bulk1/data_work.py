@@ -35,7 +35,8 @@ def _save(core: Core, entry: JobEntry, batch: Batch) -> bool:
     job = entry.job
     sobject = core.schema.get(job.object)
     if sobject is None:
-        raise LookupError(f"object {job.object} of job {job.id} is not in the schema")
+        # An org that was started again without an object that it had.
+        raise BatchFailedError(f"InvalidJob : Unable to find object: {job.object}")
     records = _read(core, job, batch, sobject)
     try:
         plan = columns.plan(core.schema, sobject, job.operation, job.external_id_field, records.header)

@@ -45,10 +45,11 @@ def work(core: Core, entry: Entry, begun: datetime) -> Iterator[datetime]:
         return
     core.jobs.set_state(entry, State.IN_PROGRESS)
     core.troubles.start(job)
-    sobject = core.schema.get(job.object)
-    if sobject is None:
-        raise LookupError(f"object {job.object} of job {job.id} is not in the schema")
     try:
+        sobject = core.schema.get(job.object)
+        if sobject is None:
+            # An org that was started again without an object that it had.
+            raise csv_in.JobFailedError(f"InvalidJob : Unable to find object: {job.object}")
         contents = csv_in.read(core.jobs.upload_path(job), job.dialect, batch_records=core.batch_records)
         # An upload of nothing has nothing to be wrong with: the job ends well (jsforce's live tests, for each operation).
         plan = columns.Plan(sobject, job.operation, ())
@@ -173,8 +174,11 @@ def _cut_results(core: Core, job: Job) -> None:
 
 
 def _remember_spans(core: Core, job: Job, error: csv_in.JobFailedError) -> None:
-    """Record why the job failed, and that everything after the first line is unprocessed."""
+    """Record why the job failed, and that everything after the first line is unprocessed, unless some of it was saved
+    before: an org that was started again may have other objects."""
     job.error_message = str(error)
+    if job.done:
+        return
     path = core.jobs.upload_path(job)
     with path.open("rb") as file:
         first_line = file.readline(4 * limits.HEADER_CHARACTERS)

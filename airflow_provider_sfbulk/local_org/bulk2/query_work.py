@@ -10,7 +10,7 @@ from typing import Any, Final
 from airflow_provider_sfbulk.local_org.bulk2.jobs import Entry, Job, State
 from airflow_provider_sfbulk.local_org.bulk2.results import QueryResults
 from airflow_provider_sfbulk.local_org.core import Core
-from airflow_provider_sfbulk.local_org.soql import CompiledQuery, compile_query
+from airflow_provider_sfbulk.local_org.soql import CompiledQuery, SoqlError, compile_query
 
 _ROWS_AT_A_TIME: Final = 5_000
 
@@ -50,7 +50,13 @@ def work(core: Core, entry: Entry, begun: datetime) -> Iterator[datetime]:
             core.jobs.set_state(entry, State.FAILED)
         return
     started = time.perf_counter()
-    query = compiled(core, job)
+    try:
+        query = compiled(core, job)
+    except SoqlError as error:
+        # It compiled when the job was made: the org has been started again without an object or field that it had.
+        job.error_message = f"{error.error_code} : {error.message}"
+        core.jobs.set_state(entry, State.FAILED)
+        return
     with core.store.reader() as connection:
         cursor = connection.execute(query.sql, query.parameters)
 

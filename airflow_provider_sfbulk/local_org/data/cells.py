@@ -16,7 +16,15 @@ from airflow_provider_sfbulk.local_org.data.columns import Column, Plan
 from airflow_provider_sfbulk.local_org.data.describe import MASTER_RECORD_TYPE
 from airflow_provider_sfbulk.local_org.data.schema import Field, Schema, SObject
 from airflow_provider_sfbulk.local_org.data.store import Store, key_of, quoted
-from airflow_provider_sfbulk.local_org.data.values import CLEAR, KEEP, RowError, is_plain_text, null_checkbox, too_long
+from airflow_provider_sfbulk.local_org.data.values import (
+    CLEAR,
+    KEEP,
+    RowError,
+    is_plain_text,
+    null_checkbox,
+    too_long,
+    trimmed,
+)
 
 
 class Cells:
@@ -83,9 +91,7 @@ class Cells:
     def _plain(self, field: Field, raw: list[str]) -> list[Any]:
         if field.length and len(max(raw, key=len)) > field.length:
             self._fail_where(raw, {text: too_long(field, text) for text in set(raw) if len(text) > field.length})
-        if self._null in raw:
-            return [None if text == self._null else text or KEEP for text in raw]
-        return [text or KEEP for text in raw] if "" in raw else list(raw)
+        return [KEEP if not text else None if text == self._null else trimmed(text) for text in raw]
 
     def _looked_up(self, column: Column, parent: SObject, raw: list[str]) -> list[Any]:
         """Return the ids of the parents that a relationship column names by a key of theirs."""

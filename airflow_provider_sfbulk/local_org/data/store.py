@@ -44,6 +44,22 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def check_file(path: Path) -> None:
+    """Refuse a file that is there and is no org's, before anything is changed in it.
+
+    :raises ValueError: saying what it is instead
+    """
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.DatabaseError as error:
+        raise ValueError(f"{path} is not the data file of a local org: {error}") from error
+    if tables and "_setting" not in tables:
+        raise ValueError(f"{path} is not the data file of a local org: it is a database of something else")
+
+
 class Store:
     """The org's records, its settings and what it knows of jobs.
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
+from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.local_org.data import ids
 from airflow_provider_sfbulk.local_org.data.describe import soap_type
 from airflow_provider_sfbulk.local_org.data.schema import NUMBER_TYPES, Field
@@ -55,6 +56,9 @@ _DATE: Final = re.compile(r"(\d{4}-\d\d-\d\d)(Z|[+-]\d\d:?\d\d)?", re.ASCII)
 _DATETIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 _TIME: Final = re.compile(r"(\d\d:\d\d:\d\d)(?:\.(\d{1,3}))?Z", re.ASCII)
 _EMAIL: Final = re.compile(r"[^@\s,;:<>()\[\]\"\\]+@(?:[^@\s,;:<>()\[\]\"\\.]+\.)+[^@\s,;:<>()\[\]\"\\.]{2,}")
+_BLANKS: Final = "".join(map(chr, range(ord(" ") + 1)))
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _BOOLEANS: Final = {"true": 1, "1": 1, "false": 0, "0": 0}
 
 
@@ -70,12 +74,24 @@ def converter(field: Field, column: int, prefixes: Mapping[str, str]) -> Convert
         return _reference(field, prefixes)
     parse = {"boolean": _boolean, "date": _date, "datetime": _datetime, "time": _time}.get(field.type)
     if parse is not None:
-        return _parsed(field, column, parse)
+        convert = _parsed(field, column, parse)
+        return _in_range(field, convert) if field.type in ("date", "datetime") else convert
     if field.type in ("int", "long"):
         return _whole(field, column)
     if field.type in NUMBER_TYPES:
         return _fraction(field, column)
     return _text(field)
+
+
+def trimmed(value: str) -> str | None:
+    """Return a text as it is stored: without blanks at either end, null when nothing is left.
+
+    "sObject String field values follow the same rules as in the SOAP API: they can never be empty (only null), and they can
+    never include leading and trailing whitespace. These conventions are necessary for database storage." (*Apex Developer
+    Guide*, "Primitive Data Types"). Non-breaking spaces are kept, so whitespace is taken for what Java's ``trim`` drops.
+    Whether blanks count toward a field's length and a picklist's value is not known: here they do.
+    """
+    return value.strip(_BLANKS) or None
 
 
 def is_plain_text(field: Field) -> bool:
@@ -116,6 +132,29 @@ def _parsed(field: Field, column: int, parse: Callable[[str], Any]) -> Convert:
             return parse(value)
         except ValueError as error:
             raise _not_of_type(field, column, value) from error
+
+    return convert
+
+
+def _in_range(field: Field, parse: Convert) -> Convert:
+    """Refuse moments that Salesforce cannot hold, such as the year 9999 that stands for "no end" elsewhere.
+
+    "The earliest valid date is 1700-01-01T00:00:00Z GMT … The latest valid date is 4000-12-31T00:00:00Z GMT" (*Data Loader
+    Guide*, "Data Import Dates"). The wording is the commonly reported one.
+    """
+    first, last = f"{limits.FIRST_YEAR}-01-01", f"{limits.LAST_YEAR}-12-31"
+    if field.type == "datetime":
+        first, last = f"{first}T00:00:00.000Z", f"{last}T00:00:00.000Z"
+
+    def convert(value: str) -> Any:
+        stored = parse(value)
+        if not first <= stored <= last:
+            moment = datetime.fromisoformat(stored)
+            shown = f"{_DAYS[moment.weekday()]} {_MONTHS[moment.month - 1]} {moment:%d %H:%M:%S} GMT {moment.year}"
+            raise RowError(
+                "FIELD_INTEGRITY_EXCEPTION", f"{field.label or field.name}: invalid date: {shown}", field.name
+            )
+        return stored
 
     return convert
 
@@ -197,7 +236,7 @@ def _text(field: Field) -> Convert:
     allowed = frozenset(field.picklist_values) if field.restricted_picklist and field.picklist_values else None
     several = field.type == "multipicklist"
 
-    def convert(value: str) -> str:
+    def convert(value: str) -> str | None:
         if field.length and len(value) > field.length:
             raise too_long(field, value)
         if allowed is not None:
@@ -208,7 +247,7 @@ def _text(field: Field) -> Convert:
         if field.type == "email" and not _EMAIL.fullmatch(value):
             # The wording is the commonly reported one.
             raise RowError("INVALID_EMAIL_ADDRESS", f"{label}: invalid email address: {value}", field.name)
-        return value
+        return trimmed(value)
 
     return convert
 

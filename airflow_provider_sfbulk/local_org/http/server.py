@@ -14,15 +14,19 @@ from starlette.types import ASGIApp
 
 HOST: Final = "127.0.0.1"
 _START_SECONDS: Final = 30.0
+_LAST_PORT: Final = 65_535
 
 
 class Server:
     """A socket that is open from the start, and the thread that answers on it.
 
     :param port: 0 takes a free one, which :attr:`port` then holds
+    :raises ValueError: for a number that no port has
     """
 
     def __init__(self, port: int) -> None:
+        if not 0 <= port <= _LAST_PORT:
+            raise ValueError(f"port is a whole number from 0 to {_LAST_PORT}, not {port}")
         # With its protocol named, so that asyncio turns Nagle's algorithm off: else each reply's body waits 40 ms.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

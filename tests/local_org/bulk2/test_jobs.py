@@ -402,6 +402,34 @@ def test_everything_outlives_a_restart(tmp_path: Path) -> None:
         assert Witness(org).info(job_id)["state"] == "JobComplete"
 
 
+def test_jobs_of_an_object_that_is_gone_after_a_restart_fail(tmp_path: Path) -> None:
+    with LocalOrg(data=tmp_path / "org.sqlite", batch_records=1) as org:
+        org.add_object(name="Stand__c", fields=[{"name": "Text__c", "type": "string"}])
+        witness = Witness(org)
+        jobs = []
+        for batches in (0, 1):
+            org.stick_jobs(after_batches=batches)
+            jobs.append(witness.create(sobject="Stand__c"))
+            witness.put(jobs[-1], "Text__c\na\nb\n")
+            witness.patch(jobs[-1], "UploadComplete")
+            org.wait_until_idle()
+        org.stick_jobs()
+        soql = {"operation": "query", "query": "SELECT Id FROM Stand__c"}
+        query = witness.call("POST", f"{V}/jobs/query", soql).json["id"]
+        org.wait_until_idle()
+    with LocalOrg(data=tmp_path / "org.sqlite") as org:
+        witness = Witness(org)
+        for job_id, left in zip(jobs, (2, 1), strict=True):
+            info = witness.wait(job_id)
+            assert (info["state"], info["errorMessage"]) == ("Failed", "InvalidJob : Unable to find object: Stand__c")
+            assert info["numberRecordsProcessed"] == 2 - left
+            rest = witness.call("GET", f"{V}/jobs/ingest/{job_id}/unprocessedrecords").text
+            assert len(rest.splitlines()) == 1 + left
+        info = witness.wait(query, "query")
+        assert info["state"] == "Failed"
+        assert info["errorMessage"].startswith("INVALID_TYPE : ")
+
+
 def test_polls_are_answered_while_a_job_is_worked_on(org: LocalOrg, witness: Witness) -> None:
     job_id = closed(witness, accounts(60_000))
     answered = 0

@@ -81,6 +81,39 @@ def test_a_value_that_does_not_fit_fails_its_row_and_no_other(
     assert [record["Name"] for record in witness.org.records("Account")] == ["Good"]
 
 
+@pytest.mark.parametrize(
+    ("type_", "sent", "shown"),
+    [
+        ("date", "9999-12-31", "Fri Dec 31 00:00:00 GMT 9999"),
+        ("date", "1699-12-31", "Thu Dec 31 00:00:00 GMT 1699"),
+        ("date", "0026-03-04", "Wed Mar 04 00:00:00 GMT 26"),
+        ("datetime", "4000-12-31T00:00:01Z", "Sun Dec 31 00:00:01 GMT 4000"),
+        ("datetime", "1700-01-01T00:30:00+01:00", "Thu Dec 31 23:30:00 GMT 1699"),
+    ],
+)
+def test_a_day_that_salesforce_cannot_hold_fails_its_row(
+    org: LocalOrg, witness: Witness, type_: str, sent: str, shown: str
+) -> None:
+    org.add_object(name="Stand__c", fields=[{"name": "Value__c", "type": type_}])
+    time = "" if type_ == "date" else "T00:00:00Z"
+    (error,) = witness.errors(f"Value__c\n{sent}\n1700-01-01{time}\n4000-12-31{time}\n", "Stand__c")
+    assert error == f"FIELD_INTEGRITY_EXCEPTION:Value__c: invalid date: {shown}:Value__c --"
+    assert [record["Value__c"][:4] for record in org.records("Stand__c")] == ["1700", "4000"]
+
+
+def test_text_is_stored_without_blanks_at_its_ends(org: LocalOrg, witness: Witness) -> None:
+    picked = {"name": "Kind__c", "type": "picklist", "picklistValues": [{"value": "Red"}], "restrictedPicklist": True}
+    org.add_object(name="Stand__c", fields=[{"name": "Text__c", "type": "string"}, picked])
+    assert witness.errors('Text__c\n" a b\t"\n"\u00a0c "\n"  "\n', "Stand__c") == []
+    assert [record["Text__c"] for record in org.records("Stand__c")] == ["a b", "\u00a0c", None]
+    required = "REQUIRED_FIELD_MISSING:Required fields are missing: [Name]:Name --"
+    assert witness.errors('Name,External_Key__c\n" ",\nA,"K-1 "\n') == [required]
+    duplicate = "DUPLICATE_VALUE:duplicate value found: External_Key__c duplicates value on record with id: "
+    assert witness.errors("Name,External_Key__c\nB,K-1\n") == [f"{duplicate}{ids(witness)[0]}:--"]
+    answer = witness.call("POST", f"{V}/sobjects/Account", {"Name": " "})
+    assert (answer.status, answer.json[0]["errorCode"]) == (400, "REQUIRED_FIELD_MISSING")
+
+
 @pytest.mark.parametrize("email", ["no-at-sign", "a@b", "a b@c.com", "@c.com", "a@c..com"])
 def test_an_email_address_that_is_none_fails_its_row(witness: Witness, email: str) -> None:
     (error,) = witness.errors(f"LastName,Email\nA,{email}\nB,good.one+x@mail.example.com\n", "Contact")

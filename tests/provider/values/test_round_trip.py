@@ -107,17 +107,23 @@ AWKWARD: dict[str, Any] = {
     "Clock__c": time(23, 59, 59, 999000),
     "Colors__c": ["blue", "red"],
 }
+BLANKS = "".join(map(chr, range(33)))
 NULLS: dict[str, Any] = {**dict.fromkeys(NAMES), "Flag__c": False}
 
 
+def as_stored(text: str | None) -> str | None:
+    """A text as Salesforce stores it: without blanks at its ends, and null when nothing is left."""
+    return (text or "").strip(BLANKS) or None
+
+
 def expected(row: dict[str, Any]) -> dict[str, Any]:
-    """What Salesforce has of a row: an empty text is null, an instant is UTC, choices are one text."""
+    """What Salesforce has of a row: an instant is UTC, choices are one text."""
     colors = row["Colors__c"]
     moment = row["Moment__c"]
     return {
         **row,
-        "Text__c": row["Text__c"] or None,
-        "Long__c": row["Long__c"] or None,
+        "Text__c": as_stored(row["Text__c"]),
+        "Long__c": as_stored(row["Long__c"]),
         "Moment__c": moment and moment.astimezone(UTC),
         "Colors__c": colors and ";".join(colors),
     }
