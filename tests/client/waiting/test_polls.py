@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -347,14 +348,14 @@ def test_one_job_that_cannot_be_read_does_not_keep_the_others_from_being_read() 
     assert polls.unseen_since(300) == [(bad, QUERY)]
 
 
-def looks_at(*jobs: str, refused: str | None) -> dict[str, list[float]]:
-    """Say when jobs are read in ten minutes, of which one is refused each time."""
+def looks_at(jobs: Sequence[str], *, refused: Collection[str]) -> dict[str, list[float]]:
+    """Say when jobs are read in twenty minutes, of which some are refused each time."""
     polls = Polls(lambda: 0.0)
     looks: dict[str, list[float]] = {each: [] for each in jobs}
-    for each in looks:
-        polls.add(each, QUERY, now=0, age=0, longest=30)
+    for each in jobs:
+        polls.add(each, JobType.CLASSIC, now=0, age=0, longest=30)
     now = 0.0
-    while now < 600:
+    while now < 1200:
         poll = polls.next(now)
         if isinstance(poll, Idle):
             now += poll.seconds
@@ -362,18 +363,18 @@ def looks_at(*jobs: str, refused: str | None) -> dict[str, list[float]]:
         polls.sent(now, 1)
         assert isinstance(poll, ReadJob)
         looks[poll.job_id].append(now)
-        if poll.job_id == refused:
+        if poll.job_id in refused:
             polls.troubled(poll, RequestRefusedError("no access"), now=now)
         else:
             polls.seen(poll, now=now, age=0, processed=0)
     return looks
 
 
-def test_refusals_of_one_job_put_off_no_other() -> None:
-    good, refused = "750000000000001AAA", "750000000000002AAA"
-    looks = looks_at(good, refused, refused=refused)
-    assert looks[good] == looks_at(good, refused, refused=None)[good]
-    assert looks[refused][REFUSALS - 1] >= 60, "it is looked at again for some minutes"
+def test_refusals_of_jobs_put_off_no_other() -> None:
+    good, *refused = jobs = [f"750{n:012d}AAA" for n in range(20)]
+    looks = looks_at(jobs, refused=refused)
+    assert len(looks[good]) >= len(looks_at(jobs, refused=())[good])
+    assert all(looks[each][REFUSALS - 1] >= 60 for each in refused), "they are looked at again for some minutes"
 
 
 def test_a_page_that_fails_again_and_again_is_given_up() -> None:
