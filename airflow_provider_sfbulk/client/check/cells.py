@@ -66,7 +66,10 @@ class Cells:
         return found
 
 
-_DAYS: Final = r"[1-9][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
+_YEARS: Final = r"(?:170[1-9]|17[1-9][0-9]|1[89][0-9]{2}|[23][0-9]{3})"
+"""Years that Salesforce can hold to their last hour, whatever the zone."""
+
+_DAYS: Final = rf"{_YEARS}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
 _CLOCK: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _SURE_DATE: Final = rf"^{_DAYS}$"
 _SURE_MOMENT: Final = rf"^{_DAYS}T{_CLOCK}(?:\.[0-9]{{1,9}})?(?:Z|[+-](?:0[0-9]|1[0-3]):?[0-5][0-9])$"
@@ -130,11 +133,19 @@ def cells_of(field: Field, describe: Mapping[str, Any]) -> Cells | None:
 
 
 def _by_pattern(pattern: str, reads: Callable[[str], object], problem: Problem) -> Cells:
+    first, last = f"{limits.FIRST_YEAR}-01-01", f"{limits.LAST_YEAR}-12-31"
+    out_of_range = Problem("FIELD_INTEGRITY_EXCEPTION", problem.column, f"not between {first} and {last}")
+
     def problem_of(text: str) -> Problem | None:
         try:
-            reads(text)
+            value = reads(text)
         except (ValueError, OverflowError):
             return problem
+        if isinstance(value, datetime):
+            begins, ends = (datetime.fromisoformat(each).replace(tzinfo=UTC) for each in (first, last))
+            return None if begins <= value <= ends else out_of_range
+        if isinstance(value, date):
+            return None if date.fromisoformat(first) <= value <= date.fromisoformat(last) else out_of_range
         return None
 
     return Cells(lambda texts: compute.match_substring_regex(texts, pattern), problem_of)
@@ -146,7 +157,7 @@ def _read_date(text: str) -> object:
         raise ValueError
     if matched[2] is None:
         return date.fromisoformat(text)
-    return datetime.fromisoformat(f"{matched[1]}T00:00:00{matched[2]}").astimezone(UTC)
+    return datetime.fromisoformat(f"{matched[1]}T00:00:00{matched[2]}").astimezone(UTC).date()
 
 
 def _read_moment(text: str) -> object:
