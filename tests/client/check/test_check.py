@@ -8,7 +8,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -283,6 +283,16 @@ def test_values_that_a_load_refuses_are_all_found_in_every_kind_of_source(client
         "Moment__c": (30_000 // 7, [7, 14, 21, 28, 35]),
     }
     assert "time zone" in (report.refusal or "")
+
+
+def test_days_that_salesforce_cannot_hold_are_found(client: BulkClient) -> None:
+    days = ["9999-12-31", date(1699, 12, 31), "4000-12-31", date(1700, 1, 1)]
+    moments = ["4000-12-31T00:00:01Z", "1700-01-01T00:30:00+01:00", "4000-12-31T00:00:00Z"]
+    rows = [{"Name": "a", "Day__c": day} for day in days] + [{"Name": "a", "Moment__c": moment} for moment in moments]
+    report, _ = checked(client, "insert", rows)
+    found = {(each.problem.code, each.problem.column): each.first_rows for each in report.problems}
+    code = "FIELD_INTEGRITY_EXCEPTION"
+    assert found == {(code, "Day__c"): [1, 2], (code, "Moment__c"): [5, 6]}
 
 
 def test_python_values_are_refused_one_by_one_and_by_what_is_wrong_with_them(client: BulkClient) -> None:
