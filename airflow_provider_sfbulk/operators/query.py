@@ -294,6 +294,7 @@ class BulkQueryOperator(BulkJobOperator):
         """Fetch after the deferral."""
         from airflow_provider_sfbulk.client.extract.query_job import recorded_job
 
+        self.arguments.apply(self, rendered=True)
         ledger = self.ledger(context)
         ledger.resume()
         with self._folder(context) or nullcontext(), self.run_of(context, ledger, deadline=deadline) as run:

@@ -124,8 +124,7 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
     @fails_for_good
     def execute(self, context: Context) -> Any:
         """Poll once, then wait, deferred or by poking."""
-        self.is_parsed = False
-        self.arguments.apply(self, rendered=True)
+        self._take_rendered()
         if not self._ids():
             self.log.info("the upstream task has submitted no job: there is nothing to wait for")
             return []
@@ -146,9 +145,15 @@ class BulkJobSensor(TypedTemplates, BaseSensorOperator):
 
         :raises AirflowSensorTimeout: when the time is up; the jobs continue
         """
+        self._take_rendered()
         ended = WaitEvent.from_dict(event)
         count_api_calls(ended.api_calls, tags=self._metric_tags)
         return self._go_on(context, ended, deadline)
+
+    def _take_rendered(self) -> None:
+        """Check the rendered arguments. After a deferral it is another process, where they are rendered again."""
+        self.is_parsed = False
+        self.arguments.apply(self, rendered=True)
 
     def _go_on(self, context: Context, ended: WaitEvent | None, deadline: float | None) -> Any:
         """Poll, and defer unless every job is final, with the same rules for failures as when poking."""

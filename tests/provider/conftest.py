@@ -107,6 +107,7 @@ class Try:
         self.dag_id, self.task_id, self.run_id, self.map_index = "dag", "task", "run", -1
         self.id = uuid4()
         self.xcoms: dict[str, Any] = {}
+        self.rendered: dict[str, Any] = {}
         self.outlet_events: dict[str, SimpleNamespace] = {}
 
     @property
@@ -155,6 +156,7 @@ class Try:
 
     def run_once(self, operator: BaseOperator) -> Any:
         """Run the operator until its end or its deferral."""
+        self.rendered = {name: getattr(operator, name) for name in operator.template_fields}
         return self._ended(operator, "execute")
 
     def _ended(self, operator: BaseOperator, method: str, **given: Any) -> Any:
@@ -180,6 +182,9 @@ class Try:
             _, kwargs = pending.trigger.serialize()
             trigger = type(pending.trigger)(**json.loads(json.dumps(kwargs)))
             event = asyncio.run(first_event(trigger))
+            if operator is self.task:
+                for name, value in self.rendered.items():  # another process, in which the templates are rendered again
+                    setattr(operator, name, value)
             try:
                 return self._ended(operator, pending.method_name, event=event.payload)
             except TaskDeferred as deferral:

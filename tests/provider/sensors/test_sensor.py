@@ -222,6 +222,20 @@ def test_ids_that_a_template_makes_a_text_of_are_read(written: str, org: LocalOr
     assert [info["id"] for info in task.start().run(waiting)] == ids
 
 
+@pytest.mark.parametrize("given", [list, str, lambda ids: [[ids[0]], [ids[1], ids[0]]]])
+def test_ids_are_read_in_the_same_way_after_a_deferral(given: Any, org: LocalOrg, task: FakeTask) -> None:
+    org.core.job_seconds = 60
+    ids = [submit(2), submit(3)]
+    waiting = sensor(job_ids="{{ ids }}", deferrable=True)
+    waiting.job_ids = given(ids)  # as rendered
+    attempt = task.start()
+    with pytest.raises(TaskDeferred) as deferred:
+        attempt.run_once(waiting)
+    org.advance(61)
+    org.wait_until_idle()
+    assert [info["id"] for info in attempt.resume(waiting, deferred.value)] == ids
+
+
 def test_an_id_that_is_given_twice_is_waited_for_once(org: LocalOrg, task: FakeTask) -> None:
     first, second = submit(1, broken=1), submit(2)
     waiting = sensor(job_ids=[[first], [second, first, second[:15]]], max_failed_records=1)
