@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
 from airflow_provider_sfbulk.client.csv.names import shown_name
 from airflow_provider_sfbulk.client.errors import SourceError
-from airflow_provider_sfbulk.client.parts.encode import LineBreaks, RecordEncoder, rows_per_batch
+from airflow_provider_sfbulk.client.parts.encode import BATCH_ROWS, LineBreaks, RecordEncoder, rows_per_batch
 from airflow_provider_sfbulk.client.parts.mapping import ColumnPlan, SourceColumn, plan_columns
 from airflow_provider_sfbulk.client.parts.stream import Block, FieldTypes, RecordStream, Rules
 from airflow_provider_sfbulk.client.parts.threads import in_order
 from airflow_provider_sfbulk.client.sources.compression import OpenBinary
 from airflow_provider_sfbulk.client.sources.first_bytes import LOOKED_AT, refuse_other
 from airflow_provider_sfbulk.client.sources.row_columns import keys_below, taken_below
-from airflow_provider_sfbulk.client.values.text_arrow import Array, texts_of_array, texts_of_values
+from airflow_provider_sfbulk.client.values.text_arrow import Array, compute, texts_of_array, texts_of_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,6 +85,18 @@ def from_parquet(open_binary: OpenBinary, rules: Rules, *, name: str) -> RecordS
         size = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
         rows = rows_per_batch(size, metadata.num_rows, metadata.num_columns)
 
+    def beginning() -> Iterator[pa.RecordBatch]:
+        nonlocal rows
+        found = found_bytes = 0
+        with _parquet_file(open_binary, name) as opened:
+            for batch in opened.iter_batches(batch_size=min(rows, _FIRST_ROWS)):
+                yield batch
+                found, found_bytes = found + batch.num_rows, found_bytes + batch.nbytes
+                if found >= rows or found >= (enough := rows_per_batch(found_bytes, found, len(columns))):
+                    # A text that comes often is written once: the file does not say how long the rows are.
+                    rows = min(rows, enough) if found < rows else rows
+                    break
+
     def batches() -> Iterator[pa.RecordBatch]:
         with _parquet_file(open_binary, name) as opened:
             for group in range(opened.num_row_groups):
@@ -90,8 +104,10 @@ def from_parquet(open_binary: OpenBinary, rules: Rules, *, name: str) -> RecordS
                 yield from opened.iter_batches(batch_size=rows, row_groups=[group])
 
     breaks = LineBreaks()
+    first = _small(beginning())
     if rules.line_ending is None:
-        _see(breaks, _small(islice(batches(), 1)), columns, rules, name)
+        _see(breaks, first, columns, rules, name)
+    deque(first, 0)
     return _stream(columns, lambda: _small(_checked(batches(), name)), rules, name=name, breaks=breaks)
 
 
@@ -115,6 +131,9 @@ def _parquet_file(open_binary: OpenBinary, name: str) -> Iterator[Any]:
                 ) from error
             raise SourceError(f"{name}: the file is not Parquet, or is cut off or corrupt: copy it again") from error
 
+
+_FIRST_ROWS: Final = 1024
+"""Rows of a Parquet file that are read together before it is known how long they are."""
 
 _WITHOUT_ARROW_FORM: Final = re.compile(r"\b(?:Object|U?Int128)\b")
 """Types of polars that are read as Python values, also those that are made of them."""
@@ -236,11 +255,28 @@ def _nested_columns(labels: Sequence[str], keys: Keys) -> list[SourceColumn]:
 
 
 def _frame_batches(df: pd.DataFrame, keys: Keys, name: str, *, first_row: int = 1) -> Iterator[Batch]:
-    size = rows_per_batch(int(df.memory_usage(index=False, deep=False).sum()), *df.shape)
-    for start in range(0, len(df), size):
-        part = df.iloc[start : start + size]
-        columns = [_series(series) for _, series in part.items()]
-        yield _with_nested(columns, keys, list(df.columns), name=name, first_row=first_row + start)
+    for start in range(0, len(df), BATCH_ROWS):  # one after the other, since long rows may be neighbours
+        rows = df.iloc[start : start + BATCH_ROWS]
+        size = rows_per_batch(_bytes_of(rows), *rows.shape)
+        for place in range(0, len(rows), size):
+            columns = [_series(series) for _, series in rows.iloc[place : place + size].items()]
+            yield _with_nested(columns, keys, list(df.columns), name=name, first_row=first_row + start + place)
+
+
+def _bytes_of(rows: pd.DataFrame) -> int:
+    """Return the bytes of rows, about: pandas knows nothing of what objects and categories stand for."""
+    places = np.unique(np.arange(_MEASURED_ROWS) * _STRIDE % len(rows))
+    usage = rows.memory_usage(index=False, deep=False).tolist()
+    for number, (_, series) in enumerate(rows.items()):
+        if series.dtype == object or getattr(series.dtype, "categories", None) is not None:
+            texts = [value for value in series.iloc[places] if isinstance(value, str)]
+            usage[number] = max(usage[number], sum(map(len, texts)) * len(rows) // len(places))
+    return sum(usage)
+
+
+_MEASURED_ROWS: Final = 128
+_STRIDE: Final = 7919
+"""A prime, so that rows that take turns are all among those that are measured."""
 
 
 def _with_nested(
@@ -313,9 +349,19 @@ def _checked(batches: Iterable[pa.RecordBatch], name: str) -> Iterator[pa.Record
 def _small(batches: Iterable[pa.RecordBatch]) -> Iterator[Batch]:
     """Yield batches of ``rows_per_batch`` rows, structs taken apart."""
     for batch in batches:
-        size = rows_per_batch(batch.nbytes, batch.num_rows, batch.num_columns)
-        for start in range(0, batch.num_rows, size):
-            yield _taken_apart(batch.slice(start, size))
+        for start in range(0, batch.num_rows, BATCH_ROWS):  # one after the other, since long rows may be neighbours
+            rows = batch.slice(start, BATCH_ROWS)
+            size = rows_per_batch(rows.nbytes + sum(map(_bytes_behind, rows.columns)), *rows.shape)
+            for place in range(0, rows.num_rows, size):
+                yield _taken_apart(rows.slice(place, size))
+
+
+def _bytes_behind(column: Array) -> int:
+    """Return the bytes of the texts that a column of a dictionary stands for."""
+    if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
+        return 0
+    lengths = compute.binary_length(column.dictionary)
+    return int(compute.sum(compute.take(lengths, column.indices)).as_py() or 0)
 
 
 class Period:

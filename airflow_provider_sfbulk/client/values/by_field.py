@@ -38,8 +38,8 @@ from airflow_provider_sfbulk.client.values.text import NUMBER_CHARACTERS, Text, 
 Fit: TypeAlias = "Callable[[Any, ZoneInfo | None], object]"
 """Converts a plain value for a field of a type into something that ``text.text_of`` writes."""
 
-_TRUE: Final = frozenset({"true", "1", "1.0", "yes", "y", "t", "on"})
-_FALSE: Final = frozenset({"false", "0", "0.0", "no", "n", "f", "off"})
+TRUE: Final = frozenset({"true", "1", "1.0", "yes", "y", "t", "on"})
+FALSE: Final = frozenset({"false", "0", "0.0", "no", "n", "f", "off"})
 
 NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
 DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -152,7 +152,7 @@ def _boolean(value: Any, _zone: ZoneInfo | None) -> object:
         return value
     if isinstance(value, str):
         word = value.strip().lower()
-        return word in _TRUE if word in _TRUE or word in _FALSE else value
+        return word in TRUE if word in TRUE or word in FALSE else value
     if isinstance(value, (int, float, Decimal)) and value in (0, 1):
         return bool(value)
     raise _refuse(value, "it takes True and False, and 1 and 0 for them")

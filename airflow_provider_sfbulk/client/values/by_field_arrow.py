@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from airflow_provider_sfbulk.client.values.by_field import DAY, WIRE_MOMENT, WIRE_TIME, fit_of, text_for
+from airflow_provider_sfbulk.client.values.by_field import DAY, FALSE, TRUE, WIRE_MOMENT, WIRE_TIME, fit_of, text_for
 from airflow_provider_sfbulk.client.values.text_arrow import (
     BUILDERS,
     BY_OWN_TYPE,
@@ -86,6 +86,14 @@ def _one_or_zero(array: Array, _zone: ZoneInfo | None) -> Array:
     return write_cast(_only_if(compute.is_in(array, pa.array([0, 1], array.type)), array).cast(pa.bool_()), None)
 
 
+def _boolean_texts(array: Array, _zone: ZoneInfo | None) -> Array:
+    # All in one way, whatever is beside them: what a batch holds must not decide how a text is written.
+    texts = write_cast(array, None)
+    words = compute.utf8_lower(compute.utf8_trim_whitespace(texts))
+    is_true, is_false = (compute.is_in(words, pa.array(sorted(each), pa.string())) for each in (TRUE, FALSE))
+    return compute.if_else(is_true, "true", compute.if_else(is_false, "false", texts))
+
+
 def _midnights(array: Array, zone: ZoneInfo | None) -> Array:
     local = array if array.type.tz is None else compute.local_timestamp(array)
     days = compute.floor_temporal(local, unit="day")
@@ -132,7 +140,7 @@ _KERNELS: Final[dict[str, tuple[tuple[Callable[[Any], bool], Kernel], ...]]] = {
     "boolean": (
         (pa.types.is_boolean, write_boolean),
         (pa.types.is_integer, _one_or_zero),
-        (_is_text, _texts("(?i:true|false)|1|0")),
+        (_is_text, _boolean_texts),
     ),
     "date": ((pa.types.is_date, write_date), (pa.types.is_timestamp, _midnights), (_is_text, _texts(DAY.pattern))),
     "datetime": (

@@ -333,3 +333,15 @@ def test_no_row_of_an_iterator_is_lost() -> None:
         encoded(from_dicts(iter([None, {"A": 1}]), INSERT, name="rows"))
     with pytest.raises(SourceError, match="row 2: a row must be a dict, not NoneType"):
         encoded(from_dicts(iter([{"A": 1}, None]), INSERT, name="rows"))
+
+
+@pytest.mark.parametrize("rows", [1, FEW + 1])
+@pytest.mark.parametrize("beside", ["true", "maybe", None])
+def test_the_text_of_a_checkbox_does_not_depend_on_the_rows_beside_it(rows: int, beside: str | None) -> None:
+    given = ["TRUE", "1", " yes ", "False", "0", "off", "", "Perhaps", None]
+    wanted = ["true", "true", "true", "false", "false", "false", "", "Perhaps", ""]
+    stream = from_dicts([{"A": each, "B": 1} for each in [*given, beside] * rows], INSERT, name="rows")
+    written = rows_of(stream.with_columns(("A", "B"), ("boolean", "int")))
+    assert [row[0] for row in written] == [*wanted, beside or ""] * rows
+    alone = from_dicts([{"A": each, "B": 1} for each in given[:6:3] * rows], INSERT, name="rows")
+    assert {row[0] for row in rows_of(alone.with_columns(("A", "B"), ("boolean", "int")))} == {"true", "false"}
