@@ -37,7 +37,9 @@ def dictionary(rows: int) -> pa.DictionaryArray:
 SOURCES: Final = {
     "objects": lambda: from_source(pd.DataFrame({"A": pd.Series(LONG * (ROWS // 2), dtype=object)}), INSERT, name="x"),
     "categories": lambda: from_source(
-        pd.DataFrame({"A": pd.Categorical.from_codes([0, 1] * (ROWS // 2), list(LONG))}), INSERT, name="x"
+        pd.DataFrame({"A": pd.Categorical.from_codes([0, 1] * (ROWS // 2), dtype=pd.CategoricalDtype(list(LONG)))}),
+        INSERT,
+        name="x",
     ),
     "dictionary": lambda: from_source(pa.table({"A": dictionary(ROWS)}), INSERT, name="x"),
     "neighbours": lambda: from_source(
@@ -53,7 +55,7 @@ def test_long_texts_are_written_a_few_at_a_time(kind: str, pool: pa.MemoryPool) 
     sizes = [len(block.data) for block in stream.blocks()]
     assert sum(sizes) > 40_000_000
     assert max(sizes) < 8_000_000
-    assert pool.max_memory() - held < 100_000_000
+    assert (pool.max_memory() or 0) - held < 100_000_000
 
 
 def test_texts_that_a_parquet_file_holds_once_are_read_a_few_at_a_time(pool: pa.MemoryPool) -> None:
@@ -63,4 +65,4 @@ def test_texts_that_a_parquet_file_holds_once_are_read_a_few_at_a_time(pool: pa.
     pa.set_memory_pool(reading := pa.proxy_memory_pool(pool))
     sizes = [len(block.data) for block in from_parquet(opened(file.getvalue()), INSERT, name="x").blocks()]
     assert sum(sizes) > 200_000_000
-    assert reading.max_memory() < 100_000_000
+    assert (reading.max_memory() or 0) < 100_000_000
