@@ -45,7 +45,7 @@ class GivenColumns:
                 for child, below in value.items():
                     label = f"{key}.{child}"
                     flat[label if label in self._names else SourceColumn(key, str(child)).label] = below
-            elif value is None:
+            elif is_null(value):
                 flat |= dict.fromkeys(self._below.get(SourceColumn(key, "").label.rstrip("."), [key]))
             else:
                 flat[key] = value
@@ -123,7 +123,7 @@ class RowColumns:
                     children.update(dict.fromkeys(self._texts(value, self._seen + index + 1)))
                     if breaks is not None:
                         breaks.see_texts(value.values())
-        if kinds - nested:
+        if kinds - nested and any(type(value) not in nested and not _is_nothing(value) for value in values):
             self._plain.add(key)
         if children and key in self._plain:
             raise SourceError(
@@ -182,7 +182,7 @@ class RowColumns:
                     extra = min(map(str, value.keys() - children))
                     raise self._unknown(first_row + index, f"{column.name}.{extra}")
                 values[index] = value.get(column.child, MISSING)
-            elif value is not None and value is not MISSING:
+            elif not _is_nothing(value):
                 raise self._error(first_row + index, f"column {column.name} must be a dict, as in earlier rows")
         return values
 
@@ -201,6 +201,10 @@ class RowColumns:
 
     def _error(self, row: int, reason: str) -> SourceError:
         return SourceError(f"{self._name}: row {row}: {reason}")
+
+
+def _is_nothing(value: Any) -> bool:
+    return value is MISSING or is_null(value)
 
 
 def _values(batch: Sequence[Row], key: str) -> list[Any]:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 from unittest.mock import patch
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -345,3 +346,14 @@ def test_the_text_of_a_checkbox_does_not_depend_on_the_rows_beside_it(rows: int,
     assert [row[0] for row in written] == [*wanted, beside or ""] * rows
     alone = from_dicts([{"A": each, "B": 1} for each in given[:6:3] * rows], INSERT, name="rows")
     assert {row[0] for row in rows_of(alone.with_columns(("A", "B"), ("boolean", "int")))} == {"true", "false"}
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan"), Decimal("NaN"), pd.NA, pd.NaT], ids=str)
+def test_every_null_may_stand_for_a_relationship(nothing: Any) -> None:
+    clears = replace(INSERT, nulls="clear")
+    owner = {"Owner": {"Key__c": "k"}}
+    for rows in ([{"Owner": nothing}, owner], [owner, {"Owner": nothing}]):
+        wanted = [["#N/A" if row["Owner"] is nothing else "k"] for row in rows]
+        for rules in (clears, replace(clears, columns=["Owner.Key__c"])):
+            assert rows_of(from_dicts(rows, rules, name="rows")) == wanted
+            assert rows_of(from_dicts(iter(rows), rules, name="rows")) == wanted
