@@ -20,8 +20,8 @@ from airflow_provider_sfbulk.client.values.text_arrow import MISSING, Missing
 
 Row: TypeAlias = Mapping[str, Any]
 
-_SCAN_ROWS: Final = 1_000
-"""Rows that are examined together."""
+_SCAN_ROWS: Final = 250
+"""Rows that are examined together: of a file, they are in memory, 33 MB of the longest texts that a field takes."""
 
 
 class GivenColumns:

@@ -44,7 +44,8 @@ def from_dicts(rows: Iterable[Any], rules: Rules, *, name: str) -> RecordStream:
 
     Columns are ``rules.columns``, or all keys in the order of their first appearance; a row without a key leaves that
     field as it is. Of a list or tuple all rows are looked at for that, and for the line breaks in their values; of an
-    iterator the first ``AHEAD_ROWS``. A nested mapping is a relationship: ``{"Owner": {"External_Key__c": …}}``.
+    iterator the first ``AHEAD_ROWS``, or with ``rules.columns`` fewer where they are long. A nested mapping is a
+    relationship: ``{"Owner": {"External_Key__c": …}}``.
 
     No rows at all make a stream without columns and without records.
 
@@ -53,8 +54,18 @@ def from_dicts(rows: Iterable[Any], rules: Rules, *, name: str) -> RecordStream:
     if isinstance(rows, (list, tuple)):
         return stream_rows(lambda: iter(rows), rows, rules, name=name)
     iterator = _kept_apart(iter(rows))
-    ahead = list(islice(iterator, AHEAD_ROWS))
+    ahead = list(_first_of(iterator, are_columns_known=rules.columns is not None))
     return stream_rows(lambda: chain(_emptied(ahead), iterator), ahead, rules, name=name)
+
+
+def _first_of(rows: Iterator[Any], *, are_columns_known: bool) -> Iterator[Any]:
+    characters = 0
+    for row in islice(rows, AHEAD_ROWS):
+        yield row
+        if are_columns_known and isinstance(row, Mapping):
+            characters += sum(len(value) for value in row.values() if isinstance(value, str))
+            if characters >= _AHEAD_CHARACTERS:
+                return
 
 
 def _kept_apart(rows: Iterator[Any]) -> Iterator[Any]:

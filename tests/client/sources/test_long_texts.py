@@ -1,9 +1,11 @@
-"""What long texts of columnar sources take on their way: a few batches, however many rows there are."""
+"""What long texts take on their way: a few batches, however many rows there are."""
 
 from __future__ import annotations
 
 import io
+import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_sfbulk.client.sources.open import from_parquet, from_source
+from airflow_provider_sfbulk.client.sources.open import from_dicts, from_jsonl, from_parquet, from_source
 from tests.client.sources.witness import INSERT, opened
 
 ROWS: Final = 10_000
@@ -66,3 +68,28 @@ def test_texts_that_a_parquet_file_holds_once_are_read_a_few_at_a_time(pool: pa.
     sizes = [len(block.data) for block in from_parquet(opened(file.getvalue()), INSERT, name="x").blocks()]
     assert sum(sizes) > 200_000_000
     assert (reading.max_memory() or 0) < 100_000_000
+
+
+@pytest.mark.parametrize("columns", [None, ["A"]])
+def test_rows_of_a_generator_are_not_read_far_ahead_when_the_columns_are_known(columns: list[str] | None) -> None:
+    given = 0
+
+    def rows() -> Iterator[dict[str, str]]:
+        nonlocal given
+        while given < 1_000:
+            given += 1
+            yield {"A": LONG[0]}
+
+    stream = from_dicts(rows(), replace(INSERT, columns=columns), name="rows")
+    assert given == 1_000 if columns is None else given < 200
+    assert sum(block.records for block in stream.blocks()) == 1_000
+
+
+def test_json_lines_are_not_held_while_their_columns_are_looked_for() -> None:
+    data = b'{"A": "%s"}\n' % (b"a" * 20_000) * 2_000
+    tracemalloc.start()
+    try:
+        from_jsonl(opened(data), INSERT, name="x")
+        assert tracemalloc.get_traced_memory()[1] < 16_000_000
+    finally:
+        tracemalloc.stop()
