@@ -27,12 +27,14 @@ class CsvHeader:
     :param names: column names as the file has them
     :param raw: the file's bytes up to the first record: BOM, header line, line ending
     :param line_ending: of the header line; None when the file ends with it
+    :param line: the header line alone, without these
     """
 
     names: tuple[str, ...]
     column_delimiter: ColumnDelimiter
     line_ending: LineEnding | None
     raw: bytes
+    line: bytes
 
 
 def read_header(head: bytes, *, whole: bool, column_delimiter: ColumnDelimiter | None, name: str) -> CsvHeader:
@@ -69,7 +71,7 @@ def read_header(head: bytes, *, whole: bool, column_delimiter: ColumnDelimiter |
         raise SourceError(f"{name}: the header line is not valid CSV: {error}") from None
     if len(names) == 1 and column_delimiter is not None:
         _refuse_wrong_delimiter(line, column_delimiter, name)
-    return CsvHeader(tuple(map(without_bom, names)), chosen, line_ending, head[:after])
+    return CsvHeader(tuple(map(without_bom, names)), chosen, line_ending, head[:after], line)
 
 
 def _refuse_wrong_delimiter(line: bytes, given: ColumnDelimiter, name: str) -> None:

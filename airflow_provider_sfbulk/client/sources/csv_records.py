@@ -75,6 +75,8 @@ class CsvRecords:
         self._delimiter = ord(dialect.delimiter)
         self._is_safe = MARK.casefold() in {name.casefold() for name in header.names}
         self._file_ending = header.line_ending or dialect.line_ending
+        # Of one column a record may be called like its field.
+        self._repeated = header.line + self._file_ending.characters.encode() if len(header.names) > 1 else None
         self._edit = Edit(len(header.names), plan, self._file_ending, dialect.line_ending, _only_value_missing)
 
     @property
@@ -104,6 +106,7 @@ class CsvRecords:
         if not found.records:
             return Looked(b"", 0, is_all=found is whole)
         self._check_columns(found)
+        self._check_header_lines(found)
         is_all = found is whole
         if self._is_safe:
             found = restored(found, self._delimiter)
@@ -167,6 +170,18 @@ class CsvRecords:
                     "begins with a byte order mark, so files were probably joined here: remove the mark, and any repeated "
                     "header line, or load the files as a list",
                 )
+
+    def _check_header_lines(self, found: Scan) -> None:
+        """Refuse a header line between records, as in a file that was joined from several: it would be one of them."""
+        place = -1 if self._repeated is None else found.raw.find(self._repeated)
+        while self._repeated is not None and place >= 0:
+            index = found.row_of(place)
+            if place == (int(found.ends[index - 1]) + 1 if index else 0):
+                _fail(
+                    index,
+                    "repeats the header line, so files were probably joined here: remove it, or load the files as a list",
+                )
+            place = found.raw.find(self._repeated, place + 1)
 
     def _check_quotes(self, found: Scan) -> None:
         if (place := found.misplaced_quote) is not None:

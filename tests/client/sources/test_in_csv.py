@@ -369,3 +369,18 @@ def test_ends_of_records_are_where_a_reader_sees_them(rows: list[list[str]]) -> 
     assert found.ragged(2) is None
     assert found.ragged(3) == (0, 2)
     assert np.diff(np.searchsorted(found.separators, found.ends), prepend=-1).tolist() == [2] * len(rows)
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", ["", "y,2"])
+@pytest.mark.parametrize("header", ["A,B", '"A","B"', "A;B"])
+def test_a_header_line_between_records_is_refused(header: str, last: str, ending: str) -> None:
+    """Files were put together with ``cat``: the line would be a record of its own."""
+    quoted = f'"z{ending}{header.replace(chr(34), chr(34) * 2)}{ending}",3'
+    lines = [header, "x,1", quoted, f"A,Bx{ending}zA,B", header, *([last] if last else [])]
+    data = ending.join(each.replace(",", ";") if ";" in header else each for each in lines).encode()
+    for block_bytes in (1, 1_000_000):
+        with pytest.raises(SourceError, match="a: row 5: repeats the header line"):
+            encoded(from_csv(opened(data), INSERT, name="a", block_bytes=block_bytes))
+    alone = from_csv(opened(b"A\nA\n"), INSERT, name="a")
+    assert rows_of(alone) == [["A"]]
