@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 
@@ -47,6 +47,8 @@ __all__ = [
 ]
 
 _NOTHING: Final = object()
+
+T = TypeVar("T")
 
 READERS: Final[Mapping[str, Callable[..., RecordStream]]] = {
     "csv": from_csv,
@@ -127,13 +129,25 @@ def _from_iterable(source: Iterable[Any], rules: Rules, name: str) -> RecordStre
         rows = iterator if first is _NOTHING else chain((first,), iterator)
     if isinstance(first, str) or (first is None and rules.operation in DELETES):
         return from_ids(rows, rules, name=name)
+    library, kind = type(first).__module__.partition(".")[0], type(first).__name__
     if isinstance(first, pa.RecordBatch):
-        return from_arrow(rows, rules, name=name)
+        return from_arrow(_alike(rows, type(first), name), rules, name=name)
     if isinstance(first, pa.Table):
-        return from_arrow((batch for table in rows for batch in table.to_batches()), rules, name=name)
-    library = type(first).__module__.partition(".")[0]
-    if library == "pandas" and type(first).__name__ == "DataFrame":
-        return from_frames(rows, rules, name=name)
-    if library == "polars" and type(first).__name__ == "DataFrame":
-        return from_arrow(polars_batches(rows, name=name), rules, name=name)
+        batches = (batch for table in _alike(rows, type(first), name) for batch in table.to_batches())
+        return from_arrow(batches, rules, name=name)
+    if (library, kind) == ("pandas", "DataFrame"):
+        return from_frames(_alike(rows, type(first), name), rules, name=name)
+    if (library, kind) == ("polars", "DataFrame"):
+        return from_arrow(polars_batches(_alike(rows, type(first), name), name=name), rules, name=name)
     return from_dicts(rows, rules, name=name)
+
+
+def _alike(items: Iterable[T], kind: type, name: str) -> Iterator[T]:
+    """Yield items, all of which must be of the first one's type."""
+    for number, each in enumerate(items, start=1):
+        if not isinstance(each, kind):
+            raise SourceError(
+                f"{name}: item {number} is a {type(each).__name__}, but the first is a {kind.__name__}: all must be "
+                "of one kind"
+            )
+        yield each

@@ -321,6 +321,22 @@ def test_structs_of_all_batches_must_have_the_same_fields(make: Any, second: lis
         encoded(from_source(iter(tables), INSERT, name="rows"))
 
 
+@pytest.mark.parametrize("other", [None, {"A": 2}, pd.DataFrame({"A": [2]}), pa.table({"A": [2]}), "text"], ids=type)
+@pytest.mark.parametrize(
+    "first",
+    [pd.DataFrame({"A": [1]}), pl.DataFrame({"A": [1]}), pa.table({"A": [1]}), pa.record_batch({"A": [1]})],
+    ids=lambda each: f"{type(each).__module__}.{type(each).__name__}",
+)
+def test_frames_among_something_else_are_refused(first: Any, other: Any) -> None:
+    """As when one of several tasks gave nothing, or something else."""
+    assert rows_of(from_source([first, first], INSERT, name="rows")) == [["1"], ["1"]]
+    if type(first) is not type(other):
+        with pytest.raises(
+            SourceError, match=r"rows: item 2 is a \w+, but the first is a \w+: all must be of one kind"
+        ):
+            encoded(from_source([first, other], INSERT, name="rows"))
+
+
 def test_column_names_are_checked() -> None:
     with pytest.raises(SourceError, match="column names must be strings, not int"):
         from_frame(pd.DataFrame([[1, 2]]), INSERT, name="rows")
