@@ -115,7 +115,8 @@ def from_parquet(open_binary: OpenBinary, rules: Rules, *, name: str) -> RecordS
 def _parquet_file(open_binary: OpenBinary, name: str) -> Iterator[Any]:
     with open_binary() as file:
         try:
-            yield parquet.ParquetFile(file)
+            # Spark and Hive write INT96, which Arrow would read as nanoseconds: of 9999-12-31 it makes 1816-03-30.
+            yield parquet.ParquetFile(file, coerce_int96_timestamp_unit="us")
         except (pa.ArrowException, OSError) as error:
             # Arrow reports broken data as a bare OSError, too; one of disk or network has a number or its own type.
             if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):

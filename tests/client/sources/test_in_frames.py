@@ -280,6 +280,17 @@ def test_a_naive_column_takes_the_rules_zone() -> None:
         assert rows_of(from_frame(table.to_pandas(), rules, name="rows")) == wanted
 
 
+@pytest.mark.parametrize("with_schema", [True, False])
+def test_moments_of_spark_and_hive_are_read_in_all_years(with_schema: bool) -> None:
+    """They write Parquet's old INT96, and 9999-12-31 for what has no end."""
+    moments = [dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC), dt.datetime(1, 1, 2, tzinfo=dt.UTC), NOON, None]
+    table = pa.table({"A": pa.array(moments, pa.timestamp("us", "UTC"))})
+    data = as_parquet(table, use_deprecated_int96_timestamps=True, store_schema=with_schema)
+    stream = from_parquet(opened(data), Rules(operation=Operation.INSERT, timezone="UTC"), name="x")
+    wanted = ["9999-12-31T23:59:59.000Z", "0001-01-02T00:00:00.000Z", "2026-03-04T12:00:00.000Z", ""]
+    assert rows_of(stream) == [[each] for each in wanted]
+
+
 def test_empty_columnar_sources_have_columns_and_no_records() -> None:
     for stream in (
         from_arrow(TABLE.slice(0, 0), INSERT, name="rows"),
