@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -74,6 +75,8 @@ class NewFile:
         reads = None if reads is None else on_this_machine(reads)
         with _named(path, "written"):
             target = path.resolve()  # a link stays, and leads to the new rows
+            if target.is_symlink():  # a circle of links, which Python 3.13 does not refuse
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
             if target.exists() and not target.is_file():
                 raise SourceError(f"{path} exists and is not a regular file: name another one")
             if reads is not None and target.exists() and reads.exists() and target.samefile(reads):

@@ -56,7 +56,7 @@ _DATE: Final = re.compile(r"(\d{4}-\d\d-\d\d)(Z|[+-]\d\d:?\d\d)?", re.ASCII)
 _DATETIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 _TIME: Final = re.compile(r"(\d\d:\d\d:\d\d)(?:\.(\d{1,3}))?Z", re.ASCII)
 _EMAIL: Final = re.compile(r"[^@\s,;:<>()\[\]\"\\]+@(?:[^@\s,;:<>()\[\]\"\\.]+\.)+[^@\s,;:<>()\[\]\"\\.]{2,}")
-_BLANKS: Final = "".join(map(chr, range(ord(" ") + 1)))
+_BLANKS: Final = " \t\n\v\f\r"
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _BOOLEANS: Final = {"true": 1, "1": 1, "false": 0, "0": 0}
@@ -88,8 +88,8 @@ def trimmed(value: str) -> str | None:
 
     "sObject String field values follow the same rules as in the SOAP API: they can never be empty (only null), and they can
     never include leading and trailing whitespace. These conventions are necessary for database storage." (*Apex Developer
-    Guide*, "Primitive Data Types"). Non-breaking spaces are kept, so whitespace is taken for what Java's ``trim`` drops.
-    Whether blanks count toward a field's length and a picklist's value is not known: here they do.
+    Guide*, "Primitive Data Types"). Non-breaking spaces are kept. Not known: whether control characters are whitespace
+    (here they are not), and whether blanks count toward the length of a field and the value of a picklist (here they do).
     """
     return value.strip(_BLANKS) or None
 

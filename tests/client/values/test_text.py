@@ -92,7 +92,7 @@ TEXTS = [
     (np.float64("nan"), None),
     (np.str_("x"), "x"),
     (np.array(["a", "b"]), "a;b"),
-    (np.datetime64("NaT"), None),
+    (np.datetime64("NaT", "ns"), None),
 ]
 
 

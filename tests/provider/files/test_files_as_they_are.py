@@ -12,6 +12,7 @@ import sqlite3
 import tarfile
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,7 +77,7 @@ def tarred(names: dict[str, str]) -> bytes:
 
 
 def sqlite_file() -> bytes:
-    with sqlite3.connect(":memory:") as connection:
+    with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("CREATE TABLE a (b)")
         return connection.serialize()
 

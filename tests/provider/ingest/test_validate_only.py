@@ -7,6 +7,7 @@ import gzip
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,7 +94,7 @@ def test_every_source_is_checked_by_one_call(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_change")
 def test_a_query_of_a_database_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with sqlite3.connect(tmp_path / "a.db") as database:
+    with closing(sqlite3.connect(tmp_path / "a.db")) as database, database:
         database.execute("CREATE TABLE a (Name TEXT, NumberOfEmployees TEXT)")
         database.execute("INSERT INTO a VALUES ('x', 'a dozen'), (NULL, '2')")
     uri = {"conn_type": "sqlite", "host": str(tmp_path / "a.db")}

@@ -86,7 +86,7 @@ CONVERTED: Final[list[tuple[str, Any, Any]]] = [
     ("Day__c", np.datetime64("2026-03-04", "D"), "2026-03-04"),
     ("Day__c", np.datetime64("2026-03-04T00:00", "ns"), "2026-03-04"),
     ("Day__c", pd.NaT, None),
-    ("Day__c", np.datetime64("NaT"), None),
+    ("Day__c", np.datetime64("NaT", "ns"), None),
     ("Day__c", "2026-03-04", "2026-03-04"),
     ("Day__c", "2026-03-04 00:00:00", "2026-03-04"),
     ("Day__c", "2026-03-04T00:00:00.000Z", "2026-03-04"),
