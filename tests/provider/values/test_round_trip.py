@@ -107,7 +107,7 @@ AWKWARD: dict[str, Any] = {
     "Clock__c": time(23, 59, 59, 999000),
     "Colors__c": ["blue", "red"],
 }
-BLANKS = "".join(map(chr, range(33)))
+BLANKS = " \t\n\v\f\r"
 NULLS: dict[str, Any] = {**dict.fromkeys(NAMES), "Flag__c": False}
 
 
