@@ -257,3 +257,15 @@ def test_no_two_classes_have_one_name() -> None:
                 if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                     homes.setdefault(node.name, []).append(module)
     assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
+
+
+def test_no_pattern_repeats_a_group_possessively() -> None:
+    """Python before 3.11.5 matches ``(…)*+`` wrongly (gh-106052); ``(?>(…)*)`` means the same."""
+    group = re.compile(r"\)(?:[*+?]|\{[^{}]*\})\+(?![ \w])")
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in sorted((ROOT / PACKAGE).rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if group.search(line)
+    ]
+    assert found == []

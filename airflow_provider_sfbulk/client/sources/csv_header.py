@@ -14,7 +14,7 @@ from airflow_provider_sfbulk.client.csv.scan import scan
 from airflow_provider_sfbulk.client.errors import SourceError
 from airflow_provider_sfbulk.client.models import ColumnDelimiter, LineEnding
 
-_LINE: Final = re.compile(rb'(?:[^"\r\n]++|"[^"]*+")*+')
+_LINE: Final = re.compile(rb'(?>(?:[^"\r\n]++|"[^"]*+")*)')
 _NOTE_FOR_EXCEL: Final = re.compile(rb'"?sep=.?"?', re.IGNORECASE)
 _QUOTED: Final = re.compile(rb'"[^"]*+"')
 _COMPARED_RECORDS: Final = 20

@@ -27,9 +27,9 @@ from airflow_provider_sfbulk.local_org.data.schema import SObject
 from airflow_provider_sfbulk.local_org.data.values import CLEAR
 from airflow_provider_sfbulk.local_org.http import json_body, xml
 
-_QUOTED: Final = '[^"]*+(?:""[^"]*+)*+'
+_QUOTED: Final = '[^"]*+(?>(?:""[^"]*+)*)'
 _VALUE: Final = re.compile(
-    rf'(?:"({_QUOTED})"(?=,|\r?\n)|( *+"{_QUOTED}" *+)|([^",\r\n]*+(?:\r(?!\n)[^",\r\n]*+)*+))(,|\r?\n)'
+    rf'(?:"({_QUOTED})"(?=,|\r?\n)|( *+"{_QUOTED}" *+)|([^",\r\n]*+(?>(?:\r(?!\n)[^",\r\n]*+)*)))(,|\r?\n)'
 )
 """One value with what ends it; groups: quoted, quoted with blanks beside, bare, end."""
 

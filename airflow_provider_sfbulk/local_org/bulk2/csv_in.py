@@ -99,16 +99,16 @@ def _record(delimiter: str) -> bytes:
     A blank beside a quote is an error of its row, not of the file: it is let through here and found when splitting.
     """
     mark = re.escape(delimiter).encode()
-    value = rb'(?: *+"[^"]*+(?:""[^"]*+)*+" *+|[^"%s\n]*+)' % mark
-    return value + rb"(?:" + mark + value + rb")*+"
+    value = rb'(?: *+"[^"]*+(?>(?:""[^"]*+)*)" *+|[^"%s\n]*+)' % mark
+    return value + rb"(?>(?:" + mark + value + rb")*)"
 
 
 @cache
 def _batch_pattern(delimiter: str, records: int, *, whole: bool) -> re.Pattern[bytes]:
     """Return the pattern of a batch of the full number of records, or of up to as many."""
     count = b"%d" % records if whole else b"0,%d" % records
-    blank_lines = rb"(?:\r?+\n)*+"
-    return re.compile(rb"(?:" + blank_lines + _record(delimiter) + rb"\r?+\n){" + count + rb"}+" + blank_lines)
+    blank_lines = rb"(?>(?:\r?+\n)*)"
+    return re.compile(rb"(?>(?:" + blank_lines + _record(delimiter) + rb"\r?+\n){" + count + rb"})" + blank_lines)
 
 
 @cache
@@ -120,8 +120,8 @@ def _header_pattern(delimiter: str) -> re.Pattern[bytes]:
 def _value_pattern(dialect: Dialect) -> re.Pattern[str]:
     """Return the pattern of one value with what ends it; groups: quoted, quoted with blanks beside, bare, end."""
     mark, newline = re.escape(dialect.delimiter), dialect.newline
-    bare = rf'[^"{mark}\n]*+' if newline == "\n" else rf'[^"{mark}\r\n]*+(?:\r(?!\n)[^"{mark}\r\n]*+)*+'
-    body = '[^"]*+(?:""[^"]*+)*+'
+    bare = rf'[^"{mark}\n]*+' if newline == "\n" else rf'[^"{mark}\r\n]*+(?>(?:\r(?!\n)[^"{mark}\r\n]*+)*)'
+    body = '[^"]*+(?>(?:""[^"]*+)*)'
     return re.compile(rf'(?:"({body})"(?={mark}|{newline})|( *+"{body}" *+)|({bare}))({mark}|{newline})')
 
 
