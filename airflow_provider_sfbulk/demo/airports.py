@@ -77,4 +77,5 @@ def write_airports(folder: str) -> str:
 
 
 def _text(value: str | float) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    """Write a value as it comes back: Salesforce stores no blanks at the ends of a text."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()

@@ -18,7 +18,7 @@ from airflow_provider_sfbulk.operators import verdict
 from airflow_provider_sfbulk.operators.extract import extract
 from airflow_provider_sfbulk.operators.incremental import Incremental
 from airflow_provider_sfbulk.operators.ingest import BulkIngestOperator
-from airflow_provider_sfbulk.operators.load import load
+from airflow_provider_sfbulk.operators.load import load, results
 from airflow_provider_sfbulk.operators.load.input import LoadInput
 from airflow_provider_sfbulk.operators.task_run import TaskRun
 from airflow_provider_sfbulk.task.ledger import TaskLedger
@@ -120,7 +120,7 @@ OPERATOR_MUTANTS: dict[str, tuple[Change, ...]] = {
         Change(BulkJobTrigger, "_abort_if_ended", "if await self._is_ended_by_person()", "if True"),
     ),
     "sends again while a batch of an ended job is at work": (
-        Change(still, "wait_until_still", "if may_be_at_work(job, part)", "if False", (load,)),
+        Change(still, "wait_until_still", "if may_be_at_work(job, part)", "if False", (results,)),
     ),
     "does not read what 0.1.0 has written": (
         Change(TaskLedger, "_old_try", "if number not in self._old", "return None\n    if False"),

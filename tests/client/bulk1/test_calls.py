@@ -105,7 +105,7 @@ def test_xml_records_bring_their_parents_and_their_nulls(client: BulkClient, org
     api = client.bulk1
     api.perform("Account", "insert", [{"Name": "P", "External_Key__c": "xml-1", "Phone": "1"}], schedule=QUICK)
     job = api.create_job("Contact", "insert", content_type="XML")
-    name = "  <&> \"'\r\n\u2028 東京\t"
+    name = ".  <&> \"'\r\n\u2028 東京\t."
     api.add_batch(job.id, [{"LastName": name, "Account": {"External_Key__c": "xml-1"}}, {"LastName": None}])
     (batch,) = api.wait(job.id, schedule=QUICK)
     assert [each.success for each in api.results(job.id, batch.id)] == [True, False]
