@@ -133,7 +133,8 @@ def cells_of(field: Field, describe: Mapping[str, Any]) -> Cells | None:
 
 
 def _by_pattern(pattern: str, reads: Callable[[str], object], problem: Problem) -> Cells:
-    first, last = f"{limits.FIRST_YEAR}-01-01", f"{limits.LAST_YEAR}-12-31"
+    first, last = date(limits.FIRST_YEAR, 1, 1), date(limits.LAST_YEAR, 12, 31)
+    begins, ends = (datetime(day.year, day.month, day.day, tzinfo=UTC) for day in (first, last))
     out_of_range = Problem("FIELD_INTEGRITY_EXCEPTION", problem.column, f"not between {first} and {last}")
 
     def problem_of(text: str) -> Problem | None:
@@ -142,10 +143,9 @@ def _by_pattern(pattern: str, reads: Callable[[str], object], problem: Problem) 
         except (ValueError, OverflowError):
             return problem
         if isinstance(value, datetime):
-            begins, ends = (datetime.fromisoformat(each).replace(tzinfo=UTC) for each in (first, last))
             return None if begins <= value <= ends else out_of_range
         if isinstance(value, date):
-            return None if date.fromisoformat(first) <= value <= date.fromisoformat(last) else out_of_range
+            return None if first <= value <= last else out_of_range
         return None
 
     return Cells(lambda texts: compute.match_substring_regex(texts, pattern), problem_of)

@@ -42,11 +42,12 @@ def blank_cells(found: Scan, place: int, columns: int, ending: LineEnding, *, nu
     if not found.raw.isascii():
         may_be |= np.isin(first.astype(np.uint16) << 8 | second, _WIDE_BLANK)
     suspects = np.flatnonzero(may_be)
-    read = [_value(found.raw[starts[each] : stops[each]]) for each in suspects.tolist()]
+    read = [value_of(found.raw[starts[each] : stops[each]]) for each in suspects.tolist()]
     return suspects[[each == null or not each.strip() for each in read]] if read else suspects
 
 
-def _value(cell: bytes) -> str:
+def value_of(cell: bytes) -> str:
+    """Return the value that a cell stands for: without its quotes, and with those inside it single."""
     return (cell[1:-1].replace(b'""', b'"') if cell.startswith(b'"') else cell).decode()
 
 

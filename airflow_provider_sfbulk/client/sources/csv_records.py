@@ -18,7 +18,7 @@ import pyarrow as pa
 from airflow_provider_sfbulk import limits
 from airflow_provider_sfbulk.client.csv import bits
 from airflow_provider_sfbulk.client.csv.bits import Places
-from airflow_provider_sfbulk.client.csv.cells import UnfitCellError, blank_cells, with_zone
+from airflow_provider_sfbulk.client.csv.cells import UnfitCellError, blank_cells, value_of, with_zone
 from airflow_provider_sfbulk.client.csv.dialect import Dialect
 from airflow_provider_sfbulk.client.csv.scan import CR, LF, Scan, scan
 from airflow_provider_sfbulk.client.csv.spreadsheet import MARK, restored
@@ -284,9 +284,7 @@ def _characters(found: Scan, first: int, stop: int) -> int:
     for field in range(first, stop):
         start = int(found.separators[field - 1]) + 1 if field else 0
         raw = found.raw[start : int(found.separators[field])].removesuffix(b"\r")
-        if raw.startswith(b'"'):
-            raw = raw[1:-1].replace(b'""', b'"')
-        total += len(raw.decode())
+        total += len(value_of(raw))
     return total
 
 
